@@ -79,7 +79,7 @@ struct fake_host {
 static inline struct fake_host *
 fake_of_host(const struct ambient_host *host)
 {
-	return AM_CONTAINER(host, struct fake_host, host);
+	return AM_CONTAINER((uintptr_t)host, struct fake_host, host);
 }
 
 static inline struct fake_call *
