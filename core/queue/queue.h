@@ -62,6 +62,7 @@ bool am_queue_is_shut(struct am_queue *queue);
 size_t am_queue_len(struct am_queue *queue);        /* ready now */
 size_t am_queue_delayed(struct am_queue *queue);
 size_t am_queue_processing(struct am_queue *queue);
+size_t am_queue_known(struct am_queue *queue);      /* names with any state, failures included */
 /* Brings the metrics that depend on the time (unfinished work) up to date; before a metrics page is made. */
 void am_queue_refresh_metrics(struct am_queue *queue);
 

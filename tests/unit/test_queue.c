@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* core/queue, on one thread: order, collapsing, delays, backoff, metrics.  Names follow frameworks.md 5.2 and 5.3. */
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "core/base/counter.h"
+#include "core/queue/queue.h"
+#include "tests/lib/unit.h"
+
+#define MS AM_NS_PER_MS
+#define S  AM_NS_PER_S
+
+static struct am_clock *test_clock;
+static struct am_queue *q;
+
+static void
+setup(void)
+{
+	test_clock = am_clock_fake_new();
+	q = am_queue_new(NULL, test_clock);
+}
+
+static void
+teardown(void)
+{
+	am_queue_free(q);
+	am_clock_fake_free(test_clock);
+}
+
+static void
+add(const char *name)
+{
+	am_queue_add(q, "ns", name, AM_QUEUE_NORMAL);
+}
+
+static void
+later(const char *name, int64_t delay)
+{
+	am_queue_add_after(q, "ns", name, AM_QUEUE_NORMAL, delay);
+}
+
+/* The next item without waiting, NULL when none is ready. */
+static const struct am_queue_item *
+take(void)
+{
+	return am_queue_get_until(q, 0);
+}
+
+static const struct am_queue_item *
+take_named(const char *name)
+{
+	const struct am_queue_item *item = take();
+
+	ck_assert_msg(item != NULL, "expected %s, got nothing", name);
+	ck_assert_str_eq(item->name, name);
+	ck_assert_str_eq(item->ns, "ns");
+	return item;
+}
+
+static void
+finish(const char *name)
+{
+	am_queue_done(q, take_named(name));
+}
+
+START_TEST(WQ3_duplicates_before_get_count_once)
+{
+	add("a");
+	add("a");
+	add("a");
+	ck_assert_uint_eq(am_queue_len(q), 1);
+	finish("a");
+	ck_assert_ptr_null(take());
+	ck_assert_uint_eq(am_queue_len(q), 0);
+}
+END_TEST
+
+START_TEST(WQ2_added_while_processing_comes_once_more)
+{
+	const struct am_queue_item *item;
+
+	add("a");
+	item = take_named("a");
+	add("a");
+	add("a");
+	ck_assert_ptr_null(take()); /* never in parallel */
+	am_queue_done(q, item);
+	finish("a");
+	ck_assert_ptr_null(take());
+}
+END_TEST
+
+START_TEST(WQ4_readd_then_done_then_done_leaves_it_empty)
+{
+	const struct am_queue_item *item;
+
+	add("foo");
+	item = take_named("foo");
+	add("foo");
+	am_queue_done(q, item);
+	ck_assert_uint_eq(am_queue_len(q), 1);
+	finish("foo");
+	ck_assert_uint_eq(am_queue_len(q), 0);
+	ck_assert_uint_eq(am_queue_processing(q), 0);
+}
+END_TEST
+
+START_TEST(WQ5_repeated_add_keeps_the_place)
+{
+	add("a");
+	add("b");
+	add("a");
+	ck_assert_uint_eq(am_queue_len(q), 2);
+	finish("a");
+	finish("b");
+}
+END_TEST
+
+START_TEST(WQ11_finished_items_are_forgotten)
+{
+	char name[16];
+
+	for (int i = 0; i < 1000; i++) {
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		add(name);
+		finish(name);
+	}
+	ck_assert_uint_eq(am_queue_known(q), 0);
+	am_queue_add_backoff(q, "ns", "x", 0);
+	am_clock_fake_advance(test_clock, 5 * MS);
+	finish("x");
+	ck_assert_uint_eq(am_queue_known(q), 1); /* its failures */
+	am_queue_forget(q, "ns", "x");
+	ck_assert_uint_eq(am_queue_known(q), 0);
+}
+END_TEST
+
+START_TEST(WQ12_get_on_shut_queue_returns_at_once)
+{
+	add("a");
+	am_queue_shutdown(q);
+	ck_assert_ptr_null(am_queue_get(q));
+	add("b");
+	later("c", 1);
+	ck_assert_int_eq(am_queue_add_backoff(q, "ns", "d", 0), 0);
+	ck_assert_uint_eq(am_queue_len(q) + am_queue_delayed(q), 0);
+	ck_assert_uint_eq(am_queue_known(q), 0);
+}
+END_TEST
+
+START_TEST(WQ7_WQ10_drain_hands_out_what_is_ready_and_what_comes_back)
+{
+	const struct am_queue_item *a;
+
+	add("a");
+	add("b");
+	later("c", 10 * MS);
+	a = take_named("a");
+	add("a");
+	ck_assert(!am_queue_drain(q, 1)); /* a deadline in the past: only begins to drain */
+	add("d");
+	finish("b");
+	am_queue_done(q, a);
+	finish("a");
+	ck_assert(am_queue_drain(q, 1));
+	ck_assert_ptr_null(am_queue_get(q));
+}
+END_TEST
+
+START_TEST(keys_of_namespaced_and_cluster_scoped_objects_differ)
+{
+	const struct am_queue_item *item;
+
+	am_queue_add(q, NULL, "x", 0);
+	am_queue_add(q, "", "x", 0);
+	am_queue_add(q, "x", "x", 0);
+	ck_assert_uint_eq(am_queue_len(q), 2);
+	item = take();
+	ck_assert_str_eq(item->ns, "");
+	ck_assert_str_eq(item->name, "x");
+	am_queue_done(q, item);
+	item = take();
+	ck_assert_str_eq(item->ns, "x");
+	ck_assert_str_eq(item->name, "x");
+	am_queue_done(q, item);
+}
+END_TEST
+
+/* ---- delays */
+
+START_TEST(DQ1_appears_only_after_its_delay)
+{
+	later("a", 50 * MS);
+	ck_assert_ptr_null(take());
+	am_clock_fake_advance(test_clock, 49 * MS);
+	ck_assert_ptr_null(take());
+	am_clock_fake_advance(test_clock, 1 * MS);
+	finish("a");
+}
+END_TEST
+
+START_TEST(DQ2_the_earlier_deadline_wins)
+{
+	later("a", 50 * MS);
+	later("a", 70 * MS);
+	am_clock_fake_advance(test_clock, 50 * MS);
+	finish("a");
+	am_clock_fake_advance(test_clock, 20 * MS);
+	ck_assert_ptr_null(take());
+
+	later("a", 50 * MS);
+	later("a", 30 * MS);
+	ck_assert_uint_eq(am_queue_delayed(q), 1);
+	am_clock_fake_advance(test_clock, 30 * MS);
+	finish("a");
+	am_clock_fake_advance(test_clock, 20 * MS);
+	ck_assert_ptr_null(take());
+
+	later("a", 10 * MS);
+	am_clock_fake_advance(test_clock, 10 * MS);
+	finish("a");
+}
+END_TEST
+
+START_TEST(DQ3_fire_in_time_order)
+{
+	later("one", 1000 * MS);
+	later("two", 500 * MS);
+	am_clock_fake_advance(test_clock, 500 * MS);
+	finish("two");
+	ck_assert_ptr_null(take());
+	am_clock_fake_advance(test_clock, 500 * MS);
+	finish("one");
+}
+END_TEST
+
+START_TEST(DQ4_mixed_delays_keep_heap_order)
+{
+	later("foo", 1 * S);
+	later("bar", 500 * MS);
+	later("baz", 250 * MS);
+	am_clock_fake_advance(test_clock, 2 * S);
+	finish("baz");
+	finish("bar");
+	finish("foo");
+}
+END_TEST
+
+START_TEST(DQ5_no_delay_is_now)
+{
+	later("a", 0);
+	later("b", -5);
+	finish("a");
+	finish("b");
+	ck_assert_uint_eq(am_queue_delayed(q), 0);
+}
+END_TEST
+
+START_TEST(DQ6_time_alone_brings_nothing)
+{
+	for (int i = 0; i < 10; i++) {
+		am_clock_fake_advance(test_clock, 10 * S);
+		ck_assert_ptr_null(take());
+	}
+}
+END_TEST
+
+START_TEST(DQ7_shutdown_with_delayed_items)
+{
+	later("a", 10 * MS);
+	later("b", 20 * MS);
+	am_queue_shutdown(q);
+	am_clock_fake_advance(test_clock, 1 * S);
+	ck_assert_ptr_null(am_queue_get(q));
+	ck_assert_uint_eq(am_queue_known(q), 0);
+}
+END_TEST
+
+START_TEST(DQ_random_delays_come_out_sorted)
+{
+	char name[24];
+	int64_t last = -1;
+
+	srand(7);
+	for (int i = 0; i < 2000; i++) {
+		(void)snprintf(name, sizeof(name), "%d", rand() % 100000);
+		later(name, atoi(name) * MS + 1);
+	}
+	am_clock_fake_advance(test_clock, 200 * S);
+	for (const struct am_queue_item *item; (item = take()) != NULL;) {
+		ck_assert_int_le(last, atoi(item->name));
+		last = atoi(item->name);
+		am_queue_done(q, item);
+	}
+	ck_assert_int_gt(last, 0);
+}
+END_TEST
+
+/* ---- backoff */
+
+static int64_t
+fail_once(const char *name)
+{
+	int64_t delay = am_queue_add_backoff(q, "ns", name, 0);
+
+	am_clock_fake_advance(test_clock, delay - 1);
+	ck_assert_ptr_null(take());
+	am_clock_fake_advance(test_clock, 1);
+	finish(name);
+	return delay;
+}
+
+START_TEST(RL1_doubles_counts_and_forgets_per_item)
+{
+	am_queue_set_backoff(q, 1 * MS, 1000 * S);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(fail_once("one"), (1 << i) * MS);
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "one"), 5);
+	ck_assert_int_eq(fail_once("two"), 1 * MS);
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "two"), 1);
+	am_queue_forget(q, "ns", "one");
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "one"), 0);
+	ck_assert_int_eq(fail_once("one"), 1 * MS);
+}
+END_TEST
+
+START_TEST(RL2_never_over_the_maximum)
+{
+	for (int i = 0; i < 1000; i++)
+		(void)fail_once("a");
+	ck_assert_int_eq(fail_once("a"), 1000 * S);
+	am_queue_set_backoff(q, INT64_MAX - 1, 1000 * S);
+	ck_assert_int_eq(fail_once("b"), 1000 * S);
+	ck_assert_int_eq(fail_once("b"), 1000 * S);
+}
+END_TEST
+
+START_TEST(RL2_sequence_of_the_defaults)
+{
+	static const int64_t ms[] = { 5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 20480, 40960, 81920, 163840,
+				      327680, 655360, 1000000, 1000000 };
+
+	for (size_t i = 0; i < AM_COUNTOF(ms); i++)
+		ck_assert_int_eq(fail_once("a"), ms[i] * MS);
+}
+END_TEST
+
+START_TEST(RL6_an_early_wake_does_not_count)
+{
+	ck_assert_int_eq(am_queue_add_backoff(q, "ns", "a", 0), 5 * MS);
+	am_clock_fake_advance(test_clock, 5 * MS);
+	finish("a");
+	ck_assert_int_eq(am_queue_add_backoff(q, "ns", "a", 0), 10 * MS);
+	/* a chatty object: woken each millisecond, fails each time */
+	for (int i = 1; i < 10; i++) {
+		am_clock_fake_advance(test_clock, 1 * MS);
+		add("a");
+		finish("a");
+		ck_assert_int_eq(am_queue_add_backoff(q, "ns", "a", 0), (10 - i) * MS);
+		ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 2);
+	}
+	am_clock_fake_advance(test_clock, 1 * MS);
+	finish("a");
+	ck_assert_int_eq(am_queue_add_backoff(q, "ns", "a", 0), 20 * MS);
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 3);
+}
+END_TEST
+
+START_TEST(RQ1_backoff_while_processing)
+{
+	const struct am_queue_item *item;
+
+	add("a");
+	item = take_named("a");
+	ck_assert_int_eq(am_queue_add_backoff(q, "ns", "a", 0), 5 * MS);
+	am_queue_done(q, item);
+	ck_assert_ptr_null(take());
+	am_clock_fake_advance(test_clock, 5 * MS);
+	finish("a");
+}
+END_TEST
+
+/* ---- priorities */
+
+START_TEST(PQ1_higher_first_fifo_inside)
+{
+	am_queue_add(q, "ns", "low1", AM_QUEUE_LOW);
+	add("a");
+	am_queue_add(q, "ns", "low2", AM_QUEUE_LOW);
+	add("b");
+	am_queue_add(q, "ns", "high", 10);
+	finish("high");
+	finish("a");
+	finish("b");
+	finish("low1");
+	finish("low2");
+}
+END_TEST
+
+START_TEST(PQ3_PQ4_raised_goes_behind_its_new_equals_and_is_not_lowered)
+{
+	am_queue_add(q, "ns", "x", AM_QUEUE_LOW);
+	am_queue_add(q, "ns", "y", AM_QUEUE_LOW);
+	add("a");
+	add("x");
+	am_queue_add(q, "ns", "x", AM_QUEUE_LOW);
+	add("b");
+	finish("a");
+	finish("x");
+	finish("b");
+	finish("y");
+}
+END_TEST
+
+START_TEST(PQ6_delay_now_beats_later_due_enters_as_newest)
+{
+	am_queue_add_after(q, "ns", "high", 10, 10 * MS);
+	am_queue_add(q, "ns", "low", AM_QUEUE_LOW);
+	finish("low"); /* a delayed high one does not block it */
+	later("a", 10 * MS);
+	add("a");
+	finish("a");
+	later("due", 5 * MS);
+	am_clock_fake_advance(test_clock, 4 * MS);
+	add("early");
+	am_clock_fake_advance(test_clock, 20 * MS);
+	finish("high");
+	finish("early");
+	finish("due");
+	ck_assert_ptr_null(take());
+}
+END_TEST
+
+START_TEST(PQ10_added_while_processing_with_priority)
+{
+	const struct am_queue_item *item;
+
+	am_queue_add(q, "ns", "a", AM_QUEUE_LOW);
+	item = take_named("a");
+	am_queue_add(q, "ns", "b", 0);
+	am_queue_add(q, "ns", "a", AM_QUEUE_LOW);
+	am_queue_add(q, "ns", "a", 5);
+	am_queue_done(q, item);
+	item = take_named("a");
+	ck_assert_int_eq(item->priority, 5);
+	am_queue_done(q, item);
+	finish("b");
+}
+END_TEST
+
+/* ---- metrics */
+
+static double
+metric(const char *name, const char *priority)
+{
+	const char *labels[] = { "name", "mx", "controller", "mx", priority != NULL ? "priority" : NULL, priority, NULL };
+
+	return am_metric_value(am_metric(strstr(name, "duration") != NULL ? AM_HISTOGRAM :
+					 strstr(name, "total") != NULL ? AM_COUNTER : AM_GAUGE, name, "", labels, NULL));
+}
+
+START_TEST(MX1_to_MX7_metrics)
+{
+	const struct am_queue_item *item;
+	struct am_queue *unnamed = q;
+
+	q = am_queue_new("mx", test_clock);
+	add("a");
+	add("a");
+	ck_assert(metric("workqueue_adds_total", NULL) == 1); /* MX1 */
+	ck_assert(metric("workqueue_depth", "0") == 1);       /* MX2 */
+	am_queue_add(q, "ns", "l", AM_QUEUE_LOW);
+	ck_assert(metric("workqueue_depth", "-100") == 1);
+	am_clock_fake_advance(test_clock, 3 * S);
+	item = take_named("a");
+	ck_assert_int_eq(item->queued_ns, 3 * S);            /* MX3 */
+	ck_assert(metric("workqueue_queue_duration_seconds", NULL) == 1);
+	ck_assert(metric("workqueue_depth", "0") == 0);
+	add("a");
+	ck_assert(metric("workqueue_adds_total", NULL) == 3);
+	am_clock_fake_advance(test_clock, 2 * S);
+	am_queue_refresh_metrics(q);                          /* MX5 */
+	ck_assert(metric("workqueue_unfinished_work_seconds", NULL) == 2);
+	ck_assert(metric("workqueue_longest_running_processor_seconds", NULL) == 2);
+	am_queue_done(q, item);
+	ck_assert(metric("workqueue_work_duration_seconds", NULL) == 1); /* MX4 */
+	am_queue_refresh_metrics(q);
+	ck_assert(metric("workqueue_unfinished_work_seconds", NULL) == 0);
+	later("b", 1 * S);                                    /* MX6 */
+	am_queue_add_backoff(q, "ns", "b", 0);
+	ck_assert(metric("workqueue_retries_total", NULL) == 2);
+	am_queue_shutdown(q);                                 /* MX7 */
+	add("z");
+	later("z", 1);
+	ck_assert(metric("workqueue_retries_total", NULL) == 2);
+	ck_assert(metric("workqueue_depth", "0") == 0);
+	ck_assert(metric("workqueue_depth", "-100") == 0);
+	am_queue_free(q);
+	q = unnamed;
+}
+END_TEST
+
+START_TEST(MX8_a_queue_without_name_exports_nothing)
+{
+	am_auto(am_buf_fini) struct am_buf page = { 0 };
+
+	add("a");
+	finish("a");
+	am_metric_page(&page);
+	ck_assert_ptr_null(strstr(am_buf_str(&page), "workqueue"));
+}
+END_TEST
+
+static void
+view(void *arg, const struct am_queue_view *view)
+{
+	am_buf_addf(arg, "%s:%s:%d ", view->name, view->state, (int)(view->in_ns / S));
+}
+
+START_TEST(each_tells_what_the_queue_holds)
+{
+	am_auto(am_buf_fini) struct am_buf out = { 0 };
+	const struct am_queue_item *item;
+
+	add("a");
+	add("b");
+	later("c", 7 * S);
+	item = take_named("a");
+	am_clock_fake_advance(test_clock, 2 * S);
+	add("a");
+	am_queue_each(q, 10, view, &out);
+	ck_assert_str_eq(am_buf_str(&out), "a:processing, again:2 b:ready:0 c:delayed:5 ");
+	am_queue_done(q, item);
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, WQ2_added_while_processing_comes_once_more);
+	tcase_add_test(tc, WQ3_duplicates_before_get_count_once);
+	tcase_add_test(tc, WQ4_readd_then_done_then_done_leaves_it_empty);
+	tcase_add_test(tc, WQ5_repeated_add_keeps_the_place);
+	tcase_add_test(tc, WQ7_WQ10_drain_hands_out_what_is_ready_and_what_comes_back);
+	tcase_add_test(tc, WQ11_finished_items_are_forgotten);
+	tcase_add_test(tc, WQ12_get_on_shut_queue_returns_at_once);
+	tcase_add_test(tc, keys_of_namespaced_and_cluster_scoped_objects_differ);
+	tcase_add_test(tc, DQ1_appears_only_after_its_delay);
+	tcase_add_test(tc, DQ2_the_earlier_deadline_wins);
+	tcase_add_test(tc, DQ3_fire_in_time_order);
+	tcase_add_test(tc, DQ4_mixed_delays_keep_heap_order);
+	tcase_add_test(tc, DQ5_no_delay_is_now);
+	tcase_add_test(tc, DQ6_time_alone_brings_nothing);
+	tcase_add_test(tc, DQ7_shutdown_with_delayed_items);
+	tcase_add_test(tc, DQ_random_delays_come_out_sorted);
+	tcase_add_test(tc, RL1_doubles_counts_and_forgets_per_item);
+	tcase_add_test(tc, RL2_never_over_the_maximum);
+	tcase_add_test(tc, RL2_sequence_of_the_defaults);
+	tcase_add_test(tc, RL6_an_early_wake_does_not_count);
+	tcase_add_test(tc, RQ1_backoff_while_processing);
+	tcase_add_test(tc, PQ1_higher_first_fifo_inside);
+	tcase_add_test(tc, PQ3_PQ4_raised_goes_behind_its_new_equals_and_is_not_lowered);
+	tcase_add_test(tc, PQ6_delay_now_beats_later_due_enters_as_newest);
+	tcase_add_test(tc, PQ10_added_while_processing_with_priority);
+	tcase_add_test(tc, MX1_to_MX7_metrics);
+	tcase_add_test(tc, MX8_a_queue_without_name_exports_nothing);
+	tcase_add_test(tc, each_tells_what_the_queue_holds);
+}
+
+UNIT_MAIN("queue", cases)
