@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of core/http.  Life of a request:
+ *
+ *   HEAD -> BODY -> QUEUED -> (a worker runs the handler) -> ANSWERED -> SENDING -> freed
+ *
+ * From QUEUED until the answer is decided its connection is suspended, so that libmicrohttpd does not touch it; the
+ * worker resumes it.  A streaming answer suspends the connection again whenever its source has nothing.  Three
+ * parties hold references: libmicrohttpd's connection (until "completed"), the response object (until it is
+ * destroyed), and whoever answers (handler or keeper).
+ *
+ * Locks: request->lock, then libmicrohttpd's own.  httpd->lock is never taken with a request's lock held, but the
+ * other way round: httpd->lock, then request->lock.
+ */
+#ifndef AM_HTTP_HTTP_PRIV_H
+#define AM_HTTP_HTTP_PRIV_H
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+#include "core/base/clock.h"
+#include "core/base/lock.h"
+#include "core/base/mem.h"
+#include "core/http/http.h"
+
+#define AM_HTTP_PARAMS_MAX  64
+#define AM_HTTP_HEADERS_MAX 24
+#define AM_HTTP_PIPE_MAX    (64 * 1024)
+#define AM_HTTP_HEARTBEAT   (15 * AM_NS_PER_S)
+/* Of a body that is too large so much is still read, so that the peer gets to see the answer. */
+#define AM_HTTP_DRAIN_MAX   ((size_t)8 << 20)
+
+struct am_httpd {
+	struct MHD_Daemon *daemon;
+	struct am_httpd_options o;
+	struct am_clock *clock;
+	uint16_t port;
+	atomic_bool stopping;
+	struct am_lock lock;               /* guards everything below */
+	struct am_cond work;               /* workers: a request is queued, or stopping */
+	struct am_cond idle;               /* stop: a count has fallen */
+	struct am_cond tick;               /* ticker: an earlier time to wake, or stopping */
+	struct am_http_request *queue_head, *queue_tail;
+	int queued;
+	int open;                          /* requests suspended for their handler or keeper */
+	int streams;                       /* answers being streamed */
+	struct am_http_request *stream_list; /* all of them: for the ticker and for stop */
+	int64_t tick_at;                   /* when the ticker wakes */
+	struct am_thread **workers;
+	struct am_thread *ticker;
+};
+
+/* What is known of a connection; made when it opens. */
+struct am_http_conn {
+	bool peer_known;
+	struct am_http_peer peer;
+};
+
+enum am_http_state { AM_HTTP_HEAD, AM_HTTP_BODY, AM_HTTP_QUEUED, AM_HTTP_ANSWERED, AM_HTTP_SENDING };
+
+struct am_http_param {
+	char *name, *value;
+};
+
+struct am_http_pipe {
+	struct am_buf buf;
+	bool ended, broken;
+	struct am_cond room;
+};
+
+struct am_http_request {
+	struct am_httpd *httpd;
+	struct MHD_Connection *connection;
+	struct am_http_conn *conn;
+	atomic_int refs;
+	enum am_http_state state;          /* HTTP thread; from QUEUED to ANSWERED the answering thread */
+	const char *method;
+	char *target;
+	struct am_slice path;
+	char *path_plain;
+	struct am_http_param *params;
+	size_t n_params;
+	struct am_buf body;
+	size_t drained;
+	int refuse;                        /* answer this status when the body is through */
+	int fd;
+	bool kept, begun, answered;        /* the answering side's */
+	void *attached;
+	void (*release)(void *);
+	struct MHD_Response *response;
+	int status;
+	size_t n_headers;
+	char *headers[AM_HTTP_HEADERS_MAX][2];
+	struct am_http_request *next_queued;
+
+	/* Streaming. */
+	struct am_lock lock;               /* guards the rest */
+	bool streaming, suspended, pending, gone;
+	int64_t wake_at, beat_at;
+	struct am_http_source source;
+	bool source_done;
+	struct am_http_pipe *pipe;
+	struct am_http_request *next_stream, **link_stream; /* httpd->lock */
+};
+
+/* request.c */
+struct am_http_request *am_http_request_new(struct am_httpd *httpd, struct MHD_Connection *connection,
+					    const char *target);
+void am_http_request_ref(struct am_http_request *request);
+void am_http_request_unref(struct am_http_request *request);
+bool am_http_fd_gone(int fd);
+
+/* answer.c */
+/* Makes the listener's own refusal the answer. */
+void am_http_refuse(struct am_http_request *request, int status, const char *why);
+/* On the HTTP thread, with state ANSWERED. */
+enum MHD_Result am_http_send(struct am_http_request *request);
+void am_http_kick(struct am_http_request *request); /* resumes a suspended source */
+
+/* pool.c */
+int am_http_pool_start(struct am_httpd *httpd, struct ambient_error *err);
+bool am_http_pool_add(struct am_httpd *httpd, struct am_http_request *request); /* false: full */
+void am_http_pool_stop(struct am_httpd *httpd);
+void am_http_stream_add(struct am_httpd *httpd, struct am_http_request *request);
+void am_http_stream_del(struct am_httpd *httpd, struct am_http_request *request);
+void am_http_tick_at(struct am_httpd *httpd, int64_t at);
+void am_http_open_done(struct am_httpd *httpd);
+
+/* peer.c */
+const struct am_http_peer *am_http_peer_of(struct am_http_conn *conn, struct MHD_Connection *connection);
+void am_http_peer_fini(struct am_http_peer *peer);
+
+#endif

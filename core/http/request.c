@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The request as handlers read it: target, parameters, headers, body.  Nothing here is kept beyond the request. */
+#include <poll.h>
+#include <stdlib.h>
+
+#include "core/http/http_priv.h"
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool
+am_http_unescape(struct am_slice text, bool plus, struct am_buf *out)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		char c = text.p[i];
+
+		if (c == '%') {
+			int hi = text.n - i > 2 ? hex_digit(text.p[i + 1]) : -1;
+			int lo = text.n - i > 2 ? hex_digit(text.p[i + 2]) : -1;
+
+			if (hi < 0 || lo < 0 || (hi == 0 && lo == 0))
+				return false;
+			c = (char)(hi * 16 + lo);
+			i += 2;
+		} else if (c == '+' && plus) {
+			c = ' ';
+		}
+		am_buf_addc(out, c);
+	}
+	return !out->failed;
+}
+
+struct am_http_request *
+am_http_request_new(struct am_httpd *httpd, struct MHD_Connection *connection, const char *target)
+{
+	struct am_http_request *r = calloc(1, sizeof(*r));
+	const union MHD_ConnectionInfo *info;
+
+	if (r == NULL)
+		return NULL;
+	r->target = strdup(target);
+	if (r->target == NULL) {
+		free(r);
+		return NULL;
+	}
+	r->httpd = httpd;
+	r->connection = connection;
+	r->refs = 1;
+	r->method = "GET";
+	r->fd = -1;
+	const char *mark = strchr(r->target, '?');
+	r->path = am_slice(r->target, mark != NULL ? (size_t)(mark - r->target) : strlen(r->target));
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (info != NULL)
+		r->fd = info->connect_fd;
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	if (info != NULL)
+		r->conn = info->socket_context;
+	am_lock_init(&r->lock, "http-request");
+	return r;
+}
+
+void
+am_http_request_ref(struct am_http_request *r)
+{
+	atomic_fetch_add(&r->refs, 1);
+}
+
+void
+am_http_request_unref(struct am_http_request *r)
+{
+	if (r == NULL || atomic_fetch_sub(&r->refs, 1) != 1)
+		return;
+	if (r->release != NULL)
+		r->release(r->attached);
+	for (size_t i = 0; i < r->n_params; i++) {
+		free(r->params[i].name);
+		free(r->params[i].value);
+	}
+	for (size_t i = 0; i < r->n_headers; i++) {
+		free(r->headers[i][0]);
+		free(r->headers[i][1]);
+	}
+	if (r->response != NULL)
+		MHD_destroy_response(r->response);
+	if (r->pipe != NULL) {
+		am_buf_fini(&r->pipe->buf);
+		am_cond_fini(&r->pipe->room);
+		free(r->pipe);
+	}
+	free(r->params);
+	free(r->path_plain);
+	free(r->target);
+	am_buf_fini(&r->body);
+	am_lock_fini(&r->lock);
+	free(r);
+}
+
+const char *
+am_http_method(const struct am_http_request *r)
+{
+	return r->method;
+}
+
+const char *
+am_http_target(const struct am_http_request *r)
+{
+	return r->target;
+}
+
+struct am_slice
+am_http_raw_path(const struct am_http_request *r)
+{
+	return r->path;
+}
+
+const char *
+am_http_path(struct am_http_request *r)
+{
+	if (r->path_plain == NULL) {
+		struct am_buf buf = { 0 };
+
+		/* A broken escape leaves the text as it came: no route matches it. */
+		if (am_http_unescape(r->path, false, &buf))
+			r->path_plain = am_xstrdup(am_buf_str(&buf));
+		else
+			r->path_plain = am_xstrndup(r->path.p, r->path.n);
+		am_buf_fini(&buf);
+	}
+	return r->path_plain;
+}
+
+static char *
+unescaped(const char *p, size_t n)
+{
+	struct am_buf buf = { 0 };
+	char *ret = NULL;
+
+	if (am_http_unescape(am_slice(p, n), true, &buf))
+		ret = strdup(am_buf_str(&buf));
+	else
+		ret = strndup(p, n);
+	am_buf_fini(&buf);
+	return ret;
+}
+
+static void
+parse_params(struct am_http_request *r)
+{
+	const char *p = r->target + r->path.n;
+
+	r->params = calloc(AM_HTTP_PARAMS_MAX, sizeof(*r->params));
+	if (r->params == NULL || *p != '?')
+		return;
+	p++;
+	while (*p != '\0' && r->n_params < AM_HTTP_PARAMS_MAX) {
+		size_t n = strcspn(p, "&");
+		const char *eq = memchr(p, '=', n);
+		size_t name_len = eq != NULL ? (size_t)(eq - p) : n;
+
+		if (name_len > 0) {
+			struct am_http_param *param = &r->params[r->n_params];
+
+			param->name = unescaped(p, name_len);
+			param->value = eq != NULL ? unescaped(eq + 1, n - name_len - 1) : strdup("");
+			if (param->name == NULL || param->value == NULL) {
+				free(param->name);
+				free(param->value);
+				memset(param, 0, sizeof(*param));
+				return;
+			}
+			r->n_params++;
+		}
+		p += n;
+		if (*p == '&')
+			p++;
+	}
+}
+
+bool
+am_http_query_at(struct am_http_request *r, size_t i, const char **name, const char **value)
+{
+	if (r->params == NULL)
+		parse_params(r);
+	if (i >= r->n_params)
+		return false;
+	*name = r->params[i].name;
+	*value = r->params[i].value;
+	return true;
+}
+
+const char *
+am_http_query(struct am_http_request *r, const char *name)
+{
+	const char *n, *v;
+
+	for (size_t i = 0; am_http_query_at(r, i, &n, &v); i++)
+		if (strcmp(n, name) == 0)
+			return v;
+	return NULL;
+}
+
+const char *
+am_http_header(const struct am_http_request *r, const char *name)
+{
+	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+struct each {
+	const char *name;
+	bool (*fn)(void *arg, const char *value);
+	void *arg;
+};
+
+static enum MHD_Result
+each_header(void *cls, enum MHD_ValueKind kind am_unused_, const char *key, const char *value)
+{
+	struct each *each = cls;
+
+	if (strcasecmp(key, each->name) != 0)
+		return MHD_YES;
+	return each->fn(each->arg, value != NULL ? value : "") ? MHD_YES : MHD_NO;
+}
+
+void
+am_http_header_each(const struct am_http_request *r, const char *name, bool (*fn)(void *, const char *), void *arg)
+{
+	struct each each = { name, fn, arg };
+
+	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, each_header, &each);
+}
+
+struct am_slice
+am_http_body(const struct am_http_request *r)
+{
+	return am_slice(am_buf_str(&r->body), r->body.len);
+}
+
+void
+am_http_attach(struct am_http_request *r, void *data, void (*release)(void *))
+{
+	am_assert(r->release == NULL);
+	r->attached = data;
+	r->release = release;
+}
+
+struct am_httpd *
+am_http_listener(const struct am_http_request *r)
+{
+	return r->httpd;
+}
+
+const struct am_http_peer *
+am_http_peer(const struct am_http_request *r)
+{
+	return am_http_peer_of(r->conn, r->connection);
+}
+
+bool
+am_http_fd_gone(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+	return fd < 0 || (poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0);
+}
+
+void
+am_http_keep(struct am_http_request *r)
+{
+	r->kept = true;
+}
