@@ -181,7 +181,6 @@ ask(struct am_httpd *httpd, const char *text)
 	int fd = dial(httpd);
 
 	say(fd, text);
-	shutdown(fd, SHUT_WR);
 	const char *ret = hear(fd, NULL);
 	close(fd);
 	return ret;
