@@ -27,7 +27,12 @@ struct am_http_req {
 	bool watch;                     /* a connection of its own; not limited by the request rate */
 };
 
-/* done is always called exactly once, also after cancel (with CANCELLED), and is the last call. */
+/* What data returns when it cannot take the piece now: the transfer waits for resume, which hands over the same
+ * bytes again.  Only of the real one, and only for sinks that need it. */
+#define AM_HTTP_PAUSE 1
+
+/* done is always called exactly once, also after cancel (with CANCELLED), never from within start, and is the last
+ * call.  From any of these it is allowed to start and cancel transfers, this one too. */
 struct am_http_sink {
 	/* Status line and headers are there; retry_after_ms is 0 without the header.  May be NULL. */
 	void (*head)(void *arg, int status, const char *content_type, int64_t retry_after_ms);
@@ -39,6 +44,7 @@ struct am_http_sink {
 	void *arg;
 };
 
+/* Never returns NULL from start: what is wrong with the request is told by done. */
 struct am_io_ops {
 	struct am_transfer *(*start)(struct am_io *io, const struct am_http_req *req, const struct am_http_sink *sink);
 	void (*cancel)(struct am_io *io, struct am_transfer *transfer); /* done follows before cancel returns */
@@ -47,6 +53,7 @@ struct am_io_ops {
 	/* The only one that any thread may call: runs fn on the I/O thread soon. */
 	void (*post)(struct am_io *io, void (*fn)(void *), void *arg);
 	bool (*on_thread)(struct am_io *io);
+	void (*resume)(struct am_io *io, struct am_transfer *transfer); /* after AM_HTTP_PAUSE; may be NULL in fakes */
 };
 
 /* Head of every implementation. */

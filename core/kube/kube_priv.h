@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of core/kube share among themselves, and what their unit tests look at. */
+#ifndef AM_KUBE_PRIV_H
+#define AM_KUBE_PRIV_H
+
+#include "core/base/lock.h"
+#include "core/kube/kube.h"
+
+/* All strings are malloc'ed or NULL.  Of each pair data/file at most one is set; data is PEM. */
+struct am_kube_config {
+	char *server;          /* "https://host:port/prefix", no slash at the end */
+	char *host;            /* "host:port" for messages and metrics */
+	char *ns;
+	char *ca_data, *ca_file;
+	char *cert_data, *cert_file;
+	char *key_data, *key_file;
+	char *token, *token_file;
+	char *tls_server_name;
+	char *proxy_url;
+	bool insecure;         /* the server's certificate is not verified */
+	bool loopback;         /* no proxy, no compression */
+};
+
+/* Each data of a kubeconfig document is at most this. */
+#define AM_KUBECONFIG_MAX (4u << 20)
+
+/* One kubeconfig text; dir is what its relative paths are relative to. */
+struct am_kubeconfig_text {
+	const char *name;      /* for messages */
+	const char *dir;
+	const char *text;
+	size_t len;
+};
+/* Merges as kubectl does: for each name the first document that has it wins. */
+int am_kube_config_texts(const struct am_kubeconfig_text *texts, size_t n, const char *context,
+			 struct am_kube_config **ret, struct ambient_error *err);
+/* In-cluster, with the directory of the mounted ServiceAccount. */
+int am_kube_config_mounted(const char *dir, struct am_kube_config **ret, struct ambient_error *err);
+/* Checks and normalises server; sets host and loopback.  Takes config's other members as they are. */
+int am_kube_config_finish(struct am_kube_config *config, const char *server, struct ambient_error *err);
+
+/* A bearer token from a file, cached for a minute.  I/O thread only. */
+struct am_token {
+	const char *path;
+	char *value;
+	int64_t read_at;       /* boot time of the last successful read */
+	bool dropped;          /* read again at the next use */
+};
+#define AM_TOKEN_NS (60 * AM_NS_PER_S)
+/* NULL when there is none; borrowed until the next call.  A failed re-read keeps the old one. */
+const char *am_token_get(struct am_token *token, int64_t now, struct ambient_error *err);
+/* The server answered 401 to a request that began at `began`. */
+void am_token_drop(struct am_token *token, int64_t began);
+void am_token_fini(struct am_token *token);
+
+/* The token bucket in front of the server; a reservation says how long to wait.  Guarded by its user. */
+struct am_rate {
+	double qps, burst;     /* qps <= 0: no limit */
+	double tokens;
+	int64_t at;
+};
+void am_rate_init(struct am_rate *rate, double qps, int burst, int64_t now);
+int64_t am_rate_reserve(struct am_rate *rate, int64_t now); /* ns to wait from now */
+void am_rate_return(struct am_rate *rate);                  /* a reservation that was not used */
+
+/* The real struct am_io. */
+struct am_io *am_curl_io_new(const struct am_kube_config *config, const struct am_kube_options *options,
+			     struct ambient_error *err);
+/* Ends every transfer with CANCELLED, runs what was posted, forgets timers, joins. */
+void am_curl_io_free(struct am_io *io);
+
+struct am_kube {
+	struct am_kube_config *config;
+	struct am_io *io;
+	struct am_clock *clock;
+};
+
+#endif

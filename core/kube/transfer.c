@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One HTTP exchange over curl: HTTP/1.1, TLS 1.2 or newer, no redirects, no signals.  A watch keeps its connection
+ * for itself by the nature of HTTP/1.1; short requests share a pool.
+ *
+ * A body is sent through a read callback that cannot rewind, on purpose: when a pooled connection turns out to be
+ * dead, curl repeats a request on its own only as long as nothing of its body was sent.  A write that may have
+ * reached the server is never sent twice behind the caller's back.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "core/base/counter.h"
+#include "core/base/mem.h"
+#include "core/kube/io_priv.h"
+
+#define CONNECT_MS       INT64_C(10000)
+#define CERT_S           300L /* how long a connection, or a parsed CA file, may be older than the files */
+#define RETRY_AFTER_MAX  INT64_C(86400)
+
+/* ---- the end */
+
+static const double durations[] = { .005, .025, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60, 0 };
+
+static void
+count(const struct am_transfer *t, bool failed)
+{
+	char code[16] = "<error>";
+	const char *labels[] = { "code", code, "method", t->method, "host", t->io->config->host, NULL };
+	const char *verb[] = { "verb", t->method, "host", t->io->config->host, NULL };
+
+	if (!failed)
+		(void)snprintf(code, sizeof(code), "%d", t->status);
+	am_metric_add(am_metric(AM_COUNTER, "rest_client_requests_total", "Number of HTTP requests.", labels, NULL), 1);
+	am_metric_observe(am_metric(AM_HISTOGRAM, "rest_client_request_duration_seconds",
+				    "Request latency in seconds.", verb, durations),
+			  (double)(am_clock_boot(t->io->head.clock) - t->began) / (double)AM_NS_PER_S);
+}
+
+void
+am_transfer_end(struct am_transfer *t, const struct ambient_error *err)
+{
+	struct am_io *io = &t->io->head;
+
+	if (t->over)
+		return;
+	t->over = true;
+	am_io_timer_cancel(io, t->limit);
+	am_io_timer_cancel(io, t->idle);
+	am_io_timer_cancel(io, t->slot);
+	t->limit = t->idle = t->slot = NULL;
+	if (!t->attached && t->reserved)
+		am_rate_return(&t->io->rate);
+	if (t->status == 401)
+		am_token_drop(&t->io->token, t->began);
+	if (t->attached && (err == NULL || err->code != AMBIENT_E_CANCELLED))
+		count(t, err != NULL);
+	am_io_add_work(t);
+	t->sink.done(t->sink.arg, err);
+}
+
+static void
+end_with(struct am_transfer *t, int code, int sys_errno, const char *what)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	int path_len = (int)strcspn(t->url, "?");
+
+	(void)ambient_err(&err, code, "%s %.*s: %s", t->method, AM_MIN(path_len, 160), t->url, what);
+	err.sys_errno = sys_errno;
+	am_transfer_end(t, &err);
+}
+
+void
+am_transfer_cancel(struct am_io *io, struct am_transfer *t)
+{
+	am_assert(io->ops->on_thread(io));
+	end_with(t, AMBIENT_E_CANCELLED, 0, "cancelled");
+}
+
+static void
+limit_passed(void *arg)
+{
+	struct am_transfer *t = arg;
+
+	t->limit = NULL;
+	end_with(t, AMBIENT_E_TIMEOUT, 0, t->head_given ? "the answer did not end in time" : "no answer in time");
+}
+
+/* Moved on lazily: a byte only notes when it came. */
+static void
+idle_passed(void *arg)
+{
+	struct am_transfer *t = arg;
+	int64_t now = am_clock_boot(t->io->head.clock);
+
+	t->idle = NULL;
+	if (t->paused)
+		t->last_byte = now;
+	if (now - t->last_byte >= t->idle_ns)
+		end_with(t, AMBIENT_E_TIMEOUT, 0, "the connection is silent");
+	else
+		t->idle = am_io_timer(&t->io->head, t->last_byte + t->idle_ns, idle_passed, t);
+}
+
+static const struct {
+	CURLcode result;
+	int code;
+	int sys_errno;         /* when curl knows none */
+} results[] = {
+	{ CURLE_COULDNT_CONNECT, AMBIENT_E_UNAVAILABLE, 0 },
+	{ CURLE_GOT_NOTHING, AMBIENT_E_UNAVAILABLE, EPIPE },
+	{ CURLE_PARTIAL_FILE, AMBIENT_E_UNAVAILABLE, EPIPE },
+	{ CURLE_RECV_ERROR, AMBIENT_E_UNAVAILABLE, ECONNRESET },
+	{ CURLE_SEND_ERROR, AMBIENT_E_UNAVAILABLE, ECONNRESET },
+	{ CURLE_SEND_FAIL_REWIND, AMBIENT_E_UNAVAILABLE, ECONNRESET },
+	{ CURLE_OPERATION_TIMEDOUT, AMBIENT_E_TIMEOUT, 0 },
+	{ CURLE_OUT_OF_MEMORY, AMBIENT_E_NOMEM, 0 },
+	{ CURLE_URL_MALFORMAT, AMBIENT_E_INVALID, 0 },
+	{ CURLE_UNSUPPORTED_PROTOCOL, AMBIENT_E_INVALID, 0 },
+	{ CURLE_SSL_CERTPROBLEM, AMBIENT_E_INVALID, 0 },
+	{ CURLE_SSL_CACERT_BADFILE, AMBIENT_E_INVALID, 0 },
+};
+
+void
+am_transfer_result(struct am_transfer *t, CURLcode result)
+{
+	int code = AMBIENT_E_UNAVAILABLE;
+	int fallback = 0;
+	long os_errno = 0;
+
+	if (t->over)
+		return;
+	if (result == CURLE_OK && t->head_given) {
+		am_transfer_end(t, NULL);
+		return;
+	}
+	if (result == CURLE_WRITE_ERROR && t->failed.code != 0) {
+		am_transfer_end(t, &t->failed);
+		return;
+	}
+	for (size_t i = 0; i < AM_COUNTOF(results); i++) {
+		if (results[i].result == result) {
+			code = results[i].code;
+			fallback = results[i].sys_errno;
+		}
+	}
+	(void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_errno);
+	/* While connecting curl's errno is the truth; later it is whatever was left there. */
+	int sys_errno = result == CURLE_COULDNT_CONNECT ? (int)os_errno : fallback;
+	end_with(t, code, sys_errno, t->curl_text[0] != '\0' ? t->curl_text : curl_easy_strerror(result));
+}
+
+/* ---- curl's callbacks */
+
+static int64_t
+parse_retry_after(struct am_transfer *t, const char *value)
+{
+	uint64_t seconds;
+
+	if (am_parse_u64(value, &seconds) == 0)
+		return (int64_t)AM_MIN(seconds, (uint64_t)RETRY_AFTER_MAX) * 1000;
+	time_t date = curl_getdate(value, NULL);
+	if (date < 0)
+		return 0;
+	int64_t left = (int64_t)date - am_clock_wall(t->io->head.clock) / AM_NS_PER_S;
+	return left <= 0 ? 1 : AM_MIN(left, RETRY_AFTER_MAX) * 1000;
+}
+
+/* The value of a header line of that name, trimmed; false when it is another one or too long to matter. */
+static bool
+header_value(const char *line, size_t n, const char *name, char *out, size_t size)
+{
+	size_t len = strlen(name);
+
+	if (n <= len || strncasecmp(line, name, len) != 0 || line[len] != ':')
+		return false;
+	line += len + 1;
+	n -= len + 1;
+	while (n > 0 && isspace((unsigned char)line[0]))
+		line++, n--;
+	while (n > 0 && isspace((unsigned char)line[n - 1]))
+		n--;
+	if (n >= size)
+		return false;
+	memcpy(out, line, n);
+	out[n] = '\0';
+	return true;
+}
+
+static size_t
+on_header(char *line, size_t size, size_t n, void *arg)
+{
+	struct am_transfer *t = arg;
+	char value[96];
+
+	(void)size;
+	t->last_byte = am_clock_boot(t->io->head.clock);
+	if (t->over)
+		return 0;
+	if (t->head_given) /* trailers */
+		return n;
+	if (n > 9 && strncmp(line, "HTTP/", 5) == 0) {
+		long status = 0;
+
+		(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+		t->status = (int)status;
+		t->retry_after_ms = 0;
+		t->content_type[0] = '\0';
+	} else if (header_value(line, n, "Retry-After", value, sizeof(value))) {
+		t->retry_after_ms = parse_retry_after(t, value);
+	} else if (header_value(line, n, "Content-Type", value, sizeof(value))) {
+		(void)am_strlcpy(t->content_type, value, sizeof(t->content_type));
+	} else if ((n == 2 || n == 1) && line[n - 1] == '\n' && t->status >= 200) {
+		t->head_given = true;
+		if (t->sink.head != NULL)
+			t->sink.head(t->sink.arg, t->status, t->content_type, t->retry_after_ms);
+	}
+	return t->over ? 0 : n;
+}
+
+static size_t
+on_data(char *p, size_t size, size_t n, void *arg)
+{
+	struct am_transfer *t = arg;
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	(void)size;
+	t->last_byte = am_clock_boot(t->io->head.clock);
+	if (t->over)
+		return CURL_WRITEFUNC_ERROR;
+	if (n == 0)
+		return 0;
+	int rc = t->sink.data(t->sink.arg, p, n, &err);
+	if (t->over)
+		return CURL_WRITEFUNC_ERROR;
+	if (rc == AM_HTTP_PAUSE) {
+		t->paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	if (rc < 0) {
+		t->failed = err;
+		if (t->failed.code == 0)
+			t->failed.code = -rc;
+		return CURL_WRITEFUNC_ERROR;
+	}
+	return n;
+}
+
+static size_t
+on_read(char *p, size_t size, size_t n, void *arg)
+{
+	struct am_transfer *t = arg;
+	size_t left = t->body_len - t->body_at;
+
+	n = AM_MIN(n * size, left);
+	if (n > 0)
+		memcpy(p, t->body + t->body_at, n);
+	t->body_at += n;
+	t->last_byte = am_clock_boot(t->io->head.clock);
+	return n;
+}
+
+/* A peer that is gone without a word is noticed within a minute. */
+static int
+on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	int probes = 3;
+	unsigned int user_timeout_ms = 45000;
+
+	(void)arg;
+	(void)purpose;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
+	return CURL_SOCKOPT_OK;
+}
+
+/* ---- the start */
+
+static void
+set_blob(CURL *easy, CURLoption blob_option, CURLoption file_option, char *data, const char *file)
+{
+	if (data != NULL) {
+		struct curl_blob blob = { data, strlen(data), CURL_BLOB_NOCOPY };
+		(void)curl_easy_setopt(easy, blob_option, &blob);
+	} else if (file != NULL) {
+		(void)curl_easy_setopt(easy, file_option, file);
+	}
+}
+
+static void
+set_tls(CURL *easy, const struct am_kube_config *config)
+{
+	(void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
+	set_blob(easy, CURLOPT_CAINFO_BLOB, CURLOPT_CAINFO, config->ca_data, config->ca_file);
+	if (config->ca_data != NULL || config->ca_file != NULL)
+		(void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	set_blob(easy, CURLOPT_SSLCERT_BLOB, CURLOPT_SSLCERT, config->cert_data, config->cert_file);
+	set_blob(easy, CURLOPT_SSLKEY_BLOB, CURLOPT_SSLKEY, config->key_data, config->key_file);
+	(void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CERT_S);
+	(void)curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, CERT_S);
+}
+
+static void
+set_options(struct am_transfer *t)
+{
+	const struct am_kube_config *config = t->io->config;
+	CURL *easy = t->easy;
+	bool plain = am_starts(config->server, "http://");
+
+	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->curl_text);
+	(void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https");
+	(void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	(void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 10L);
+	(void)curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+	if (config->loopback)
+		(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+	else
+		(void)curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+	if (config->proxy_url != NULL) {
+		(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+		(void)curl_easy_setopt(easy, CURLOPT_PROXY, config->proxy_url);
+	}
+	if (!plain)
+		set_tls(easy, config);
+}
+
+/* The URL says the name that the certificate must have; the connection goes to the real address. */
+static char *
+make_url(struct am_transfer *t, const char *path)
+{
+	const struct am_kube_config *config = t->io->config;
+
+	if (config->tls_server_name == NULL)
+		return am_xasprintf("%s%s", config->server, path);
+	const char *prefix = config->server + strlen("https://") + strlen(config->host);
+	const char *port = strrchr(config->host, ':');
+	am_auto(am_freep) char *route = am_xasprintf("%s%s:%s", config->tls_server_name, port, config->host);
+	t->connect_to = curl_slist_append(NULL, route);
+	(void)curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, t->connect_to);
+	return am_xasprintf("https://%s%s%s%s", config->tls_server_name, port, prefix, path);
+}
+
+static bool
+add_header(struct am_transfer *t, const char *line)
+{
+	if (strpbrk(line, "\r\n") != NULL)
+		return false;
+	struct curl_slist *more = curl_slist_append(t->headers, line);
+	if (more != NULL)
+		t->headers = more;
+	return more != NULL;
+}
+
+static bool
+set_headers(struct am_transfer *t, const struct am_http_req *req, struct ambient_error *err)
+{
+	const char *token = t->io->config->token;
+	bool ok = add_header(t, t->io->user_agent) && add_header(t, "Expect:");
+	bool accept = false;
+	bool type = req->body == NULL;
+
+	for (size_t i = 0; ok && req->headers != NULL && req->headers[i] != NULL; i++) {
+		accept = accept || strncasecmp(req->headers[i], "Accept:", 7) == 0;
+		type = type || strncasecmp(req->headers[i], "Content-Type:", 13) == 0;
+		ok = add_header(t, req->headers[i]);
+	}
+	ok = ok && (accept || add_header(t, "Accept: application/json"));
+	ok = ok && (type || add_header(t, "Content-Type: application/json"));
+	if (ok && t->io->token.path != NULL) {
+		token = am_token_get(&t->io->token, t->began, err);
+		if (token == NULL)
+			return false;
+	}
+	if (ok && token != NULL) {
+		char *line = am_xasprintf("Authorization: Bearer %s", token);
+
+		ok = add_header(t, line);
+		explicit_bzero(line, strlen(line));
+		free(line);
+	}
+	if (!ok)
+		(void)ambient_err(err, AMBIENT_E_INVALID, "a header holds a line break");
+	return ok;
+}
+
+static bool
+set_request(struct am_transfer *t, const struct am_http_req *req, struct ambient_error *err)
+{
+	bool method_ok = req->method[0] != '\0' && strlen(req->method) < sizeof(t->method);
+
+	for (const char *p = req->method; *p != '\0'; p++)
+		method_ok = method_ok && *p >= 'A' && *p <= 'Z';
+	if (!method_ok || req->path[0] != '/') {
+		(void)ambient_err(err, AMBIENT_E_INVALID, "\"%.16s %.120s\" is no request", req->method, req->path);
+		return false;
+	}
+	if (!set_headers(t, req, err))
+		return false;
+	if (curl_easy_setopt(t->easy, CURLOPT_URL, t->url) != CURLE_OK) {
+		(void)ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+		return false;
+	}
+	(void)curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+	if (req->body != NULL) {
+		t->body = malloc(req->body_len + 1);
+		if (t->body == NULL) {
+			(void)ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+			return false;
+		}
+		memcpy(t->body, req->body, req->body_len);
+		t->body_len = req->body_len;
+		(void)curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
+		(void)curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len);
+		(void)curl_easy_setopt(t->easy, CURLOPT_READFUNCTION, on_read);
+		(void)curl_easy_setopt(t->easy, CURLOPT_READDATA, t);
+	} else {
+		(void)curl_easy_setopt(t->easy, CURLOPT_HTTPGET, 1L);
+	}
+	(void)curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, t->method);
+	return true;
+}
+
+static void
+slot_reached(void *arg)
+{
+	struct am_transfer *t = arg;
+
+	t->slot = NULL;
+	am_io_add_work(t);
+}
+
+struct am_transfer *
+am_transfer_start(struct am_io *head, const struct am_http_req *req, const struct am_http_sink *sink)
+{
+	struct am_curl_io *io = AM_CONTAINER(head, struct am_curl_io, head);
+	struct am_transfer *t = am_xcalloc(1, sizeof(*t));
+
+	am_assert(head->ops->on_thread(head));
+	t->io = io;
+	t->sink = *sink;
+	t->began = t->last_byte = am_clock_boot(head->clock);
+	t->failed.size = sizeof(t->failed);
+	t->next = io->transfers;
+	if (t->next != NULL)
+		t->next->prev = t;
+	io->transfers = t;
+
+	(void)am_strlcpy(t->method, req->method, sizeof(t->method));
+	t->easy = curl_easy_init();
+	t->url = make_url(t, req->path);
+	if (t->easy == NULL)
+		(void)ambient_err(&t->failed, AMBIENT_E_NOMEM, "out of memory");
+	else if (set_request(t, req, &t->failed))
+		set_options(t);
+
+	t->idle_ns = req->idle_ns;
+	if (req->timeout_ns > 0)
+		t->limit = am_io_timer(head, t->began + req->timeout_ns, limit_passed, t);
+	if (t->idle_ns > 0)
+		t->idle = am_io_timer(head, t->began + t->idle_ns, idle_passed, t);
+	t->reserved = !req->watch;
+	int64_t wait = t->reserved ? am_rate_reserve(&io->rate, t->began) : 0;
+	if (wait > 0)
+		t->slot = am_io_timer(head, t->began + wait, slot_reached, t);
+	else
+		am_io_add_work(t);
+	return t;
+}
+
+void
+am_transfer_resume(struct am_io *head, struct am_transfer *t)
+{
+	am_assert(head->ops->on_thread(head));
+	if (!t->paused)
+		return;
+	t->resume = true;
+	am_io_add_work(t);
+}
+
+/* ---- work */
+
+static void
+release(struct am_transfer *t)
+{
+	if (t->attached)
+		(void)curl_multi_remove_handle(t->io->multi, t->easy);
+	curl_easy_cleanup(t->easy);
+	for (struct curl_slist *h = t->headers; h != NULL; h = h->next)
+		if (am_starts(h->data, "Authorization:"))
+			explicit_bzero(h->data, strlen(h->data));
+	curl_slist_free_all(t->headers);
+	curl_slist_free_all(t->connect_to);
+	if (t->prev != NULL)
+		t->prev->next = t->next;
+	else
+		t->io->transfers = t->next;
+	if (t->next != NULL)
+		t->next->prev = t->prev;
+	free(t->url);
+	free(t->body);
+	free(t);
+}
+
+void
+am_transfer_work(struct am_transfer *t)
+{
+	if (t->over) {
+		release(t);
+	} else if (t->failed.code != 0) {
+		am_transfer_end(t, &t->failed);
+	} else if (!t->attached) {
+		if (curl_multi_add_handle(t->io->multi, t->easy) == CURLM_OK)
+			t->attached = true;
+		else
+			end_with(t, AMBIENT_E_NOMEM, 0, "libcurl takes no more transfers");
+	} else if (t->resume) {
+		t->resume = t->paused = false;
+		t->last_byte = am_clock_boot(t->io->head.clock);
+		(void)curl_easy_pause(t->easy, CURLPAUSE_CONT);
+	}
+}
