@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The core's own options, and what must hold between them.  The rows are also the manual. */
+#include "core/base/log.h"
+#include "core/base/str.h"
+#include "core/conf/conf_priv.h"
+
+#define ROW(...) &(const struct ambient_option){ sizeof(struct ambient_option), __VA_ARGS__ }
+#define MS INT64_C(1000000)
+#define S  (1000 * MS)
+
+static const struct ambient_option *const root_rows[] = {
+	ROW("mode", AMBIENT_OPT_STRING, 0, "cluster", 0, 0,
+	    "\"standalone\": this machine alone, with an API server of its own; \"cluster\": a Kubernetes cluster.", NULL),
+	ROW("state", AMBIENT_OPT_PATH, 0, NULL, 0, 0, "Directory of what must survive a restart.", NULL),
+	ROW("runtime", AMBIENT_OPT_PATH, 0, NULL, 0, 0, "Directory of sockets and private copies; must not be mounted noexec.",
+	    NULL),
+	ROW("cache", AMBIENT_OPT_PATH, 0, NULL, 0, 0, "Directory of what can be made again.", NULL),
+	ROW("plugin_dir", AMBIENT_OPT_PATH, 0, AM_PKGLIBDIR "/plugins", 0, 0,
+	    "Where plugins without a path are looked for, as <plugin>.so.", NULL),
+	ROW("drain", AMBIENT_OPT_DURATION, AMBIENT_OPT_RELOAD, "30s", 0, 3600 * S,
+	    "How long stopping waits for running calls of plugins.", NULL),
+	NULL,
+};
+
+static const struct ambient_option *const log_rows[] = {
+	ROW("level", AMBIENT_OPT_STRING, AMBIENT_OPT_RELOAD, "info", 0, 0, "\"error\", \"warn\", \"info\" or \"debug\".", NULL),
+	ROW("format", AMBIENT_OPT_STRING, 0, "auto", 0, 0,
+	    "\"text\", \"json\", \"journald\", or \"auto\": journald under systemd, else text.", NULL),
+	NULL,
+};
+
+static const struct ambient_option *const cluster_rows[] = {
+	ROW("server", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
+	    "The instance that is the API server; excludes every other way to a cluster.", NULL),
+	ROW("kubeconfig", AMBIENT_OPT_PATH, 0, NULL, 0, 0, "A kubeconfig file.", NULL),
+	ROW("context", AMBIENT_OPT_STRING, 0, NULL, 0, 0, "The context to use of that file, instead of its current one.", NULL),
+	ROW("incluster", AMBIENT_OPT_BOOL, 0, "false", 0, 0, "Use the service account of the pod that this runs in.", NULL),
+	ROW("namespace", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
+	    "The daemon's own namespace, for its lease; unset: the service account's, else \"default\".", NULL),
+	NULL,
+};
+
+static const struct ambient_option *const lease_rows[] = {
+	ROW("enabled", AMBIENT_OPT_BOOL, 0, "true", 0, 0,
+	    "Elect a leader among the replicas of this daemon; standalone never does.", NULL),
+	ROW("name", AMBIENT_OPT_STRING, 0, "ambient", 0, 0, "Name of the Lease object.", NULL),
+	ROW("namespace", AMBIENT_OPT_STRING, 0, NULL, 0, 0, "Its namespace; unset: the daemon's own.", NULL),
+	ROW("identity", AMBIENT_OPT_STRING, 0, NULL, 0, 0, "Who this replica is; unset: host name and a random part.", NULL),
+	ROW("duration", AMBIENT_OPT_DURATION, 0, "15s", 1 * S, 3600 * S, "How long others wait for a silent leader.", NULL),
+	ROW("renew", AMBIENT_OPT_DURATION, 0, "10s", 100 * MS, 3600 * S,
+	    "How long a leader tries to renew before it gives up; less than duration.", NULL),
+	ROW("retry", AMBIENT_OPT_DURATION, 0, "2s", 10 * MS, 3600 * S, "Between two tries; less than renew.", NULL),
+	NULL,
+};
+
+static const struct ambient_option *const ops_rows[] = {
+	ROW("listen", AMBIENT_OPT_STRING, 0, "127.0.0.1:8081", 0, 0,
+	    "Address and port of health and metrics; \"\" for none, port 0 for any.", NULL),
+	ROW("socket", AMBIENT_OPT_PATH, 0, NULL, 0, 0, "The admin socket; unset: <runtime>/ambientd.sock.", NULL),
+	NULL,
+};
+
+static const struct ambient_option *const runner_rows[] = {
+	ROW("image", AMBIENT_OPT_STRING, AMBIENT_OPT_RELOAD, NULL, 0, 0, "Image of the two containers of a session's pod.", NULL),
+	ROW("type", AMBIENT_OPT_STRING, AMBIENT_OPT_RELOAD, "claude-code", 0, 0,
+	    "Runner type of sessions that name none, in projects that name none.", NULL),
+	NULL,
+};
+
+const struct conf_section conf_sections[] = {
+	{ "", root_rows, "Outside of any group." },
+	{ "log", log_rows, "Logging." },
+	{ "cluster", cluster_rows, "The API server that is reconciled against." },
+	{ "lease", lease_rows, "Leader election." },
+	{ "ops", ops_rows, "Health, metrics and administration." },
+	{ "runner", runner_rows, "How sessions are run." },
+	{ NULL, NULL, NULL },
+};
+
+const struct ambient_option *const conf_instance_rows[] = {
+	ROW("plugin", AMBIENT_OPT_STRING, 0, NULL, 0, 0, "The plugin; unset: the instance's name.", NULL),
+	ROW("path", AMBIENT_OPT_PATH, 0, NULL, 0, 0, "Its file; unset: <plugin_dir>/<plugin>.so.", NULL),
+	ROW("workers", AMBIENT_OPT_INT, 0, "0", 0, 256, "Threads of each of its reconcilers; 0: as many as processors, at most 4.",
+	    NULL),
+	ROW("isolation", AMBIENT_OPT_STRING, 0, "none", 0, 0, "\"none\": in the daemon; \"process\": in a child of its own.", NULL),
+	ROW("enabled", AMBIENT_OPT_BOOL, 0, "true", 0, 0, "false: as if it were not there.", NULL),
+	NULL,
+};
+
+/* ---- between options */
+
+static void
+check_words(struct am_conf_file *file)
+{
+	const struct ambient_conf *root = am_conf_section(file, ""), *log = am_conf_section(file, "log");
+	const char *mode = am_conf_str(root, "mode"), *level = am_conf_str(log, "level"),
+		   *format = am_conf_str(log, "format");
+
+	if (!am_streq(mode, "standalone") && !am_streq(mode, "cluster"))
+		am_conf_fail(file, root, "mode", "\"mode\" must be \"standalone\" or \"cluster\", not \"%.40s\"", mode);
+	if (am_log_level_parse(level) == 0)
+		am_conf_fail(file, log, "level",
+			     "\"log.level\" must be \"error\", \"warn\", \"info\" or \"debug\", not \"%.40s\"", level);
+	if (am_log_format_parse(format) < 0)
+		am_conf_fail(file, log, "format",
+			     "\"log.format\" must be \"auto\", \"text\", \"json\" or \"journald\", not \"%.40s\"", format);
+}
+
+static void
+check_cluster(struct am_conf_file *file)
+{
+	const struct ambient_conf *cluster = am_conf_section(file, "cluster");
+	const char *server = am_conf_str(cluster, "server");
+	bool incluster = am_conf_int(cluster, "incluster") != 0, kubeconfig = am_conf_given(cluster, "kubeconfig");
+
+	if ((server != NULL) + incluster + kubeconfig > 1)
+		am_conf_fail(file, cluster, server != NULL ? "server" : "kubeconfig",
+			     "\"cluster\" takes one of \"server\", \"kubeconfig\" and \"incluster\", not several");
+	if (am_conf_given(cluster, "context") && !kubeconfig)
+		am_conf_fail(file, cluster, "context", "\"cluster.context\" needs \"cluster.kubeconfig\"");
+	if (server != NULL) {
+		bool found = false;
+
+		for (size_t i = 0; i < file->instance_count; i++)
+			found = found || (am_streq(file->instances[i].pub.name, server) && file->instances[i].pub.enabled);
+		if (!found)
+			am_conf_fail(file, cluster, "server", "\"cluster.server\" names \"%.60s\", but \"plugins\" has no such enabled instance",
+				     server);
+	}
+	if (am_streq(am_conf_str(am_conf_section(file, ""), "mode"), "standalone") && server == NULL)
+		am_conf_fail(file, am_conf_section(file, ""), "mode",
+			     "\"mode\" is standalone, then \"cluster.server\" must name the plugin that is the API server");
+}
+
+static void
+check_lease(struct am_conf_file *file)
+{
+	const struct ambient_conf *lease = am_conf_section(file, "lease");
+	int64_t duration = am_conf_int(lease, "duration"), renew = am_conf_int(lease, "renew"),
+		retry = am_conf_int(lease, "retry");
+
+	if (renew >= duration)
+		am_conf_fail(file, lease, "renew", "\"lease.renew\" must be less than \"lease.duration\"");
+	/* The jitter of a retry is up to 120 %. */
+	if (retry * 6 / 5 >= renew)
+		am_conf_fail(file, lease, "retry", "\"lease.renew\" must be more than 1.2 times \"lease.retry\"");
+}
+
+void
+conf_check_core(struct am_conf_file *file)
+{
+	check_words(file);
+	check_cluster(file);
+	check_lease(file);
+}
