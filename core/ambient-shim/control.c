@@ -7,7 +7,6 @@
  * Anything else is answered by {"ok":false,"error":…}.  The socket lies in a directory of mode 0700.  It is
  * bound through /proc/self/fd, since the path may be longer than a socket's address.
  */
-#define _GNU_SOURCE
 #include "core/ambient-shim/shim.h"
 
 #include <errno.h>

@@ -5,7 +5,6 @@
  * "stop" or "deadline" nothing is started; when nothing runs and nothing will, the record "end" is written and
  * the loop returns.
  */
-#define _GNU_SOURCE
 #include "core/ambient-shim/shim.h"
 
 #include <errno.h>
@@ -252,6 +251,20 @@ reap(struct shim *shim)
 	}
 }
 
+/* In our words what bubblewrap said: "bwrap: execvp NAME: TEXT". */
+static void
+start_error(const struct shim_container *c, char *out, size_t size)
+{
+	const char *said = shim_log_tail(c->log);
+
+	if (am_starts(said, "bwrap: execvp "))
+		(void)snprintf(out, size, "cannot start %s", said + strlen("bwrap: execvp "));
+	else if (am_starts(said, "bwrap: "))
+		(void)snprintf(out, size, "cannot make the sandbox: %s", said + strlen("bwrap: "));
+	else
+		(void)snprintf(out, size, "cannot start %s%s%s", c->argv[0], said[0] != '\0' ? ": " : "", said);
+}
+
 /* Ends the instance when all that it left is on disk. */
 static void
 settle(struct shim *shim, struct shim_container *c)
@@ -266,9 +279,12 @@ settle(struct shim *shim, struct shim_container *c)
 		finish(shim, c, c->status_code, c->status_code == 0 ? "Completed" : "Error", NULL);
 	else if (WIFSIGNALED(status))
 		finish(shim, c, 128 + WTERMSIG(status), "Error", NULL);
-	else if (shim->sandbox == SHIM_BWRAP)
-		finish(shim, c, 128, "StartError", shim_log_tail(c->log));
-	else
+	else if (shim->sandbox == SHIM_BWRAP) {
+		char text[640];
+
+		start_error(c, text, sizeof(text));
+		finish(shim, c, 128, "StartError", text);
+	} else
 		finish(shim, c, WEXITSTATUS(status), WEXITSTATUS(status) == 0 ? "Completed" : "Error", NULL);
 }
 

@@ -5,7 +5,6 @@
  * says), 1 with a sentence on standard error when nothing was started, 3 when another shim has this pod, 4 when
  * the pod was started before.
  */
-#define _GNU_SOURCE
 #include "core/ambient-shim/shim.h"
 
 #include <errno.h>
@@ -18,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/file.h"
@@ -132,6 +132,7 @@ launch(struct shim *shim)
 		_exit(0);
 	}
 	(void)close(ready[1]);
+	(void)waitpid(pid, NULL, 0);
 	do
 		n = read(ready[0], &byte, 1);
 	while (n < 0 && errno == EINTR);

@@ -8,7 +8,6 @@
  * Without a sandbox ("none", only by configuration): a process with no_new_privs in a session of its own;
  * volumes are links below $STANDALONE_ROOT.
  */
-#define _GNU_SOURCE
 #include "core/ambient-shim/shim.h"
 
 #include <dirent.h>
