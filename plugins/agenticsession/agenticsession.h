@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this plugin share.  The way of one reconcile is the reading order:
+ *
+ *   reconcile.c   the steps, and which writes come before which
+ *   effective.c   spec + ProjectSettings + configuration -> the values a run uses
+ *   children.c    the objects of a run
+ *   observe.c     Job and pod -> facts
+ *   judge.c       facts -> conditions
+ *   phase.c       conditions -> phase
+ *   report.c      the runner's report -> status
+ *   status.c      the status as a struct, read from and written to the session
+ *
+ * Nothing is kept between two reconciles: whatever must be remembered is in the session's status, written before
+ * the step that depends on it.
+ */
+#ifndef AGENTICSESSION_H
+#define AGENTICSESSION_H
+
+#include <stdbool.h>
+
+#include <ambient/ambient.h>
+
+#include "plugins/agenticsession/text.h"
+
+#define AS_API      "vteam.ambient-code/v1alpha1"
+#define AS_SESSION  AS_API "/agenticsessions"
+#define AS_SETTINGS AS_API "/projectsettings"
+#define AS_NS       "v1/namespaces"
+#define AS_POD      "v1/pods"
+#define AS_CM       "v1/configmaps"
+#define AS_PVC      "v1/persistentvolumeclaims"
+#define AS_SA       "v1/serviceaccounts"
+#define AS_ROLE     "rbac.authorization.k8s.io/v1/roles"
+#define AS_BINDING  "rbac.authorization.k8s.io/v1/rolebindings"
+#define AS_JOB      "batch/v1/jobs"
+
+#define AS_MANAGED   "/metadata/labels/ambient-code.io~1managed"
+#define AS_RUN_ID    "/metadata/annotations/ambient-code.io~1run-id"
+#define AS_DESIRED   "/metadata/annotations/ambient-code.io~1desired-phase"
+#define AS_START_AT  "/metadata/annotations/ambient-code.io~1start-requested-at"
+#define AS_STOP_AT   "/metadata/annotations/ambient-code.io~1stop-requested-at"
+
+#define AS_NAME_MAX   64              /* a label value and its NUL */
+#define AS_REPOS_MAX  32
+#define AS_REPORT_MAX (256 * 1024)
+#define AS_RESULT_MAX (10 * 1000)     /* bytes of the result kept in status */
+
+/* An instance: its configuration. */
+struct as_plugin {
+	const struct ambient_host *host;
+	int64_t timeout_s, start_timeout_s, job_ttl_s;
+	const char *model, *secret, *integrations, *workspace_size, *storage_class, *pull_policy;
+};
+
+/* ---- status.c */
+enum as_condition {
+	AS_READY, AS_SPEC_VALID, AS_PVC_READY, AS_SECRETS_READY, AS_JOB_CREATED, AS_POD_SCHEDULED, AS_RUNNER_STARTED,
+	AS_COMPLETED, AS_FAILED, AS_STOPPED, AS_CONDITIONS
+};
+enum as_truth { AS_UNSET, AS_FALSE, AS_TRUE, AS_UNKNOWN };
+
+struct as_cond {
+	enum as_truth status;
+	char reason[64];
+	char message[512];
+	char since[40];        /* lastTransitionTime */
+	int64_t generation;
+};
+
+struct as_status {
+	char phase[16];
+	char run_id[40];
+	char start[40], completion[40]; /* RFC 3339, "" while unset */
+	char job[AS_NAME_MAX], pod[256];
+	char intent[16], intent_spec[16], intent_annotation[128];
+	struct as_cond cond[AS_CONDITIONS];
+	const struct ambient_object *effective; /* NULL until a run was planned */
+	const struct ambient_object *report;    /* made by as_report_read, or NULL: unchanged */
+	int64_t generation;    /* of the session as read */
+	int64_t now;           /* wall clock */
+};
+
+void as_status_load(struct as_status *st, const struct ambient_object *session, int64_t now);
+/* Sets a condition; its lastTransitionTime moves only when its status changes. */
+void as_set(struct as_status *st, enum as_condition which, enum as_truth status, const char *reason,
+	    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+bool as_is(const struct as_status *st, enum as_condition which, enum as_truth status);
+/* Derives the phase and writes what changed.  *session becomes the object as written. */
+int as_status_write(struct ambient_call *call, const struct ambient_object **session, struct as_status *st,
+		    struct ambient_error *err);
+void as_time(char out[40], int64_t wall_ns);
+bool as_time_parse(const char *text, int64_t *ret_ns);
+
+/* ---- phase.c */
+const char *as_phase(const struct as_status *st);
+bool as_terminal(const struct as_status *st);
+
+/* ---- observe.c */
+enum as_job { AS_JOB_ABSENT, AS_JOB_ACTIVE, AS_JOB_COMPLETE, AS_JOB_FAILED };
+enum as_state { AS_C_NONE, AS_C_WAITING, AS_C_RUNNING, AS_C_TERMINATED };
+
+struct as_container {
+	enum as_state state;
+	int64_t exit_code;
+	const char *reason, *message; /* "" when there is none */
+	const char *started;          /* RFC 3339 or "" */
+};
+
+struct as_facts {
+	enum as_job job;
+	const struct ambient_object *job_object;
+	const char *job_reason, *job_message;
+	bool job_deleting;
+	const struct ambient_object *pod; /* NULL: there is none */
+	bool pod_failed, pod_deleting, scheduled, unschedulable;
+	const char *pod_reason, *pod_message, *node;
+	struct as_container runner, agent;
+};
+/* What the cluster shows of the run st->run_id.  A Job of another run counts as absent and is in
+ * job_object. */
+int as_observe(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
+	       struct as_facts *facts, struct ambient_error *err);
+
+/* ---- judge.c */
+/* Turns facts into conditions.  Returns when to look again, in nanoseconds; 0: when something changes. */
+int64_t as_judge(const struct as_plugin *plugin, const struct as_facts *facts, struct as_status *st);
+
+/* ---- effective.c */
+/* 0, or -AMBIENT_E_INVALID with the field in err->where and a sentence in err->message. */
+int as_effective(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+		 const struct ambient_object *settings, const struct ambient_object **ret,
+		 struct ambient_error *err);
+/* NULL when the URL may be cloned from, else what is wrong with it. */
+const char *as_url_problem(const char *url);
+const char *as_branch_problem(const char *branch);
+
+/* ---- children.c */
+/* prefix + session + suffix, cut to 63 bytes with a hash of the name where it is longer. */
+void as_name(char out[AS_NAME_MAX], const char *prefix, const char *session, const char *suffix);
+/* Makes everything that the Job needs; what exists and belongs to the session is left alone.
+ * -AMBIENT_E_EXISTS: an object of that name belongs to somebody else; the message names it. */
+int as_provision(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+		 const struct as_status *st, struct ambient_error *err);
+int as_create_job(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+		  const struct as_status *st, const struct ambient_object *fragment, struct ambient_error *err);
+int as_delete_job(struct ambient_call *call, const struct ambient_object *job, struct ambient_error *err);
+
+/* ---- report.c */
+/* The report of this run as {"fields": what goes into status, "reason", "message"}; *ret is NULL when there is none
+ * (yet) or it is no report of this run.  live: asks the API server instead of the cache. */
+int as_report_read(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
+		   bool live, const struct ambient_object **ret, struct ambient_error *err);
+/* Blanks what looks like a credential, in place. */
+void as_redact(char *text);
+
+/* ---- reconcile.c */
+int as_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
+		 struct ambient_result *result, struct ambient_error *err);
+
+#endif

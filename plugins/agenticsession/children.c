@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The objects of a run, as JSON that reads like the manifests that it makes.  All are created, never changed: what is
+ * there already and belongs to the session is what an interrupted reconcile left; what belongs to somebody else is
+ * refused, so that nobody can lend a session a ServiceAccount or a report of their own making.
+ *
+ * The pod has two containers.  "runner" holds the session's token and the credentials for git; "agent" sees the
+ * workspace, the socket between the two and the variables that its runner type asked for, and nothing else.
+ */
+#include "plugins/agenticsession/agenticsession.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define BACKSTOP_S 60 /* the Job's own deadline comes this much after ours */
+
+void
+as_name(char out[AS_NAME_MAX], const char *prefix, const char *session, const char *suffix)
+{
+	size_t fixed = strlen(prefix) + strlen(suffix), n = strlen(session);
+	uint64_t hash = UINT64_C(1469598103934665603); /* FNV-1a */
+
+	if (fixed + n < AS_NAME_MAX) {
+		(void)snprintf(out, AS_NAME_MAX, "%s%s%s", prefix, session, suffix);
+		return;
+	}
+	for (const char *p = session; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
+	n = AS_NAME_MAX - 1 - fixed - 11;
+	while (n > 0 && !isalnum((unsigned char)session[n - 1]))
+		n--;
+	(void)snprintf(out, AS_NAME_MAX, "%s%.*s-%010" PRIx64 "%s", prefix, (int)n, session,
+		       hash & UINT64_C(0xffffffffff), suffix);
+}
+
+/* What is common to all: labels, the annotations that lead back to the session and the run, the owner. */
+static struct ambient_draft *
+child(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st, const char *kind,
+      const char *api, const char *kind_name, const char *name, const char *app)
+{
+	const char *owner = ambient_str(session, "/metadata/name", "");
+	struct ambient_draft *draft = ambient_draft_new(call, kind, ambient_str(session, "/metadata/namespace", ""), name);
+	struct text t = TEXT_INIT;
+	char label[AS_NAME_MAX];
+
+	as_name(label, "", owner, "");
+	ambient_draft_set_str(draft, "/apiVersion", api);
+	ambient_draft_set_str(draft, "/kind", kind_name);
+	text_add(&t, "{\"app\":%s,\"agentic-session\":%s}", app, label);
+	ambient_draft_set_json(draft, "/metadata/labels", t.failed ? "!" : t.p);
+	text_fini(&t);
+	text_add(&t, "{\"ambient-code.io/session\":%s,\"ambient-code.io/run-id\":%s}", owner, st->run_id);
+	ambient_draft_set_json(draft, "/metadata/annotations", t.failed ? "!" : t.p);
+	text_fini(&t);
+	text_add(&t, "[{\"apiVersion\":\"" AS_API "\",\"kind\":\"AgenticSession\",\"name\":%s,\"uid\":%s,\"controller\":true}]",
+		 owner, ambient_str(session, "/metadata/uid", ""));
+	ambient_draft_set_json(draft, "/metadata/ownerReferences", t.failed ? "!" : t.p);
+	text_fini(&t);
+	return draft;
+}
+
+/* Puts a text into a draft and frees it; one that ran out of memory becomes a failure of the draft. */
+static void
+set(struct ambient_draft *draft, const char *pointer, struct text *t)
+{
+	ambient_draft_set_json(draft, pointer, t->failed ? "!" : t->p);
+	text_fini(t);
+}
+
+static bool
+owned(const struct ambient_object *o, const struct ambient_object *session)
+{
+	const char *uid = ambient_str(session, "/metadata/uid", "-");
+
+	for (size_t i = 0; i < ambient_len(o, "/metadata/ownerReferences"); i++) {
+		const struct ambient_object *ref = ambient_item(o, "/metadata/ownerReferences", i, NULL);
+
+		if (ambient_bool(ref, "/controller", 0) && strcmp(ambient_str(ref, "/uid", ""), uid) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Creates, or finds that it is there and ours.  foreign: what to make of one that is not. */
+static int
+ensure(struct ambient_call *call, const struct ambient_object *session, const char *kind, const char *name,
+       struct ambient_draft *draft, bool foreign_is_fine, struct ambient_error *err)
+{
+	const struct ambient_object *there = NULL;
+	const char *ns = ambient_str(session, "/metadata/namespace", "");
+	int rc = ambient_create(call, draft, NULL, err);
+
+	if (rc != -AMBIENT_E_EXISTS)
+		return rc;
+	rc = ambient_get_live(call, kind, ns, name, &there, err);
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return ambient_err(err, AMBIENT_E_CONFLICT, "%s \"%s/%s\" came and went", kind, ns, name);
+	if (rc < 0)
+		return rc;
+	if (owned(there, session)) {
+		if (ambient_type(there, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+			return ambient_err(err, AMBIENT_E_CONFLICT, "%s \"%s/%s\" is being deleted", kind, ns, name);
+		return 0;
+	}
+	if (foreign_is_fine)
+		return 0;
+	return ambient_err(err, AMBIENT_E_EXISTS, "%s \"%s/%s\" exists and does not belong to this session; delete it "
+			   "or give the session another name", kind, ns, name);
+}
+
+static int
+ensure_claim(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+	     const struct as_status *st, struct ambient_error *err)
+{
+	const char *class = ambient_str(session, "/spec/resourceOverrides/storageClass", plugin->storage_class);
+	struct ambient_draft *draft;
+	struct text t = TEXT_INIT;
+	char name[AS_NAME_MAX];
+
+	as_name(name, "ambient-workspace-", ambient_str(session, "/metadata/name", ""), "");
+	draft = child(call, session, st, AS_PVC, "v1", "PersistentVolumeClaim", name, "ambient-workspace");
+	text_add(&t, "{\"accessModes\":[\"ReadWriteOnce\"],\"resources\":{\"requests\":{\"storage\":%s}}",
+		 plugin->workspace_size);
+	if (class[0] != '\0')
+		text_add(&t, ",\"storageClassName\":%s", class);
+	text_add(&t, "}");
+	set(draft, "/spec", &t);
+	/* A claim made beforehand is a workspace to continue in. */
+	return ensure(call, session, AS_PVC, name, draft, true, err);
+}
+
+static int
+ensure_identity(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
+		const char *report, struct ambient_error *err)
+{
+	const char *ns = ambient_str(session, "/metadata/namespace", ""), *owner = ambient_str(session, "/metadata/name", "");
+	char sa[AS_NAME_MAX], role[AS_NAME_MAX], binding[AS_NAME_MAX];
+	struct ambient_draft *draft;
+	struct text t = TEXT_INIT;
+	int rc;
+
+	as_name(sa, "ambient-session-", owner, "");
+	as_name(role, "ambient-session-", owner, "-role");
+	as_name(binding, "ambient-session-", owner, "-rb");
+	draft = child(call, session, st, AS_SA, "v1", "ServiceAccount", sa, "ambient-runner");
+	ambient_draft_set_bool(draft, "/automountServiceAccountToken", 0);
+	if ((rc = ensure(call, session, AS_SA, sa, draft, false, err)) < 0)
+		return rc;
+
+	draft = child(call, session, st, AS_ROLE, "rbac.authorization.k8s.io/v1", "Role", role, "ambient-runner");
+	text_add(&t, "[{\"apiGroups\":[\"\"],\"resources\":[\"configmaps\"],\"resourceNames\":[%s],"
+		 "\"verbs\":[\"get\",\"patch\"]},"
+		 "{\"apiGroups\":[\"vteam.ambient-code\"],\"resources\":[\"agenticsessions\"],\"resourceNames\":[%s],"
+		 "\"verbs\":[\"get\",\"watch\"]}]", report, owner);
+	set(draft, "/rules", &t);
+	if ((rc = ensure(call, session, AS_ROLE, role, draft, false, err)) < 0)
+		return rc;
+
+	draft = child(call, session, st, AS_BINDING, "rbac.authorization.k8s.io/v1", "RoleBinding", binding,
+		      "ambient-runner");
+	text_add(&t, "{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":%s}", role);
+	set(draft, "/roleRef", &t);
+	text_add(&t, "[{\"kind\":\"ServiceAccount\",\"name\":%s,\"namespace\":%s}]", sa, ns);
+	set(draft, "/subjects", &t);
+	return ensure(call, session, AS_BINDING, binding, draft, false, err);
+}
+
+int
+as_provision(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+	     const struct as_status *st, struct ambient_error *err)
+{
+	struct ambient_draft *draft;
+	char report[AS_NAME_MAX];
+	int rc;
+
+	as_name(report, "", ambient_str(session, "/metadata/name", ""), "-report");
+	if ((rc = ensure_claim(plugin, call, session, st, err)) < 0 ||
+	    (rc = ensure_identity(call, session, st, report, err)) < 0)
+		return rc;
+	draft = child(call, session, st, AS_CM, "v1", "ConfigMap", report, "ambient-code-runner");
+	return ensure(call, session, AS_CM, report, draft, false, err);
+}
+
+/* ---- the Job */
+struct pod {
+	const struct as_plugin *plugin;
+	const struct ambient_object *session, *effective, *fragment;
+	const struct as_status *st;
+	const char *name, *ns, *type, *image;
+	struct text *t;
+};
+
+static bool
+has_member(const struct ambient_object *o, const char *pointer, const char *name)
+{
+	const char *key;
+
+	for (size_t i = 0; i < ambient_len(o, pointer); i++) {
+		(void)ambient_item(o, pointer, i, &key);
+		if (strcmp(key, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_git_secret(const struct pod *pod, size_t i)
+{
+	return ambient_str(ambient_item(pod->effective, "/repos", i, NULL), "/authSecret", "")[0] != '\0';
+}
+
+static void
+add_volumes(struct pod *pod)
+{
+	struct text *t = pod->t;
+	char claim[AS_NAME_MAX];
+
+	as_name(claim, "ambient-workspace-", pod->name, "");
+	text_add(t, "[{\"name\":\"workspace\",\"persistentVolumeClaim\":{\"claimName\":%s}},"
+		 "{\"name\":\"run\",\"emptyDir\":{}},"
+		 "{\"name\":\"api\",\"projected\":{\"sources\":["
+		 "{\"serviceAccountToken\":{\"path\":\"token\",\"expirationSeconds\":3600}},"
+		 "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}},"
+		 "{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":{\"fieldPath\":\"metadata.namespace\"}}]}}"
+		 "]}}", claim);
+	for (size_t i = 0; i < ambient_len(pod->effective, "/repos"); i++) {
+		const struct ambient_object *repo = ambient_item(pod->effective, "/repos", i, NULL);
+		char name[32];
+
+		if (!has_git_secret(pod, i))
+			continue;
+		(void)snprintf(name, sizeof(name), "git-%zu", i);
+		text_add(t, ",{\"name\":%s,\"secret\":{\"secretName\":%s}}", name, ambient_str(repo, "/authSecret", ""));
+	}
+	for (size_t i = 0; i < ambient_len(pod->fragment, "/volumes"); i++)
+		text_add(t, ",%o", ambient_item(pod->fragment, "/volumes", i, NULL));
+	text_add(t, "]");
+}
+
+/* What both containers are told. */
+static void
+add_common_env(struct pod *pod)
+{
+	char dir[300];
+
+	(void)snprintf(dir, sizeof(dir), "/workspace/sessions/%s", pod->name);
+	text_add(pod->t, "{\"name\":\"AMBIENT_RUNNER_CONTRACT\",\"value\":\"1\"},"
+		 "{\"name\":\"AMBIENT_RUNNER_TYPE\",\"value\":%s},{\"name\":\"AMBIENT_RUN_ID\",\"value\":%s},"
+		 "{\"name\":\"AMBIENT_SESSION_DIR\",\"value\":%s},"
+		 "{\"name\":\"AMBIENT_SOCKET\",\"value\":\"/run/ambient/agent.sock\"}", pod->type, pod->st->run_id, dir);
+}
+
+#define LOCKED_DOWN "\"securityContext\":{\"allowPrivilegeEscalation\":false,\"capabilities\":{\"drop\":[\"ALL\"]}}"
+
+static void
+add_runner(struct pod *pod)
+{
+	static const char *const optional[] = { "GITHUB_TOKEN", "GITLAB_TOKEN", "GIT_USER_NAME", "GIT_USER_EMAIL" };
+	struct text *t = pod->t;
+	char report[AS_NAME_MAX], name[32], path[64];
+
+	as_name(report, "", pod->name, "-report");
+	text_add(t, "{\"name\":\"runner\",\"image\":%s,\"imagePullPolicy\":%s,\"command\":[\"ambient-runner\"],"
+		 "\"args\":[\"run\"]," LOCKED_DOWN ",\"env\":[", pod->image, pod->plugin->pull_policy);
+	add_common_env(pod);
+	text_add(t, ",{\"name\":\"AMBIENT_SESSION_NAME\",\"value\":%s},{\"name\":\"AMBIENT_SESSION_NAMESPACE\",\"value\":%s},"
+		 "{\"name\":\"AMBIENT_SESSION_UID\",\"value\":%s},{\"name\":\"AMBIENT_REPORT\",\"value\":%s}", pod->name,
+		 pod->ns, ambient_str(pod->session, "/metadata/uid", ""), report);
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		text_add(t, ",{\"name\":%s,\"valueFrom\":{\"secretKeyRef\":{\"name\":%s,\"key\":%s,\"optional\":true}}}",
+			 optional[i], pod->plugin->integrations, optional[i]);
+	text_add(t, "],\"volumeMounts\":[{\"name\":\"workspace\",\"mountPath\":\"/workspace\"},"
+		 "{\"name\":\"run\",\"mountPath\":\"/run/ambient\"},"
+		 "{\"name\":\"api\",\"mountPath\":\"/var/run/secrets/kubernetes.io/serviceaccount\",\"readOnly\":true}");
+	for (size_t i = 0; i < ambient_len(pod->effective, "/repos"); i++) {
+		if (!has_git_secret(pod, i))
+			continue;
+		(void)snprintf(name, sizeof(name), "git-%zu", i);
+		(void)snprintf(path, sizeof(path), "/run/secrets/git/%zu", i);
+		text_add(t, ",{\"name\":%s,\"mountPath\":%s,\"readOnly\":true}", name, path);
+	}
+	text_add(t, "]}");
+}
+
+/* The plan's variables, then the session's own, which win; and the list of all their names. */
+static void
+add_agent_env(struct pod *pod)
+{
+	struct text names = TEXT_INIT, *t = pod->t;
+	const char *key, *comma = "";
+
+	for (size_t i = 0; i < ambient_len(pod->fragment, "/agentEnv"); i++) {
+		const struct ambient_object *var = ambient_item(pod->fragment, "/agentEnv", i, NULL);
+
+		key = ambient_str(var, "/name", "");
+		if (has_member(pod->session, "/spec/environmentVariables", key))
+			continue;
+		text_add(t, ",%o", var);
+		text_add(&names, "%j%j", comma, key);
+		comma = ",";
+	}
+	for (size_t i = 0; i < ambient_len(pod->session, "/spec/environmentVariables"); i++) {
+		const struct ambient_object *value = ambient_item(pod->session, "/spec/environmentVariables", i, &key);
+
+		text_add(t, ",{\"name\":%s,\"value\":%s}", key, ambient_str(value, "", ""));
+		text_add(&names, "%j%j", comma, key);
+		comma = ",";
+	}
+	text_add(t, ",{\"name\":\"AMBIENT_AGENT_ENV\",\"value\":%s}", names.p != NULL ? names.p : "");
+	t->failed |= names.failed;
+	text_fini(&names);
+}
+
+static void
+add_resources(struct pod *pod)
+{
+	const char *cpu = ambient_str(pod->session, "/spec/resourceOverrides/cpu", "");
+	const char *memory = ambient_str(pod->session, "/spec/resourceOverrides/memory", "");
+	const struct ambient_object *planned = ambient_at(pod->fragment, "/resources");
+	static const char *const halves[] = { "requests", "limits" };
+
+	if (cpu[0] == '\0' && memory[0] == '\0') {
+		if (planned != NULL)
+			text_add(pod->t, ",\"resources\":%o", planned);
+		return;
+	}
+	text_add(pod->t, ",\"resources\":{");
+	for (int i = 0; i < 2; i++) {
+		text_add(pod->t, "%j%s:{", i > 0 ? "," : "", halves[i]);
+		if (cpu[0] != '\0')
+			text_add(pod->t, "\"cpu\":%s%j", cpu, memory[0] != '\0' ? "," : "");
+		if (memory[0] != '\0')
+			text_add(pod->t, "\"memory\":%s", memory);
+		text_add(pod->t, "}");
+	}
+	text_add(pod->t, "}");
+}
+
+static void
+add_agent(struct pod *pod)
+{
+	static const struct { const char *sub, *path; } mounts[] = {
+		{ "workspace", NULL }, { "out", NULL }, { ".claude", "/app/.claude" },
+	};
+	struct text *t = pod->t;
+	char sub[320], path[340];
+
+	text_add(t, ",{\"name\":\"agent\",\"image\":%s,\"imagePullPolicy\":%s,\"command\":[\"ambient-runner\"],"
+		 "\"args\":[\"agent\"]," LOCKED_DOWN ",\"env\":[", ambient_str(pod->fragment, "/image", pod->image),
+		 pod->plugin->pull_policy);
+	add_common_env(pod);
+	add_agent_env(pod);
+	text_add(t, "]");
+	add_resources(pod);
+	text_add(t, ",\"volumeMounts\":[{\"name\":\"run\",\"mountPath\":\"/run/ambient\"}");
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+		(void)snprintf(sub, sizeof(sub), "sessions/%s/%s", pod->name, mounts[i].sub);
+		(void)snprintf(path, sizeof(path), "/workspace/%s", sub);
+		text_add(t, ",{\"name\":\"workspace\",\"subPath\":%s,\"mountPath\":%s}", sub,
+			 mounts[i].path != NULL ? mounts[i].path : path);
+	}
+	for (size_t i = 0; i < ambient_len(pod->fragment, "/volumeMounts"); i++)
+		text_add(t, ",%o", ambient_item(pod->fragment, "/volumeMounts", i, NULL));
+	text_add(t, "]}");
+}
+
+static void
+add_spec(struct pod *pod)
+{
+	const char *priority = ambient_str(pod->session, "/spec/resourceOverrides/priorityClass", "");
+	int64_t timeout = ambient_int(pod->effective, "/timeout", 0);
+	char label[AS_NAME_MAX], sa[AS_NAME_MAX];
+	struct text *t = pod->t;
+
+	as_name(label, "", pod->name, "");
+	as_name(sa, "ambient-session-", pod->name, "");
+	text_add(t, "{\"backoffLimit\":0,\"ttlSecondsAfterFinished\":%d", pod->plugin->job_ttl_s);
+	if (timeout > 0)
+		text_add(t, ",\"activeDeadlineSeconds\":%d", timeout + pod->plugin->start_timeout_s + BACKSTOP_S);
+	text_add(t, ",\"template\":{\"metadata\":{\"labels\":{\"app\":\"ambient-code-runner\",\"agentic-session\":%s},"
+		 "\"annotations\":{\"ambient-code.io/session\":%s,\"ambient-code.io/run-id\":%s}},"
+		 "\"spec\":{\"restartPolicy\":\"Never\",\"automountServiceAccountToken\":false,\"enableServiceLinks\":false,"
+		 "\"serviceAccountName\":%s", label, pod->name, pod->st->run_id, sa);
+	if (priority[0] != '\0')
+		text_add(t, ",\"priorityClassName\":%s", priority);
+	text_add(t, ",\"volumes\":");
+	add_volumes(pod);
+	text_add(t, ",\"containers\":[");
+	add_runner(pod);
+	add_agent(pod);
+	text_add(t, "]}}}");
+}
+
+int
+as_create_job(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+	      const struct as_status *st, const struct ambient_object *fragment, struct ambient_error *err)
+{
+	const struct ambient_object *there = NULL;
+	struct text t = TEXT_INIT;
+	struct pod pod = {
+		.plugin = plugin, .session = session, .effective = st->effective, .fragment = fragment, .st = st,
+		.name = ambient_str(session, "/metadata/name", ""), .ns = ambient_str(session, "/metadata/namespace", ""),
+		.type = ambient_str(st->effective, "/runnerType", ""),
+		.image = AMBIENT_HAS(call->host, fact) ? call->host->fact(call->host, "runner-image") : NULL, .t = &t,
+	};
+	struct ambient_draft *draft;
+	int rc;
+
+	if (pod.image == NULL || pod.image[0] == '\0')
+		return ambient_err(err, AMBIENT_E_INVALID, "no runner image is configured; set runner.image");
+	draft = child(call, session, st, AS_JOB, "batch/v1", "Job", st->job, "ambient-code-runner");
+	add_spec(&pod);
+	set(draft, "/spec", &t);
+	rc = ensure(call, session, AS_JOB, st->job, draft, false, err);
+	if (rc < 0)
+		return rc;
+	/* Ours, but of which run? */
+	rc = ambient_get(call, AS_JOB, pod.ns, st->job, &there, err);
+	if (rc == -AMBIENT_E_NOTFOUND)
+		rc = ambient_get_live(call, AS_JOB, pod.ns, st->job, &there, err);
+	if (rc == 0 && strcmp(ambient_str(there, AS_RUN_ID, ""), st->run_id) != 0)
+		rc = ambient_err(err, AMBIENT_E_CONFLICT, "Job \"%s/%s\" is of an earlier run", pod.ns, st->job);
+	return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
+}
+
+int
+as_delete_job(struct ambient_call *call, const struct ambient_object *job, struct ambient_error *err)
+{
+	struct text t = TEXT_INIT;
+	int rc;
+
+	if (ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+		return 0;
+	text_add(&t, "{\"propagationPolicy\":\"Background\",\"preconditions\":{\"uid\":%s}}",
+		 ambient_str(job, "/metadata/uid", ""));
+	if (t.failed)
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	rc = ambient_delete(call, AS_JOB, ambient_str(job, "/metadata/namespace", ""),
+			    ambient_str(job, "/metadata/name", ""), t.p, err);
+	text_fini(&t);
+	return rc == -AMBIENT_E_CONFLICT ? 0 : rc; /* another Job of that name: not the one that we meant */
+}

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The values that a run uses, worked out once when it starts: aliases become canonical fields, what is unset gets
+ * the project's or the configured default, repositories get a name, a branch and a place to push to.  An alias
+ * that is set to something else than its canonical field is refused, since either could be meant.
+ * doc/compat.md is this file as a table.
+ */
+#include "plugins/agenticsession/agenticsession.h"
+
+#include <ctype.h>
+
+#define NEW_SHAPE_TIMEOUT 300 /* what clients of the newer shape write when nobody chose a timeout */
+
+struct repo {
+	const char *name, *url, *branch, *auth, *push_url, *push_branch, *pr_base;
+	bool push, create_pr;
+};
+
+static int refuse(struct ambient_error *err, const char *where, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int
+refuse(struct ambient_error *err, const char *where, const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+
+	int rc = ambient_err(err, AMBIENT_E_INVALID, "%s: %s", where, text);
+
+	(void)snprintf(err->where, sizeof(err->where), "%s", where);
+	return rc;
+}
+
+/* "/output/forkRepo" below "spec.repos[1]" -> "spec.repos[1].output.forkRepo". */
+static void
+field_name(char out[128], const char *base, const char *pointer)
+{
+	size_t n = (size_t)snprintf(out, 128, "%s%s", base, pointer);
+
+	for (size_t i = strlen(base); i < n && i < 127; i++)
+		if (out[i] == '/')
+			out[i] = '.';
+}
+
+/* The one of two fields that is set; "" when none is. */
+static int
+either(const struct ambient_object *o, const char *base, const char *canonical, const char *alias, const char **ret,
+       struct ambient_error *err)
+{
+	const char *a = ambient_str(o, canonical, ""), *b = ambient_str(o, alias, "");
+	char name[128], other[128];
+
+	*ret = a[0] != '\0' ? a : b;
+	if (a[0] == '\0' || b[0] == '\0' || strcmp(a, b) == 0)
+		return 0;
+	field_name(name, base, alias);
+	field_name(other, base, canonical);
+	return refuse(err, name, "differs from its alias \"%s\"; set one of the two", other);
+}
+
+const char *
+as_url_problem(const char *url)
+{
+	static const char *const schemes[] = { "https://", "http://", "ssh://", "git://" };
+	const char *host = NULL, *end, *at;
+
+	if (url[0] == '-')
+		return "must not begin with \"-\"";
+	for (const char *p = url; *p != '\0'; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f)
+			return "must not contain blanks or control characters";
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
+			host = url + strlen(schemes[i]);
+	if (host == NULL) { /* user@host:path */
+		end = strchr(url, ':');
+		if (end == NULL || strstr(url, "::") != NULL || strstr(url, "://") != NULL ||
+		    memchr(url, '/', (size_t)(end - url)) != NULL || end[1] == '\0' || end[1] == '-')
+			return "must be an https, http, ssh or git URL, or user@host:path";
+		at = memchr(url, '@', (size_t)(end - url));
+		if (at == NULL)
+			return "must be an https, http, ssh or git URL, or user@host:path";
+		return at[1] == '-' || at + 1 == end ? "has no usable host" : NULL;
+	}
+	end = host + strcspn(host, "/?#");
+	at = memchr(host, '@', (size_t)(end - host));
+	if (at != NULL && memchr(host, ':', (size_t)(at - host)) != NULL)
+		return "must not contain a password; name a Secret in input.authSecret instead";
+	if (at != NULL)
+		host = at + 1;
+	if (host == end || host[0] == '-' || host[0] == ':')
+		return "has no usable host";
+	return NULL;
+}
+
+const char *
+as_branch_problem(const char *branch)
+{
+	size_t n = strlen(branch);
+
+	if (n == 0 || branch[0] == '-' || branch[0] == '/' || branch[0] == '.' || branch[n - 1] == '/' ||
+	    branch[n - 1] == '.' || strstr(branch, "..") != NULL || strstr(branch, "//") != NULL ||
+	    strstr(branch, "/.") != NULL || strstr(branch, "@{") != NULL || strpbrk(branch, " ~^:?*[\\") != NULL ||
+	    (n >= 5 && strcmp(branch + n - 5, ".lock") == 0))
+		return "is no name that git takes for a branch";
+	for (const char *p = branch; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return "is no name that git takes for a branch";
+	return NULL;
+}
+
+static char *
+scratch(struct ambient_call *call, size_t n)
+{
+	return AMBIENT_HAS(call->host->mem, scratch) ? call->host->mem->scratch(call, n) : NULL;
+}
+
+/* The directory that a repository gets: the last part of its URL, made unique among those before it. */
+static const char *
+repo_name(struct ambient_call *call, const struct repo *before, size_t n, const char *url)
+{
+	char base[64] = "", *out = scratch(call, 80);
+	const char *end = url + strlen(url), *p;
+	size_t len = 0, suffix = 1;
+
+	while (end > url && end[-1] == '/')
+		end--;
+	if (end - url > 4 && strncmp(end - 4, ".git", 4) == 0)
+		end -= 4;
+	for (p = end; p > url && p[-1] != '/' && p[-1] != ':'; p--)
+		;
+	for (; p < end && len < sizeof(base) - 1; p++, len++)
+		base[len] = isalnum((unsigned char)*p) || (len > 0 && strchr("._-", *p) != NULL) ? *p : '_';
+	if (len == 0)
+		(void)snprintf(base, sizeof(base), "repo");
+	if (out == NULL)
+		return NULL;
+	for (bool taken = true; taken; suffix++) {
+		(void)snprintf(out, 80, suffix == 1 ? "%s" : "%s-%zu", base, suffix);
+		taken = false;
+		for (size_t i = 0; i < n; i++)
+			taken = taken || strcmp(before[i].name, out) == 0;
+	}
+	return out;
+}
+
+static int
+check_url(struct ambient_error *err, const char *base, const char *field, const char *url)
+{
+	const char *problem = as_url_problem(url);
+	char where[128];
+
+	if (problem == NULL)
+		return 0;
+	field_name(where, base, field);
+	return refuse(err, where, "%s", problem);
+}
+
+static int
+check_branch(struct ambient_error *err, const char *base, const char *field, const char *branch)
+{
+	const char *problem = as_branch_problem(branch);
+	char where[128];
+
+	if (problem == NULL)
+		return 0;
+	field_name(where, base, field);
+	return refuse(err, where, "%s", problem);
+}
+
+/* Whether to push: the repository's own word, then the session's, then whether the documented output half is there
+ * (the older output.url and output.branch alone never meant a push). */
+static bool
+wants_push(const struct ambient_object *spec, const struct ambient_object *item)
+{
+	if (ambient_type(item, "/autoPush") == AMBIENT_T_BOOL)
+		return ambient_bool(item, "/autoPush", 0);
+	if (ambient_type(spec, "/autoPushOnComplete") == AMBIENT_T_BOOL)
+		return ambient_bool(spec, "/autoPushOnComplete", 0);
+	return ambient_str(item, "/output/targetBranch", "")[0] != '\0' ||
+	       ambient_str(item, "/output/forkRepo", "")[0] != '\0' ||
+	       ambient_str(item, "/output/pushBranch", "")[0] != '\0';
+}
+
+static int
+one_repo(struct ambient_call *call, const struct ambient_object *session, const struct ambient_object *settings,
+	 const struct ambient_object *item, struct repo *repos, size_t i, struct ambient_error *err)
+{
+	const struct ambient_object *spec = ambient_at(session, "/spec");
+	struct repo *r = &repos[i];
+	const char *target, *fork;
+	char base[32], *made;
+	int rc;
+
+	(void)snprintf(base, sizeof(base), "spec.repos[%zu]", i);
+	if ((rc = either(item, base, "/input/url", "/url", &r->url, err)) < 0 ||
+	    (rc = either(item, base, "/input/branch", "/branch", &r->branch, err)) < 0 ||
+	    (rc = either(item, base, "/output/forkRepo", "/output/url", &fork, err)) < 0 ||
+	    (rc = either(item, base, "/output/targetBranch", "/output/branch", &target, err)) < 0)
+		return rc;
+	if (r->url[0] == '\0')
+		return refuse(err, base, "%s", "names no repository; set input.url");
+	if ((rc = check_url(err, base, "/input/url", r->url)) < 0)
+		return rc;
+	if (r->branch[0] == '\0')
+		r->branch = "main";
+	if ((rc = check_branch(err, base, "/input/branch", r->branch)) < 0)
+		return rc;
+	r->name = ambient_str(item, "/name", "");
+	if (r->name[0] == '\0')
+		r->name = repo_name(call, repos, i, r->url);
+	if (r->name == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(repos[k].name, r->name) == 0)
+			return refuse(err, base, "has the same name as another repository: \"%s\"", r->name);
+	r->auth = ambient_str(item, "/input/authSecret", "");
+	if (r->auth[0] == '\0' && settings != NULL)
+		r->auth = ambient_str(settings, "/spec/gitCredentialsSecret", "");
+	r->push = wants_push(spec, item);
+	r->push_url = fork[0] != '\0' ? fork : r->url;
+	if ((rc = check_url(err, base, "/output/forkRepo", r->push_url)) < 0)
+		return rc;
+	r->push_branch = ambient_str(item, "/output/pushBranch", "");
+	r->pr_base = r->push_branch[0] != '\0' && target[0] != '\0' ? target : r->branch;
+	if (r->push_branch[0] == '\0')
+		r->push_branch = target;
+	if (r->push_branch[0] == '\0') {
+		const char *name = ambient_str(session, "/metadata/name", "");
+
+		made = scratch(call, strlen(name) + sizeof("sessions/"));
+		if (made == NULL)
+			return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+		(void)sprintf(made, "sessions/%s", name);
+		r->push_branch = made;
+	}
+	if ((rc = check_branch(err, base, "/output/targetBranch", r->push_branch)) < 0)
+		return rc;
+	r->create_pr = ambient_bool(item, "/output/createPR", 0) || ambient_bool(item, "/output/createPullRequest", 0);
+	if (ambient_type(item, "/output/createPR") == AMBIENT_T_BOOL &&
+	    ambient_type(item, "/output/createPullRequest") == AMBIENT_T_BOOL &&
+	    ambient_bool(item, "/output/createPR", 0) != ambient_bool(item, "/output/createPullRequest", 0))
+		return refuse(err, base, "%s", "output.createPR differs from its alias output.createPullRequest; "
+			      "set one of the two");
+	return 0;
+}
+
+/* The single repository of clients older than spec.repos, as an item of repos; *ret stays NULL without one. */
+static int
+legacy_repo(struct ambient_call *call, const struct ambient_object *spec, const struct ambient_object **ret,
+	    struct ambient_error *err)
+{
+	const char *url, *branch, *out, *out_branch;
+	struct text t = TEXT_INIT;
+	int rc;
+
+	if ((rc = either(spec, "spec", "/input/repo", "/inputRepo", &url, err)) < 0 ||
+	    (rc = either(spec, "spec", "/input/branch", "/inputBranch", &branch, err)) < 0 ||
+	    (rc = either(spec, "spec", "/output/repo", "/outputRepo", &out, err)) < 0 ||
+	    (rc = either(spec, "spec", "/output/branch", "/outputBranch", &out_branch, err)) < 0)
+		return rc;
+	if (url[0] == '\0')
+		return 0;
+	text_add(&t, "{\"input\":{\"url\":%s,\"branch\":%s},\"output\":{\"url\":%s,\"branch\":%s}}", url, branch, out,
+		 out_branch);
+	return text_object(&t, call, ret, err);
+}
+
+static int
+all_repos(struct ambient_call *call, const struct ambient_object *session, const struct ambient_object *settings,
+	  struct text *t, size_t *ret_count, struct ambient_error *err)
+{
+	const struct ambient_object *spec = ambient_at(session, "/spec"), *legacy = NULL;
+	struct repo repos[AS_REPOS_MAX];
+	size_t n = ambient_len(spec, "/repos");
+	int rc;
+
+	if (n > AS_REPOS_MAX)
+		return refuse(err, "spec.repos", "%s", "has more than 32 items");
+	if ((rc = legacy_repo(call, spec, &legacy, err)) < 0)
+		return rc;
+	if (legacy != NULL && n > 0 &&
+	    strcmp(ambient_str(spec, "/repos/0/input/url", ambient_str(spec, "/repos/0/url", "")),
+		   ambient_str(legacy, "/input/url", "")) != 0)
+		return refuse(err, "spec.repos", "%s", "differs from the single repository in inputRepo or input.repo; "
+			      "set one of the two");
+	if (legacy != NULL && n == 0)
+		n = 1;
+	else
+		legacy = NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct ambient_object *item = legacy != NULL ? legacy : ambient_item(spec, "/repos", i, NULL);
+
+		if ((rc = one_repo(call, session, settings, item, repos, i, err)) < 0)
+			return rc;
+	}
+	text_add(t, "[");
+	for (size_t i = 0; i < n; i++)
+		text_add(t, "%j{\"index\":%d,\"name\":%s,\"url\":%s,\"branch\":%s,\"authSecret\":%s,\"push\":%b,"
+			 "\"pushUrl\":%s,\"pushBranch\":%s,\"createPR\":%b,\"prBase\":%s}", i > 0 ? "," : "",
+			 (int64_t)i, repos[i].name, repos[i].url, repos[i].branch, repos[i].auth, repos[i].push,
+			 repos[i].push_url, repos[i].push_branch, repos[i].create_pr, repos[i].pr_base);
+	text_add(t, "]");
+	*ret_count = n;
+	return 0;
+}
+
+static bool
+is_new_shape(const struct ambient_object *spec)
+{
+	if (ambient_type(spec, "/initialPrompt") == AMBIENT_T_STRING)
+		return true;
+	for (size_t i = 0; i < ambient_len(spec, "/repos"); i++)
+		if (ambient_type(ambient_item(spec, "/repos", i, NULL), "/url") == AMBIENT_T_STRING)
+			return true;
+	return false;
+}
+
+/* The first of the texts that is set. */
+static const char *
+first(const char *a, const char *b, const char *c, const char *d)
+{
+	const char *const all[] = { a, b, c, d };
+
+	for (size_t i = 0; i < 4; i++)
+		if (all[i] != NULL && all[i][0] != '\0')
+			return all[i];
+	return "";
+}
+
+static int
+check_environment(const struct ambient_object *spec, struct ambient_error *err)
+{
+	const char *key;
+
+	for (size_t i = 0; i < ambient_len(spec, "/environmentVariables"); i++) {
+		(void)ambient_item(spec, "/environmentVariables", i, &key);
+		bool good = key[0] != '\0' && !isdigit((unsigned char)key[0]);
+
+		for (const char *p = key; *p != '\0'; p++)
+			good = good && (isalnum((unsigned char)*p) || *p == '_');
+		if (!good)
+			return refuse(err, "spec.environmentVariables", "\"%.64s\" is no name of a variable", key);
+		if (strncmp(key, "AMBIENT_", 8) == 0)
+			return refuse(err, "spec.environmentVariables", "\"%.64s\": names that begin with AMBIENT_ are "
+				      "reserved", key);
+	}
+	return 0;
+}
+
+int
+as_effective(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+	     const struct ambient_object *settings, const struct ambient_object **ret, struct ambient_error *err)
+{
+	const struct ambient_object *spec = ambient_at(session, "/spec");
+	const struct ambient_host *host = plugin->host;
+	const char *prompt, *model;
+	struct text repos = TEXT_INIT, t = TEXT_INIT;
+	size_t count = 0;
+	int rc;
+
+	if (spec == NULL)
+		return refuse(err, "spec", "%s", "is missing");
+
+	bool new_shape = is_new_shape(spec);
+	bool interactive = ambient_bool(spec, "/interactive", new_shape);
+	int64_t main_index = ambient_int(spec, "/mainRepoIndex", 0), timeout = ambient_int(spec, "/timeout", 0);
+	const char *fact = AMBIENT_HAS(host, fact) ? host->fact(host, "runner-type") : NULL;
+
+	if ((rc = either(spec, "spec", "/prompt", "/initialPrompt", &prompt, err)) < 0 ||
+	    (rc = either(spec, "spec", "/model", "/llmSettings/model", &model, err)) < 0 ||
+	    (rc = check_environment(spec, err)) < 0)
+		return rc;
+	if (prompt[0] == '\0' && !interactive)
+		return refuse(err, "spec.prompt", "%s", "is empty, and the session is not interactive");
+	rc = all_repos(call, session, settings, &repos, &count, err);
+	if (rc < 0)
+		goto out;
+	if (main_index < 0 || (main_index > 0 && (size_t)main_index >= count)) {
+		rc = refuse(err, "spec.mainRepoIndex", "%s", "is not the index of a repository");
+		goto out;
+	}
+	if (timeout == 0 || (new_shape && timeout == NEW_SHAPE_TIMEOUT))
+		timeout = settings != NULL ? ambient_int(settings, "/spec/defaultTimeout", plugin->timeout_s)
+					   : plugin->timeout_s;
+	if (repos.failed || repos.p == NULL) {
+		rc = ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+		goto out;
+	}
+	text_add(&t, "{\"shape\":%s,\"runnerType\":%s,\"model\":%s,\"interactive\":%b,\"timeout\":%d,\"secretName\":%s,"
+		 "\"mainRepoIndex\":%d,\"repos\":%j", new_shape ? "new" : "documented",
+		 first(ambient_str(spec, "/runnerType", ""), ambient_str(spec, "/environmentVariables/RUNNER_TYPE", ""),
+		       settings != NULL ? ambient_str(settings, "/spec/runnerType", "") : "",
+		       first(fact, "claude-code", NULL, NULL)),
+		 first(model, settings != NULL ? ambient_str(settings, "/spec/defaultModel", "") : "", plugin->model,
+		       NULL),
+		 interactive, interactive ? INT64_C(0) : timeout,
+		 first(ambient_str(spec, "/anthropicApiKeySecret", ""),
+		       settings != NULL ? ambient_str(settings, "/spec/runnerSecretsName", "") : "",
+		       settings != NULL ? ambient_str(settings, "/spec/anthropicApiKeySecret", "") : "",
+		       plugin->secret),
+		 main_index, repos.p);
+	if (ambient_type(spec, "/llmSettings/temperature") == AMBIENT_T_NUMBER)
+		text_add(&t, ",\"temperature\":%o", ambient_at(spec, "/llmSettings/temperature"));
+	if (ambient_type(spec, "/llmSettings/maxTokens") == AMBIENT_T_NUMBER)
+		text_add(&t, ",\"maxTokens\":%o", ambient_at(spec, "/llmSettings/maxTokens"));
+	text_add(&t, "}");
+	rc = text_object(&t, call, ret, err);
+out:
+	text_fini(&repos);
+	return rc;
+}

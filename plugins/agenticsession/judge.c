@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Facts -> conditions.  What the runner's container ended with decides before anything that a controller concluded
+ * from it; a verdict, once there, stays.  A container that cannot start yet gets startTimeout: registries hiccup and
+ * Secrets arrive late, and the kubelet tries again by itself.
+ */
+#include "plugins/agenticsession/agenticsession.h"
+
+static const struct waiting {
+	const char *reason;
+	bool hopeless, secret;
+} waitings[] = {
+	{ "InvalidImageName", true, false },
+	{ "ErrImageNeverPull", true, false },
+	{ "ErrImagePull", false, false },
+	{ "ImagePullBackOff", false, false },
+	{ "CreateContainerConfigError", false, true },
+	{ "CreateContainerError", false, false },
+	{ "RunContainerError", false, false },
+	{ "CrashLoopBackOff", false, false },
+};
+
+static const struct waiting *
+find_waiting(const struct as_container *c)
+{
+	for (size_t i = 0; c->state == AS_C_WAITING && i < sizeof(waitings) / sizeof(waitings[0]); i++)
+		if (strcmp(c->reason, waitings[i].reason) == 0)
+			return &waitings[i];
+	return NULL;
+}
+
+static void
+fail(struct as_status *st, const char *reason, const char *message)
+{
+	as_set(st, AS_FAILED, AS_TRUE, reason, "%s", message);
+	as_set(st, AS_READY, AS_FALSE, reason, "%s", message);
+	as_time(st->completion, st->now);
+}
+
+static void
+runner_ended(const struct as_facts *facts, struct as_status *st)
+{
+	const struct as_container *c = &facts->runner;
+	const char *told = st->report != NULL ? ambient_str(st->report, "/message", "") : "", *reason;
+	char text[512];
+
+	if (st->start[0] == '\0')
+		(void)snprintf(st->start, sizeof(st->start), "%.39s", c->started);
+	if (c->exit_code == 0) {
+		as_set(st, AS_COMPLETED, AS_TRUE, "Success", "%s", told);
+		as_set(st, AS_READY, AS_FALSE, "Completed", "%s", told);
+		as_time(st->completion, st->now);
+		return;
+	}
+	if (c->message[0] != '\0')
+		(void)snprintf(text, sizeof(text), "%.500s", c->message);
+	else if (told[0] != '\0')
+		(void)snprintf(text, sizeof(text), "%.500s", told);
+	else
+		(void)snprintf(text, sizeof(text), "the runner ended with exit code %lld%s%s%s",
+			       (long long)c->exit_code, c->reason[0] != '\0' ? " (" : "", c->reason,
+			       c->reason[0] != '\0' ? ")" : "");
+	as_redact(text);
+	reason = st->report != NULL ? ambient_str(st->report, "/reason", "") : "";
+	if (strcmp(c->reason, "OOMKilled") == 0)
+		reason = "OOMKilled";
+	else if (reason[0] == '\0')
+		reason = c->exit_code == 2 ? "PrerequisiteFailed" : "RunnerExit";
+	fail(st, reason, text);
+}
+
+/* The Job ended, and no container says how. */
+static void
+job_ended(const struct as_facts *facts, struct as_status *st)
+{
+	char text[512];
+
+	if (facts->job == AS_JOB_COMPLETE) {
+		as_set(st, AS_COMPLETED, AS_TRUE, "Success", "%s", "");
+		as_set(st, AS_READY, AS_FALSE, "Completed", "%s", "");
+		as_time(st->completion, st->now);
+	} else if (strcmp(facts->job_reason, "DeadlineExceeded") == 0) {
+		fail(st, "Timeout", facts->job_message);
+	} else if (facts->pod != NULL && facts->pod_failed) {
+		(void)snprintf(text, sizeof(text), "the pod failed%s%s%s%.300s", facts->pod_reason[0] != '\0' ? ": " : "",
+			       facts->pod_reason, facts->pod_message[0] != '\0' ? ": " : "", facts->pod_message);
+		fail(st, "PodFailed", text);
+	} else if (facts->pod == NULL) {
+		fail(st, "PodMissing", "the pod was deleted or evicted before it ended");
+	} else {
+		(void)snprintf(text, sizeof(text), "the Job failed: %.100s: %.300s", facts->job_reason,
+			       facts->job_message);
+		fail(st, facts->job_reason[0] != '\0' ? facts->job_reason : "JobFailed", text);
+	}
+}
+
+static int64_t
+cannot_start(const struct as_plugin *plugin, const struct as_facts *facts, const struct waiting *w,
+	     const struct as_container *c, struct as_status *st)
+{
+	int64_t since = st->now, limit = plugin->start_timeout_s * AMBIENT_SECOND;
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "%s container: %.400s", c == &facts->runner ? "runner" : "agent",
+		       c->message[0] != '\0' ? c->message : c->reason);
+	as_redact(text);
+	as_set(st, AS_RUNNER_STARTED, AS_FALSE, c->reason, "%s", text);
+	if (w->secret)
+		as_set(st, AS_SECRETS_READY, AS_FALSE, "SecretMissing", "%s", text);
+	(void)as_time_parse(ambient_str(facts->pod, "/metadata/creationTimestamp", ""), &since);
+	if (w->hopeless || st->now >= since + limit) {
+		fail(st, c->reason, text);
+		return 0;
+	}
+	as_set(st, AS_READY, AS_FALSE, c->reason, "%s", text);
+	return since + limit - st->now;
+}
+
+static void
+started(const struct as_facts *facts, struct as_status *st)
+{
+	if (st->start[0] == '\0') {
+		if (facts->runner.started[0] != '\0')
+			(void)snprintf(st->start, sizeof(st->start), "%.39s", facts->runner.started);
+		else
+			as_time(st->start, st->now);
+	}
+	as_set(st, AS_SECRETS_READY, AS_TRUE, "AllRequiredSecretsFound", "%s", "");
+	as_set(st, AS_RUNNER_STARTED, AS_TRUE, "ContainerRunning", "%s", "");
+	as_set(st, AS_READY, AS_TRUE, "Running", "%s", "");
+}
+
+/* What the containers, the pod and the Job say; the run's own deadline comes after it. */
+static int64_t
+look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_status *st)
+{
+	const struct waiting *w;
+
+	if (facts->pod != NULL) {
+		(void)snprintf(st->pod, sizeof(st->pod), "%s", ambient_str(facts->pod, "/metadata/name", ""));
+		if (facts->scheduled)
+			as_set(st, AS_POD_SCHEDULED, AS_TRUE, "Scheduled", "on node \"%s\"", facts->node);
+		else if (facts->unschedulable)
+			as_set(st, AS_POD_SCHEDULED, AS_FALSE, "Unschedulable", "%s", facts->pod_message);
+	}
+	if (facts->runner.state == AS_C_TERMINATED) {
+		runner_ended(facts, st);
+		return 0;
+	}
+	if (facts->job == AS_JOB_COMPLETE || facts->job == AS_JOB_FAILED) {
+		job_ended(facts, st);
+		return 0;
+	}
+	if (facts->job == AS_JOB_ABSENT) {
+		fail(st, "JobMissing", "the Job was deleted before it ended");
+		return 0;
+	}
+	if (facts->pod == NULL) {
+		if (!as_is(st, AS_RUNNER_STARTED, AS_TRUE))
+			as_set(st, AS_READY, AS_FALSE, "Creating", "waiting for the pod of Job \"%s\"", st->job);
+		return 0;
+	}
+	if (facts->pod_failed) {
+		job_ended(facts, st);
+		return 0;
+	}
+	if (facts->unschedulable) {
+		as_set(st, AS_READY, AS_FALSE, "Unschedulable", "%s", facts->pod_message);
+		return 0;
+	}
+	if ((w = find_waiting(&facts->runner)) != NULL)
+		return cannot_start(plugin, facts, w, &facts->runner, st);
+	if ((w = find_waiting(&facts->agent)) != NULL)
+		return cannot_start(plugin, facts, w, &facts->agent, st);
+	if (facts->runner.state == AS_C_RUNNING && facts->agent.state != AS_C_WAITING)
+		started(facts, st);
+	else if (!as_is(st, AS_RUNNER_STARTED, AS_TRUE))
+		as_set(st, AS_READY, AS_FALSE, "Creating", "%s", "waiting for the containers to start");
+	return 0;
+}
+
+/* Measured from status.startTime on the wall clock, the only time that outlives this process; the Job's own
+ * deadline is the backstop should that clock be set back. */
+static int64_t
+deadline(struct as_status *st)
+{
+	int64_t timeout = st->effective != NULL ? ambient_int(st->effective, "/timeout", 0) : 0, start;
+	char text[128];
+
+	if (timeout <= 0 || st->start[0] == '\0' || !as_time_parse(st->start, &start))
+		return 0;
+	if (st->now < start + timeout * AMBIENT_SECOND)
+		return start + timeout * AMBIENT_SECOND - st->now;
+	(void)snprintf(text, sizeof(text), "the run took longer than its timeout of %lld s", (long long)timeout);
+	fail(st, "Timeout", text);
+	return 0;
+}
+
+int64_t
+as_judge(const struct as_plugin *plugin, const struct as_facts *facts, struct as_status *st)
+{
+	int64_t again = look(plugin, facts, st), left;
+
+	if (as_terminal(st))
+		return 0;
+	left = deadline(st);
+	return again == 0 || (left != 0 && left < again) ? left : again;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the cluster shows of a run: its Job and its pod, reduced to the facts that decide. */
+#include "plugins/agenticsession/agenticsession.h"
+
+static void
+read_container(const struct ambient_object *pod, const char *name, struct as_container *c)
+{
+	c->reason = c->message = c->started = "";
+	for (size_t i = 0; i < ambient_len(pod, "/status/containerStatuses"); i++) {
+		const struct ambient_object *s = ambient_item(pod, "/status/containerStatuses", i, NULL);
+
+		if (strcmp(ambient_str(s, "/name", ""), name) != 0)
+			continue;
+		if (ambient_type(s, "/state/terminated") == AMBIENT_T_OBJECT) {
+			c->state = AS_C_TERMINATED;
+			c->exit_code = ambient_int(s, "/state/terminated/exitCode", -1);
+			c->reason = ambient_str(s, "/state/terminated/reason", "");
+			c->message = ambient_str(s, "/state/terminated/message", "");
+			c->started = ambient_str(s, "/state/terminated/startedAt", "");
+		} else if (ambient_type(s, "/state/running") == AMBIENT_T_OBJECT) {
+			c->state = AS_C_RUNNING;
+			c->started = ambient_str(s, "/state/running/startedAt", "");
+		} else if (ambient_type(s, "/state/waiting") == AMBIENT_T_OBJECT) {
+			c->state = AS_C_WAITING;
+			c->reason = ambient_str(s, "/state/waiting/reason", "");
+			c->message = ambient_str(s, "/state/waiting/message", "");
+		}
+	}
+}
+
+static void
+read_pod(const struct ambient_object *pod, struct as_facts *facts)
+{
+	const char *reason;
+
+	facts->pod = pod;
+	facts->pod_failed = strcmp(ambient_str(pod, "/status/phase", ""), "Failed") == 0;
+	facts->pod_deleting = ambient_type(pod, "/metadata/deletionTimestamp") == AMBIENT_T_STRING;
+	facts->pod_reason = ambient_str(pod, "/status/reason", "");
+	facts->pod_message = ambient_str(pod, "/status/message", "");
+	facts->node = ambient_str(pod, "/spec/nodeName", "");
+	facts->scheduled = facts->node[0] != '\0';
+	for (size_t i = 0; !facts->scheduled && i < ambient_len(pod, "/status/conditions"); i++) {
+		const struct ambient_object *c = ambient_item(pod, "/status/conditions", i, NULL);
+
+		reason = ambient_str(c, "/reason", "");
+		if (strcmp(ambient_str(c, "/type", ""), "PodScheduled") != 0 || strcmp(reason, "Unschedulable") != 0)
+			continue;
+		facts->unschedulable = true;
+		facts->pod_message = ambient_str(c, "/message", "");
+	}
+	read_container(pod, "runner", &facts->runner);
+	read_container(pod, "agent", &facts->agent);
+}
+
+static void
+read_job(const struct ambient_object *job, struct as_facts *facts)
+{
+	facts->job = AS_JOB_ACTIVE;
+	facts->job_deleting = ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING;
+	for (size_t i = 0; i < ambient_len(job, "/status/conditions"); i++) {
+		const struct ambient_object *c = ambient_item(job, "/status/conditions", i, NULL);
+		const char *type = ambient_str(c, "/type", "");
+
+		if (strcmp(ambient_str(c, "/status", ""), "True") != 0)
+			continue;
+		if (strcmp(type, "Complete") == 0)
+			facts->job = AS_JOB_COMPLETE;
+		if (strcmp(type, "Failed") != 0)
+			continue;
+		facts->job = AS_JOB_FAILED;
+		facts->job_reason = ambient_str(c, "/reason", "");
+		facts->job_message = ambient_str(c, "/message", "");
+	}
+}
+
+int
+as_observe(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
+	   struct as_facts *facts, struct ambient_error *err)
+{
+	const char *ns = ambient_str(session, "/metadata/namespace", ""), *uid = ambient_str(session, "/metadata/uid", "");
+	const char *name = ambient_str(session, "/metadata/name", "");
+	struct ambient_list_options options = { .size = sizeof(options), .ns = ns };
+	const struct ambient_object *job = NULL, *item;
+	const struct ambient_list *pods = NULL;
+	char label[AS_NAME_MAX], job_name[AS_NAME_MAX], selector[160];
+	int rc;
+
+	memset(facts, 0, sizeof(*facts));
+	facts->job_reason = facts->job_message = facts->pod_reason = facts->pod_message = facts->node = "";
+	read_container(session, "", &facts->runner);
+	read_container(session, "", &facts->agent);
+	if (st->run_id[0] == '\0')
+		return 0;
+	as_name(job_name, "", name, "-job");
+	rc = ambient_get(call, AS_JOB, ns, job_name, &job, err);
+	if (rc < 0 && rc != -AMBIENT_E_NOTFOUND)
+		return rc;
+	if (rc == 0) {
+		facts->job_object = job;
+		if (strcmp(ambient_str(job, AS_RUN_ID, ""), st->run_id) == 0 &&
+		    strcmp(ambient_str(job, "/metadata/ownerReferences/0/uid", ""), uid) == 0)
+			read_job(job, facts);
+	}
+	as_name(label, "", name, "");
+	(void)snprintf(selector, sizeof(selector), "app=ambient-code-runner,agentic-session=%s", label);
+	options.selector = selector;
+	if ((rc = ambient_list(call, AS_POD, &options, &pods, err)) < 0)
+		return rc;
+	for (size_t i = 0; i < ambient_list_count(call, pods); i++) {
+		item = ambient_list_item(call, pods, i);
+		if (strcmp(ambient_str(item, AS_RUN_ID, ""), st->run_id) != 0)
+			continue;
+		/* One run has one pod; should there be a second, the one that ran tells what happened. */
+		if (facts->pod == NULL || facts->runner.state == AS_C_NONE || facts->runner.state == AS_C_WAITING)
+			read_pod(item, facts);
+	}
+	return 0;
+}

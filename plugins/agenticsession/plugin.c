@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agenticsession plugin: what it declares, what can be configured, and its life cycle. */
+#include "plugins/agenticsession/agenticsession.h"
+
+#include <stdlib.h>
+
+#define OURS "selector=app=ambient-code-runner map=annotation:ambient-code.io/session"
+
+AMBIENT_DECLARE("name=agenticsession\0"
+		"version=" PACKAGE_VERSION "\0"
+		"for=" AS_SESSION "\0"
+		"watch=" AS_JOB " " OURS "\0"
+		"watch=" AS_POD " " OURS "\0"
+		"watch=" AS_CM " " OURS "\0"
+		"watch=" AS_NS " map=namespace\0"
+		"watch=" AS_SETTINGS " map=namespace\0"
+		"may=" AS_SESSION "/status:patch,update\0"
+		"may=" AS_JOB ":get,create,delete\0"
+		"may=" AS_CM ":get,create,patch\0"
+		"may=" AS_PVC ":get,create\0"
+		"may=" AS_SA ":get,create\0"
+		"may=" AS_ROLE ":get,create\0"
+		"may=" AS_BINDING ":get,create\0");
+
+#define OPTION(var, ...) static const struct ambient_option var = { .size = sizeof(struct ambient_option), __VA_ARGS__ }
+OPTION(opt_timeout, .name = "timeout", .type = AMBIENT_OPT_DURATION, .def = "1h", .min = AMBIENT_SECOND,
+       .max = INT64_C(30) * 24 * 60 * AMBIENT_MINUTE,
+       .text = "How long a run may take when neither session nor project say.");
+OPTION(opt_start, .name = "startTimeout", .type = AMBIENT_OPT_DURATION, .def = "5m", .min = AMBIENT_SECOND,
+       .max = 24 * 60 * AMBIENT_MINUTE,
+       .text = "How long a container may fail to start (image, missing Secret) before the session fails.");
+OPTION(opt_ttl, .name = "keepJob", .type = AMBIENT_OPT_DURATION, .def = "10m", .max = INT64_C(30) * 24 * 60 * AMBIENT_MINUTE,
+       .text = "How long Job, pod and logs are kept after the end of a run.");
+OPTION(opt_model, .name = "model", .type = AMBIENT_OPT_STRING, .def = "claude-sonnet-4-5",
+       .text = "Model of sessions when neither session nor project name one.");
+OPTION(opt_secret, .name = "secret", .type = AMBIENT_OPT_STRING, .def = "ambient-runner-secrets",
+       .text = "Secret of the session's namespace with the agent's key, when neither session nor project name one.");
+OPTION(opt_integrations, .name = "integrationSecret", .type = AMBIENT_OPT_STRING, .def = "ambient-non-vertex-integrations",
+       .text = "Secret with GITHUB_TOKEN, GITLAB_TOKEN, GIT_USER_NAME and GIT_USER_EMAIL for the runner, if it exists.");
+OPTION(opt_size, .name = "workspaceSize", .type = AMBIENT_OPT_STRING, .def = "5Gi",
+       .text = "What a session's workspace claim asks for.");
+OPTION(opt_class, .name = "storageClass", .type = AMBIENT_OPT_STRING, .def = "",
+       .text = "Storage class of workspace claims; empty: the cluster's default.");
+OPTION(opt_pull, .name = "imagePullPolicy", .type = AMBIENT_OPT_STRING, .def = "IfNotPresent",
+       .text = "Always, IfNotPresent or Never.");
+
+static const struct ambient_option *const options[] = {
+	&opt_timeout, &opt_start, &opt_ttl, &opt_model, &opt_secret, &opt_integrations, &opt_size, &opt_class, &opt_pull,
+	NULL,
+};
+
+static int
+check(const struct ambient_host *host, const struct ambient_conf *conf, struct ambient_error *err)
+{
+	const char *pull = host->conf->str(conf, "imagePullPolicy", "IfNotPresent");
+
+	if (strcmp(pull, "Always") != 0 && strcmp(pull, "IfNotPresent") != 0 && strcmp(pull, "Never") != 0)
+		return ambient_err(err, AMBIENT_E_INVALID,
+				   "imagePullPolicy is \"%s\"; it must be Always, IfNotPresent or Never", pull);
+	return 0;
+}
+
+static int
+create(const struct ambient_host *host, const struct ambient_conf *conf, void **ret_self, struct ambient_error *err)
+{
+	const struct ambient_conf_api *read = host->conf;
+	struct as_plugin *plugin = calloc(1, sizeof(*plugin));
+
+	if (plugin == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	plugin->host = host;
+	plugin->timeout_s = read->integer(conf, "timeout", 60 * AMBIENT_MINUTE) / AMBIENT_SECOND;
+	plugin->start_timeout_s = read->integer(conf, "startTimeout", 5 * AMBIENT_MINUTE) / AMBIENT_SECOND;
+	plugin->job_ttl_s = read->integer(conf, "keepJob", 10 * AMBIENT_MINUTE) / AMBIENT_SECOND;
+	plugin->model = read->str(conf, "model", "claude-sonnet-4-5");
+	plugin->secret = read->str(conf, "secret", "ambient-runner-secrets");
+	plugin->integrations = read->str(conf, "integrationSecret", "ambient-non-vertex-integrations");
+	plugin->workspace_size = read->str(conf, "workspaceSize", "5Gi");
+	plugin->storage_class = read->str(conf, "storageClass", "");
+	plugin->pull_policy = read->str(conf, "imagePullPolicy", "IfNotPresent");
+	*ret_self = plugin;
+	return 0;
+}
+
+static const struct ambient_reconciler session = {
+	.size = sizeof(session),
+	.name = NULL,
+	.reconcile = as_reconcile,
+};
+static const struct ambient_reconciler *const reconcilers[] = { &session, NULL };
+
+const struct ambient_plugin ambient_plugin_v0 = {
+	AMBIENT_PLUGIN_HEAD,
+	.options = options,
+	.check = check,
+	.create = create,
+	.destroy = free,
+	.reconcilers = reconcilers,
+};

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One reconcile: the steps, and which writes come before which.
+ *
+ *   1. the plan (run id, effective values) is written to status before anything of the run exists;
+ *   2. the objects that the Job needs, then the Job, which carries the run id;
+ *   3. a verdict or the wish to stop is written before the Job is deleted for it.
+ *
+ * So whatever the daemon dies between, the next reconcile finds in status what was decided and in the cluster what
+ * was done, and goes on.  The Job's name is the session's, and it is only created, never changed: two daemons cannot
+ * both start a run.
+ */
+#include "plugins/agenticsession/agenticsession.h"
+
+#include <sys/random.h>
+
+#define LINGER (10 * AMBIENT_SECOND) /* for the agent's container to end after the runner's */
+
+struct pass {
+	const struct as_plugin *plugin;
+	struct ambient_call *call;
+	const struct ambient_object *session;
+	const char *ns, *name;
+	struct as_status st;
+	struct as_facts facts;
+	struct ambient_result *result;
+	struct ambient_error *err;
+};
+
+static int
+save(struct pass *p)
+{
+	return as_status_write(p->call, &p->session, &p->st, p->err);
+}
+
+static int
+refused(struct pass *p, const char *reason, const char *message)
+{
+	as_set(&p->st, AS_SPEC_VALID, AS_FALSE, reason, "%s", message);
+	as_set(&p->st, AS_FAILED, AS_TRUE, reason, "%s", message);
+	as_set(&p->st, AS_READY, AS_FALSE, reason, "%s", message);
+	as_time(p->st.completion, p->st.now);
+	return save(p);
+}
+
+/* Whether the namespace is one of ours. */
+static int
+managed(struct pass *p, bool *ret)
+{
+	const struct ambient_object *ns = NULL;
+	int rc = ambient_get(p->call, AS_NS, "", p->ns, &ns, p->err);
+
+	*ret = rc == 0 && strcmp(ambient_str(ns, AS_MANAGED, ""), "true") == 0;
+	return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
+}
+
+/* Running or Stopped: of spec.desiredState and the annotation, the one that was seen to change last.  An annotation
+ * counts as changed when its value or its time of request does; both new at once: the annotation, since somebody
+ * asked for it after writing the spec. */
+static void
+read_intent(struct pass *p)
+{
+	struct as_status *st = &p->st;
+	const char *spec = ambient_str(p->session, "/spec/desiredState", "");
+	const char *wish = ambient_str(p->session, AS_DESIRED, "");
+	bool stop = strcmp(wish, "Stopped") == 0;
+	char annotation[sizeof(st->intent_annotation)] = "";
+
+	if (stop || strcmp(wish, "Running") == 0)
+		(void)snprintf(annotation, sizeof(annotation), "%s@%.64s", wish,
+			       ambient_str(p->session, stop ? AS_STOP_AT : AS_START_AT, ""));
+	if (strcmp(spec, st->intent_spec) != 0) {
+		(void)snprintf(st->intent_spec, sizeof(st->intent_spec), "%.15s", spec);
+		(void)snprintf(st->intent, sizeof(st->intent), "%.15s", spec[0] != '\0' ? spec : "Running");
+	}
+	if (strcmp(annotation, st->intent_annotation) != 0) {
+		memcpy(st->intent_annotation, annotation, sizeof(annotation));
+		if (annotation[0] != '\0')
+			(void)snprintf(st->intent, sizeof(st->intent), "%s", stop ? "Stopped" : "Running");
+	}
+}
+
+static bool
+wants_stop(const struct pass *p)
+{
+	return strcmp(p->st.intent, "Stopped") == 0;
+}
+
+static int
+new_run_id(struct pass *p)
+{
+	unsigned char bytes[8];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return ambient_err(p->err, AMBIENT_E_UNAVAILABLE, "the kernel gives no random bytes");
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		(void)snprintf(p->st.run_id + 2 * i, 3, "%02x", bytes[i]);
+	return 0;
+}
+
+/* Step 1: what will run, and under which id. */
+static int
+plan(struct pass *p, const struct ambient_object **fragment)
+{
+	const struct ambient_object *settings = NULL, *problems = NULL;
+	const struct ambient_host *host = p->call->host;
+	const char *type;
+	char text[512];
+	int rc = ambient_get(p->call, AS_SETTINGS, p->ns, "projectsettings", &settings, p->err);
+
+	if (rc < 0 && rc != -AMBIENT_E_NOTFOUND)
+		return rc;
+	/* A run that was planned keeps its values, whatever the spec says by now. */
+	if (p->st.run_id[0] == '\0' || p->st.effective == NULL) {
+		rc = as_effective(p->plugin, p->call, p->session, settings, &p->st.effective, p->err);
+		if (rc == -AMBIENT_E_INVALID) {
+			(void)snprintf(text, sizeof(text), "%s", p->err->message);
+			return refused(p, "SpecInvalid", text);
+		}
+		if (rc < 0)
+			return rc;
+	}
+	if (!AMBIENT_HAS(host, runner_plan))
+		return ambient_err(p->err, AMBIENT_E_UNSUPPORTED, "this host knows no runner types");
+	type = ambient_str(p->st.effective, "/runnerType", "");
+	rc = host->runner_plan(p->call, type, p->session, settings, p->st.effective, fragment, &problems, p->err);
+	if (rc == -AMBIENT_E_NOTFOUND) {
+		const char *loaded = AMBIENT_HAS(host, runner_types) ? host->runner_types(host) : NULL;
+
+		(void)snprintf(text, sizeof(text), "runner type \"%s\" is not loaded; those that are: %.300s", type,
+			       loaded != NULL && loaded[0] != '\0' ? loaded : "none");
+		return refused(p, "RunnerTypeUnknown", text);
+	}
+	if (rc < 0)
+		return rc;
+	if (problems != NULL && ambient_len(problems, "") > 0) {
+		(void)snprintf(text, sizeof(text), "%.200s: %.280s", ambient_str(problems, "/0/field", "spec.runnerConfig"),
+			       ambient_str(problems, "/0/message", "is not what the runner type takes"));
+		return refused(p, "SpecInvalid", text);
+	}
+	as_set(&p->st, AS_SPEC_VALID, AS_TRUE, "Valid", "%s", "");
+	if (p->st.run_id[0] != '\0')
+		return 0;
+	as_set(&p->st, AS_READY, AS_FALSE, "Provisioning", "%s", "creating what the run needs");
+	if ((rc = new_run_id(p)) < 0)
+		return rc;
+	as_name(p->st.job, "", p->name, "-job");
+	return save(p);
+}
+
+/* Step 2.  A Job of an earlier run makes way first. */
+static int
+provision(struct pass *p)
+{
+	const struct ambient_object *fragment = NULL;
+	char text[512];
+	int rc = plan(p, &fragment);
+
+	if (rc < 0 || as_terminal(&p->st))
+		return rc;
+	if (p->facts.job_object != NULL)
+		return as_delete_job(p->call, p->facts.job_object, p->err);
+	rc = as_provision(p->plugin, p->call, p->session, &p->st, p->err);
+	if (rc == 0) {
+		as_set(&p->st, AS_PVC_READY, AS_TRUE, "Created", "%s", "");
+		rc = as_create_job(p->plugin, p->call, p->session, &p->st, fragment, p->err);
+	}
+	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN) {
+		/* A person must act: say it where they look, and go on trying with growing delays. */
+		struct ambient_error hidden = AMBIENT_ERROR_INIT;
+		struct ambient_error *err = p->err;
+
+		(void)snprintf(text, sizeof(text), "%s", err->message);
+		as_set(&p->st, AS_READY, AS_FALSE, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "JobCreationFailed", "%s",
+		       text);
+		p->err = &hidden;
+		(void)save(p);
+		p->err = err;
+		return rc;
+	}
+	if (rc < 0)
+		return rc;
+	as_set(&p->st, AS_JOB_CREATED, AS_TRUE, "JobCreated", "Job \"%s\"", p->st.job);
+	as_set(&p->st, AS_READY, AS_FALSE, "Creating", "waiting for the pod of Job \"%s\"", p->st.job);
+	return save(p);
+}
+
+static int
+stopped(struct pass *p)
+{
+	as_set(&p->st, AS_STOPPED, AS_TRUE, "UserStopped", "%s", "stopped as asked");
+	as_set(&p->st, AS_READY, AS_FALSE, "UserStopped", "%s", "stopped as asked");
+	as_time(p->st.completion, p->st.now);
+	return save(p);
+}
+
+/* Step 3, the wish: said first, then the Job goes, then the pod has ended. */
+static int
+stop(struct pass *p)
+{
+	const struct ambient_object *job = p->facts.job_object;
+	int rc;
+
+	if ((rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err)) < 0)
+		return rc;
+	if (job == NULL && p->facts.pod == NULL) {
+		rc = as_report_read(p->call, p->session, &p->st, true, &p->st.report, p->err);
+		return rc < 0 ? rc : stopped(p);
+	}
+	if (!as_is(&p->st, AS_STOPPED, AS_FALSE)) {
+		as_set(&p->st, AS_STOPPED, AS_FALSE, "Stopping", "%s", "ending the run");
+		as_set(&p->st, AS_READY, AS_FALSE, "Stopping", "%s", "ending the run");
+	}
+	if ((rc = save(p)) < 0 || job == NULL || ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+		return rc;
+	return as_delete_job(p->call, job, p->err);
+}
+
+/* After the end: a late report is still copied; a Job that goes on is ended, at once after a timeout. */
+static int
+finish(struct pass *p)
+{
+	int64_t ended = p->st.now;
+	int rc;
+
+	/* The verdict stands.  Only the report may still change. */
+	if ((rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err)) < 0 || (rc = save(p)) < 0)
+		return rc;
+	if (p->facts.job != AS_JOB_ACTIVE || p->facts.job_deleting)
+		return 0;
+	(void)as_time_parse(p->st.completion, &ended);
+	if (p->facts.runner.state == AS_C_TERMINATED && p->st.now < ended + LINGER)
+		return ambient_requeue_after(p->result, ended + LINGER - p->st.now);
+	return as_delete_job(p->call, p->facts.job_object, p->err);
+}
+
+/* The Job was created: follow it. */
+static int
+follow(struct pass *p)
+{
+	const struct ambient_object *job = NULL;
+	int64_t again;
+	int rc;
+
+	if (p->facts.job == AS_JOB_ABSENT) {
+		/* "Deleted" is a verdict: let the API server itself say so, not a cache. */
+		rc = ambient_get_live(p->call, AS_JOB, p->ns, p->st.job, &job, p->err);
+		if (rc == 0 && strcmp(ambient_str(job, AS_RUN_ID, ""), p->st.run_id) == 0)
+			return ambient_requeue_after(p->result, AMBIENT_SECOND);
+		if (rc < 0 && rc != -AMBIENT_E_NOTFOUND)
+			return rc;
+	}
+	bool over = p->facts.runner.state == AS_C_TERMINATED || p->facts.job != AS_JOB_ACTIVE;
+
+	/* The runner's last report and its end travel apart: at the end the server is asked. */
+	if ((rc = as_report_read(p->call, p->session, &p->st, over, &p->st.report, p->err)) < 0)
+		return rc;
+	again = as_judge(p->plugin, &p->facts, &p->st);
+	if ((rc = save(p)) < 0)
+		return rc;
+	if (as_terminal(&p->st))
+		return finish(p);
+	return again > 0 ? ambient_requeue_after(p->result, again) : 0;
+}
+
+static int
+unmanaged(struct pass *p)
+{
+	as_set(&p->st, AS_READY, AS_FALSE, "NamespaceNotManaged",
+	       "namespace \"%s\" is not labelled ambient-code.io/managed=true", p->ns);
+	return save(p);
+}
+
+int
+as_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
+	     struct ambient_error *err)
+{
+	struct pass p = { .plugin = self, .call = call, .ns = req->ns, .name = req->name, .result = result, .err = err };
+	bool ours = false;
+	int rc = ambient_get(call, AS_SESSION, req->ns, req->name, &p.session, err);
+
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return 0; /* what it owned goes with it */
+	if (rc < 0)
+		return rc;
+	if (ambient_type(p.session, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+		return 0;
+	as_status_load(&p.st, p.session, AMBIENT_HAS(call->host->clock, wall) ? call->host->clock->wall(call->host) : 0);
+	if ((rc = as_observe(call, p.session, &p.st, &p.facts, err)) < 0)
+		return rc;
+	if (as_terminal(&p.st))
+		return finish(&p);
+	read_intent(&p);
+	/* The Job may be there although the status does not say so: we were interrupted between the two. */
+	if (p.facts.job != AS_JOB_ABSENT && !as_is(&p.st, AS_JOB_CREATED, AS_TRUE)) {
+		as_set(&p.st, AS_PVC_READY, AS_TRUE, "Created", "%s", "");
+		as_set(&p.st, AS_JOB_CREATED, AS_TRUE, "JobCreated", "Job \"%s\"", p.st.job);
+	}
+	if (as_is(&p.st, AS_STOPPED, AS_FALSE))
+		return stop(&p);
+	if (as_is(&p.st, AS_JOB_CREATED, AS_TRUE)) {
+		bool ended = p.facts.runner.state == AS_C_TERMINATED || p.facts.job == AS_JOB_COMPLETE;
+
+		return wants_stop(&p) && !ended ? stop(&p) : follow(&p);
+	}
+	if (wants_stop(&p))
+		return stopped(&p);
+	if ((rc = managed(&p, &ours)) < 0)
+		return rc;
+	return ours ? provision(&p) : unmanaged(&p);
+}

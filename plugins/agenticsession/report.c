@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The runner's report -> status.  The pod writes the report, and what runs in the pod is not trusted: it must be of
+ * this run, every field has its type and its limit, what is not known is not copied, and whatever looks like a
+ * credential is blanked.
+ */
+#include "plugins/agenticsession/agenticsession.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+static bool
+token_char(char c)
+{
+	return isalnum((unsigned char)c) || c == '_' || c == '-';
+}
+
+void
+as_redact(char *text)
+{
+	static const char *const prefixes[] = {
+		"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-ant-", "sk-lf-", "pk-lf-",
+	};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		size_t n = strlen(prefixes[i]);
+
+		for (char *p = text; (p = strstr(p, prefixes[i])) != NULL; p += n) {
+			for (char *q = p + n; token_char(*q); q++)
+				*q = '*';
+		}
+	}
+	/* user:password@ of a URL */
+	for (char *p = text; (p = strstr(p, "://")) != NULL;) {
+		char *end, *at = NULL, *colon;
+
+		p += 3;
+		end = p + strcspn(p, "/ \t\n\"'");
+		for (char *q = p; q < end; q++)
+			if (*q == '@')
+				at = q;
+		colon = at != NULL ? memchr(p, ':', (size_t)(at - p)) : NULL;
+		for (char *q = colon != NULL ? colon + 1 : end; q < at; q++)
+			*q = '*';
+	}
+}
+
+/* A copy of a string of the report: at most max bytes, cut between characters, redacted; NULL when absent. */
+static char *
+clean(const struct ambient_object *o, const char *pointer, size_t max)
+{
+	const char *s = ambient_type(o, pointer) == AMBIENT_T_STRING ? ambient_str(o, pointer, "") : NULL;
+	size_t n = s != NULL ? strlen(s) : 0;
+	char *out;
+
+	if (s == NULL)
+		return NULL;
+	if (n > max) {
+		n = max;
+		while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
+			n--;
+	}
+	out = malloc(n + 1);
+	if (out == NULL)
+		return NULL;
+	memcpy(out, s, n);
+	out[n] = '\0';
+	as_redact(out);
+	return out;
+}
+
+static void
+add_string(struct text *t, const struct ambient_object *o, const char *pointer, const char *key, size_t max)
+{
+	char *s = clean(o, pointer, max);
+
+	if (s != NULL)
+		text_add(t, ",%s:%s", key, s);
+	free(s);
+}
+
+static void
+add_number(struct text *t, const struct ambient_object *o, const char *pointer, const char *key, bool integer)
+{
+	size_t len = 0;
+	const char *raw = ambient_type(o, pointer) == AMBIENT_T_NUMBER ? ambient_json(o, pointer, &len) : NULL;
+
+	if (raw == NULL || len > 40 || (integer && ambient_int(o, pointer, -1) < 0) || ambient_real(o, pointer, -1) < 0)
+		return;
+	if (integer)
+		text_add(t, ",%s:%d", key, ambient_int(o, pointer, 0));
+	else
+		text_add(t, ",%s:%o", key, ambient_at(o, pointer));
+}
+
+static void
+add_repo(struct text *t, const struct ambient_object *r, const struct ambient_object *planned, int64_t index)
+{
+	static const char *const states[] = { "pushed", "abandoned", "nochanges", "error" };
+	const char *status = ambient_str(r, "/status", ""), *known = NULL;
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(status, states[i]) == 0)
+			known = states[i];
+	/* Name and URL are those that were planned: a report can say how it went, not where. */
+	text_add(t, "{\"index\":%d,\"name\":%s,\"url\":%s", index, ambient_str(planned, "/name", ""),
+		 ambient_str(planned, "/url", ""));
+	if (known != NULL)
+		text_add(t, ",\"status\":%s,\"pushed\":%b", known, strcmp(known, "pushed") == 0);
+	add_string(t, r, "/branch", "branch", 244);
+	add_string(t, r, "/commit", "commit", 64);
+	add_string(t, r, "/prUrl", "prUrl", 2048);
+	add_string(t, r, "/error", "error", 1024);
+	add_number(t, r, "/added", "total_added", true);
+	add_number(t, r, "/removed", "total_removed", true);
+	text_add(t, "}");
+}
+
+static void
+add_repos(struct text *t, const struct ambient_object *report, const struct as_status *st)
+{
+	size_t n = ambient_len(report, "/repos"), planned = st->effective != NULL ? ambient_len(st->effective, "/repos") : 0;
+	bool seen[AS_REPOS_MAX] = { false };
+	const char *comma = "";
+
+	if (ambient_type(report, "/repos") != AMBIENT_T_ARRAY || planned == 0)
+		return;
+	text_add(t, ",\"repos\":[");
+	for (size_t i = 0; i < n && i < AS_REPOS_MAX; i++) {
+		const struct ambient_object *r = ambient_item(report, "/repos", i, NULL);
+		int64_t index = ambient_int(r, "/index", -1);
+
+		if (index < 0 || (size_t)index >= planned || index >= AS_REPOS_MAX || seen[index])
+			continue;
+		seen[index] = true;
+		text_add(t, "%j", comma);
+		add_repo(t, r, ambient_item(st->effective, "/repos", (size_t)index, NULL), index);
+		comma = ",";
+	}
+	text_add(t, "]");
+}
+
+/* usage: numbers by name, nothing else. */
+static void
+add_usage(struct text *t, const struct ambient_object *report)
+{
+	const char *comma = "", *key;
+
+	if (ambient_type(report, "/usage") != AMBIENT_T_OBJECT)
+		return;
+	text_add(t, ",\"usage\":{");
+	for (size_t i = 0; i < ambient_len(report, "/usage") && i < 64; i++) {
+		const struct ambient_object *v = ambient_item(report, "/usage", i, &key);
+		size_t len = 0;
+
+		if (ambient_type(v, "") != AMBIENT_T_NUMBER || strlen(key) > 64 ||
+		    ambient_json(v, "", &len) == NULL || len > 40)
+			continue;
+		text_add(t, "%j%s:%o", comma, key, v);
+		comma = ",";
+	}
+	text_add(t, "}");
+}
+
+/* A reason for a condition: CamelCase, and none of those that have a meaning of their own. */
+static void
+add_reason(struct text *t, const struct ambient_object *report)
+{
+	const char *reason = ambient_str(report, "/reason", "");
+	size_t n = strlen(reason);
+
+	if (n == 0 || n > 63 || !isupper((unsigned char)reason[0]) || strcmp(reason, "Timeout") == 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)reason[i]))
+			return;
+	text_add(t, ",\"reason\":%s", reason);
+}
+
+static int
+convert(struct ambient_call *call, const struct ambient_object *report, const struct as_status *st,
+	const struct ambient_object **ret, struct ambient_error *err)
+{
+	struct text t = TEXT_INIT;
+
+	text_add(&t, "{\"fields\":{\"stateDir\":\"/workspace\"");
+	add_repos(&t, report, st);
+	add_string(&t, report, "/result", "results", AS_RESULT_MAX);
+	add_string(&t, report, "/result", "result", AS_RESULT_MAX);
+	add_string(&t, report, "/conversation", "session_id", 256);
+	if (ambient_type(report, "/isError") == AMBIENT_T_BOOL)
+		text_add(&t, ",\"is_error\":%b", ambient_bool(report, "/isError", 0));
+	add_number(&t, report, "/turns", "num_turns", true);
+	add_number(&t, report, "/costUSD", "total_cost_usd", false);
+	add_number(&t, report, "/durationMs", "duration_ms", true);
+	add_usage(&t, report);
+	text_add(&t, "},\"state\":%s", ambient_str(report, "/state", ""));
+	add_reason(&t, report);
+	add_string(&t, report, "/message", "message", 480);
+	text_add(&t, "}");
+	return text_object(&t, call, ret, err);
+}
+
+int
+as_report_read(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st, bool live,
+	       const struct ambient_object **ret, struct ambient_error *err)
+{
+	const char *ns = ambient_str(session, "/metadata/namespace", ""), *text;
+	const struct ambient_object *map = NULL, *report = NULL;
+	struct ambient_error unreadable = AMBIENT_ERROR_INIT;
+	char name[AS_NAME_MAX];
+	int rc;
+
+	*ret = NULL;
+	as_name(name, "", ambient_str(session, "/metadata/name", ""), "-report");
+	rc = live ? ambient_get_live(call, AS_CM, ns, name, &map, err) : ambient_get(call, AS_CM, ns, name, &map, err);
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return 0;
+	if (rc < 0)
+		return rc;
+	text = ambient_str(map, "/data/report.json", "");
+	if (text[0] == '\0' || strlen(text) > AS_REPORT_MAX ||
+	    strcmp(ambient_str(map, "/metadata/ownerReferences/0/uid", ""), ambient_str(session, "/metadata/uid", "-")) != 0)
+		return 0;
+	if (ambient_parse(call, text, strlen(text), &report, &unreadable) < 0) {
+		ambient_log(call->host, AMBIENT_LOG_WARN, "the report of session \"%s/%s\" is no JSON: %s", ns,
+			    ambient_str(session, "/metadata/name", ""), unreadable.message);
+		return 0;
+	}
+	if (ambient_int(report, "/contract", 0) != AMBIENT_RUNNER_CONTRACT ||
+	    strcmp(ambient_str(report, "/run", ""), st->run_id) != 0)
+		return 0;
+	return convert(call, report, st, ret, err);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON text in the making: templates in the source look like the JSON that they make. */
+#include "plugins/agenticsession/text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static void
+put(struct text *t, const char *p, size_t n)
+{
+	if (t->failed)
+		return;
+	if (t->cap - t->len <= n) {
+		size_t cap = (t->cap + n + 1) * 2;
+		char *bigger = realloc(t->p, cap);
+
+		if (bigger == NULL) {
+			t->failed = 1;
+			return;
+		}
+		t->p = bigger;
+		t->cap = cap;
+	}
+	memcpy(t->p + t->len, p, n);
+	t->len += n;
+	t->p[t->len] = '\0';
+}
+
+static void
+put_string(struct text *t, const char *s)
+{
+	char esc[8];
+
+	if (s == NULL) {
+		put(t, "null", 4);
+		return;
+	}
+	put(t, "\"", 1);
+	while (*s != '\0') {
+		size_t plain = 0;
+
+		while ((unsigned char)s[plain] >= 0x20 && s[plain] != '"' && s[plain] != '\\')
+			plain++;
+		put(t, s, plain);
+		s += plain;
+		if (*s == '\0')
+			break;
+		if (*s == '"' || *s == '\\')
+			(void)snprintf(esc, sizeof(esc), "\\%c", *s);
+		else
+			(void)snprintf(esc, sizeof(esc), "\\u%04x", (unsigned char)*s);
+		put(t, esc, strlen(esc));
+		s++;
+	}
+	put(t, "\"", 1);
+}
+
+void
+text_add(struct text *t, const char *fmt, ...)
+{
+	char number[32];
+	const char *raw;
+	size_t n;
+	va_list ap;
+
+	va_start(ap, fmt);
+	for (; *fmt != '\0'; fmt++) {
+		if (*fmt != '%') {
+			n = strcspn(fmt, "%");
+			put(t, fmt, n);
+			fmt += n - 1;
+			continue;
+		}
+		switch (*++fmt) {
+		case 's':
+			put_string(t, va_arg(ap, const char *));
+			break;
+		case 'j':
+			raw = va_arg(ap, const char *);
+			put(t, raw, strlen(raw));
+			break;
+		case 'o':
+			raw = ambient_json(va_arg(ap, const struct ambient_object *), "", &n);
+			if (raw != NULL)
+				put(t, raw, n);
+			else
+				t->failed = 1;
+			break;
+		case 'd':
+			n = (size_t)snprintf(number, sizeof(number), "%" PRId64, va_arg(ap, int64_t));
+			put(t, number, n);
+			break;
+		case 'b':
+			raw = va_arg(ap, int) ? "true" : "false";
+			put(t, raw, strlen(raw));
+			break;
+		default:
+			put(t, fmt, 1);
+		}
+	}
+	va_end(ap);
+}
+
+void
+text_fini(struct text *t)
+{
+	free(t->p);
+	memset(t, 0, sizeof(*t));
+}
+
+int
+text_object(struct text *t, struct ambient_call *call, const struct ambient_object **ret, struct ambient_error *err)
+{
+	int rc = t->failed || t->p == NULL ? ambient_err(err, AMBIENT_E_NOMEM, "out of memory")
+					   : ambient_parse(call, t->p, t->len, ret, err);
+
+	text_fini(t);
+	return rc;
+}

@@ -1,0 +1,736 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agenticsession plugin against a fake host: the walk from Pending to each end as a table, the same walk with the
+ * daemon dying at every write, what effective values come out of which spec, and what a hostile report may say.
+ */
+#include "plugins/agenticsession/agenticsession.h"
+
+#include "tests/lib/fake_host.h"
+#include "tests/lib/unit.h"
+
+#define LONG_NAME "a-session-whose-name-is-longer-than-what-fits-into-the-value-of-a-label-by-some-way"
+
+static struct fake_host *fake;
+static const struct ambient_client_api *real_client;
+static struct ambient_client_api cut_client;
+static int writes_left; /* before the "crash"; negative: no crash */
+
+static int
+cut(struct ambient_error *err)
+{
+	if (writes_left > 0)
+		writes_left--;
+	else if (writes_left == 0)
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "crash");
+	return 0;
+}
+
+static int
+cut_create(struct ambient_call *call, struct ambient_draft *draft, const char *sub, const struct ambient_object **ret,
+	   struct ambient_error *err)
+{
+	int rc = cut(err);
+
+	return rc < 0 ? rc : real_client->create(call, draft, sub, ret, err);
+}
+
+static int
+cut_remove(struct ambient_call *call, const char *kind, const char *ns, const char *name, const char *options,
+	   struct ambient_error *err)
+{
+	int rc = cut(err);
+
+	return rc < 0 ? rc : real_client->remove(call, kind, ns, name, options, err);
+}
+
+static int
+cut_status(struct ambient_call *call, struct ambient_draft *draft, const struct ambient_object **ret,
+	   struct ambient_error *err)
+{
+	int rc = cut(err);
+
+	return rc < 0 ? rc : real_client->status(call, draft, ret, err);
+}
+
+static void
+begin(void)
+{
+	struct ambient_host *table;
+
+	fake = fake_host_new(&ambient_plugin_v0);
+	fake_host_set_fact(fake, "runner-image", "ambient-runner:test");
+	fake_host_set_fact(fake, "runner-type", "command");
+	fake_host_set_plan(fake, "command", "{\"agentEnv\":[{\"name\":\"ANTHROPIC_API_KEY\",\"valueFrom\":"
+			   "{\"secretKeyRef\":{\"name\":\"ambient-runner-secrets\",\"key\":\"ANTHROPIC_API_KEY\"}}}]}", NULL);
+	fake_host_put(fake, AS_NS, "{'metadata':{'name':'team-a','labels':{'ambient-code.io/managed':'true'}}}");
+	table = fake_host_table(fake);
+	real_client = table->client;
+	cut_client = *real_client;
+	cut_client.create = cut_create;
+	cut_client.remove = cut_remove;
+	cut_client.status = cut_status;
+	table->client = &cut_client;
+	writes_left = -1;
+	(void)fake_host_create(fake);
+}
+
+static void
+end(void)
+{
+	fake_host_destroy(fake);
+	fake_host_free(fake);
+}
+
+static void
+submit_named(const char *name, const char *spec)
+{
+	char json[4096];
+
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'%s','namespace':'team-a'},'spec':%s}", name, spec);
+	fake_host_put(fake, AS_SESSION, json);
+}
+
+#define SPEC "{'prompt':'do','timeout':60,'repos':[{'input':{'url':'https://git.example/a.git'}," \
+	     "'output':{'targetBranch':'fix'}}]}"
+
+static const char *
+at(const char *pointer)
+{
+	const char *s = fake_host_at(fake, AS_SESSION, "team-a", "s", pointer);
+
+	return s != NULL ? s : "(none)";
+}
+
+/* Writes that changed something. */
+static size_t
+writes(void)
+{
+	return fake_host_calls(fake, "status", AS_SESSION) + fake_host_calls(fake, "create", AS_JOB) +
+	       fake_host_calls(fake, "delete", AS_JOB);
+}
+
+/* Reconciles until nothing changes. */
+static int64_t
+settle(void)
+{
+	struct ambient_result result = { .size = sizeof(result) };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	for (int i = 0; i < 20; i++) {
+		size_t before = writes();
+
+		result.requeue_after = 0;
+		ck_assert_msg(fake_host_reconcile(fake, NULL, "team-a", "s", &result, &err) == 0, "%s", err.message);
+		if (before == writes())
+			return result.requeue_after;
+	}
+	ck_abort_msg("does not settle: phase %s", at("/status/phase"));
+}
+
+static void
+pod(const char *status)
+{
+	char json[2048];
+	const char *run = fake_host_at(fake, AS_JOB, "team-a", "s-job", AS_RUN_ID);
+
+	ck_assert_ptr_nonnull(run);
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'s-job-x','namespace':'team-a','labels':"
+		       "{'app':'ambient-code-runner','agentic-session':'s'},'annotations':{'ambient-code.io/session':'s',"
+		       "'ambient-code.io/run-id':'%s'}},'spec':{'nodeName':'n1'},'status':%s}", run, status);
+	fake_host_put(fake, AS_POD, json);
+}
+
+static const char *
+cond(const char *type, const char *member)
+{
+	static char pointer[128];
+
+	for (int i = 0; i < AS_CONDITIONS; i++) {
+		(void)snprintf(pointer, sizeof(pointer), "/status/conditions/%d/type", i);
+		if (strcmp(at(pointer), type) != 0)
+			continue;
+		(void)snprintf(pointer, sizeof(pointer), "/status/conditions/%d/%s", i, member);
+		return at(pointer);
+	}
+	return "(none)";
+}
+
+static void
+report(const char *members)
+{
+	char patch[2048], text[1024], escaped[2000];
+	size_t n = 0;
+
+	(void)snprintf(text, sizeof(text), "{\"contract\":1,\"run\":\"%s\",%s}",
+		       fake_host_at(fake, AS_JOB, "team-a", "s-job", AS_RUN_ID), members);
+	for (const char *p = text; *p != '\0'; p++) {
+		if (*p == '"' || *p == '\\')
+			escaped[n++] = '\\';
+		escaped[n++] = *p;
+	}
+	escaped[n] = '\0';
+	(void)snprintf(patch, sizeof(patch), "{\"data\":{\"report.json\":\"%s\"}}", escaped);
+	fake_host_merge(fake, AS_CM, "team-a", "s-report", patch);
+}
+
+#define RUNNER(state) "{'phase':'Running','containerStatuses':[{'name':'runner','state':" state "}," \
+		      "{'name':'agent','state':{'running':{'startedAt':'2026-01-01T00:00:05Z'}}}]}"
+#define UP    RUNNER("{'running':{'startedAt':'2026-01-01T00:00:05Z'}}")
+#define ENDED(code) RUNNER("{'terminated':{'exitCode':" #code ",'reason':'Error'}}")
+
+/* What the world does after the Job is there; each walks to its end. */
+static void w_success(void) { pod(UP); (void)settle(); pod(ENDED(0)); }
+static void w_failure(void) { pod(UP); (void)settle(); pod(ENDED(1)); }
+static void w_prerequisite(void) { pod(UP); (void)settle(); pod(ENDED(2)); }
+static void w_unseen(void) { fake_host_merge(fake, AS_JOB, "team-a", "s-job",
+	"{'status':{'conditions':[{'type':'Complete','status':'True'}]}}"); }
+static void w_job_deleted(void) { pod(UP); (void)settle(); fake_host_remove(fake, AS_POD, "team-a", "s-job-x");
+	fake_host_remove(fake, AS_JOB, "team-a", "s-job"); }
+static void w_pod_lost(void) { pod(UP); (void)settle(); fake_host_remove(fake, AS_POD, "team-a", "s-job-x");
+	fake_host_merge(fake, AS_JOB, "team-a", "s-job",
+	"{'status':{'conditions':[{'type':'Failed','status':'True','reason':'BackoffLimitExceeded'}]}}"); }
+static void w_evicted(void) { pod("{'phase':'Failed','reason':'Evicted','message':'disk pressure'}"); }
+static void w_deadline(void) { fake_host_merge(fake, AS_JOB, "team-a", "s-job",
+	"{'status':{'conditions':[{'type':'Failed','status':'True','reason':'DeadlineExceeded','message':'late'}]}}"); }
+static void w_oom(void) { pod(RUNNER("{'terminated':{'exitCode':137,'reason':'OOMKilled'}}")); }
+static void w_timeout(void) { pod(UP); (void)settle(); fake_host_advance(fake, 66 * AMBIENT_SECOND); }
+static void w_bad_name(void) { pod(RUNNER("{'waiting':{'reason':'InvalidImageName','message':'no such thing'}}")); }
+static void w_no_image(void) { pod(RUNNER("{'waiting':{'reason':'ErrImagePull','message':'not there'}}"));
+	ck_assert_int_eq(settle(), 300 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(cond("Ready", "reason"), "ErrImagePull"); fake_host_advance(fake, 300 * AMBIENT_SECOND); }
+static void w_late_secret(void) { pod(RUNNER("{'waiting':{'reason':'CreateContainerConfigError','message':'secret gone'}}"));
+	(void)settle(); ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(cond("SecretsReady", "status"), "False"); w_success(); }
+static void w_stop(void) { pod(UP); (void)settle();
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
+	(void)settle(); ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	ck_assert_str_eq(at("/status/phase"), "Stopping"); fake_host_remove(fake, AS_POD, "team-a", "s-job-x"); }
+static void w_stop_annotation(void) { fake_host_merge(fake, AS_SESSION, "team-a", "s",
+	"{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Stopped'}}}"); }
+
+static const struct walk {
+	const char *name;
+	void (*world)(void);
+	const char *phase, *reason, *text;
+} walks[] = {
+	{ "success", w_success, "Completed", "Completed", "" },
+	{ "exit 1", w_failure, "Failed", "RunnerExit", "exit code 1" },
+	{ "exit 2", w_prerequisite, "Failed", "PrerequisiteFailed", "exit code 2" },
+	{ "job complete, pod gone", w_unseen, "Completed", "Completed", "" },
+	{ "job deleted", w_job_deleted, "Failed", "JobMissing", "deleted" },
+	{ "pod lost", w_pod_lost, "Failed", "PodMissing", "evicted" },
+	{ "evicted", w_evicted, "Failed", "PodFailed", "disk pressure" },
+	{ "job deadline", w_deadline, "Timeout", "Timeout", "late" },
+	{ "out of memory", w_oom, "Failed", "OOMKilled", "137" },
+	{ "timeout", w_timeout, "Timeout", "Timeout", "60 s" },
+	{ "invalid image", w_bad_name, "Failed", "InvalidImageName", "no such thing" },
+	{ "image never there", w_no_image, "Failed", "ErrImagePull", "not there" },
+	{ "secret comes late", w_late_secret, "Completed", "Completed", "" },
+	{ "stop while running", w_stop, "Stopped", "UserStopped", "" },
+	{ "stop while creating", w_stop_annotation, "Stopped", "UserStopped", "" },
+};
+
+/* Walks one way; at the write number `at_write` of a reconcile everything after it fails, and the next reconcile
+ * starts anew.  Returns whether that write was ever reached. */
+static bool
+run_walk(const struct walk *walk, int at_write)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	bool crashed = false;
+
+	begin();
+	submit_named("s", SPEC);
+	writes_left = at_write;
+	crashed = fake_host_reconcile(fake, NULL, "team-a", "s", NULL, &err) < 0;
+	writes_left = -1;
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	walk->world();
+	writes_left = at_write;
+	crashed = fake_host_reconcile(fake, NULL, "team-a", "s", NULL, &err) < 0 || crashed;
+	writes_left = -1;
+	(void)settle();
+	ck_assert_msg(strcmp(at("/status/phase"), walk->phase) == 0, "%s: phase %s (%s: %s)", walk->name,
+		      at("/status/phase"), cond("Ready", "reason"), at("/status/message"));
+	ck_assert_str_eq(cond("Ready", "reason"), walk->reason);
+	ck_assert_msg(strstr(at("/status/message"), walk->text) != NULL, "%s: \"%s\"", walk->name, at("/status/message"));
+	ck_assert_str_ne(at("/status/completionTime"), "(none)");
+	/* One run, one Job, whatever happened in between. */
+	ck_assert_uint_eq(fake_host_calls(fake, "create", AS_JOB), 1);
+	/* Nothing more happens, whoever looks and whenever. */
+	size_t before = fake_host_calls(fake, "status", AS_SESSION);
+
+	fake_host_advance(fake, 3600 * AMBIENT_SECOND);
+	(void)settle();
+	ck_assert_uint_eq(fake_host_calls(fake, "status", AS_SESSION), before);
+	ck_assert_str_eq(at("/status/phase"), walk->phase);
+	end();
+	return crashed;
+}
+
+START_TEST(walks_to_each_end)
+{
+	(void)run_walk(&walks[_i], -1);
+}
+END_TEST
+
+START_TEST(crash_after_each_write)
+{
+	int at_write = 0;
+
+	while (at_write < 30 && run_walk(&walks[_i], at_write))
+		at_write++;
+	/* status, claim, account, role, binding, report, Job, status: at least these were cut. */
+	ck_assert_int_ge(at_write, 8);
+	ck_assert_int_lt(at_write, 30);
+}
+END_TEST
+
+START_TEST(running_session)
+{
+	begin();
+	submit_named("s", SPEC);
+	ck_assert_int_eq(settle(), 0);
+	ck_assert_str_eq(cond("JobCreated", "status"), "True");
+	pod(UP);
+	ck_assert_int_eq(settle(), 65 * AMBIENT_SECOND);
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_str_eq(at("/status/startTime"), "2026-01-01T00:00:05Z");
+	ck_assert_str_eq(cond("Ready", "lastTransitionTime"), "2026-01-01T00:00:00Z");
+	/* A condition's time moves with its status only. */
+	fake_host_advance(fake, 10 * AMBIENT_SECOND);
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(cond("Completed", "lastTransitionTime"), "2026-01-01T00:00:10Z");
+	ck_assert_str_eq(cond("JobCreated", "lastTransitionTime"), "2026-01-01T00:00:00Z");
+	ck_assert_str_eq(cond("Completed", "observedGeneration"), at("/metadata/generation"));
+	ck_assert_ptr_nonnull(fake_host_event(fake, "Completed"));
+	ck_assert_uint_eq(fake_host_events(fake, "Running"), 1);
+	end();
+}
+END_TEST
+
+START_TEST(job_as_agreed)
+{
+	static const char *const names[] = { "/spec/template/spec/containers/0/args/0",
+		"/spec/template/spec/containers/1/args/0", "/spec/template/spec/serviceAccountName", "/spec/backoffLimit",
+		"/spec/activeDeadlineSeconds", "/spec/template/spec/automountServiceAccountToken" };
+	static const char *const values[] = { "run", "agent", "ambient-session-s", "0", "420", "false" };
+	const char *agent;
+
+	begin();
+	submit_named("s", "{'prompt':'do','timeout':60,'environmentVariables':{'LANG':'C'},'repos':[{'input':"
+		     "{'url':'https://git.example/a.git','authSecret':'mine'}}],'resourceOverrides':{'cpu':'1'}}");
+	(void)settle();
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		ck_assert_str_eq(fake_host_at(fake, AS_JOB, "team-a", "s-job", names[i]), values[i]);
+	/* The agent's container has no token, no git credentials and no place of the runner's. */
+	agent = fake_host_at(fake, AS_JOB, "team-a", "s-job", "/spec/template/spec/containers/1");
+	ck_assert_ptr_null(strstr(agent, "serviceaccount"));
+	ck_assert_ptr_null(strstr(agent, "git-0"));
+	ck_assert_ptr_null(strstr(agent, "GITHUB_TOKEN"));
+	ck_assert_ptr_null(strstr(agent, ".ambient"));
+	ck_assert_ptr_nonnull(strstr(agent, "\"ANTHROPIC_API_KEY,LANG\""));
+	ck_assert_ptr_nonnull(strstr(agent, "\"cpu\":\"1\""));
+	ck_assert_ptr_nonnull(strstr(fake_host_at(fake, AS_JOB, "team-a", "s-job", "/spec/template/spec/containers/0"),
+				     "/run/secrets/git/0"));
+	ck_assert_str_eq(fake_host_at(fake, AS_JOB, "team-a", "s-job", "/metadata/ownerReferences/0/uid"),
+			 at("/metadata/uid"));
+	/* The session's account may reach its own report and itself, by name. */
+	ck_assert_str_eq(fake_host_at(fake, AS_ROLE, "team-a", "ambient-session-s-role", "/rules/0/resourceNames/0"),
+			 "s-report");
+	ck_assert_str_eq(fake_host_at(fake, AS_ROLE, "team-a", "ambient-session-s-role", "/rules/1/resourceNames/0"), "s");
+	ck_assert(fake_host_has(fake, AS_PVC, "team-a", "ambient-workspace-s"));
+	ck_assert(fake_host_has(fake, AS_BINDING, "team-a", "ambient-session-s-rb"));
+	end();
+}
+END_TEST
+
+START_TEST(unmanaged_namespace_waits)
+{
+	begin();
+	fake_host_put(fake, AS_NS, "{'metadata':{'name':'team-a'}}");
+	submit_named("s", SPEC);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Pending");
+	ck_assert_str_eq(cond("Ready", "reason"), "NamespaceNotManaged");
+	ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	fake_host_merge(fake, AS_NS, "", "team-a", "{'metadata':{'labels':{'ambient-code.io/managed':'true'}}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	end();
+}
+END_TEST
+
+START_TEST(stop_while_pending_and_deletion)
+{
+	begin();
+	submit_named("s", "{'prompt':'do','desiredState':'Stopped'}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Stopped");
+	ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	fake_host_remove(fake, AS_SESSION, "team-a", "s");
+	ck_assert_int_eq(fake_host_reconcile(fake, NULL, "team-a", "s", NULL, NULL), 0);
+	fake_host_put(fake, AS_SESSION, "{'metadata':{'name':'s','namespace':'team-a','finalizers':['x/y'],"
+		      "'deletionTimestamp':'2026-01-01T00:00:00Z'},'spec':{'prompt':'do'}}");
+	ck_assert_int_eq(fake_host_reconcile(fake, NULL, "team-a", "s", NULL, NULL), 0);
+	ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	end();
+}
+END_TEST
+
+START_TEST(intent_the_later_wins)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Running'}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/intent/state"), "Running");
+	fake_host_merge(fake, AS_SESSION, "team-a", "s",
+			"{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Stopped'}}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/intent/state"), "Stopped");
+	ck_assert_str_eq(at("/status/phase"), "Stopped");
+	end();
+}
+END_TEST
+
+START_TEST(finished_before_the_stop_is_completed)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(ENDED(0));
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Completed");
+	end();
+}
+END_TEST
+
+START_TEST(foreign_objects_are_refused)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	begin();
+	fake_host_put(fake, AS_SA, "{'metadata':{'name':'ambient-session-s','namespace':'team-a'}}");
+	submit_named("s", SPEC);
+	ck_assert_int_eq(fake_host_reconcile(fake, NULL, "team-a", "s", NULL, &err), -AMBIENT_E_EXISTS);
+	ck_assert_str_eq(cond("Ready", "reason"), "NameConflict");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "ambient-session-s"));
+	fake_host_remove(fake, AS_SA, "team-a", "ambient-session-s");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	end();
+}
+END_TEST
+
+START_TEST(unknown_runner_type_names_the_loaded)
+{
+	begin();
+	submit_named("s", "{'prompt':'do','runnerType':'wishful'}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Failed");
+	ck_assert_str_eq(cond("SpecValid", "reason"), "RunnerTypeUnknown");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "\"wishful\""));
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "command"));
+	end();
+}
+END_TEST
+
+START_TEST(plan_problems_are_shown)
+{
+	begin();
+	fake_host_set_plan(fake, "command", NULL, "[{\"field\":\"spec.runnerConfig.command\",\"message\":\"is missing\"}]");
+	submit_named("s", SPEC);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Failed");
+	ck_assert_str_eq(at("/status/message"), "spec.runnerConfig.command: is missing");
+	end();
+}
+END_TEST
+
+static const struct effective_case {
+	const char *spec, *settings;
+	const char *pointer, *value; /* in status.effective; or NULL and a part of the refusal */
+} effective_cases[] = {
+	{ "{'prompt':'x'}", NULL, "/timeout", "3600" },
+	{ "{'prompt':'x'}", NULL, "/interactive", "false" },
+	{ "{'prompt':'x','timeout':300}", NULL, "/timeout", "300" },
+	{ "{'prompt':'x'}", "{'defaultTimeout':120,'defaultModel':'m','runnerSecretsName':'k'}", "/timeout", "120" },
+	{ "{'prompt':'x'}", "{'defaultTimeout':120,'defaultModel':'m','runnerSecretsName':'k'}", "/model", "m" },
+	{ "{'prompt':'x'}", "{'defaultTimeout':120,'defaultModel':'m','runnerSecretsName':'k'}", "/secretName", "k" },
+	{ "{'prompt':'x','anthropicApiKeySecret':'own'}", "{'runnerSecretsName':'k'}", "/secretName", "own" },
+	{ "{'prompt':'x','model':'a'}", "{'defaultModel':'m'}", "/model", "a" },
+	{ "{'prompt':'x','llmSettings':{'model':'a','temperature':0.7}}", NULL, "/temperature", "0.7" },
+	{ "{'initialPrompt':'x'}", NULL, "/interactive", "true" },
+	{ "{'initialPrompt':'x'}", NULL, "/shape", "new" },
+	{ "{'initialPrompt':'x'}", NULL, "/timeout", "0" },
+	{ "{'initialPrompt':'x','interactive':false,'timeout':300}", NULL, "/timeout", "3600" },
+	{ "{'initialPrompt':'x','interactive':false,'timeout':301}", NULL, "/timeout", "301" },
+	{ "{'prompt':'x','repos':[{'url':'https://h/a'}]}", NULL, "/interactive", "true" },
+	{ "{'prompt':'x'}", NULL, "/runnerType", "command" },
+	{ "{'prompt':'x','environmentVariables':{'RUNNER_TYPE':'command'}}", NULL, "/runnerType", "command" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/x/a.git/'}}]}", NULL, "/repos/0/name", "a" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'git@h:x/a.git'}}]}", NULL, "/repos/0/name", "a" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'}},{'input':{'url':'https://i/a'}}]}", NULL,
+	  "/repos/1/name", "a-2" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'}}]}", NULL, "/repos/0/branch", "main" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'}}]}", NULL, "/repos/0/push", "false" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'targetBranch':'t'}}]}", NULL,
+	  "/repos/0/push", "true" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'targetBranch':'t'}}]}", NULL,
+	  "/repos/0/pushBranch", "t" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'url':'https://f/a','branch':'t'}}]}", NULL,
+	  "/repos/0/push", "false" },
+	{ "{'prompt':'x','autoPushOnComplete':true,'repos':[{'input':{'url':'https://h/a'},'output':"
+	  "{'url':'https://f/a'}}]}", NULL, "/repos/0/pushUrl", "https://f/a" },
+	{ "{'prompt':'x','autoPushOnComplete':true,'repos':[{'input':{'url':'https://h/a'},'output':"
+	  "{'url':'https://f/a'}}]}", NULL, "/repos/0/pushBranch", "sessions/s" },
+	{ "{'prompt':'x','repos':[{'url':'https://h/a','autoPush':true}]}", NULL, "/repos/0/push", "true" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'type':'direct','targetBranch':'main',"
+	  "'pushBranch':'p'}}]}", NULL, "/repos/0/prBase", "main" },
+	{ "{'prompt':'x','inputRepo':'https://h/a','inputBranch':'b','outputRepo':'https://f/a'}", NULL,
+	  "/repos/0/branch", "b" },
+	{ "{'prompt':'x','input':{'repo':'https://h/a'},'output':{'repo':'https://f/a','branch':'o'}}", NULL,
+	  "/repos/0/pushUrl", "https://f/a" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'}}]}", "{'gitCredentialsSecret':'g'}",
+	  "/repos/0/authSecret", "g" },
+	/* refused: both set and different, and what is no repository */
+	{ "{'prompt':'x','initialPrompt':'y'}", NULL, NULL, "spec.initialPrompt: differs from its alias \"spec.prompt\"" },
+	{ "{'prompt':'x','initialPrompt':'x'}", NULL, "/shape", "new" },
+	{ "{'prompt':'x','model':'a','llmSettings':{'model':'b'}}", NULL, NULL, "spec.llmSettings.model" },
+	{ "{'prompt':'x','repos':[{'url':'https://h/a','input':{'url':'https://h/b'}}]}", NULL, NULL, "spec.repos[0].url" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'targetBranch':'a','branch':'b'}}]}", NULL, NULL,
+	  "spec.repos[0].output.branch" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'createPR':true,'createPullRequest':false}}]}",
+	  NULL, NULL, "createPullRequest" },
+	{ "{'prompt':'x','inputRepo':'https://h/a','input':{'repo':'https://h/b'}}", NULL, NULL, "spec.inputRepo" },
+	{ "{'prompt':'x','inputRepo':'https://h/a','repos':[{'url':'https://h/b'}]}", NULL, NULL, "spec.repos" },
+	{ "{'prompt':'x','mainRepoIndex':1,'repos':[{'url':'https://h/b'}]}", NULL, NULL, "spec.mainRepoIndex" },
+	{ "{'prompt':''}", NULL, NULL, "spec.prompt" },
+	{ "{'prompt':'x','environmentVariables':{'AMBIENT_RUN_ID':'1'}}", NULL, NULL, "reserved" },
+	{ "{'prompt':'x','environmentVariables':{'a-b':'1'}}", NULL, NULL, "no name of a variable" },
+	{ "{'prompt':'x','repos':[{'url':'file:///etc'}]}", NULL, NULL, "spec.repos[0].input.url: must be an https" },
+	{ "{'prompt':'x','repos':[{'url':'ext::sh -c id'}]}", NULL, NULL, "spec.repos[0].input.url" },
+	{ "{'prompt':'x','repos':[{'url':'ext::sh%20-c'}]}", NULL, NULL, "must be an https" },
+	{ "{'prompt':'x','repos':[{'url':'--upload-pack=id'}]}", NULL, NULL, "must not begin with" },
+	{ "{'prompt':'x','repos':[{'url':'/srv/git'}]}", NULL, NULL, "must be an https" },
+	{ "{'prompt':'x','repos':[{'url':'ssh://-oProxyCommand=id/x'}]}", NULL, NULL, "no usable host" },
+	{ "{'prompt':'x','repos':[{'url':'a@-oProxyCommand=id:x'}]}", NULL, NULL, "no usable host" },
+	{ "{'prompt':'x','repos':[{'url':'https://u:p@h/a'}]}", NULL, NULL, "password" },
+	{ "{'prompt':'x','repos':[{'url':'https://h/a','branch':'--force'}]}", NULL, NULL, "spec.repos[0].input.branch" },
+	{ "{'prompt':'x','repos':[{'url':'https://h/a','branch':'a..b'}]}", NULL, NULL, "branch" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'forkRepo':'file:///x'}}]}", NULL, NULL,
+	  "spec.repos[0].output.forkRepo" },
+};
+
+START_TEST(effective_values)
+{
+	const struct effective_case *c = &effective_cases[_i];
+	char json[1024], pointer[128];
+
+	begin();
+	if (c->settings != NULL) {
+		(void)snprintf(json, sizeof(json), "{'metadata':{'name':'projectsettings','namespace':'team-a'},'spec':%s}",
+			       c->settings);
+		fake_host_put(fake, AS_SETTINGS, json);
+	}
+	submit_named("s", c->spec);
+	(void)settle();
+	if (c->pointer != NULL) {
+		(void)snprintf(pointer, sizeof(pointer), "/status/effective%s", c->pointer);
+		ck_assert_msg(strcmp(at(pointer), c->value) == 0, "%s: %s is %s (%s)", c->spec, c->pointer, at(pointer),
+			      at("/status/message"));
+	} else {
+		ck_assert_str_eq(at("/status/phase"), "Failed");
+		ck_assert_str_eq(cond("SpecValid", "reason"), "SpecInvalid");
+		ck_assert_msg(strstr(at("/status/message"), c->value) != NULL, "%s: %s", c->spec, at("/status/message"));
+		ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	}
+	end();
+}
+END_TEST
+
+START_TEST(effective_values_are_frozen)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'timeout':5}}");
+	pod(UP);
+	(void)settle();
+	ck_assert_str_eq(at("/status/effective/timeout"), "60");
+	fake_host_advance(fake, 30 * AMBIENT_SECOND);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	end();
+}
+END_TEST
+
+START_TEST(names_are_cut)
+{
+	char a[AS_NAME_MAX], b[AS_NAME_MAX];
+
+	as_name(a, "ambient-workspace-", "short", "");
+	ck_assert_str_eq(a, "ambient-workspace-short");
+	as_name(a, "ambient-workspace-", LONG_NAME, "");
+	ck_assert_uint_eq(strlen(a), 63);
+	as_name(b, "ambient-workspace-", LONG_NAME "x", "");
+	ck_assert_str_ne(a, b);
+	as_name(a, "", "x123456789012345678901234567890123456789012345678901234567.--.901234567", "-job");
+	ck_assert_ptr_null(strstr(a, "--"));
+	ck_assert_ptr_nonnull(strstr(a, "-job"));
+	begin();
+	submit_named(LONG_NAME, SPEC);
+	ck_assert_int_eq(fake_host_reconcile(fake, NULL, "team-a", LONG_NAME, NULL, NULL), 0);
+	ck_assert_uint_eq(fake_host_count(fake, AS_JOB, "team-a"), 1);
+	as_name(a, "", LONG_NAME, "-job");
+	ck_assert_str_eq(fake_host_at(fake, AS_JOB, "team-a", a, "/metadata/annotations/ambient-code.io~1session"),
+			 LONG_NAME);
+	end();
+}
+END_TEST
+
+START_TEST(report_is_copied)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	report("\"state\":\"done\",\"result\":\"token ghp_abcdef here\",\"turns\":3,\"costUSD\":0.7,\"isError\":false,"
+	       "\"usage\":{\"inputTokens\":18446744073709551615,\"note\":\"no\"},\"conversation\":\"c-1\",\"repos\":["
+	       "{\"index\":0,\"name\":\"../../etc\",\"url\":\"https://u:p@evil/\",\"status\":\"pushed\",\"branch\":\"fix\","
+	       "\"commit\":\"abc\",\"added\":4,\"removed\":1},{\"index\":7,\"status\":\"pushed\"},{\"index\":0}]");
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Completed");
+	ck_assert_str_eq(at("/status/results"), "token ghp_****** here");
+	ck_assert_str_eq(at("/status/total_cost_usd"), "0.7");
+	ck_assert_str_eq(at("/status/usage/inputTokens"), "18446744073709551615");
+	ck_assert_str_eq(at("/status/usage/note"), "(none)");
+	ck_assert_str_eq(at("/status/repos/0/name"), "a");
+	ck_assert_str_eq(at("/status/repos/0/url"), "https://git.example/a.git");
+	ck_assert_str_eq(at("/status/repos/0/pushed"), "true");
+	ck_assert_str_eq(at("/status/repos/0/total_added"), "4");
+	ck_assert_str_eq(at("/status/repos/1"), "(none)");
+	ck_assert_str_eq(at("/status/num_turns"), "3");
+	end();
+}
+END_TEST
+
+static const struct hostile_case {
+	const char *members;
+	const char *why;
+} hostile_cases[] = {
+	{ "\"run\":\"another\",\"result\":\"x\"", "a second run id" },
+	{ "\"result\":7,\"turns\":\"many\",\"costUSD\":-1,\"repos\":{},\"usage\":[],\"conversation\":[]", "wrong types" },
+	{ "\"turns\":-5,\"reason\":\"not camel\",\"repos\":[3,null,{\"index\":\"0\"}]", "wrong values" },
+};
+
+START_TEST(hostile_reports)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	report(hostile_cases[_i].members);
+	pod(ENDED(1));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Failed");
+	ck_assert_str_eq(cond("Failed", "reason"), "RunnerExit");
+	ck_assert_str_eq(at("/status/results"), "(none)");
+	ck_assert_str_eq(at("/status/num_turns"), "(none)");
+	ck_assert_str_eq(at("/status/total_cost_usd"), "(none)");
+	ck_assert_str_eq(at("/status/repos/0"), "(none)");
+	end();
+}
+END_TEST
+
+START_TEST(report_says_why)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	report("\"state\":\"done\",\"reason\":\"CloneFailed\",\"message\":\"branch \\\"x\\\" does not exist\"");
+	pod(ENDED(1));
+	(void)settle();
+	ck_assert_str_eq(cond("Failed", "reason"), "CloneFailed");
+	ck_assert_str_eq(at("/status/message"), "branch \"x\" does not exist");
+	end();
+}
+END_TEST
+
+START_TEST(a_report_cannot_fake_a_timeout)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	report("\"state\":\"done\",\"reason\":\"Timeout\"");
+	pod(ENDED(1));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Failed");
+	end();
+}
+END_TEST
+
+START_TEST(lingering_agent_is_ended)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(ENDED(1));
+	ck_assert_int_eq(settle(), 10 * AMBIENT_SECOND);
+	ck_assert(fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	fake_host_advance(fake, 10 * AMBIENT_SECOND);
+	(void)settle();
+	ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	ck_assert_str_eq(at("/status/phase"), "Failed");
+	end();
+}
+END_TEST
+
+START_TEST(redaction)
+{
+	static const char *const cases[][2] = {
+		{ "x ghp_Ab1 y", "x ghp_*** y" },
+		{ "sk-ant-api03-AbC", "sk-ant-*********" },
+		{ "https://me:secret@h/x and http://h/y@z", "https://me:******@h/x and http://h/y@z" },
+		{ "nothing", "nothing" },
+	};
+	char text[128];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		(void)snprintf(text, sizeof(text), "%s", cases[i][0]);
+		as_redact(text);
+		ck_assert_str_eq(text, cases[i][1]);
+	}
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_loop_test(tc, walks_to_each_end, 0, sizeof(walks) / sizeof(walks[0]));
+	tcase_add_loop_test(tc, crash_after_each_write, 0, sizeof(walks) / sizeof(walks[0]));
+	tcase_add_test(tc, running_session);
+	tcase_add_test(tc, job_as_agreed);
+	tcase_add_test(tc, unmanaged_namespace_waits);
+	tcase_add_test(tc, stop_while_pending_and_deletion);
+	tcase_add_test(tc, intent_the_later_wins);
+	tcase_add_test(tc, finished_before_the_stop_is_completed);
+	tcase_add_test(tc, foreign_objects_are_refused);
+	tcase_add_test(tc, unknown_runner_type_names_the_loaded);
+	tcase_add_test(tc, plan_problems_are_shown);
+	tcase_add_loop_test(tc, effective_values, 0, sizeof(effective_cases) / sizeof(effective_cases[0]));
+	tcase_add_test(tc, effective_values_are_frozen);
+	tcase_add_test(tc, names_are_cut);
+	tcase_add_test(tc, report_is_copied);
+	tcase_add_loop_test(tc, hostile_reports, 0, sizeof(hostile_cases) / sizeof(hostile_cases[0]));
+	tcase_add_test(tc, report_says_why);
+	tcase_add_test(tc, a_report_cannot_fake_a_timeout);
+	tcase_add_test(tc, lingering_agent_is_ended);
+	tcase_add_test(tc, redaction);
+}
+
+UNIT_MAIN("agenticsession", cases)
