@@ -69,6 +69,26 @@ struct am_io *am_curl_io_new(const struct am_kube_config *config, const struct a
 /* Ends every transfer with CANCELLED, runs what was posted, forgets timers, joins. */
 void am_curl_io_free(struct am_io *io);
 
+/* Decides what becomes of an event: the arithmetic of client-go's recorder.  Guarded by its user. */
+struct am_correlator;
+struct am_sighting {               /* an event as it happened; strings are borrowed */
+	struct am_slice involved;  /* ObjectReference, checked JSON */
+	const char *name;          /* of the object */
+	const char *type, *reason, *message;
+	int64_t wall, boot;        /* now */
+};
+struct am_verdict {                /* what is to be sent; fini frees */
+	char *name;                /* of the Event */
+	char *message;
+	int64_t first_wall;
+	int64_t count;             /* 1: create it; more: patch, or create what has vanished */
+};
+struct am_correlator *am_correlator_new(void);
+void am_correlator_free(struct am_correlator *correlator);
+/* False: the object has said too much lately. */
+bool am_correlator_see(struct am_correlator *correlator, const struct am_sighting *seen, struct am_verdict *ret);
+void am_verdict_fini(struct am_verdict *verdict);
+
 struct am_kube {
 	struct am_kube_config *config;
 	struct am_io *io;
