@@ -10,6 +10,7 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +134,9 @@ make_tls(struct fake_api *api, bool mutual)
 	EVP_PKEY *ca_key = EVP_EC_gen("P-256");
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	EVP_PKEY *client_key = EVP_EC_gen("P-256");
-	X509 *ca = make_cert("fake CA", ca_key, NULL, NULL, NULL);
+	char ca_name[64];
+	(void)snprintf(ca_name, sizeof(ca_name), "fake CA %p", (void *)api);
+	X509 *ca = make_cert(ca_name, ca_key, NULL, NULL, NULL);
 	X509 *cert = make_cert("fake server", key, ca, ca_key, "IP:127.0.0.1,DNS:localhost,DNS:renamed.test");
 	X509 *client = make_cert("tester", client_key, ca, ca_key, NULL);
 
@@ -449,8 +452,13 @@ static void *
 accept_all(void *arg)
 {
 	struct fake_api *api = arg;
+	sigset_t pipe_only;
 	int fd;
 
+	/* OpenSSL writes without MSG_NOSIGNAL; blocked here only, so that the client's own signals still show. */
+	(void)sigemptyset(&pipe_only);
+	(void)sigaddset(&pipe_only, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, &pipe_only, NULL);
 	while ((fd = accept(api->listen_fd, NULL, NULL)) >= 0) {
 		int on = 1;
 		struct connection *c = am_xcalloc(1, sizeof(*c));

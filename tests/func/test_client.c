@@ -1,0 +1,1159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client against a scripted server on a real socket: TLS and identities, what is repeated and what never is,
+ * bodies that stop where they should not, deadlines, streams, the rate, events.  Time is a fake clock; the only
+ * real waits are those for bytes on loopback.
+ */
+#include "tests/lib/unit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "core/base/mem.h"
+#include "core/kube/kube_priv.h"
+#include "tests/lib/apiserver_fake.h"
+
+#define S AM_NS_PER_S
+
+static struct am_clock *fake;
+static struct fake_api *api;
+static struct am_kube *kube;
+static char dir[64];
+
+static char *
+put_file(const char *name, const char *text)
+{
+	if (dir[0] == '\0') {
+		(void)snprintf(dir, sizeof(dir), "/tmp/test_client.XXXXXX");
+		ck_assert_ptr_nonnull(mkdtemp(dir));
+	}
+	char *path = am_xasprintf("%s/%s", dir, name);
+	ck_assert_int_eq(am_file_write(path, text, strlen(text), 0600, NULL), 0);
+	return path;
+}
+
+static void
+open_kube(struct am_kube_config *config, double qps, int burst)
+{
+	struct am_kube_options options = { .user_agent = "test/1", .clock = fake, .qps = qps, .burst = burst };
+
+	ck_assert_int_eq(am_kube_new(config, &options, &kube, NULL), 0);
+}
+
+static struct am_kube_config *
+config_of(const char *server)
+{
+	struct am_kube_config *config = am_xcalloc(1, sizeof(*config));
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	ck_assert_msg(am_kube_config_finish(config, server, &err) == 0, "%s", err.message);
+	return config;
+}
+
+static void
+begin(enum fake_api_mode mode)
+{
+	fake = am_clock_fake_new();
+	api = fake_api_new(mode);
+}
+
+static void
+begin_plain(void)
+{
+	begin(FAKE_API_PLAIN);
+	open_kube(config_of(fake_api_url(api)), -1, 0);
+}
+
+static void
+end(void)
+{
+	am_kube_free(kube);
+	fake_api_free(api);
+	am_clock_fake_free(fake);
+	if (dir[0] != '\0')
+		ck_assert_int_eq(am_remove_tree(dir, NULL), 0);
+}
+
+static void
+rule(const char *method, const char *path, int times, int status, const char *headers, const char *body, unsigned flags)
+{
+	struct fake_api_rule r = { .method = method, .path = path, .times = times, .status = status, .headers = headers,
+				   .body = body, .flags = flags };
+
+	fake_api_add(api, &r);
+}
+
+/* A request on a thread of its own, so that the test can move the clock meanwhile. */
+struct call {
+	pthread_t thread;
+	struct am_kube_request request;
+	struct am_buf body;
+	struct ambient_error err;
+	int rc;
+	_Atomic bool done;
+};
+
+static void *
+call_thread(void *arg)
+{
+	struct call *call = arg;
+
+	call->rc = am_kube_do(kube, &call->request, &call->body, &call->err);
+	call->done = true;
+	return NULL;
+}
+
+static void
+start(struct call *call, const char *method, const char *path, const char *body)
+{
+	call->request.method = method;
+	call->request.path = path;
+	call->request.body = body;
+	call->request.body_len = body != NULL ? strlen(body) : 0;
+	call->err = (struct ambient_error)AMBIENT_ERROR_INIT;
+	ck_assert_int_eq(pthread_create(&call->thread, NULL, call_thread, call), 0);
+}
+
+static int
+finish(struct call *call)
+{
+	ck_assert_int_eq(pthread_join(call->thread, NULL), 0);
+	return call->rc;
+}
+
+/* Moves the clock by step whenever a request more has come and the caller waits, until the call is through. */
+static int
+finish_moving(struct call *call, int64_t step, int most)
+{
+	for (int i = 1; i <= most && !call->done; i++) {
+		ck_assert(fake_api_wait(api, i));
+		/* The clock may be moved only while the caller is in its wait for the retry, not before: it moves in
+		 * small steps until the next request is there. */
+		for (int k = 0; k < 1000 && !call->done && fake_api_count(api) <= i; k++) {
+			am_clock_fake_advance(fake, step);
+			(void)usleep(1000);
+		}
+	}
+	return finish(call);
+}
+
+static int
+simple(const char *method, const char *path, const char *body, struct ambient_error *err)
+{
+	struct am_kube_request request = { .method = method, .path = path, .body = body,
+					   .body_len = body != NULL ? strlen(body) : 0 };
+	am_auto(am_buf_fini) struct am_buf answer = { 0 };
+
+	*err = (struct ambient_error)AMBIENT_ERROR_INIT;
+	return am_kube_do(kube, &request, &answer, err);
+}
+
+/* ---- plain */
+
+START_TEST(get_and_reuse)
+{
+	struct am_gvr pods = { .version = "v1", .plural = "pods" };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	begin_plain();
+	rule("GET", "/api/v1/namespaces/n/pods/p", 0, 200, NULL, "{\"a\":1}", 0);
+	rule("POST", "/api/v1/namespaces/n/pods", 0, 201, NULL, "{}", FAKE_API_LENGTH);
+	rule("PATCH", "/api/v1/namespaces/n/pods/p/status", 0, 200, NULL, "{}", 0);
+	rule("DELETE", "/api/v1/namespaces/n/pods/p", 0, 200, NULL, "{}", 0);
+	for (int i = 0; i < 3; i++) {
+		am_auto(am_buf_fini) struct am_buf body = { 0 };
+		ck_assert_msg(am_kube_get(kube, &pods, "n", "p", &body, &err) == 0, "%s", err.message);
+		ck_assert_str_eq(am_buf_str(&body), "{\"a\":1}");
+	}
+	ck_assert_int_eq(am_kube_create(kube, &pods, "n", "{\"b\":2}", 7, NULL, &err), 0);
+	ck_assert_int_eq(am_kube_patch(kube, &pods, "n", "p", "status", "application/merge-patch+json", "{}", 2, NULL, &err), 0);
+	ck_assert_int_eq(am_kube_delete(kube, &pods, "n", "p", "{\"x\":1}", &err), 0);
+	ck_assert_int_eq(am_kube_delete(kube, &pods, "n", "p", NULL, &err), 0);
+	const struct fake_api_request *r = fake_api_request(api, 0);
+	ck_assert_str_eq(fake_api_header(r, "User-Agent"), "test/1");
+	ck_assert_str_eq(fake_api_header(r, "Accept"), "application/json");
+	ck_assert_ptr_null(fake_api_header(r, "Content-Type"));
+	ck_assert_ptr_null(fake_api_header(r, "Authorization"));
+	r = fake_api_request(api, 3);
+	ck_assert_str_eq(r->body, "{\"b\":2}");
+	ck_assert_str_eq(fake_api_header(r, "Content-Type"), "application/json");
+	r = fake_api_request(api, 4);
+	ck_assert_str_eq(fake_api_header(r, "Content-Type"), "application/merge-patch+json");
+	ck_assert_str_eq(fake_api_request(api, 5)->body, "{\"x\":1}");
+	r = fake_api_request(api, 6);
+	ck_assert_str_eq(r->method, "DELETE");
+	ck_assert_int_eq((int)r->body_len, 0);
+	ck_assert_int_eq(r->connection, 0); /* one connection for all */
+	end();
+}
+END_TEST
+
+START_TEST(errors_come_from_the_status)
+{
+	struct ambient_error err;
+
+	begin_plain();
+	rule("GET", "/a", 0, 409, NULL, "{\"kind\":\"Status\",\"reason\":\"AlreadyExists\",\"message\":\"is there\"}", 0);
+	rule("GET", "/b", 0, 302, "Location: /c\r\n", "", 0);
+	rule("GET", "/d", 0, 204, NULL, "", FAKE_API_LENGTH);
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), -AMBIENT_E_EXISTS);
+	ck_assert_str_eq(err.message, "is there");
+	ck_assert_int_eq(err.http_status, 409);
+	ck_assert_int_eq(simple("GET", "/b", NULL, &err), -AMBIENT_E_INVALID);
+	ck_assert_int_eq(fake_api_count(api), 2); /* not followed */
+	ck_assert_int_eq(simple("GET", "/d", NULL, &err), 0);
+	ck_assert_int_eq(simple("GET", "/none", NULL, &err), -AMBIENT_E_NOTFOUND);
+	end();
+}
+END_TEST
+
+START_TEST(bad_requests_go_nowhere)
+{
+	struct ambient_error err;
+	struct am_kube_request request = { .method = "GET", .path = "/a", .accept = "x\r\nEvil: 1" };
+
+	begin_plain();
+	ck_assert_int_eq(simple("GET", "a", NULL, &err), -AMBIENT_E_INVALID);
+	ck_assert_int_eq(simple("G T", "/a", NULL, &err), -AMBIENT_E_INVALID);
+	ck_assert_int_eq(simple("", "/a", NULL, &err), -AMBIENT_E_INVALID);
+	ck_assert_int_eq(simple("GET", "/a b\r\nEvil: 1", NULL, &err), -AMBIENT_E_INVALID);
+	ck_assert_int_eq(am_kube_do(kube, &request, NULL, &err), -AMBIENT_E_INVALID);
+	ck_assert_int_eq(fake_api_count(api), 0);
+	end();
+}
+END_TEST
+
+START_TEST(bytewise_and_large)
+{
+	size_t n = 3 << 20;
+	char *big = am_xcalloc(1, n + 1);
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_kube_request request = { .method = "GET", .path = "/bytes" };
+	am_auto(am_buf_fini) struct am_buf body = { 0 };
+
+	begin_plain();
+	memset(big, 'x', n);
+	rule("GET", "/bytes", 0, 200, "Retry-After: 5\r\n", "{\"some\":\"bytes\"}", FAKE_API_BYTES);
+	rule("PUT", "/big", 0, 200, NULL, "{}", 0);
+	rule("GET", "/big", 0, 200, NULL, big, 0);
+	ck_assert_int_eq(am_kube_do(kube, &request, &body, &err), 0);
+	ck_assert_str_eq(am_buf_str(&body), "{\"some\":\"bytes\"}");
+	ck_assert_int_eq(simple("PUT", "/big", big, &err), 0);
+	ck_assert_uint_eq(fake_api_request(api, 1)->body_len, n);
+	ck_assert_ptr_null(fake_api_header(fake_api_request(api, 1), "Expect"));
+	request = (struct am_kube_request){ .method = "GET", .path = "/big", .max = n };
+	ck_assert_int_eq(am_kube_do(kube, &request, &body, &err), 0);
+	ck_assert_uint_eq(body.len, n);
+	request.max = n - 1;
+	ck_assert_int_eq(am_kube_do(kube, &request, &body, &err), -AMBIENT_E_NOMEM);
+	ck_assert_ptr_nonnull(strstr(err.message, "larger than"));
+	free(big);
+	end();
+}
+END_TEST
+
+START_TEST(loopback_takes_no_proxy)
+{
+	struct ambient_error err;
+
+	(void)setenv("http_proxy", "http://127.0.0.1:1", 1);
+	(void)setenv("all_proxy", "http://127.0.0.1:1", 1);
+	begin_plain();
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	ck_assert_msg(simple("GET", "/a", NULL, &err) == 0, "%s", err.message);
+	end();
+}
+END_TEST
+
+/* ---- TLS and identities */
+
+START_TEST(tls_ca_from_data_and_file)
+{
+	struct ambient_error err;
+
+	begin(FAKE_API_TLS);
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	for (int from_file = 0; from_file < 2; from_file++) {
+		struct am_kube_config *config = config_of(fake_api_url(api));
+
+		if (from_file)
+			config->ca_file = put_file("ca.pem", fake_api_ca(api));
+		else
+			config->ca_data = am_xstrdup(fake_api_ca(api));
+		open_kube(config, -1, 0);
+		ck_assert_msg(simple("GET", "/a", NULL, &err) == 0, "%s", err.message);
+		if (!from_file)
+			am_kube_free(kube);
+	}
+	end();
+}
+END_TEST
+
+START_TEST(tls_unknown_ca_is_refused)
+{
+	struct ambient_error err;
+	struct fake_api *other = fake_api_new(FAKE_API_TLS);
+
+	begin(FAKE_API_TLS);
+	struct am_kube_config *config = config_of(fake_api_url(api));
+	config->ca_data = am_xstrdup(fake_api_ca(other));
+	open_kube(config, -1, 0);
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), -AMBIENT_E_UNAVAILABLE);
+	ck_assert_msg(strstr(err.message, "certificate") != NULL, "%s", err.message);
+	am_kube_free(kube);
+	/* Without a CA the system's do not know it either. */
+	open_kube(config_of(fake_api_url(api)), -1, 0);
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), -AMBIENT_E_UNAVAILABLE);
+	am_kube_free(kube);
+	config = config_of(fake_api_url(api));
+	config->insecure = true;
+	open_kube(config, -1, 0);
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), 0);
+	fake_api_free(other);
+	end();
+}
+END_TEST
+
+START_TEST(tls_server_name)
+{
+	struct ambient_error err;
+
+	begin(FAKE_API_TLS);
+	rule(NULL, "/p/a", 0, 200, NULL, "{}", 0);
+	for (int good = 0; good < 2; good++) {
+		char *server = am_xasprintf("%s/p", fake_api_url(api));
+		struct am_kube_config *config = config_of(server);
+
+		free(server);
+		config->ca_data = am_xstrdup(fake_api_ca(api));
+		config->tls_server_name = am_xstrdup(good ? "renamed.test" : "other.test");
+		open_kube(config, -1, 0);
+		ck_assert_int_eq(simple("GET", "/a", NULL, &err), good ? 0 : -AMBIENT_E_UNAVAILABLE);
+		if (!good)
+			am_kube_free(kube);
+	}
+	end();
+}
+END_TEST
+
+START_TEST(tls_client_certificate)
+{
+	struct ambient_error err;
+
+	begin(FAKE_API_MTLS);
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	for (int way = 0; way < 3; way++) {
+		struct am_kube_config *config = config_of(fake_api_url(api));
+
+		config->ca_data = am_xstrdup(fake_api_ca(api));
+		if (way == 1) {
+			config->cert_data = am_xstrdup(fake_api_client_cert(api));
+			config->key_data = am_xstrdup(fake_api_client_key(api));
+		} else if (way == 2) {
+			config->cert_file = put_file("c.pem", fake_api_client_cert(api));
+			config->key_file = put_file("k.pem", fake_api_client_key(api));
+		}
+		open_kube(config, -1, 0);
+		struct am_kube_request request = { .method = "POST", .path = "/a" };
+		ck_assert_msg((am_kube_do(kube, &request, NULL, &err) == 0) == (way > 0), "%d: %s", way, err.message);
+		if (way < 2)
+			am_kube_free(kube);
+	}
+	ck_assert_int_eq(fake_api_count(api), 2);
+	ck_assert_str_eq(fake_api_request(api, 0)->client, "tester");
+	ck_assert_str_eq(fake_api_request(api, 1)->client, "tester");
+	end();
+}
+END_TEST
+
+START_TEST(token_static)
+{
+	struct ambient_error err;
+
+	begin(FAKE_API_PLAIN);
+	struct am_kube_config *config = config_of(fake_api_url(api));
+	config->token = am_xstrdup("secret");
+	open_kube(config, -1, 0);
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), -AMBIENT_E_NOTFOUND);
+	ck_assert_str_eq(fake_api_header(fake_api_request(api, 0), "Authorization"), "Bearer secret");
+	/* Refused: there is nothing to read again, so it is not repeated. */
+	rule(NULL, "/b", 0, 401, NULL, "{}", 0);
+	ck_assert_int_eq(simple("GET", "/b", NULL, &err), -AMBIENT_E_UNAUTHORIZED);
+	ck_assert_int_eq(fake_api_count(api), 2);
+	end();
+}
+END_TEST
+
+static const char *
+bearer(int i)
+{
+	return fake_api_header(fake_api_request(api, i), "Authorization");
+}
+
+START_TEST(token_rotates)
+{
+	struct ambient_error err;
+
+	begin(FAKE_API_PLAIN);
+	struct am_kube_config *config = config_of(fake_api_url(api));
+	config->token_file = put_file("token", "one\n");
+	open_kube(config, -1, 0);
+	rule(NULL, "/refused", 1, 401, NULL, "{}", 0);
+	rule(NULL, "/never", 0, 401, NULL, "{}", 0);
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), 0);
+	ck_assert_str_eq(bearer(0), "Bearer one");
+	free(put_file("token", "two\n"));
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), 0);
+	ck_assert_str_eq(bearer(1), "Bearer one");
+	am_clock_fake_advance(fake, 60 * S);
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), 0);
+	ck_assert_str_eq(bearer(2), "Bearer two");
+	/* A 401 drops it; a write is repeated too, for it was not looked at. */
+	free(put_file("token", "three\n"));
+	ck_assert_int_eq(simple("POST", "/refused", "{}", &err), 0);
+	ck_assert_str_eq(bearer(3), "Bearer two");
+	ck_assert_str_eq(bearer(4), "Bearer three");
+	ck_assert_int_eq(simple("GET", "/never", NULL, &err), -AMBIENT_E_UNAUTHORIZED);
+	ck_assert_int_eq(fake_api_count(api), 7); /* once, not for ever */
+	end();
+}
+END_TEST
+
+/* ---- what is repeated */
+
+START_TEST(retry_after_is_honoured)
+{
+	static const struct {
+		const char *method;
+		int status;
+	} rows[] = { { "GET", 429 }, { "GET", 503 }, { "POST", 429 }, { "POST", 500 }, { "DELETE", 504 } };
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		struct call call = { 0 };
+
+		begin_plain();
+		rule(NULL, NULL, 2, rows[i].status, "Retry-After: 3\r\n", "{}", 0);
+		rule(NULL, NULL, 0, 200, NULL, "{\"ok\":1}", 0);
+		int64_t before = am_clock_boot(fake);
+		start(&call, rows[i].method, "/a", rows[i].method[0] == 'P' ? "{\"body\":1}" : NULL);
+		ck_assert_int_eq(finish_moving(&call, S / 4, 3), 0);
+		ck_assert_str_eq(am_buf_str(&call.body), "{\"ok\":1}");
+		ck_assert_int_eq(fake_api_count(api), 3);
+		ck_assert_int_ge(am_clock_boot(fake) - before, 6 * S);
+		if (rows[i].method[0] == 'P')
+			ck_assert_str_eq(fake_api_request(api, 2)->body, "{\"body\":1}");
+		am_buf_fini(&call.body);
+		end();
+	}
+}
+END_TEST
+
+START_TEST(retry_ends)
+{
+	struct call call = { 0 };
+
+	begin_plain();
+	rule(NULL, NULL, 0, 429, "Retry-After: 1\r\n", "{\"kind\":\"Status\",\"reason\":\"TooManyRequests\"}", 0);
+	start(&call, "GET", "/a", NULL);
+	ck_assert_int_eq(finish_moving(&call, S / 4, 12), -AMBIENT_E_THROTTLED);
+	ck_assert_int_eq(call.err.retry_after_ms, 1000);
+	ck_assert_str_eq(call.err.reason, "TooManyRequests");
+	ck_assert_int_eq(fake_api_count(api), 11);
+	end();
+}
+END_TEST
+
+START_TEST(retry_not_asked_for)
+{
+	struct ambient_error err;
+
+	begin_plain();
+	rule(NULL, "/429", 0, 429, NULL, "{}", 0);
+	rule(NULL, "/503", 0, 503, NULL, "{}", 0);
+	rule(NULL, "/late", 0, 503, "Retry-After: 31\r\n", "{}", 0);
+	rule(NULL, "/404", 0, 404, "Retry-After: 1\r\n", "{}", 0);
+	ck_assert_int_eq(simple("GET", "/429", NULL, &err), -AMBIENT_E_THROTTLED);
+	ck_assert_int_eq(simple("GET", "/503", NULL, &err), -AMBIENT_E_UNAVAILABLE);
+	/* Beyond the deadline: said at once, with the time. */
+	ck_assert_int_eq(simple("GET", "/late", NULL, &err), -AMBIENT_E_UNAVAILABLE);
+	ck_assert_int_eq(err.retry_after_ms, 31000);
+	ck_assert_int_eq(simple("GET", "/404", NULL, &err), -AMBIENT_E_NOTFOUND);
+	ck_assert_int_eq(fake_api_count(api), 4);
+	end();
+}
+END_TEST
+
+START_TEST(retry_after_as_a_date)
+{
+	struct ambient_error err;
+
+	begin_plain();
+	/* The fake wall clock stands at 2026-01-01T00:00:00Z. */
+	rule(NULL, "/a", 0, 503, "Retry-After: Thu, 01 Jan 2026 00:10:00 GMT\r\n", "{}", 0);
+	rule(NULL, "/b", 0, 503, "Retry-After: nonsense\r\n", "{}", 0);
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), -AMBIENT_E_UNAVAILABLE);
+	ck_assert_int_eq(err.retry_after_ms, 600000);
+	ck_assert_int_eq(simple("GET", "/b", NULL, &err), -AMBIENT_E_UNAVAILABLE);
+	ck_assert_int_eq(err.retry_after_ms, 0);
+	end();
+}
+END_TEST
+
+START_TEST(broken_get_is_repeated)
+{
+	static const struct {
+		int status;
+		unsigned flags;
+	} rows[] = {
+		{ 0, FAKE_API_DROP }, { 0, FAKE_API_CUT }, { 200, FAKE_API_DROP }, { 200, FAKE_API_CUT }, { 200, FAKE_API_HALF },
+		{ 200, FAKE_API_CUT | FAKE_API_LENGTH }, { 200, FAKE_API_CUT | FAKE_API_BYTES },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		struct call call = { 0 };
+
+		begin_plain();
+		rule(NULL, NULL, 1, rows[i].status, NULL, "{\"half\":", rows[i].flags);
+		rule(NULL, NULL, 0, 200, NULL, "{\"whole\":1}", 0);
+		start(&call, "GET", "/a", NULL);
+		ck_assert_msg(finish_moving(&call, S / 4, 2) == 0, "row %zu: %s", i, call.err.message);
+		ck_assert_str_eq(am_buf_str(&call.body), "{\"whole\":1}");
+		am_buf_fini(&call.body);
+		end();
+	}
+}
+END_TEST
+
+/* rule 42 of the reference: after a broken write nobody knows, so it is told and not repeated. */
+START_TEST(broken_write_is_never_repeated)
+{
+	static const char *const methods[] = { "POST", "PUT", "PATCH", "DELETE" };
+	struct ambient_error err;
+
+	for (size_t i = 0; i < AM_COUNTOF(methods); i++) {
+		for (int pooled = 0; pooled < 2; pooled++) {
+			begin_plain();
+			rule("GET", NULL, 0, 200, NULL, "{}", 0);
+			rule(NULL, NULL, 0, 0, NULL, NULL, pooled ? FAKE_API_CUT : FAKE_API_DROP);
+			/* On a connection that was used before, curl is tempted to try another. */
+			if (pooled)
+				ck_assert_int_eq(simple("GET", "/a", NULL, &err), 0);
+			ck_assert_int_eq(simple(methods[i], "/a", "{\"x\":1}", &err), -AMBIENT_E_UNAVAILABLE);
+			ck_assert_msg(fake_api_count(api) == 1 + pooled, "%s: %d requests", methods[i], fake_api_count(api));
+			end();
+		}
+	}
+}
+END_TEST
+
+START_TEST(refused_connection)
+{
+	struct ambient_error err;
+	struct fake_api *gone = fake_api_new(FAKE_API_PLAIN);
+	char url[64];
+
+	(void)am_strlcpy(url, fake_api_url(gone), sizeof(url));
+	fake_api_free(gone);
+	begin(FAKE_API_PLAIN);
+	open_kube(config_of(url), -1, 0);
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), -AMBIENT_E_UNAVAILABLE);
+	ck_assert_int_eq(err.sys_errno, ECONNREFUSED);
+	end();
+}
+END_TEST
+
+/* ---- time */
+
+START_TEST(deadline_passes)
+{
+	struct call call = { 0 };
+
+	begin_plain();
+	rule(NULL, NULL, 0, 200, NULL, "{\"half\":", FAKE_API_STALL);
+	start(&call, "GET", "/a", NULL);
+	ck_assert(fake_api_wait(api, 1));
+	ck_assert(am_clock_fake_wait_waiters(fake, 1));
+	am_clock_fake_advance(fake, 30 * S - 1);
+	ck_assert(!call.done);
+	ck_assert(am_clock_fake_wait_waiters(fake, 1));
+	am_clock_fake_advance(fake, 1);
+	ck_assert_int_eq(finish(&call), -AMBIENT_E_TIMEOUT);
+	ck_assert(fake_api_wait_closed(api, 1));
+	end();
+}
+END_TEST
+
+START_TEST(cancelled_while_waiting)
+{
+	struct call call = { 0 };
+	int32_t flag = 0;
+
+	begin_plain();
+	rule(NULL, NULL, 0, 0, NULL, NULL, FAKE_API_STALL);
+	call.request.cancelled = &flag;
+	start(&call, "GET", "/a", NULL);
+	ck_assert(fake_api_wait(api, 1));
+	ck_assert(am_clock_fake_wait_waiters(fake, 1));
+	__atomic_store_n(&flag, 1, __ATOMIC_RELEASE);
+	am_clock_fake_advance(fake, S / 10);
+	ck_assert_int_eq(finish(&call), -AMBIENT_E_CANCELLED);
+	ck_assert(fake_api_wait_closed(api, 1));
+	end();
+}
+END_TEST
+
+/* ---- the I/O thread directly */
+
+struct sink {
+	struct am_transfer *transfer;
+	int status;
+	char type[64];
+	int64_t retry_after;
+	struct am_buf data;
+	struct ambient_error err;
+	int data_answer;          /* what on_data returns */
+	bool cancel_in_data;
+	int dones;
+	struct sink *chain;       /* started from done */
+	struct am_http_req req;
+};
+
+static pthread_mutex_t sink_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t sink_cond = PTHREAD_COND_INITIALIZER;
+
+static void
+sink_head(void *arg, int status, const char *type, int64_t retry_after_ms)
+{
+	struct sink *s = arg;
+
+	s->status = status;
+	s->retry_after = retry_after_ms;
+	(void)am_strlcpy(s->type, type, sizeof(s->type));
+}
+
+static int
+sink_data(void *arg, const char *p, size_t n, struct ambient_error *err)
+{
+	struct sink *s = arg;
+
+	(void)pthread_mutex_lock(&sink_mutex);
+	am_buf_add(&s->data, p, n);
+	(void)pthread_cond_broadcast(&sink_cond);
+	(void)pthread_mutex_unlock(&sink_mutex);
+	if (s->cancel_in_data)
+		am_io_cancel(am_kube_io(kube), s->transfer);
+	if (s->data_answer < 0)
+		return ambient_err(err, -s->data_answer, "enough");
+	return s->data_answer;
+}
+
+static void sink_start(void *arg);
+
+static void
+sink_done(void *arg, const struct ambient_error *err)
+{
+	struct sink *s = arg;
+
+	(void)pthread_mutex_lock(&sink_mutex);
+	if (err != NULL)
+		s->err = *err;
+	s->dones++;
+	(void)pthread_cond_broadcast(&sink_cond);
+	(void)pthread_mutex_unlock(&sink_mutex);
+	if (s->chain != NULL)
+		sink_start(s->chain);
+}
+
+static void
+sink_start(void *arg)
+{
+	struct sink *s = arg;
+	struct am_http_sink sink = { sink_head, sink_data, sink_done, s };
+
+	s->transfer = am_io_start(am_kube_io(kube), &s->req, &sink);
+	ck_assert_int_eq(s->dones, 0); /* never from within start */
+}
+
+static void
+sink_cancel(void *arg)
+{
+	struct sink *s = arg;
+
+	am_io_cancel(am_kube_io(kube), s->transfer);
+	ck_assert_int_eq(s->dones, 1); /* before cancel returns */
+}
+
+static void
+sink_wait(struct sink *s, size_t bytes, int dones)
+{
+	(void)pthread_mutex_lock(&sink_mutex);
+	while (s->data.len < bytes || s->dones < dones)
+		(void)pthread_cond_wait(&sink_cond, &sink_mutex);
+	(void)pthread_mutex_unlock(&sink_mutex);
+}
+
+#define SINK(path_, ...) { .req = { .method = "GET", .path = (path_), ##__VA_ARGS__ } }
+
+START_TEST(io_pieces_arrive_one_by_one)
+{
+	static const char *const pieces[] = { "{\"n\":1}\n", "{\"n\":2}\n", "{\"n\":3}\n", NULL };
+	struct fake_api_rule r = { .status = 200, .pieces = pieces, .flags = FAKE_API_WAIT,
+				   .headers = "Content-Type: application/json;stream=watch\r\nRetry-After: 2\r\n" };
+	struct sink s = SINK("/watch", .watch = true);
+
+	begin_plain();
+	fake_api_add(api, &r);
+	am_io_post(am_kube_io(kube), sink_start, &s);
+	for (size_t i = 1; i <= 3; i++) {
+		sink_wait(&s, i * strlen(pieces[0]), 0);
+		ck_assert_uint_eq(s.data.len, i * strlen(pieces[0]));
+		if (i < 3) {
+			ck_assert_int_eq(s.dones, 0);
+			fake_api_go(api);
+		}
+	}
+	sink_wait(&s, 0, 1);
+	ck_assert_int_eq(s.err.code, 0);
+	ck_assert_int_eq(s.status, 200);
+	ck_assert_str_eq(s.type, "application/json;stream=watch");
+	ck_assert_int_eq(s.retry_after, 2000);
+	am_buf_fini(&s.data);
+	end();
+}
+END_TEST
+
+START_TEST(io_silence_is_a_failure)
+{
+	struct sink s = SINK("/watch", .watch = true, .idle_ns = 10 * S);
+
+	begin_plain();
+	rule(NULL, NULL, 0, 200, NULL, "{}\n", FAKE_API_STALL);
+	am_io_post(am_kube_io(kube), sink_start, &s);
+	sink_wait(&s, 3, 0);
+	/* The silence counts from the last byte, not from the start. */
+	am_clock_fake_advance(fake, 10 * S - 1);
+	ck_assert_int_eq(s.dones, 0);
+	am_clock_fake_advance(fake, 1);
+	sink_wait(&s, 3, 1);
+	ck_assert_int_eq(s.err.code, AMBIENT_E_TIMEOUT);
+	ck_assert(fake_api_wait_closed(api, 1));
+	am_buf_fini(&s.data);
+	end();
+}
+END_TEST
+
+START_TEST(io_whole_timeout)
+{
+	struct sink s = SINK("/a", .timeout_ns = 5 * S);
+
+	begin_plain();
+	rule(NULL, NULL, 0, 0, NULL, NULL, FAKE_API_STALL);
+	am_io_post(am_kube_io(kube), sink_start, &s);
+	ck_assert(fake_api_wait(api, 1));
+	am_clock_fake_advance(fake, 5 * S);
+	sink_wait(&s, 0, 1);
+	ck_assert_int_eq(s.err.code, AMBIENT_E_TIMEOUT);
+	ck_assert_int_eq(s.status, 0);
+	end();
+}
+END_TEST
+
+START_TEST(io_ends_by_the_sink)
+{
+	struct sink by_error = SINK("/a"), by_cancel = SINK("/a");
+	struct sink after = SINK("/b");
+
+	begin_plain();
+	rule(NULL, "/a", 0, 200, NULL, "{}\n", FAKE_API_STALL);
+	rule(NULL, "/b", 0, 200, NULL, "{}\n", 0);
+	by_error.data_answer = -AMBIENT_E_GONE;
+	by_cancel.cancel_in_data = true;
+	by_cancel.chain = &after;
+	am_io_post(am_kube_io(kube), sink_start, &by_error);
+	am_io_post(am_kube_io(kube), sink_start, &by_cancel);
+	sink_wait(&by_error, 0, 1);
+	ck_assert_int_eq(by_error.err.code, AMBIENT_E_GONE);
+	ck_assert_str_eq(by_error.err.message, "enough");
+	sink_wait(&by_cancel, 0, 1);
+	ck_assert_int_eq(by_cancel.err.code, AMBIENT_E_CANCELLED);
+	sink_wait(&after, 3, 1);
+	ck_assert_int_eq(after.err.code, 0);
+	ck_assert(fake_api_wait_closed(api, 2));
+	ck_assert_int_eq(by_error.dones + by_cancel.dones + after.dones, 3);
+	am_buf_fini(&by_error.data);
+	am_buf_fini(&by_cancel.data);
+	am_buf_fini(&after.data);
+	end();
+}
+END_TEST
+
+START_TEST(io_cancel_and_free)
+{
+	struct sink one = SINK("/a"), open = SINK("/a", .watch = true), unborn = SINK("/a");
+
+	begin_plain();
+	rule(NULL, NULL, 0, 200, NULL, "{}\n", FAKE_API_STALL);
+	am_io_post(am_kube_io(kube), sink_start, &one);
+	am_io_post(am_kube_io(kube), sink_start, &open);
+	sink_wait(&one, 3, 0);
+	sink_wait(&open, 3, 0);
+	am_io_post(am_kube_io(kube), sink_cancel, &one);
+	sink_wait(&one, 3, 1);
+	ck_assert_int_eq(one.err.code, AMBIENT_E_CANCELLED);
+	ck_assert_int_eq(open.dones, 0);
+	/* What is open, and what has only been posted, gets its end too. */
+	am_io_post(am_kube_io(kube), sink_start, &unborn);
+	end();
+	ck_assert_int_eq(one.dones, 1);
+	ck_assert_int_eq(open.dones, 1);
+	ck_assert_int_eq(open.err.code, AMBIENT_E_CANCELLED);
+	ck_assert_int_eq(unborn.dones, 1);
+	ck_assert_int_eq(unborn.err.code, AMBIENT_E_CANCELLED);
+	am_buf_fini(&one.data);
+	am_buf_fini(&open.data);
+}
+END_TEST
+
+/* ---- timers and posts */
+
+#define TIMERS 200
+static struct am_timer *timers[TIMERS];
+static int fired[TIMERS + 1], fired_count;
+static _Atomic int posted;
+
+static void
+fire(void *arg)
+{
+	fired[fired_count++] = (int)(intptr_t)arg;
+}
+
+static void
+fire_last(void *arg)
+{
+	fire(arg);
+	(void)pthread_mutex_lock(&sink_mutex);
+	posted = 1;
+	(void)pthread_cond_broadcast(&sink_cond);
+	(void)pthread_mutex_unlock(&sink_mutex);
+}
+
+static void
+arm(void *arg)
+{
+	struct am_io *io = am_kube_io(kube);
+	int64_t now = am_clock_boot(io->clock);
+
+	(void)arg;
+	/* Out of order, in pairs of the same time; every third is taken back. */
+	for (int i = 0; i < TIMERS; i++) {
+		int k = i * 77 % TIMERS;
+		timers[k] = am_io_timer(io, now + (1 + k / 2) * S, fire, (void *)(intptr_t)k);
+	}
+	for (int i = 0; i < TIMERS; i += 3)
+		am_io_timer_cancel(io, timers[i]);
+	am_io_timer_cancel(io, NULL);
+	(void)am_io_timer(io, now + TIMERS * S, fire_last, (void *)(intptr_t)TIMERS);
+	posted = 1;
+}
+
+START_TEST(io_timers)
+{
+	begin_plain();
+	am_io_post(am_kube_io(kube), arm, NULL);
+	while (posted == 0)
+		(void)usleep(100);
+	posted = 0;
+	am_clock_fake_advance(fake, TIMERS * S);
+	(void)pthread_mutex_lock(&sink_mutex);
+	while (posted == 0)
+		(void)pthread_cond_wait(&sink_cond, &sink_mutex);
+	(void)pthread_mutex_unlock(&sink_mutex);
+	int expect = TIMERS + 1 - (TIMERS + 2) / 3;
+	ck_assert_int_eq(fired_count, expect);
+	for (int i = 1; i < fired_count; i++)
+		ck_assert_int_le(fired[i - 1] / 2, fired[i] / 2);
+	for (int i = 0; i + 1 < fired_count; i++)
+		ck_assert_int_ne(fired[i] % 3, 0);
+	end();
+}
+END_TEST
+
+static void
+count_post(void *arg)
+{
+	(void)arg;
+	posted++;
+	ck_assert(am_kube_io(kube)->ops->on_thread(am_kube_io(kube)));
+}
+
+static void *
+post_many(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 1000; i++)
+		am_io_post(am_kube_io(kube), count_post, NULL);
+	return NULL;
+}
+
+START_TEST(io_posts_from_threads)
+{
+	pthread_t threads[4];
+
+	begin_plain();
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, post_many, NULL), 0);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	ck_assert(!am_kube_io(kube)->ops->on_thread(am_kube_io(kube)));
+	end();
+	ck_assert_int_eq(posted, 4000);
+}
+END_TEST
+
+START_TEST(rate_holds_back)
+{
+	struct sink s[4] = { SINK("/a"), SINK("/a"), SINK("/a"), SINK("/w", .watch = true) };
+
+	begin(FAKE_API_PLAIN);
+	open_kube(config_of(fake_api_url(api)), 1, 2);
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	for (int i = 0; i < 4; i++)
+		am_io_post(am_kube_io(kube), sink_start, &s[i]);
+	sink_wait(&s[0], 2, 1);
+	sink_wait(&s[1], 2, 1);
+	sink_wait(&s[3], 2, 1); /* a watch is not counted */
+	ck_assert_int_eq(fake_api_count(api), 3);
+	ck_assert_int_eq(s[2].dones, 0);
+	am_clock_fake_advance(fake, S);
+	sink_wait(&s[2], 2, 1);
+	for (int i = 0; i < 4; i++)
+		am_buf_fini(&s[i].data);
+	end();
+}
+END_TEST
+
+/* ---- streams */
+
+struct reader {
+	size_t bytes;
+	int pieces;
+	int end_after;        /* pieces */
+	bool slow;
+};
+
+static int
+read_stream(void *arg, const char *p, size_t n)
+{
+	struct reader *r = arg;
+
+	ck_assert_ptr_nonnull(p);
+	ck_assert(!am_kube_io(kube)->ops->on_thread(am_kube_io(kube)));
+	r->bytes += n;
+	r->pieces++;
+	if (r->slow)
+		(void)usleep(1000);
+	if (r->end_after == 0)
+		fake_api_go(api);
+	return r->end_after != 0 && r->pieces >= r->end_after ? -AMBIENT_E_CANCELLED : 0;
+}
+
+START_TEST(stream_follows)
+{
+	static const char *const pieces[] = { "line 1\n", "line 2\n", "line 3\n", NULL };
+	struct fake_api_rule r = { .status = 200, .pieces = pieces, .flags = FAKE_API_WAIT };
+	struct am_kube_request request = { .method = "GET", .path = "/log?follow=true" };
+	struct reader reader = { 0 };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	begin_plain();
+	fake_api_add(api, &r);
+	/* Each piece is let go by the reader of the one before it. */
+	ck_assert_msg(am_kube_stream(kube, &request, read_stream, &reader, &err) == 0, "%s", err.message);
+	ck_assert_int_eq((int)reader.bytes, 21);
+	ck_assert_int_eq(reader.pieces, 3);
+	end();
+}
+END_TEST
+
+START_TEST(stream_slow_reader)
+{
+	size_t n = 8 << 20;
+	char *big = am_xcalloc(1, n + 1);
+	struct am_kube_request request = { .method = "GET", .path = "/log" };
+	struct reader reader = { .slow = true };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	begin_plain();
+	memset(big, 'x', n);
+	rule(NULL, NULL, 0, 200, NULL, big, 0);
+	ck_assert_msg(am_kube_stream(kube, &request, read_stream, &reader, &err) == 0, "%s", err.message);
+	ck_assert_uint_eq(reader.bytes, n);
+	free(big);
+	end();
+}
+END_TEST
+
+START_TEST(stream_ends)
+{
+	struct am_kube_request request = { .method = "GET", .path = "/log" };
+	struct reader reader = { .end_after = 1 };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	begin_plain();
+	rule(NULL, "/log", 0, 200, NULL, "line\n", FAKE_API_STALL);
+	rule(NULL, "/broken", 0, 200, NULL, "line\n", FAKE_API_CUT);
+	rule(NULL, "/no", 0, 400, NULL, "{\"kind\":\"Status\",\"message\":\"no such container\"}", 0);
+	ck_assert_int_eq(am_kube_stream(kube, &request, read_stream, &reader, &err), -AMBIENT_E_CANCELLED);
+	/* Broken after something was delivered: told, not begun anew. */
+	reader = (struct reader){ .end_after = 100 };
+	request.path = "/broken";
+	ck_assert_int_eq(am_kube_stream(kube, &request, read_stream, &reader, &err), -AMBIENT_E_UNAVAILABLE);
+	ck_assert_int_eq((int)reader.bytes, 5);
+	request.path = "/no";
+	ck_assert_int_eq(am_kube_stream(kube, &request, read_stream, &reader, &err), -AMBIENT_E_INVALID);
+	ck_assert_str_eq(err.message, "no such container");
+	ck_assert_int_eq((int)reader.bytes, 5);
+	ck_assert_int_eq(fake_api_count(api), 3);
+	end();
+}
+END_TEST
+
+/* ---- events */
+
+#define POD "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"namespace\":\"n\",\"name\":\"p\",\"uid\":\"u\"}"
+
+START_TEST(events_are_sent)
+{
+	begin_plain();
+	struct am_recorder *recorder = am_recorder_new(kube, "ambient", "host");
+	rule("POST", "/api/v1/namespaces/n/events", 0, 201, NULL, "{}", 0);
+	rule("PATCH", "/api/v1/namespaces/n/events/p.*", 1, 200, NULL, "{}", 0);
+	am_recorder_emit(recorder, POD, "n", "p", "Normal", "Started", "it \"runs\"");
+	am_recorder_emit(recorder, POD, "n", "p", "Normal", "Started", "it \"runs\"");
+	/* The second patch finds nothing: the event has expired there. */
+	am_recorder_emit(recorder, POD, "n", "p", "Normal", "Started", "it \"runs\"");
+	am_recorder_emit(recorder, "{\"kind\":", "n", "p", "Normal", "Bad", "dropped");
+	am_recorder_emit(recorder, POD, "n", "p", "Fatal", "Bad", "dropped");
+	ck_assert(fake_api_wait(api, 4));
+	am_recorder_free(recorder);
+	ck_assert_int_eq(fake_api_count(api), 4);
+	const struct fake_api_request *r = fake_api_request(api, 0);
+	ck_assert_ptr_nonnull(strstr(r->body, "\"involvedObject\":" POD));
+	ck_assert_ptr_nonnull(strstr(r->body, "\"message\":\"it \\\"runs\\\"\""));
+	ck_assert_ptr_nonnull(strstr(r->body, "\"firstTimestamp\":\"2026-01-01T00:00:00Z\""));
+	ck_assert_ptr_nonnull(strstr(r->body, "\"source\":{\"component\":\"ambient\",\"host\":\"host\"}"));
+	ck_assert_ptr_nonnull(strstr(r->body, "\"count\":1"));
+	r = fake_api_request(api, 1);
+	ck_assert_str_eq(r->method, "PATCH");
+	ck_assert_ptr_nonnull(strstr(r->body, "\"count\":2"));
+	ck_assert_str_eq(fake_api_request(api, 2)->method, "PATCH");
+	r = fake_api_request(api, 3);
+	ck_assert_str_eq(r->method, "POST");
+	ck_assert_ptr_nonnull(strstr(r->body, "\"count\":3"));
+	end();
+}
+END_TEST
+
+START_TEST(events_are_tried_again)
+{
+	begin_plain();
+	struct am_recorder *recorder = am_recorder_new(kube, "ambient", NULL);
+	rule("POST", NULL, 1, 0, NULL, NULL, FAKE_API_DROP);
+	rule("POST", NULL, 1, 503, NULL, "{}", 0);
+	rule("POST", NULL, 1, 403, NULL, "{}", 0);
+	rule("POST", NULL, 0, 201, NULL, "{}", 0);
+	am_recorder_emit(recorder, POD, "", "p", "Normal", "A", "first");
+	am_recorder_emit(recorder, POD, "", "p", "Normal", "B", "second");
+	for (int i = 1; i <= 3; i++) {
+		ck_assert(fake_api_wait(api, i));
+		for (int k = 0; k < 1000 && fake_api_count(api) <= i; k++) {
+			am_clock_fake_advance(fake, S);
+			(void)usleep(1000);
+		}
+	}
+	/* Broken, refused for now, refused for good; then the next one. */
+	ck_assert(fake_api_wait(api, 4));
+	ck_assert_ptr_nonnull(strstr(fake_api_request(api, 2)->body, "first"));
+	ck_assert_ptr_nonnull(strstr(fake_api_request(api, 3)->body, "second"));
+	ck_assert_str_eq(fake_api_request(api, 3)->path, "/api/v1/namespaces/default/events");
+	am_recorder_free(recorder);
+	end();
+}
+END_TEST
+
+static void *
+free_recorder(void *arg)
+{
+	am_recorder_free(arg);
+	posted = 1;
+	return NULL;
+}
+
+START_TEST(events_never_block)
+{
+	pthread_t thread;
+	char involved[128];
+
+	begin_plain();
+	struct am_recorder *recorder = am_recorder_new(kube, "ambient", NULL);
+	rule("POST", NULL, 0, 0, NULL, NULL, FAKE_API_STALL);
+	for (int i = 0; i < 3000; i++) {
+		(void)snprintf(involved, sizeof(involved), "{\"kind\":\"Pod\",\"uid\":\"%d\"}", i);
+		am_recorder_emit(recorder, involved, "n", "p", "Warning", "Many", "m");
+	}
+	ck_assert(fake_api_wait(api, 1));
+	/* Two seconds for what is queued, then it goes. */
+	ck_assert_int_eq(pthread_create(&thread, NULL, free_recorder, recorder), 0);
+	ck_assert(am_clock_fake_wait_waiters(fake, 1));
+	ck_assert_int_eq(posted, 0);
+	am_clock_fake_advance(fake, 2 * S);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(fake_api_count(api), 1);
+	end();
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_test(tc, get_and_reuse);
+	tcase_add_test(tc, errors_come_from_the_status);
+	tcase_add_test(tc, bad_requests_go_nowhere);
+	tcase_add_test(tc, bytewise_and_large);
+	tcase_add_test(tc, loopback_takes_no_proxy);
+	tcase_add_test(tc, tls_ca_from_data_and_file);
+	tcase_add_test(tc, tls_unknown_ca_is_refused);
+	tcase_add_test(tc, tls_server_name);
+	tcase_add_test(tc, tls_client_certificate);
+	tcase_add_test(tc, token_static);
+	tcase_add_test(tc, token_rotates);
+	tcase_add_test(tc, retry_after_is_honoured);
+	tcase_add_test(tc, retry_ends);
+	tcase_add_test(tc, retry_not_asked_for);
+	tcase_add_test(tc, retry_after_as_a_date);
+	tcase_add_test(tc, broken_get_is_repeated);
+	tcase_add_test(tc, broken_write_is_never_repeated);
+	tcase_add_test(tc, refused_connection);
+	tcase_add_test(tc, deadline_passes);
+	tcase_add_test(tc, cancelled_while_waiting);
+	tcase_add_test(tc, io_pieces_arrive_one_by_one);
+	tcase_add_test(tc, io_silence_is_a_failure);
+	tcase_add_test(tc, io_whole_timeout);
+	tcase_add_test(tc, io_ends_by_the_sink);
+	tcase_add_test(tc, io_cancel_and_free);
+	tcase_add_test(tc, io_timers);
+	tcase_add_test(tc, io_posts_from_threads);
+	tcase_add_test(tc, rate_holds_back);
+	tcase_add_test(tc, stream_follows);
+	tcase_add_test(tc, stream_slow_reader);
+	tcase_add_test(tc, stream_ends);
+	tcase_add_test(tc, events_are_sent);
+	tcase_add_test(tc, events_are_tried_again);
+	tcase_add_test(tc, events_never_block);
+}
+
+UNIT_MAIN("client", cases)
