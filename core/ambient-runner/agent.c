@@ -23,7 +23,7 @@
 #define CONNECT_WAIT 300 /* s */
 #define FLUSH_WAIT   (30 * AM_NS_PER_S)
 
-volatile int32_t am_agent_asked;
+int32_t am_agent_asked;
 int am_agent_wake_fd = -1;
 
 static void
@@ -32,7 +32,7 @@ on_signal(int sig)
 	uint64_t one = 1;
 	int saved = errno;
 
-	am_agent_asked = sig;
+	__atomic_store_n(&am_agent_asked, sig, __ATOMIC_RELEASE);
 	(void)!write(am_agent_wake_fd, &one, sizeof(one));
 	errno = saved;
 }

@@ -94,7 +94,7 @@ void am_agent_sweep(void);
 /* agent_save.c: commits and bundles what the agent left in each repository, and says so. */
 void am_agent_save(struct am_agent *agent);
 
-extern volatile int32_t am_agent_asked; /* a signal's number */
+extern int32_t am_agent_asked; /* a signal's number */
 extern int am_agent_wake_fd;
 
 #endif

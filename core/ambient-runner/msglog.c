@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "core/base/file.h"
+#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/data/scan.h"
 
@@ -159,7 +160,8 @@ write_line(struct am_msglog *log, const struct am_buf *line, struct ambient_erro
 		if (n <= 0) {
 			int saved = n < 0 ? errno : ENOSPC;
 
-			(void)ftruncate(log->fd, log->size);
+			if (ftruncate(log->fd, log->size) < 0)
+				am_log_error("runner", "the message log keeps a torn line: %s", strerror(errno));
 			return am_err_errno(err, saved, "writing the message log");
 		}
 		done += (size_t)n;

@@ -183,7 +183,7 @@ am_runner_git_import(struct am_git *git, struct am_repo *repo, struct ambient_er
 {
 	am_auto(am_freep) char *bare = am_git_bare(git, repo);
 	char head[65];
-	int fd, rc;
+	int fd = -1, rc;
 
 	rc = take_bundle(git, repo, head, &fd, err);
 	if (rc == -AMBIENT_E_NOTFOUND) {

@@ -51,7 +51,6 @@ set_cut(struct am_buf *out, const char *p, size_t n, size_t max)
 void
 am_runner_report_note(struct am_report *report, const char *type, struct am_slice fields)
 {
-	struct am_slice value;
 	am_auto(am_freep) char *text = NULL;
 
 	if (am_streq(type, AMBIENT_MSG_RESULT)) {

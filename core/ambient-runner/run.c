@@ -28,7 +28,7 @@
 
 #define SESSION_KIND "vteam.ambient-code/v1alpha1/agenticsessions"
 
-volatile int32_t am_runner_asked;
+int32_t am_runner_asked;
 int am_runner_wake_fd = -1;
 
 static void
@@ -37,7 +37,7 @@ on_signal(int sig)
 	uint64_t one = 1;
 	int saved = errno;
 
-	am_runner_asked = sig;
+	__atomic_store_n(&am_runner_asked, sig, __ATOMIC_RELEASE);
 	(void)!write(am_runner_wake_fd, &one, sizeof(one));
 	errno = saved;
 }
@@ -185,7 +185,7 @@ read_session(struct am_runner *runner)
 
 	(void)am_gvr_parse(SESSION_KIND, &gvr, NULL);
 	am_kube_path(&path, &gvr, runner->ns, runner->name, NULL);
-	struct am_kube_request request = { .method = "GET", .path = am_buf_str(&path), .cancelled = (const int32_t *)&am_runner_asked,
+	struct am_kube_request request = { .method = "GET", .path = am_buf_str(&path), .cancelled = &am_runner_asked,
 					   .deadline = am_clock_boot(am_clock_real()) + 120 * AM_NS_PER_S, .max = 16u << 20 };
 	if (am_kube_do(runner->kube, &request, &runner->session, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "SessionUnreadable", "cannot read session \"%s\": %s", runner->name,
@@ -261,7 +261,7 @@ prepare(struct am_runner *runner)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "NoPrompt", "session \"%s\" has no prompt", runner->name);
 	if (am_runner_repos_parse(session, runner->name, &runner->repos, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "InvalidRepository", "%s", err.message);
-	if (am_runner_git_init(&runner->git, runner->dir, runner->redactor, (const int32_t *)&am_runner_asked, &err) < 0)
+	if (am_runner_git_init(&runner->git, runner->dir, runner->redactor, &am_runner_asked, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
 	remove_old_bundles(runner);
 	if (runner->repos.n > 0 && (rc = clone_one(runner, &runner->repos.v[runner->repos.main])) != 0)

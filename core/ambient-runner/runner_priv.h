@@ -43,7 +43,7 @@ static inline struct am_slice
 am_runner_session(const struct am_runner *runner) { return am_slice(am_buf_str(&runner->session), runner->session.len); }
 
 /* Set by the signal handler: the signal's number. */
-extern volatile int32_t am_runner_asked;
+extern int32_t am_runner_asked;
 extern int am_runner_wake_fd; /* readable after a signal */
 
 /* Records why the run cannot go on; returns the exit code given. */

@@ -14,6 +14,7 @@
 #include <ambient/message.h>
 #include <ambient/runner.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "core/ambient-runner/runner_priv.h"
