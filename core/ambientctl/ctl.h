@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ambientctl: what its files share.  One process runs one command: main.c reads the words of the command line by
+ * the tables of commands and options, connects, and calls the command, which returns the exit code.
+ *
+ * Exit codes are part of the interface (ambientctl(1)).
+ */
+#ifndef CTL_H
+#define CTL_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/data/node.h"
+#include "core/kube/kube.h"
+
+#define CTL_KIND  "vteam.ambient-code/v1alpha1/agenticsessions"
+#define CTL_WORDS 64
+#define CTL_GIVEN 160
+
+enum {
+	CTL_OK = 0,
+	CTL_FAILED = 1,        /* the session failed or was stopped; or anything without a code of its own */
+	CTL_USAGE = 2,
+	CTL_NOTFOUND = 3,
+	CTL_UNREACHABLE = 4,   /* no API server, or none that answers */
+	CTL_REFUSED = 5,       /* invalid, forbidden, conflict, exists */
+	CTL_TIMEOUT = 124,     /* the session ended in Timeout */
+	CTL_INTERRUPTED = 130,
+};
+
+struct ctl;
+
+struct ctl_option {
+	const char *name;
+	char letter;           /* 0: none */
+	const char *arg;       /* what it takes, in capitals; NULL: nothing */
+	const char *text;
+};
+
+struct ctl_command {
+	const char *name, *synopsis, *text;
+	const struct ctl_option *options; /* ended by one without name */
+	int min, max;          /* words after the command */
+	bool offline;          /* needs no API server */
+	bool on_sessions;      /* its words are names of sessions */
+	int (*run)(struct ctl *ctl);
+};
+
+struct ctl_given {
+	const struct ctl_option *option;
+	const char *value;     /* NULL for a switch */
+};
+
+struct ctl {
+	const struct ctl_command *command;
+	const char *words[CTL_WORDS];
+	size_t word_count;
+	struct ctl_given given[CTL_GIVEN]; /* in the order of the command line */
+	size_t given_count;
+	struct am_kube *kube;
+	char ns[254];
+	bool json, color, terminal; /* of standard output */
+};
+
+/* ---- args.c */
+extern const struct ctl_option ctl_global_options[];
+/* NULL: not given. */
+const char *ctl_value(const struct ctl *ctl, const char *option);
+bool ctl_has(const struct ctl *ctl, const char *option);
+/* Reads the words.  Returns 0, or CTL_USAGE after a sentence on standard error; *help is set when help is wanted. */
+int ctl_parse(struct ctl *ctl, int argc, char **argv, bool *help);
+void ctl_help(const struct ctl_command *command);
+
+/* ---- main.c */
+extern const struct ctl_command *const ctl_commands[]; /* ended by NULL */
+extern int32_t ctl_interrupted; /* non-zero after SIGINT or SIGTERM; for am_kube_request.cancelled */
+int ctl_connect(struct ctl *ctl);
+/* Prints "ambientctl: text: the error" and gives the exit code for it. */
+int ctl_fail(const struct ambient_error *err, const char *fmt, ...) am_printf_(2, 3);
+int ctl_usage(const char *fmt, ...) am_printf_(1, 2);
+
+/* ---- api.c: the session's kind unless said otherwise.  Nodes live in the arena. */
+int ctl_get(struct ctl *ctl, struct am_arena *arena, const char *name, struct am_node **ret, struct ambient_error *err);
+/* Any path. */
+int ctl_read(struct ctl *ctl, struct am_arena *arena, const char *path, struct am_node **ret, struct ambient_error *err);
+int ctl_write(struct ctl *ctl, struct am_arena *arena, const char *method, const char *content_type, const char *name,
+	      const struct am_buf *body, struct am_node **ret, struct ambient_error *err);
+/* "/apis/.../namespaces/NS/agenticsessions[/NAME]" */
+void ctl_path(const struct ctl *ctl, struct am_buf *out, const char *kind, const char *name, const char *sub);
+const char *ctl_text(const struct am_node *node, const char *pointer); /* "" when absent */
+void ctl_age(char buf[16], const char *timestamp);
+bool ctl_terminal(const char *phase);
+int ctl_exit_of(const char *phase);
+/* The condition of that type, or NULL. */
+const struct am_node *ctl_condition(const struct am_node *session, const char *type);
+
+/* ---- print.c: what people see.  Control characters of others' texts never reach the terminal. */
+void ctl_put_clean(FILE *out, const char *text, bool one_line);
+const char *ctl_color(const struct ctl *ctl, const char *name); /* "" without colours */
+const char *ctl_phase_color(const struct ctl *ctl, const char *phase);
+void ctl_table(const char *const *cells, size_t columns, size_t rows);
+void ctl_print_json(const struct am_node *node);
+void ctl_print_repos(const struct ctl *ctl, const struct am_node *session);
+
+/* ---- messages.c */
+struct ctl_messages {
+	const struct ctl *ctl;
+	int64_t last_seq;      /* older ones were printed already */
+	struct am_buf line;    /* the incomplete last one */
+	void (*before)(void *arg), (*after)(void *arg); /* around each piece of output; may be NULL */
+	void *arg;
+};
+/* Bytes of the runner's log: JSON lines are messages, others are shown as they are. */
+void ctl_messages_feed(struct ctl_messages *messages, const char *p, size_t n);
+void ctl_messages_fini(struct ctl_messages *messages);
+
+/* ---- logs.c */
+/* Streams a container's log into data; AMBIENT_E_INVALID while the container waits to start. */
+int ctl_stream_log(struct ctl *ctl, const char *pod, const char *container, bool follow,
+		   int (*data)(void *arg, const char *p, size_t n), void *arg, struct ambient_error *err);
+
+/* ---- follow.c */
+/* Shows phases and messages of a session until it has ended; the exit code says how. */
+int ctl_follow(struct ctl *ctl, const char *name, bool phases, bool messages);
+
+/* ---- the commands */
+extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_stop,
+	ctl_delete, ctl_plugin, ctl_completion, ctl_complete, ctl_version;
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* logs and messages: the log of a session's pod, as bytes or as messages. */
+#include "core/ambientctl/ctl.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/mem.h"
+
+#define STREAM_NS (INT64_C(24) * 3600 * AM_NS_PER_S)
+
+int
+ctl_stream_log(struct ctl *ctl, const char *pod, const char *container, bool follow,
+	       int (*data)(void *arg, const char *p, size_t n), void *arg, struct ambient_error *err)
+{
+	am_auto(am_buf_fini) struct am_buf path = { 0 };
+
+	ctl_path(ctl, &path, "v1/pods", pod, "log");
+	am_buf_adds(&path, "?container=");
+	am_url_escape(&path, container);
+	if (follow)
+		am_buf_adds(&path, "&follow=true");
+
+	const struct am_kube_request what = {
+		.method = "GET", .path = am_buf_str(&path), .accept = "*/*", .cancelled = &ctl_interrupted,
+		.deadline = am_clock_boot(am_clock_real()) + STREAM_NS,
+	};
+
+	return am_kube_stream(ctl->kube, &what, data, arg, err);
+}
+
+static int
+to_stdout(void *arg, const char *p, size_t n)
+{
+	(void)arg;
+	return fwrite(p, 1, n, stdout) == n && fflush(stdout) == 0 ? 0 : -AMBIENT_E_UNAVAILABLE;
+}
+
+/* The session's pod.  With wait: until it has one, or ends without one. */
+static int
+find_pod(struct ctl *ctl, const char *name, bool wait, char pod[256])
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_clock *clock = am_clock_real();
+	int64_t start = am_clock_boot(clock);
+	bool said = false;
+
+	for (;;) {
+		am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
+		struct am_node *session;
+
+		if (ctl_get(ctl, arena, name, &session, &err) < 0)
+			return ctl_fail(&err, "session \"%s\"", name);
+		(void)am_strlcpy(pod, ctl_text(session, "/status/runnerPodName"), 256);
+		if (pod[0] != '\0')
+			return CTL_OK;
+		if (!wait || ctl_terminal(ctl_text(session, "/status/phase"))) {
+			(void)fprintf(stderr, "ambientctl: session \"%s\" has no pod; it is %s%s", name,
+				      ctl_text(session, "/status/phase")[0] != '\0' ? ctl_text(session, "/status/phase")
+										    : "Pending",
+				      ctl_text(session, "/status/message")[0] != '\0' ? ": " : "");
+			ctl_put_clean(stderr, ctl_text(session, "/status/message"), true);
+			(void)fputc('\n', stderr);
+			return CTL_FAILED;
+		}
+		if (!said && am_clock_boot(clock) - start > 2 * AM_NS_PER_S) {
+			(void)fprintf(stderr, "waiting for the pod of session \"%s\"\n", name);
+			said = true;
+		}
+		if (__atomic_load_n(&ctl_interrupted, __ATOMIC_ACQUIRE))
+			return CTL_INTERRUPTED;
+		(void)usleep(200 * 1000);
+	}
+}
+
+static int
+run_logs(struct ctl *ctl)
+{
+	const char *name = ctl->words[0], *container = ctl_value(ctl, "container");
+	bool follow = ctl_has(ctl, "follow");
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_clock *clock = am_clock_real();
+	int64_t give_up = am_clock_boot(clock) + 600 * AM_NS_PER_S;
+	char pod[256];
+	int rc = find_pod(ctl, name, follow, pod);
+
+	if (rc != 0)
+		return rc;
+	container = container != NULL ? container : "runner";
+	for (;;) {
+		rc = ctl_stream_log(ctl, pod, container, follow, to_stdout, NULL, &err);
+		/* "is waiting to start": with -f that is worth the wait. */
+		if (rc != -AMBIENT_E_INVALID || !follow || strstr(err.message, "waiting") == NULL ||
+		    am_clock_boot(clock) > give_up || __atomic_load_n(&ctl_interrupted, __ATOMIC_ACQUIRE))
+			break;
+		(void)usleep(300 * 1000);
+	}
+	return rc < 0 ? ctl_fail(&err, "log of container \"%s\" of session \"%s\"", container, name) : CTL_OK;
+}
+
+static int
+to_messages(void *arg, const char *p, size_t n)
+{
+	ctl_messages_feed(arg, p, n);
+	return 0;
+}
+
+static int
+run_messages(struct ctl *ctl)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct ctl_messages messages = { .ctl = ctl };
+	char pod[256];
+	int rc;
+
+	if (ctl_has(ctl, "follow"))
+		return ctl_follow(ctl, ctl->words[0], false, true);
+	if ((rc = find_pod(ctl, ctl->words[0], false, pod)) != 0)
+		return rc;
+	rc = ctl_stream_log(ctl, pod, "runner", false, to_messages, &messages, &err);
+	ctl_messages_feed(&messages, "\n", 1);
+	ctl_messages_fini(&messages);
+	return rc < 0 ? ctl_fail(&err, "messages of session \"%s\"", ctl->words[0]) : CTL_OK;
+}
+
+static const struct ctl_option logs_options[] = {
+	{ "follow", 'f', NULL, "go on until the container has ended" },
+	{ "container", 'c', "NAME", "runner (what happened; the default) or agent" },
+	{ NULL, 0, NULL, NULL },
+};
+
+const struct ctl_command ctl_logs = {
+	.name = "logs", .synopsis = "logs NAME [-f] [-c CONTAINER]", .text = "Print the log of a session's container.",
+	.options = logs_options, .min = 1, .max = 1, .on_sessions = true, .run = run_logs,
+};
+
+static const struct ctl_option messages_options[] = {
+	{ "follow", 'f', NULL, "go on until the session has ended" },
+	{ NULL, 0, NULL, NULL },
+};
+
+const struct ctl_command ctl_messages_command = {
+	.name = "messages", .synopsis = "messages NAME [-f]", .text = "Print what a session's agent said and did.",
+	.options = messages_options, .min = 1, .max = 1, .on_sessions = true, .run = run_messages,
+};

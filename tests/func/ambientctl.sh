@@ -1,0 +1,81 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# ambientctl without an API server: words, options, exit codes, completion, plugin inspect.
+set -u
+ctl=$top_builddir/core/ambientctl/ambientctl
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ambientctl.XXXXXX") || exit 99
+trap 'rm -rf "$tmp"' EXIT
+n=0
+HOME=$tmp XDG_STATE_HOME=$tmp/state
+unset KUBECONFIG KUBERNETES_SERVICE_HOST
+export HOME XDG_STATE_HOME
+
+# check WANTED-CODE 'part of the output' WORDS...
+check() {
+	code=$1 part=$2
+	shift 2
+	n=$((n + 1))
+	"$ctl" "$@" >"$tmp/out" 2>&1 </dev/null
+	got=$?
+	if [ "$got" = "$code" ] && grep -qF -- "$part" "$tmp/out"; then
+		echo "ok $n - ambientctl $*"
+	else
+		echo "not ok $n - ambientctl $*: exit code $got, wanted $code and \"$part\""
+		sed 's/^/# /' "$tmp/out"
+	fi
+}
+
+check 2 'which command'
+check 0 'usage: ambientctl COMMAND' --help
+check 2 'did you mean "get"' gett
+check 2 'there is no option "--repos"' run x --repos y
+check 2 'needs a value: URL' run x --repo
+check 2 'takes no value' run x --follow=yes
+check 2 'usage: ambientctl run' run
+check 2 'usage: ambientctl stop' stop
+check 2 'neither json nor table' get -o yaml
+check 4 'no way to an API server' get
+check 4 'no cluster is configured' describe x
+check 4 "$tmp/none" get --kubeconfig "$tmp/none"
+check 2 'no completion for "tcsh"' completion tcsh
+check 0 'ambientctl ' version
+check 0 '"version"' version -o json
+check 0 'logs' __complete -- lo
+check 0 '--push-to' __complete -- run --p
+check 0 'claude-code' __complete -- run --runner-type ''
+check 0 'agent' __complete -- logs -c a
+check 0 '' __complete -- get ''
+for command in run get describe logs messages stop delete plugin completion version; do
+	check 0 "usage: ambientctl $command" "$command" --help
+done
+printf 'not a plugin' >"$tmp/x.so"
+check 5 'x.so' plugin inspect "$tmp/x.so"
+plugin=$top_builddir/plugins/agenticsession/.libs/agenticsession.so
+check 0 'vteam.ambient-code/v1alpha1/agenticsessions' plugin inspect "$plugin"
+check 0 '"name":"agenticsession"' plugin inspect "$plugin" -o json
+
+# A server that is not there: its address is in the sentence.
+cat >"$tmp/kubeconfig" <<'E2'
+apiVersion: v1
+kind: Config
+current-context: c
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
+contexts: [{name: c, context: {cluster: c, user: u, namespace: team-a}}]
+users: [{name: u, user: {}}]
+E2
+check 4 '127.0.0.1:1' get --kubeconfig "$tmp/kubeconfig"
+check 2 'is no name of a namespace' get --kubeconfig "$tmp/kubeconfig" -n '../x'
+check 5 'is no name of a session' describe 'a/b' --kubeconfig "$tmp/kubeconfig"
+check 2 'is no duration' run x --timeout soon --kubeconfig "$tmp/kubeconfig"
+check 2 'need a --repo' run x --branch b --kubeconfig "$tmp/kubeconfig"
+check 2 'prompt is empty' run - --kubeconfig "$tmp/kubeconfig"
+
+for shell in bash zsh fish; do
+	n=$((n + 1))
+	if "$ctl" completion $shell | cmp -s - "$top_srcdir/etc/completion/ambientctl.$shell"; then
+		echo "ok $n - completion for $shell is what is installed"
+	else
+		echo "not ok $n - completion for $shell is what is installed"
+	fi
+done
+echo "1..$n"
