@@ -164,7 +164,7 @@ bool am_subscription_has_synced(const struct am_subscription *subscription);
 /* Blocks until that is so: 0, -AMBIENT_E_TIMEOUT (the message says what the informer waits for), CANCELLED. */
 int am_subscription_wait(struct am_subscription *subscription, int64_t deadline, const int32_t *cancelled,
 			 struct ambient_error *err);
-/* For the status page: each informer with its user count; fn must not call the set. */
+/* For the status page: each informer with its user count.  Not on the I/O thread. */
 void am_informers_each(struct am_informers *informers,
 		       void (*fn)(void *arg, struct am_informer *informer, int users), void *arg);
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the cache: how the reflector feeds a store, and small readers that several files share. */
+#ifndef AM_CACHE_CACHE_PRIV_H
+#define AM_CACHE_CACHE_PRIV_H
+
+#include "core/base/buf.h"
+#include "core/cache/cache.h"
+
+/* The text of a scalar (a string's bytes, a number or boolean as written) appended to out; false for anything else. */
+bool am_cache_scalar(struct am_slice value, struct am_buf *out);
+/* fn for each scalar at pointer, where "*" steps fan out and a final array counts as its elements. */
+void am_cache_each_value(struct am_slice json, const char *pointer, void (*fn)(void *arg, const char *value), void *arg);
+
+/* ---- feeding a store: the I/O thread only.  Changes are told to fn after the store shows them. */
+
+/* What objects of a store have to match; written objects that do not are hidden.  ns "" : any.  Takes the selectors. */
+void am_store_set_filter(struct am_store *store, const char *ns, struct am_selector *labels, struct am_selector *fields);
+/* An object that is there.  Same version as before: nothing happened. */
+void am_store_upsert(struct am_store *store, const struct am_object *object, bool initial, am_change_f *fn, void *arg);
+/* An object that is gone; last is its last state. */
+void am_store_remove(struct am_store *store, const struct am_object *last, am_change_f *fn, void *arg);
+/* A complete list: begin, upsert each, end; what was not upserted in between is gone.  begin again to start over. */
+void am_store_replace_begin(struct am_store *store);
+void am_store_replace_end(struct am_store *store, const char *rv, am_change_f *fn, void *arg);
+/* The store is current up to rv: a bookmark, or after an event. */
+void am_store_observe(struct am_store *store, const char *rv);
+/* fn for each object as the watch has it; for a subscriber that comes late. */
+void am_store_replay(struct am_store *store, am_change_f *fn, void *arg);
+
+/* ---- what the API server says when it refuses */
+
+struct status {
+	int code;             /* 410, ... */
+	char reason[64];
+	char message[256];
+	bool too_large_rv;    /* the resource version asked for is not known yet */
+};
+void am_cache_status_parse(struct am_slice json, struct status *ret); /* json need not be JSON */
+
+#endif

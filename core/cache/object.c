@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cached objects: the JSON text and the few metadata that everybody asks for, in one allocation.  The text is what
+ * the API server sent, minus metadata.managedFields, plus apiVersion and kind where a list left them out.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/cache/cache_priv.h"
+#include "core/data/scan.h"
+
+#define NAME_MAX_LEN 512
+
+struct object {
+	struct am_object pub; /* first: the public pointer is this one */
+	atomic_uint refs;
+	char data[];
+};
+
+/* The metadata strings, decoded. */
+enum { META_NS, META_NAME, META_UID, META_RV, META_COUNT };
+static const char *const meta_pointers[META_COUNT] = { "/namespace", "/name", "/uid", "/resourceVersion" };
+
+static int
+meta_read(struct am_slice text, char *meta[META_COUNT], int64_t *generation, struct ambient_error *err)
+{
+	struct am_slice metadata;
+
+	if (!am_json_find(text, "/metadata", &metadata) || am_json_type(metadata) != AMBIENT_T_OBJECT)
+		return ambient_err(err, AMBIENT_E_INVALID, "the object has no \"metadata\"");
+	for (int i = 0; i < META_COUNT; i++) {
+		meta[i] = am_json_dup(metadata, meta_pointers[i]);
+		if (meta[i] == NULL)
+			meta[i] = am_xstrdup("");
+		if (strlen(meta[i]) > NAME_MAX_LEN || strchr(meta[i], '/') != NULL)
+			return ambient_err(err, AMBIENT_E_INVALID, "\"metadata%s\" of the object is no name", meta_pointers[i]);
+	}
+	if (meta[META_NAME][0] == '\0')
+		return ambient_err(err, AMBIENT_E_INVALID, "the object has no \"metadata.name\"");
+	*generation = am_json_int(metadata, "/generation", 0);
+	return 0;
+}
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The bytes of the member metadata.managedFields together with one of its commas. */
+static bool
+find_managed_fields(struct am_slice text, struct am_slice *ret)
+{
+	struct am_slice metadata, key, value;
+
+	if (!am_json_find(text, "/metadata", &metadata))
+		return false;
+	for (size_t it = 0; am_json_member(metadata, &it, &key, &value);) {
+		if (am_slice_eq(key, "managedFields")) {
+			const char *from = key.p - 1, *to = value.p + value.n, *p;
+
+			for (p = to; is_space(*p); p++)
+				;
+			if (*p == ',') {
+				to = p + 1;
+			} else {
+				for (p = from - 1; is_space(*p); p--)
+					;
+				if (*p == ',')
+					from = p;
+			}
+			*ret = am_slice(from, (size_t)(to - from));
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The members that are missing, ready to be put behind the first brace. */
+static void
+head_make(struct am_slice text, const char *api_version, const char *kind, struct am_buf *out)
+{
+	struct am_slice found;
+
+	if (api_version != NULL && !am_json_find(text, "/apiVersion", &found))
+		am_json_addf(out, "\"apiVersion\":%s,", api_version);
+	if (kind != NULL && !am_json_find(text, "/kind", &found))
+		am_json_addf(out, "\"kind\":%s,", kind);
+}
+
+static struct object *
+build(struct am_slice text, struct am_slice head, char *const meta[META_COUNT], int64_t generation)
+{
+	struct am_slice cut = am_slice(text.p + text.n, 0);
+	struct object *object;
+	size_t size = 0;
+	char *p;
+
+	(void)find_managed_fields(text, &cut);
+	for (int i = 0; i < META_COUNT; i++)
+		size += strlen(meta[i]) + 1;
+	object = malloc(sizeof(*object) + size + text.n + head.n + 1);
+	if (object == NULL)
+		return NULL;
+	memset(object, 0, sizeof(*object));
+	atomic_init(&object->refs, 1);
+	p = object->data;
+	for (int i = 0; i < META_COUNT; i++) {
+		const char **field = i == META_NS ? &object->pub.ns : i == META_NAME ? &object->pub.name :
+				     i == META_UID ? &object->pub.uid : &object->pub.rv;
+
+		*field = p;
+		p = stpcpy(p, meta[i]) + 1;
+	}
+	object->pub.generation = generation;
+	object->pub.json.p = p;
+	*p++ = '{';
+	p = mempcpy(p, head.p, head.n);
+	p = mempcpy(p, text.p + 1, (size_t)(cut.p - text.p) - 1);
+	p = mempcpy(p, cut.p + cut.n, text.n - (size_t)(cut.p - text.p) - cut.n);
+	*p = '\0';
+	object->pub.json.n = (size_t)(p - object->pub.json.p);
+	return object;
+}
+
+int
+am_object_new_kind(const char *text, size_t n, const char *api_version, const char *kind, struct am_object **ret,
+		   struct ambient_error *err)
+{
+	am_auto(am_buf_fini) struct am_buf head = { 0 };
+	char *meta[META_COUNT] = { NULL };
+	struct object *object = NULL;
+	struct am_slice whole;
+	int64_t generation = 0;
+	int rc = am_json_check(text, n, err);
+
+	*ret = NULL;
+	if (rc < 0)
+		return rc;
+	if (!am_json_find(am_slice(text, n), "", &whole) || am_json_type(whole) != AMBIENT_T_OBJECT)
+		return ambient_err(err, AMBIENT_E_INVALID, "the object is no JSON object");
+	rc = meta_read(whole, meta, &generation, err);
+	if (rc == 0) {
+		head_make(whole, api_version, kind, &head);
+		object = head.failed ? NULL : build(whole, am_slice(am_buf_str(&head), head.len), meta, generation);
+		if (object == NULL)
+			rc = ambient_err(err, AMBIENT_E_NOMEM, "no memory for an object of %zu bytes", n);
+		else
+			*ret = &object->pub;
+	}
+	for (int i = 0; i < META_COUNT; i++)
+		free(meta[i]);
+	return rc;
+}
+
+int
+am_object_new(const char *text, size_t n, struct am_object **ret, struct ambient_error *err)
+{
+	return am_object_new_kind(text, n, NULL, NULL, ret, err);
+}
+
+struct am_object *
+am_object_ref(const struct am_object *pub)
+{
+	struct object *object = (struct object *)(uintptr_t)pub;
+
+	(void)atomic_fetch_add_explicit(&object->refs, 1, memory_order_relaxed);
+	return &object->pub;
+}
+
+void
+am_object_unref(struct am_object *pub)
+{
+	struct object *object = (struct object *)(void *)pub;
+
+	if (object != NULL && atomic_fetch_sub_explicit(&object->refs, 1, memory_order_acq_rel) == 1)
+		free(object);
+}
+
+static char *
+member_dup(const struct am_object *object, const char *container, const char *key)
+{
+	am_auto(am_buf_fini) struct am_buf pointer = { 0 };
+
+	am_buf_addf(&pointer, "%s/", container);
+	for (const char *p = key; *p != '\0'; p++) {
+		if (*p == '~' || *p == '/')
+			am_buf_adds(&pointer, *p == '~' ? "~0" : "~1");
+		else
+			am_buf_addc(&pointer, *p);
+	}
+	return pointer.failed ? NULL : am_json_dup(object->json, am_buf_str(&pointer));
+}
+
+char *
+am_object_label(const struct am_object *object, const char *key)
+{
+	return member_dup(object, "/metadata/labels", key);
+}
+
+char *
+am_object_annotation(const struct am_object *object, const char *key)
+{
+	return member_dup(object, "/metadata/annotations", key);
+}
+
+bool
+am_object_deleting(const struct am_object *object)
+{
+	struct am_slice value;
+
+	return am_json_find(object->json, "/metadata/deletionTimestamp", &value) && am_json_type(value) == AMBIENT_T_STRING;
+}
+
+static bool
+is_number(const char *rv)
+{
+	return rv[0] != '\0' && strspn(rv, "0123456789") == strlen(rv);
+}
+
+int
+am_rv_compare(const char *a, const char *b)
+{
+	int c;
+
+	if (strcmp(a, b) == 0)
+		return 0;
+	if (!is_number(a) || !is_number(b))
+		return 2;
+	a += strspn(a, "0");
+	b += strspn(b, "0");
+	if (strlen(a) != strlen(b))
+		return strlen(a) < strlen(b) ? -1 : 1;
+	c = strcmp(a, b);
+	return c < 0 ? -1 : c > 0;
+}
+
+/* ---- values */
+
+bool
+am_cache_scalar(struct am_slice value, struct am_buf *out)
+{
+	switch (am_json_type(value)) {
+	case AMBIENT_T_STRING:
+		return am_json_unescape(value, out);
+	case AMBIENT_T_NUMBER:
+	case AMBIENT_T_BOOL:
+		am_buf_add(out, value.p, value.n);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+emit(struct am_slice value, void (*fn)(void *arg, const char *value), void *arg)
+{
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+
+	/* A NUL inside a string cannot be asked for; it would only be cut. */
+	if (am_cache_scalar(value, &text) && !text.failed && strlen(am_buf_str(&text)) == text.len)
+		fn(arg, am_buf_str(&text));
+}
+
+static void
+emit_final(struct am_slice value, void (*fn)(void *arg, const char *value), void *arg)
+{
+	struct am_slice element;
+
+	if (am_json_type(value) != AMBIENT_T_ARRAY) {
+		emit(value, fn, arg);
+		return;
+	}
+	for (size_t it = 0; am_json_element(value, &it, &element);)
+		emit(element, fn, arg);
+}
+
+void
+am_cache_each_value(struct am_slice json, const char *pointer, void (*fn)(void *arg, const char *value), void *arg)
+{
+	const char *star = strstr(pointer, "/*");
+	struct am_slice value, key, container = json;
+	char *front;
+
+	while (star != NULL && star[2] != '\0' && star[2] != '/')
+		star = strstr(star + 2, "/*");
+	if (star == NULL) {
+		if (am_json_find(json, pointer, &value))
+			emit_final(value, fn, arg);
+		return;
+	}
+	front = am_xstrndup(pointer, (size_t)(star - pointer));
+	if (am_json_find(json, front, &container)) {
+		if (am_json_type(container) == AMBIENT_T_ARRAY) {
+			for (size_t it = 0; am_json_element(container, &it, &value);)
+				am_cache_each_value(value, star + 2, fn, arg);
+		} else if (am_json_type(container) == AMBIENT_T_OBJECT) {
+			for (size_t it = 0; am_json_member(container, &it, &key, &value);)
+				am_cache_each_value(value, star + 2, fn, arg);
+		}
+	}
+	free(front);
+}

@@ -1,0 +1,647 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stores.  Each name has an entry with two faces: `seen`, what the watch says, and `visible`, what readers get.  They
+ * are the same object but for names that this process has just written or deleted: then `visible` runs ahead until
+ * the watch is past that version.  Only the I/O thread changes `seen`, so that subscribers get an unbroken sequence of
+ * states whatever was written meanwhile; indexes follow `visible`.
+ *
+ * The lock guards everything but the objects themselves, which are immutable.  Callbacks run without it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/lock.h"
+#include "core/base/map.h"
+#include "core/base/mem.h"
+#include "core/cache/cache_priv.h"
+
+#define TOMBSTONE_NS (30 * AM_NS_PER_S)
+
+struct entry {
+	char *key;                    /* "ns/name", as in the map */
+	struct am_object *seen, *visible;
+	uint64_t mark;                /* the last list that had it */
+	/* ahead of the watch: exactly one of these is set while `ahead` */
+	bool ahead;
+	char *written_rv;             /* the version that this process wrote */
+	char *gone_uid;               /* deleted by this process: its uid, or "" */
+	int64_t gone_until;
+	struct entry *next_ahead;
+};
+
+struct index {
+	char *name, *pointer;         /* pointer NULL: by namespace */
+	struct am_map *values;        /* value -> struct am_map of entry * -> entry */
+};
+
+struct am_store {
+	struct am_lock lock;
+	struct am_clock *clock;
+	/* all below: lock */
+	struct am_map *entries;
+	struct index *indexes;
+	size_t index_count;
+	struct entry *ahead;
+	size_t count, bytes;          /* of visible */
+	uint64_t mark;
+	char *rv;
+	char *ns;
+	struct am_selector *labels, *fields;
+};
+
+/* ---- indexes */
+
+struct index_walk {
+	struct index *index;
+	struct entry *entry;
+	bool add;
+};
+
+static void
+free_bucket(void *bucket)
+{
+	am_map_free(bucket);
+}
+
+static void
+index_value(void *arg, const char *value)
+{
+	struct index_walk *walk = arg;
+	struct am_map *bucket = am_map_get(walk->index->values, value);
+
+	if (walk->add) {
+		if (bucket == NULL) {
+			bucket = am_map_new();
+			am_map_put(walk->index->values, value, bucket);
+		}
+		am_map_putn(bucket, &walk->entry, sizeof(walk->entry), walk->entry);
+	} else if (bucket != NULL) {
+		(void)am_map_deln(bucket, &walk->entry, sizeof(walk->entry));
+		if (am_map_len(bucket) == 0)
+			(void)am_map_del(walk->index->values, value);
+	}
+}
+
+static void
+index_object(struct index *index, struct entry *entry, const struct am_object *object, bool add)
+{
+	struct index_walk walk = { index, entry, add };
+
+	if (index->pointer == NULL)
+		index_value(&walk, object->ns);
+	else
+		am_cache_each_value(object->json, index->pointer, index_value, &walk);
+}
+
+static struct index *
+index_find(const struct am_store *store, const char *name)
+{
+	for (size_t i = 0; i < store->index_count; i++) {
+		if (strcmp(store->indexes[i].name, name) == 0)
+			return &store->indexes[i];
+	}
+	return NULL;
+}
+
+static struct index *
+index_add(struct am_store *store, const char *name, const char *pointer)
+{
+	struct index *index;
+
+	store->indexes = am_xrealloc(store->indexes, store->index_count + 1, sizeof(*store->indexes));
+	index = &store->indexes[store->index_count++];
+	index->name = am_xstrdup(name);
+	index->pointer = am_xstrdup(pointer);
+	index->values = am_map_new_owning(free_bucket);
+	return index;
+}
+
+int
+am_store_add_index(struct am_store *store, const char *name, const char *pointer, struct ambient_error *err)
+{
+	struct index *index;
+	const char *key;
+	void *value;
+	int rc = 0;
+
+	if (am_empty(name) || pointer == NULL || pointer[0] != '/')
+		return ambient_err(err, AMBIENT_E_INVALID, "index \"%s\": \"%s\" is no JSON Pointer", name != NULL ? name : "",
+				   pointer != NULL ? pointer : "");
+	am_lock(&store->lock);
+	index = index_find(store, name);
+	if (index != NULL) {
+		if (!am_streq(index->pointer, pointer))
+			rc = ambient_err(err, AMBIENT_E_EXISTS, "index \"%s\" is already by \"%s\", not by \"%s\"", name,
+					 index->pointer != NULL ? index->pointer : "namespace", pointer);
+	} else {
+		index = index_add(store, name, pointer);
+		for (size_t it = 0; am_map_next(store->entries, &it, &key, &value);) {
+			if (((struct entry *)value)->visible != NULL)
+				index_object(index, value, ((struct entry *)value)->visible, true);
+		}
+	}
+	am_unlock(&store->lock);
+	return rc;
+}
+
+/* ---- entries */
+
+static char *
+key_new(const char *ns, const char *name)
+{
+	return am_xasprintf("%s/%s", ns != NULL ? ns : "", name);
+}
+
+static struct entry *
+entry_get(const struct am_store *store, const char *ns, const char *name)
+{
+	char *key = key_new(ns, name);
+	struct entry *entry = am_map_get(store->entries, key);
+
+	free(key);
+	return entry;
+}
+
+static struct entry *
+entry_make(struct am_store *store, const struct am_object *object)
+{
+	struct entry *entry = entry_get(store, object->ns, object->name);
+
+	if (entry == NULL) {
+		entry = am_xcalloc(1, sizeof(*entry));
+		entry->key = key_new(object->ns, object->name);
+		am_map_put(store->entries, entry->key, entry);
+	}
+	return entry;
+}
+
+static void
+entry_free(void *value)
+{
+	struct entry *entry = value;
+
+	am_object_unref(entry->seen);
+	am_object_unref(entry->visible);
+	free(entry->written_rv);
+	free(entry->gone_uid);
+	free(entry->key);
+	free(entry);
+}
+
+/* Makes object (or nothing) what readers get. */
+static void
+show(struct am_store *store, struct entry *entry, const struct am_object *object)
+{
+	struct am_object *old = entry->visible;
+
+	if (old == object)
+		return;
+	entry->visible = object != NULL ? am_object_ref(object) : NULL;
+	if (old != NULL) {
+		for (size_t i = 0; i < store->index_count; i++)
+			index_object(&store->indexes[i], entry, old, false);
+		store->count--;
+		store->bytes -= old->json.n;
+		am_object_unref(old);
+	}
+	if (object != NULL) {
+		for (size_t i = 0; i < store->index_count; i++)
+			index_object(&store->indexes[i], entry, object, true);
+		store->count++;
+		store->bytes += object->json.n;
+	}
+}
+
+static void
+set_seen(struct entry *entry, const struct am_object *object)
+{
+	struct am_object *old = entry->seen;
+
+	entry->seen = object != NULL ? am_object_ref(object) : NULL;
+	am_object_unref(old);
+}
+
+static void
+entry_settle(struct am_store *store, struct entry *entry)
+{
+	if (entry->seen == NULL && entry->visible == NULL && !entry->ahead)
+		(void)am_map_del(store->entries, entry->key);
+}
+
+/* ---- ahead of the watch */
+
+static void
+ahead_set(struct am_store *store, struct entry *entry)
+{
+	if (!entry->ahead) {
+		entry->ahead = true;
+		entry->next_ahead = store->ahead;
+		store->ahead = entry;
+	}
+	free(entry->written_rv);
+	free(entry->gone_uid);
+	entry->written_rv = entry->gone_uid = NULL;
+}
+
+static void
+ahead_clear(struct am_store *store, struct entry *entry)
+{
+	struct entry **at = &store->ahead;
+
+	if (!entry->ahead)
+		return;
+	while (*at != entry)
+		at = &(*at)->next_ahead;
+	*at = entry->next_ahead;
+	entry->ahead = false;
+	free(entry->written_rv);
+	free(entry->gone_uid);
+	entry->written_rv = entry->gone_uid = NULL;
+}
+
+/* Falls back to what the watch says, wherever the watch is past what was written or a tombstone is too old. */
+static void
+ahead_resolve(struct am_store *store, bool all)
+{
+	struct entry *entry, *next;
+	int64_t now;
+
+	if (store->ahead == NULL)
+		return;
+	now = am_clock_boot(store->clock);
+	for (entry = store->ahead; entry != NULL; entry = next) {
+		next = entry->next_ahead;
+		if (all || (entry->written_rv != NULL ? am_rv_compare(entry->written_rv, store->rv) <= 0
+						      : now >= entry->gone_until)) {
+			ahead_clear(store, entry);
+			show(store, entry, entry->seen);
+			entry_settle(store, entry);
+		}
+	}
+}
+
+static bool
+belongs(const struct am_store *store, const struct am_object *object)
+{
+	return (store->ns[0] == '\0' || strcmp(store->ns, object->ns) == 0) && am_selector_match(store->labels, object) &&
+	       am_selector_match(store->fields, object);
+}
+
+/* Is what we wrote newer than rv?  While the store has no version nothing is older. */
+static bool
+is_news(const struct am_store *store, const struct entry *entry, const char *rv)
+{
+	int by_store = store->rv[0] == '\0' ? 1 : am_rv_compare(rv, store->rv);
+
+	if (by_store == 2 || by_store <= 0)
+		return false;
+	if (entry == NULL)
+		return true;
+	if (entry->written_rv != NULL && am_rv_compare(rv, entry->written_rv) != 1)
+		return false;
+	return entry->seen == NULL || am_rv_compare(rv, entry->seen->rv) == 1;
+}
+
+void
+am_store_written(struct am_store *store, const struct am_object *object)
+{
+	struct entry *entry;
+
+	am_lock(&store->lock);
+	entry = entry_get(store, object->ns, object->name);
+	/* a late answer to an earlier write does not raise the dead */
+	bool dead = entry != NULL && entry->gone_uid != NULL && strcmp(entry->gone_uid, object->uid) == 0;
+	bool welcome = is_news(store, entry, object->rv) && !dead;
+	bool ours = belongs(store, object);
+	if (welcome && (ours || entry != NULL)) {
+		entry = entry_make(store, object);
+		ahead_set(store, entry);
+		entry->written_rv = am_xstrdup(object->rv);
+		show(store, entry, ours ? object : NULL);
+	}
+	am_unlock(&store->lock);
+}
+
+void
+am_store_deleted(struct am_store *store, const char *ns, const char *name, const char *uid)
+{
+	struct entry *entry;
+
+	am_lock(&store->lock);
+	entry = entry_get(store, ns, name);
+	if (entry != NULL && entry->visible != NULL && (am_empty(uid) || strcmp(entry->visible->uid, uid) == 0)) {
+		char *dead = am_xstrdup(entry->visible->uid);
+
+		ahead_set(store, entry);
+		entry->gone_uid = dead;
+		entry->gone_until = am_clock_boot(store->clock) + TOMBSTONE_NS;
+		show(store, entry, NULL);
+	}
+	am_unlock(&store->lock);
+}
+
+/* The watch shows object (NULL: none): what do readers get? */
+static void
+see(struct am_store *store, struct entry *entry, const struct am_object *object, const char *rv)
+{
+	bool overtaken = true;
+
+	if (entry->written_rv != NULL) {
+		int c = am_rv_compare(entry->written_rv, rv);
+
+		overtaken = c != 1;
+	} else if (entry->gone_uid != NULL) {
+		overtaken = object == NULL || strcmp(object->uid, entry->gone_uid) != 0;
+	}
+	set_seen(entry, object);
+	if (overtaken) {
+		ahead_clear(store, entry);
+		show(store, entry, object);
+	}
+}
+
+/* ---- fed by the reflector */
+
+void
+am_store_set_filter(struct am_store *store, const char *ns, struct am_selector *labels, struct am_selector *fields)
+{
+	am_lock(&store->lock);
+	free(store->ns);
+	store->ns = am_xstrdup(ns != NULL ? ns : "");
+	am_selector_free(store->labels);
+	am_selector_free(store->fields);
+	store->labels = labels;
+	store->fields = fields;
+	am_unlock(&store->lock);
+}
+
+static void
+tell(am_change_f *fn, void *arg, const struct am_object *before, const struct am_object *after, bool initial, bool missed)
+{
+	const struct am_object *any = after != NULL ? after : before;
+	struct am_change change = { .ns = any->ns, .name = any->name, .before = before, .after = after, .initial = initial,
+				    .missed = missed };
+
+	if (fn != NULL)
+		fn(arg, &change);
+}
+
+void
+am_store_upsert(struct am_store *store, const struct am_object *object, bool initial, am_change_f *fn, void *arg)
+{
+	struct am_object *before;
+	struct entry *entry;
+	bool same;
+
+	am_lock(&store->lock);
+	entry = entry_make(store, object);
+	entry->mark = store->mark;
+	before = entry->seen != NULL ? am_object_ref(entry->seen) : NULL;
+	same = before != NULL && object->rv[0] != '\0' && strcmp(before->rv, object->rv) == 0 &&
+	       strcmp(before->uid, object->uid) == 0;
+	if (!same)
+		see(store, entry, object, object->rv);
+	am_unlock(&store->lock);
+	if (!same)
+		tell(fn, arg, before, object, initial, false);
+	am_object_unref(before);
+}
+
+void
+am_store_remove(struct am_store *store, const struct am_object *last, am_change_f *fn, void *arg)
+{
+	struct entry *entry;
+	bool known;
+
+	am_lock(&store->lock);
+	entry = entry_get(store, last->ns, last->name);
+	known = entry != NULL && entry->seen != NULL;
+	if (entry != NULL) {
+		see(store, entry, NULL, last->rv);
+		entry_settle(store, entry);
+	}
+	am_unlock(&store->lock);
+	if (known)
+		tell(fn, arg, last, NULL, false, false);
+}
+
+void
+am_store_replace_begin(struct am_store *store)
+{
+	am_lock(&store->lock);
+	store->mark++;
+	am_unlock(&store->lock);
+}
+
+static void
+set_rv(struct am_store *store, const char *rv)
+{
+	if (strcmp(store->rv, rv) != 0) {
+		free(store->rv);
+		store->rv = am_xstrdup(rv);
+	}
+}
+
+static void
+take(struct am_objects *objects, size_t *cap, const struct am_object *object)
+{
+	if (objects->count == *cap) {
+		*cap = *cap != 0 ? 2 * *cap : 16;
+		objects->items = am_xrealloc(objects->items, *cap, sizeof(struct am_object *));
+	}
+	objects->items[objects->count++] = am_object_ref(object);
+}
+
+void
+am_store_replace_end(struct am_store *store, const char *rv, am_change_f *fn, void *arg)
+{
+	struct am_objects lost = { NULL, 0 };
+	size_t cap = 0;
+	const char *key;
+	void *value;
+
+	am_lock(&store->lock);
+	for (size_t it = 0; am_map_next(store->entries, &it, &key, &value);) {
+		struct entry *entry = value;
+
+		if (entry->seen == NULL || entry->mark == store->mark)
+			continue;
+		take(&lost, &cap, entry->seen);
+		see(store, entry, NULL, rv);
+		entry_settle(store, entry);
+	}
+	/* A list older than what we have means that the history behind the API server was replaced. */
+	bool reset = store->rv[0] != '\0' && am_rv_compare(rv, store->rv) != 0 && am_rv_compare(rv, store->rv) != 1;
+	set_rv(store, rv);
+	ahead_resolve(store, reset);
+	am_unlock(&store->lock);
+	for (size_t i = 0; i < lost.count; i++)
+		tell(fn, arg, lost.items[i], NULL, false, true);
+	am_objects_fini(&lost);
+}
+
+void
+am_store_observe(struct am_store *store, const char *rv)
+{
+	am_lock(&store->lock);
+	set_rv(store, rv);
+	ahead_resolve(store, false);
+	am_unlock(&store->lock);
+}
+
+void
+am_store_replay(struct am_store *store, am_change_f *fn, void *arg)
+{
+	struct am_objects all = { NULL, 0 };
+	size_t cap = 0;
+	const char *key;
+	void *value;
+
+	am_lock(&store->lock);
+	for (size_t it = 0; am_map_next(store->entries, &it, &key, &value);) {
+		if (((struct entry *)value)->seen != NULL)
+			take(&all, &cap, ((struct entry *)value)->seen);
+	}
+	am_unlock(&store->lock);
+	for (size_t i = 0; i < all.count; i++)
+		tell(fn, arg, NULL, all.items[i], true, false);
+	am_objects_fini(&all);
+}
+
+/* ---- life and reading */
+
+struct am_store *
+am_store_new(struct am_clock *clock)
+{
+	struct am_store *store = am_xcalloc(1, sizeof(*store));
+
+	am_lock_init(&store->lock, "store");
+	store->clock = clock;
+	store->entries = am_map_new_owning(entry_free);
+	store->rv = am_xstrdup("");
+	store->ns = am_xstrdup("");
+	(void)index_add(store, "", NULL);
+	return store;
+}
+
+void
+am_store_free(struct am_store *store)
+{
+	if (store == NULL)
+		return;
+	for (size_t i = 0; i < store->index_count; i++) {
+		am_map_free(store->indexes[i].values);
+		free(store->indexes[i].name);
+		free(store->indexes[i].pointer);
+	}
+	free(store->indexes);
+	am_map_free(store->entries);
+	am_selector_free(store->labels);
+	am_selector_free(store->fields);
+	am_lock_fini(&store->lock);
+	free(store->rv);
+	free(store->ns);
+	free(store);
+}
+
+struct am_object *
+am_store_get(struct am_store *store, const char *ns, const char *name)
+{
+	struct am_object *object = NULL;
+	struct entry *entry;
+
+	am_lock(&store->lock);
+	ahead_resolve(store, false);
+	entry = entry_get(store, ns, name);
+	if (entry != NULL && entry->visible != NULL)
+		object = am_object_ref(entry->visible);
+	am_unlock(&store->lock);
+	return object;
+}
+
+/* Keeps the objects that match. */
+static void
+sieve(const struct am_store_query *query, struct am_objects *objects)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < objects->count; i++) {
+		struct am_object *object = objects->items[i];
+
+		if ((am_empty(query->ns) || strcmp(object->ns, query->ns) == 0) && am_selector_match(query->selector, object))
+			objects->items[kept++] = object;
+		else
+			am_object_unref(object);
+	}
+	objects->count = kept;
+}
+
+int
+am_store_list(struct am_store *store, const struct am_store_query *query, struct am_objects *ret,
+	      struct ambient_error *err)
+{
+	struct index *index = NULL;
+	const struct am_map *from;
+	size_t cap = 0;
+	const char *key;
+	void *value;
+
+	*ret = (struct am_objects){ NULL, 0 };
+	am_lock(&store->lock);
+	if (query->index != NULL || !am_empty(query->ns))
+		index = index_find(store, query->index != NULL ? query->index : "");
+	if (query->index != NULL && (index == NULL || index->pointer == NULL)) {
+		am_unlock(&store->lock);
+		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "there is no index \"%s\"", query->index);
+	}
+	ahead_resolve(store, false);
+	from = store->entries;
+	if (index != NULL)
+		from = am_map_get(index->values, query->index != NULL ? (query->value != NULL ? query->value : "") : query->ns);
+	for (size_t it = 0; from != NULL && am_map_next(from, &it, &key, &value);) {
+		if (((struct entry *)value)->visible != NULL)
+			take(ret, &cap, ((struct entry *)value)->visible);
+	}
+	am_unlock(&store->lock);
+	sieve(query, ret);
+	return 0;
+}
+
+void
+am_objects_fini(struct am_objects *objects)
+{
+	for (size_t i = 0; i < objects->count; i++)
+		am_object_unref(objects->items[i]);
+	free(objects->items);
+	*objects = (struct am_objects){ NULL, 0 };
+}
+
+size_t
+am_store_count(struct am_store *store)
+{
+	size_t n;
+
+	am_lock(&store->lock);
+	n = store->count;
+	am_unlock(&store->lock);
+	return n;
+}
+
+size_t
+am_store_bytes(struct am_store *store)
+{
+	size_t n;
+
+	am_lock(&store->lock);
+	n = store->bytes;
+	am_unlock(&store->lock);
+	return n;
+}
+
+void
+am_store_rv(struct am_store *store, char *buf, size_t size)
+{
+	am_lock(&store->lock);
+	(void)am_strlcpy(buf, store->rv, size);
+	am_unlock(&store->lock);
+}
