@@ -70,7 +70,12 @@ skip_comment(struct scan *s)
 
 	while (p + 1 < s->end && !(p[0] == '*' && p[1] == '/'))
 		p++;
-	copy(s, p + 1 < s->end ? p + 2 : s->end);
+	if (p + 1 >= s->end) {
+		conf_error(s->file, &s->at, "a comment begins here and does not end");
+		s->ok = false;
+		return;
+	}
+	copy(s, p + 2);
 }
 
 static void
@@ -80,7 +85,12 @@ skip_string(struct scan *s)
 
 	while (p < s->end && *p != '"')
 		p += (*p == '\\' && p + 1 < s->end) ? 2 : 1;
-	copy(s, p < s->end ? p + 1 : s->end);
+	if (p >= s->end) {
+		conf_error(s->file, &s->at, "a string begins here and does not end");
+		s->ok = false;
+		return;
+	}
+	copy(s, p + 1);
 }
 
 static void
