@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# run.sh: what we claim about a cluster, checked against a real control plane (tests/cluster/main.go): our client,
+# our CRDs and examples.  TAP.  Without Go it is skipped, unless AMBIENT_REQUIRE names go.
+set -u
+src=$(cd "$(dirname "$0")" && pwd)
+top=${top_srcdir:-$(cd "$src/../.." && pwd)}
+build=${top_builddir:-$top}
+n=0
+failed=0
+dir=
+pid=
+
+say() { printf '# %s\n' "$*"; }
+ok() { n=$((n + 1)); printf 'ok %d - %s\n' "$n" "$1"; }
+not_ok() { n=$((n + 1)); failed=1; printf 'not ok %d - %s\n' "$n" "$1"; }
+skip() { n=$((n + 1)); printf 'ok %d - %s # SKIP %s\n' "$n" "$1" "$2"; }
+# Comments of what a command said.
+quote() { tail -n "${2:-5}" "$1" | sed 's/^/# /'; }
+# check NAME COMMAND...: the command's success is the test.
+check() {
+	local name=$1
+	shift
+	if "$@" >"$dir/said" 2>&1; then ok "$name"; else not_ok "$name"; quote "$dir/said"; fi
+}
+required() { case ",${AMBIENT_REQUIRE:-}," in *,"$1",*) return 0 ;; esac; return 1; }
+cannot() {
+	if required go; then printf '1..1\nnot ok 1 - %s (AMBIENT_REQUIRE names go)\n' "$1"; exit 1; fi
+	printf '1..0 # SKIP %s\n' "$1"
+	exit 0
+}
+
+finish() {
+	if [ -n "$pid" ]; then kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; fi
+	if [ -n "$dir" ]; then
+		if [ "$failed" = 1 ] && [ -n "${AMBIENT_KEEP:-}" ]; then say "kept: $dir"; else rm -rf "$dir"; fi
+	fi
+}
+trap finish EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
+
+command -v kubectl >/dev/null || cannot "no kubectl"
+dir=$(mktemp -d "${TMPDIR:-/tmp}/ambient-cluster.XXXXXX")
+bin=$("$src/control-plane.sh" 2>"$dir/build")
+rc=$?
+sed 's/^/# /' "$dir/build"
+[ $rc -eq 3 ] && cannot "$(tail -1 "$dir/build")"
+[ $rc -eq 0 ] || { printf '1..1\nnot ok 1 - the control plane builds\n'; exit 1; }
+
+began=$(date +%s%N)
+mkfifo "$dir/ready"
+"$bin" "$dir/plane" >"$dir/ready" 2>"$dir/plane.err" &
+pid=$!
+word=
+read -r -t 240 word KUBECONFIG <"$dir/ready"
+if [ "$word" != ready ]; then
+	not_ok "a real control plane starts"
+	quote "$dir/plane.err"
+	echo "1..$n"
+	exit 1
+fi
+ok "a real control plane starts ($(((${EPOCHREALTIME/./} * 1000 - began) / 1000000)) ms)"
+export KUBECONFIG
+k() { kubectl --cache-dir="$dir/kubectl" "$@"; }
+say "server $(k version -o json 2>/dev/null | sed -n 's/.*"gitVersion": "\(.*\)".*/\1/p' | tail -1)"
+
+# Our client, when it was built.
+if [ -x "$build/tests/cluster/test_real" ]; then
+	"$build/tests/cluster/test_real" >"$dir/client" 2>"$dir/client.err"
+	while read -r line; do
+		case $line in
+		'ok '*) ok "client: ${line##*:client against a real server:}" ;;
+		'not ok '*) not_ok "client: ${line#*- }" ;;
+		esac
+	done <"$dir/client"
+	grep -q '^ok ' "$dir/client" || { not_ok "client: runs"; quote "$dir/client.err"; }
+else
+	skip "client" "tests/cluster/test_real is not built"
+fi
+
+for crd in "$top"/etc/crds/*.yaml; do
+	name=$(sed -n 's/^  name: *//p' "$crd" | head -1)
+	check "$(basename "$crd") is accepted" k apply --validate=strict -f "$crd"
+	check "$name is established" k wait --for=condition=Established --timeout=30s "crd/$name"
+	if k get "crd/$name" -o jsonpath='{.status.conditions[?(@.type=="NonStructuralSchema")].message}' >"$dir/said" 2>&1 &&
+		[ ! -s "$dir/said" ]; then ok "$name is structural"; else not_ok "$name is structural"; quote "$dir/said"; fi
+done
+
+# Strict: a field that the schema does not know is an error, so this finds what an example says and a CRD forgot.
+check "namespace.yaml is accepted" k apply --validate=strict -f "$top/etc/examples/namespace.yaml"
+for example in "$top"/etc/examples/*.yaml; do
+	[ "$(basename "$example")" = namespace.yaml ] && continue
+	check "$(basename "$example") is accepted" k apply --validate=strict -f "$example"
+done
+
+. "$src/session.sh"
+
+echo "1..$n"
+exit $failed

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client against the control plane that $KUBECONFIG names: what a scripted server can only pretend. */
+#include "tests/lib/unit.h"
+
+#include <unistd.h>
+
+#include "core/base/mem.h"
+#include "core/data/scan.h"
+#include "core/kube/kube_priv.h"
+
+static const struct am_gvr configmaps = { .version = "v1", .plural = "configmaps" };
+static const struct am_gvr events = { .version = "v1", .plural = "events" };
+static struct am_kube *kube;
+static struct ambient_error err = AMBIENT_ERROR_INIT;
+
+static void
+begin(void)
+{
+	struct am_kube_options options = { .user_agent = "ambient-test/0" };
+	struct am_kube_config *config;
+
+	ck_assert_msg(am_kube_config_default(NULL, NULL, &config, &err) == 0, "%s", err.message);
+	ck_assert_msg(am_kube_new(config, &options, &kube, &err) == 0, "%s", err.message);
+}
+
+static int
+create(const char *name)
+{
+	am_auto(am_freep) char *json = am_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\"},"
+						    "\"data\":{\"a\":\"1\"}}", name);
+
+	return am_kube_create(kube, &configmaps, "default", json, strlen(json), NULL, &err);
+}
+
+START_TEST(verbs_and_errors)
+{
+	am_auto(am_buf_fini) struct am_buf body = { 0 };
+	static const char stale[] = "{\"metadata\":{\"resourceVersion\":\"1\"},\"data\":{\"a\":\"2\"}}";
+
+	begin();
+	(void)am_kube_delete(kube, &configmaps, "default", "real", NULL, NULL);
+	ck_assert_int_eq(am_kube_get(kube, &configmaps, "default", "real", &body, &err), -AMBIENT_E_NOTFOUND);
+	ck_assert_str_eq(err.reason, "NotFound");
+	ck_assert_int_eq(err.http_status, 404);
+	ck_assert_msg(create("real") == 0, "%s", err.message);
+	ck_assert_int_eq(create("real"), -AMBIENT_E_EXISTS);
+	ck_assert_int_eq(create("Not A Name"), -AMBIENT_E_INVALID);
+	ck_assert_str_eq(err.where, "metadata.name");
+	ck_assert_int_eq(am_kube_patch(kube, &configmaps, "default", "real", NULL, "application/merge-patch+json",
+				       stale, strlen(stale), NULL, &err), -AMBIENT_E_CONFLICT);
+	ck_assert_int_eq(am_kube_patch(kube, &configmaps, "default", "real", NULL, "application/nonsense", "{}", 2, NULL, &err),
+			 -AMBIENT_E_UNSUPPORTED);
+	ck_assert_int_eq(am_kube_patch(kube, &configmaps, "default", "real", NULL, "application/merge-patch+json",
+				       "{\"data\":{\"a\":\"3\"}}", 18, &body, &err), 0);
+	am_auto(am_freep) char *a = am_json_dup(am_slice(body.data, body.len), "/data/a");
+	ck_assert_str_eq(a, "3");
+	struct am_gvr unknown = { .group = "no.such", .version = "v1", .plural = "things" };
+	ck_assert_int_eq(am_kube_get(kube, &unknown, NULL, NULL, &body, &err), -AMBIENT_E_NOTFOUND);
+	ck_assert_ptr_nonnull(strstr(err.message, "404 page not found"));
+	ck_assert_int_eq(am_kube_delete(kube, &configmaps, "default", "real",
+					"{\"preconditions\":{\"uid\":\"00000000-0000-0000-0000-000000000000\"}}", &err),
+			 -AMBIENT_E_CONFLICT);
+	ck_assert_int_eq(am_kube_delete(kube, &configmaps, "default", "real", NULL, &err), 0);
+	am_kube_free(kube);
+}
+END_TEST
+
+static int
+count_lines(void *arg, const char *p, size_t n)
+{
+	int *lines = arg;
+
+	for (size_t i = 0; i < n; i++)
+		*lines += p[i] == '\n';
+	return *lines >= 1 ? -AMBIENT_E_CANCELLED : 0;
+}
+
+START_TEST(watch_streams)
+{
+	int lines = 0;
+	struct am_kube_request request = {
+		.method = "GET", .path = "/api/v1/namespaces/default/configmaps?watch=true&timeoutSeconds=60",
+	};
+
+	begin();
+	/* kube-root-ca.crt is there, so the first event comes at once. */
+	ck_assert_int_eq(am_kube_stream(kube, &request, count_lines, &lines, &err), -AMBIENT_E_CANCELLED);
+	ck_assert_int_ge(lines, 1);
+	am_kube_free(kube);
+}
+END_TEST
+
+START_TEST(watch_from_a_lost_past)
+{
+	struct am_kube_request request = {
+		.method = "GET", .path = "/api/v1/configmaps?resourceVersion=99999999999&resourceVersionMatch=Exact",
+	};
+
+	begin();
+	int rc = am_kube_do(kube, &request, NULL, &err);
+	ck_assert_msg(rc == -AMBIENT_E_TIMEOUT || rc == -AMBIENT_E_GONE || rc == -AMBIENT_E_INVALID, "%d %s", rc, err.message);
+	am_kube_free(kube);
+}
+END_TEST
+
+START_TEST(events_count_up)
+{
+	static const char involved[] = "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"namespace\":\"default\","
+				       "\"name\":\"kube-root-ca.crt\",\"uid\":\"x\"}";
+	am_auto(am_buf_fini) struct am_buf body = { 0 };
+	struct am_kube_request request = {
+		.method = "GET", .path = "/api/v1/namespaces/default/events?fieldSelector=reason%3DRealTest",
+	};
+
+	begin();
+	struct am_recorder *recorder = am_recorder_new(kube, "ambient-test", "here");
+	for (int i = 0; i < 3; i++)
+		am_recorder_emit(recorder, involved, "default", "kube-root-ca.crt", "Normal", "RealTest", "three times");
+	am_recorder_free(recorder); /* waits until they are sent */
+	ck_assert_msg(am_kube_do(kube, &request, &body, &err) == 0, "%s", err.message);
+	struct am_slice list = am_slice(body.data, body.len);
+	ck_assert_int_eq(am_json_int(list, "/items/0/count", 0), 3);
+	am_auto(am_freep) char *name = am_json_dup(list, "/items/0/metadata/name");
+	struct am_slice second;
+	ck_assert(!am_json_find(list, "/items/1", &second));
+	ck_assert_int_eq(am_kube_delete(kube, &events, "default", name, NULL, &err), 0);
+	am_kube_free(kube);
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_test(tc, verbs_and_errors);
+	tcase_add_test(tc, watch_streams);
+	tcase_add_test(tc, watch_from_a_lost_past);
+	tcase_add_test(tc, events_count_up);
+}
+
+UNIT_MAIN("client against a real server", cases)
