@@ -23,7 +23,7 @@ void am_buf_add(struct am_buf *buf, const void *p, size_t n);
 void am_buf_adds(struct am_buf *buf, const char *s);
 void am_buf_addc(struct am_buf *buf, char c);
 void am_buf_addf(struct am_buf *buf, const char *fmt, ...) am_printf_(2, 3);
-void am_buf_addv(struct am_buf *buf, const char *fmt, va_list ap);
+void am_buf_addv(struct am_buf *buf, const char *fmt, va_list ap) am_printf_(2, 0);
 bool am_buf_reserve(struct am_buf *buf, size_t n);          /* room for n more; false on failure */
 void am_buf_consume(struct am_buf *buf, size_t n);          /* removes n bytes at the front */
 const char *am_buf_str(const struct am_buf *buf);           /* "" when empty */

@@ -211,8 +211,7 @@ exchange(struct call *call, int64_t deadline, data_f *data, void *arg, bool *del
 		(void)am_cond_wait(&call->cond, &call->lock, AM_FOREVER);
 	am_unlock(&call->lock);
 	if (rc == 0 && call->error.code != 0) {
-		if (err != NULL)
-			*err = call->error;
+		*err = call->error;
 		rc = -call->error.code;
 	}
 	return rc;
@@ -276,9 +275,24 @@ reset(struct call *call)
 	call->error = (struct ambient_error)AMBIENT_ERROR_INIT;
 }
 
+/* When the deadline ends a repetition, what the server said before says more than the deadline does. */
+static void
+add_before(struct ambient_error *err, const struct ambient_error *before)
+{
+	size_t n = strlen(err->message);
+
+	if (err->code != AMBIENT_E_TIMEOUT || err->http_status != 0 || before->code == 0)
+		return;
+	(void)snprintf(err->message + n, sizeof(err->message) - n, "; before: %s", before->message);
+	err->http_status = before->http_status;
+	err->retry_after_ms = before->retry_after_ms;
+	(void)am_strlcpy(err->reason, before->reason, sizeof(err->reason));
+}
+
 static int
 perform(struct call *call, int64_t deadline, data_f *data, void *arg, struct ambient_error *err)
 {
+	struct ambient_error before = AMBIENT_ERROR_INIT;
 	bool delivered = false;
 	bool tried_token = false;
 	int rc;
@@ -288,16 +302,19 @@ perform(struct call *call, int64_t deadline, data_f *data, void *arg, struct amb
 		rc = exchange(call, deadline, data, arg, &delivered, err);
 		if (rc == 0 && call->status >= 200 && call->status < 300)
 			return 0;
+		if (rc < 0)
+			add_before(err, &before);
 		int64_t wait = attempt < RETRIES && !delivered ? retry_wait(call, rc, &tried_token) : -1;
 		if (rc == 0) {
 			rc = am_kube_error(err, call->status, am_buf_str(&call->body), call->body.len);
-			if (err != NULL && call->retry_after_ms > 0)
+			if (call->retry_after_ms > 0)
 				err->retry_after_ms = call->retry_after_ms;
 		}
 		if (wait < 0 || !wait_for_retry(call, wait, deadline))
 			return rc;
 		am_log_debug("kube", "%s %s: try %d", call->request->method, call->request->path, attempt + 2);
 		count_retry(call);
+		before = *err;
 	}
 }
 
@@ -315,7 +332,10 @@ run(struct am_kube *kube, const struct am_kube_request *request, bool stream, in
 	};
 	struct call call = { .kube = kube, .request = request, .http = &http, .stream = stream };
 
+	struct ambient_error own = AMBIENT_ERROR_INIT;
+
 	am_assert(!kube->io->ops->on_thread(kube->io));
+	err = err != NULL ? err : &own;
 	am_lock_init(&call.lock, "kube-call");
 	am_cond_init(&call.cond, kube->clock);
 	call.body.max = stream ? 0 : request->max > 0 ? request->max : DEFAULT_MAX;

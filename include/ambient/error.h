@@ -55,6 +55,9 @@ struct ambient_error {
 #define AMBIENT_ERROR_INIT { sizeof(struct ambient_error), 0, 0, 0, 0, 0, {0}, {0}, {0} }
 
 /* Fills err (when it is not NULL) and returns -code.  Longer messages are cut. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 0)))
+#endif
 static inline int
 ambient_verr(struct ambient_error *err, int code, const char *fmt, va_list ap)
 {
