@@ -13,7 +13,7 @@
 
 /* ---- errors and memory */
 
-static void
+static void am_printf_(3, 0)
 conf_verror(struct am_conf_file *file, const struct conf_origin *origin, const char *fmt, va_list ap)
 {
 	am_auto(am_buf_fini) struct am_buf text = { 0 };

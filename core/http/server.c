@@ -24,7 +24,7 @@ on_panic(void *cls am_unused_, const char *file, unsigned line, const char *reas
 	am_assert_failed(reason != NULL ? reason : "libmicrohttpd", file, (int)line, "libmicrohttpd");
 }
 
-static void
+static void am_printf_(2, 0)
 on_log(void *cls, const char *fmt, va_list ap)
 {
 	struct am_httpd *httpd = cls;
