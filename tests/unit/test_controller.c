@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/control with real workers on a fake clock.  Names follow frameworks.md 5.7.  A call of the scripted reconciler
+ * takes its behaviour from `plan`, and one that blocks does so until the test lets it go.
+ */
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/buf.h"
+#include "core/base/counter.h"
+#include "core/base/lock.h"
+#include "core/base/log.h"
+#include "core/control/control.h"
+#include "tests/lib/unit.h"
+
+#define S  AM_NS_PER_S
+#define MS AM_NS_PER_MS
+
+static struct am_clock *test_clock;
+static struct am_controller *c;
+static struct am_queue *q;
+
+/* What the next calls do. */
+static struct {
+	atomic_int rc, terminal, block, obey, retry_after_ms;
+	atomic_llong requeue_after;
+} plan;
+static atomic_int calls, inside, most_inside, ended, gate_open, late_calls, stuck_calls, cancel_seen;
+static char last_key[64], last_id[64];
+static atomic_int last_priority, last_failures;
+static atomic_llong last_deadline;
+
+static void
+nap(void)
+{
+	struct timespec ts = { 0, 200000 };
+
+	(void)nanosleep(&ts, NULL);
+}
+
+/* Waits (real time, at most 10 s) for other threads to get there. */
+#define EVENTUALLY(cond)                                                                            \
+	do {                                                                                        \
+		for (int i_ = 0; i_ < 50000 && !(cond); i_++)                                       \
+			nap();                                                                      \
+		ck_assert(cond);                                                                    \
+	} while (0)
+
+static int
+reconcile(void *arg, struct am_reconcile *call, struct ambient_error *err)
+{
+	int now = atomic_fetch_add(&inside, 1) + 1;
+	int most = atomic_load(&most_inside);
+
+	while (now > most && !atomic_compare_exchange_weak(&most_inside, &most, now))
+		;
+	(void)snprintf(last_key, sizeof(last_key), "%s/%s", call->ns, call->name);
+	(void)snprintf(last_id, sizeof(last_id), "%s", call->id);
+	last_priority = call->priority;
+	last_failures = (int)call->failures;
+	last_deadline = call->deadline;
+	call->requeue_after = plan.requeue_after;
+	int rc = plan.rc, terminal = plan.terminal, retry = plan.retry_after_ms;
+	atomic_fetch_add(&calls, 1);
+	while (plan.block) {
+		if (__atomic_load_n(call->cancelled, __ATOMIC_ACQUIRE)) {
+			cancel_seen = 1;
+			if (plan.obey) {
+				rc = -AMBIENT_E_CANCELLED;
+				break;
+			}
+		}
+		nap();
+	}
+	atomic_fetch_sub(&inside, 1);
+	atomic_fetch_add(&ended, 1);
+	if (rc < 0) {
+		(void)ambient_err(err, -rc, "scripted");
+		err->retry_after_ms = retry;
+		if (terminal)
+			err->flags |= AMBIENT_ERROR_TERMINAL;
+	}
+	return rc;
+}
+
+static bool
+may_start(void *arg)
+{
+	return gate_open;
+}
+
+static void
+late(void *arg, const char *ns, const char *name, bool stuck)
+{
+	ck_assert_str_eq(ns, "ns");
+	atomic_fetch_add(stuck ? &stuck_calls : &late_calls, 1);
+}
+
+static void
+make(int workers)
+{
+	struct am_controller_options options = { .name = "test", .workers = workers, .clock = test_clock, .reconcile = reconcile,
+						 .may_start = may_start, .late = late, .deadline_ns = 100 * S };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	ck_assert_msg(am_controller_new(&options, &c, &err) == 0, "%s", err.message);
+	q = am_controller_queue(c);
+	ck_assert_int_eq(am_controller_start(c, &err), 0);
+}
+
+static void
+setup(void)
+{
+	am_log_capture(NULL, NULL);
+	am_log_set_level(0);
+	test_clock = am_clock_fake_new();
+	gate_open = 1;
+}
+
+static void
+teardown(void)
+{
+	if (c != NULL) {
+		plan.block = 0;
+		ck_assert(am_controller_stop(c, AM_FOREVER));
+		am_controller_free(c);
+	}
+	am_clock_fake_free(test_clock);
+}
+
+static void
+add(const char *name)
+{
+	am_queue_add(q, "ns", name, AM_QUEUE_NORMAL);
+}
+
+static void
+idle(void)
+{
+	EVENTUALLY(inside == 0 && am_queue_processing(q) == 0 && am_queue_len(q) == 0);
+}
+
+static double
+metric(const char *name, const char *result)
+{
+	const char *labels[] = { "controller", "test", result != NULL ? "result" : NULL, result, NULL };
+
+	return am_metric_value(am_metric(strstr(name, "seconds") != NULL ? AM_HISTOGRAM : strstr(name, "total") != NULL ?
+					 AM_COUNTER : AM_GAUGE, name, "", labels, NULL));
+}
+
+START_TEST(CT1_called_with_the_request)
+{
+	make(1);
+	am_queue_add(q, "ns", "a", 7);
+	EVENTUALLY(ended == 1);
+	idle();
+	ck_assert_str_eq(last_key, "ns/a");
+	ck_assert_uint_eq(strlen(last_id), 36); /* CT7 */
+	ck_assert_int_eq(last_priority, 7);
+	ck_assert_int_eq(last_deadline, 1100 * S);
+	ck_assert_uint_eq(am_queue_known(q), 0);
+}
+END_TEST
+
+START_TEST(CT1_an_error_is_tried_again_with_backoff)
+{
+	make(1);
+	plan.rc = -AMBIENT_E_UNAVAILABLE;
+	am_queue_add(q, "ns", "a", -100);
+	EVENTUALLY(ended == 1);
+	idle();
+	for (int i = 0; i < 4; i++) {
+		ck_assert_uint_eq(am_queue_delayed(q), 1);
+		ck_assert_int_eq((int)am_queue_failures(q, "ns", "a"), i + 1);
+		am_clock_fake_advance(test_clock, (5 << i) * MS);
+		EVENTUALLY(ended == i + 2);
+		idle();
+		ck_assert_int_eq(last_failures, i + 1);
+		ck_assert_int_eq(last_priority, -100); /* CT3: kept after an error */
+	}
+	plan.rc = 0;
+	am_clock_fake_advance(test_clock, 80 * MS);
+	EVENTUALLY(ended == 6);
+	idle();
+	ck_assert_uint_eq(am_queue_known(q), 0); /* CT3: reset by success only */
+}
+END_TEST
+
+START_TEST(CT1_a_terminal_error_is_not)
+{
+	make(1);
+	plan.rc = -AMBIENT_E_INVALID;
+	plan.terminal = 1;
+	add("a");
+	EVENTUALLY(ended == 1);
+	idle();
+	ck_assert_uint_eq(am_queue_known(q), 0);
+	ck_assert(metric("controller_runtime_terminal_reconcile_errors_total", NULL) == 1);
+	ck_assert(metric("controller_runtime_reconcile_errors_total", NULL) == 1);
+}
+END_TEST
+
+START_TEST(CT3_requeue_after_forgets_and_comes_back)
+{
+	make(1);
+	plan.rc = -AMBIENT_E_UNAVAILABLE;
+	add("a");
+	EVENTUALLY(ended == 1);
+	idle();
+	plan.rc = 0;
+	plan.requeue_after = 30 * S;
+	am_clock_fake_advance(test_clock, 5 * MS);
+	EVENTUALLY(ended == 2);
+	idle();
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 0);
+	ck_assert_uint_eq(am_queue_delayed(q), 1);
+	am_clock_fake_advance(test_clock, 29 * S);
+	ck_assert_uint_eq(am_queue_delayed(q), 1);
+	am_clock_fake_advance(test_clock, 1 * S);
+	EVENTUALLY(ended == 3);
+}
+END_TEST
+
+START_TEST(CT3_an_error_beats_requeue_after)
+{
+	make(1);
+	plan.rc = -AMBIENT_E_INTERNAL;
+	plan.requeue_after = 1000 * S;
+	add("a");
+	EVENTUALLY(ended == 1);
+	idle();
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 1);
+	am_clock_fake_advance(test_clock, 5 * MS);
+	EVENTUALLY(ended == 2);
+}
+END_TEST
+
+START_TEST(CT3_retry_after_of_the_api_server_is_honoured)
+{
+	make(1);
+	plan.rc = -AMBIENT_E_THROTTLED;
+	plan.retry_after_ms = 7000;
+	add("a");
+	EVENTUALLY(ended == 1);
+	idle();
+	am_clock_fake_advance(test_clock, 6 * S);
+	ck_assert_uint_eq(am_queue_delayed(q), 1);
+	am_clock_fake_advance(test_clock, 1 * S);
+	EVENTUALLY(ended == 2);
+}
+END_TEST
+
+START_TEST(CT4_result_label_per_outcome)
+{
+	static const char *const results[] = { "error", "requeue_after", "requeue", "success" };
+	am_auto(am_buf_fini) struct am_buf page = { 0 };
+
+	make(1);
+	am_metric_page(&page);
+	for (size_t i = 0; i < AM_COUNTOF(results); i++) { /* all four are there from the start */
+		am_auto(am_buf_fini) struct am_buf line = { 0 };
+
+		am_buf_addf(&line, "controller_runtime_reconcile_total{controller=\"test\",result=\"%s\"} 0", results[i]);
+		ck_assert_msg(strstr(am_buf_str(&page), am_buf_str(&line)) != NULL, "%s", am_buf_str(&line));
+	}
+	add("a");
+	EVENTUALLY(ended == 1);
+	plan.requeue_after = 1 * S;
+	add("b");
+	EVENTUALLY(ended == 2);
+	plan.rc = -AMBIENT_E_CONFLICT;
+	add("c");
+	EVENTUALLY(ended == 3);
+	idle();
+	ck_assert(metric("controller_runtime_reconcile_total", "success") == 1);
+	ck_assert(metric("controller_runtime_reconcile_total", "requeue_after") == 1);
+	ck_assert(metric("controller_runtime_reconcile_total", "error") == 1);
+	ck_assert(metric("controller_runtime_reconcile_time_seconds", NULL) == 3);
+	ck_assert(metric("controller_runtime_active_workers", NULL) == 0);
+	ck_assert(metric("controller_runtime_max_concurrent_reconciles", NULL) == 1);
+}
+END_TEST
+
+static atomic_int logged[5];
+
+static void
+captured(void *arg, int level, const char *area, const char *text)
+{
+	if (strcmp(area, "control") == 0)
+		atomic_fetch_add(&logged[level], 1);
+}
+
+START_TEST(rule32_a_conflict_is_not_logged_above_debug)
+{
+	am_log_set_level(AMBIENT_LOG_DEBUG);
+	am_log_capture(captured, NULL);
+	make(1);
+	plan.rc = -AMBIENT_E_CONFLICT;
+	add("a");
+	EVENTUALLY(ended == 1);
+	idle();
+	ck_assert_int_eq(logged[AMBIENT_LOG_ERROR] + logged[AMBIENT_LOG_WARN] + logged[AMBIENT_LOG_INFO], 0);
+	ck_assert_int_eq(logged[AMBIENT_LOG_DEBUG], 1);
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 1);
+	plan.rc = -AMBIENT_E_INTERNAL;
+	am_clock_fake_advance(test_clock, 5 * MS);
+	EVENTUALLY(ended == 2);
+	idle();
+	ck_assert_int_eq(logged[AMBIENT_LOG_ERROR], 1);
+	am_log_capture(NULL, NULL);
+}
+END_TEST
+
+START_TEST(CT2_a_second_start_errors)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_controller *bad;
+
+	make(1);
+	ck_assert_int_eq(am_controller_start(c, &err), -AMBIENT_E_EXISTS);
+	ck_assert_str_eq(err.message, "controller \"test\" was already started");
+	ck_assert_int_eq(am_controller_new(&(struct am_controller_options){ .name = "x" }, &bad, &err), -AMBIENT_E_INVALID);
+	ck_assert_int_eq(am_controller_new(&(struct am_controller_options){ .name = "x", .clock = test_clock, .workers = -1,
+			 .reconcile = reconcile }, &bad, &err), -AMBIENT_E_INVALID);
+	ck_assert_ptr_null(bad);
+}
+END_TEST
+
+START_TEST(CT6_as_many_calls_as_workers_and_never_two_of_a_name)
+{
+	char name[8];
+
+	make(3);
+	plan.block = 1;
+	for (int i = 0; i < 10; i++) {
+		(void)snprintf(name, sizeof(name), "n%d", i % 5);
+		add(name);
+	}
+	EVENTUALLY(inside == 3);
+	ck_assert_uint_eq(am_queue_len(q), 2);
+	plan.block = 0;
+	EVENTUALLY(ended == 5);
+	ck_assert_int_eq(most_inside, 3);
+	plan.block = 1;
+	add("x");
+	EVENTUALLY(inside == 1);
+	add("x"); /* comes back after, not beside */
+	ck_assert_uint_eq(am_queue_len(q), 0);
+	plan.block = 0;
+	EVENTUALLY(ended == 7);
+}
+END_TEST
+
+/* ---- deadlines */
+
+START_TEST(CT1_deadline_sets_the_flag_and_tells)
+{
+	struct am_controller_status status;
+
+	make(1);
+	plan.block = 1;
+	plan.obey = 1;
+	add("a");
+	EVENTUALLY(inside == 1);
+	am_clock_fake_advance(test_clock, 99 * S);
+	ck_assert_int_eq(late_calls, 0);
+	am_clock_fake_advance(test_clock, 1 * S);
+	EVENTUALLY(ended == 1);
+	ck_assert_int_eq(cancel_seen, 1);
+	EVENTUALLY(late_calls == 1);
+	idle();
+	ck_assert(metric("controller_runtime_reconcile_timeouts_total", NULL) == 1);
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 1); /* that is its fault: backoff */
+	am_controller_status(c, &status);
+	ck_assert_int_eq(status.stuck, 0);
+	ck_assert_str_eq(status.last_error, "ns/a: scripted");
+	ck_assert_int_eq(stuck_calls, 0);
+}
+END_TEST
+
+START_TEST(CT1_a_call_that_ends_in_time_is_no_timeout)
+{
+	make(1);
+	plan.block = 1;
+	add("a");
+	EVENTUALLY(inside == 1);
+	am_clock_fake_advance(test_clock, 99 * S);
+	plan.block = 0;
+	EVENTUALLY(ended == 1);
+	idle();
+	am_clock_fake_advance(test_clock, 500 * S);
+	ck_assert_int_eq(late_calls + stuck_calls, 0);
+	ck_assert(metric("controller_runtime_reconcile_timeouts_total", NULL) == 0);
+}
+END_TEST
+
+START_TEST(CT1_its_own_cancelled_error_is_an_error)
+{
+	make(1);
+	plan.rc = -AMBIENT_E_CANCELLED;
+	add("a");
+	EVENTUALLY(ended == 1);
+	idle();
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 1);
+	ck_assert(metric("controller_runtime_reconcile_timeouts_total", NULL) == 0);
+}
+END_TEST
+
+START_TEST(CT1_a_late_success_is_a_success)
+{
+	make(1);
+	plan.block = 1;
+	add("a");
+	EVENTUALLY(inside == 1);
+	am_clock_fake_advance(test_clock, 100 * S);
+	EVENTUALLY(late_calls == 1);
+	plan.block = 0;
+	EVENTUALLY(ended == 1);
+	idle();
+	ck_assert_uint_eq(am_queue_known(q), 0);
+	ck_assert(metric("controller_runtime_reconcile_total", "success") == 1);
+	ck_assert(metric("controller_runtime_reconcile_timeouts_total", NULL) == 1);
+}
+END_TEST
+
+START_TEST(CT1_at_twice_the_deadline_the_worker_is_replaced_and_the_name_held)
+{
+	struct am_controller_status status;
+
+	make(1);
+	plan.block = 1;
+	add("a");
+	EVENTUALLY(inside == 1);
+	am_clock_fake_advance(test_clock, 100 * S);
+	EVENTUALLY(late_calls == 1);
+	add("b");
+	am_clock_fake_advance(test_clock, 99 * S);
+	ck_assert_int_eq(stuck_calls, 0);
+	am_clock_fake_advance(test_clock, 1 * S);
+	EVENTUALLY(stuck_calls == 1);
+	EVENTUALLY(calls == 2); /* the new worker does the rest */
+	ck_assert_str_eq(last_key, "ns/b");
+	add("a");
+	ck_assert_uint_eq(am_queue_len(q), 0); /* held */
+	am_controller_status(c, &status);
+	ck_assert_int_eq(status.stuck, 1);
+	ck_assert_int_eq(status.active, 2);
+	plan.block = 0;
+	EVENTUALLY(ended == 3); /* a again, once the first call has come back */
+	idle();
+	am_controller_status(c, &status);
+	ck_assert_int_eq(status.stuck, 0);
+	ck_assert_int_eq(most_inside, 2);
+}
+END_TEST
+
+/* ---- lease, pause, stop */
+
+START_TEST(LE_no_call_starts_behind_a_closed_gate)
+{
+	gate_open = 0;
+	make(2);
+	add("a");
+	add("b");
+	EVENTUALLY(am_clock_fake_wait_waiters(test_clock, 3));
+	ck_assert_int_eq(calls, 0);
+	ck_assert_uint_eq(am_queue_len(q), 2); /* nothing is lost */
+	gate_open = 1;
+	am_controller_kick(c);
+	EVENTUALLY(ended == 2);
+	gate_open = 0;
+	add("c");
+	EVENTUALLY(am_clock_fake_wait_waiters(test_clock, 3));
+	gate_open = 1;
+	am_clock_fake_advance(test_clock, 250 * MS); /* or it is seen by itself */
+	EVENTUALLY(ended == 3);
+}
+END_TEST
+
+START_TEST(CT5_pause_keeps_collecting_and_resume_goes_on)
+{
+	struct am_controller_status status;
+
+	make(2);
+	plan.block = 1;
+	plan.obey = 1;
+	add("a");
+	EVENTUALLY(inside == 1);
+	am_controller_pause(c);
+	ck_assert(am_controller_wait_idle(c, AM_FOREVER));
+	ck_assert_int_eq(cancel_seen, 1);
+	add("b");
+	EVENTUALLY(am_queue_len(q) == 2); /* a came back at once: it did not fail */
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 0);
+	ck_assert_int_eq(calls, 1);
+	am_controller_status(c, &status);
+	ck_assert(status.paused);
+	plan.block = 0;
+	am_controller_resume(c);
+	EVENTUALLY(ended == 3);
+}
+END_TEST
+
+START_TEST(CT5_paused_before_start)
+{
+	struct am_controller_options options = { .name = "test", .workers = 1, .clock = test_clock, .reconcile = reconcile };
+
+	ck_assert_int_eq(am_controller_new(&options, &c, NULL), 0);
+	q = am_controller_queue(c);
+	am_controller_pause(c);
+	ck_assert_int_eq(am_controller_start(c, NULL), 0);
+	add("a");
+	ck_assert(am_clock_fake_wait_waiters(test_clock, 2));
+	ck_assert_int_eq(calls, 0);
+	am_controller_resume(c);
+	EVENTUALLY(ended == 1);
+}
+END_TEST
+
+START_TEST(MG2_stop_waits_for_calls_and_drops_the_queue)
+{
+	make(1);
+	plan.block = 1;
+	plan.obey = 1;
+	add("a");
+	EVENTUALLY(inside == 1);
+	add("b");
+	ck_assert(am_controller_stop(c, AM_FOREVER));
+	ck_assert_int_eq(ended, 1);
+	ck_assert_int_eq(calls, 1);
+	ck_assert_uint_eq(am_queue_known(q), 0);
+	add("c");
+	ck_assert_uint_eq(am_queue_len(q), 0);
+}
+END_TEST
+
+START_TEST(MG2_stop_leaves_behind_what_does_not_end)
+{
+	make(1);
+	plan.block = 1;
+	add("a");
+	EVENTUALLY(inside == 1);
+	ck_assert(!am_controller_stop(c, am_clock_boot(test_clock)));
+	ck_assert_int_eq(ended, 0);
+	am_controller_free(c); /* must not pull the floor from under it */
+	plan.block = 0;
+	EVENTUALLY(ended == 1);
+	ck_assert(am_controller_stop(c, AM_FOREVER)); /* and may be asked again */
+}
+END_TEST
+
+START_TEST(MG6_never_started)
+{
+	struct am_controller_options options = { .name = "test", .clock = test_clock, .reconcile = reconcile };
+
+	ck_assert_int_eq(am_controller_new(&options, &c, NULL), 0);
+	ck_assert_str_eq(am_controller_name(c), "test");
+	am_controller_free(c);
+	ck_assert_int_eq(am_controller_new(&options, &c, NULL), 0);
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, CT1_called_with_the_request);
+	tcase_add_test(tc, CT1_an_error_is_tried_again_with_backoff);
+	tcase_add_test(tc, CT1_a_terminal_error_is_not);
+	tcase_add_test(tc, CT1_deadline_sets_the_flag_and_tells);
+	tcase_add_test(tc, CT1_a_call_that_ends_in_time_is_no_timeout);
+	tcase_add_test(tc, CT1_its_own_cancelled_error_is_an_error);
+	tcase_add_test(tc, CT1_a_late_success_is_a_success);
+	tcase_add_test(tc, CT1_at_twice_the_deadline_the_worker_is_replaced_and_the_name_held);
+	tcase_add_test(tc, CT2_a_second_start_errors);
+	tcase_add_test(tc, CT3_requeue_after_forgets_and_comes_back);
+	tcase_add_test(tc, CT3_an_error_beats_requeue_after);
+	tcase_add_test(tc, CT3_retry_after_of_the_api_server_is_honoured);
+	tcase_add_test(tc, CT4_result_label_per_outcome);
+	tcase_add_test(tc, CT5_pause_keeps_collecting_and_resume_goes_on);
+	tcase_add_test(tc, CT5_paused_before_start);
+	tcase_add_test(tc, CT6_as_many_calls_as_workers_and_never_two_of_a_name);
+	tcase_add_test(tc, LE_no_call_starts_behind_a_closed_gate);
+	tcase_add_test(tc, MG2_stop_waits_for_calls_and_drops_the_queue);
+	tcase_add_test(tc, MG2_stop_leaves_behind_what_does_not_end);
+	tcase_add_test(tc, MG6_never_started);
+	tcase_add_test(tc, rule32_a_conflict_is_not_logged_above_debug);
+}
+
+UNIT_MAIN("controller", cases)
