@@ -47,13 +47,18 @@ may(struct fake_host *fake, const char *kind, const char *sub, const char *verb)
 
 	if (fake->plugin == NULL || (strcmp(verb, "get") == 0 && may_read(fake, kind)))
 		return true;
-	snprintf(line, sizeof(line), "may=%s%s%s:", kind, sub != NULL ? "/" : "", sub != NULL ? sub : "");
+	snprintf(line, sizeof(line), "%s%s%s:", kind, sub != NULL ? "/" : "", sub != NULL ? sub : "");
 	for (end = p + fake->plugin->decl_len; p < end; p += strlen(p) + 1) {
-		if (strncmp(p, line, strlen(line)) != 0)
+		if (strncmp(p, "may=", 4) != 0)
 			continue;
-		for (const char *v = p + strlen(line); *v != '\0'; v += strcspn(v, ","), v += *v == ',')
-			if (strcspn(v, ", ") == strlen(verb) && strncmp(v, verb, strlen(verb)) == 0)
-				return true;
+		/* Several grants stand in one line, with spaces between them. */
+		for (const char *g = p + 4; *g != '\0'; g += strcspn(g, " "), g += strspn(g, " ")) {
+			if (strncmp(g, line, strlen(line)) != 0)
+				continue;
+			for (const char *v = g + strlen(line); *v != '\0' && *v != ' '; v += strcspn(v, ", "), v += *v == ',')
+				if (strcspn(v, ", ") == strlen(verb) && strncmp(v, verb, strlen(verb)) == 0)
+					return true;
+		}
 	}
 	return false;
 }
