@@ -140,13 +140,12 @@ struct am_object {
 	const char *body;            /* JSON, compact, with apiVersion, kind and metadata.resourceVersion; NUL behind */
 	size_t len;
 	/* The engine's own. */
-	int64_t id;
-	uint32_t rv_at, rv_len;
+	int64_t id, mtime;           /* row; wall time of the last write */
+	uint32_t rv_at, rv_len;      /* where resourceVersion was put into body */
 	uint32_t flags;
-	uint32_t n_labels;
+	uint32_t n_labels, n_owners;
 	const char *const *labels;   /* key, value, key, value ... decoded */
-	const char *const *fields;   /* values of the resource's selectable paths, in their order; NULL: none */
-	struct am_owner_ref *owners; /* ended by one with uid NULL; or NULL */
+	const struct am_owner_ref *owners;
 };
 
 struct am_object *am_object_ref(struct am_object *object);

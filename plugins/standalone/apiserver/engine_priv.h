@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the engine's files share.  Two locks, taken in this order and never held over disk work or callbacks
+ * other than am_watch's wake:
+ *   engine->lock    everything in memory: stores, rings, watches, registry, the janitor's queue
+ *   writer->lock    the queue of operations
+ * Only the writer thread changes stores and the registry, stores only after its transaction has committed; so
+ * it may read them without the lock, and everybody else sees nothing that is not durable.
+ */
+#ifndef AM_APISERVER_ENGINE_PRIV_H
+#define AM_APISERVER_ENGINE_PRIV_H
+
+#include "core/base/lock.h"
+#include "core/base/map.h"
+#include "plugins/standalone/apiserver/engine.h"
+#include "plugins/standalone/apiserver/schema.h"
+
+#define AM_OBJECT_MAX (1536 * 1024) /* as etcd's request limit */
+
+/* am_object.flags */
+enum { AM_OBJ_DELETING = 1, AM_OBJ_FINALIZERS = 2, AM_OBJ_FOREGROUND = 4, AM_OBJ_ORPHAN = 8 };
+
+struct am_owner_ref {
+	const char *uid, *api_version, *kind, *name;
+	bool block;
+};
+
+/* ---- object.c ---- */
+
+/* raw: without resourceVersion.  rv 0: none is put in.  NULL: out of memory, or raw is no object. */
+struct am_object *am_object_new(const char *raw, size_t n, uint64_t rv, int64_t id, int64_t mtime) am_nodiscard_;
+void am_object_raw(const struct am_object *object, struct am_buf *out);
+struct am_object *am_object_with_rv(const struct am_object *object, uint64_t rv) am_nodiscard_;
+const char *am_object_label(const struct am_object *object, const char *key);
+int am_key_cmp(const char *ns_a, const char *name_a, const char *ns_b, const char *name_b);
+
+/* ---- selector.c ---- */
+
+struct am_selector; /* labels and fields of one request; NULL selects everything */
+
+/* A text that is NULL or "" selects everything.  400 on a syntax error or an unsupported field. */
+int am_selector_parse(const struct am_resource *res, const char *labels, const char *fields,
+		      struct am_selector **ret, struct am_failure *failure);
+void am_selector_free(struct am_selector *selector);
+bool am_selector_match(const struct am_selector *selector, const struct am_object *object);
+
+/* ---- resources.c, registry.c ---- */
+
+struct am_kind; /* admission of a builtin kind, see admission.h */
+
+struct am_resource_priv {
+	_Atomic(uint32_t) refs;
+	struct am_arena *arena;            /* custom: holds all of it */
+	const struct am_schema *schemas;   /* custom: compiled */
+	const struct am_kind *kind;        /* builtin: rules; NULL: none of its own */
+	const struct am_event_view *view;
+	bool generation;                   /* counts metadata.generation */
+	bool unconditional;                /* PUT without resourceVersion is allowed */
+	bool create_on_update;
+	const char *const *field_paths;    /* JSON pointers parallel to selectable; NULL: dots become slashes */
+};
+
+struct am_ring_event {
+	uint64_t rv;
+	uint8_t type;                      /* enum am_event_type */
+	struct am_object *object, *old;    /* old: NULL when selectors see it as they see object */
+};
+
+struct am_ring {
+	struct am_ring_event *events;
+	size_t cap;
+	uint64_t head, tail;               /* sequence numbers: events tail..head-1 are there */
+	uint64_t floor;                    /* events with rv <= floor are not, or not all, there */
+};
+
+struct am_store {
+	struct am_engine *engine;
+	char *group, *plural;
+	int64_t id;                        /* in the database; never used again */
+	uint64_t rv;                       /* of the last change */
+	struct am_object **items;          /* by namespace, name */
+	size_t n, cap;
+	struct am_ring ring;
+	struct am_watch *watches;
+	const struct am_resource **versions; /* served now; each a reference */
+	size_t n_versions;
+	const struct am_resource *storage; /* a reference; NULL: no definition (left over rows) */
+	bool namespaced, refusing;         /* refusing: the definition is being deleted */
+	struct am_store *next;
+};
+
+void am_registry_init(struct am_engine *engine);
+void am_registry_fini(struct am_engine *engine);
+/* Finds or makes; the database gives the id.  engine->lock held, or before the threads run. */
+struct am_store *am_store_get(struct am_engine *engine, const char *group, const char *plural);
+struct am_store *am_store_find(struct am_engine *engine, const char *group, const char *plural);
+/* Takes the references.  Custom resources come and go with their definition. */
+void am_registry_set(struct am_store *store, const struct am_resource **versions, size_t n,
+		     const struct am_resource *storage);
+const struct am_resource *am_resource_ref(const struct am_resource *res);
+/* The table in resources.c; its entries' store is filled in a copy per engine. */
+extern const struct am_resource am_builtin_resources[];
+extern const size_t am_builtin_resource_count;
+
+/* ---- store.c: engine->lock held ---- */
+
+size_t am_store_lower(const struct am_store *store, const char *ns, const char *name, bool *found);
+struct am_object *am_store_peek(const struct am_store *store, const char *ns, const char *name); /* borrowed */
+/* Puts, replaces or (object NULL) removes; keeps indexes.  Takes the reference of object. */
+void am_store_put(struct am_store *store, const char *ns, const char *name, struct am_object *object);
+/* [first, end) of a namespace; ns NULL: all. */
+void am_store_range(const struct am_store *store, const char *ns, size_t *first, size_t *end);
+/* Dependents of an owner: borrowed entries, NULL when none. */
+struct am_dependents {
+	struct am_dependent {
+		struct am_store *store;
+		struct am_object *object;
+	} *items;
+	size_t n, cap;
+};
+const struct am_dependents *am_store_dependents(struct am_engine *engine, const char *owner_uid);
+struct am_store_entry { /* by uid */
+	struct am_store *store;
+	struct am_object *object;
+};
+const struct am_store_entry *am_store_by_uid(struct am_engine *engine, const char *uid);
+
+/* ---- ring.c, watch.c: engine->lock held ---- */
+
+void am_ring_init(struct am_ring *ring, size_t cap, uint64_t floor);
+void am_ring_fini(struct am_ring *ring);
+void am_ring_push(struct am_ring *ring, uint64_t rv, enum am_event_type type, struct am_object *object,
+		  struct am_object *old);
+/* Sequence of the first event after rv; false when some of them are gone. */
+bool am_ring_seek(const struct am_ring *ring, uint64_t rv, uint64_t *ret);
+void am_watch_wake_all(struct am_store *store);
+
+/* ---- db.c: the writer thread, or before it runs ---- */
+
+struct am_db;
+
+int am_db_open(const char *dir, bool full_sync, int64_t now_ns, struct am_db **ret, struct ambient_error *err);
+void am_db_close(struct am_db *db);
+uint64_t am_db_rv(const struct am_db *db);
+uint64_t am_db_compacted(const struct am_db *db);
+int am_db_begin(struct am_db *db, struct ambient_error *err);
+int am_db_commit(struct am_db *db, uint64_t rv, struct ambient_error *err);
+void am_db_rollback(struct am_db *db);
+int am_db_res(struct am_db *db, const char *group, const char *plural, int64_t *ret_id, struct ambient_error *err);
+struct am_db_row {
+	int64_t id, res, mtime;
+	uint64_t rv;
+	const char *ns, *name;
+	const void *body, *prev; /* raw; NULL: none */
+	size_t len, prev_len;
+	int op;                  /* enum am_event_type, log rows only */
+};
+int am_db_insert(struct am_db *db, struct am_db_row *row, struct ambient_error *err); /* sets id */
+int am_db_update(struct am_db *db, const struct am_db_row *row, struct ambient_error *err);
+int am_db_delete(struct am_db *db, int64_t id, struct ambient_error *err);
+int am_db_log(struct am_db *db, const struct am_db_row *row, struct ambient_error *err);
+typedef int am_db_row_f(void *arg, const struct am_db_row *row, struct ambient_error *err);
+int am_db_each_res(struct am_db *db, int (*fn)(void *arg, int64_t id, const char *group, const char *plural),
+		   void *arg, struct ambient_error *err);
+int am_db_each_object(struct am_db *db, am_db_row_f *fn, void *arg, struct ambient_error *err);
+int am_db_each_log(struct am_db *db, am_db_row_f *fn, void *arg, struct ambient_error *err);
+/* Deletes at most `batch` of the oldest log rows as long as more than keep remain; *ret_left says if more would
+ * go.  In a transaction of its own. */
+int am_db_trim(struct am_db *db, int64_t keep, int64_t older_than_ns, int batch, bool *ret_left,
+	       struct ambient_error *err);
+void am_db_checkpoint(struct am_db *db, bool truncate);
+
+/* ---- writer.c ---- */
+
+enum am_op_kind { AM_OP_CREATE, AM_OP_UPDATE, AM_OP_DELETE, AM_OP_CALL };
+enum am_op_result { AM_OP_DONE, AM_OP_RETRY, AM_OP_EXISTS, AM_OP_NO_NAMESPACE, AM_OP_NAMESPACE_ENDS, AM_OP_REFUSED,
+		    AM_OP_FAILED };
+
+/* One commit, on the stack of its caller until am_writer_run returns. */
+struct am_op {
+	enum am_op_kind kind;
+	struct am_store *store;
+	const char *ns, *name;
+	struct am_object *old;    /* the caller's reference: what the decision was based on; NULL: absent */
+	const char *raw;          /* the new text; for a delete the last state */
+	size_t len;
+	int (*call)(void *arg, struct ambient_error *err); /* CALL: runs on the writer thread, between batches */
+	void *arg;
+	/* answers */
+	enum am_op_result result;
+	struct am_object *object; /* the caller's reference afterwards */
+	struct ambient_error err;
+	/* the writer's */
+	int64_t mtime;
+	bool done;
+	struct am_cond cond;
+	struct am_op *next;
+};
+
+struct am_writer;
+
+struct am_writer *am_writer_new(struct am_engine *engine);
+void am_writer_free(struct am_writer *writer); /* works off the queue, joins */
+void am_writer_run(struct am_writer *writer, struct am_op *op);
+/* Runs call between two batches; returns what it returned. */
+int am_writer_call(struct am_writer *writer, int (*call)(void *arg, struct ambient_error *err), void *arg,
+		   struct ambient_error *err);
+int am_writer_healthy(struct am_writer *writer, struct ambient_error *err);
+
+/* ---- the engine ---- */
+
+struct am_engine {
+	struct am_engine_options options;
+	char *dir, *node_name;
+	struct am_clock *clock;
+	struct am_lock lock;
+	struct am_cond changed;       /* rv grew */
+	uint64_t rv;                  /* committed and published */
+	uint64_t floor;               /* history begins after it */
+	struct am_store *stores;
+	struct am_map *store_map;     /* "group/plural" */
+	struct am_map *uids;          /* uid -> struct am_store_entry */
+	struct am_map *owners;        /* owner uid -> struct am_dependents */
+	uint64_t generation;          /* of the registry */
+	struct am_store *namespaces, *crds, *events;
+	struct am_db *db;
+	struct am_writer *writer;
+	struct am_janitor *janitor;
+	uint64_t objects, watches, commits, writes, dropped;
+};
+
+/* A revision was published: the janitor looks whether it means work.  engine->lock held, writer thread. */
+void am_janitor_note(struct am_engine *engine, struct am_store *store, const struct am_object *old,
+		     const struct am_object *object);
+struct am_janitor *am_janitor_new(struct am_engine *engine);
+void am_janitor_free(struct am_janitor *janitor);
+
+/* ---- crd.c ---- */
+
+/* Brings the registry to what this definition says.  Any thread, no lock. */
+int am_crd_register(struct am_engine *engine, const struct am_object *crd, struct ambient_error *err);
+
+#endif

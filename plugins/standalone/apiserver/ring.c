@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The last events of one resource, in the order of their revisions.  Watches hold sequence numbers into it; a
+ * sequence that was overwritten tells its watch that it fell behind.  Needs engine->lock.
+ */
+#include <stdlib.h>
+
+#include "plugins/standalone/apiserver/engine_priv.h"
+
+void
+am_ring_init(struct am_ring *ring, size_t cap, uint64_t floor)
+{
+	*ring = (struct am_ring){ .cap = cap, .floor = floor };
+}
+
+static struct am_ring_event *
+slot(const struct am_ring *ring, uint64_t sequence)
+{
+	return &ring->events[sequence % ring->cap];
+}
+
+static void
+drop_oldest(struct am_ring *ring)
+{
+	struct am_ring_event *event = slot(ring, ring->tail++);
+
+	ring->floor = event->rv;
+	am_object_unref(event->object);
+	am_object_unref(event->old);
+}
+
+void
+am_ring_fini(struct am_ring *ring)
+{
+	while (ring->tail < ring->head)
+		drop_oldest(ring);
+	free(ring->events);
+	ring->events = NULL;
+}
+
+void
+am_ring_push(struct am_ring *ring, uint64_t rv, enum am_event_type type, struct am_object *object,
+	     struct am_object *old)
+{
+	if (ring->events == NULL) /* most resources never see an event */
+		ring->events = am_xcalloc(ring->cap, sizeof(*ring->events));
+	if (ring->head - ring->tail == ring->cap)
+		drop_oldest(ring);
+	*slot(ring, ring->head++) = (struct am_ring_event){ rv, (uint8_t)type, am_object_ref(object), am_object_ref(old) };
+}
+
+bool
+am_ring_seek(const struct am_ring *ring, uint64_t rv, uint64_t *ret)
+{
+	uint64_t low = ring->tail, high = ring->head;
+
+	if (rv < ring->floor)
+		return false;
+	while (low < high) {
+		uint64_t mid = low + (high - low) / 2;
+		if (slot(ring, mid)->rv <= rv)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	*ret = low;
+	return true;
+}

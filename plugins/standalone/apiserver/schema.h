@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Structural schemas of custom resources (apiextensions.k8s.io/v1): compiled once per version of a definition, then
+ * used to prune, to default and to validate.  A schema that says something that is not evaluated here is
+ * refused when it is compiled, never ignored.  Compiled schemas are immutable and may be used by any thread.
+ */
+#ifndef AM_APISERVER_SCHEMA_H
+#define AM_APISERVER_SCHEMA_H
+
+#include "core/data/node.h"
+
+struct am_schema;
+struct am_schema_set; /* the patterns of several schemas, freed together */
+struct am_failure;
+
+struct am_schema_set *am_schema_set_new(void) am_nodiscard_;
+void am_schema_set_free(struct am_schema_set *set);
+
+/* Everything is allocated in arena, which outlives the schema.  Problems become causes of failure with fields below
+ * path; NULL only then. */
+const struct am_schema *am_schema_compile(struct am_arena *arena, struct am_schema_set *set,
+					  const struct am_node *openapi, const char *path, struct am_failure *failure);
+
+/* Drops what the schema does not specify; apiVersion, kind and metadata of the root stay (see meta.c).  Each dropped
+ * field's path goes to unknown, which may be NULL. */
+void am_schema_prune(const struct am_schema *schema, struct am_node *root,
+		     void (*unknown)(void *arg, const char *path), void *arg);
+void am_schema_default(struct am_arena *arena, const struct am_schema *schema, struct am_node *root);
+/* Adds causes to failure.  Where old (may be NULL) holds an equal value at the same place, it is not looked at:
+ * what was stored under a laxer schema may stay. */
+void am_schema_validate(const struct am_schema *schema, const struct am_node *root, const struct am_node *old,
+			struct am_failure *failure);
+/* As kept in a definition, path with a leading dot; for printer columns, scale and selectable fields.
+ * "int", "string", "bool", "number", "object", "array", NULL: not in the schema. */
+const char *am_schema_type_at(const struct am_schema *schema, const char *path);
+
+/* schema_format.c: unknown formats accept everything. */
+bool am_format_ok(const char *format, const char *text, size_t n);
+
+#endif

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From openAPIV3Schema to the compiled form, with the rules of structural schemas: a type at every node, no
+ * references, and inside allOf, anyOf, oneOf and not only value validation.  Keywords are a table; a keyword that is
+ * not in it is refused.
+ */
+#include <stdlib.h>
+
+#include "plugins/standalone/apiserver/engine.h"
+#include "plugins/standalone/apiserver/schema_priv.h"
+
+#define MAX_DEPTH    64
+#define MAX_PATTERNS 1000
+
+const char *const am_schema_type_names[AM_SCHEMA_TYPES] = {
+	"", "object", "array", "string", "integer", "number", "boolean",
+};
+
+struct am_schema_set {
+	pcre2_code *codes[MAX_PATTERNS];
+	size_t n;
+};
+
+struct compiler {
+	struct am_arena *arena;
+	struct am_schema_set *set;
+	struct am_failure *failure;
+	struct am_buf path;
+	int depth;
+	bool junctor; /* inside allOf, anyOf, oneOf, not */
+};
+
+static const struct am_schema *compile(struct compiler *c, const struct am_node *node);
+
+struct am_schema_set *
+am_schema_set_new(void)
+{
+	return am_xcalloc(1, sizeof(struct am_schema_set));
+}
+
+void
+am_schema_set_free(struct am_schema_set *set)
+{
+	for (size_t i = 0; set != NULL && i < set->n; i++)
+		pcre2_code_free(set->codes[i]);
+	free(set);
+}
+
+/* ---- reporting ---- */
+
+static size_t
+enter(struct compiler *c, const char *fmt, const char *key)
+{
+	size_t mark = c->path.len;
+
+	if (key != NULL)
+		am_buf_addf(&c->path, "%s%s", fmt, key);
+	else
+		am_buf_adds(&c->path, fmt);
+	return mark;
+}
+
+static void
+leave(struct compiler *c, size_t mark)
+{
+	c->path.len = mark;
+	c->path.data[mark] = '\0';
+}
+
+static void
+report(struct compiler *c, const char *reason, const char *key, const char *text)
+{
+	size_t mark = enter(c, ".", key);
+
+	am_failure_cause(c->failure, reason, am_buf_str(&c->path), "%s", text);
+	leave(c, mark);
+}
+
+static void
+forbid(struct compiler *c, const char *key, const char *text)
+{
+	size_t mark = enter(c, ".", key);
+
+	am_failure_cause(c->failure, "FieldValueForbidden", am_buf_str(&c->path), "Forbidden: %s", text);
+	leave(c, mark);
+}
+
+static void *
+zalloc(struct compiler *c, size_t n)
+{
+	void *p = am_arena_zalloc(c->arena, n);
+
+	am_assert(p != NULL); /* the caller's arena has no limit; sizes are bounded by the request's */
+	return p;
+}
+
+/* ---- keywords ---- */
+
+typedef void keyword_f(struct compiler *c, struct am_schema *s, const struct am_node *value);
+
+static void
+kw_type(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	const char *name = am_node_text(value, "");
+
+	for (int t = AM_SCHEMA_OBJECT; t < AM_SCHEMA_TYPES; t++)
+		if (strcmp(name, am_schema_type_names[t]) == 0)
+			s->type = (enum am_schema_type)t;
+	if (s->type == AM_SCHEMA_ANY && *name != '\0')
+		report(c, "FieldValueNotSupported", "type",
+		       "Unsupported value: supported values: \"array\", \"boolean\", \"integer\", \"number\", \"object\", \"string\"");
+}
+
+static void
+kw_properties(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	struct am_schema_property *list = zalloc(c, AM_MAX(value->count, 1u) * sizeof(*list));
+	size_t n = 0;
+
+	if (value->type != AMBIENT_T_OBJECT) {
+		report(c, "FieldValueInvalid", "properties", "Invalid value: must be an object");
+		return;
+	}
+	for (const struct am_node *m = value->first; m != NULL; m = m->next) {
+		size_t mark = enter(c, ".properties[", m->key);
+		am_buf_addc(&c->path, ']');
+		list[n].name = m->key;
+		list[n].schema = compile(c, m);
+		n += list[n].schema != NULL;
+		leave(c, mark);
+	}
+	s->properties = list;
+	s->n_properties = n;
+}
+
+static const struct am_schema anything = {
+	.preserve = true, .nullable = true, .min_length = -1, .max_length = -1, .min_items = -1, .max_items = -1,
+	.min_properties = -1, .max_properties = -1,
+};
+
+static void
+kw_additional(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	if (value->type == AMBIENT_T_BOOL) {
+		if (value->boolean)
+			s->additional = &anything;
+		else
+			forbid(c, "additionalProperties", "must not be false");
+		return;
+	}
+	size_t mark = enter(c, ".additionalProperties", NULL);
+	s->additional = compile(c, value);
+	leave(c, mark);
+}
+
+static void
+kw_items(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	size_t mark = enter(c, ".items", NULL);
+
+	if (value->type == AMBIENT_T_ARRAY)
+		am_failure_cause(c->failure, "FieldValueForbidden", am_buf_str(&c->path),
+				 "Forbidden: items must be a schema object and not an array");
+	else
+		s->items = compile(c, value);
+	leave(c, mark);
+}
+
+static void
+junctors(struct compiler *c, struct am_schema_list *list, const char *key, const struct am_node *value)
+{
+	bool outer = c->junctor;
+
+	if (value->type != AMBIENT_T_ARRAY) {
+		report(c, "FieldValueInvalid", key, "Invalid value: must be an array");
+		return;
+	}
+	list->items = zalloc(c, AM_MAX(value->count, 1u) * sizeof(*list->items));
+	c->junctor = true;
+	size_t i = 0;
+	for (const struct am_node *e = value->first; e != NULL; e = e->next, i++) {
+		size_t mark = enter(c, ".", key);
+		am_buf_addf(&c->path, "[%zu]", i);
+		const struct am_schema *schema = compile(c, e);
+		if (schema != NULL)
+			list->items[list->n++] = schema;
+		leave(c, mark);
+	}
+	c->junctor = outer;
+}
+
+static void
+kw_all_of(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	junctors(c, &s->all_of, "allOf", value);
+}
+
+static void
+kw_any_of(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	junctors(c, &s->any_of, "anyOf", value);
+}
+
+static void
+kw_one_of(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	junctors(c, &s->one_of, "oneOf", value);
+}
+
+static void
+kw_not(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	bool outer = c->junctor;
+	size_t mark = enter(c, ".not", NULL);
+
+	c->junctor = true;
+	s->not_ = compile(c, value);
+	c->junctor = outer;
+	leave(c, mark);
+}
+
+static size_t
+strings(struct compiler *c, const char ***ret, const char *key, const struct am_node *value)
+{
+	size_t n = 0;
+
+	*ret = zalloc(c, AM_MAX(value->count, 1u) * sizeof(**ret));
+	for (const struct am_node *e = value->type == AMBIENT_T_ARRAY ? value->first : NULL; e != NULL; e = e->next) {
+		if (e->type == AMBIENT_T_STRING)
+			(*ret)[n++] = e->text;
+		else
+			report(c, "FieldValueInvalid", key, "Invalid value: must be an array of strings");
+	}
+	return n;
+}
+
+static void
+kw_required(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	s->n_required = strings(c, &s->required, "required", value);
+}
+
+static void
+kw_map_keys(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	s->n_map_keys = strings(c, &s->map_keys, "x-kubernetes-list-map-keys", value);
+}
+
+static void
+kw_enum(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	if (value->type == AMBIENT_T_ARRAY && value->count > 0)
+		s->enums = value;
+}
+
+static void
+kw_default(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	s->fallback = value;
+}
+
+static void
+kw_pattern(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	int code;
+	PCRE2_SIZE at;
+	uint32_t references = 0;
+
+	s->pattern = am_node_text(value, "");
+	if (*s->pattern == '\0')
+		return;
+	pcre2_code *compiled = c->set->n >= MAX_PATTERNS ? NULL :
+		pcre2_compile((PCRE2_SPTR)s->pattern, PCRE2_ZERO_TERMINATED,
+			      PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
+	if (compiled != NULL) {
+		c->set->codes[c->set->n++] = compiled;
+		pcre2_pattern_info(compiled, PCRE2_INFO_BACKREFMAX, &references);
+	}
+	if (compiled == NULL || references > 0)
+		report(c, "FieldValueInvalid", "pattern", "Invalid value: must be a valid regular expression");
+	else
+		s->code = compiled;
+}
+
+static void
+kw_format(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	s->format = am_node_text(value, "");
+}
+
+static void
+bound(struct compiler *c, const char *key, const struct am_node *value, bool *has, double *ret, const char **text)
+{
+	if (value->type != AMBIENT_T_NUMBER) {
+		report(c, "FieldValueInvalid", key, "Invalid value: must be a number");
+		return;
+	}
+	*has = true;
+	*ret = strtod(value->text, NULL);
+	if (text != NULL)
+		*text = value->text;
+}
+
+static void
+kw_minimum(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	bound(c, "minimum", value, &s->has_min, &s->min, &s->min_text);
+}
+
+static void
+kw_maximum(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	bound(c, "maximum", value, &s->has_max, &s->max, &s->max_text);
+}
+
+static void
+kw_multiple(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	bound(c, "multipleOf", value, &s->has_multiple, &s->multiple, NULL);
+	if (s->has_multiple && !(s->multiple > 0)) {
+		s->has_multiple = false;
+		report(c, "FieldValueInvalid", "multipleOf", "Invalid value: must be greater than 0");
+	}
+}
+
+static void
+kw_list_type(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	const char *name = am_node_text(value, "");
+
+	if (strcmp(name, "set") == 0)
+		s->list_type = AM_LIST_SET;
+	else if (strcmp(name, "map") == 0)
+		s->list_type = AM_LIST_MAP;
+	else if (strcmp(name, "atomic") != 0)
+		report(c, "FieldValueNotSupported", "x-kubernetes-list-type",
+		       "Unsupported value: supported values: \"atomic\", \"map\", \"set\"");
+}
+
+static void
+kw_unique(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	if (value->boolean)
+		forbid(c, "uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic");
+}
+
+static void
+kw_rules(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	if (value->count == 0)
+		return;
+	size_t mark = enter(c, ".x-kubernetes-validations[0].rule", NULL);
+	am_failure_cause(c->failure, "FieldValueInvalid", am_buf_str(&c->path),
+			 "Invalid value: validation rules are not evaluated by this server; remove them, or use patterns, enums and "
+			 "anyOf");
+	leave(c, mark);
+}
+
+static void
+kw_ignored(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+}
+
+#define FLAG(name, field)                                                                       \
+	static void name(struct compiler *c, struct am_schema *s, const struct am_node *value)  \
+	{                                                                                       \
+		s->field = value->type == AMBIENT_T_BOOL && value->boolean;                     \
+	}
+#define SIZE(name, field)                                                                       \
+	static void name(struct compiler *c, struct am_schema *s, const struct am_node *value)  \
+	{                                                                                       \
+		if (!am_node_is_int(value, &s->field) || s->field < 0)                          \
+			report(c, "FieldValueInvalid", value->key, "Invalid value: must be an integer that is at least 0"); \
+	}
+FLAG(kw_nullable, nullable)
+FLAG(kw_preserve, preserve)
+FLAG(kw_embedded, embedded)
+FLAG(kw_int_or_string, int_or_string)
+FLAG(kw_exclusive_min, exclusive_min)
+FLAG(kw_exclusive_max, exclusive_max)
+SIZE(kw_min_length, min_length)
+SIZE(kw_max_length, max_length)
+SIZE(kw_min_items, min_items)
+SIZE(kw_max_items, max_items)
+SIZE(kw_min_properties, min_properties)
+SIZE(kw_max_properties, max_properties)
+
+/* VALUE: allowed inside a junctor. */
+enum { VALUE = 1 };
+
+static const struct keyword {
+	const char *name;
+	keyword_f *fn;
+	int flags;
+} keywords[] = {
+	{ "type", kw_type, 0 },
+	{ "properties", kw_properties, VALUE },
+	{ "additionalProperties", kw_additional, 0 },
+	{ "items", kw_items, VALUE },
+	{ "required", kw_required, VALUE },
+	{ "enum", kw_enum, VALUE },
+	{ "default", kw_default, 0 },
+	{ "pattern", kw_pattern, VALUE },
+	{ "format", kw_format, VALUE },
+	{ "minimum", kw_minimum, VALUE },
+	{ "maximum", kw_maximum, VALUE },
+	{ "exclusiveMinimum", kw_exclusive_min, VALUE },
+	{ "exclusiveMaximum", kw_exclusive_max, VALUE },
+	{ "multipleOf", kw_multiple, VALUE },
+	{ "minLength", kw_min_length, VALUE },
+	{ "maxLength", kw_max_length, VALUE },
+	{ "minItems", kw_min_items, VALUE },
+	{ "maxItems", kw_max_items, VALUE },
+	{ "minProperties", kw_min_properties, VALUE },
+	{ "maxProperties", kw_max_properties, VALUE },
+	{ "nullable", kw_nullable, 0 },
+	{ "allOf", kw_all_of, VALUE },
+	{ "anyOf", kw_any_of, VALUE },
+	{ "oneOf", kw_one_of, VALUE },
+	{ "not", kw_not, VALUE },
+	{ "uniqueItems", kw_unique, VALUE },
+	{ "x-kubernetes-preserve-unknown-fields", kw_preserve, 0 },
+	{ "x-kubernetes-embedded-resource", kw_embedded, 0 },
+	{ "x-kubernetes-int-or-string", kw_int_or_string, 0 },
+	{ "x-kubernetes-list-type", kw_list_type, 0 },
+	{ "x-kubernetes-list-map-keys", kw_map_keys, 0 },
+	{ "x-kubernetes-map-type", kw_ignored, 0 },
+	{ "x-kubernetes-validations", kw_rules, VALUE },
+	{ "description", kw_ignored, 0 },
+	{ "title", kw_ignored, 0 },
+	{ "example", kw_ignored, VALUE },
+	{ "externalDocs", kw_ignored, VALUE },
+};
+
+static void
+one_keyword(struct compiler *c, struct am_schema *s, const struct am_node *member)
+{
+	for (size_t i = 0; i < AM_COUNTOF(keywords); i++) {
+		if (strcmp(keywords[i].name, member->key) != 0)
+			continue;
+		/* The one idiom: anyOf: [{type: integer}, {type: string}] beside x-kubernetes-int-or-string. */
+		bool idiom = c->junctor && keywords[i].fn == kw_type;
+		if (c->junctor && !(keywords[i].flags & VALUE) && !idiom)
+			forbid(c, member->key, "must be empty to be structural");
+		else if (member->type != AMBIENT_T_NULL)
+			keywords[i].fn(c, s, member);
+		return;
+	}
+	char text[128];
+	snprintf(text, sizeof(text), "%.60s is not supported", member->key);
+	forbid(c, member->key, text);
+}
+
+/* ---- a node ---- */
+
+static bool
+has_type_idiom(const struct am_schema *s)
+{
+	for (size_t i = 0; i < s->any_of.n; i++)
+		if (s->any_of.items[i]->type != AM_SCHEMA_ANY)
+			return true;
+	for (size_t i = 0; i < s->all_of.n; i++)
+		if (has_type_idiom(s->all_of.items[i]))
+			return true;
+	return false;
+}
+
+static void
+check_structure(struct compiler *c, const struct am_schema *s)
+{
+	if (s->type == AM_SCHEMA_ANY && !s->int_or_string && !s->preserve)
+		report(c, "FieldValueRequired", "type", c->depth == 1 ? "Required value: must not be empty at the root" :
+		       "Required value: must not be empty for specified object fields");
+	if (s->int_or_string && s->type != AM_SCHEMA_ANY)
+		report(c, "FieldValueForbidden", "type",
+		       "Forbidden: must be empty if x-kubernetes-int-or-string is true");
+	if (!s->int_or_string && has_type_idiom(s))
+		forbid(c, "anyOf[0].type", "must be empty to be structural");
+	if (c->depth == 1 && s->type != AM_SCHEMA_OBJECT)
+		report(c, "FieldValueInvalid", "type", "Invalid value: must be object at the root");
+	if (s->n_properties > 0 && s->additional != NULL)
+		forbid(c, "additionalProperties", "additionalProperties and properties are mutual exclusive");
+	if (s->type == AM_SCHEMA_ARRAY && s->items == NULL && !s->preserve)
+		report(c, "FieldValueRequired", "items", "Required value: must be specified");
+	if (s->list_type == AM_LIST_MAP && s->n_map_keys == 0)
+		report(c, "FieldValueRequired", "x-kubernetes-list-map-keys",
+		       "Required value: must not be empty if x-kubernetes-list-type is map");
+	for (size_t i = 0; i < s->n_map_keys && s->items != NULL; i++)
+		if (am_schema_property_of(s->items, s->map_keys[i]) == NULL)
+			report(c, "FieldValueInvalid", "x-kubernetes-list-map-keys",
+			       "Invalid value: entries must all be names of item properties");
+}
+
+static void
+check_default(struct compiler *c, const struct am_schema *s)
+{
+	struct am_failure inner = { 0 };
+
+	if (s->fallback == NULL)
+		return;
+	am_schema_validate(s, s->fallback, NULL, &inner);
+	if (inner.n_causes > 0) {
+		char text[256];
+		snprintf(text, sizeof(text), "Invalid value: %.200s", inner.causes[0].message);
+		report(c, "FieldValueInvalid", "default", text);
+	}
+	am_failure_fini(&inner);
+}
+
+static const struct am_schema *
+compile(struct compiler *c, const struct am_node *node)
+{
+	struct am_schema *s = zalloc(c, sizeof(*s));
+
+	if (node->type != AMBIENT_T_OBJECT) {
+		am_failure_cause(c->failure, "FieldValueInvalid", am_buf_str(&c->path), "Invalid value: must be an object");
+		return NULL;
+	}
+	if (c->depth >= MAX_DEPTH) {
+		am_failure_cause(c->failure, "FieldValueForbidden", am_buf_str(&c->path), "Forbidden: nested too deep");
+		return NULL;
+	}
+	s->min_length = s->max_length = s->min_items = s->max_items = s->min_properties = s->max_properties = -1;
+	c->depth++;
+	for (const struct am_node *m = node->first; m != NULL; m = m->next)
+		one_keyword(c, s, m);
+	if (!c->junctor) {
+		check_structure(c, s);
+		check_default(c, s);
+	}
+	c->depth--;
+	return s;
+}
+
+const struct am_schema *
+am_schema_compile(struct am_arena *arena, struct am_schema_set *set, const struct am_node *openapi, const char *path,
+		  struct am_failure *failure)
+{
+	struct compiler c = { .arena = arena, .set = set, .failure = failure };
+	size_t before = failure->n_causes;
+
+	am_buf_adds(&c.path, path);
+	const struct am_schema *schema = compile(&c, openapi);
+	am_buf_fini(&c.path);
+	return failure->n_causes > before ? NULL : schema;
+}
+
+const struct am_schema *
+am_schema_property_of(const struct am_schema *schema, const char *name)
+{
+	for (size_t i = 0; i < schema->n_properties; i++)
+		if (strcmp(schema->properties[i].name, name) == 0)
+			return schema->properties[i].schema;
+	return NULL;
+}
+
+const char *
+am_schema_type_at(const struct am_schema *schema, const char *path)
+{
+	char name[128];
+
+	while (*path == '.' && schema != NULL) {
+		size_t n = strcspn(++path, ".");
+		if (n == 0 || n >= sizeof(name))
+			return NULL;
+		memcpy(name, path, n);
+		name[n] = '\0';
+		const struct am_schema *next = am_schema_property_of(schema, name);
+		schema = next != NULL ? next : schema->additional;
+		path += n;
+	}
+	return schema == NULL || *path != '\0' ? NULL : am_schema_type_names[schema->type];
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The compiled form of a schema, shared by the schema files only. */
+#ifndef AM_APISERVER_SCHEMA_PRIV_H
+#define AM_APISERVER_SCHEMA_PRIV_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "plugins/standalone/apiserver/schema.h"
+
+enum am_schema_type { AM_SCHEMA_ANY, AM_SCHEMA_OBJECT, AM_SCHEMA_ARRAY, AM_SCHEMA_STRING, AM_SCHEMA_INTEGER,
+		      AM_SCHEMA_NUMBER, AM_SCHEMA_BOOLEAN, AM_SCHEMA_TYPES };
+extern const char *const am_schema_type_names[AM_SCHEMA_TYPES];
+enum am_list_type { AM_LIST_ATOMIC, AM_LIST_SET, AM_LIST_MAP };
+
+struct am_schema_property {
+	const char *name;
+	const struct am_schema *schema;
+};
+
+struct am_schema_list {
+	const struct am_schema **items;
+	size_t n;
+};
+
+struct am_schema {
+	enum am_schema_type type;
+	enum am_list_type list_type;
+	bool int_or_string, preserve, embedded, nullable;
+	bool exclusive_min, exclusive_max, has_min, has_max, has_multiple;
+	double min, max, multiple;
+	int64_t min_length, max_length, min_items, max_items, min_properties, max_properties; /* -1: none */
+	const struct am_schema_property *properties;
+	size_t n_properties;
+	const struct am_schema *additional, *items, *not_;
+	struct am_schema_list all_of, any_of, one_of;
+	const char **required, **map_keys;
+	size_t n_required, n_map_keys;
+	const struct am_node *enums;      /* array, or NULL */
+	const struct am_node *fallback;   /* default, or NULL */
+	const char *format, *pattern;
+	const pcre2_code *code;
+	const char *min_text, *max_text;  /* as written, for messages */
+};
+
+const struct am_schema *am_schema_property_of(const struct am_schema *schema, const char *name);
+
+#endif

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Validation of a value against a compiled schema, with Kubernetes' messages and field paths.  The work is bounded:
+ * the schema's depth, the value's depth, pcre2's match limits, and a count of steps for junctors.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "plugins/standalone/apiserver/engine.h"
+#include "core/base/map.h"
+#include "plugins/standalone/apiserver/schema_priv.h"
+
+#define MAX_STEPS      2000000
+#define PATTERN_STEPS  200000
+#define PATTERN_DEPTH  1000
+#define PATTERN_HEAP   1024 /* KiB */
+
+struct checker {
+	struct am_failure *failure;
+	struct am_buf path;
+	long steps;
+	pcre2_match_context *match;
+};
+
+static void check(struct checker *c, const struct am_schema *s, const struct am_node *node, const struct am_node *old);
+
+static const char *
+path_of(const struct checker *c)
+{
+	return c->path.len > 0 ? am_buf_str(&c->path) : "<nil>";
+}
+
+static void
+leave(struct checker *c, size_t mark)
+{
+	c->path.len = mark;
+	if (c->path.data != NULL)
+		c->path.data[mark] = '\0';
+}
+
+static const char *
+type_name(const struct am_node *node)
+{
+	int64_t i;
+
+	switch (node->type) {
+	case AMBIENT_T_OBJECT:
+		return "object";
+	case AMBIENT_T_ARRAY:
+		return "array";
+	case AMBIENT_T_STRING:
+		return "string";
+	case AMBIENT_T_BOOL:
+		return "boolean";
+	case AMBIENT_T_NUMBER:
+		return am_node_is_int(node, &i) ? "integer" : "number";
+	default:
+		return "null";
+	}
+}
+
+/* "Invalid value: <value>: <path> in body <text>". */
+static void
+invalid(struct checker *c, const struct am_node *node, const char *fmt, const char *arg)
+{
+	struct am_buf value = { .max = 1024 };
+	char text[512];
+
+	if (node->type == AMBIENT_T_OBJECT || node->type == AMBIENT_T_ARRAY)
+		am_buf_addf(&value, "\"%s\"", type_name(node));
+	else
+		am_node_print(node, &value);
+	snprintf(text, sizeof(text), "%s%s", fmt, arg);
+	am_failure_cause(c->failure, "FieldValueInvalid", path_of(c), "Invalid value: %s: %s in body %s",
+			 value.failed ? "\"...\"" : am_buf_str(&value), path_of(c), text);
+	am_buf_fini(&value);
+}
+
+static void
+invalid_type(struct checker *c, const struct am_node *node, const char *expected, const char *shown)
+{
+	am_failure_cause(c->failure, "FieldValueTypeInvalid", path_of(c),
+			 "Invalid value: \"%.200s\": %s in body must be of type %s: \"%.200s\"", shown, path_of(c), expected,
+			 shown);
+}
+
+/* ---- scalars ---- */
+
+static bool
+type_matches(const struct am_schema *s, const struct am_node *node)
+{
+	int64_t i;
+
+	switch (s->type) {
+	case AM_SCHEMA_OBJECT:
+		return node->type == AMBIENT_T_OBJECT;
+	case AM_SCHEMA_ARRAY:
+		return node->type == AMBIENT_T_ARRAY;
+	case AM_SCHEMA_STRING:
+		return node->type == AMBIENT_T_STRING;
+	case AM_SCHEMA_BOOLEAN:
+		return node->type == AMBIENT_T_BOOL;
+	case AM_SCHEMA_NUMBER:
+		return node->type == AMBIENT_T_NUMBER;
+	case AM_SCHEMA_INTEGER:
+		return am_node_is_int(node, &i) || (node->type == AMBIENT_T_NUMBER &&
+						    strcspn(node->text, ".eE") == node->len);
+	default:
+		return !s->int_or_string || node->type == AMBIENT_T_STRING || am_node_is_int(node, &i);
+	}
+}
+
+static bool
+check_type(struct checker *c, const struct am_schema *s, const struct am_node *node)
+{
+	if (node->type == AMBIENT_T_NULL && s->nullable)
+		return true;
+	if (node->type == AMBIENT_T_NULL && s->type == AM_SCHEMA_ANY && !s->int_or_string)
+		return true;
+	if (type_matches(s, node))
+		return true;
+	invalid_type(c, node, s->int_or_string ? "integer,string" : am_schema_type_names[s->type], type_name(node));
+	return false;
+}
+
+static void
+check_enum(struct checker *c, const struct am_schema *s, const struct am_node *node)
+{
+	struct am_buf text = { .max = 4096 };
+
+	if (s->enums == NULL)
+		return;
+	for (const struct am_node *e = s->enums->first; e != NULL; e = e->next)
+		if (am_node_equal(e, node))
+			return;
+	am_buf_adds(&text, "Unsupported value: ");
+	am_node_print(node, &text);
+	am_buf_adds(&text, ": supported values: ");
+	for (const struct am_node *e = s->enums->first; e != NULL; e = e->next) {
+		if (e != s->enums->first)
+			am_buf_adds(&text, ", ");
+		am_node_print(e, &text);
+	}
+	am_failure_cause(c->failure, "FieldValueNotSupported", path_of(c), "%s",
+			 text.failed ? "Unsupported value" : am_buf_str(&text));
+	am_buf_fini(&text);
+}
+
+static size_t
+characters(const struct am_node *node)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < node->len; i++)
+		n += ((unsigned char)node->text[i] & 0xc0) != 0x80;
+	return n;
+}
+
+static bool
+pattern_matches(struct checker *c, const struct am_schema *s, const struct am_node *node)
+{
+	if (c->match == NULL) {
+		c->match = pcre2_match_context_create(NULL);
+		am_assert(c->match != NULL);
+		pcre2_set_match_limit(c->match, PATTERN_STEPS);
+		pcre2_set_depth_limit(c->match, PATTERN_DEPTH);
+		pcre2_set_heap_limit(c->match, PATTERN_HEAP);
+	}
+	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+	int rc = data == NULL ? PCRE2_ERROR_NOMEMORY :
+		pcre2_match(s->code, (PCRE2_SPTR)node->text, node->len, 0, 0, data, c->match);
+	pcre2_match_data_free(data);
+	return rc >= 0;
+}
+
+static void
+check_string(struct checker *c, const struct am_schema *s, const struct am_node *node)
+{
+	char text[96];
+
+	if (s->max_length >= 0 && characters(node) > (size_t)s->max_length)
+		am_failure_cause(c->failure, "FieldValueTooLong", path_of(c), "Too long: may not be more than %lld bytes",
+				 (long long)s->max_length);
+	if (s->min_length > 0 && characters(node) < (size_t)s->min_length) {
+		snprintf(text, sizeof(text), "should be at least %lld chars long", (long long)s->min_length);
+		invalid(c, node, text, "");
+	}
+	if (s->code != NULL && !pattern_matches(c, s, node)) {
+		char *quoted = am_xasprintf("'%s'", s->pattern);
+		invalid(c, node, "should match ", quoted);
+		free(quoted);
+	}
+	if (s->format != NULL && *s->format != '\0' && !am_format_ok(s->format, node->text, node->len))
+		invalid_type(c, node, s->format, node->text);
+}
+
+static bool
+integer_fits(const struct am_schema *s, const struct am_node *node)
+{
+	int64_t i;
+
+	if (s->format == NULL || s->type != AM_SCHEMA_INTEGER)
+		return true;
+	if (strcmp(s->format, "int32") == 0)
+		return am_node_is_int(node, &i) && i >= INT32_MIN && i <= INT32_MAX;
+	return strcmp(s->format, "int64") != 0 || am_node_is_int(node, &i);
+}
+
+static void
+check_number(struct checker *c, const struct am_schema *s, const struct am_node *node)
+{
+	double value = strtod(node->text, NULL);
+
+	if (!integer_fits(s, node))
+		invalid_type(c, node, s->format, node->text);
+	if (s->has_max && (value > s->max || (s->exclusive_max && value >= s->max)))
+		invalid(c, node, s->exclusive_max ? "should be less than " : "should be less than or equal to ", s->max_text);
+	if (s->has_min && (value < s->min || (s->exclusive_min && value <= s->min)))
+		invalid(c, node, s->exclusive_min ? "should be greater than " : "should be greater than or equal to ",
+			s->min_text);
+	if (s->has_multiple && fabs(value / s->multiple - round(value / s->multiple)) > 1e-9) {
+		char text[64];
+		snprintf(text, sizeof(text), "should be a multiple of %g", s->multiple);
+		invalid(c, node, text, "");
+	}
+}
+
+/* ---- containers ---- */
+
+static void
+check_counts(struct checker *c, const struct am_node *node, int64_t min, int64_t max, const char *what)
+{
+	if (max >= 0 && node->count > (uint64_t)max)
+		am_failure_cause(c->failure, "FieldValueTooMany", path_of(c), "Too many: %u: must have at most %lld items",
+				 node->count, (long long)max);
+	if (min > 0 && node->count < (uint64_t)min)
+		am_failure_cause(c->failure, "FieldValueInvalid", path_of(c),
+				 "Invalid value: %u: %s in body should have at least %lld %s", node->count, path_of(c),
+				 (long long)min, what);
+}
+
+static void
+check_object(struct checker *c, const struct am_schema *s, const struct am_node *node, const struct am_node *old)
+{
+	size_t mark = c->path.len;
+
+	check_counts(c, node, s->min_properties, s->max_properties, "properties");
+	for (size_t i = 0; i < s->n_required; i++) {
+		if (am_node_get(node, s->required[i]) != NULL)
+			continue;
+		am_buf_addf(&c->path, "%s%s", mark > 0 ? "." : "", s->required[i]);
+		am_failure_cause(c->failure, "FieldValueRequired", path_of(c), "Required value");
+		leave(c, mark);
+	}
+	for (const struct am_node *m = node->first; m != NULL; m = m->next) {
+		const struct am_schema *property = am_schema_property_of(s, m->key);
+		if (property == NULL)
+			property = s->additional;
+		if (property == NULL)
+			continue;
+		am_buf_addf(&c->path, "%s%s", mark > 0 ? "." : "", m->key);
+		check(c, property, m, am_node_get(old, m->key));
+		leave(c, mark);
+	}
+}
+
+/* The identity of an element of a list of type map: its keys as an object's text. */
+static void
+print_identity(const struct am_schema *s, const struct am_node *element, struct am_buf *out)
+{
+	if (s->list_type == AM_LIST_SET) {
+		am_node_print(element, out);
+		return;
+	}
+	am_buf_addc(out, '{');
+	for (size_t k = 0; k < s->n_map_keys; k++) {
+		const struct am_node *value = am_node_get(element, s->map_keys[k]);
+		if (k > 0)
+			am_buf_addc(out, ',');
+		am_json_add_str(out, s->map_keys[k]);
+		am_buf_addc(out, ':');
+		if (value != NULL)
+			am_node_print(value, out);
+		else
+			am_buf_adds(out, "null");
+	}
+	am_buf_addc(out, '}');
+}
+
+static void
+check_duplicates(struct checker *c, const struct am_schema *s, const struct am_node *node)
+{
+	struct am_map *seen = am_map_new();
+	struct am_buf text = { 0 };
+	size_t i = 0;
+
+	for (const struct am_node *e = node->first; e != NULL; e = e->next, i++) {
+		am_buf_reset(&text);
+		print_identity(s, e, &text);
+		if (am_map_getn(seen, am_buf_str(&text), text.len) != NULL) {
+			size_t mark = c->path.len;
+			am_buf_addf(&c->path, "[%zu]", i);
+			am_failure_cause(c->failure, "FieldValueDuplicate", path_of(c), "Duplicate value: %.500s",
+					 am_buf_str(&text));
+			leave(c, mark);
+		}
+		am_map_putn(seen, am_buf_str(&text), text.len, seen);
+	}
+	am_buf_fini(&text);
+	am_map_free(seen);
+}
+
+static void
+check_array(struct checker *c, const struct am_schema *s, const struct am_node *node, const struct am_node *old)
+{
+	size_t mark = c->path.len, i = 0;
+	const struct am_node *before = old != NULL && old->type == AMBIENT_T_ARRAY ? old->first : NULL;
+
+	check_counts(c, node, s->min_items, s->max_items, "items");
+	for (const struct am_node *e = node->first; s->items != NULL && e != NULL; e = e->next, i++) {
+		am_buf_addf(&c->path, "[%zu]", i);
+		check(c, s->items, e, before);
+		leave(c, mark);
+		before = before != NULL ? before->next : NULL;
+	}
+	if (s->list_type != AM_LIST_ATOMIC)
+		check_duplicates(c, s, node);
+}
+
+/* ---- junctors ---- */
+
+/* Number of causes that the value has under s; they are kept when keep is set. */
+static size_t
+try(struct checker *c, const struct am_schema *s, const struct am_node *node, struct am_failure *keep)
+{
+	struct am_failure *outer = c->failure, inner = { 0 };
+
+	c->failure = keep != NULL ? keep : &inner;
+	check(c, s, node, NULL);
+	size_t n = c->failure->n_causes;
+	am_failure_fini(&inner);
+	c->failure = outer;
+	return n;
+}
+
+static void
+junctor_failed(struct checker *c, const char *text)
+{
+	am_failure_cause(c->failure, "FieldValueInvalid", path_of(c), "Invalid value: \"\": \"%s\" must %s", path_of(c), text);
+}
+
+static void
+take_causes(struct am_failure *to, struct am_failure *from)
+{
+	for (size_t i = 0; i < from->n_causes; i++)
+		am_failure_cause(to, from->causes[i].reason, from->causes[i].field, "%s", from->causes[i].message);
+}
+
+static void
+check_any_of(struct checker *c, const struct am_schema *s, const struct am_node *node)
+{
+	struct am_failure best = { 0 };
+
+	for (size_t i = 0; i < s->any_of.n; i++) {
+		struct am_failure mine = { 0 };
+		size_t n = try(c, s->any_of.items[i], node, &mine);
+		if (n == 0) {
+			am_failure_fini(&best);
+			return;
+		}
+		if (best.n_causes == 0 || n < best.n_causes) {
+			am_failure_fini(&best);
+			best = mine;
+		} else {
+			am_failure_fini(&mine);
+		}
+	}
+	junctor_failed(c, "validate at least one schema (anyOf)");
+	take_causes(c->failure, &best);
+	am_failure_fini(&best);
+}
+
+static void
+check_junctors(struct checker *c, const struct am_schema *s, const struct am_node *node)
+{
+	size_t valid = 0;
+
+	for (size_t i = 0; i < s->all_of.n; i++)
+		check(c, s->all_of.items[i], node, NULL);
+	if (s->any_of.n > 0)
+		check_any_of(c, s, node);
+	for (size_t i = 0; i < s->one_of.n; i++)
+		valid += try(c, s->one_of.items[i], node, NULL) == 0;
+	if (s->one_of.n > 0 && valid == 0)
+		junctor_failed(c, "validate one and only one schema (oneOf). Found none valid");
+	else if (s->one_of.n > 0 && valid > 1)
+		junctor_failed(c, "validate one and only one schema (oneOf). Found more than one valid");
+	if (s->not_ != NULL && try(c, s->not_, node, NULL) == 0)
+		junctor_failed(c, "not validate the schema (not)");
+}
+
+static void
+check_embedded(struct checker *c, const struct am_node *node)
+{
+	static const char *const fields[] = { "apiVersion", "kind" };
+	size_t mark = c->path.len;
+
+	for (size_t i = 0; i < AM_COUNTOF(fields); i++) {
+		if (!am_empty(am_node_get_str(node, fields[i], NULL)))
+			continue;
+		am_buf_addf(&c->path, "%s%s", mark > 0 ? "." : "", fields[i]);
+		am_failure_cause(c->failure, "FieldValueRequired", path_of(c), "Required value: must not be empty");
+		leave(c, mark);
+	}
+}
+
+static void
+check(struct checker *c, const struct am_schema *s, const struct am_node *node, const struct am_node *old)
+{
+	if (++c->steps > MAX_STEPS || (old != NULL && am_node_equal(old, node)))
+		return;
+	if (!check_type(c, s, node) || (node->type == AMBIENT_T_NULL && s->nullable))
+		return;
+	check_enum(c, s, node);
+	if (node->type == AMBIENT_T_STRING)
+		check_string(c, s, node);
+	else if (node->type == AMBIENT_T_NUMBER)
+		check_number(c, s, node);
+	else if (node->type == AMBIENT_T_OBJECT)
+		check_object(c, s, node, old);
+	else if (node->type == AMBIENT_T_ARRAY)
+		check_array(c, s, node, old);
+	if (s->embedded && node->type == AMBIENT_T_OBJECT)
+		check_embedded(c, node);
+	check_junctors(c, s, node);
+}
+
+void
+am_schema_validate(const struct am_schema *schema, const struct am_node *root, const struct am_node *old,
+		   struct am_failure *failure)
+{
+	struct checker c = { .failure = failure };
+
+	check(&c, schema, root, old);
+	if (c.steps > MAX_STEPS)
+		am_failure_cause(failure, "FieldValueInvalid", "<nil>",
+				 "Invalid value: the object is too large to be checked against its schema");
+	pcre2_match_context_free(c.match);
+	am_buf_fini(&c.path);
+}
