@@ -50,13 +50,15 @@ struct am_kind; /* admission of a builtin kind, see admission.h */
 
 struct am_resource_priv {
 	_Atomic(uint32_t) refs;
-	struct am_arena *arena;            /* custom: holds all of it */
-	const struct am_schema *schemas;   /* custom: compiled */
+	struct am_arena *arena;            /* holds all of it */
+	struct am_schema_set *set;
+	const struct am_schema *schema;    /* custom: compiled */
 	const struct am_kind *kind;        /* builtin: rules; NULL: none of its own */
 	const struct am_event_view *view;
 	bool generation;                   /* counts metadata.generation */
 	bool unconditional;                /* PUT without resourceVersion is allowed */
 	bool create_on_update;
+	bool create_status;                /* a create may bring its status */
 	const char *const *field_paths;    /* JSON pointers parallel to selectable; NULL: dots become slashes */
 };
 
@@ -89,18 +91,16 @@ struct am_store {
 	struct am_store *next;
 };
 
-void am_registry_init(struct am_engine *engine);
+void am_registry_maps(struct am_engine *engine);
+int am_registry_init(struct am_engine *engine, struct ambient_error *err); /* before the threads run */
 void am_registry_fini(struct am_engine *engine);
-/* Finds or makes; the database gives the id.  engine->lock held, or before the threads run. */
-struct am_store *am_store_get(struct am_engine *engine, const char *group, const char *plural);
 struct am_store *am_store_find(struct am_engine *engine, const char *group, const char *plural);
-/* Takes the references.  Custom resources come and go with their definition. */
+struct am_store *am_store_add(struct am_engine *engine, const char *group, const char *plural, int64_t id);
+/* Takes the references and the array.  Custom resources come and go with their definition. */
 void am_registry_set(struct am_store *store, const struct am_resource **versions, size_t n,
 		     const struct am_resource *storage);
 const struct am_resource *am_resource_ref(const struct am_resource *res);
-/* The table in resources.c; its entries' store is filled in a copy per engine. */
-extern const struct am_resource am_builtin_resources[];
-extern const size_t am_builtin_resource_count;
+int am_version_cmp(const char *a, const char *b); /* the preferred one first */
 
 /* ---- store.c: engine->lock held ---- */
 
@@ -133,7 +133,19 @@ void am_ring_push(struct am_ring *ring, uint64_t rv, enum am_event_type type, st
 		  struct am_object *old);
 /* Sequence of the first event after rv; false when some of them are gone. */
 bool am_ring_seek(const struct am_ring *ring, uint64_t rv, uint64_t *ret);
+void am_ring_forget(struct am_ring *ring, uint64_t upto);
+const struct am_ring_event *am_ring_at(const struct am_ring *ring, uint64_t sequence);
 void am_watch_wake_all(struct am_store *store);
+/* The resource is not served any more: every watch of it ends. */
+void am_watch_end_all(struct am_store *store);
+
+/* ---- list.c ---- */
+
+int am_parse_rv(const char *text, uint64_t *ret, struct am_failure *failure); /* NULL, "" -> 0 */
+/* 422 of ListOptions when the query's parameters contradict each other. */
+int am_query_check(const struct am_list_query *query, bool watch, struct am_failure *failure);
+/* Waits at most 3 s for that revision; 504 when it does not come. */
+int am_wait_rv(struct am_engine *engine, uint64_t rv, struct am_failure *failure);
 
 /* ---- db.c: the writer thread, or before it runs ---- */
 
@@ -218,7 +230,8 @@ struct am_engine {
 	uint64_t rv;                  /* committed and published */
 	uint64_t floor;               /* history begins after it */
 	struct am_store *stores;
-	struct am_map *store_map;     /* "group/plural" */
+	struct am_map *store_map;     /* "group//plural" */
+	struct am_map *resources;     /* "group/version/plural": what is served, each a reference */
 	struct am_map *uids;          /* uid -> struct am_store_entry */
 	struct am_map *owners;        /* owner uid -> struct am_dependents */
 	uint64_t generation;          /* of the registry */
@@ -233,11 +246,18 @@ struct am_engine {
 void am_janitor_note(struct am_engine *engine, struct am_store *store, const struct am_object *old,
 		     const struct am_object *object);
 struct am_janitor *am_janitor_new(struct am_engine *engine);
+int am_janitor_start(struct am_janitor *janitor, struct ambient_error *err);
+void am_janitor_stop(struct am_janitor *janitor);
 void am_janitor_free(struct am_janitor *janitor);
+
+int am_engine_trim(struct am_engine *engine, int64_t keep, int64_t age_ns, struct ambient_error *err);
+void am_engine_checkpoint(struct am_engine *engine, bool truncate);
 
 /* ---- crd.c ---- */
 
-/* Brings the registry to what this definition says.  Any thread, no lock. */
-int am_crd_register(struct am_engine *engine, const struct am_object *crd, struct ambient_error *err);
+/* Brings the registry to what this definition says.  threads: the writer runs; else while loading. */
+int am_crd_register(struct am_engine *engine, const struct am_object *crd, bool threads, struct ambient_error *err);
+int am_crd_unregister(struct am_engine *engine, const char *group, const char *plural, struct ambient_error *err);
+bool am_crd_established(const struct am_object *crd);
 
 #endif

@@ -66,3 +66,17 @@ am_ring_seek(const struct am_ring *ring, uint64_t rv, uint64_t *ret)
 	*ret = low;
 	return true;
 }
+
+void
+am_ring_forget(struct am_ring *ring, uint64_t upto)
+{
+	while (ring->tail < ring->head && slot(ring, ring->tail)->rv <= upto)
+		drop_oldest(ring);
+	ring->floor = AM_MAX(ring->floor, upto);
+}
+
+const struct am_ring_event *
+am_ring_at(const struct am_ring *ring, uint64_t sequence)
+{
+	return slot(ring, sequence);
+}

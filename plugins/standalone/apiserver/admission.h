@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A change on its way into the store, and the rules of the builtin kinds for it.  A change lives on the stack of
+ * one call, works on trees in one arena, and may be computed several times when somebody else was faster.
+ */
+#ifndef AM_APISERVER_ADMISSION_H
+#define AM_APISERVER_ADMISSION_H
+
+#include "plugins/standalone/apiserver/engine_priv.h"
+
+struct am_change {
+	struct am_engine *engine;
+	const struct am_resource *res;
+	struct am_arena *arena;
+	struct am_failure *failure;
+	const char *ns, *subresource; /* ns "" for cluster-scoped; subresource NULL: the main resource */
+	struct am_node *object;       /* what is to be stored */
+	const struct am_node *old;    /* what is stored; NULL: a create */
+	int64_t now;                  /* wall time */
+	enum am_field_validation fields;
+	struct am_buf *unknown;       /* sentences about unknown fields, one per line */
+	char **warnings;
+	size_t n_warnings;
+};
+
+/* Rules of a builtin kind; each member may be NULL.  Problems become causes of change->failure. */
+struct am_kind {
+	void (*fill)(struct am_change *change);    /* defaults; creates and updates */
+	void (*create)(struct am_change *change);  /* what only a create does: allocated and derived values */
+	void (*check)(struct am_change *change);   /* validation; creates and updates of the main resource */
+	void (*check_status)(struct am_change *change);
+};
+
+extern const struct am_kind am_kind_namespace, am_kind_pod, am_kind_job, am_kind_cronjob, am_kind_secret,
+	am_kind_config_map, am_kind_service_account, am_kind_service, am_kind_claim, am_kind_lease, am_kind_event,
+	am_kind_role, am_kind_binding, am_kind_crd, am_kind_node;
+
+void am_change_warn(struct am_change *change, const char *fmt, ...) am_printf_(2, 3);
+
+/* Little helpers for rules: field is the path for messages. */
+void am_need(struct am_change *change, const char *field);                          /* Required value */
+void am_bad(struct am_change *change, const char *field, const struct am_node *value, const char *why);
+void am_forbid(struct am_change *change, const char *field, const char *why);
+void am_unsupported(struct am_change *change, const char *field, const char *value, const char *const *supported);
+/* The member as an object, made when it is missing. */
+struct am_node *am_child(struct am_change *change, struct am_node *parent, const char *key);
+void am_fill_str(struct am_change *change, struct am_node *parent, const char *key, const char *value);
+void am_fill_int(struct am_change *change, struct am_node *parent, const char *key, int64_t value);
+void am_fill_bool(struct am_change *change, struct am_node *parent, const char *key, bool value);
+/* A cause "field is immutable" when the values at pointer differ. */
+void am_immutable(struct am_change *change, const char *pointer, const char *field);
+bool am_same_at(const struct am_node *a, const struct am_node *b, const char *pointer);
+
+/* admission_pod.c, used for Job and CronJob templates too. */
+void am_pod_fill_spec(struct am_change *change, struct am_node *spec);
+void am_pod_check_spec(struct am_change *change, const struct am_node *spec, const char *field);
+
+/* meta.c */
+/* Drops unknown members of metadata and checks types; 400 for a shape that cannot be. */
+int am_meta_shape(struct am_change *change);
+void am_meta_check(struct am_change *change);
+int am_meta_generate_name(struct am_change *change, const char *base);
+bool am_meta_remove_finalizer(struct am_node *object, const char *finalizer);
+void am_meta_add_finalizer(struct am_arena *arena, struct am_node *object, const char *finalizer);
+size_t am_meta_finalizers(const struct am_node *object);
+
+/* strategic.c */
+struct am_node *am_patch_strategic(struct am_arena *arena, struct am_node *target, const struct am_node *patch,
+				   const char *kind, struct am_failure *failure);
+
+/* views.c: events.k8s.io shows core events under other names. */
+struct am_event_view {
+	void (*show)(struct am_arena *arena, struct am_node *object);
+	void (*store)(struct am_arena *arena, struct am_node *object);
+};
+extern const struct am_event_view am_view_events;
+
+/* change.c */
+struct am_commit { /* one write of the engine itself: change the tree of what is there */
+	/* Changes object in place; 0, or -AMBIENT_E_* to leave things as they are. */
+	int (*edit)(void *arg, struct am_arena *arena, struct am_node *object);
+	void *arg;
+};
+/* Reads, edits, stores without admission; again when somebody was faster.  Removes the object when it is being
+ * deleted and nothing holds it any more.  NOTFOUND when it is not there (or has another uid, if uid is given). */
+int am_change_edit(struct am_engine *engine, struct am_store *store, const char *ns, const char *name,
+		   const char *uid, const struct am_commit *commit, struct ambient_error *err);
+/* Whether nothing keeps a deleted object any more. */
+bool am_change_may_go(const struct am_resource *res, const struct am_node *object);
+/* The text to store: without resourceVersion and managedFields. */
+void am_change_print(struct am_node *object, struct am_buf *out);
+/* scale.c */
+int am_scale_write(struct am_engine *engine, const struct am_write *write, struct am_written *written,
+		   struct am_failure *failure);
+/* What an operation's refusal means to a client; 1: prepare it again. */
+int am_change_refused(const struct am_op *op, const struct am_resource *res, struct am_failure *failure);
+
+#endif

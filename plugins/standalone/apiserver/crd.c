@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CustomResourceDefinitions: their validation, what they make the registry serve, and their end.  The janitor brings
+ * names and conditions up to date after each write of a definition; from the moment that Established is true its
+ * resources are served.  Objects of a definition whose schema changed are shown as the new schema prunes and
+ * defaults them, without being written.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "core/base/log.h"
+#include "plugins/standalone/apiserver/janitor.h"
+
+#define GROUP     "apiextensions.k8s.io"
+#define FINALIZER "customresourcecleanup.apiextensions.k8s.io"
+
+/* ---- one version becomes a resource ---- */
+
+struct definition {
+	struct am_arena *arena;
+	const struct am_node *root, *spec, *names;
+};
+
+static void *
+zalloc(struct am_arena *arena, size_t n)
+{
+	void *p = am_arena_zalloc(arena, n);
+
+	am_assert(p != NULL);
+	return p;
+}
+
+static const char *const *
+string_list(struct am_arena *arena, const struct am_node *list)
+{
+	size_t n = 0;
+
+	if (list == NULL || list->count == 0)
+		return NULL;
+	const char **ret = zalloc(arena, (list->count + 1) * sizeof(*ret));
+	for (const struct am_node *e = list->first; e != NULL; e = e->next)
+		if (e->type == AMBIENT_T_STRING)
+			ret[n++] = e->text;
+	return ret;
+}
+
+static void
+add_columns(struct am_arena *arena, struct am_resource *res, const struct am_node *list)
+{
+	if (list == NULL || list->count == 0)
+		return;
+	struct am_column *columns = zalloc(arena, list->count * sizeof(*columns));
+	for (const struct am_node *e = list->first; e != NULL; e = e->next) {
+		int64_t priority = 0;
+		am_node_get_int(e, "priority", &priority);
+		columns[res->n_columns++] = (struct am_column){
+			am_node_get_str(e, "name", ""), am_node_get_str(e, "type", "string"), am_node_get_str(e, "format", ""),
+			am_node_get_str(e, "description", ""), am_node_get_str(e, "jsonPath", ""), (int)priority,
+		};
+	}
+	res->columns = columns;
+}
+
+static const char *const *
+selectable(struct am_arena *arena, const struct am_node *list)
+{
+	size_t n = 0;
+
+	if (list == NULL || list->count == 0)
+		return NULL;
+	const char **ret = zalloc(arena, (list->count + 1) * sizeof(*ret));
+	for (const struct am_node *e = list->first; e != NULL; e = e->next) {
+		const char *path = am_node_get_str(e, "jsonPath", "");
+		ret[n++] = *path == '.' ? path + 1 : path;
+	}
+	return ret;
+}
+
+static const char *
+print_node(struct am_arena *arena, const struct am_node *node)
+{
+	struct am_buf text = { 0 };
+
+	am_node_print(node, &text);
+	const char *ret = am_arena_strndup(arena, am_buf_str(&text), text.len);
+	am_buf_fini(&text);
+	return ret;
+}
+
+static void
+add_subresources(struct am_resource *res, const struct am_node *subresources)
+{
+	const struct am_node *scale = am_node_get(subresources, "scale");
+
+	if (am_node_get(subresources, "status") != NULL)
+		res->flags |= AM_RES_STATUS;
+	if (scale == NULL)
+		return;
+	res->flags |= AM_RES_SCALE;
+	res->scale_spec = am_node_get_str(scale, "specReplicasPath", ".spec.replicas");
+	res->scale_status = am_node_get_str(scale, "statusReplicasPath", ".status.replicas");
+	res->scale_selector = am_node_get_str(scale, "labelSelectorPath", NULL);
+}
+
+static const char *
+lower(struct am_arena *arena, const char *text)
+{
+	char *ret = am_arena_strdup(arena, text);
+
+	for (char *p = ret; p != NULL && *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return ret;
+}
+
+static bool
+flag(const struct am_node *node, const char *key)
+{
+	const struct am_node *member = am_node_get(node, key);
+
+	return member != NULL && member->type == AMBIENT_T_BOOL && member->boolean;
+}
+
+/* Takes the arena. */
+static struct am_resource *
+make_version(struct am_arena *arena, const struct am_node *root, const struct am_node *version, struct ambient_error *err)
+{
+	const struct am_node *spec = am_node_get(root, "spec"), *names = am_node_get(spec, "names");
+	const struct am_node *openapi = am_node_path(version, "schema", "openAPIV3Schema", NULL);
+	struct am_resource *res = zalloc(arena, sizeof(*res));
+	struct am_resource_priv *priv = zalloc(arena, sizeof(*priv));
+	struct am_failure failure = { 0 };
+	const char *kind = am_node_get_str(names, "kind", "");
+
+	*priv = (struct am_resource_priv){ .refs = 1, .arena = arena, .set = am_schema_set_new(), .generation = true };
+	*res = (struct am_resource){
+		.group = am_node_get_str(spec, "group", ""), .version = am_node_get_str(version, "name", ""),
+		.plural = am_node_get_str(names, "plural", ""), .kind = kind,
+		.singular = am_node_get_str(names, "singular", lower(arena, kind)),
+		.list_kind = am_node_get_str(names, "listKind", am_arena_printf(arena, "%sList", kind)),
+		.short_names = string_list(arena, am_node_get(names, "shortNames")),
+		.categories = string_list(arena, am_node_get(names, "categories")),
+		.selectable = selectable(arena, am_node_get(version, "selectableFields")),
+		.flags = AM_RES_CUSTOM, .schema = print_node(arena, openapi), .priv = priv,
+	};
+	if (strcmp(am_node_get_str(spec, "scope", ""), "Namespaced") == 0)
+		res->flags |= AM_RES_NAMESPACED;
+	if (flag(version, "storage"))
+		res->flags |= AM_RES_STORAGE;
+	if (am_node_path(root, "metadata", "deletionTimestamp", NULL) != NULL)
+		res->flags |= AM_RES_READ_DELETE;
+	add_columns(arena, res, am_node_get(version, "additionalPrinterColumns"));
+	add_subresources(res, am_node_get(version, "subresources"));
+	priv->schema = openapi == NULL ? NULL : am_schema_compile(arena, priv->set, openapi, "schema", &failure);
+	if (priv->schema == NULL) {
+		ambient_err(err, AMBIENT_E_INVALID, "the schema of version \"%s\" is not structural: %s", res->version,
+			    failure.n_causes > 0 ? failure.causes[0].message : "it is missing");
+		am_failure_fini(&failure);
+		am_resource_unref(res);
+		return NULL;
+	}
+	return res;
+}
+
+/* ---- registering, on the writer thread ---- */
+
+struct registration {
+	struct am_engine *engine;
+	const char *group, *plural;
+	const struct am_resource **served;
+	size_t n;
+	const struct am_resource *storage;
+	bool refusing;
+};
+
+/* The object as the schema shows it, when that differs from how it is kept in memory. */
+static struct am_object *
+reshape(const struct am_schema *schema, const struct am_object *object)
+{
+	struct am_arena *arena = am_arena_new();
+	struct am_buf raw = { 0 }, out = { 0 };
+	struct am_object *ret = NULL;
+
+	am_object_raw(object, &raw);
+	struct am_node *node = am_node_parse(arena, raw.data, raw.len, NULL);
+	if (node != NULL) {
+		am_schema_prune(schema, node, NULL, NULL);
+		am_schema_default(arena, schema, node);
+		am_node_print(node, &out);
+	}
+	if (!out.failed && out.len > 0 && (out.len != raw.len || memcmp(out.data, raw.data, raw.len) != 0))
+		ret = am_object_new(out.data, out.len, object->rv, object->id, object->mtime);
+	am_buf_fini(&raw);
+	am_buf_fini(&out);
+	am_arena_free(arena);
+	return ret;
+}
+
+static void
+reshape_all(struct am_store *store)
+{
+	const struct am_schema *schema = store->storage != NULL ? store->storage->priv->schema : NULL;
+
+	for (size_t i = 0; schema != NULL && i < store->n; i++) {
+		struct am_object *now = store->items[i], *shown = reshape(schema, now);
+		if (shown != NULL)
+			am_store_put(store, shown->ns, shown->name, shown);
+	}
+}
+
+static bool
+same_schema(const struct am_resource *a, const struct am_resource *b)
+{
+	return a != NULL && b != NULL && am_streq(a->schema, b->schema);
+}
+
+static int
+apply(void *arg, struct ambient_error *err)
+{
+	struct registration *r = arg;
+	struct am_engine *engine = r->engine;
+	int64_t id = 0;
+
+	am_lock(&engine->lock);
+	struct am_store *store = am_store_find(engine, r->group, r->plural);
+	am_unlock(&engine->lock);
+	if (store == NULL) {
+		int rc = am_db_begin(engine->db, err);
+		if (rc == 0)
+			rc = am_db_res(engine->db, r->group, r->plural, &id, err);
+		if (rc == 0)
+			rc = am_db_commit(engine->db, am_db_rv(engine->db), err);
+		if (rc < 0) {
+			am_db_rollback(engine->db);
+			return rc;
+		}
+	}
+	am_lock(&engine->lock);
+	if (store == NULL)
+		store = am_store_add(engine, r->group, r->plural, id);
+	bool same = same_schema(store->storage, r->storage);
+	for (size_t i = 0; i < r->n; i++)
+		((struct am_resource *)(uintptr_t)r->served[i])->store = store;
+	if (r->storage != NULL)
+		((struct am_resource *)(uintptr_t)r->storage)->store = store;
+	am_registry_set(store, r->served, r->n, r->storage);
+	store->refusing = r->refusing;
+	if (!same)
+		reshape_all(store);
+	if (r->n == 0)
+		am_watch_end_all(store);
+	am_unlock(&engine->lock);
+	r->served = NULL;
+	r->storage = NULL;
+	return 0;
+}
+
+static void
+registration_fini(struct registration *r)
+{
+	for (size_t i = 0; r->served != NULL && i < r->n; i++)
+		am_resource_unref(r->served[i]);
+	free(r->served);
+	am_resource_unref(r->storage);
+}
+
+static int
+version_order(const void *pa, const void *pb)
+{
+	const struct am_resource *a = *(const struct am_resource *const *)pa, *b = *(const struct am_resource *const *)pb;
+
+	return am_version_cmp(a->version, b->version);
+}
+
+/* Compiles every version.  Each owns an arena with a tree of the whole definition: they are few and rare. */
+static int
+build(struct registration *r, const struct am_object *crd, struct ambient_error *err)
+{
+	size_t n_versions = 1;
+
+	for (size_t i = 0; i < n_versions; i++) {
+		struct am_arena *arena = am_arena_new();
+		struct am_node *root = am_node_parse(arena, crd->body, crd->len, err);
+		const struct am_node *versions = am_node_path(root, "spec", "versions", NULL);
+		const struct am_node *version = versions != NULL ? versions->first : NULL;
+		if (version == NULL) {
+			am_arena_free(arena);
+			return ambient_err(err, AMBIENT_E_INVALID, "it has no versions");
+		}
+		n_versions = versions->count;
+		for (size_t k = 0; k < i && version->next != NULL; k++)
+			version = version->next;
+		if (r->served == NULL)
+			r->served = am_xcalloc(n_versions, sizeof(*r->served));
+		bool served = flag(version, "served"), storage = flag(version, "storage");
+		struct am_resource *res = make_version(arena, root, version, err);
+		if (res == NULL)
+			return -AMBIENT_E_INVALID;
+		if (storage && r->storage == NULL)
+			r->storage = am_resource_ref(res);
+		if (served)
+			r->served[r->n++] = res;
+		else
+			am_resource_unref(res);
+	}
+	qsort(r->served, r->n, sizeof(*r->served), version_order);
+	if (r->n > 0)
+		((struct am_resource *)(uintptr_t)r->served[0])->flags |= AM_RES_PREFERRED;
+	return r->storage != NULL ? 0 : ambient_err(err, AMBIENT_E_INVALID, "it has no storage version");
+}
+
+int
+am_crd_register(struct am_engine *engine, const struct am_object *crd, bool threads, struct ambient_error *err)
+{
+	struct am_slice text = am_object_text(crd);
+	char *group = am_json_dup(text, "/spec/group"), *plural = am_json_dup(text, "/spec/names/plural");
+	struct registration r = { .engine = engine, .group = group, .plural = plural,
+				  .refusing = (crd->flags & AM_OBJ_DELETING) != 0 };
+	int rc = group == NULL || plural == NULL ? ambient_err(err, AMBIENT_E_INVALID, "it has no names") : build(&r, crd, err);
+
+	if (rc == 0)
+		rc = threads ? am_writer_call(engine->writer, apply, &r, err) : apply(&r, err);
+	registration_fini(&r);
+	free(group);
+	free(plural);
+	return rc;
+}
+
+int
+am_crd_unregister(struct am_engine *engine, const char *group, const char *plural, struct ambient_error *err)
+{
+	struct registration r = { .engine = engine, .group = group, .plural = plural };
+
+	return am_writer_call(engine->writer, apply, &r, err);
+}
+
+bool
+am_crd_established(const struct am_object *crd)
+{
+	struct am_slice list, element, type, status;
+
+	if (!am_json_find(am_object_text(crd), "/status/conditions", &list) || am_json_type(list) != AMBIENT_T_ARRAY)
+		return false;
+	for (size_t it = 0; am_json_element(list, &it, &element);)
+		if (am_json_find(element, "/type", &type) && am_json_str_eq(type, "Established") &&
+		    am_json_find(element, "/status", &status) && am_json_str_eq(status, "True"))
+			return true;
+	return false;
+}
+
+/* ---- names and conditions, on the janitor ---- */
+
+struct verdict {
+	struct am_engine *engine;
+	const char *conflict, *message; /* NULL: the names are fine */
+	char text[256];
+};
+
+static bool
+in_list(const char *const *list, const char *name)
+{
+	for (size_t i = 0; list != NULL && list[i] != NULL; i++)
+		if (strcmp(list[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void
+conflict(struct verdict *v, const char *reason, const char *name)
+{
+	v->conflict = reason;
+	snprintf(v->text, sizeof(v->text), "\"%.100s\" is already in use", name);
+	v->message = v->text;
+}
+
+static void
+compare_names(struct verdict *v, const struct am_node *names, const struct am_resource *other)
+{
+	const struct am_node *shorts = am_node_get(names, "shortNames");
+	const char *singular = am_node_get_str(names, "singular", "");
+
+	if (strcmp(other->kind, am_node_get_str(names, "kind", "")) == 0)
+		conflict(v, "KindConflict", other->kind);
+	else if (strcmp(other->list_kind, am_node_get_str(names, "listKind", "")) == 0)
+		conflict(v, "ListKindConflict", other->list_kind);
+	else if (strcmp(other->singular, singular) == 0 || strcmp(other->plural, singular) == 0)
+		conflict(v, "SingularConflict", singular);
+	for (const struct am_node *e = shorts != NULL ? shorts->first : NULL; e != NULL; e = e->next)
+		if (in_list(other->short_names, am_node_text(e, "")))
+			conflict(v, "ShortNamesConflict", am_node_text(e, ""));
+}
+
+static void
+judge_names(struct verdict *v, const struct am_node *object)
+{
+	const struct am_node *spec = am_node_get(object, "spec"), *names = am_node_get(spec, "names");
+	size_t n;
+	const struct am_resource **list = am_engine_resources(v->engine, &n, NULL);
+
+	for (size_t i = 0; i < n && v->conflict == NULL; i++)
+		if (strcmp(list[i]->group, am_node_get_str(spec, "group", "")) == 0 &&
+		    strcmp(list[i]->plural, am_node_get_str(names, "plural", "")) != 0)
+			compare_names(v, names, list[i]);
+	am_resources_free(list, n);
+}
+
+static int
+edit_conditions(void *arg, struct am_arena *arena, struct am_node *object)
+{
+	struct verdict *v = arg;
+	int64_t now = am_clock_wall(v->engine->clock);
+	const struct am_node *names = am_node_path(object, "spec", "names", NULL);
+	bool changed = false;
+
+	if (v->conflict != NULL) {
+		changed |= am_janitor_set_condition(arena, object, "NamesAccepted", "False", v->conflict, v->message, now);
+		changed |= am_janitor_set_condition(arena, object, "Established", "False", "NotAccepted",
+						    "not all names are accepted", now);
+	} else {
+		changed |= am_janitor_set_condition(arena, object, "NamesAccepted", "True", "NoConflicts", "no conflicts found",
+						    now);
+		changed |= am_janitor_set_condition(arena, object, "Established", "True", "InitialNamesAccepted",
+						    "the initial names have been accepted", now);
+		struct am_node *status = am_node_get(object, "status"), *accepted = am_node_get(status, "acceptedNames");
+		if (accepted == NULL || !am_node_equal(accepted, names)) {
+			am_node_set(arena, status, "acceptedNames", am_node_clone(arena, names));
+			changed = true;
+		}
+	}
+	return changed ? 0 : -AMBIENT_E_EXISTS;
+}
+
+static size_t
+establish(struct am_engine *engine, const struct am_object *crd)
+{
+	struct verdict v = { .engine = engine };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_arena *arena = am_arena_new();
+	const struct am_node *root = am_node_parse(arena, crd->body, crd->len, NULL);
+	struct am_commit commit = { edit_conditions, &v };
+
+	if (root != NULL && !am_crd_established(crd))
+		judge_names(&v, root);
+	am_arena_free(arena);
+	if (v.conflict == NULL && am_crd_register(engine, crd, true, &err) < 0) {
+		am_log_error("apiserver", "definition \"%s\" is not served: %s", crd->name, err.message);
+		return 0;
+	}
+	return am_change_edit(engine, engine->crds, "", crd->name, crd->uid, &commit, NULL) == 0;
+}
+
+/* ---- the end ---- */
+
+static int
+drop_cleanup(void *arg, struct am_arena *arena, struct am_node *object)
+{
+	struct am_engine *engine = arg;
+
+	am_janitor_set_condition(arena, object, "Terminating", "False", "InstanceDeletionCompleted", "removed all instances",
+				 am_clock_wall(engine->clock));
+	return am_meta_remove_finalizer(object, FINALIZER) ? 0 : -AMBIENT_E_EXISTS;
+}
+
+static size_t
+terminate(struct am_engine *engine, const struct am_object *crd)
+{
+	struct am_slice text = am_object_text(crd);
+	char *group = am_json_dup(text, "/spec/group"), *plural = am_json_dup(text, "/spec/names/plural");
+	struct am_commit commit = { drop_cleanup, engine };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	size_t steps = 0, left = 0, held;
+
+	if (am_crd_established(crd))
+		(void)am_crd_register(engine, crd, true, &err);
+	am_lock(&engine->lock);
+	struct am_store *store = am_store_find(engine, group, plural);
+	am_unlock(&engine->lock);
+	if (store != NULL)
+		steps += am_janitor_empty(engine, store, NULL, &left, &held);
+	if (left == 0)
+		steps += am_change_edit(engine, engine->crds, "", crd->name, crd->uid, &commit, NULL) == 0;
+	free(group);
+	free(plural);
+	return steps;
+}
+
+size_t
+am_janitor_definition(struct am_engine *engine, const char *name)
+{
+	struct am_object *crd = am_engine_peek(engine, GROUP, "customresourcedefinitions", NULL, name);
+	const char *dot = strchr(name, '.');
+	size_t steps = 0;
+
+	if (crd == NULL && dot != NULL) {
+		char *plural = am_xstrndup(name, (size_t)(dot - name));
+		steps = am_crd_unregister(engine, dot + 1, plural, NULL) == 0;
+		free(plural);
+	} else if (crd != NULL) {
+		steps = crd->flags & AM_OBJ_DELETING ? terminate(engine, crd) : establish(engine, crd);
+	}
+	am_object_unref(crd);
+	return steps;
+}

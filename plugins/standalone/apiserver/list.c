@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Get and list.  A list is a snapshot: references taken under the lock, selected and handed out without it.  Pages of
+ * one list show one revision: while nothing changed since, the live table; else the table with the ring's events
+ * undone; else 410 with a token that goes on at the current revision.
+ */
+#include <stdlib.h>
+
+#include "core/base/util.h"
+#include "plugins/standalone/apiserver/engine_priv.h"
+
+#define TOO_OLD "The resourceVersion for the provided list is too old."
+#define TOO_OLD_PAGE "The provided continue parameter is too old to display a consistent list result. You can start a " \
+		     "new list without the continue parameter, or use the continue token in this response to retrieve " \
+		     "the remainder of the results. Continuing with the provided token results in an inconsistent list " \
+		     "- objects that were created, modified, or deleted between the time the first chunk was returned " \
+		     "and now may show up in the list."
+
+/* ---- parameters ---- */
+
+int
+am_parse_rv(const char *text, uint64_t *ret, struct am_failure *failure)
+{
+	*ret = 0;
+	if (am_empty(text))
+		return 0;
+	if (am_parse_u64(text, ret) < 0 || *ret > INT64_MAX)
+		return am_fail(failure, 400, "BadRequest", "invalid resource version: \"%.100s\": must be a decimal number", text);
+	return 0;
+}
+
+static void
+forbid(struct am_failure *failure, const char *field, const char *why)
+{
+	am_failure_cause(failure, "FieldValueForbidden", field, "Forbidden: %s", why);
+}
+
+static void
+check_match(const struct am_list_query *q, bool watch, struct am_failure *failure)
+{
+	const char *match = q->resource_version_match;
+
+	if (watch && q->send_initial_events < 0)
+		forbid(failure, "resourceVersionMatch",
+		       "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+	else if (am_empty(q->resource_version) && !watch)
+		forbid(failure, "resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided");
+	if (!am_empty(q->cont))
+		forbid(failure, "resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
+	if (strcmp(match, "Exact") != 0 && strcmp(match, "NotOlderThan") != 0)
+		am_failure_cause(failure, "FieldValueNotSupported", "resourceVersionMatch",
+				 "Unsupported value: \"%.60s\": supported values: \"Exact\", \"NotOlderThan\", \"\"", match);
+	else if (strcmp(match, "Exact") == 0 && am_streq(q->resource_version, "0"))
+		forbid(failure, "resourceVersionMatch",
+		       "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+	else if (watch && strcmp(match, "NotOlderThan") != 0)
+		forbid(failure, "resourceVersionMatch",
+		       "resourceVersionMatch must be NotOlderThan when sendInitialEvents is provided");
+}
+
+int
+am_query_check(const struct am_list_query *q, bool watch, struct am_failure *failure)
+{
+	if (!am_empty(q->resource_version_match))
+		check_match(q, watch, failure);
+	if (!watch && q->send_initial_events >= 0)
+		forbid(failure, "sendInitialEvents", "sendInitialEvents is forbidden for list");
+	if (watch && q->send_initial_events >= 0 && am_empty(q->resource_version_match))
+		forbid(failure, "resourceVersionMatch",
+		       "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+	if (failure->n_causes > 0)
+		return am_fail_invalid(failure, "ListOptions", "meta.k8s.io", "");
+	return 0;
+}
+
+int
+am_wait_rv(struct am_engine *engine, uint64_t rv, struct am_failure *failure)
+{
+	int64_t deadline = am_clock_boot(am_clock_real()) + 3 * AM_NS_PER_S;
+	bool in_time = true;
+
+	am_lock(&engine->lock);
+	while (engine->rv < rv && in_time)
+		in_time = am_cond_wait(&engine->changed, &engine->lock, deadline);
+	uint64_t now = engine->rv;
+	am_unlock(&engine->lock);
+	if (now >= rv)
+		return 0;
+	am_failure_cause(failure, "ResourceVersionTooLarge", "", "Too large resource version");
+	int rc = am_fail(failure, 504, "Timeout", "Timeout: Too large resource version: %llu, current: %llu",
+			 (unsigned long long)rv, (unsigned long long)now);
+	failure->retry_after = 1;
+	return rc;
+}
+
+/* ---- one object ---- */
+
+struct am_object *
+am_engine_get(struct am_engine *engine, const struct am_resource *res, const char *ns, const char *name,
+	      const char *resource_version, struct am_failure *failure)
+{
+	uint64_t rv;
+
+	if (am_parse_rv(resource_version, &rv, failure) < 0 || (rv > 0 && am_wait_rv(engine, rv, failure) < 0))
+		return NULL;
+	am_lock(&engine->lock);
+	struct am_object *object = am_object_ref(am_store_peek(res->store, ns, name));
+	am_unlock(&engine->lock);
+	if (object == NULL)
+		am_fail_not_found(failure, res, name);
+	return object;
+}
+
+/* ---- tokens ---- */
+
+struct token {
+	int64_t rv;    /* -1: whatever is current */
+	char *ns, *name;
+};
+
+static void
+token_fini(struct token *token)
+{
+	free(token->ns);
+	free(token->name);
+}
+
+/* The page begins behind the object of that name. */
+static char *
+token_make(int64_t rv, const char *ns, const char *name)
+{
+	struct am_buf json = { 0 }, out = { 0 };
+	char *start = am_xasprintf("%s/%s", ns, name);
+
+	am_json_addf(&json, "{\"v\":\"meta.k8s.io/v1\",\"rv\":%l,\"start\":", rv);
+	am_buf_addf(&json, "\"%s\\u0000\"}", start);
+	am_base64_encode(&out, json.data, json.len, true);
+	free(start);
+	am_buf_fini(&json);
+	return am_buf_steal(&out, NULL);
+}
+
+static bool
+token_split(struct token *token, const char *start, size_t n)
+{
+	const char *slash = memchr(start, '/', n);
+
+	if (slash == NULL || n < 2 || start[n - 1] != '\0')
+		return false;
+	token->ns = am_xstrndup(start, (size_t)(slash - start));
+	token->name = am_xstrndup(slash + 1, n - 1 - (size_t)(slash + 1 - start));
+	return true;
+}
+
+static int
+token_parse(const char *text, struct token *token, struct am_failure *failure)
+{
+	struct am_buf json = { .max = 8192 }, start = { 0 };
+	struct am_slice value;
+	bool ok = am_base64_decode(&json, text, strlen(text), true) == 0 && json.len > 0 &&
+		  am_json_check(json.data, json.len, NULL) == 0;
+	struct am_slice all = am_slice(json.data, json.len);
+
+	ok = ok && am_json_find(all, "/v", &value) && am_json_str_eq(value, "meta.k8s.io/v1");
+	token->rv = ok ? am_json_int(all, "/rv", 0) : 0;
+	ok = ok && token->rv != 0 && am_json_find(all, "/start", &value) && am_json_type(value) == AMBIENT_T_STRING &&
+	     am_json_unescape(value, &start) && token_split(token, start.data, start.len);
+	am_buf_fini(&json);
+	am_buf_fini(&start);
+	return ok ? 0 : am_fail(failure, 400, "BadRequest", "invalid continue token: continue key is not valid");
+}
+
+/* ---- the table as it was ---- */
+
+/* The first event of each key after rv says what was there at rv. */
+static bool
+collect_undo(const struct am_store *store, uint64_t rv, struct am_map *undo)
+{
+	uint64_t sequence;
+	char key[640];
+
+	if (!am_ring_seek(&store->ring, rv, &sequence))
+		return false;
+	for (; sequence < store->ring.head; sequence++) {
+		const struct am_ring_event *event = am_ring_at(&store->ring, sequence);
+		/* Events that were read back from disk do not know the revision of what they replaced. */
+		if (event->type != AM_EVENT_ADDED && (event->old == NULL || event->old->rv == event->rv))
+			return false;
+		int n = snprintf(key, sizeof(key), "%s/%s", event->object->ns, event->object->name);
+		if (n < 0 || (size_t)n >= sizeof(key))
+			return false;
+		if (!am_map_has(undo, key))
+			am_map_put(undo, key, (void *)(uintptr_t)event);
+	}
+	return true;
+}
+
+static int
+object_cmp(const void *pa, const void *pb)
+{
+	const struct am_object *a = *(struct am_object *const *)pa, *b = *(struct am_object *const *)pb;
+
+	return am_key_cmp(a->ns, a->name, b->ns, b->name);
+}
+
+/* Fills list with references to all objects as of rv.  The lock is held. */
+static bool
+snapshot_at(const struct am_store *store, const char *ns, uint64_t rv, struct am_list *list)
+{
+	struct am_map *undo = am_map_new();
+	const char *key;
+	void *value;
+	char name[640];
+	bool ok = collect_undo(store, rv, undo);
+
+	list->items = ok ? am_xcalloc(store->n + am_map_len(undo) + 1, sizeof(*list->items)) : NULL;
+	for (size_t i = 0; ok && i < store->n; i++) {
+		snprintf(name, sizeof(name), "%s/%s", store->items[i]->ns, store->items[i]->name);
+		if (!am_map_has(undo, name))
+			list->items[list->n++] = am_object_ref(store->items[i]);
+	}
+	for (size_t it = 0; ok && am_map_next(undo, &it, &key, &value);) {
+		const struct am_ring_event *event = value;
+		if (event->type != AM_EVENT_ADDED)
+			list->items[list->n++] = am_object_ref(event->old);
+	}
+	am_map_free(undo);
+	if (!ok)
+		return false;
+	qsort(list->items, list->n, sizeof(*list->items), object_cmp);
+	size_t kept = 0;
+	for (size_t i = 0; i < list->n; i++) {
+		if (ns == NULL || strcmp(list->items[i]->ns, ns) == 0)
+			list->items[kept++] = list->items[i];
+		else
+			am_object_unref(list->items[i]);
+	}
+	list->n = kept;
+	return true;
+}
+
+static void
+snapshot_now(const struct am_store *store, const char *ns, struct am_list *list)
+{
+	size_t first, end;
+
+	am_store_range(store, ns, &first, &end);
+	list->items = malloc((end - first + 1) * sizeof(*list->items));
+	for (size_t i = first; list->items != NULL && i < end; i++)
+		list->items[list->n++] = am_object_ref(store->items[i]);
+}
+
+/* ---- selecting and cutting ---- */
+
+static void
+drop_front(struct am_list *list, const struct token *token)
+{
+	size_t at = 0;
+
+	while (at < list->n && am_key_cmp(list->items[at]->ns, list->items[at]->name, token->ns, token->name) <= 0)
+		am_object_unref(list->items[at++]);
+	memmove(list->items, list->items + at, (list->n - at) * sizeof(*list->items));
+	list->n -= at;
+}
+
+static void
+cut(struct am_list *list, size_t at)
+{
+	while (list->n > at)
+		am_object_unref(list->items[--list->n]);
+}
+
+static void
+select_page(struct am_list *list, const struct am_selector *selector, int64_t limit)
+{
+	size_t kept = 0, i = 0;
+
+	list->remaining = -1;
+	for (; i < list->n && (limit <= 0 || kept < (size_t)limit); i++) {
+		if (am_selector_match(selector, list->items[i]))
+			list->items[kept++] = list->items[i];
+		else
+			am_object_unref(list->items[i]);
+	}
+	if (i < list->n && kept > 0) {
+		struct am_object *last = list->items[kept - 1];
+		list->cont = token_make((int64_t)list->rv, last->ns, last->name);
+		if (selector == NULL)
+			list->remaining = (int64_t)(list->n - i);
+	}
+	for (; i < list->n; i++)
+		am_object_unref(list->items[i]);
+	list->n = kept;
+}
+
+static int
+expired(struct am_failure *failure, const struct token *token)
+{
+	if (token == NULL)
+		return am_fail(failure, 410, "Expired", TOO_OLD);
+	int rc = am_fail(failure, 410, "Expired", TOO_OLD_PAGE);
+	failure->cont = token_make(-1, token->ns, token->name);
+	return rc;
+}
+
+/* exact: the revision to show, 0: the current one. */
+static int
+snapshot(struct am_engine *engine, const struct am_resource *res, const char *ns, uint64_t exact,
+	 const struct token *token, struct am_list *list, struct am_failure *failure)
+{
+	bool ok = true;
+
+	am_lock(&engine->lock);
+	if (exact == 0 || (exact >= res->store->rv && exact <= engine->rv)) {
+		list->rv = exact == 0 ? engine->rv : exact;
+		snapshot_now(res->store, ns, list);
+	} else {
+		list->rv = exact;
+		ok = exact <= engine->rv && snapshot_at(res->store, ns, exact, list);
+	}
+	am_unlock(&engine->lock);
+	if (!ok)
+		return expired(failure, token);
+	if (list->items == NULL)
+		return am_fail(failure, 500, "InternalError", "Internal error occurred: no memory for the list");
+	return 0;
+}
+
+static int
+list_page(struct am_engine *engine, const struct am_resource *res, const char *ns, const struct am_list_query *q,
+	  const struct am_selector *selector, struct am_list *list, struct am_failure *failure)
+{
+	struct token token = { 0 };
+	uint64_t rv = 0, exact = 0;
+	bool paged = !am_empty(q->cont);
+	int rc = am_parse_rv(q->resource_version, &rv, failure);
+
+	if (rc == 0 && paged && rv != 0)
+		rc = am_fail(failure, 400, "BadRequest", "specifying resource version is not allowed when using continue");
+	if (rc == 0 && paged)
+		rc = token_parse(q->cont, &token, failure);
+	if (rc == 0 && rv > 0)
+		rc = am_wait_rv(engine, rv, failure);
+	if (paged)
+		exact = token.rv > 0 ? (uint64_t)token.rv : 0;
+	else if (rv > 0 && (am_streq(q->resource_version_match, "Exact") ||
+			    (q->limit > 0 && am_empty(q->resource_version_match))))
+		exact = rv;
+	if (rc == 0)
+		rc = snapshot(engine, res, ns, exact, paged ? &token : NULL, list, failure);
+	if (rc == 0 && paged)
+		drop_front(list, &token);
+	if (rc == 0)
+		select_page(list, selector, q->limit);
+	token_fini(&token);
+	return rc;
+}
+
+int
+am_engine_list(struct am_engine *engine, const struct am_resource *res, const char *ns,
+	       const struct am_list_query *query, struct am_list *list, struct am_failure *failure)
+{
+	struct am_selector *selector = NULL;
+
+	*list = (struct am_list){ .remaining = -1 };
+	int rc = am_query_check(query, false, failure);
+	if (rc == 0)
+		rc = am_selector_parse(res, query->label_selector, query->field_selector, &selector, failure);
+	if (rc == 0)
+		rc = list_page(engine, res, ns, query, selector, list, failure);
+	am_selector_free(selector);
+	if (rc < 0)
+		am_list_fini(list);
+	return rc;
+}
+
+void
+am_list_fini(struct am_list *list)
+{
+	cut(list, 0);
+	free(list->items);
+	free(list->cont);
+	*list = (struct am_list){ .remaining = -1 };
+}
+
+void
+am_engine_all(struct am_engine *engine, const char *group, const char *plural, const char *ns, struct am_list *list)
+{
+	*list = (struct am_list){ .remaining = -1 };
+	am_lock(&engine->lock);
+	const struct am_store *store = am_store_find(engine, group, plural);
+	list->rv = engine->rv;
+	if (store != NULL)
+		snapshot_now(store, ns, list);
+	am_unlock(&engine->lock);
+}

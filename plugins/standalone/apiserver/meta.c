@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ObjectMeta: its shape, its rules, names made from generateName, finalizers. */
+#include <stdlib.h>
+
+#include "core/base/util.h"
+#include "plugins/standalone/apiserver/admission.h"
+
+#define ANNOTATIONS_MAX (256 * 1024)
+#define GENERATED_BASE  58
+
+enum shape { STRING, NUMBER, STRING_MAP, STRINGS, OBJECTS, DROPPED };
+
+static const struct {
+	const char *name;
+	enum shape shape;
+} members[] = {
+	{ "name", STRING },
+	{ "generateName", STRING },
+	{ "namespace", STRING },
+	{ "uid", STRING },
+	{ "resourceVersion", STRING },
+	{ "generation", NUMBER },
+	{ "creationTimestamp", STRING },
+	{ "deletionTimestamp", STRING },
+	{ "deletionGracePeriodSeconds", NUMBER },
+	{ "labels", STRING_MAP },
+	{ "annotations", STRING_MAP },
+	{ "ownerReferences", OBJECTS },
+	{ "finalizers", STRINGS },
+	{ "managedFields", DROPPED },
+	{ "selfLink", DROPPED },
+};
+
+static bool
+all_of(const struct am_node *container, int type)
+{
+	for (const struct am_node *e = container->first; e != NULL; e = e->next)
+		if (e->type != type)
+			return false;
+	return true;
+}
+
+static bool
+fits(enum shape shape, const struct am_node *node)
+{
+	switch (shape) {
+	case STRING:
+		return node->type == AMBIENT_T_STRING;
+	case NUMBER:
+		return node->type == AMBIENT_T_NUMBER;
+	case STRING_MAP:
+		return node->type == AMBIENT_T_OBJECT && all_of(node, AMBIENT_T_STRING);
+	case STRINGS:
+		return node->type == AMBIENT_T_ARRAY && all_of(node, AMBIENT_T_STRING);
+	case OBJECTS:
+		return node->type == AMBIENT_T_ARRAY && all_of(node, AMBIENT_T_OBJECT);
+	case DROPPED:
+		return true;
+	}
+	return false;
+}
+
+static int
+shape_member(struct am_change *change, struct am_node *metadata, struct am_node *m)
+{
+	for (size_t i = 0; i < AM_COUNTOF(members); i++) {
+		if (strcmp(members[i].name, m->key) != 0)
+			continue;
+		bool empty = m->type == AMBIENT_T_NULL || members[i].shape == DROPPED ||
+			     ((m->type == AMBIENT_T_OBJECT || m->type == AMBIENT_T_ARRAY) && m->count == 0) ||
+			     (m->type == AMBIENT_T_STRING && m->len == 0);
+		if (empty)
+			am_node_remove(metadata, m);
+		else if (!fits(members[i].shape, m))
+			return am_fail(change->failure, 400, "BadRequest", "%s in version \"%s\" cannot be handled as a %s: json: "
+				       "metadata.%s has the wrong type", change->res->kind, change->res->version, change->res->kind,
+				       m->key);
+		return 0;
+	}
+	am_buf_addf(change->unknown, "unknown field \"metadata.%s\"\n", m->key);
+	am_node_remove(metadata, m);
+	return 0;
+}
+
+int
+am_meta_shape(struct am_change *change)
+{
+	struct am_node *metadata = am_node_get(change->object, "metadata");
+	int rc = 0;
+
+	if (metadata == NULL || metadata->type == AMBIENT_T_NULL) {
+		am_node_set(change->arena, change->object, "metadata", am_node_object(change->arena));
+		return 0;
+	}
+	if (metadata->type != AMBIENT_T_OBJECT)
+		return am_fail(change->failure, 400, "BadRequest", "metadata of a %s must be an object", change->res->kind);
+	for (struct am_node *m = metadata->first, *next; rc == 0 && m != NULL; m = next) {
+		next = m->next;
+		rc = shape_member(change, metadata, m);
+	}
+	return rc;
+}
+
+/* ---- rules ---- */
+
+static bool
+is_group(const struct am_resource *res, const char *group)
+{
+	return strcmp(res->group, group) == 0;
+}
+
+static const char *
+path_segment_problem(const char *name)
+{
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return "may not be '.' or '..'";
+	return strpbrk(name, "/%") != NULL ? "may not contain '/' or '%'" : NULL;
+}
+
+static const char *
+name_problem(const struct am_resource *res, const char *name)
+{
+	if (is_group(res, "rbac.authorization.k8s.io"))
+		return path_segment_problem(name);
+	if (res->group[0] == '\0' && (strcmp(res->plural, "namespaces") == 0 || strcmp(res->plural, "services") == 0))
+		return am_name_problem(name, 1);
+	return am_name_problem(name, 2);
+}
+
+static void
+check_name(struct am_change *change, const struct am_node *metadata)
+{
+	const struct am_node *name = am_node_get(metadata, "name");
+	const char *problem;
+
+	if (name == NULL || name->len == 0) {
+		am_failure_cause(change->failure, "FieldValueRequired", "metadata.name",
+				 "Required value: name or generateName is required");
+		return;
+	}
+	problem = name_problem(change->res, name->text);
+	if (problem != NULL)
+		am_bad(change, "metadata.name", name, problem);
+}
+
+static void
+check_labels(struct am_change *change, const struct am_node *labels)
+{
+	const char *problem;
+
+	for (const struct am_node *m = labels != NULL ? labels->first : NULL; m != NULL; m = m->next) {
+		problem = am_name_problem(m->key, 4);
+		if (problem != NULL)
+			am_bad(change, "metadata.labels", am_node_str(change->arena, m->key), problem);
+		problem = m->len > 0 ? am_name_problem(m->text, 3) : NULL;
+		if (problem != NULL)
+			am_bad(change, "metadata.labels", m, problem);
+	}
+}
+
+static void
+check_annotations(struct am_change *change, const struct am_node *annotations)
+{
+	size_t total = 0;
+
+	for (const struct am_node *m = annotations != NULL ? annotations->first : NULL; m != NULL; m = m->next) {
+		/* Upper case is fine in annotations' names; everything else as for labels. */
+		const char *problem = am_name_problem(m->key, 4);
+		total += m->key_len + m->len;
+		if (problem != NULL)
+			am_bad(change, "metadata.annotations", am_node_str(change->arena, m->key), problem);
+	}
+	if (total > ANNOTATIONS_MAX)
+		am_failure_cause(change->failure, "FieldValueTooLong", "metadata.annotations",
+				 "Too long: may not be more than %d bytes", ANNOTATIONS_MAX);
+}
+
+static void
+check_owners(struct am_change *change, const struct am_node *owners)
+{
+	static const char *const required[] = { "apiVersion", "kind", "name", "uid" };
+	char field[96];
+	int controllers = 0, i = 0;
+
+	for (const struct am_node *o = owners != NULL ? owners->first : NULL; o != NULL; o = o->next, i++) {
+		for (size_t k = 0; k < AM_COUNTOF(required); k++) {
+			snprintf(field, sizeof(field), "metadata.ownerReferences[%d].%s", i, required[k]);
+			if (am_empty(am_node_get_str(o, required[k], NULL)))
+				am_failure_cause(change->failure, "FieldValueInvalid", field, "Invalid value: \"\": must not be empty");
+		}
+		const struct am_node *controller = am_node_get(o, "controller");
+		controllers += controller != NULL && controller->type == AMBIENT_T_BOOL && controller->boolean;
+	}
+	if (controllers > 1)
+		am_failure_cause(change->failure, "FieldValueInvalid", "metadata.ownerReferences",
+				 "Invalid value: Only one reference can have Controller set to true");
+}
+
+static bool
+has_string(const struct am_node *array, const char *text)
+{
+	for (const struct am_node *e = array != NULL ? array->first : NULL; e != NULL; e = e->next)
+		if (am_streq(am_node_text(e, NULL), text))
+			return true;
+	return false;
+}
+
+static void
+check_finalizers(struct am_change *change, const struct am_node *metadata)
+{
+	const struct am_node *now = am_node_get(metadata, "finalizers");
+	const struct am_node *before = am_node_path(change->old, "metadata", "finalizers", NULL);
+	bool deleting = am_node_path(change->old, "metadata", "deletionTimestamp", NULL) != NULL;
+
+	for (const struct am_node *e = now != NULL ? now->first : NULL; e != NULL; e = e->next) {
+		const char *problem = am_name_problem(e->text, 4);
+		if (problem != NULL)
+			am_bad(change, "metadata.finalizers", e, problem);
+		if (deleting && !has_string(before, e->text))
+			am_forbid(change, "metadata.finalizers", "no new finalizers can be added if the object is being deleted");
+	}
+	if (has_string(now, "orphan") && has_string(now, "foregroundDeletion"))
+		am_failure_cause(change->failure, "FieldValueInvalid", "metadata.finalizers",
+				 "Invalid value: finalizer orphan and foregroundDeletion cannot be both set");
+}
+
+void
+am_meta_check(struct am_change *change)
+{
+	const struct am_node *metadata = am_node_get(change->object, "metadata");
+
+	if (change->old == NULL)
+		check_name(change, metadata);
+	if (!(change->res->flags & AM_RES_NAMESPACED) && am_node_get(metadata, "namespace") != NULL)
+		am_forbid(change, "metadata.namespace", "not allowed on this type");
+	check_labels(change, am_node_get(metadata, "labels"));
+	check_annotations(change, am_node_get(metadata, "annotations"));
+	check_owners(change, am_node_get(metadata, "ownerReferences"));
+	check_finalizers(change, metadata);
+}
+
+/* ---- names ---- */
+
+int
+am_meta_generate_name(struct am_change *change, const char *base)
+{
+	char name[GENERATED_BASE + 6];
+	size_t n = AM_MIN(strlen(base), (size_t)GENERATED_BASE);
+
+	memcpy(name, base, n);
+	am_random_suffix(name + n, 5);
+	am_node_set(change->arena, am_node_get(change->object, "metadata"), "name", am_node_str(change->arena, name));
+	return 0;
+}
+
+/* ---- finalizers ---- */
+
+size_t
+am_meta_finalizers(const struct am_node *object)
+{
+	const struct am_node *list = am_node_path(object, "metadata", "finalizers", NULL);
+
+	return list != NULL ? list->count : 0;
+}
+
+bool
+am_meta_remove_finalizer(struct am_node *object, const char *finalizer)
+{
+	struct am_node *metadata = am_node_get(object, "metadata"), *list = am_node_get(metadata, "finalizers");
+	bool found = false;
+
+	for (struct am_node *e = list != NULL ? list->first : NULL, *next; e != NULL; e = next) {
+		next = e->next;
+		if (!am_streq(am_node_text(e, NULL), finalizer))
+			continue;
+		am_node_remove(list, e);
+		found = true;
+	}
+	if (found && list->count == 0)
+		am_node_del(metadata, "finalizers");
+	return found;
+}
+
+void
+am_meta_add_finalizer(struct am_arena *arena, struct am_node *object, const char *finalizer)
+{
+	struct am_node *metadata = am_node_get(object, "metadata"), *list = am_node_get(metadata, "finalizers");
+
+	if (has_string(list, finalizer))
+		return;
+	if (list == NULL) {
+		am_node_set(arena, metadata, "finalizers", am_node_array(arena));
+		list = am_node_get(metadata, "finalizers");
+	}
+	am_node_append(list, am_node_str(arena, finalizer));
+}
