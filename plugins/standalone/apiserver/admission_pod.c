@@ -207,7 +207,7 @@ static void
 check_mounts(struct am_change *change, const struct am_node *container, const struct am_node *spec, const char *field)
 {
 	const struct am_node *mounts = am_node_get(container, "volumeMounts"), *volumes = am_node_get(spec, "volumes");
-	char path[200];
+	char path[320];
 	int i = 0;
 
 	for (const struct am_node *m = mounts != NULL ? mounts->first : NULL; m != NULL; m = m->next, i++) {
@@ -233,7 +233,7 @@ check_security(struct am_change *change, const struct am_node *context, const ch
 {
 	const struct am_node *privileged = am_node_get(context, "privileged");
 	const struct am_node *add = am_node_path(context, "capabilities", "add", NULL);
-	char path[200];
+	char path[320];
 
 	snprintf(path, sizeof(path), "%s.securityContext.privileged", field);
 	if (privileged != NULL && privileged->boolean)
@@ -252,7 +252,7 @@ check_container(struct am_change *change, const struct am_node *container, const
 {
 	const char *name = am_node_get_str(container, "name", "");
 	const struct am_node *env = am_node_get(container, "env");
-	char path[200];
+	char path[320];
 	int i = 0;
 
 	snprintf(path, sizeof(path), "%s.name", field);
@@ -283,7 +283,7 @@ check_volumes(struct am_change *change, const struct am_node *spec, const char *
 					     "persistentVolumeClaim" };
 	const struct am_node *volumes = am_node_get(spec, "volumes");
 	struct am_map *names = am_map_new();
-	char path[200];
+	char path[320];
 	int i = 0;
 
 	for (const struct am_node *v = volumes != NULL ? volumes->first : NULL; v != NULL; v = v->next, i++) {
