@@ -120,8 +120,9 @@ int ctl_stream_log(struct ctl *ctl, const char *pod, const char *container, bool
 		   int (*data)(void *arg, const char *p, size_t n), void *arg, struct ambient_error *err);
 
 /* ---- follow.c */
-/* Shows phases and messages of a session until it has ended; the exit code says how. */
-int ctl_follow(struct ctl *ctl, const char *name, bool phases, bool messages);
+/* Shows phases and messages of a session until it has ended; the exit code says how.  session: its state to start
+ * from, so that no phase since then is missed; NULL: as it is now. */
+int ctl_follow(struct ctl *ctl, const char *name, const struct am_node *session, bool phases, bool messages);
 
 /* ---- the commands */
 extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_stop,

@@ -169,18 +169,21 @@ static void
 watcher(void *arg)
 {
 	struct follow *f = arg;
+	bool known = f->version[0] != '\0';
 	int broken = 0;
 
 	while (!f->over && !interrupted()) {
 		struct am_arena *arena = am_arena_new();
 		struct ambient_error err = AMBIENT_ERROR_INIT;
 		struct am_node *session;
-		int rc = ctl_get(f->ctl, arena, f->name, &session, &err);
+		int rc = known ? 0 : ctl_get(f->ctl, arena, f->name, &session, &err);
 
 		if (rc == 0) {
 			broken = 0;
-			take(f, session);
+			if (!known)
+				take(f, session);
 		}
+		known = false;
 		am_arena_free(arena);
 		if (rc == 0 && !f->over)
 			rc = watch(f, &err) == -AMBIENT_E_FORBIDDEN ? -AMBIENT_E_FORBIDDEN : 0;
@@ -270,7 +273,7 @@ conclude(struct follow *f)
 }
 
 int
-ctl_follow(struct ctl *ctl, const char *name, bool phases, bool messages)
+ctl_follow(struct ctl *ctl, const char *name, const struct am_node *session, bool phases, bool messages)
 {
 	struct follow f = {
 		.ctl = ctl, .name = name, .phases = phases, .messages = messages, .clock = am_clock_real(),
@@ -284,6 +287,8 @@ ctl_follow(struct ctl *ctl, const char *name, bool phases, bool messages)
 	f.log = (struct ctl_messages){ .ctl = ctl, .before = before_output, .after = after_output, .arg = &f };
 	am_lock_init(&f.lock, "follow");
 	am_cond_init(&f.changed, f.clock);
+	if (session != NULL)
+		take(&f, session);
 	watching = am_thread_new("watch", 0, watcher, &f);
 	if (watching != NULL && messages)
 		reading = am_thread_new("messages", 0, reader, &f);

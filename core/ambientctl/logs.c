@@ -115,7 +115,7 @@ run_messages(struct ctl *ctl)
 	int rc;
 
 	if (ctl_has(ctl, "follow"))
-		return ctl_follow(ctl, ctl->words[0], false, true);
+		return ctl_follow(ctl, ctl->words[0], NULL, false, true);
 	if ((rc = find_pod(ctl, ctl->words[0], false, pod)) != 0)
 		return rc;
 	rc = ctl_stream_log(ctl, pod, "runner", false, to_messages, &messages, &err);

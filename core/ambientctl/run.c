@@ -161,7 +161,7 @@ run(struct ctl *ctl)
 	if (!ctl->json)
 		(void)printf("session \"%s\" in namespace \"%s\"\n", name, ctl->ns);
 	(void)fflush(stdout);
-	return ctl_follow(ctl, name, true, true);
+	return ctl_follow(ctl, name, session, true, true);
 }
 
 static const struct ctl_option options[] = {
