@@ -57,8 +57,7 @@ ctl_fail(const struct ambient_error *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	if (fmt[0] != '\0')
-		(void)fputs(": ", stderr);
+	(void)fputs(": ", stderr);
 	ctl_put_clean(stderr, err->message, true);
 	(void)fputc('\n', stderr);
 	return err->code > 0 && err->code < AMBIENT_E__COUNT && codes[err->code] != 0 ? codes[err->code] : CTL_FAILED;

@@ -16,7 +16,7 @@ run(struct ctl *ctl)
 	if (!am_streq(ctl->words[0], "inspect"))
 		return ctl_usage("usage: ambientctl plugin inspect FILE");
 	if (am_plugin_inspect(ctl->words[1], &info, &err) < 0)
-		return ctl_fail(&err, "%s", "");
+		return ctl_fail(&err, "cannot inspect");
 	line = info.decl->text;
 	end = line + info.decl->text_len;
 	if (ctl->json) {
