@@ -280,7 +280,8 @@ am_run(const struct am_spawn *spec, const char *input, size_t input_len, size_t 
 		close_fd(&out[1]);
 		return am_err_errno(err, e, "cannot start \"%s\"", spec->argv[0]);
 	}
-	copy.fds[0] = in[0];
+	/* A descriptor of the caller's own serves for what is too large for memory. */
+	copy.fds[0] = input == NULL && spec->fds[0] > 2 ? spec->fds[0] : in[0];
 	copy.fds[1] = out[1];
 	copy.fds[2] = errs[1];
 	int rc = am_spawn(&copy, &r.pid, &r.pidfd, err);

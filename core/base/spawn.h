@@ -32,7 +32,8 @@ struct am_run_result {
 	struct am_buf out, err;
 };
 /* Runs to the end: writes input, keeps at most max bytes of each output (the rest is read and dropped), on
- * timeout TERM, 2 s, KILL to the group.  *cancelled (may be NULL) ends it early the same way. */
+ * timeout TERM, 2 s, KILL to the group.  fds are not looked at, but for a fds[0] over 2 when there is no input.
+ * *cancelled (may be NULL) ends it early the same way. */
 int am_run(const struct am_spawn *spec, const char *input, size_t input_len, size_t max, int64_t timeout_ns,
 	   const int32_t *cancelled, struct am_run_result *result, struct ambient_error *err);
 void am_run_result_fini(struct am_run_result *result);

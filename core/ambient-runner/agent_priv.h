@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `ambient-runner agent`: the untrusted side.  It shares user, files and environment with the agent that it starts,
+ * so it keeps nothing that the agent may not have, and nobody believes it anything.  One thread, one poll loop; the
+ * runner type's callbacks run on it.
+ */
+#ifndef AM_RUNNER_AGENT_PRIV_H
+#define AM_RUNNER_AGENT_PRIV_H
+
+#include <ambient/plugin.h>
+#include <sys/types.h>
+
+#include "core/ambient-runner/channel.h"
+#include "core/ambient-runner/redact.h"
+#include "core/data/object.h"
+
+#define AM_AGENT_LINE_MAX (8u << 20)
+
+struct am_agent;
+
+struct am_agent_host {
+	struct ambient_host pub;
+	struct am_agent *agent;
+};
+
+struct am_agent_run {
+	struct ambient_run pub;
+	struct am_agent *agent;
+};
+
+/* What the runner type asks to be started. */
+struct ambient_command {
+	char **argv, **env; /* both ended by NULL */
+	size_t argc, envc;
+	char *cwd;
+	bool merge_stderr;
+};
+
+struct am_stream {
+	int fd, which;
+	struct am_buf buf;
+	size_t scanned;
+	bool skipping;      /* the rest of a line that was too long */
+};
+
+struct am_agent {
+	struct am_channel runner;
+	struct am_redactor *redactor;
+	struct am_buf start;             /* the start frame */
+	struct am_agent_host host;
+	struct am_agent_run run;
+	const struct ambient_plugin *plugin;
+	const struct ambient_runner *type;
+	void *self;
+	char *workdir, *statedir, *tmpdir, *prompt_file, *model, *resume, *run_id, *conversation;
+	const struct ambient_object *session, *config;
+	/* The process. */
+	struct ambient_command command;
+	pid_t pid;                       /* 0: none */
+	int pidfd, stdin_fd;
+	struct am_stream out, err;
+	struct am_buf input, stderr_tail;
+	bool end_input, exited, runner_gone;
+	int status;                      /* of waitpid */
+	int asked;                       /* AMBIENT_ASKED_* */
+	int64_t term_at, kill_at, idle_ns, last_line, drain_until;
+	struct ambient_outcome outcome;
+};
+
+static inline struct am_agent *
+am_agent_of(struct ambient_run *run) { return ((struct am_agent_run *)(void *)run)->agent; }
+
+/* agent_host.c */
+void am_agent_host_init(struct am_agent *agent);
+void am_agent_fields(struct am_agent *agent, const char *type, const char *fields, size_t n);
+void am_agent_command_fini(struct ambient_command *command);
+void am_agent_env_set(struct ambient_command *command, const char *name, const char *value);
+/* The environment as runner.h promises it. */
+void am_agent_env_init(struct am_agent *agent);
+
+/* What create() reads: the defaults of its own table. */
+const struct ambient_conf *am_agent_conf(const struct ambient_option *const *options);
+
+/* agent_load.c: finds the runner type's plugin and makes an instance of it. */
+int am_agent_load(struct am_agent *agent, const char *type, struct ambient_error *err);
+
+/* agent_proc.c: from the start to the end of the process, with all its output. */
+int am_agent_start(struct am_agent *agent, struct ambient_error *err);
+int am_agent_loop(struct am_agent *agent, struct ambient_error *err);
+void am_agent_stop(struct am_agent *agent, int asked);
+/* Kills every process that descends from this one. */
+void am_agent_sweep(void);
+
+/* agent_save.c: commits and bundles what the agent left in each repository, and says so. */
+void am_agent_save(struct am_agent *agent);
+
+extern int32_t am_agent_asked; /* a signal's number */
+extern int am_agent_wake_fd;
+
+#endif

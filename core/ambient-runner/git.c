@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See git.h: the environment and the runs; clone.c and publish.c say what is run. */
+#include "core/ambient-runner/git.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <sys/stat.h>
+
+#include "core/ambient-runner/git_priv.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+
+#define OUTPUT_MAX (256 * 1024)
+
+/* On every command line: what a repository's own configuration must not decide. */
+static const char *const settings[] = {
+	"core.hooksPath=/dev/null", "core.fsmonitor=false",      "core.attributesFile=/dev/null",
+	"core.excludesFile=/dev/null", "credential.helper=",     "gc.auto=0",
+	"maintenance.auto=false",   "submodule.recurse=false",   "fetch.recurseSubmodules=false",
+	"push.recurseSubmodules=no", "push.followTags=false",    "push.gpgSign=false",
+	"protocol.ext.allow=never", "http.followRedirects=initial", "advice.detachedHead=false",
+	"uploadpack.packObjectsHook=", "init.defaultBranch=main", "diff.renames=false",
+};
+
+int
+am_runner_git_init(struct am_git *git, const char *root, struct am_redactor *redactor, const int32_t *cancelled,
+		   struct ambient_error *err)
+{
+	const char *tmp = getenv("TMPDIR");
+	char self[4096];
+	int rc;
+
+	memset(git, 0, sizeof(*git));
+	git->redactor = redactor;
+	git->cancelled = cancelled;
+	git->root = am_xstrdup(root);
+	git->cred_dir = getenv("AMBIENT_GIT_CREDENTIALS");
+	if (am_empty(git->cred_dir))
+		git->cred_dir = "/run/secrets/git";
+	git->bundle_max = INT64_C(2) << 30;
+	git->dir = am_xasprintf("%s/ambient-git-XXXXXX", am_empty(tmp) ? "/tmp" : tmp);
+	if (mkdtemp(git->dir) == NULL) {
+		rc = am_err_errno(err, errno, "making the private directory \"%s\"", git->dir);
+		am_freep(&git->dir);
+		return rc;
+	}
+	am_auto(am_freep) char *home = am_xasprintf("%s/home", git->dir);
+	if ((rc = am_mkdirs(home, 0700, err)) < 0)
+		return rc;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n <= 0)
+		return am_err_errno(err, errno, "finding this program's file");
+	self[n] = '\0';
+	am_auto(am_freep) char *askpass = am_xasprintf("%s/askpass", git->dir);
+	if (symlink(self, askpass) < 0)
+		return am_err_errno(err, errno, "making \"%s\"", askpass);
+	return 0;
+}
+
+void
+am_runner_git_fini(struct am_git *git)
+{
+	if (git->dir != NULL)
+		(void)am_remove_tree(git->dir, NULL);
+	free(git->dir);
+	free(git->root);
+	git->dir = git->root = NULL;
+}
+
+/* ---- credentials */
+
+static char *
+secret_file(const char *dir, const char *name, struct am_redactor *redactor)
+{
+	am_auto(am_freep) char *path = am_xasprintf("%s/%s", dir, name);
+	am_auto(am_buf_fini) struct am_buf value = { 0 };
+
+	if (am_file_read(path, 64 * 1024, &value, NULL) < 0)
+		return NULL;
+	while (value.len > 0 && (value.data[value.len - 1] == '\n' || value.data[value.len - 1] == '\r'))
+		value.data[--value.len] = '\0';
+	if (value.len == 0 || strlen(value.data) != value.len)
+		return NULL;
+	am_runner_redactor_add(redactor, value.data, value.len);
+	return am_buf_steal(&value, NULL);
+}
+
+static bool
+host_is(const char *host, const char *domain)
+{
+	return am_streq(host, domain) || (am_ends(host, domain) && host[strlen(host) - strlen(domain) - 1] == '.');
+}
+
+/* User and password for a URL: the session's own Secret first, else the two tokens, for the hosts that issued them. */
+static bool
+find_login(struct am_git *git, const struct am_repo *repo, const struct am_giturl *where, char **user, char **password)
+{
+	am_auto(am_freep) char *dir = am_xasprintf("%s/%d", git->cred_dir, repo->index);
+	static const struct {
+		const char *domain, *variable, *user;
+	} hosts[] = {
+		{ "github.com", "GITHUB_TOKEN", "x-access-token" },
+		{ "ghe.com", "GITHUB_TOKEN", "x-access-token" },
+		{ "gitlab.com", "GITLAB_TOKEN", "oauth2" },
+	};
+	static const char *const keys[] = { "token", "password", "GITHUB_TOKEN", "GITLAB_TOKEN" };
+
+	*user = secret_file(dir, "username", git->redactor);
+	for (size_t i = 0; i < AM_COUNTOF(keys); i++)
+		if ((*password = secret_file(dir, keys[i], git->redactor)) != NULL) {
+			if (*user == NULL)
+				*user = am_xstrdup(strstr(where->host, "gitlab") != NULL ? "oauth2" : "x-access-token");
+			return true;
+		}
+	am_freep(user);
+	for (size_t i = 0; i < AM_COUNTOF(hosts); i++) {
+		const char *token = getenv(hosts[i].variable);
+
+		if (host_is(where->host, hosts[i].domain) && !am_empty(token)) {
+			*user = am_xstrdup(hosts[i].user);
+			*password = am_xstrdup(token);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Writes dir/login (scheme, authority, user, password; one a line) or dir/ssh-key; tells which there is. */
+static int
+write_credentials(struct am_git *git, const struct am_repo *repo, const struct am_giturl *where, bool *has_login,
+		  bool *has_key, bool *has_hosts, struct ambient_error *err)
+{
+	am_auto(am_freep) char *login = am_xasprintf("%s/login", git->dir);
+	am_auto(am_freep) char *key_file = am_xasprintf("%s/ssh-key", git->dir);
+	am_auto(am_freep) char *hosts_file = am_xasprintf("%s/known_hosts", git->dir);
+	int rc = 0;
+
+	*has_login = *has_key = *has_hosts = false;
+	(void)unlink(login);
+	(void)unlink(key_file);
+	if (where->scheme == AM_SCHEME_SSH) {
+		am_auto(am_freep) char *dir = am_xasprintf("%s/%d", git->cred_dir, repo->index);
+		am_auto(am_freep) char *key = secret_file(dir, "ssh-privatekey", git->redactor);
+		am_auto(am_freep) char *hosts = secret_file(dir, "known_hosts", git->redactor);
+
+		if (key != NULL) {
+			am_auto(am_freep) char *text = am_xasprintf("%s\n", key);
+
+			rc = am_file_write(key_file, text, strlen(text), 0600, err);
+			explicit_bzero(text, strlen(text));
+			*has_key = rc == 0;
+		}
+		if (rc == 0 && hosts != NULL) {
+			am_auto(am_freep) char *text = am_xasprintf("%s\n", hosts);
+
+			rc = am_file_write(hosts_file, text, strlen(text), 0600, err);
+			*has_hosts = rc == 0;
+		}
+		return rc;
+	}
+	am_auto(am_freep) char *user = NULL;
+	am_auto(am_freep) char *password = NULL;
+	if (where->scheme == AM_SCHEME_GIT || !find_login(git, repo, where, &user, &password))
+		return 0;
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	am_buf_addf(&text, "%s\n%s\n%s\n%s\n", where->scheme == AM_SCHEME_HTTPS ? "https" : "http", where->authority, user,
+		    password);
+	rc = am_file_write(login, am_buf_str(&text), text.len, 0600, err);
+	*has_login = rc == 0;
+	return rc;
+}
+
+int
+am_runner_askpass(const char *prompt)
+{
+	const char *path = getenv("AMBIENT_ASKPASS_FILE");
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	char *save = NULL;
+
+	if (am_empty(path) || prompt == NULL || am_file_read(path, 128 * 1024, &text, NULL) < 0)
+		return 1;
+	char *scheme = strtok_r(text.data, "\n", &save), *authority = strtok_r(NULL, "\n", &save);
+	char *user = strtok_r(NULL, "\n", &save), *password = strtok_r(NULL, "\n", &save);
+	const char *url = strchr(prompt, '\'');
+	if (password == NULL || url == NULL)
+		return 1;
+	/* 'https://user@host:port/...': a redirect to another host, or away from TLS, gets nothing. */
+	size_t n = strlen(scheme);
+	if (strncasecmp(url + 1, scheme, n) != 0 || strncmp(url + 1 + n, "://", 3) != 0)
+		return 1;
+	const char *from = url + 1 + n + 3;
+	size_t len = strcspn(from, "/'");
+	const char *at = memrchr(from, '@', len);
+	if (at != NULL) {
+		len -= (size_t)(at + 1 - from);
+		from = at + 1;
+	}
+	if (len != strlen(authority) || strncasecmp(from, authority, len) != 0)
+		return 1;
+	if (am_starts(prompt, "Username"))
+		(void)puts(user);
+	else if (am_starts(prompt, "Password"))
+		(void)puts(password);
+	else
+		return 1;
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* ---- runs */
+
+static void
+add_env(char **env, size_t *n, char *entry)
+{
+	env[(*n)++] = entry;
+	env[*n] = NULL;
+}
+
+/* What may pass from our own environment: how to reach the network, nothing that git takes orders from. */
+static const char *const passed[] = {
+	"PATH",        "http_proxy", "https_proxy", "HTTPS_PROXY",     "no_proxy",       "NO_PROXY",
+	"SSL_CERT_FILE", "SSL_CERT_DIR", "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH",
+};
+
+static void
+make_env(struct am_git *git, const struct am_git_run *run, bool login, bool key, bool hosts, char **env)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < AM_COUNTOF(passed); i++) {
+		const char *value = getenv(passed[i]);
+
+		if (!am_empty(value))
+			add_env(env, &n, am_xasprintf("%s=%s", passed[i], value));
+	}
+	add_env(env, &n, am_xasprintf("HOME=%s/home", git->dir));
+	add_env(env, &n, am_xasprintf("XDG_CONFIG_HOME=%s/home", git->dir));
+	add_env(env, &n, am_xasprintf("TMPDIR=%s", git->dir));
+	add_env(env, &n, am_xstrdup("LC_ALL=C"));
+	add_env(env, &n, am_xstrdup("GIT_CONFIG_NOSYSTEM=1"));
+	add_env(env, &n, am_xstrdup("GIT_CONFIG_GLOBAL=/dev/null"));
+	add_env(env, &n, am_xstrdup("GIT_ATTR_NOSYSTEM=1"));
+	add_env(env, &n, am_xstrdup("GIT_TERMINAL_PROMPT=0"));
+	add_env(env, &n, am_xstrdup("GIT_NO_REPLACE_OBJECTS=1"));
+	add_env(env, &n, am_xstrdup("GIT_LFS_SKIP_SMUDGE=1"));
+	add_env(env, &n, am_xstrdup("GIT_OPTIONAL_LOCKS=0"));
+	add_env(env, &n, am_xasprintf("GIT_ALLOW_PROTOCOL=%s", run->where != NULL ? "https:http:ssh:git" : "file"));
+	if (run->where == NULL) {
+		add_env(env, &n, am_xstrdup("GIT_ASKPASS=/bin/false"));
+		return;
+	}
+	add_env(env, &n, am_xasprintf("GIT_ASKPASS=%s/askpass", git->dir));
+	if (login)
+		add_env(env, &n, am_xasprintf("AMBIENT_ASKPASS_FILE=%s/login", git->dir));
+	am_auto(am_freep) char *id = key ? am_xasprintf(" -i %s/ssh-key", git->dir) : am_xstrdup("");
+	add_env(env, &n, am_xasprintf("GIT_SSH_COMMAND=ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o "
+				      "PermitLocalCommand=no -o ProxyCommand=none -o StrictHostKeyChecking=%s -o "
+				      "UserKnownHostsFile=%s/known_hosts%s",
+				      hosts ? "yes" : "accept-new", git->dir, id));
+	add_env(env, &n, am_xstrdup("GIT_SSH_VARIANT=ssh"));
+}
+
+/* The line of stderr that says what went wrong: the remote's or git's own error before a mere "fatal:". */
+static void
+explain(struct am_git *git, const struct am_buf *text, char *ret, size_t size)
+{
+	const char *p = am_buf_str(text), *best = NULL;
+	size_t best_n = 0;
+	int best_rank = 0;
+
+	while (*p != '\0') {
+		size_t n = strcspn(p, "\n");
+		int rank = am_starts(p, "error:") ? 3 : am_starts(p, "fatal:") ? 2 : 1;
+
+		if (n > 0 && rank > best_rank) {
+			best = p;
+			best_n = n;
+			best_rank = rank;
+		}
+		p += n + (p[n] == '\n');
+	}
+	(void)snprintf(ret, size, "%.*s", (int)AM_MIN(best_n, size - 1), best != NULL ? best : "git said nothing");
+	am_runner_redact_string(git->redactor, ret, size);
+}
+
+int
+am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_result *result, struct ambient_error *err)
+{
+	const char *argv[96];
+	char *env[40];
+	struct am_run_result own = { 0 };
+	size_t n = 0;
+	bool login = false, key = false, hosts = false;
+	char text[200];
+	int rc;
+
+	if (run->where != NULL &&
+	    (rc = write_credentials(git, run->repo, run->where, &login, &key, &hosts, err)) < 0)
+		return rc;
+	argv[n++] = "git";
+	for (size_t i = 0; i < AM_COUNTOF(settings); i++) {
+		argv[n++] = "-c";
+		argv[n++] = settings[i];
+	}
+	if (run->git_dir != NULL) {
+		argv[n++] = "--git-dir";
+		argv[n++] = run->git_dir;
+	}
+	for (const char *const *arg = run->args; *arg != NULL; arg++) {
+		am_assert(n + 1 < AM_COUNTOF(argv));
+		argv[n++] = *arg;
+	}
+	argv[n] = NULL;
+	make_env(git, run, login, key, hosts, env);
+	struct am_spawn spawn = { .argv = argv, .envp = (const char *const *)env, .cwd = git->dir, .fds = { -1, -1, -1 },
+				  .new_session = true };
+	if (run->has_input_fd)
+		spawn.fds[0] = run->input_fd;
+	if (result == NULL)
+		result = &own;
+	rc = am_run(&spawn, run->input, run->input_len, OUTPUT_MAX, (run->seconds > 0 ? run->seconds : 600) * AM_NS_PER_S,
+		    git->cancelled, result, err);
+	for (size_t i = 0; env[i] != NULL; i++)
+		free(env[i]);
+	if (run->where != NULL) {
+		static const char *const files[] = { "login", "ssh-key" };
+
+		for (size_t i = 0; i < AM_COUNTOF(files); i++) {
+			am_auto(am_freep) char *path = am_xasprintf("%s/%s", git->dir, files[i]);
+
+			(void)unlink(path);
+		}
+	}
+	if (rc == 0 && result->timed_out) {
+		rc = ambient_err(err, AMBIENT_E_TIMEOUT, "git %s took longer than %d s", run->args[0],
+				 run->seconds > 0 ? run->seconds : 600);
+	} else if (rc == 0 && git->cancelled != NULL && __atomic_load_n(git->cancelled, __ATOMIC_ACQUIRE) != 0) {
+		rc = ambient_err(err, AMBIENT_E_CANCELLED, "asked to end");
+	} else if (rc == 0 && result->exit_code != 0 && !run->may_fail) {
+		explain(git, &result->err, text, sizeof(text));
+		rc = ambient_err(err, AMBIENT_E_INVALID, "git %s: %s", run->args[0], text);
+	}
+	if (result == &own || rc < 0)
+		am_run_result_fini(result);
+	return rc;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the agent's side back to the remote.  The bundle is hostile: it is opened without following links, must be
+ * a regular file of bounded size, is copied before it is looked at, its header is read by us, and its pack goes
+ * through index-pack --strict, which checks every object (also for paths and submodule URLs made to attack a
+ * later clone).  What is pushed is one commit id, by our own configuration, to the URL that the session names.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <sys/stat.h>
+
+#include "core/ambient-runner/bundle.h"
+#include "core/ambient-runner/git_priv.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+
+#define HEADER_MAX (1 << 20)
+
+static bool
+is_hex(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strchr("0123456789abcdef", p[i]) == NULL || p[i] == '\0')
+			return false;
+	return n > 0;
+}
+
+/* "# v2 git bundle\n", lines "-<id> ..." and "<id> <ref>", an empty line, the pack. */
+int
+am_runner_bundle_header(const char *p, size_t n, size_t *pack, char head[65], struct ambient_error *err)
+{
+	static const char magic[] = "# v2 git bundle\n";
+	size_t at = sizeof(magic) - 1;
+
+	head[0] = '\0';
+	if (n < at || memcmp(p, magic, at) != 0)
+		return ambient_err(err, AMBIENT_E_INVALID, "the agent's bundle is no git bundle of version 2");
+	while (at < n && p[at] != '\n') {
+		const char *end = memchr(p + at, '\n', n - at);
+		size_t len = end != NULL ? (size_t)(end - p) - at : 0, id = 40;
+
+		if (end == NULL)
+			break;
+		if (p[at] == '-') {
+			if (len < 41 || !is_hex(p + at + 1, 40))
+				return ambient_err(err, AMBIENT_E_INVALID, "the header of the agent's bundle is damaged");
+		} else {
+			if (len < id + 2 || !is_hex(p + at, id) || p[at + id] != ' ')
+				return ambient_err(err, AMBIENT_E_INVALID, "the header of the agent's bundle is damaged");
+			if (len == id + 5 && memcmp(p + at + id + 1, "HEAD", 4) == 0) {
+				memcpy(head, p + at, id);
+				head[id] = '\0';
+			}
+		}
+		at += len + 1;
+	}
+	if (at >= n)
+		return ambient_err(err, AMBIENT_E_INVALID, "the header of the agent's bundle does not end");
+	if (head[0] == '\0')
+		return ambient_err(err, AMBIENT_E_INVALID, "the agent's bundle has no HEAD");
+	*pack = at + 1;
+	return 0;
+}
+
+/* Copies out/<name>.bundle to the private directory: header to *header, the rest to the returned descriptor. */
+static int
+take_bundle(struct am_git *git, const struct am_repo *repo, char head[65], int *ret_fd, struct ambient_error *err)
+{
+	am_auto(am_freep) char *out = am_xasprintf("%s/out", git->root);
+	am_auto(am_freep) char *name = am_xasprintf("%s.bundle", repo->name);
+	am_auto(am_freep) char *copy = am_xasprintf("%s/.ambient/incoming.pack", git->root);
+	am_auto(am_buf_fini) struct am_buf buf = { 0 };
+	struct stat st;
+	int dir, in = -1, to = -1, rc = 0;
+	size_t pack = 0;
+	int64_t total = 0;
+
+	dir = open(out, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir >= 0) {
+		in = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		int saved = errno;
+		(void)close(dir);
+		errno = saved;
+	}
+	if (in < 0)
+		return errno == ENOENT ? ambient_err(err, AMBIENT_E_NOTFOUND, "the agent's side left no bundle")
+				       : am_err_errno(err, errno, "the agent's bundle is refused");
+	if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode))
+		rc = ambient_err(err, AMBIENT_E_INVALID, "the agent's bundle is refused: it is no regular file");
+	else if (st.st_size > git->bundle_max)
+		rc = ambient_err(err, AMBIENT_E_INVALID, "the agent's bundle is refused: %lld bytes are more than %lld",
+				 (long long)st.st_size, (long long)git->bundle_max);
+	if (rc == 0 && !am_buf_reserve(&buf, HEADER_MAX))
+		rc = ambient_err(err, AMBIENT_E_NOMEM, "no memory for the agent's bundle");
+	while (rc == 0 && buf.len < HEADER_MAX) {
+		ssize_t n = pread(in, buf.data + buf.len, HEADER_MAX - buf.len, (off_t)buf.len);
+
+		if (n < 0)
+			rc = am_err_errno(err, errno, "reading the agent's bundle");
+		if (n <= 0)
+			break;
+		buf.len += (size_t)n;
+	}
+	if (rc == 0)
+		rc = am_runner_bundle_header(am_buf_str(&buf), buf.len, &pack, head, err);
+	(void)unlink(copy);
+	if (rc == 0 && (to = open(copy, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
+		rc = am_err_errno(err, errno, "making \"%s\"", copy);
+	for (off_t at = (off_t)pack; rc == 0;) {
+		ssize_t n = pread(in, buf.data, HEADER_MAX, at);
+
+		if (n < 0)
+			rc = am_err_errno(err, errno, "reading the agent's bundle");
+		if (n <= 0)
+			break;
+		if ((total += n) > git->bundle_max)
+			rc = ambient_err(err, AMBIENT_E_INVALID, "the agent's bundle is refused: it grows while it is read");
+		else if ((n = am_write_all(to, buf.data, (size_t)n)) < 0)
+			rc = am_err_errno(err, (int)-n, "copying the agent's bundle");
+		at = (off_t)pack + total;
+	}
+	buf.len = 0;
+	(void)close(in);
+	(void)unlink(copy);
+	if (rc == 0 && lseek(to, 0, SEEK_SET) < 0)
+		rc = am_err_errno(err, errno, "the agent's bundle");
+	if (rc < 0 && to >= 0)
+		(void)close(to);
+	*ret_fd = rc < 0 ? -1 : to;
+	return rc;
+}
+
+/* git's standard input is a descriptor here, so that a large pack never is in memory. */
+static int
+index_pack(struct am_git *git, const char *bare, int fd, struct ambient_error *err)
+{
+	am_auto(am_freep) char *limit = am_xasprintf("--max-input-size=%lld", (long long)git->bundle_max);
+	const char *args[] = { "index-pack", "--stdin", "--fix-thin", "--strict", limit, NULL };
+	struct am_git_run run = { .git_dir = bare, .args = args, .input_fd = fd, .has_input_fd = true, .seconds = 1200 };
+
+	return am_git_run(git, &run, NULL, err);
+}
+
+static int
+count(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err)
+{
+	am_auto(am_freep) char *range = am_xasprintf("%s..%s", repo->base, repo->commit);
+	const char *revs[] = { "rev-list", "--count", range, "--", NULL };
+	const char *stat[] = { "diff-tree", "-r", "--shortstat", "--no-ext-diff", "--no-textconv", "--no-renames", repo->base,
+			       repo->commit, "--", NULL };
+	struct am_git_run run = { .git_dir = bare, .args = revs };
+	struct am_run_result result = { 0 };
+	int rc = am_git_run(git, &run, &result, err);
+
+	if (rc < 0)
+		return rc;
+	repo->commits = strtoll(am_buf_str(&result.out), NULL, 10);
+	am_run_result_fini(&result);
+	memset(&result, 0, sizeof(result));
+	run.args = stat;
+	if ((rc = am_git_run(git, &run, &result, err)) < 0)
+		return rc;
+	const char *p = am_buf_str(&result.out), *plus = strstr(p, " insertion"), *minus = strstr(p, " deletion");
+	for (int i = 0; i < 2; i++) {
+		const char *end = i == 0 ? plus : minus, *from = end;
+
+		while (from != NULL && from > p && from[-1] >= '0' && from[-1] <= '9')
+			from--;
+		if (end != NULL)
+			*(i == 0 ? &repo->added : &repo->removed) = strtoll(from, NULL, 10);
+	}
+	am_run_result_fini(&result);
+	return 0;
+}
+
+int
+am_runner_git_import(struct am_git *git, struct am_repo *repo, struct ambient_error *err)
+{
+	am_auto(am_freep) char *bare = am_git_bare(git, repo);
+	char head[65];
+	int fd = -1, rc;
+
+	rc = take_bundle(git, repo, head, &fd, err);
+	if (rc == -AMBIENT_E_NOTFOUND) {
+		repo->status = "nochanges";
+		(void)am_strlcpy(repo->commit, repo->base, sizeof(repo->commit));
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	rc = index_pack(git, bare, fd, err);
+	(void)close(fd);
+	if (rc < 0)
+		return am_err_prefix(err, "the agent's bundle is refused");
+	const char *walk[] = { "rev-list", "--objects", "--quiet", head, "--not", "refs/ambient/base", "--", NULL };
+	struct am_git_run run = { .git_dir = bare, .args = walk };
+	if ((rc = am_git_resolve(git, bare, head, repo->commit, err)) < 0 || (rc = am_git_run(git, &run, NULL, err)) < 0)
+		return am_err_prefix(err, "the agent's bundle is not complete");
+	const char *keep[] = { "update-ref", "refs/ambient/work", repo->commit, NULL };
+	run.args = keep;
+	if ((rc = am_git_run(git, &run, NULL, err)) < 0 || (rc = count(git, repo, bare, err)) < 0)
+		return rc;
+	if (am_streq(repo->commit, repo->base))
+		repo->status = "nochanges";
+	return 0;
+}
+
+int
+am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_error *err)
+{
+	am_auto(am_freep) char *bare = am_git_bare(git, repo);
+	am_auto(am_freep) char *spec = am_xasprintf("%s:refs/heads/%s", repo->commit, repo->push_branch);
+	const char *args[] = { "push", "--no-verify", "--porcelain", "--no-signed", "--", repo->push_url, spec, NULL };
+	struct am_git_run run = { .git_dir = bare, .args = args, .repo = repo, .where = &repo->push_where, .seconds = 1200 };
+	int rc = am_git_run(git, &run, NULL, err);
+
+	if (rc < 0)
+		return am_err_prefix(err, "pushing \"%.60s\" was refused", repo->push_branch);
+	repo->status = "pushed";
+	return 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a session says about its repositories, from all the shapes that people have written, as one list; and
+ * what became of each.  Parsing is pure.  A main repository that cannot be used is an error of the session;
+ * any other one only carries its error along.
+ */
+#ifndef AM_RUNNER_REPOS_H
+#define AM_RUNNER_REPOS_H
+
+#include "core/ambient-runner/giturl.h"
+
+#define AM_REPOS_MAX 32
+
+struct am_repo {
+	int index;             /* in the session's list */
+	bool main;
+	bool usable;           /* false: error says why */
+	char name[65];         /* its folder; unique */
+	char *url, *branch;    /* branch NULL: the remote's default */
+	char *push_url;        /* where to; never NULL when usable */
+	char *push_branch;
+	bool push;             /* was it asked for */
+	struct am_giturl where, push_where;
+	/* What became of it. */
+	bool cloned;
+	char base[65], commit[65];
+	int64_t added, removed, commits;
+	const char *status;    /* static: pushed, abandoned, nochanges, error; NULL while unknown */
+	char error[320];
+};
+
+struct am_repos {
+	struct am_repo *v;
+	size_t n;
+	size_t main;           /* index into v; 0 when there are none */
+};
+
+/* session: the whole object, checked JSON. */
+int am_runner_repos_parse(struct am_slice session, const char *session_name, struct am_repos *ret,
+			  struct ambient_error *err);
+void am_runner_repos_fini(struct am_repos *repos);
+/* The session's, else what the shape that it is written in means (DESIGN 8). */
+bool am_runner_session_interactive(struct am_slice session);
+/* malloc'ed; NULL: none. */
+char *am_runner_session_prompt(struct am_slice session);
+int64_t am_runner_session_timeout(struct am_slice session); /* seconds, 0: none */
+
+#endif

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `ambient-runner run`: the side that holds credentials.  It reads its session, clones, lets the agent's container
+ * work, takes the result as bundles, pushes, reports.  See runner_priv.h for the order and serve.c for the part in
+ * the middle.
+ */
+#include "core/ambient-runner/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <ambient/message.h>
+#include <ambient/runner.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+#include "core/ambient-runner/runner_priv.h"
+#include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/data/scan.h"
+
+#define SESSION_KIND "vteam.ambient-code/v1alpha1/agenticsessions"
+
+int32_t am_runner_asked;
+int am_runner_wake_fd = -1;
+
+static void
+on_signal(int sig)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	__atomic_store_n(&am_runner_asked, sig, __ATOMIC_RELEASE);
+	(void)!write(am_runner_wake_fd, &one, sizeof(one));
+	errno = saved;
+}
+
+static int
+catch_signals(void)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	sigset_t none;
+
+	am_runner_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (am_runner_wake_fd < 0)
+		return -1;
+	for (size_t i = 0; i < AM_COUNTOF(numbers); i++)
+		(void)sigaction(numbers[i], &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	(void)sigaction(SIGPIPE, &sa, NULL);
+	(void)sigemptyset(&none);
+	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+	return 0;
+}
+
+int
+am_runner_fail(struct am_runner *runner, int code, const char *reason, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)am_strlcpy(runner->report.reason, reason, sizeof(runner->report.reason));
+	va_start(ap, fmt);
+	(void)vsnprintf(runner->report.message, sizeof(runner->report.message), fmt, ap);
+	va_end(ap);
+	am_runner_redact_string(runner->redactor, runner->report.message, sizeof(runner->report.message));
+	return code;
+}
+
+void
+am_runner_send_report(struct am_runner *runner)
+{
+	am_auto(am_buf_fini) struct am_buf json = { 0 };
+
+	runner->report.heartbeat_at = am_clock_wall(am_clock_real());
+	am_runner_report_json(&runner->report, &runner->repos, runner->redactor, &json);
+	am_runner_reporter_send(runner->reporter, &json);
+}
+
+void
+am_runner_progress(struct am_runner *runner, const char *state, const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (runner->log != NULL && runner->log_error.code == 0)
+		(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_STATUS, NULL, NULL, text, &runner->log_error);
+	runner->report.state = state;
+	am_runner_send_report(runner);
+}
+
+/* ---- the environment */
+
+static int
+read_environment(struct am_runner *runner)
+{
+	const struct {
+		const char *name, **value;
+		bool needed;
+	} variables[] = {
+		{ "AMBIENT_SESSION_NAME", &runner->name, true },   { "AMBIENT_SESSION_NAMESPACE", &runner->ns, true },
+		{ "AMBIENT_SESSION_UID", &runner->uid, false },    { "AMBIENT_RUN_ID", &runner->run, true },
+		{ "AMBIENT_RUNNER_TYPE", &runner->type, true },    { "AMBIENT_REPORT", &runner->report_name, true },
+		{ "AMBIENT_SESSION_DIR", &runner->dir, true },     { "AMBIENT_SOCKET", &runner->socket, true },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(variables); i++) {
+		*variables[i].value = getenv(variables[i].name);
+		if (!variables[i].needed || !am_empty(*variables[i].value))
+			continue;
+		(void)fprintf(stderr, "ambient-runner: the environment has no %s; \"run\" is started by the operator's Job\n",
+			      variables[i].name);
+		return AM_EXIT_PREREQUISITE;
+	}
+	if (*runner->dir != '/' || *runner->socket != '/' || am_name_problem(runner->run, 3) != NULL) {
+		(void)fprintf(stderr, "ambient-runner: AMBIENT_SESSION_DIR and AMBIENT_SOCKET must be absolute paths and "
+				      "AMBIENT_RUN_ID a label value\n");
+		return AM_EXIT_PREREQUISITE;
+	}
+	return 0;
+}
+
+/* ---- preparing */
+
+static int
+open_workspace(struct am_runner *runner)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	static const char *const dirs[] = { "workspace", "workspace/artifacts", "out", ".ambient", ".claude" };
+
+	runner->private_dir = am_xasprintf("%s/.ambient", runner->dir);
+	for (size_t i = 0; i < AM_COUNTOF(dirs); i++) {
+		am_auto(am_freep) char *path = am_xasprintf("%s/%s", runner->dir, dirs[i]);
+
+		if (am_mkdirs(path, *dirs[i] == '.' && i == 3 ? 0700 : 0755, &err) < 0 && i != 1)
+			return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
+	}
+	am_auto(am_freep) char *lock = am_xasprintf("%s/lock", runner->private_dir);
+	runner->lock_fd = am_lock_file(lock, &err);
+	if (runner->lock_fd < 0)
+		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceBusy", "another runner works on this session: %s", err.message);
+	struct am_msglog_options options = { .dir = runner->private_dir, .run = runner->run, .redactor = runner->redactor,
+					     .clock = am_clock_real(), .stdout_fd = STDOUT_FILENO };
+	const char *max = getenv("AMBIENT_MESSAGES_MAX");
+	if (!am_empty(max) && am_parse_size(max, &options.max) < 0)
+		options.max = 0;
+	if (am_runner_msglog_open(&options, &runner->log, &err) < 0)
+		return am_runner_fail(runner, AM_EXIT_FAILED, err.sys_errno == ENOSPC ? "DiskFull" : "WorkspaceFailed", "%s", err.message);
+	return 0;
+}
+
+static int
+connect_api(struct am_runner *runner)
+{
+	const char *server = getenv("AMBIENT_API_SERVER");
+	struct am_kube_config *config = NULL;
+	struct am_kube_options options = { .user_agent = "ambient-runner/" PACKAGE_VERSION };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	int rc;
+
+	rc = am_empty(server) ? am_kube_config_incluster(&config, &err)
+			      : am_kube_config_manual(server, getenv("AMBIENT_API_CA"), getenv("AMBIENT_API_TOKEN_FILE"), &config, &err);
+	if (rc < 0 || am_kube_new(config, &options, &runner->kube, &err) < 0)
+		return am_runner_fail(runner, AM_EXIT_FAILED, "ApiUnreachable", "%s", err.message);
+	runner->reporter = am_runner_reporter_new(runner->kube, runner->ns, runner->report_name);
+	return 0;
+}
+
+static int
+read_session(struct am_runner *runner)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	am_auto(am_buf_fini) struct am_buf path = { 0 };
+	struct am_gvr gvr;
+
+	(void)am_gvr_parse(SESSION_KIND, &gvr, NULL);
+	am_kube_path(&path, &gvr, runner->ns, runner->name, NULL);
+	struct am_kube_request request = { .method = "GET", .path = am_buf_str(&path), .cancelled = &am_runner_asked,
+					   .deadline = am_clock_boot(am_clock_real()) + 120 * AM_NS_PER_S, .max = 16u << 20 };
+	if (am_kube_do(runner->kube, &request, &runner->session, &err) < 0)
+		return am_runner_fail(runner, AM_EXIT_FAILED, "SessionUnreadable", "cannot read session \"%s\": %s", runner->name,
+				      err.message);
+	if (am_json_check(am_buf_str(&runner->session), runner->session.len, &err) < 0)
+		return am_runner_fail(runner, AM_EXIT_FAILED, "SessionUnreadable", "session \"%s\": %s", runner->name, err.message);
+	am_auto(am_freep) char *uid = am_json_dup(am_runner_session(runner), "/metadata/uid");
+	if (!am_empty(runner->uid) && !am_streq(uid, runner->uid))
+		return am_runner_fail(runner, AM_EXIT_FAILED, "SessionReplaced",
+				      "session \"%s\" was deleted and made anew; this run belongs to the old one", runner->name);
+	return 0;
+}
+
+static int
+check_marker(struct am_runner *runner)
+{
+	am_auto(am_freep) char *path = am_xasprintf("%s/run-%s.started", runner->private_dir, runner->run);
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return 0;
+	return am_runner_fail(runner, AM_EXIT_FAILED, "AlreadyStarted",
+			      "run \"%s\" has started its agent before and the runner was restarted since; an agent is started at "
+			      "most once per run", runner->run);
+}
+
+static void
+remove_old_bundles(struct am_runner *runner)
+{
+	am_auto(am_freep) char *out = am_xasprintf("%s/out", runner->dir);
+	int dir = open(out, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	for (size_t i = 0; dir >= 0 && i < runner->repos.n; i++) {
+		am_auto(am_freep) char *name = am_xasprintf("%s.bundle", runner->repos.v[i].name);
+
+		(void)unlinkat(dir, name, 0);
+	}
+	if (dir >= 0)
+		(void)close(dir);
+}
+
+static int
+clone_one(struct am_runner *runner, struct am_repo *repo)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	if (!repo->usable)
+		return 0;
+	am_runner_progress(runner, "preparing", "cloning %s", repo->url);
+	if (am_runner_git_prepare(&runner->git, repo, &err) == 0)
+		return 0;
+	if (am_runner_asked != 0)
+		return AM_EXIT_SIGNAL + am_runner_asked;
+	repo->status = "error";
+	(void)am_strlcpy(repo->error, err.message, sizeof(repo->error));
+	am_runner_redact_string(runner->redactor, repo->error, sizeof(repo->error));
+	if (repo->main)
+		return am_runner_fail(runner, AM_EXIT_FAILED, "CloneFailed", "%s", err.message);
+	if (runner->log_error.code == 0)
+		(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", "CloneFailed", repo->error, &runner->log_error);
+	return 0;
+}
+
+static int
+prepare(struct am_runner *runner)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_slice session = am_runner_session(runner);
+	int rc;
+
+	am_auto(am_freep) char *prompt = am_runner_session_prompt(session);
+	if (am_empty(prompt) && !am_runner_session_interactive(session))
+		return am_runner_fail(runner, AM_EXIT_FAILED, "NoPrompt", "session \"%s\" has no prompt", runner->name);
+	if (am_runner_repos_parse(session, runner->name, &runner->repos, &err) < 0)
+		return am_runner_fail(runner, AM_EXIT_FAILED, "InvalidRepository", "%s", err.message);
+	if (am_runner_git_init(&runner->git, runner->dir, runner->redactor, &am_runner_asked, &err) < 0)
+		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
+	remove_old_bundles(runner);
+	if (runner->repos.n > 0 && (rc = clone_one(runner, &runner->repos.v[runner->repos.main])) != 0)
+		return rc;
+	for (size_t i = 0; i < runner->repos.n; i++)
+		if (i != runner->repos.main && (rc = clone_one(runner, &runner->repos.v[i])) != 0)
+			return rc;
+	return 0;
+}
+
+/* ---- afterwards */
+
+/* Takes each repository's work in, and pushes it where that was asked for and the agent succeeded. */
+static void
+publish(struct am_runner *runner, bool push)
+{
+	am_runner_progress(runner, "pushing", "saving the agent's work");
+	for (size_t i = 0; i < runner->repos.n && am_runner_asked == 0; i++) {
+		struct am_repo *repo = &runner->repos.v[i];
+		struct ambient_error err = AMBIENT_ERROR_INIT;
+
+		if (!repo->cloned || repo->status != NULL)
+			continue;
+		int rc = am_runner_git_import(&runner->git, repo, &err);
+		if (rc == 0 && repo->status == NULL && push && repo->push)
+			rc = am_runner_git_push(&runner->git, repo, &err);
+		else if (rc == 0 && repo->status == NULL)
+			repo->status = "abandoned";
+		if (rc < 0) {
+			repo->status = "error";
+			(void)am_strlcpy(repo->error, err.message, sizeof(repo->error));
+			am_runner_redact_string(runner->redactor, repo->error, sizeof(repo->error));
+			if (runner->log_error.code == 0)
+				(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", "PushFailed", repo->error,
+							   &runner->log_error);
+		} else if (am_streq(repo->status, "pushed")) {
+			am_runner_progress(runner, "pushing", "pushed %lld commit(s) of %s to %s (+%lld -%lld)", (long long)repo->commits,
+					   repo->name, repo->push_branch, (long long)repo->added, (long long)repo->removed);
+		}
+	}
+}
+
+/* The agent has ended in order: what does that make of the run? */
+static int
+judge(struct am_runner *runner)
+{
+	bool good = runner->success && runner->agent_code == 0 && !runner->timed_out && runner->log_error.code == 0 &&
+		    !runner->report.is_error && am_runner_asked == 0;
+
+	if (runner->log_error.code == 0 || runner->log_error.sys_errno != ENOSPC)
+		publish(runner, good);
+	if (am_runner_asked != 0)
+		return AM_EXIT_SIGNAL + am_runner_asked;
+	if (runner->log_error.code != 0)
+		return am_runner_fail(runner, AM_EXIT_FAILED, runner->log_error.sys_errno == ENOSPC ? "DiskFull" : "WorkspaceFailed",
+				      "%s", runner->log_error.message);
+	if (runner->timed_out)
+		return am_runner_fail(runner, AM_EXIT_FAILED, "Timeout", "the session ran longer than its timeout of %lld seconds",
+				      (long long)am_runner_session_timeout(am_runner_session(runner)));
+	if (!good) {
+		if (runner->report.reason[0] == '\0')
+			(void)am_runner_fail(runner, 0, "AgentFailed", "the agent failed");
+		return runner->agent_code != 0 ? runner->agent_code : AM_EXIT_FAILED;
+	}
+	for (size_t i = 0; i < runner->repos.n; i++) {
+		struct am_repo *repo = &runner->repos.v[i];
+
+		if (repo->cloned && am_streq(repo->status, "error"))
+			return am_runner_fail(runner, AM_EXIT_FAILED, "PushFailed", "the agent finished, but its work on \"%s\" could "
+					      "not be saved: %s", repo->name, repo->error);
+	}
+	return AM_EXIT_OK;
+}
+
+/* Says the end everywhere. */
+static int
+finish(struct am_runner *runner, int code)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	const char *state = code == AM_EXIT_OK ? "completed" : am_runner_asked != 0 ? "stopped" : "failed";
+
+	if (am_runner_asked != 0 && !runner->timed_out) {
+		code = AM_EXIT_SIGNAL + am_runner_asked;
+		(void)am_runner_fail(runner, code, "Stopped", "the run was stopped");
+	}
+	am_runner_redact_string(runner->redactor, runner->report.message, sizeof(runner->report.message));
+	const char *text = runner->report.message[0] != '\0' ? runner->report.message : "the agent finished";
+	if (runner->log != NULL && am_runner_msglog_say(runner->log, AMBIENT_MSG_SESSION, "state", state, text, &err) < 0)
+		am_log_error("runner", "%s", err.message);
+	if (code != AM_EXIT_OK)
+		am_log_error("runner", "%s: %s", runner->report.reason, text);
+	runner->report.state = "done";
+	am_runner_send_report(runner);
+	if (runner->reporter != NULL &&
+	    am_runner_reporter_flush(runner->reporter, (am_runner_asked != 0 ? 5 : 20) * AM_NS_PER_S, &err) < 0)
+		am_log_error("runner", "%s", err.message);
+	if (runner->agent.fd >= 0) {
+		static const char bye[] = "{\"t\":\"bye\"}";
+
+		am_runner_channel_send(&runner->agent, bye, sizeof(bye) - 1);
+	}
+	return code;
+}
+
+static void
+cleanup(struct am_runner *runner)
+{
+	am_runner_channel_fini(&runner->agent);
+	if (runner->listen_fd >= 0) {
+		(void)close(runner->listen_fd);
+		(void)unlink(runner->socket);
+	}
+	/* An agent's side that comes later must not wait for a runner that has ended. */
+	am_auto(am_freep) char *done = am_xasprintf("%s.done", runner->socket);
+	(void)am_file_write(done, "", 0, 0644, NULL);
+	am_runner_reporter_free(runner->reporter);
+	if (runner->kube != NULL)
+		am_kube_free(runner->kube);
+	am_runner_msglog_close(runner->log);
+	am_runner_git_fini(&runner->git);
+	am_runner_repos_fini(&runner->repos);
+	am_runner_report_fini(&runner->report);
+	am_buf_fini(&runner->session);
+	if (runner->lock_fd >= 0)
+		(void)close(runner->lock_fd);
+	am_runner_redactor_free(runner->redactor);
+	free(runner->private_dir);
+}
+
+int
+am_runner_run_main(void)
+{
+	struct am_runner runner = { .listen_fd = -1, .lock_fd = -1, .agent = { .fd = -1 } };
+	int code = read_environment(&runner);
+
+	if (code != 0)
+		return code;
+	if (catch_signals() < 0)
+		return AM_EXIT_FAILED;
+	runner.started = am_clock_boot(am_clock_real());
+	runner.redactor = am_runner_redactor_new();
+	am_runner_redactor_add_env(runner.redactor, NULL);
+	runner.report.run = runner.run;
+	runner.report.state = "preparing";
+	runner.report.cost = -1;
+	runner.report.started_at = am_clock_wall(am_clock_real());
+	/* The socket is there first, so that the agent's container need not wait for clones to connect. */
+	if ((code = connect_api(&runner)) == 0 && (code = open_workspace(&runner)) == 0 && (code = check_marker(&runner)) == 0 &&
+	    (code = am_runner_listen(&runner)) == 0 && (code = read_session(&runner)) == 0 && (code = prepare(&runner)) == 0 &&
+	    (code = am_runner_serve(&runner)) == 0)
+		code = judge(&runner);
+	code = finish(&runner, code);
+	cleanup(&runner);
+	return code;
+}

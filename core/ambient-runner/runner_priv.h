@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `ambient-runner run` knows while it runs.  One thread (the reporter has its own) and one way through:
+ * prepare -> serve the agent -> publish -> report; whatever goes wrong sets reason and message and ends in
+ * finish().
+ */
+#ifndef AM_RUNNER_PRIV_H
+#define AM_RUNNER_PRIV_H
+
+#include "core/ambient-runner/channel.h"
+#include "core/ambient-runner/git.h"
+#include "core/ambient-runner/msglog.h"
+#include "core/ambient-runner/report.h"
+#include "core/kube/kube.h"
+
+/* Exit codes, platform.md 7.2. */
+enum { AM_EXIT_OK = 0, AM_EXIT_FAILED = 1, AM_EXIT_PREREQUISITE = 2, AM_EXIT_SIGNAL = 128 };
+
+struct am_runner {
+	/* From the environment. */
+	const char *name, *ns, *uid, *run, *type, *report_name, *dir, *socket;
+	char *private_dir;            /* dir/.ambient */
+	int64_t started;              /* boot time */
+	struct am_redactor *redactor;
+	struct am_kube *kube;
+	struct am_buf session;        /* the AgenticSession, checked JSON */
+	struct am_repos repos;
+	struct am_git git;
+	struct am_msglog *log;
+	struct am_report report;
+	struct am_reporter *reporter;
+	int listen_fd, lock_fd;
+	struct am_channel agent;      /* fd -1: not connected */
+	/* What the agent's side said last. */
+	bool exited, success;
+	int agent_code;
+	bool timed_out, idle_out;     /* we ended it because of a timeout */
+	struct ambient_error log_error; /* the message log failed: code is set */
+	int64_t last_activity;
+};
+
+static inline struct am_slice
+am_runner_session(const struct am_runner *runner) { return am_slice(am_buf_str(&runner->session), runner->session.len); }
+
+/* Set by the signal handler: the signal's number. */
+extern int32_t am_runner_asked;
+extern int am_runner_wake_fd; /* readable after a signal */
+
+/* Records why the run cannot go on; returns the exit code given. */
+int am_runner_fail(struct am_runner *runner, int code, const char *reason, const char *fmt, ...) am_printf_(4, 5);
+/* Says how far it is: a status message and a report. */
+void am_runner_progress(struct am_runner *runner, const char *state, const char *fmt, ...) am_printf_(3, 4);
+void am_runner_send_report(struct am_runner *runner);
+
+/* serve.c.  0, or the exit code with reason and message recorded. */
+int am_runner_listen(struct am_runner *runner);
+int am_runner_serve(struct am_runner *runner);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runner type "claude-code": the Claude Code CLI, driven by its stream-json protocol.  Plan: the API key comes from the
+ * session's effective secret, straight into the agent's environment.  Drive: find the CLI and its version, compose the
+ * command line, judge the end.  The container is the sandbox, so a batch run allows what the CLI asks for.
+ */
+#include "plugins/runner-claude-code/claude.h"
+
+#include <ctype.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <sys/random.h>
+
+AMBIENT_DECLARE("name=runner-claude-code\0version=0.1.0\0runner=claude-code\0needs=network");
+
+#define VERSION_LIMIT INT64_C(5000000000)
+#define OLDEST_MAJOR  2
+
+struct claude {
+	const struct ambient_host *host;
+	const struct ambient_conf *conf;
+};
+
+static const struct ambient_option opt_base_url = { sizeof(struct ambient_option), "baseURL", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
+	"URL of the Messages API; unset: the CLI's own default", NULL };
+static const struct ambient_option opt_cli = { sizeof(struct ambient_option), "cli", AMBIENT_OPT_STRING, 0, "claude", 0, 0,
+	"the CLI in the runner image: a name looked up in PATH, or an absolute path", NULL };
+static const struct ambient_option opt_idle = { sizeof(struct ambient_option), "idle", AMBIENT_OPT_DURATION, 0, "15m", INT64_C(1000000000),
+	INT64_C(86400000000000), "an agent that writes nothing for so long in a batch run is ended", NULL };
+static const struct ambient_option *const options[] = { &opt_base_url, &opt_cli, &opt_idle, NULL };
+
+/* ---- life */
+
+static int
+create(const struct ambient_host *host, const struct ambient_conf *conf, void **ret_self, struct ambient_error *err)
+{
+	struct claude *claude = calloc(1, sizeof(*claude));
+
+	if (claude == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for an instance");
+	claude->host = host;
+	claude->conf = conf;
+	*ret_self = claude;
+	return 0;
+}
+
+static void
+destroy(void *self)
+{
+	free(self);
+}
+
+/* ---- plan */
+
+static void
+put_env(struct cc_text *t, const char *name, const char *value)
+{
+	if (value == NULL || *value == '\0')
+		return;
+	cc_put(t, ",{\"name\":");
+	cc_string(t, name);
+	cc_put(t, ",\"value\":");
+	cc_string(t, value);
+	cc_put(t, "}");
+}
+
+static int
+plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_sink *problems,
+     struct ambient_error *err)
+{
+	struct claude *claude = self;
+	const struct ambient_conf_api *conf = claude->host->conf;
+	const char *secret = ambient_str(in->effective, "/secretName", "");
+	char idle[32];
+	struct cc_text t = { 0 };
+
+	if (secret[0] == '\0') {
+		static const char text[] = "[{\"field\":\"spec.anthropicApiKeySecret\",\"message\":\"no Secret with ANTHROPIC_API_KEY is named "
+					   "here, in the project's settings or in the configuration\"}]";
+
+		problems->put(problems, text, sizeof(text) - 1);
+		return 0;
+	}
+	cc_put(&t, "{\"agentEnv\":[{\"name\":\"ANTHROPIC_API_KEY\",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
+	cc_string(&t, secret);
+	cc_put(&t, ",\"key\":\"ANTHROPIC_API_KEY\"}}}");
+	put_env(&t, "ANTHROPIC_BASE_URL", ambient_str(in->effective, "/baseURL", conf->str(claude->conf, "baseURL", "")));
+	put_env(&t, "AMBIENT_CLAUDE", conf->str(claude->conf, "cli", "claude"));
+	(void)snprintf(idle, sizeof(idle), "%lld",
+		       (long long)(conf->integer(claude->conf, "idle", INT64_C(900000000000)) / INT64_C(1000000000)));
+	put_env(&t, "AMBIENT_AGENT_IDLE", idle);
+	cc_put(&t, "],\"requiredSecretKeys\":[\"ANTHROPIC_API_KEY\"]}");
+	if (t.failed) {
+		cc_fini(&t);
+		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for a plan");
+	}
+	fragment->put(fragment, t.p, t.len);
+	cc_fini(&t);
+	return 0;
+}
+
+/* ---- drive */
+
+void
+cc_uuid(char out[37])
+{
+	unsigned char b[16] = { 0 };
+
+	(void)!getrandom(b, sizeof(b), 0);
+	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+	(void)snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4],
+		       b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+void
+cc_run_free(struct ambient_run *run)
+{
+	struct cc_run *cc = run->slot;
+
+	if (cc == NULL)
+		return;
+	for (int i = 0; i < CC_PENDING_MAX; i++) {
+		free(cc->pending[i].id);
+		free(cc->pending[i].input);
+	}
+	run->host->mem->free(run->host, cc);
+	run->slot = NULL;
+}
+
+/* The CLI answers --version in some 20 ms and writes nothing. */
+static int
+check_version(struct ambient_run *run, const char *cli, struct ambient_error *err)
+{
+	const char *argv[] = { cli, "--version", NULL };
+	struct ambient_spawn_options options_ = { .size = sizeof(options_), .argv = argv, .timeout_ns = VERSION_LIMIT };
+	struct ambient_spawn_result result = { .size = sizeof(result) };
+	int major = 0, rc;
+
+	if (run->host->spawn->run(run->host, &options_, &result, err) < 0)
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "the Claude Code CLI is missing: there is no program \"%s\"; install it into the "
+				   "runner's image with \"npm install -g @anthropic-ai/claude-code\"", cli);
+	if (result.timed_out || result.exit_code != 0 || sscanf(result.out, "%d.", &major) != 1)
+		rc = ambient_err(err, AMBIENT_E_UNSUPPORTED, "\"%s --version\" does not answer like the Claude Code CLI (exit code %d)", cli,
+				 result.exit_code);
+	else if (major < OLDEST_MAJOR)
+		rc = ambient_err(err, AMBIENT_E_UNSUPPORTED, "the Claude Code CLI is too old: \"%s\" is version %.*s, at least %d.0.0 is needed",
+				 cli, (int)strcspn(result.out, " \n"), result.out, OLDEST_MAJOR);
+	else
+		rc = 0;
+	run->host->spawn->release(run->host, &result);
+	return rc;
+}
+
+/* Is the conversation still in the CLI's own state?  Its transcript is named after it. */
+static int
+has_transcript(const struct ambient_run *run, const char *id)
+{
+	char pattern[4096];
+	glob_t found;
+	int yes;
+
+	for (const char *p = id; *p != '\0'; p++)
+		if (!isxdigit((unsigned char)*p) && *p != '-')
+			return 0;
+	if (*id == '\0' || strlen(run->statedir) > sizeof(pattern) - 256 || strlen(id) > 64)
+		return 0;
+	(void)snprintf(pattern, sizeof(pattern), "%s/projects/*/%s.jsonl", run->statedir, id);
+	yes = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+	if (yes)
+		globfree(&found);
+	return yes;
+}
+
+static void
+set_environment(const struct ambient_run *run, struct ambient_command *cmd)
+{
+	static const char *const on[] = {
+		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING",
+	};
+	const struct ambient_command_api *api = run->host->message->command;
+
+	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
+		api->env(cmd, on[i], "1");
+	api->env(cmd, "CLAUDE_CONFIG_DIR", run->statedir);
+	api->env(cmd, "CLAUDECODE", NULL);
+}
+
+static int
+command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
+{
+	static const char *const fixed[] = {
+		"-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose", "--include-partial-messages",
+		"--permission-mode", "acceptEdits", "--permission-prompt-tool", "stdio", "--strict-mcp-config",
+	};
+	const struct ambient_command_api *api = run->host->message->command;
+	const char *cli = getenv("AMBIENT_CLAUDE"), *slash = strrchr(run->workdir, '/');
+	int64_t turns = ambient_int(run->config, "/maxTurns", 0);
+	struct cc_run *cc;
+	char text[4200], uuid[37];
+	int rc;
+
+	if (cli == NULL || *cli == '\0')
+		cli = "claude";
+	if ((rc = check_version(run, cli, err)) < 0)
+		return rc;
+	if ((cc = run->host->mem->alloc(run->host, sizeof(*cc))) == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for the run");
+	cc->started = run->host->clock->monotonic(run->host);
+	cc->ask = run->interactive && strcmp(ambient_str(run->config, "/permissions", ""), "ask") == 0;
+	run->slot = cc;
+	api->arg(cmd, cli);
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		api->arg(cmd, fixed[i]);
+	if (run->model[0] != '\0' && run->model[0] != '-') {
+		api->arg(cmd, "--model");
+		api->arg(cmd, run->model);
+	}
+	if (has_transcript(run, run->resume)) {
+		(void)snprintf(text, sizeof(text), "--resume=%.64s", run->resume);
+		api->arg(cmd, text);
+	} else {
+		cc_uuid(uuid);
+		api->arg(cmd, "--session-id");
+		api->arg(cmd, uuid);
+	}
+	if (turns > 0 && turns < 100000) {
+		(void)snprintf(text, sizeof(text), "%lld", (long long)turns);
+		api->arg(cmd, "--max-turns");
+		api->arg(cmd, text);
+	}
+	/* The other repositories and artifacts/ lie beside the working directory. */
+	if (slash != NULL && slash > run->workdir && (size_t)(slash - run->workdir) < sizeof(text)) {
+		(void)snprintf(text, sizeof(text), "%.*s", (int)(slash - run->workdir), run->workdir);
+		api->arg(cmd, "--add-dir");
+		api->arg(cmd, text);
+	}
+	set_environment(run, cmd);
+	return 0;
+}
+
+/* ---- the end */
+
+static const struct {
+	int64_t low, high;
+	const char *reason;
+} api_reasons[] = {
+	{ 401, 401, "ModelAuthenticationFailed" }, { 403, 403, "ModelAuthenticationFailed" }, { 429, 429, "ModelRateLimited" },
+	{ 404, 404, "ModelNotFound" },             { 400, 499, "ModelRequestRejected" },      { 500, 599, "ModelUnavailable" },
+};
+
+static const char *
+reason_of(const struct cc_run *cc)
+{
+	for (size_t i = 0; i < sizeof(api_reasons) / sizeof(api_reasons[0]); i++)
+		if (cc->api_status >= api_reasons[i].low && cc->api_status <= api_reasons[i].high)
+			return api_reasons[i].reason;
+	if (strncmp(cc->text, "Not logged in", 13) == 0)
+		return "ModelAuthenticationFailed";
+	if (strcmp(cc->terminal, "api_error") == 0)
+		return "ModelUnreachable";
+	if (strcmp(cc->subtype, "error_max_turns") == 0)
+		return "MaxTurnsReached";
+	if (strcmp(cc->subtype, "error_max_budget_usd") == 0)
+		return "BudgetExhausted";
+	return "AgentFailed";
+}
+
+static void
+set_outcome(struct ambient_outcome *outcome, const char *reason, const char *text)
+{
+	(void)snprintf(outcome->reason, sizeof(outcome->reason), "%s", reason);
+	(void)snprintf(outcome->message, sizeof(outcome->message), "%.*s", (int)sizeof(outcome->message) - 1, text);
+}
+
+static int
+exited(void *self, struct ambient_run *run, const struct ambient_exit *end, struct ambient_outcome *outcome,
+       struct ambient_error *err)
+{
+	struct cc_run *cc = run->slot;
+	const char *tail = end->stderr_tail != NULL ? end->stderr_tail : "";
+	char text[512];
+
+	outcome->success = cc->have_result && !cc->is_error && end->code == 0 && end->asked != AMBIENT_ASKED_TIMEOUT;
+	outcome->exit_code = outcome->success ? 0 : 1;
+	if (outcome->success) {
+		cc_run_free(run);
+		return 0;
+	}
+	if (end->asked == AMBIENT_ASKED_TIMEOUT) {
+		set_outcome(outcome, "AgentTimeout", "the agent was ended because of a timeout");
+	} else if (end->asked == AMBIENT_ASKED_STOP) {
+		set_outcome(outcome, "AgentStopped", "the agent was stopped");
+	} else if (end->signal != 0) {
+		(void)snprintf(text, sizeof(text), "the Claude Code CLI was killed by signal %d", end->signal);
+		set_outcome(outcome, "AgentKilled", text);
+	} else if (cc->have_result && cc->is_error) {
+		set_outcome(outcome, reason_of(cc), cc->text[0] != '\0' ? cc->text : "the agent ended with an error");
+	} else if (!cc->have_result) {
+		(void)snprintf(text, sizeof(text), "the Claude Code CLI ended with exit code %d and without a result%s%.*s", end->code,
+			       tail[0] != '\0' ? ": " : "", (int)strcspn(tail, "\n"), tail);
+		set_outcome(outcome, end->code == 0 ? "AgentInterrupted" : "AgentNotStarted", text);
+	} else {
+		(void)snprintf(text, sizeof(text), "the Claude Code CLI ended with exit code %d", end->code);
+		set_outcome(outcome, "AgentFailed", text);
+	}
+	cc_run_free(run);
+	return 0;
+}
+
+static const struct ambient_runner runner = {
+	.size = sizeof(runner), .type = "claude-code", .plan = plan, .command = command, .prompt = cc_prompt, .line = cc_line,
+	.interrupt = cc_interrupt, .answer = cc_answer, .stop = cc_stop, .exited = exited,
+};
+static const struct ambient_runner *const runners[] = { &runner, NULL };
+
+const struct ambient_plugin ambient_plugin_v0 = { AMBIENT_PLUGIN_HEAD, .options = options, .create = create, .destroy = destroy,
+						  .runners = runners };

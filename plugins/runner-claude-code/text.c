@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing JSON.  What comes in has passed through the host's parser or a person's keyboard: bytes that are no UTF-8
+ * become U+FFFD. */
+#include "plugins/runner-claude-code/claude.h"
+
+#include <stdlib.h>
+
+void
+cc_putn(struct cc_text *t, const char *s, size_t n)
+{
+	if (t->len + n + 1 > t->cap) {
+		size_t cap = (t->len + n + 1) * 2;
+		char *grown = realloc(t->p, cap);
+
+		if (grown == NULL) {
+			t->failed = 1;
+			return;
+		}
+		t->p = grown;
+		t->cap = cap;
+	}
+	memcpy(t->p + t->len, s, n);
+	t->len += n;
+	t->p[t->len] = '\0';
+}
+
+void
+cc_put(struct cc_text *t, const char *s)
+{
+	cc_putn(t, s, strlen(s));
+}
+
+/* How many bytes the character at p has; 0: it is none. */
+static size_t
+char_len(const unsigned char *p, size_t n)
+{
+	static const unsigned char lowest[] = { 0, 0, 0, 0xa0, 0x90 }, highest[] = { 0, 0xff, 0xff, 0x9f, 0x8f };
+	size_t len;
+
+	if (p[0] < 0x80)
+		return 1;
+	if (p[0] < 0xc2 || p[0] > 0xf4)
+		return 0;
+	len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	if (len > n)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates, beyond U+10FFFF. */
+	if ((p[0] == 0xe0 || p[0] == 0xf0) && p[1] < lowest[len])
+		return 0;
+	if ((p[0] == 0xed || p[0] == 0xf4) && p[1] > highest[len])
+		return 0;
+	return len;
+}
+
+void
+cc_stringn(struct cc_text *t, const char *s, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	size_t from = 0, i = 0;
+
+	cc_put(t, "\"");
+	while (i < n) {
+		size_t len = char_len(p + i, n - i);
+		char escape[8];
+
+		if (len > 1 || (len == 1 && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')) {
+			i += len;
+			continue;
+		}
+		cc_putn(t, s + from, i - from);
+		if (len == 0) {
+			cc_put(t, "\xef\xbf\xbd");
+		} else {
+			(void)snprintf(escape, sizeof(escape), "\\u%04x", p[i]);
+			cc_put(t, p[i] == '"' ? "\\\"" : p[i] == '\\' ? "\\\\" : p[i] == '\n' ? "\\n" : escape);
+		}
+		from = ++i;
+	}
+	cc_putn(t, s + from, n - from);
+	cc_put(t, "\"");
+}
+
+void
+cc_string(struct cc_text *t, const char *s)
+{
+	cc_stringn(t, s != NULL ? s : "", s != NULL ? strlen(s) : 0);
+}
+
+void
+cc_number(struct cc_text *t, int64_t n)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%lld", (long long)n);
+	cc_put(t, text);
+}
+
+void
+cc_json(struct cc_text *t, const struct ambient_object *obj, const char *pointer, const char *fallback)
+{
+	size_t n = 0;
+	const char *text = ambient_json(obj, pointer, &n);
+
+	if (text != NULL)
+		cc_putn(t, text, n);
+	else
+		cc_put(t, fallback);
+}
+
+void
+cc_fini(struct cc_text *t)
+{
+	free(t->p);
+	memset(t, 0, sizeof(*t));
+}

@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the CLI's stream-json and our messages.  The CLI adds types and fields with every release: what is not known
+ * is ignored, nothing depends on the order of members, and only "result" says how a turn ended, by is_error.
+ */
+#include "plugins/runner-claude-code/claude.h"
+
+#include <stdlib.h>
+
+#define STDERR_MAX 2000
+
+static void
+emit(struct ambient_run *run, const char *type, struct cc_text *fields)
+{
+	if (!fields->failed && fields->p != NULL)
+		run->host->message->emit(run, type, fields->p, fields->len);
+	cc_fini(fields);
+}
+
+static void
+emit_text(struct ambient_run *run, const char *type, const char *text, size_t n)
+{
+	struct cc_text t = { 0 };
+
+	cc_put(&t, "{\"text\":");
+	cc_stringn(&t, text, n);
+	cc_put(&t, "}");
+	emit(run, type, &t);
+}
+
+static int
+say(struct ambient_run *run, struct cc_text *t, struct ambient_error *err)
+{
+	int rc = -AMBIENT_E_NOMEM;
+
+	cc_put(t, "\n");
+	if (!t->failed)
+		rc = run->host->message->write(run, t->p, t->len, err);
+	else
+		(void)ambient_err(err, AMBIENT_E_NOMEM, "no memory for a line to the CLI");
+	cc_fini(t);
+	return rc;
+}
+
+static int
+is(const struct ambient_object *obj, const char *pointer, const char *value)
+{
+	return strcmp(ambient_str(obj, pointer, ""), value) == 0;
+}
+
+/* ---- what the CLI is told */
+
+int
+cc_prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err)
+{
+	struct cc_text t = { 0 };
+	char uuid[37];
+
+	cc_uuid(uuid);
+	cc_put(&t, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":");
+	cc_stringn(&t, text, len);
+	cc_put(&t, "},\"parent_tool_use_id\":null,\"session_id\":\"\",\"uuid\":");
+	cc_string(&t, uuid);
+	cc_put(&t, "}");
+	return say(run, &t, err);
+}
+
+int
+cc_interrupt(void *self, struct ambient_run *run, struct ambient_error *err)
+{
+	struct cc_text t = { 0 };
+	char uuid[37];
+
+	cc_uuid(uuid);
+	cc_put(&t, "{\"type\":\"control_request\",\"request_id\":");
+	cc_string(&t, uuid);
+	cc_put(&t, ",\"request\":{\"subtype\":\"interrupt\",\"cancel_queued\":true}}");
+	return say(run, &t, err);
+}
+
+int
+cc_stop(void *self, struct ambient_run *run, struct ambient_error *err)
+{
+	int rc = cc_interrupt(self, run, err);
+
+	return rc < 0 ? rc : run->host->message->write(run, NULL, 0, err);
+}
+
+/* response: JSON of the answer, or NULL: error says why there is none. */
+static int
+respond(struct ambient_run *run, const char *id, const char *response, const char *error, struct ambient_error *err)
+{
+	struct cc_text t = { 0 };
+
+	cc_put(&t, "{\"type\":\"control_response\",\"response\":{\"subtype\":");
+	cc_string(&t, response != NULL ? "success" : "error");
+	cc_put(&t, ",\"request_id\":");
+	cc_string(&t, id);
+	cc_put(&t, response != NULL ? ",\"response\":" : ",\"error\":");
+	if (response != NULL)
+		cc_put(&t, response);
+	else
+		cc_string(&t, error);
+	cc_put(&t, "}}");
+	return say(run, &t, err);
+}
+
+/* input is the tool's input in JSON; answers (may be NULL) is added to it. */
+static int
+allow(struct ambient_run *run, const char *id, const char *input, const struct ambient_object *answers,
+      struct ambient_error *err)
+{
+	struct cc_text t = { 0 };
+	size_t n = strlen(input);
+	int rc;
+
+	cc_put(&t, "{\"behavior\":\"allow\",\"updatedInput\":");
+	if (answers != NULL && n >= 2 && input[n - 1] == '}') {
+		size_t last = n - 1;
+
+		while (last > 1 && strchr(" \t\r\n", input[last - 1]) != NULL)
+			last--;
+		cc_putn(&t, input, last);
+		cc_put(&t, input[last - 1] == '{' ? "\"answers\":" : ",\"answers\":");
+		cc_json(&t, answers, "", "{}");
+		cc_put(&t, "}");
+	} else {
+		cc_put(&t, input);
+	}
+	cc_put(&t, "}");
+	rc = t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for an answer") : respond(run, id, t.p, NULL, err);
+	cc_fini(&t);
+	return rc;
+}
+
+static int
+deny(struct ambient_run *run, const char *id, const char *why, struct ambient_error *err)
+{
+	struct cc_text t = { 0 };
+	int rc;
+
+	cc_put(&t, "{\"behavior\":\"deny\",\"message\":");
+	cc_string(&t, why);
+	cc_put(&t, "}");
+	rc = t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for an answer") : respond(run, id, t.p, NULL, err);
+	cc_fini(&t);
+	return rc;
+}
+
+/* ---- permissions and questions */
+
+static int
+find_pending(const struct cc_run *cc, const char *id)
+{
+	for (int i = 0; i < CC_PENDING_MAX; i++)
+		if (cc->pending[i].id != NULL && (id != NULL && strcmp(cc->pending[i].id, id) == 0))
+			return i;
+	return -1;
+}
+
+static void
+drop_pending(struct cc_run *cc, int i)
+{
+	free(cc->pending[i].id);
+	free(cc->pending[i].input);
+	memset(&cc->pending[i], 0, sizeof(cc->pending[i]));
+}
+
+static int
+keep_pending(struct cc_run *cc, const char *id, const char *input, int question)
+{
+	for (int i = 0; i < CC_PENDING_MAX; i++) {
+		if (cc->pending[i].id != NULL)
+			continue;
+		cc->pending[i].id = strdup(id);
+		cc->pending[i].input = strdup(input);
+		cc->pending[i].question = question;
+		if (cc->pending[i].id != NULL && cc->pending[i].input != NULL)
+			return 0;
+		drop_pending(cc, i);
+		return -1;
+	}
+	return -1;
+}
+
+static void
+emit_permission(struct ambient_run *run, const struct ambient_object *msg, const char *id, const char *decision)
+{
+	struct cc_text t = { 0 };
+
+	cc_put(&t, "{\"id\":");
+	cc_string(&t, id);
+	cc_put(&t, ",\"tool\":");
+	cc_string(&t, ambient_str(msg, "/request/tool_name", ""));
+	cc_put(&t, ",\"input\":");
+	cc_json(&t, msg, "/request/input", "{}");
+	if (decision != NULL) {
+		cc_put(&t, ",\"decision\":");
+		cc_string(&t, decision);
+	}
+	cc_put(&t, "}");
+	emit(run, AMBIENT_MSG_PERMISSION, &t);
+}
+
+static void
+emit_question(struct ambient_run *run, const struct ambient_object *msg, const char *id)
+{
+	struct cc_text t = { 0 };
+
+	cc_put(&t, "{\"id\":");
+	cc_string(&t, id);
+	cc_put(&t, ",\"text\":");
+	cc_string(&t, ambient_str(msg, "/request/input/questions/0/question", "the agent asks"));
+	cc_put(&t, ",\"questions\":");
+	cc_json(&t, msg, "/request/input/questions", "[]");
+	cc_put(&t, "}");
+	emit(run, AMBIENT_MSG_QUESTION, &t);
+}
+
+/* The container is the sandbox: what a batch run's agent asks for is allowed, unless only a person can answer. */
+static int
+can_use_tool(struct ambient_run *run, const struct ambient_object *msg, const char *id, struct ambient_error *err)
+{
+	struct cc_run *cc = run->slot;
+	const char *input = ambient_json(msg, "/request/input", NULL);
+	int question = is(msg, "/request/tool_name", "AskUserQuestion");
+	struct cc_text t = { 0 };
+	int rc;
+
+	/* ambient_json's text need not end with the value. */
+	cc_json(&t, msg, "/request/input", "{}");
+	if (t.failed || input == NULL) {
+		cc_fini(&t);
+		return deny(run, id, "the request has no input", err);
+	}
+	if (question && !run->interactive) {
+		rc = deny(run, id, "nobody is there to answer; decide yourself", err);
+	} else if (!question && !cc->ask) {
+		emit_permission(run, msg, id, "allow");
+		rc = allow(run, id, t.p, NULL, err);
+	} else if (keep_pending(cc, id, t.p, question) == 0) {
+		if (question)
+			emit_question(run, msg, id);
+		else
+			emit_permission(run, msg, id, NULL);
+		rc = 0;
+	} else {
+		rc = deny(run, id, "too many requests wait for an answer", err);
+	}
+	cc_fini(&t);
+	return rc;
+}
+
+int
+cc_answer(void *self, struct ambient_run *run, const char *id, const struct ambient_object *answer, struct ambient_error *err)
+{
+	struct cc_run *cc = run->slot;
+	int i = find_pending(cc, id), rc;
+
+	if (i < 0)
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "nothing with id \"%.60s\" waits for an answer", id);
+	if (is(answer, "/behavior", "deny") || ambient_bool(answer, "/allow", 1) == 0)
+		rc = deny(run, id, ambient_str(answer, "/message", "a person refused"), err);
+	else
+		rc = allow(run, id, cc->pending[i].input, cc->pending[i].question ? ambient_at(answer, "/answers") : NULL, err);
+	drop_pending(cc, i);
+	return rc;
+}
+
+static int
+on_control_request(struct ambient_run *run, const struct ambient_object *msg, struct ambient_error *err)
+{
+	const char *id = ambient_str(msg, "/request_id", "");
+
+	if (is(msg, "/request/subtype", "can_use_tool"))
+		return can_use_tool(run, msg, id, err);
+	return respond(run, id, NULL, "this host does not answer requests of that kind", err);
+}
+
+/* ---- what the CLI says */
+
+static void
+on_init(struct ambient_run *run, const struct ambient_object *msg)
+{
+	struct cc_run *cc = run->slot;
+	size_t n = ambient_len(msg, "/mcp_servers");
+	const char *id = ambient_str(msg, "/session_id", "");
+	struct cc_text t = { 0 };
+
+	if (id[0] != '\0')
+		run->host->message->conversation(run, id);
+	if (cc->announced)
+		return;
+	cc->announced = 1;
+	cc_put(&t, "{\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":");
+	cc_string(&t, ambient_str(msg, "/model", ""));
+	cc_put(&t, ",\"agentVersion\":");
+	cc_string(&t, ambient_str(msg, "/claude_code_version", ""));
+	cc_put(&t, ",\"permissionMode\":");
+	cc_string(&t, ambient_str(msg, "/permissionMode", ""));
+	cc_put(&t, ",\"conversation\":");
+	cc_string(&t, id);
+	cc_put(&t, "}");
+	emit(run, AMBIENT_MSG_SESSION, &t);
+	/* A server that failed to start is said nowhere else. */
+	for (size_t i = 0; i < n; i++) {
+		const struct ambient_object *server = ambient_item(msg, "/mcp_servers", i, NULL);
+		char text[300];
+
+		if (server == NULL || is(server, "/status", "connected") || is(server, "/status", "pending"))
+			continue;
+		(void)snprintf(text, sizeof(text), "MCP server \"%.100s\" is not usable: %.100s", ambient_str(server, "/name", ""),
+			       ambient_str(server, "/status", ""));
+		emit_text(run, AMBIENT_MSG_STATUS, text, strlen(text));
+	}
+}
+
+static void
+on_system(struct ambient_run *run, const struct ambient_object *msg)
+{
+	const char *sub = ambient_str(msg, "/subtype", "");
+	char text[400] = "";
+
+	if (strcmp(sub, "init") == 0)
+		on_init(run, msg);
+	else if (strcmp(sub, "api_retry") == 0)
+		(void)snprintf(text, sizeof(text), "the model's API failed (%lld %.60s); attempt %lld of %lld, next in %lld ms",
+			       (long long)ambient_int(msg, "/error_status", 0), ambient_str(msg, "/error", "unknown"),
+			       (long long)ambient_int(msg, "/attempt", 0), (long long)ambient_int(msg, "/max_retries", 0),
+			       (long long)ambient_int(msg, "/retry_delay_ms", 0));
+	else if (strcmp(sub, "permission_denied") == 0)
+		(void)snprintf(text, sizeof(text), "permission denied for %.60s: %.200s", ambient_str(msg, "/tool_name", ""),
+			       ambient_str(msg, "/message", ""));
+	else if (strcmp(sub, "compact_boundary") == 0)
+		(void)snprintf(text, sizeof(text), "the conversation was compacted");
+	else if (strcmp(sub, "model_fallback") == 0)
+		(void)snprintf(text, sizeof(text), "another model is used");
+	if (text[0] != '\0')
+		emit_text(run, AMBIENT_MSG_STATUS, text, strlen(text));
+}
+
+/* Adds ,"parent":ID for what a subagent says. */
+static void
+put_parent(struct cc_text *t, const struct ambient_object *msg)
+{
+	const char *parent = ambient_str(msg, "/parent_tool_use_id", "");
+
+	if (parent[0] == '\0')
+		return;
+	cc_put(t, ",\"parent\":");
+	cc_string(t, parent);
+}
+
+static void
+on_block(struct ambient_run *run, const struct ambient_object *msg, const struct ambient_object *block)
+{
+	int synthetic_error = ambient_type(msg, "/error") == AMBIENT_T_STRING || ambient_bool(msg, "/is_api_error_message", 0) == 1;
+	struct cc_text t = { 0 };
+	const char *type;
+
+	if (is(block, "/type", "text")) {
+		type = synthetic_error ? AMBIENT_MSG_ERROR : AMBIENT_MSG_TEXT;
+		cc_put(&t, "{\"text\":");
+		cc_json(&t, block, "/text", "\"\"");
+		if (synthetic_error) {
+			cc_put(&t, ",\"reason\":");
+			cc_string(&t, ambient_str(msg, "/error", "api_error"));
+		}
+	} else if (is(block, "/type", "thinking")) {
+		type = AMBIENT_MSG_THINKING;
+		cc_put(&t, "{\"text\":");
+		cc_json(&t, block, "/thinking", "\"\"");
+	} else if (is(block, "/type", "tool_use")) {
+		type = AMBIENT_MSG_TOOL_CALL;
+		cc_put(&t, "{\"id\":");
+		cc_json(&t, block, "/id", "\"\"");
+		cc_put(&t, ",\"name\":");
+		cc_json(&t, block, "/name", "\"\"");
+		cc_put(&t, ",\"input\":");
+		cc_json(&t, block, "/input", "{}");
+	} else {
+		return;
+	}
+	put_parent(&t, msg);
+	cc_put(&t, "}");
+	emit(run, type, &t);
+}
+
+static void
+on_tool_result(struct ambient_run *run, const struct ambient_object *msg, const struct ambient_object *block)
+{
+	struct cc_text t = { 0 }, text = { 0 };
+	size_t n = ambient_len(block, "/content");
+
+	/* A string, or an array of blocks of which the text ones are meant for reading. */
+	if (ambient_type(block, "/content") == AMBIENT_T_STRING)
+		cc_putn(&text, ambient_str(block, "/content", ""), n);
+	else if (ambient_type(block, "/content") == AMBIENT_T_ARRAY)
+		for (size_t i = 0; i < n; i++) {
+			const struct ambient_object *part = ambient_item(block, "/content", i, NULL);
+
+			if (part != NULL && is(part, "/type", "text"))
+				cc_putn(&text, ambient_str(part, "/text", ""), ambient_len(part, "/text"));
+			else if (part != NULL)
+				cc_put(&text, "[not text]");
+		}
+	cc_put(&t, "{\"id\":");
+	cc_json(&t, block, "/tool_use_id", "\"\"");
+	cc_put(&t, ",\"text\":");
+	cc_stringn(&t, text.p != NULL ? text.p : "", text.len);
+	cc_put(&t, ambient_bool(block, "/is_error", 0) == 1 ? ",\"isError\":true" : ",\"isError\":false");
+	put_parent(&t, msg);
+	cc_put(&t, "}");
+	emit(run, AMBIENT_MSG_TOOL_RESULT, &t);
+	cc_fini(&text);
+}
+
+static void
+on_content(struct ambient_run *run, const struct ambient_object *msg, int assistant)
+{
+	size_t n = ambient_len(msg, "/message/content");
+
+	if (ambient_type(msg, "/message/content") != AMBIENT_T_ARRAY)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		const struct ambient_object *block = ambient_item(msg, "/message/content", i, NULL);
+
+		if (block == NULL)
+			continue;
+		if (assistant)
+			on_block(run, msg, block);
+		else if (is(block, "/type", "tool_result"))
+			on_tool_result(run, msg, block);
+		else if (is(block, "/type", "text") && ambient_bool(msg, "/isSynthetic", 0) == 1)
+			emit_text(run, AMBIENT_MSG_STATUS, ambient_str(block, "/text", ""), ambient_len(block, "/text"));
+	}
+}
+
+static void
+on_stream_event(struct ambient_run *run, const struct ambient_object *msg)
+{
+	struct cc_text t = { 0 };
+
+	if (!is(msg, "/event/type", "content_block_delta") || !is(msg, "/event/delta/type", "text_delta"))
+		return;
+	cc_put(&t, "{\"text\":");
+	cc_json(&t, msg, "/event/delta/text", "\"\"");
+	cc_put(&t, ",\"index\":");
+	cc_number(&t, ambient_int(msg, "/event/index", 0));
+	put_parent(&t, msg);
+	cc_put(&t, "}");
+	emit(run, AMBIENT_MSG_PARTIAL, &t);
+}
+
+static void
+emit_usage(struct ambient_run *run, const struct ambient_object *msg)
+{
+	static const struct {
+		const char *name, *pointer;
+	} fields[] = {
+		{ "inputTokens", "/usage/input_tokens" },
+		{ "outputTokens", "/usage/output_tokens" },
+		{ "cacheReadTokens", "/usage/cache_read_input_tokens" },
+		{ "cacheWriteTokens", "/usage/cache_creation_input_tokens" },
+	};
+	struct cc_text t = { 0 };
+
+	cc_put(&t, "{");
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		cc_put(&t, "\"");
+		cc_put(&t, fields[i].name);
+		cc_put(&t, "\":");
+		cc_number(&t, ambient_int(msg, fields[i].pointer, 0));
+		cc_put(&t, ",");
+	}
+	cc_put(&t, "\"costUSD\":");
+	if (ambient_type(msg, "/total_cost_usd") == AMBIENT_T_NUMBER)
+		cc_json(&t, msg, "/total_cost_usd", "0");
+	else
+		cc_put(&t, "0");
+	cc_put(&t, "}");
+	emit(run, AMBIENT_MSG_USAGE, &t);
+}
+
+static void
+copy(char *to, size_t size, const char *from)
+{
+	(void)snprintf(to, size, "%.*s", (int)size - 1, from);
+}
+
+static void
+on_result(struct ambient_run *run, const struct ambient_object *msg)
+{
+	struct cc_run *cc = run->slot;
+	const char *text = ambient_str(msg, "/result", NULL);
+	struct cc_text t = { 0 };
+
+	if (text == NULL)
+		text = ambient_str(msg, "/errors/0", "");
+	cc->have_result = 1;
+	cc->is_error = ambient_bool(msg, "/is_error", 1) == 1;
+	cc->turns += ambient_int(msg, "/num_turns", 0);
+	cc->api_status = ambient_int(msg, "/api_error_status", 0);
+	copy(cc->subtype, sizeof(cc->subtype), ambient_str(msg, "/subtype", ""));
+	copy(cc->terminal, sizeof(cc->terminal), ambient_str(msg, "/terminal_reason", ""));
+	copy(cc->text, sizeof(cc->text), text);
+	if (ambient_str(msg, "/session_id", "")[0] != '\0')
+		run->host->message->conversation(run, ambient_str(msg, "/session_id", ""));
+	emit_usage(run, msg);
+	cc_put(&t, "{\"text\":");
+	cc_string(&t, text);
+	cc_put(&t, cc->is_error ? ",\"isError\":true,\"turns\":" : ",\"isError\":false,\"turns\":");
+	cc_number(&t, cc->turns);
+	cc_put(&t, ",\"durationMs\":");
+	cc_number(&t, ambient_int(msg, "/duration_ms", 0));
+	if (ambient_type(msg, "/total_cost_usd") == AMBIENT_T_NUMBER) {
+		cc_put(&t, ",\"costUSD\":");
+		cc_json(&t, msg, "/total_cost_usd", "0");
+	}
+	cc_put(&t, ",\"subtype\":");
+	cc_string(&t, cc->subtype);
+	cc_put(&t, ",\"denials\":");
+	cc_number(&t, (int64_t)ambient_len(msg, "/permission_denials"));
+	cc_put(&t, ",\"conversation\":");
+	cc_string(&t, ambient_str(msg, "/session_id", ""));
+	cc_put(&t, "}");
+	emit(run, AMBIENT_MSG_RESULT, &t);
+	/* More turns come by themselves when messages are still queued. */
+	if (ambient_int(msg, "/queued_turn_count", 0) == 0)
+		run->host->message->turn_done(run);
+}
+
+static void
+on_cancel(struct ambient_run *run, const struct ambient_object *msg)
+{
+	int i = find_pending(run->slot, ambient_str(msg, "/request_id", ""));
+
+	if (i >= 0)
+		drop_pending(run->slot, i);
+}
+
+int
+cc_line(void *self, struct ambient_run *run, int stream, const char *line, size_t len, int cut, struct ambient_error *err)
+{
+	const struct ambient_object *msg = NULL;
+	int rc;
+
+	if (stream == AMBIENT_STDERR) {
+		emit_text(run, AMBIENT_MSG_STATUS, line, len < STDERR_MAX ? len : STDERR_MAX);
+		return 0;
+	}
+	if (cut)
+		return ambient_err(err, AMBIENT_E_INVALID, "a line of the CLI was over 8 MiB and is dropped");
+	while (len > 0 && strchr(" \t\r", *line) != NULL && *line != '\0')
+		line++, len--;
+	if (len == 0 || *line != '{')
+		return 0;
+	if ((rc = run->host->object->parse(NULL, line, len, &msg, err)) < 0)
+		return rc;
+	const char *type = ambient_str(msg, "/type", "");
+	if (strcmp(type, "assistant") == 0)
+		on_content(run, msg, 1);
+	else if (strcmp(type, "user") == 0)
+		on_content(run, msg, 0);
+	else if (strcmp(type, "stream_event") == 0)
+		on_stream_event(run, msg);
+	else if (strcmp(type, "result") == 0)
+		on_result(run, msg);
+	else if (strcmp(type, "system") == 0)
+		on_system(run, msg);
+	else if (strcmp(type, "control_request") == 0)
+		rc = on_control_request(run, msg, err);
+	else if (strcmp(type, "control_cancel_request") == 0)
+		on_cancel(run, msg);
+	ambient_unref((struct ambient_object *)(uintptr_t)msg);
+	return rc;
+}

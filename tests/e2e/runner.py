@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ambient-runner run` and `ambient-runner agent` together, against git daemon and a small API server."""
+import os
+import signal
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from runner_lab import Lab, Tap, git  # noqa: E402
+
+
+def command(script):
+    return {"command": ["sh", "-c", script]}
+
+
+def repo(url, **output):
+    r = {"input": {"url": url, "branch": "main"}}
+    if output:
+        r["output"] = output
+    return r
+
+
+def spec(script, *repos, **more):
+    return {"prompt": "do it", "repos": list(repos), "runnerType": "command", "runnerConfig": command(script), **more}
+
+
+def test_clone_change_push_report(lab):
+    url = lab.origin("plain")
+    pod = lab.pod(spec("cat; echo; echo line >> README.md; echo new > new.txt; echo done", repo(url, targetBranch="work"))).go()
+    assert pod.code == 0, (pod.code, pod.report, pod.read("stderr"))
+    assert pod.agent_code == 0
+    r = pod.report["repos"][0]
+    assert (r["status"], r["branch"], r["added"], r["removed"], r["commits"]) == ("pushed", "work", 2, 0, 1), r
+    assert git("--git-dir", lab.bare("plain"), "rev-parse", "work") == r["commit"]
+    assert git("--git-dir", lab.bare("plain"), "log", "-1", "--format=%an|%ae|%s", "work") == \
+        "Ambient Code Bot|bot@ambient-code.local|Session s1: update"
+    assert git("--git-dir", lab.bare("plain"), "show", "work:new.txt") == "new"
+    assert pod.report["state"] == "done" and pod.report["result"] == "done" and not pod.report["isError"]
+    assert "do it" in pod.texts() and "done" in pod.texts()
+    seqs = [m["seq"] for m in pod.messages]
+    assert seqs == list(range(1, len(seqs) + 1)), seqs
+    assert pod.read("stdout").splitlines() == [l for l in open(pod.dir + "/.ambient/messages.jsonl").read().splitlines()]
+    assert lab.api.others == [], lab.api.others
+    assert pod.messages[-1]["type"] == "session" and pod.messages[-1]["state"] == "completed"
+
+
+def test_no_changes(lab):
+    pod = lab.pod(spec("true", repo(lab.origin("still"), targetBranch="work"))).go()
+    assert pod.code == 0 and pod.report["repos"][0]["status"] == "nochanges", pod.report
+    assert git("--git-dir", lab.bare("still"), "for-each-ref") .count("refs/heads/") == 1
+
+
+def test_push_not_asked_is_abandoned(lab):
+    pod = lab.pod(spec("echo x > x", repo(lab.origin("kept")))).go()
+    assert pod.code == 0 and pod.report["repos"][0]["status"] == "abandoned", pod.report
+    assert "work" not in git("--git-dir", lab.bare("kept"), "for-each-ref")
+
+
+def test_auto_push_goes_to_the_sessions_branch(lab):
+    url = lab.origin("auto")
+    pod = lab.pod({"prompt": "p", "repos": [{"url": url}], "interactive": False, "autoPushOnComplete": True,
+                   "runnerConfig": command("echo y > y; git add y; git commit -qm own; exit 3")}).go()
+    # The agent failed: its commit is kept, and goes nowhere.
+    assert pod.code == 1 and pod.report["reason"] == "AgentFailed", (pod.code, pod.report)
+    assert (pod.report["repos"][0]["status"], pod.report["repos"][0]["commits"]) == ("abandoned", 1)
+    pod = lab.pod({"prompt": "p", "repos": [{"url": url}], "interactive": False, "autoPushOnComplete": True,
+                   "runnerConfig": command("echo y > y; git add y; git commit -qm own; echo z > z")}).go()
+    assert pod.code == 0 and pod.report["repos"][0]["branch"] == "sessions/s1", pod.report
+    assert git("--git-dir", lab.bare("auto"), "show", "sessions/s1:z") == "z"
+
+
+def test_flat_legacy_fields_and_fork(lab):
+    url, fork = lab.origin("legacy"), lab.origin("fork")
+    pod = lab.pod({"prompt": "p", "inputRepo": url, "inputBranch": "main", "outputRepo": fork, "outputBranch": "out",
+                   "runnerConfig": command("echo q > q")}).go()
+    assert pod.code == 0 and pod.report["repos"][0]["status"] == "pushed", pod.report
+    assert git("--git-dir", lab.bare("fork"), "show", "out:q") == "q"
+    assert "out" not in git("--git-dir", lab.bare("legacy"), "for-each-ref", "--format=%(refname)").split("/")
+
+
+def test_a_failed_second_repository_blocks_nothing(lab):
+    url = lab.origin("main1")
+    s = spec("ls .. > seen", repo("git://127.0.0.1:%d/absent.git" % lab.port), repo(url, targetBranch="work"),
+             {"input": {"url": "file:///etc", "branch": "main"}}, mainRepoIndex=1)
+    pod = lab.pod(s).go()
+    assert pod.code == 0, (pod.code, pod.report)
+    assert [r["status"] for r in pod.report["repos"]] == ["error", "pushed", "error"], pod.report
+    assert "refused" in pod.report["repos"][2]["error"]
+
+
+def test_main_repository_or_branch_absent(lab):
+    pod = lab.pod(spec("true", repo("git://127.0.0.1:%d/absent.git" % lab.port))).go()
+    assert pod.code == 1 and pod.report["reason"] == "CloneFailed" and pod.agent_code == 0, (pod.code, pod.report)
+    url = lab.origin("nobranch")
+    pod = lab.pod(spec("true", {"input": {"url": url, "branch": "gone"}})).go()
+    assert pod.code == 1 and 'has no branch "gone"' in pod.report["message"], pod.report
+
+
+def test_refused_urls(lab):
+    for url in ("file:///etc", "ext::sh -c touch% /tmp/x", "-upload-pack=x", "--upload-pack=touch x", "/etc", "fd::3",
+                "https://u:p@example.com/r.git", "ftp://example.com/r", "git://example.com/r", "ssh://-oProxyCommand=x/y"):
+        pod = lab.pod(spec("true", repo(url))).go()
+        assert pod.code == 1 and pod.report["reason"] == "InvalidRepository", (url, pod.code, pod.report)
+        assert "refused" in pod.report["message"], pod.report
+    pod = lab.pod(spec("true", {"input": {"url": lab.origin("opt"), "branch": "--upload-pack=x"}})).go()
+    assert pod.code == 1 and pod.report["reason"] == "InvalidRepository", pod.report
+
+
+def test_push_refused_fails_with_the_reason(lab):
+    url = lab.origin("closed")
+    hook = lab.bare("closed") + "/hooks/pre-receive"
+    os.makedirs(os.path.dirname(hook), exist_ok=True)
+    with open(hook, "w") as f:
+        f.write("#!/bin/sh\necho 'not on my watch' >&2\nexit 1\n")
+    os.chmod(hook, 0o755)
+    pod = lab.pod(spec("echo x > x", repo(url, targetBranch="work"))).go()
+    assert pod.code == 1 and pod.report["reason"] == "PushFailed", pod.report
+    assert pod.report["repos"][0]["status"] == "error" and "work" in pod.report["repos"][0]["error"], pod.report
+
+
+def test_exit_codes(lab):
+    for code, want, reason in ((3, 1, "AgentFailed"), (2, 2, "PrerequisiteMissing")):
+        pod = lab.pod(spec("echo oops >&2; exit %d" % code)).go()
+        assert pod.code == want and pod.report["reason"] == reason, (pod.code, pod.report)
+        assert "oops" in pod.report["message"] and pod.agent_code == 0
+    pod = lab.pod(dict(spec("true"), runnerConfig={"command": ["/no/such/program"]})).go()
+    assert pod.code in (1, 2) and "/no/such/program" in pod.report["message"], pod.report
+
+
+def test_timeout_ends_the_whole_tree(lab):
+    marker = os.path.join(lab.root, "still-there")
+    pod = lab.pod(spec("trap '' TERM; (setsid sh -c 'sleep 11; touch %s' &) ; while :; do sleep 1; done" % marker, timeout=1)).go()
+    assert pod.code == 1 and pod.report["reason"] == "Timeout", (pod.code, pod.report)
+    assert not os.path.exists(marker)
+
+
+def test_sigterm_stops_and_reports(lab):
+    pod = lab.pod(spec("echo up; exec sleep 60")).start()
+    assert pod.until(lambda: "up" in pod.texts())
+    pod.runner.send_signal(signal.SIGTERM)
+    pod.wait()
+    assert pod.code == 143 and pod.report["state"] == "done" and pod.report["reason"] == "Stopped", (pod.code, pod.report)
+
+
+def test_agent_lost(lab):
+    pod = lab.pod(spec("echo up; exec sleep 60")).start()
+    assert pod.until(lambda: "up" in pod.texts())
+    pod.agent.kill()
+    pod.wait()
+    assert pod.code == 1 and pod.report["reason"] == "AgentLost", (pod.code, pod.report)
+
+
+def test_started_at_most_once_and_numbers_go_on(lab):
+    url = lab.origin("again")
+    first = lab.pod(spec("echo one >> f; echo first-out", repo(url, targetBranch="work"))).go()
+    assert first.code == 0, first.report
+    count = len(first.messages)
+    second = lab.pod(spec("echo two >> f", repo(url, targetBranch="work")), volume=first.volume, run_id=first.run_id).go()
+    assert second.code == 1 and second.report["reason"] == "AlreadyStarted", second.report
+    assert second.agent_code == 0
+    third = lab.pod(spec("cat f; echo three >> f", repo(url, targetBranch="work")), volume=first.volume).go()
+    assert third.code == 0 and "one" in third.texts(), (third.report, third.texts())
+    seqs = [m["seq"] for m in third.messages]
+    assert len(seqs) > count and seqs == list(range(1, len(seqs) + 1))
+    assert git("--git-dir", lab.bare("again"), "show", "work:f") == "one\nthree"
+
+
+def test_a_prompt_of_one_megabyte(lab):
+    prompt = "x" * 1000000 + " end"
+    pod = lab.pod(dict(spec("wc -c; wc -c < $AMBIENT_PROMPT_FILE; echo \"[${PROMPT-unset}]\""), prompt=prompt)).go()
+    assert pod.code == 0 and pod.texts()[:3] == ["1000004", "1000004", "[unset]"], (pod.report, pod.texts())
+    pod = lab.pod(dict(spec("echo \"[$PROMPT]\""), prompt="short")).go()
+    assert pod.texts() == ["[short]"], pod.texts()
+
+
+def test_a_hundred_megabytes_of_output(lab):
+    pod = lab.pod(spec("yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -c 100000000; "
+                       "head -c 20000000 /dev/zero | tr '\\0' z; echo; echo end"),
+                  runner_env={"AMBIENT_MESSAGES_MAX": "4MiB"}).go()
+    assert pod.code == 0 and pod.report["result"] == "end", (pod.code, pod.report)
+    assert os.path.getsize(pod.dir + "/.ambient/messages.jsonl") < 8 << 20
+    assert any(m["type"] == "session" and m.get("state") == "truncated" for m in pod.messages)
+
+
+def test_secrets_do_not_reach_messages_or_report(lab):
+    token = "ghp_" + "a1B2" * 9
+    pod = lab.pod(spec("echo key sk-ant-api03-abcdefghijkl; echo %s; echo plain-secret-value; echo https://u:hunter22@h/x" % token),
+                  runner_env={"GITHUB_TOKEN": "plain-secret-value"}).go()
+    everything = pod.read("stdout") + open(pod.dir + "/.ambient/messages.jsonl").read() + str(pod.report)
+    for secret in ("sk-ant-api03", token, "plain-secret-value", "hunter22"):
+        assert secret not in everything, secret
+    assert pod.code == 0 and pod.texts().count("[redacted]") == 2, pod.texts()
+
+
+def test_the_agent_sees_no_credentials(lab):
+    cred = os.path.join(lab.root, "creds/0")
+    os.makedirs(cred)
+    with open(cred + "/token", "w") as f:
+        f.write("canary-git-token")
+    url = lab.origin("canary")
+    pod = lab.pod(spec("env; cat /proc/self/environ | tr '\\0' '\\n'; cat .git/config", repo(url, targetBranch="work")),
+                  runner_env={"GITHUB_TOKEN": "canary-github", "AMBIENT_GIT_CREDENTIALS": os.path.dirname(cred)},
+                  agent_env={"MODEL_KEY": "model-k", "OTHER": "canary-other"}, agent_names="MODEL_KEY").go()
+    text = "\n".join(pod.texts())
+    assert pod.code == 0 and "canary-" not in text, text
+    assert "url = " + url in text and "PROMPT=do it" in text
+
+
+PLANTED = """
+mkdir -p .git/hooks ../evil && touch base
+for h in pre-push post-commit pre-commit reference-transaction post-checkout; do
+  printf '#!/bin/sh\\ntouch %(mark)s-hook-$(basename $0)-$AMBIENT_SESSION_NAME\\n' > .git/hooks/$h; chmod +x .git/hooks/$h
+  cp .git/hooks/$h ../evil/
+done
+git config core.hooksPath "$PWD/../evil"
+git config core.sshCommand "touch %(mark)s-ssh-$AMBIENT_SESSION_NAME"
+git config credential.helper "!touch %(mark)s-helper-$AMBIENT_SESSION_NAME; false"
+git config url.git://127.0.0.1:1/.insteadOf git://127.0.0.1
+git config url.git://127.0.0.1:1/.pushInsteadOf git://127.0.0.1
+git config remote.origin.url "ext::touch %(mark)s-ext"
+git config protocol.ext.allow always
+mkdir -p "$HOME" && cp .git/config "$HOME/.gitconfig"
+printf '[submodule "x"]\\n\\tpath = x\\n\\turl = -u./payload\\n' > /dev/null
+echo work > work.txt
+"""
+
+
+def test_planted_configuration_and_hooks_have_no_effect(lab):
+    """On the runner's side: the marks that the agent's own side may make carry no session name."""
+    mark = os.path.join(lab.root, "mark")
+    url = lab.origin("planted")
+    pod = lab.pod(spec(PLANTED % {"mark": mark}, repo(url, targetBranch="work"))).go()
+    assert pod.code == 0 and pod.report["repos"][0]["status"] == "pushed", (pod.report, pod.read("stderr"))
+    assert git("--git-dir", lab.bare("planted"), "show", "work:work.txt") == "work"
+    again = lab.pod(spec("echo more >> work.txt", repo(url, targetBranch="work")), volume=pod.volume).go()
+    assert again.code == 0 and again.report["repos"][0]["status"] == "pushed", again.report
+    found = [f for f in os.listdir(lab.root) if f.startswith("mark")]
+    assert not any(f.endswith("-s1") or "ext" in f for f in found), found
+
+
+def test_submodule_urls_that_are_options_are_refused(lab):
+    script = """
+git init -q x && git -C x -c user.name=a -c user.email=a@b commit -q --allow-empty -m s
+printf '[submodule "x"]\\n\\tpath = x\\n\\turl = -u./payload\\n' > .gitmodules
+git add .gitmodules x
+"""
+    pod = lab.pod(spec(script, repo(lab.origin("sub"), targetBranch="work"))).go()
+    assert pod.code == 1 and pod.report["repos"][0]["status"] == "error", pod.report
+    assert "gitmodules" in pod.report["repos"][0]["error"], pod.report
+
+
+def bundle_script(body):
+    """Leaves a process that replaces the bundle after the agent's side wrote it: here the copy is made first, and
+    HEAD is put back so that the agent's side itself writes none."""
+    return body
+
+
+def test_hostile_bundles(lab):
+    cases = {
+        "a link": 'ln -s /etc/passwd "$OUT"',
+        "a fifo": 'mkfifo "$OUT"',
+        "a directory": 'mkdir "$OUT"',
+        "garbage": 'echo garbage > "$OUT"',
+        "too large": 'truncate -s 3G "$OUT"',
+        "a cut one": 'echo z > z; git add z; git -c user.name=a -c user.email=a@b commit -qm z; git bundle create -q "$OUT.full" HEAD ^HEAD~1; '
+                     'head -c 150 "$OUT.full" > "$OUT"; rm "$OUT.full"; git reset -q --hard HEAD~1',
+        "another history": 'git checkout -q --orphan o; echo z > z; git add z; git -c user.name=a -c user.email=a@b commit -qm z; '
+                           'git bundle create -q "$OUT.full" HEAD; H=$(git rev-parse HEAD); sed "s/$H HEAD/0000000000000000000000000000000000000001 HEAD/" '
+                           '"$OUT.full" > "$OUT"; rm "$OUT.full"; git checkout -qf main',
+    }
+    for i, (name, body) in enumerate(cases.items()):
+        url = lab.origin("hostile%d" % i)
+        out = 'OUT="$AMBIENT_SESSION_DIR/out/hostile%d.bundle"; ' % i
+        # The agent's side removes an old bundle before it decides: planting needs a directory it cannot write over,
+        # so git is replaced for its `rev-parse`, the last thing it asks before it removes.
+        wrapper = 'mkdir -p bin; '
+        pod = lab.pod(spec(out + wrapper + "true", repo(url, targetBranch="work")))
+        pod.start()
+        assert pod.until(lambda: pod.report is not None and pod.report["state"] == "running"), name
+        pod.wait()
+        # Second run on the volume: the runner alone, with an agent's side of our own that speaks the protocol.
+        pod = lab.pod(spec("true", repo(url, targetBranch="work")), volume=pod.volume)
+        pod.start(agent=False)
+        play_agent(pod, "cd %s/workspace/hostile%d && %s%s" % (pod.dir, i, out.replace("$AMBIENT_SESSION_DIR", pod.dir), body))
+        pod.wait()
+        assert pod.code == 1 and pod.report["repos"][0]["status"] == "error", (name, pod.report)
+        assert "bundle" in pod.report["repos"][0]["error"], (name, pod.report)
+        assert "work" not in git("--git-dir", lab.bare("hostile%d" % i), "for-each-ref", "--format=%(refname:short)").split(), name
+
+
+def connect(pod):
+    import socket
+    s = socket.socket(socket.AF_UNIX)
+    assert pod.until(lambda: s.connect_ex(pod.agent_env["AMBIENT_SOCKET"]) == 0)
+    s.settimeout(60)
+    s.sendall(b'{"t":"hello","protocol":1,"contract":1,"type":"command"}\n')
+    return s
+
+
+def play_agent(pod, script):
+    import subprocess
+    s = connect(pod)
+    f = s.makefile("rb")
+    assert b'"start"' in f.readline()
+    subprocess.run(["bash", "-ec", script], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+    s.sendall(b'{"t":"exited","success":true,"exitCode":0,"reason":"","message":""}\n{"t":"bye"}\n')
+    f.readline()
+    s.close()
+
+
+def test_hostile_lines_on_the_socket(lab):
+    for name, data, want in (
+            ("no json", b"hello\n", "ProtocolError"),
+            ("no object", b"[1]\n", "ProtocolError"),
+            ("duplicate keys", b'{"t":"x","t":"y"}\n', "ProtocolError"),
+            ("not utf-8", b'{"t":"message","type":"text","fields":{"text":"\xff"}}\n', "ProtocolError"),
+            ("deep", b'{"t":' + b"[" * 5000 + b"\n", "ProtocolError"),
+            ("half a line and away", b'{"t":"exi', "AgentLost"),
+            ("bye without an end", b'{"t":"bye"}\n', "AgentLost")):
+        pod = lab.pod(spec("true")).start(agent=False)
+        s = connect(pod)
+        s.makefile("rb").readline()
+        s.sendall(data)
+        s.close()
+        pod.wait()
+        assert pod.code == 1 and pod.report["reason"] == want, (name, pod.report)
+    pod = lab.pod(spec("true")).start(agent=False)
+    s = connect(pod)
+    s.makefile("rb").readline()
+    try:
+        for _ in range(400):
+            s.sendall(b"x" * 65536)
+    except OSError:
+        pass
+    pod.wait()
+    assert pod.code == 1 and pod.report["reason"] == "ProtocolError", pod.report
+
+
+def test_messages_of_unknown_shape_are_dropped_and_large_ones_go_to_files(lab):
+    pod = lab.pod(spec("true")).start(agent=False)
+    s = connect(pod)
+    s.makefile("rb").readline()
+    big = b"y" * 400000
+    s.sendall(b'{"t":"message","type":"nonsense","fields":{}}\n{"t":"message","type":"text","fields":[1]}\n'
+              b'{"t":"message","type":"text","fields":{"seq":99,"run":"other","text":"fine"}}\n'
+              b'{"t":"message","type":"text","fields":{"text":"' + big + b'"}}\n'
+              b'{"t":"whatever"}\n{"t":"exited","success":true,"exitCode":0,"reason":"","message":""}\n{"t":"bye"}\n')
+    pod.wait()
+    s.close()
+    assert pod.code == 0, pod.report
+    texts = [m for m in pod.messages if m["type"] == "text"]
+    assert len(texts) == 2 and texts[0]["text"] == "fine" and texts[0]["run"] == pod.run_id
+    assert os.path.getsize(pod.dir + "/.ambient/" + texts[1]["file"]) > 400000 and len(texts[1]["text"]) == 16384
+    seqs = [m["seq"] for m in pod.messages]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_unknown_contract_and_missing_type(lab):
+    pod = lab.pod(spec("true"), runner_env={"AMBIENT_RUNNER_CONTRACT": "9"}).start(agent=False).wait()
+    assert pod.code == 2 and 'AMBIENT_RUNNER_CONTRACT is "9"' in pod.read("stderr")
+    pod = lab.pod(spec("true"), agent_env={"AMBIENT_RUNNER_TYPE": "nothing"}).go()
+    assert pod.code == 2 and 'runner type "nothing" is not in this image' in pod.report["message"], pod.report
+
+
+def test_git_credentials_reach_only_their_host(lab):
+    """askpass answers for the scheme and host that the login is for, and nobody else."""
+    import subprocess
+    from runner_lab import RUNNER
+    link, login = lab.root + "/askpass", lab.root + "/login"
+    os.symlink(RUNNER, link)
+    with open(login, "w") as f:
+        f.write("https\nexample.com:8443\nme\npass-word\n")
+    for prompt, want in (("Username for 'https://example.com:8443': ", "me"), ("Password for 'https://me@example.com:8443': ", "pass-word"),
+                         ("Password for 'https://me@evil.com': ", ""), ("Password for 'http://me@example.com:8443': ", ""),
+                         ("Password for 'https://me@example.com': ", ""), ("Password for 'https://example.com:8443@evil.com': ", "")):
+        env = {**os.environ, "AMBIENT_ASKPASS_FILE": login}
+        got = subprocess.run([link, prompt], env=env, stdout=subprocess.PIPE, text=True).stdout.strip()
+        assert got == want, (prompt, got)
+
+
+if __name__ == "__main__":
+    the_lab = Lab()
+    try:
+        code = Tap([f for n, f in list(globals().items()) if n.startswith("test_")]).run(the_lab)
+    finally:
+        the_lab.close()
+    sys.exit(code)

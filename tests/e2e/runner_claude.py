@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runner type "claude-code" with the real CLI and a scripted Messages API: what a session sees of it."""
+import os
+import signal
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from messages_api import MessagesApi, text, tool  # noqa: E402
+from runner_lab import Lab, Tap, git  # noqa: E402
+
+KEY = "sk-ant-test-0123456789abcdef"
+CLI = os.environ["AMBIENT_TEST_CLAUDE"]
+SCENARIOS = {
+    "edit": [[text("I will add a line."), tool("Bash", command="echo from-the-agent >> README.md", description="add a line")],
+             [text("The line is added.")]],
+    "write": [[tool("Write", file_path="@CWD@/new.txt", content="made\n")], [text("Written.")]],
+    "leak": [[tool("Bash", command="env | sort; cat ../../.ambient/messages.jsonl | head -c 1", description="look")],
+             [text("Seen.")]],
+    "wait": [[tool("Bash", command="timeout 60 tail -f /dev/null", description="wait")], [text("Waited.")]],
+    "overloaded": [{"status": 400, "type": "invalid_request_error", "message": "not like this"}],
+    "again": [[text("First answer.")], [text("Second answer.")]],
+}
+api = MessagesApi(SCENARIOS, key=KEY).start()
+
+
+def pod(lab, scenario, *repos, key=KEY, more=None, cli=CLI, **options):
+    spec = {"prompt": "[[scenario:%s]] please" % scenario, "repos": list(repos), "runnerType": "claude-code",
+            "model": "claude-sonnet-4-5", **(more or {})}
+    env = {"ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": api.url, "AMBIENT_CLAUDE": cli, "CLAUDE_CODE_MAX_RETRIES": "0",
+           "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1", "IS_SANDBOX": "1"}
+    return lab.pod(spec, kind="claude-code", agent_env=env,
+                   agent_names="ANTHROPIC_API_KEY,ANTHROPIC_BASE_URL,CLAUDE_CODE_MAX_RETRIES,"
+                               "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS", **options)
+
+
+def test_edits_a_file_and_pushes(lab):
+    url = lab.origin("claude")
+    p = pod(lab, "edit", {"input": {"url": url, "branch": "main"}, "output": {"targetBranch": "work"}}).go()
+    assert p.code == 0, (p.code, p.report, p.read("stderr"))
+    assert git("--git-dir", lab.bare("claude"), "show", "work:README.md") == "hello\nfrom-the-agent"
+    r = p.report
+    assert r["result"] == "The line is added." and r["turns"] == 2 and r["isError"] is False, r
+    assert r["costUSD"] > 0 and r["usage"]["outputTokens"] == 80 and len(r["conversation"]) == 36, r
+    kinds = [m["type"] for m in p.messages]
+    for kind in ("session", "partial", "text", "tool_call", "tool_result", "usage", "result"):
+        assert kind in kinds, (kind, kinds)
+    assert "".join(p.texts("partial")).startswith("I will add a line.")
+    assert p.texts() == ["I will add a line.", "The line is added."], p.texts()
+    call = next(m for m in p.messages if m["type"] == "tool_call")
+    assert call["name"] == "Bash" and "from-the-agent" in call["input"]["command"]
+    assert KEY not in p.read("stdout")
+
+
+def test_asks_outside_its_directory_are_allowed_in_a_batch(lab):
+    outside = os.path.join(lab.root, "outside.txt")
+    SCENARIOS["outside"] = [[tool("Write", file_path=outside, content="out\n")], [text("Done.")]]
+    p = pod(lab, "outside").go()
+    assert p.code == 0, (p.report, p.read("stderr"))
+    asked = [m for m in p.messages if m["type"] == "permission"]
+    assert asked and asked[0]["tool"] == "Write" and asked[0]["decision"] == "allow", [m["type"] for m in p.messages]
+    assert open(outside).read() == "out\n"
+
+
+def test_the_environment_holds_the_key_and_no_more(lab):
+    p = pod(lab, "leak", runner_env={"GITHUB_TOKEN": "canary-token-value"}).go()
+    assert p.code == 0, p.report
+    result = next(m for m in p.messages if m["type"] == "tool_result")
+    assert "canary" not in str(p.messages) and "ANTHROPIC_API_KEY=[redacted]" in result["text"], result
+
+
+def test_api_errors_are_told_apart(lab):
+    p = pod(lab, "edit", key="sk-ant-wrong-key-000000").go()
+    assert p.code == 1 and p.report["reason"] == "ModelAuthenticationFailed" and p.report["isError"], (p.code, p.report)
+    p = pod(lab, "overloaded").go()
+    assert p.code == 1 and p.report["reason"] == "ModelRequestRejected" and "not like this" in p.report["message"], p.report
+
+
+def test_max_turns(lab):
+    p = pod(lab, "edit", more={"runnerConfig": {"maxTurns": 1}}).go()
+    assert p.code == 1 and p.report["reason"] == "MaxTurnsReached", (p.code, p.report)
+
+
+def test_a_later_run_continues_the_conversation(lab):
+    first = pod(lab, "again").go()
+    assert first.code == 0 and first.report["result"] == "First answer.", first.report
+    second = pod(lab, "again", volume=first.volume).go()
+    assert second.code == 0 and second.report["result"] == "Second answer.", second.report
+    assert second.report["conversation"] == first.report["conversation"]
+
+
+def test_stop_during_a_tool(lab):
+    p = pod(lab, "wait").start()
+    assert p.until(lambda: any(m["type"] == "tool_call" for m in p.messages)), p.read("stderr")
+    p.runner.send_signal(signal.SIGTERM)
+    p.wait()
+    assert p.code == 143 and p.report["reason"] == "Stopped", (p.code, p.report)
+    assert p.agent_code == 0
+
+
+def fake_cli(lab, name, script):
+    path = os.path.join(lab.root, name)
+    with open(path, "w") as f:
+        f.write("#!/bin/sh\n" + script)
+    os.chmod(path, 0o755)
+    return path
+
+
+def test_cli_missing_or_too_old(lab):
+    p = pod(lab, "edit", cli="/no/such/claude").go()
+    assert p.code == 2 and p.report["reason"] == "PrerequisiteMissing", (p.code, p.report)
+    assert p.report["message"] == ('the Claude Code CLI is missing: there is no program "/no/such/claude"; install it into '
+                                   'the runner\'s image with "npm install -g @anthropic-ai/claude-code"'), p.report["message"]
+    old = fake_cli(lab, "old", "echo '1.0.9 (Claude Code)'\n")
+    p = pod(lab, "edit", cli=old).go()
+    assert p.code == 2 and p.report["message"] == ('the Claude Code CLI is too old: "%s" is version 1.0.9, at least 2.0.0 is '
+                                                   'needed' % old), p.report
+
+
+def test_a_silent_cli_is_ended(lab):
+    silent = fake_cli(lab, "silent", "[ \"$1\" = --version ] && { echo '2.9.9 (Claude Code)'; exit 0; }\nexec sleep 100\n")
+    p = pod(lab, "edit", cli=silent)
+    p.agent_env["AMBIENT_AGENT_IDLE"] = "1"
+    p.go()
+    assert p.code == 1 and p.report["reason"] == "AgentTimeout", (p.code, p.report)
+    assert any(m.get("reason") == "AgentSilent" for m in p.messages)
+
+
+if __name__ == "__main__":
+    the_lab = Lab()
+    try:
+        code = Tap([f for n, f in list(globals().items()) if n.startswith("test_")]).run(the_lab)
+    finally:
+        the_lab.close()
+    sys.exit(code)
