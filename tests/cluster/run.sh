@@ -10,6 +10,8 @@ n=0
 failed=0
 dir=
 pid=
+daemon=
+gitd=
 
 say() { printf '# %s\n' "$*"; }
 ok() { n=$((n + 1)); printf 'ok %d - %s\n' "$n" "$1"; }
@@ -31,7 +33,16 @@ cannot() {
 }
 
 finish() {
-	if [ -n "$pid" ]; then kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; fi
+	local p
+	# Shims outlive the daemon on purpose; those of this run have their program below $dir.
+	for p in /proc/[0-9]*; do
+		case $(readlink "$p/exe" 2>/dev/null) in "${dir:-/nonexistent}"/root/*) [ "${p#/proc/}" = "$daemon" ] ||
+			kill "${p#/proc/}" 2>/dev/null ;; esac
+	done
+	for p in $daemon $gitd $pid; do
+		kill "$p" 2>/dev/null
+		wait "$p" 2>/dev/null
+	done
 	if [ -n "$dir" ]; then
 		if [ "$failed" = 1 ] && [ -n "${AMBIENT_KEEP:-}" ]; then say "kept: $dir"; else rm -rf "$dir"; fi
 	fi
