@@ -272,8 +272,11 @@ watch_map(struct full *f, struct am_plugin_watch *w, const char *v, size_t n, st
 		const char *word;
 		enum am_plugin_map map;
 		bool key;
-	} maps[] = { { "self", AM_MAP_SELF, false }, { "namespace", AM_MAP_NAMESPACE, false }, { "all", AM_MAP_ALL, false },
-		     { "label:", AM_MAP_LABEL, true }, { "annotation:", AM_MAP_ANNOTATION, true } };
+	} maps[] = { { "self", AM_PLUGIN_MAP_SELF, false },
+		     { "namespace", AM_PLUGIN_MAP_NAMESPACE, false },
+		     { "all", AM_PLUGIN_MAP_ALL, false },
+		     { "label:", AM_PLUGIN_MAP_LABEL, true },
+		     { "annotation:", AM_PLUGIN_MAP_ANNOTATION, true } };
 
 	for (size_t i = 0; i < AM_COUNTOF(maps); i++) {
 		size_t len = strlen(maps[i].word);
@@ -295,7 +298,7 @@ static int
 key_watch(struct full *f, const char *v, struct ambient_error *err)
 {
 	struct am_plugin_reconciler *r = reconciler(f);
-	struct am_plugin_watch w = { .map = AM_MAP_SELF };
+	struct am_plugin_watch w = { .map = AM_PLUGIN_MAP_SELF };
 	size_t n = strcspn(v, " ");
 	bool mapped = false;
 	int rc;
@@ -319,7 +322,7 @@ key_watch(struct full *f, const char *v, struct ambient_error *err)
 				return rc;
 		} else if (n > 6 && memcmp(v, "index=", 6) == 0 && !mapped) {
 			mapped = true;
-			w.map = AM_MAP_INDEX;
+			w.map = AM_PLUGIN_MAP_INDEX;
 			w.map_key = dup_n(f, v + 6, n - 6);
 		} else {
 			return BAD("behind the kind come selector=, field= and one of map= and index=, each once, not \"%.*s\"",
@@ -490,7 +493,7 @@ check_reconciler(const struct am_plugin_reconciler *r, struct ambient_error *err
 		return BAD("reconciler \"%s\" has no for= line", r->name);
 	for (size_t i = 0; i < r->watch_count; i++) {
 		const struct am_plugin_watch *w = &r->watches[i];
-		bool found = w->map != AM_MAP_INDEX;
+		bool found = w->map != AM_PLUGIN_MAP_INDEX;
 
 		for (size_t k = 0; k < r->index_count; k++)
 			found = found || am_streq(r->indexes[k].name, w->map_key);

@@ -19,12 +19,12 @@
 
 /* Whom a change of a watched object wakes. */
 enum am_plugin_map {
-	AM_MAP_SELF,       /* the for-object of the same namespace and name */
-	AM_MAP_NAMESPACE,  /* every for-object of the namespace of the changed one */
-	AM_MAP_LABEL,      /* the for-object named by the label map_key, same namespace */
-	AM_MAP_ANNOTATION, /* the same by annotation; "namespace/name" is allowed as value */
-	AM_MAP_ALL,        /* every for-object */
-	AM_MAP_INDEX       /* every for-object whose index map_key has the changed object's name, same namespace */
+	AM_PLUGIN_MAP_SELF,       /* the for-object of the same namespace and name */
+	AM_PLUGIN_MAP_NAMESPACE,  /* every for-object of the namespace of the changed one */
+	AM_PLUGIN_MAP_LABEL,      /* the for-object named by the label map_key, same namespace */
+	AM_PLUGIN_MAP_ANNOTATION, /* the same by annotation; "namespace/name" is allowed as value */
+	AM_PLUGIN_MAP_ALL,        /* every for-object */
+	AM_PLUGIN_MAP_INDEX       /* every for-object whose index map_key has the changed object's name, same namespace */
 };
 
 struct am_plugin_watch {

@@ -381,9 +381,9 @@ START_TEST(inspect_runs_nothing)
 	ck_assert_uint_eq(r->watch_count, 2);
 	ck_assert_str_eq(r->watches[0].labels, "app=x");
 	ck_assert_str_eq(r->watches[0].fields, "status.phase=Running");
-	ck_assert_int_eq(r->watches[0].map, AM_MAP_LABEL);
+	ck_assert_int_eq(r->watches[0].map, AM_PLUGIN_MAP_LABEL);
 	ck_assert_str_eq(r->watches[0].map_key, "agentic-session");
-	ck_assert_int_eq(r->watches[1].map, AM_MAP_INDEX);
+	ck_assert_int_eq(r->watches[1].map, AM_PLUGIN_MAP_INDEX);
 	am_plugin_info_fini(&info);
 	ck_assert_int_eq(am_plugin_inspect("/nonexistent.so", &info, &err), -AMBIENT_E_NOTFOUND);
 	am_plugin_info_fini(&info);

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a container is started.  With bubblewrap: own pid, ipc and uts namespaces, a root made of an empty tmpfs
+ * and read-only parts of the machine, the pod's volumes, nothing else; the program is pid 1 there.  All options
+ * and the environment travel through a memory file: /proc/<pid>/cmdline of bubblewrap tells nobody a secret.
+ * Facts that the code relies on: SIGTERM to bubblewrap itself kills the container at once, so signals go to the
+ * program by its pidfd; a program that was never executed leaves no "exit-code" in the status.
+ * Without a sandbox ("none", only by configuration): a process with no_new_privs in a session of its own;
+ * volumes are links below $STANDALONE_ROOT.
+ */
+#include "core/ambient-shim/shim.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "core/base/spawn.h"
+#include "core/base/str.h"
+
+const char *
+shim_container_dir(struct shim *shim, const struct shim_container *c)
+{
+	return am_arena_printf(shim->arena, "%s/containers/%s", shim->dir, c->name);
+}
+
+static void
+word(struct am_buf *args, const char *s)
+{
+	am_buf_add(args, s, strlen(s) + 1);
+}
+
+static void
+words(struct am_buf *args, const char *const *list)
+{
+	for (; *list != NULL; list++)
+		word(args, *list);
+}
+
+/* Directories of the machine (or of an image's root) that hold programs; /bin and its kin are often links. */
+static void
+add_programs(struct am_buf *args, const char *root)
+{
+	static const char *const parts[] = { "usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "opt", NULL };
+
+	for (size_t i = 0; parts[i] != NULL; i++) {
+		char from[PATH_MAX], to[32], link[PATH_MAX];
+		struct stat st;
+		ssize_t n;
+
+		/* /opt of the machine may hold anything; an image's binds name what it needs of it. */
+		if (root[0] == '\0' && strcmp(parts[i], "opt") == 0)
+			continue;
+		(void)snprintf(from, sizeof(from), "%s/%s", root, parts[i]);
+		(void)snprintf(to, sizeof(to), "/%s", parts[i]);
+		if (lstat(from, &st) < 0)
+			continue;
+		if (S_ISLNK(st.st_mode)) {
+			n = readlink(from, link, sizeof(link) - 1);
+			if (n <= 0)
+				continue;
+			link[n] = '\0';
+			words(args, (const char *const[]){ "--symlink", link, to, NULL });
+		} else {
+			words(args, (const char *const[]){ "--ro-bind", from, to, NULL });
+		}
+	}
+}
+
+/* The parts of /etc that programs need to resolve names, users, certificates and libraries; no secrets. */
+static void
+add_etc(struct am_buf *args, const char *root)
+{
+	static const char *const shared[] = { "alternatives", "passwd", "group", "nsswitch.conf", "ld.so.cache",
+		"ld.so.conf", "ld.so.conf.d", "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "localtime", "mime.types",
+		"services", "protocols", NULL };
+	static const char *const machine[] = { "resolv.conf", "hosts", NULL };
+	char from[PATH_MAX], to[128];
+
+	for (size_t i = 0; shared[i] != NULL; i++) {
+		(void)snprintf(from, sizeof(from), "%s/etc/%s", root, shared[i]);
+		(void)snprintf(to, sizeof(to), "/etc/%s", shared[i]);
+		words(args, (const char *const[]){ "--ro-bind-try", from, to, NULL });
+	}
+	for (size_t i = 0; machine[i] != NULL; i++) {
+		(void)snprintf(to, sizeof(to), "/etc/%s", machine[i]);
+		words(args, (const char *const[]){ "--ro-bind-try", to, to, NULL });
+	}
+}
+
+static void
+add_options(struct shim *shim, const struct shim_container *c, struct am_buf *args)
+{
+	static const char *const base[] = { "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+		"--die-with-parent", "--as-pid-1", "--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname", NULL };
+	static const char *const own[] = { "--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp",
+		"--perms", "1777", "--tmpfs", "/var/tmp", "--tmpfs", "/run", NULL };
+	char number[32];
+
+	words(args, base);
+	word(args, shim->hostname);
+	if ((c->uid >= 0 && c->uid != (int64_t)geteuid()) || (c->gid >= 0 && c->gid != (int64_t)getegid())) {
+		words(args, (const char *const[]){ "--unshare-user", "--uid", NULL });
+		(void)snprintf(number, sizeof(number), "%lld", (long long)(c->uid >= 0 ? c->uid : (int64_t)geteuid()));
+		word(args, number);
+		word(args, "--gid");
+		(void)snprintf(number, sizeof(number), "%lld", (long long)(c->gid >= 0 ? c->gid : (int64_t)getegid()));
+		word(args, number);
+	}
+	add_programs(args, c->root != NULL ? c->root : "");
+	add_etc(args, c->root != NULL ? c->root : "");
+	words(args, own);
+	for (size_t i = 0; i < c->mount_count; i++)
+		words(args, (const char *const[]){ c->mounts[i].read_only ? "--ro-bind" : "--bind", c->mounts[i].source,
+						   c->mounts[i].target, NULL });
+	const char *log = am_arena_printf(shim->arena, "%s/termination-log", shim_container_dir(shim, c));
+	words(args, (const char *const[]){ "--bind", log, c->termination_path, NULL });
+	if (c->read_only_root)
+		words(args, (const char *const[]){ "--remount-ro", "/", NULL });
+	for (size_t i = 0; c->env[i] != NULL; i++) {
+		const char *eq = strchr(c->env[i], '=');
+
+		word(args, "--setenv");
+		am_buf_add(args, c->env[i], (size_t)(eq - c->env[i]));
+		am_buf_addc(args, '\0');
+		word(args, eq + 1);
+	}
+	words(args, (const char *const[]){ "--chdir", c->cwd, NULL });
+}
+
+static int
+memory_file(const struct am_buf *bytes)
+{
+	int fd = memfd_create("args", MFD_CLOEXEC);
+
+	if (fd >= 0 && (am_write_all(fd, bytes->data, bytes->len) < 0 || lseek(fd, 0, SEEK_SET) < 0)) {
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int
+start_bwrap(struct shim *shim, struct shim_container *c, struct ambient_error *err)
+{
+	am_auto(am_buf_fini) struct am_buf args = { 0 };
+	static const char *const no_env[] = { NULL };
+	char args_fd[16], status_fd[16];
+	const char **argv;
+	size_t n = 0;
+	int fds[2], fd, rc;
+
+	add_options(shim, c, &args);
+	fd = args.failed ? -1 : memory_file(&args);
+	if (fd < 0)
+		return am_err_errno(err, errno, "cannot make a memory file");
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		(void)close(fd);
+		return am_err_errno(err, errno, "cannot make a pipe");
+	}
+	(void)snprintf(args_fd, sizeof(args_fd), "%d", fd);
+	(void)snprintf(status_fd, sizeof(status_fd), "%d", fds[1]);
+	while (c->argv[n] != NULL)
+		n++;
+	argv = am_xcalloc(n + 7, sizeof(*argv));
+	argv[0] = shim->bwrap;
+	argv[1] = "--args";
+	argv[2] = args_fd;
+	argv[3] = "--json-status-fd";
+	argv[4] = status_fd;
+	argv[5] = "--";
+	memcpy(argv + 6, c->argv, n * sizeof(*argv));
+	struct am_spawn spec = {
+		.argv = argv, .envp = no_env, .cwd = "/", .fds = { -1, shim_log_out(c->log), shim_log_err(c->log) },
+		.pass = (const int[]){ fd, fds[1], -1 }, .new_session = true, .die_with_parent = true,
+	};
+	rc = am_spawn(&spec, &c->pid, NULL, err);
+	free(argv);
+	(void)close(fd);
+	(void)close(fds[1]);
+	if (rc < 0) {
+		(void)close(fds[0]);
+		return rc;
+	}
+	(void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	c->status_fd = fds[0];
+	return 0;
+}
+
+/* $STANDALONE_ROOT/<mountPath> -> the volume. */
+static int
+link_volumes(const struct shim_container *c, const char *root, struct ambient_error *err)
+{
+	int rc = am_remove_tree(root, err);
+
+	if (rc == 0)
+		rc = am_mkdirs(root, 0700, err);
+	for (size_t i = 0; rc == 0 && i < c->mount_count; i++) {
+		am_auto(am_freep) char *at = am_xasprintf("%s%s", root, c->mounts[i].target);
+		char *slash = strrchr(at, '/');
+
+		*slash = '\0';
+		rc = am_mkdirs(at, 0700, err);
+		*slash = '/';
+		/* A mount below another one is reached through it, or not at all. */
+		if (rc == 0 && symlink(c->mounts[i].source, at) < 0 && errno != EEXIST)
+			rc = am_err_errno(err, errno, "cannot link \"%s\"", at);
+	}
+	return rc;
+}
+
+static int
+start_none(struct shim *shim, struct shim_container *c, struct ambient_error *err)
+{
+	const char *root = am_arena_printf(shim->arena, "%s/root", shim_container_dir(shim, c));
+	const char **envp;
+	size_t n = 0;
+	int rc = link_volumes(c, root, err);
+
+	if (rc < 0)
+		return rc;
+	while (c->env[n] != NULL)
+		n++;
+	envp = am_xcalloc(n + 2, sizeof(*envp));
+	memcpy(envp, c->env, n * sizeof(*envp));
+	envp[n] = am_arena_printf(shim->arena, "STANDALONE_ROOT=%s", root);
+	struct am_spawn spec = {
+		.argv = c->argv, .envp = envp, .cwd = c->cwd, .fds = { -1, shim_log_out(c->log), shim_log_err(c->log) },
+		.new_session = true, .die_with_parent = true,
+	};
+	rc = am_spawn(&spec, &c->pid, &c->child_fd, err);
+	free(envp);
+	if (rc == 0)
+		c->child = c->pid;
+	return rc;
+}
+
+int
+shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_error *err)
+{
+	const char *dir = shim_container_dir(shim, c);
+	const char *termination = am_arena_printf(shim->arena, "%s/termination-log", dir);
+	int rc, fd;
+
+	if (dir == NULL || termination == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	rc = am_mkdirs(dir, 0700, err);
+	if (rc < 0)
+		return rc;
+	(void)unlink(termination);
+	fd = open(termination, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+	if (fd < 0)
+		return am_err_errno(err, errno, "cannot make \"%s\"", termination);
+	(void)close(fd);
+	c->log = shim_log_open(dir, c->restart, err);
+	if (c->log == NULL)
+		return -err->code;
+	c->child = 0;
+	c->child_fd = c->status_fd = c->status_code = -1;
+	rc = shim->sandbox == SHIM_BWRAP ? start_bwrap(shim, c, err) : start_none(shim, c, err);
+	shim_log_close_child(c->log);
+	return rc;
+}
+
+bool
+shim_sandbox_executed(struct shim *shim, const struct shim_container *c)
+{
+	char link[64], exe[PATH_MAX], bwrap[PATH_MAX];
+	ssize_t n;
+
+	if (c->child <= 0)
+		return false;
+	(void)snprintf(link, sizeof(link), "/proc/%d/exe", (int)c->child);
+	n = readlink(link, exe, sizeof(exe) - 1);
+	if (n <= 0)
+		return false;
+	exe[n] = '\0';
+	return realpath(shim->bwrap, bwrap) == NULL || strcmp(exe, bwrap) != 0;
+}
+
+/* Field of /proc/<pid>/stat after the name: 1 parent (field 4), 3 session (field 6). */
+static long
+stat_field(pid_t pid, int index)
+{
+	am_auto(am_freep) char *path = am_xasprintf("/proc/%d/stat", (int)pid);
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	char *p;
+
+	if (am_file_read(path, 4096, &text, NULL) < 0 || (p = strrchr(text.data, ')')) == NULL)
+		return -1;
+	for (p += 2; index > 0 && (p = strchr(p, ' ')) != NULL; index--)
+		p++;
+	return p != NULL ? strtol(p, NULL, 10) : -1;
+}
+
+void
+shim_sandbox_sweep(struct shim *shim, const struct shim_container *c)
+{
+	pid_t self = getpid();
+	DIR *proc;
+
+	if (shim->sandbox == SHIM_BWRAP)
+		return;
+	/* As the subreaper we inherit orphans; those of its session were the container's.  Killing one orphan
+	 * may make its children ours, hence the rounds. */
+	for (int round = 0; round < 20; round++) {
+		bool found = false;
+
+		proc = opendir("/proc");
+		if (proc == NULL)
+			return;
+		for (struct dirent *e; (e = readdir(proc)) != NULL;) {
+			int64_t pid;
+
+			if (am_parse_i64(e->d_name, &pid) < 0 || pid <= 1 || stat_field((pid_t)pid, 1) != self ||
+			    stat_field((pid_t)pid, 3) != c->child)
+				continue;
+			(void)kill((pid_t)pid, SIGKILL);
+			found = true;
+		}
+		(void)closedir(proc);
+		if (!found)
+			return;
+		(void)usleep(1000);
+	}
+}
