@@ -97,9 +97,9 @@ am_kube_error(struct ambient_error *err, int http_status, const char *body, size
 	err->http_status = http_status;
 	if (message != NULL && message[0] != '\0') {
 		copy_shown(err->message, sizeof(err->message), message);
-	} else if (!status_body && n > 0 && body[0] != '<' && am_utf8_valid(body, n < 200 ? n : 0)) {
-		/* Plain text of a proxy, or "404 page not found". */
-		am_auto(am_freep) char *plain = am_xstrndup(body, n < 200 ? n : 200);
+	} else if (!status_body && n > 0 && n <= 200 && body[0] != '<' && am_utf8_valid(body, n)) {
+		/* Plain text, such as "404 page not found". */
+		am_auto(am_freep) char *plain = am_xstrndup(body, n);
 
 		(void)snprintf(err->message, sizeof(err->message), "the server answered %d: ", http_status);
 		size_t at = strlen(err->message);

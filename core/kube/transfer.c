@@ -22,6 +22,7 @@
 #define CONNECT_MS       INT64_C(10000)
 #define CERT_S           300L /* how long a connection, or a parsed CA file, may be older than the files */
 #define RETRY_AFTER_MAX  INT64_C(86400)
+#define IDLE_S           60L  /* kube-apiserver closes idle connections after 90 */
 
 /* ---- the end */
 
@@ -323,6 +324,7 @@ set_options(struct am_transfer *t)
 	(void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	(void)curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_S);
 	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
 	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 10L);

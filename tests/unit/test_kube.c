@@ -132,6 +132,10 @@ START_TEST(error_hostile_body)
 	ck_assert_str_eq(err.message, "the server answered 502: bad gateway");
 	err = error_of(500, "\xff\xfe");
 	ck_assert_str_eq(err.message, "the server answered 500: internal server error");
+	memset(big, 'x', 300);
+	(void)strcpy(big + 300, "\xff");
+	err = error_of(500, big);
+	ck_assert_str_eq(err.message, "the server answered 500: internal server error");
 	err = error_of(500, "{\"kind\":\"Status\",\"message\":\"a\\u001b[31mb\\n\\tc\"}");
 	ck_assert_str_eq(err.message, "a [31mb  c");
 	err = error_of(500, "{\"kind\":\"Status\",\"message\":");

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kubelet's log endpoint: GET /containerLogs/NAMESPACE/POD/CONTAINER, for the API server only.  The files hold
+ * lines "TIME stream F|P text" (core/ambient-shim/log.c); the time is cut off again unless asked for, the parts
+ * of a long line are joined.  Following ends when the container has ended and everything was sent.
+ */
+#include "node.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILES_MAX 5
+#define CHUNK     (64 << 10)
+
+struct reading {
+	struct node *node;
+	struct ambient_http_request *request;
+	const struct ambient_http_api *http;
+	char dir[512], container[64], base[700]; /* base: the path of the newest file */
+	int restart;
+	/* what was asked for */
+	bool follow, timestamps;
+	int64_t tail, limit, since;              /* -1, -1, 0: not given */
+	/* on the way */
+	int64_t counted, skip, sent;
+	bool middle, broken;                     /* inside a line of parts; nobody listens, or the limit is reached */
+	struct text line, out;
+};
+
+static void
+flush(struct reading *r)
+{
+	if (r->out.len > 0 && !r->broken && r->http->write(r->request, r->out.data, r->out.len) < 0)
+		r->broken = true;
+	r->out.len = 0;
+}
+
+static void
+emit(struct reading *r, const char *p, size_t n)
+{
+	if (r->broken)
+		return;
+	if (r->limit >= 0 && r->sent + (int64_t)n > r->limit)
+		n = (size_t)(r->limit - r->sent);
+	text_add(&r->out, p, n);
+	r->sent += (int64_t)n;
+	if (r->out.len >= CHUNK || (r->limit >= 0 && r->sent >= r->limit))
+		flush(r);
+	if (r->limit >= 0 && r->sent >= r->limit)
+		r->broken = true;
+}
+
+/* One line of a file, without its newline.  Returns whether it is the end of a line of the program's. */
+static bool
+parse(const char *p, size_t n, const char **text, size_t *text_len, size_t *stamp_len)
+{
+	const char *stream = memchr(p, ' ', n), *tag, *end = p + n;
+
+	*text = p;
+	*text_len = n;
+	*stamp_len = 0;
+	if (stream == NULL || (tag = memchr(stream + 1, ' ', (size_t)(end - stream - 1))) == NULL || end - tag < 3)
+		return true;
+	*stamp_len = (size_t)(stream - p);
+	*text = tag + 3;
+	*text_len = (size_t)(end - tag - 3);
+	return tag[1] != 'P';
+}
+
+static bool
+too_old(const struct reading *r, const char *p, size_t stamp_len)
+{
+	char stamp[48];
+
+	if (r->since == 0 || stamp_len == 0 || stamp_len >= sizeof(stamp))
+		return false;
+	memcpy(stamp, p, stamp_len);
+	stamp[stamp_len] = '\0';
+	return time_parse(stamp) < r->since;
+}
+
+static void
+print_line(struct reading *r, const char *p, size_t n)
+{
+	const char *text;
+	size_t len, stamp;
+	bool whole = parse(p, n, &text, &len, &stamp);
+
+	if (too_old(r, p, stamp))
+		return;
+	if (r->skip > 0) {
+		r->skip -= whole;
+		return;
+	}
+	if (r->timestamps && !r->middle) {
+		emit(r, p, stamp);
+		emit(r, " ", 1);
+	}
+	emit(r, text, len);
+	if (whole)
+		emit(r, "\n", 1);
+	r->middle = !whole;
+}
+
+/* Feeds what is new in fd to fn, line by line; a line without its newline waits for the rest. */
+static void
+pump(struct reading *r, int fd, void (*fn)(struct reading *, const char *, size_t))
+{
+	char chunk[CHUNK];
+	ssize_t n;
+
+	while (!r->broken && (n = read(fd, chunk, sizeof(chunk))) > 0) {
+		const char *p = chunk, *end = chunk + n, *nl;
+
+		for (; p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL; p = nl + 1) {
+			if (r->line.len > 0) {
+				text_add(&r->line, p, (size_t)(nl - p));
+				fn(r, r->line.data, r->line.len);
+				r->line.len = 0;
+			} else {
+				fn(r, p, (size_t)(nl - p));
+			}
+		}
+		if (r->line.len < (1 << 20))
+			text_add(&r->line, p, (size_t)(end - p));
+	}
+}
+
+static void
+count_line(struct reading *r, const char *p, size_t n)
+{
+	const char *text;
+	size_t len, stamp;
+
+	if (parse(p, n, &text, &len, &stamp) && !too_old(r, p, stamp))
+		r->counted++;
+}
+
+static int
+open_file(const struct reading *r, int age)
+{
+	char path[720];
+
+	if (age == 0)
+		(void)snprintf(path, sizeof(path), "%s", r->base);
+	else
+		(void)snprintf(path, sizeof(path), "%s.%d", r->base, age);
+	return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/* From the oldest to the newest, all opened before the first is read, so that a rotation cannot come between. */
+static size_t
+open_all(const struct reading *r, int fds[FILES_MAX])
+{
+	size_t n = 0;
+
+	for (int age = FILES_MAX - 1; age >= 0; age--) {
+		int fd = open_file(r, age);
+		struct stat a, b;
+
+		if (fd < 0)
+			continue;
+		/* Renamed while we went from old to new: seen already. */
+		if (n > 0 && fstat(fd, &a) == 0 && fstat(fds[n - 1], &b) == 0 && a.st_ino == b.st_ino) {
+			(void)close(fd);
+			continue;
+		}
+		fds[n++] = fd;
+	}
+	return n;
+}
+
+/* The file that follows fd's: the one that is a rotation younger.  -1: fd is the newest. */
+static int
+next_file(const struct reading *r, int fd)
+{
+	struct stat mine, st;
+
+	if (fstat(fd, &mine) < 0)
+		return -1;
+	for (int age = 0; age < FILES_MAX; age++) {
+		int other = open_file(r, age);
+
+		if (other < 0)
+			continue;
+		if (fstat(other, &st) == 0 && st.st_ino == mine.st_ino) {
+			(void)close(other);
+			return age == 0 ? -1 : open_file(r, age - 1);
+		}
+		(void)close(other);
+	}
+	return open_file(r, FILES_MAX - 1); /* ours was dropped: go on with the oldest */
+}
+
+static void
+follow(struct reading *r, int *fd)
+{
+	int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), next;
+	char dir[600], events[4096];
+	bool ended = false;
+
+	(void)snprintf(dir, sizeof(dir), "%s/containers/%s", r->dir, r->container);
+	if (notify >= 0) {
+		(void)inotify_add_watch(notify, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+		(void)inotify_add_watch(notify, r->dir, IN_MODIFY | IN_DELETE);
+	}
+	while (!r->broken) {
+		struct pollfd p = { .fd = notify, .events = POLLIN };
+
+		/* Asked before reading: what is written until the end was recorded is read below. */
+		ended = state_has_exit(r->node, r->dir, r->container, r->restart);
+		pump(r, *fd, print_line);
+		while (!r->broken && (next = next_file(r, *fd)) >= 0) {
+			pump(r, *fd, print_line);
+			(void)close(*fd);
+			*fd = next;
+			pump(r, *fd, print_line);
+		}
+		flush(r);
+		if (ended || r->http->gone(r->request))
+			break;
+		(void)poll(&p, notify >= 0 ? 1 : 0, 1000);
+		while (notify >= 0 && read(notify, events, sizeof(events)) > 0)
+			;
+	}
+	if (notify >= 0)
+		(void)close(notify);
+}
+
+static void
+stream(struct reading *r)
+{
+	int fds[FILES_MAX];
+	size_t n = open_all(r, fds);
+
+	if (r->tail >= 0) {
+		for (size_t i = 0; i < n; i++) {
+			pump(r, fds[i], count_line);
+			(void)lseek(fds[i], 0, SEEK_SET);
+			r->line.len = 0;
+		}
+		r->skip = r->counted > r->tail ? r->counted - r->tail : 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		pump(r, fds[i], print_line);
+	flush(r);
+	if (r->follow && n > 0)
+		follow(r, &fds[n - 1]);
+	flush(r);
+	for (size_t i = 0; i < n; i++)
+		(void)close(fds[i]);
+	text_free(&r->line);
+	text_free(&r->out);
+}
+
+static void
+refuse(struct reading *r, int status, const char *text)
+{
+	if (r->http->begin(r->request, status, "text/plain") == 0)
+		(void)r->http->write(r->request, text, strlen(text));
+}
+
+/* 0, or -1 when the value is no number from min up. */
+static int
+number(struct reading *r, const char *name, int64_t min, int64_t *ret)
+{
+	const char *s = r->http->query(r->request, name);
+	char *end;
+
+	if (s == NULL || s[0] == '\0')
+		return 0;
+	errno = 0;
+	*ret = strtoll(s, &end, 10);
+	return errno != 0 || *end != '\0' || *ret < min ? -1 : 0;
+}
+
+static bool
+truth(struct reading *r, const char *name)
+{
+	const char *s = r->http->query(r->request, name);
+
+	return s != NULL && (strcmp(s, "true") == 0 || strcmp(s, "1") == 0);
+}
+
+static int
+read_query(struct reading *r)
+{
+	int64_t seconds = 0;
+	const char *when = r->http->query(r->request, "sinceTime");
+
+	r->tail = r->limit = -1;
+	r->follow = truth(r, "follow");
+	r->timestamps = truth(r, "timestamps");
+	if (number(r, "tailLines", 0, &r->tail) < 0 || number(r, "limitBytes", 1, &r->limit) < 0 ||
+	    number(r, "sinceSeconds", 1, &seconds) < 0)
+		return -1;
+	if (seconds > 0)
+		r->since = r->node->host->clock->wall(r->node->host) - seconds * AMBIENT_SECOND;
+	if (when != NULL && when[0] != '\0' && (r->since = time_parse(when)) == 0)
+		return -1;
+	return 0;
+}
+
+/* The newest instance that has a file, or the one before it. */
+static int
+find_restart(struct reading *r, bool previous)
+{
+	char dir[600];
+	int newest = -1;
+	DIR *d;
+
+	(void)snprintf(dir, sizeof(dir), "%s/containers/%s", r->dir, r->container);
+	d = opendir(dir);
+	if (d == NULL)
+		return -1;
+	for (struct dirent *e; (e = readdir(d)) != NULL;) {
+		char *end;
+		long n = strtol(e->d_name, &end, 10);
+
+		if (end != e->d_name && strcmp(end, ".log") == 0 && n > newest && n < INT_MAX)
+			newest = (int)n;
+	}
+	(void)closedir(d);
+	return previous ? newest - 1 : newest;
+}
+
+static void
+handle(void *self, struct ambient_http_request *request)
+{
+	struct node *node = self;
+	struct reading r = { .node = node, .request = request, .http = node->host->http };
+	const char *peer = r.http->peer_name(request), *path = r.http->path(request);
+	char ns[64], pod[256], text[600];
+	bool known = false;
+
+	if (peer == NULL || (strcmp(peer, "system:ambient:apiserver") != 0 &&
+			     strcmp(peer, "kube-apiserver-kubelet-client") != 0)) {
+		refuse(&r, 403, "only the API server may read logs here\n");
+		return;
+	}
+	if (strcmp(r.http->method(request), "GET") != 0 ||
+	    sscanf(path, "/containerLogs/%63[^/]/%255[^/]/%63[^/]", ns, pod, r.container) != 3 || r.container[0] == '.') {
+		refuse(&r, 404, "not found\n");
+		return;
+	}
+	if (read_query(&r) < 0) {
+		refuse(&r, 400, "tailLines, limitBytes, sinceSeconds or sinceTime is out of range\n");
+		return;
+	}
+	pthread_mutex_lock(&node->lock);
+	for (const struct local *l = node->pods; l != NULL && !known; l = l->next)
+		if (strcmp(l->ns, ns) == 0 && strcmp(l->name, pod) == 0) {
+			(void)snprintf(r.dir, sizeof(r.dir), "%s", l->dir);
+			known = true;
+		}
+	pthread_mutex_unlock(&node->lock);
+	r.restart = known ? find_restart(&r, truth(&r, "previous")) : -1;
+	if (r.restart < 0) {
+		if (truth(&r, "previous"))
+			(void)snprintf(text, sizeof(text), "previous terminated container \"%s\" in pod \"%s\" not found", r.container,
+				       pod);
+		else
+			(void)snprintf(text, sizeof(text), "container \"%s\" in pod \"%s\" is waiting to start: ContainerCreating",
+				       r.container, pod);
+		refuse(&r, 400, text);
+		return;
+	}
+	(void)snprintf(r.base, sizeof(r.base), "%s/containers/%s/%d.log", r.dir, r.container, r.restart);
+	if (r.http->begin(request, 200, "text/plain") == 0)
+		stream(&r);
+}
+
+int
+logs_start(struct node *node, struct ambient_error *err)
+{
+	const struct ambient_host *host = node->host;
+	struct ambient_http_listen options = {
+		.size = sizeof(options), .address = "127.0.0.1", .port = node->port, .threads = 8, .self_signed = 1,
+		.client_ca_pem = host->fact != NULL ? host->fact(host, "cluster-ca") : NULL,
+	};
+	int rc;
+
+	if (!AMBIENT_HAS(host->http, listen))
+		return 0;
+	rc = host->http->listen(host, &options, handle, node, &node->server, err);
+	if (rc == 0)
+		node->port = host->http->port(node->server);
+	return rc;
+}
+
+void
+logs_stop(struct node *node)
+{
+	if (node->server != NULL)
+		node->host->http->close(node->server);
+	node->server = NULL;
+}

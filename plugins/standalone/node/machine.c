@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Node object of this machine.  Limits are not enforced, and the Node says so in an annotation, so that
+ * nobody relies on them.  A real control plane takes a node that is silent for 40 s for dead; a standalone one
+ * does not, and is spared the writes.
+ */
+#include "node.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define BEAT_CLUSTER    (10 * AMBIENT_SECOND)
+#define BEAT_STANDALONE (300 * AMBIENT_SECOND)
+
+static const char *
+architecture(const struct utsname *u)
+{
+	return strcmp(u->machine, "x86_64") == 0 ? "amd64" : strcmp(u->machine, "aarch64") == 0 ? "arm64" : u->machine;
+}
+
+static int
+register_node(struct node *node, struct ambient_call *call, const struct utsname *u, struct ambient_error *err)
+{
+	struct ambient_draft *d = ambient_draft_new(call, NODE, NULL, node->name);
+	int rc;
+
+	ambient_draft_set_str(d, "/metadata/labels/kubernetes.io~1hostname", node->name);
+	ambient_draft_set_str(d, "/metadata/labels/kubernetes.io~1os", "linux");
+	ambient_draft_set_str(d, "/metadata/labels/kubernetes.io~1arch", architecture(u));
+	ambient_draft_set_str(d, "/metadata/annotations/standalone~1limits", "unenforced");
+	ambient_draft_set_str(d, "/metadata/annotations/standalone~1sandbox", node->no_sandbox ? "none" : "bubblewrap");
+	rc = ambient_create(call, d, NULL, err);
+	return rc == -AMBIENT_E_EXISTS ? 0 : rc;
+}
+
+static void
+set_condition(struct ambient_draft *d, const struct ambient_object *obj, int64_t wall, int64_t beat)
+{
+	const struct ambient_object *old = NULL;
+	const char *last;
+	char now[40], text[512];
+
+	for (size_t i = 0; i < ambient_len(obj, "/status/conditions"); i++) {
+		const struct ambient_object *c = ambient_item(obj, "/status/conditions", i, NULL);
+
+		if (strcmp(ambient_str(c, "/type", ""), "Ready") == 0 && strcmp(ambient_str(c, "/status", ""), "True") == 0)
+			old = c;
+	}
+	time_stamp(now, wall);
+	last = old != NULL ? ambient_str(old, "/lastHeartbeatTime", NULL) : NULL;
+	/* Our own write wakes us; it must not be answered by another one. */
+	if (last != NULL && wall - time_parse(last) < beat)
+		return;
+	(void)snprintf(text, sizeof(text),
+		       "[{\"type\":\"Ready\",\"status\":\"True\",\"lastHeartbeatTime\":\"%s\",\"lastTransitionTime\":\"%.40s\","
+		       "\"reason\":\"KubeletReady\",\"message\":\"the node runs pods as processes\"}]",
+		       now, old != NULL ? ambient_str(old, "/lastTransitionTime", now) : now);
+	ambient_draft_set_json(d, "/status/conditions", text);
+}
+
+static void
+set_capacity(struct ambient_draft *d, const char *at)
+{
+	char path[64], text[48];
+
+	(void)snprintf(path, sizeof(path), "%s/cpu", at);
+	(void)snprintf(text, sizeof(text), "%ld", sysconf(_SC_NPROCESSORS_ONLN));
+	ambient_draft_set_str(d, path, text);
+	(void)snprintf(path, sizeof(path), "%s/memory", at);
+	(void)snprintf(text, sizeof(text), "%lldKi",
+		       (long long)sysconf(_SC_PHYS_PAGES) * (sysconf(_SC_PAGESIZE) / 1024));
+	ambient_draft_set_str(d, path, text);
+	(void)snprintf(path, sizeof(path), "%s/pods", at);
+	ambient_draft_set_str(d, path, "500");
+}
+
+int
+machine_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
+		  struct ambient_result *result, struct ambient_error *err)
+{
+	struct node *node = self;
+	const struct ambient_object *obj;
+	struct ambient_draft *d;
+	struct utsname u;
+	char port[16];
+	int rc;
+
+	if (strcmp(req->name, node->name) != 0)
+		return 0;
+	(void)uname(&u);
+	rc = ambient_get(call, NODE, "", node->name, &obj, err);
+	if (rc == -AMBIENT_E_NOTFOUND) {
+		rc = register_node(node, call, &u, err);
+		if (rc == 0)
+			rc = ambient_get_live(call, NODE, "", node->name, &obj, err);
+	}
+	if (rc < 0)
+		return rc;
+	result->requeue_after = node->cluster ? BEAT_CLUSTER : BEAT_STANDALONE;
+	d = ambient_draft_from(call, NODE, obj);
+	ambient_draft_set_json(d, "/status/addresses", "[{\"type\":\"InternalIP\",\"address\":\"127.0.0.1\"},"
+						       "{\"type\":\"Hostname\"}]");
+	ambient_draft_set_str(d, "/status/addresses/1/address", node->name);
+	(void)snprintf(port, sizeof(port), "%u", node->port);
+	ambient_draft_set_json(d, "/status/daemonEndpoints/kubeletEndpoint/Port", port);
+	ambient_draft_set_str(d, "/status/nodeInfo/machineID", "");
+	ambient_draft_set_str(d, "/status/nodeInfo/systemUUID", "");
+	ambient_draft_set_str(d, "/status/nodeInfo/bootID", "");
+	ambient_draft_set_str(d, "/status/nodeInfo/kernelVersion", u.release);
+	ambient_draft_set_str(d, "/status/nodeInfo/osImage", u.sysname);
+	ambient_draft_set_str(d, "/status/nodeInfo/containerRuntimeVersion",
+			      node->no_sandbox ? "ambient://none" : "ambient://bubblewrap");
+	ambient_draft_set_str(d, "/status/nodeInfo/kubeletVersion", "v1.32.0+ambient");
+	ambient_draft_set_str(d, "/status/nodeInfo/kubeProxyVersion", "");
+	ambient_draft_set_str(d, "/status/nodeInfo/operatingSystem", "linux");
+	ambient_draft_set_str(d, "/status/nodeInfo/architecture", architecture(&u));
+	set_capacity(d, "/status/capacity");
+	set_capacity(d, "/status/allocatable");
+	set_condition(d, obj, node->host->clock->wall(node->host), result->requeue_after);
+	return ambient_status(call, d, err);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node: the kubelet of the machine that it runs on.  A pod becomes processes, kept by one ambient-shim that
+ * outlives the daemon; what became of them is read from the shim's state.jsonl, always anew.
+ *
+ *   plugin.c   declarations, options, life cycle
+ *   pod.c      the reconciler of pods: start, follow, end, forget
+ *   spec.c     from a pod to the shim's specification
+ *   env.c      environment variables
+ *   volumes.c  volumes and mounts
+ *   files.c    files in kubelet's way: a generation of files behind a link that is swapped
+ *   state.c    state.jsonl -> what each container does
+ *   status.c   that -> the pod's status
+ *   shim.c     starting a shim, talking to it, knowing whether it lives
+ *   watch.c    the thread that hears from the shims
+ *   logs.c     kubelet's log endpoint
+ *   machine.c  the Node object
+ *   claims.c   volume claims are directories
+ *   text.c     a growing string, JSON writing, times
+ *
+ * On disk, below the instance's state directory (0700): pods/<uid>/{pod.json, state.jsonl, shim.lock, sock,
+ * volumes/, containers/<name>/<n>.log} and pvc/<namespace>/<claim>/.  Paths carry uids, names alone never.
+ *
+ * Threads: reconcilers on workers, one watcher, the log endpoint's pool.  The table of pods is guarded by its
+ * lock; everything else belongs to a call or never changes after create.
+ */
+#ifndef NODE_H
+#define NODE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <ambient/ambient.h>
+
+#define POD     "v1/pods"
+#define NODE    "v1/nodes"
+#define CLAIM   "v1/persistentvolumeclaims"
+#define SECRET  "v1/secrets"
+#define CONFMAP "v1/configmaps"
+#define ACCOUNT "v1/serviceaccounts"
+
+/* text.c.  Zeroed is empty; failed sticks and is looked at once. */
+struct text {
+	char *data;
+	size_t len, cap;
+	bool failed;
+};
+void text_free(struct text *t);
+void text_add(struct text *t, const char *p, size_t n);
+void text_puts(struct text *t, const char *s);
+void text_printf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void text_json(struct text *t, const char *s);                 /* as a JSON string */
+void text_jsonn(struct text *t, const char *s, size_t n);
+const char *text_str(const struct text *t);
+int64_t time_parse(const char *rfc3339);                       /* wall ns, fractions too; 0: not a time */
+void time_stamp(char buf[40], int64_t wall_ns);                /* seconds, "…Z" */
+int base64_decode(const char *s, struct text *out);            /* 0 or -AMBIENT_E_INVALID */
+int file_read(const char *path, size_t max, struct text *out); /* 0 or -errno; -EFBIG when larger */
+int file_write(const char *path, const char *data, size_t n, int mode); /* atomically; 0 or -errno */
+int make_dirs(const char *path);                               /* 0700; 0 or -errno */
+int remove_tree(const char *path);                             /* follows nothing; 0 or -errno */
+
+struct image {
+	char *match, *path, *root;
+	char **binds, **entrypoint, **env; /* ended by NULL */
+};
+
+/* A pod that this machine knows: made when it is first prepared, gone when its directory is. */
+struct local {
+	struct local *next;
+	char ns[64], name[256], uid[64];
+	char dir[512];
+	int64_t accepted;        /* wall ns: status.startTime */
+	int64_t refresh_at;      /* boot ns of the next look at volumes, 0: none */
+	int64_t token_at;        /* wall ns when the first token wants renewal, 0: none */
+	int watch_fd;            /* the watcher's connection, -1: none; under the lock */
+	bool watched;            /* the watcher shall connect */
+	bool started;            /* a shim was started */
+	int pulls;               /* how often the image was not there */
+	char ip[20];
+};
+
+struct node {
+	const struct ambient_host *host;
+	char *name, *shim, *bwrap, *root; /* root: the state directory */
+	bool no_sandbox, cluster;
+	struct image **images;
+	size_t image_count;
+	pthread_mutex_t lock;    /* guards pods, the watcher's fields and `server` */
+	struct local *pods;
+	pthread_t watcher;
+	bool has_watcher;
+	int wake[2];             /* a byte: look at the table again; closed: end */
+	bool stopping;
+	struct ambient_http_listener *server;
+	uint16_t port;
+};
+
+/* pod.c */
+int pod_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
+		  struct ambient_result *result, struct ambient_error *err);
+struct local *local_find(struct node *node, const char *uid);      /* takes and leaves the lock */
+void local_load(struct node *node);                                /* from disk, at create */
+void local_free_all(struct node *node);
+
+/* Why a pod cannot start now.  reason "" : it can. */
+struct trouble {
+	char reason[64];         /* ContainerCreating, CreateContainerConfigError, CreateContainerError, ErrImagePull */
+	char message[400];
+	char container[64];      /* "" : all of them */
+	bool wait;               /* something else may appear; else only a change of the pod or the configuration helps */
+};
+void trouble_set(struct trouble *t, const char *reason, bool wait, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* spec.c.  0 with t->reason set when the pod cannot start. */
+int spec_build(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+	       struct text *spec, struct trouble *t, struct ambient_error *err);
+const struct image *image_find(const struct node *node, const char *name);
+const struct ambient_object *container_at(const struct ambient_object *pod, const char *list, size_t i);
+
+/* env.c.  Appends "NAME=value" strings as a JSON array. */
+int env_build(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
+	      const struct ambient_object *container, const struct image *image, struct text *out, struct text *names,
+	      struct trouble *t, struct ambient_error *err);
+/* $(NAME) in command and args, from what env_build returned in names ("NAME=value\0…"). */
+void env_expand(const struct text *names, const char *in, struct text *out);
+/* Value of a fieldRef; NULL: unknown path. */
+const char *env_field(struct node *node, struct ambient_call *call, const struct ambient_object *pod,
+		      const struct local *local, const char *path);
+/* From the cache, or live when the cache does not have it (it may lag); NULL with rc 0: there is none. */
+int find_object(struct ambient_call *call, const char *kind, const char *ns, const char *name,
+		const struct ambient_object **ret, struct ambient_error *err);
+
+/* volumes.c */
+int volumes_prepare(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+		    struct trouble *t, struct ambient_error *err);
+/* Appends {"source","target","readOnly"} objects, comma-separated. */
+int volumes_mounts(struct node *node, const struct ambient_object *pod, const struct local *local,
+		   const struct ambient_object *container, struct text *out, struct trouble *t);
+
+/* files.c */
+struct payload {
+	struct payload_file { char *path; char *data; size_t len; int mode; } *files;
+	size_t count, cap;
+	bool failed;
+};
+void payload_add(struct payload *p, const char *path, const char *data, size_t len, int mode);
+void payload_free(struct payload *p);
+bool payload_path_ok(const char *path);                            /* relative, no "..", no leading ".." name */
+int payload_write(const char *dir, const struct payload *p);       /* 0, 1: nothing changed, or -errno */
+
+/* state.c */
+struct container_state {
+	char name[64];
+	enum { C_NONE, C_WAITING, C_STARTING, C_RUNNING, C_EXITED } state;
+	int restart;             /* number of the instance that state speaks of */
+	int code;
+	char reason[64], started[40], finished[40];
+	char *message;           /* may be NULL */
+	bool has_last;           /* an earlier instance ended */
+	int last_code;
+	char last_reason[64], last_started[40], last_finished[40];
+};
+struct pod_state {
+	struct container_state *c;
+	size_t count;
+	bool any, ended, deadline; /* any: there is a state file with a record */
+	int64_t kill_at;           /* wall ns at which the shim will kill, by its last "stop"; 0: not asked to end */
+};
+int state_read(struct ambient_call *call, const struct local *local, struct pod_state *ret, struct ambient_error *err);
+void state_free(struct pod_state *state);
+struct container_state *state_of(const struct pod_state *state, const char *name); /* NULL: nothing known */
+/* For threads without a call: does the file have an exit record of that instance (or an end)? */
+bool state_has_exit(const struct node *node, const char *dir, const char *container, int restart);
+
+/* status.c.  alive: the shim runs.  Writes the status when it differs. */
+int status_write(struct node *node, struct ambient_call *call, const struct ambient_object *pod,
+		 const struct local *local, const struct pod_state *state, bool alive, const struct trouble *t,
+		 struct ambient_error *err);
+bool status_terminal(const struct ambient_object *pod);
+
+/* shim.c */
+bool shim_alive(const struct local *local);
+int shim_start(struct node *node, struct local *local, const struct text *spec, struct ambient_error *err);
+int shim_connect(const struct local *local);                       /* a descriptor, or -errno */
+int shim_stop(const struct local *local, int64_t grace_ms);        /* 0, or -errno: nobody listens */
+
+/* watch.c */
+int watch_start(struct node *node, struct ambient_error *err);
+void watch_stop(struct node *node);
+void watch_wake(struct node *node);
+
+/* logs.c */
+int logs_start(struct node *node, struct ambient_error *err);
+void logs_stop(struct node *node);
+
+/* machine.c, claims.c */
+int machine_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
+		      struct ambient_result *result, struct ambient_error *err);
+int claim_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
+		    struct ambient_result *result, struct ambient_error *err);
+/* <root>/pvc/<ns>/<claim>, made when missing; 0 or -errno. */
+int claim_dir(const struct node *node, const char *ns, const char *name, char *path, size_t size);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Declarations, options and life cycle of node. */
+#include "node.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+AMBIENT_DECLARE("name=node\0"
+		"version=" PACKAGE_VERSION "\0"
+		"reconciler=pods\0"
+		"for=v1/pods\0"
+		"watch=v1/secrets map=namespace\0"
+		"watch=v1/configmaps map=namespace\0"
+		"watch=v1/persistentvolumeclaims map=namespace\0"
+		"reconciler=node\0"
+		"for=v1/nodes\0"
+		"reconciler=claims\0"
+		"for=v1/persistentvolumeclaims\0"
+		"may=v1/pods:delete,patch\0"
+		"may=v1/pods/status:patch,update\0"
+		"may=v1/nodes:create,get\0"
+		"may=v1/nodes/status:patch,update\0"
+		"may=v1/persistentvolumeclaims:get,patch\0"
+		"may=v1/persistentvolumeclaims/status:patch,update\0"
+		"may=v1/secrets:get\0"
+		"may=v1/configmaps:get\0"
+		"may=v1/serviceaccounts/token:create");
+
+static const struct ambient_option image_match = { sizeof(image_match), "match", AMBIENT_OPT_STRING,
+	AMBIENT_OPT_REQUIRED, NULL, 0, 0, "pattern of the image's name, with * and ?", NULL };
+static const struct ambient_option image_path = { sizeof(image_path), "path", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
+	"PATH of its containers", NULL };
+static const struct ambient_option image_root = { sizeof(image_root), "root", AMBIENT_OPT_PATH, 0, NULL, 0, 0,
+	"a directory to take /usr, /bin, /lib and /opt from, instead of the machine's", NULL };
+static const struct ambient_option image_binds = { sizeof(image_binds), "binds", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
+	"paths of the machine that its containers see read-only: \"/opt/x\", or \"/opt/x:/usr/local/x\"", NULL };
+static const struct ambient_option image_entrypoint = { sizeof(image_entrypoint), "entrypoint", AMBIENT_OPT_STRINGS, 0,
+	NULL, 0, 0, "what runs when the container gives no command", NULL };
+static const struct ambient_option image_env = { sizeof(image_env), "env", AMBIENT_OPT_MAP, 0, NULL, 0, 0,
+	"environment variables of its containers", NULL };
+static const struct ambient_option *const image_options[] = { &image_match, &image_path, &image_root, &image_binds,
+	&image_entrypoint, &image_env, NULL };
+
+static const struct ambient_option opt_images = { sizeof(opt_images), "images", AMBIENT_OPT_GROUPS, 0, NULL, 0, 0,
+	"which programs of this machine stand for an image; the first match counts", image_options };
+static const struct ambient_option opt_sandbox = { sizeof(opt_sandbox), "sandbox", AMBIENT_OPT_STRING, 0, "bwrap", 0, 0,
+	"\"bwrap\" (bubblewrap), or \"none\": containers are plain processes and see everything", NULL };
+static const struct ambient_option opt_bwrap = { sizeof(opt_bwrap), "bwrap", AMBIENT_OPT_PATH, 0, "/usr/bin/bwrap", 0, 0,
+	"the program bubblewrap", NULL };
+static const struct ambient_option opt_shim = { sizeof(opt_shim), "shim", AMBIENT_OPT_PATH, 0,
+	AM_LIBEXECDIR "/ambient-shim", 0, 0, "the program ambient-shim", NULL };
+static const struct ambient_option opt_name = { sizeof(opt_name), "name", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
+	"name of the Node; unset: the daemon's, else \"standalone\"", NULL };
+static const struct ambient_option opt_port = { sizeof(opt_port), "port", AMBIENT_OPT_INT, 0, "0", 0, 65535,
+	"port of the log endpoint on 127.0.0.1; 0: any", NULL };
+static const struct ambient_option *const options[] = { &opt_images, &opt_sandbox, &opt_bwrap, &opt_shim, &opt_name,
+	&opt_port, NULL };
+
+static char **
+strings(const struct ambient_host *host, const struct ambient_conf *conf, const char *name, bool map)
+{
+	size_t n = host->conf->count(conf, name), k = 0;
+	char **list = calloc(n + 1, sizeof(*list));
+
+	for (size_t i = 0; list != NULL && i < n; i++) {
+		const char *key = "", *value = "";
+
+		if (host->conf->entry(conf, name, i, &key, &value) < 0)
+			continue;
+		if (!map)
+			list[k] = strdup(value);
+		else if (asprintf(&list[k], "%s=%s", key, value) < 0)
+			list[k] = NULL;
+		k += list[k] != NULL;
+	}
+	return list;
+}
+
+static char *
+copy(const struct ambient_host *host, const struct ambient_conf *conf, const char *name, const char *fallback)
+{
+	const char *value = host->conf->str(conf, name, fallback);
+
+	return value != NULL && value[0] != '\0' ? strdup(value) : NULL;
+}
+
+static void
+free_strings(char **list)
+{
+	for (size_t i = 0; list != NULL && list[i] != NULL; i++)
+		free(list[i]);
+	free(list);
+}
+
+static void
+free_images(struct node *node)
+{
+	for (size_t i = 0; i < node->image_count; i++) {
+		struct image *m = node->images[i];
+
+		free(m->match);
+		free(m->path);
+		free(m->root);
+		free_strings(m->binds);
+		free_strings(m->entrypoint);
+		free_strings(m->env);
+		free(m);
+	}
+	free(node->images);
+}
+
+static int
+read_images(struct node *node, const struct ambient_conf *conf, struct ambient_error *err)
+{
+	const struct ambient_host *host = node->host;
+	size_t n = host->conf->count(conf, "images");
+
+	node->images = calloc(n + 1, sizeof(*node->images));
+	for (size_t i = 0; node->images != NULL && i < n; i++) {
+		const struct ambient_conf *group = host->conf->group(conf, "images", i);
+		struct image *m = calloc(1, sizeof(*m));
+
+		if (m == NULL || group == NULL)
+			return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+		m->match = copy(host, group, "match", "");
+		m->path = copy(host, group, "path", NULL);
+		m->root = copy(host, group, "root", NULL);
+		m->binds = strings(host, group, "binds", false);
+		m->entrypoint = strings(host, group, "entrypoint", false);
+		m->env = strings(host, group, "env", true);
+		node->images[node->image_count++] = m;
+		if (m->match == NULL)
+			return ambient_err(err, AMBIENT_E_INVALID, "images[%zu].match is empty", i);
+	}
+	return node->images != NULL ? 0 : ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+}
+
+static int
+check(const struct ambient_host *host, const struct ambient_conf *conf, struct ambient_error *err)
+{
+	const char *sandbox = host->conf->str(conf, "sandbox", "bwrap");
+
+	if (strcmp(sandbox, "bwrap") != 0 && strcmp(sandbox, "none") != 0)
+		return ambient_err(err, AMBIENT_E_INVALID, "sandbox is \"bwrap\" or \"none\", not \"%s\"", sandbox);
+	for (size_t i = 0; i < host->conf->count(conf, "images"); i++) {
+		const struct ambient_conf *group = host->conf->group(conf, "images", i);
+
+		for (size_t k = 0; k < host->conf->count(group, "binds"); k++) {
+			const char *key = NULL, *bind = "";
+
+			if (host->conf->entry(group, "binds", k, &key, &bind) == 0 && bind[0] != '/')
+				return ambient_err(err, AMBIENT_E_INVALID, "images[%zu].binds: \"%s\" is not absolute", i, bind);
+		}
+	}
+	return 0;
+}
+
+static void
+destroy(void *self)
+{
+	struct node *node = self;
+
+	local_free_all(node);
+	free_images(node);
+	free(node->name);
+	free(node->shim);
+	free(node->bwrap);
+	free(node->root);
+	pthread_mutex_destroy(&node->lock);
+	free(node);
+}
+
+static void
+stop(void *self)
+{
+	struct node *node = self;
+
+	/* The shims stay: pods outlive the daemon. */
+	logs_stop(node);
+	watch_stop(node);
+}
+
+static int
+create(const struct ambient_host *host, const struct ambient_conf *conf, void **ret_self, struct ambient_error *err)
+{
+	const char *fact = host->fact != NULL ? host->fact(host, "node-name") : NULL;
+	const char *mode = host->fact != NULL ? host->fact(host, "mode") : NULL;
+	struct node *node;
+	char path[600];
+	int rc = check(host, conf, err);
+
+	if (rc < 0)
+		return rc;
+	if (host->state_dir == NULL || strlen(host->state_dir) > 400)
+		return ambient_err(err, AMBIENT_E_INVALID, "a node needs a state directory with a path below 400 bytes");
+	node = calloc(1, sizeof(*node));
+	if (node == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	node->host = host;
+	node->wake[0] = node->wake[1] = -1;
+	pthread_mutex_init(&node->lock, NULL);
+	node->name = copy(host, conf, "name", fact != NULL ? fact : "standalone");
+	node->shim = copy(host, conf, "shim", AM_LIBEXECDIR "/ambient-shim");
+	node->bwrap = copy(host, conf, "bwrap", "/usr/bin/bwrap");
+	node->root = realpath(host->state_dir, NULL);
+	node->no_sandbox = strcmp(host->conf->str(conf, "sandbox", "bwrap"), "none") == 0;
+	node->cluster = mode != NULL && strcmp(mode, "cluster") == 0;
+	node->port = (uint16_t)host->conf->integer(conf, "port", 0);
+	if (node->name == NULL || node->shim == NULL || node->bwrap == NULL || node->root == NULL)
+		rc = ambient_err(err, AMBIENT_E_NOMEM, "cannot use the state directory \"%s\": %s", host->state_dir,
+				 strerror(errno));
+	else if (access(node->shim, X_OK) < 0)
+		rc = ambient_err(err, AMBIENT_E_NOTFOUND, "the program \"%s\" is missing: install it, or set \"shim\"", node->shim);
+	if (rc == 0)
+		rc = read_images(node, conf, err);
+	if (rc == 0) {
+		(void)snprintf(path, sizeof(path), "%s/pods", node->root);
+		rc = make_dirs(path);
+		if (rc < 0)
+			rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make \"%s\": %s", path, strerror(-rc));
+	}
+	if (rc == 0) {
+		local_load(node);
+		rc = logs_start(node, err);
+	}
+	if (rc == 0)
+		rc = watch_start(node, err);
+	if (rc < 0) {
+		stop(node);
+		destroy(node);
+		return rc;
+	}
+	*ret_self = node;
+	return 0;
+}
+
+static const struct ambient_reconciler pods = { sizeof(pods), "pods", pod_reconcile };
+static const struct ambient_reconciler machine = { sizeof(machine), "node", machine_reconcile };
+static const struct ambient_reconciler claims = { sizeof(claims), "claims", claim_reconcile };
+static const struct ambient_reconciler *const reconcilers[] = { &pods, &machine, &claims, NULL };
+
+const struct ambient_plugin ambient_plugin_v0 = {
+	AMBIENT_PLUGIN_HEAD,
+	.options = options,
+	.check = check,
+	.create = create,
+	.stop = stop,
+	.destroy = destroy,
+	.reconcilers = reconcilers,
+};

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The reconciler of pods.  A pod of this node is prepared and given to a shim once; from then on its state is
+ * what state.jsonl says.  A pod that is to be deleted is ended with its grace, its end is written, and only then
+ * the object is removed, and last its directory.
+ */
+#include "node.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REFRESH     (60 * AMBIENT_SECOND) /* of volumes made of API objects, beside the watch */
+#define WAIT_SHORT  (5 * AMBIENT_SECOND)  /* for what a watch does not tell */
+#define WAIT_LONG   (300 * AMBIENT_SECOND)
+#define PULL_AGAIN  (2 * AMBIENT_SECOND)
+#define LOOK_AGAIN  AMBIENT_SECOND        /* while a pod ends */
+
+struct local *
+local_find(struct node *node, const char *uid)
+{
+	struct local *l;
+
+	pthread_mutex_lock(&node->lock);
+	for (l = node->pods; l != NULL && strcmp(l->uid, uid) != 0; l = l->next)
+		;
+	pthread_mutex_unlock(&node->lock);
+	return l;
+}
+
+/* Another pod of that name than uid; NULL uid: any. */
+static struct local *
+find_name(struct node *node, const char *ns, const char *name, const char *uid)
+{
+	struct local *l;
+
+	pthread_mutex_lock(&node->lock);
+	for (l = node->pods; l != NULL; l = l->next)
+		if (strcmp(l->ns, ns) == 0 && strcmp(l->name, name) == 0 && (uid == NULL || strcmp(l->uid, uid) != 0))
+			break;
+	pthread_mutex_unlock(&node->lock);
+	return l;
+}
+
+/* An address of 127.64.0.0/10 that no other pod here has; the lock is held. */
+static void
+give_address(struct node *node, struct local *l)
+{
+	uint32_t hash = 2166136261u;
+
+	for (const char *p = l->uid; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619u;
+	for (;; hash++) {
+		const struct local *other = node->pods;
+
+		(void)snprintf(l->ip, sizeof(l->ip), "127.%u.%u.%u", 64 + (hash >> 16 & 63), hash >> 8 & 255,
+			       1 + (hash & 255) % 254);
+		while (other != NULL && (other == l || strcmp(other->ip, l->ip) != 0))
+			other = other->next;
+		if (other == NULL)
+			return;
+	}
+}
+
+static struct local *
+make_local(struct node *node, const char *ns, const char *name, const char *uid, int64_t accepted, const char *ip)
+{
+	struct local *l = calloc(1, sizeof(*l));
+	struct stat st;
+	char path[600];
+
+	if (l == NULL)
+		return NULL;
+	(void)snprintf(l->ns, sizeof(l->ns), "%s", ns);
+	(void)snprintf(l->name, sizeof(l->name), "%s", name);
+	(void)snprintf(l->uid, sizeof(l->uid), "%s", uid);
+	(void)snprintf(l->dir, sizeof(l->dir), "%s/pods/%s", node->root, uid);
+	l->accepted = accepted;
+	l->watch_fd = -1;
+	(void)snprintf(path, sizeof(path), "%s/state.jsonl", l->dir);
+	l->started = stat(path, &st) == 0;
+	pthread_mutex_lock(&node->lock);
+	if (ip != NULL)
+		(void)snprintf(l->ip, sizeof(l->ip), "%s", ip);
+	else
+		give_address(node, l);
+	l->next = node->pods;
+	node->pods = l;
+	pthread_mutex_unlock(&node->lock);
+	return l;
+}
+
+static int
+adopt(struct node *node, const struct ambient_object *pod, struct local **ret, struct ambient_error *err)
+{
+	const char *uid = ambient_str(pod, "/metadata/uid", "");
+	struct text out = { 0 };
+	char path[600];
+	int rc;
+
+	if (uid[0] == '\0' || strlen(uid) > 60 || strspn(uid, "0123456789abcdefABCDEF-") != strlen(uid))
+		return ambient_terminal(err, "the pod's uid \"%.64s\" is none", uid);
+	*ret = make_local(node, ambient_str(pod, "/metadata/namespace", ""), ambient_str(pod, "/metadata/name", ""), uid,
+			  node->host->clock->wall(node->host), NULL);
+	if (*ret == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	rc = make_dirs((*ret)->dir);
+	text_puts(&out, "{\"version\":1,\"namespace\":");
+	text_json(&out, (*ret)->ns);
+	text_puts(&out, ",\"name\":");
+	text_json(&out, (*ret)->name);
+	text_printf(&out, ",\"uid\":\"%s\",\"accepted\":%lld,\"ip\":\"%s\"}\n", uid, (long long)(*ret)->accepted, (*ret)->ip);
+	(void)snprintf(path, sizeof(path), "%s/pod.json", (*ret)->dir);
+	if (rc == 0)
+		rc = file_write(path, text_str(&out), out.len, 0600);
+	text_free(&out);
+	return rc < 0 ? ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot write \"%s\": %s", path, strerror(-rc)) : 0;
+}
+
+static void
+load_one(struct node *node, const char *uid)
+{
+	const struct ambient_object *o = NULL;
+	struct text text = { 0 };
+	char path[1024];
+
+	(void)snprintf(path, sizeof(path), "%s/pods/%s/pod.json", node->root, uid);
+	if (file_read(path, 65536, &text) == 0 &&
+	    node->host->object->parse(NULL, text_str(&text), text.len, &o, NULL) == 0 &&
+	    strcmp(ambient_str(o, "/uid", ""), uid) == 0) {
+		(void)make_local(node, ambient_str(o, "/namespace", ""), ambient_str(o, "/name", ""), uid,
+				 ambient_int(o, "/accepted", 0), ambient_str(o, "/ip", NULL));
+	} else {
+		/* Killed between the directory and its pod.json: nothing was started there. */
+		(void)snprintf(path, sizeof(path), "%s/pods/%s", node->root, uid);
+		ambient_log(node->host, AMBIENT_LOG_WARN, "removing \"%s\", which belongs to no pod", path);
+		(void)remove_tree(path);
+	}
+	if (o != NULL)
+		ambient_unref((struct ambient_object *)(uintptr_t)o);
+	text_free(&text);
+}
+
+void
+local_load(struct node *node)
+{
+	char path[600];
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "%s/pods", node->root);
+	dir = opendir(path);
+	if (dir == NULL)
+		return;
+	for (struct dirent *e; (e = readdir(dir)) != NULL;)
+		if (e->d_name[0] != '.')
+			load_one(node, e->d_name);
+	(void)closedir(dir);
+}
+
+static void
+unlink_local(struct node *node, struct local *local)
+{
+	pthread_mutex_lock(&node->lock);
+	for (struct local **p = &node->pods; *p != NULL; p = &(*p)->next)
+		if (*p == local) {
+			*p = local->next;
+			break;
+		}
+	if (local->watch_fd >= 0)
+		(void)close(local->watch_fd);
+	pthread_mutex_unlock(&node->lock);
+	watch_wake(node);
+	free(local);
+}
+
+void
+local_free_all(struct node *node)
+{
+	while (node->pods != NULL) {
+		struct local *l = node->pods;
+
+		node->pods = l->next;
+		if (l->watch_fd >= 0)
+			(void)close(l->watch_fd);
+		free(l);
+	}
+}
+
+static void
+watch(struct node *node, struct local *local)
+{
+	bool wake;
+
+	pthread_mutex_lock(&node->lock);
+	wake = !local->watched;
+	local->watched = true;
+	pthread_mutex_unlock(&node->lock);
+	if (wake)
+		watch_wake(node);
+}
+
+/* The object is gone: so goes the rest.  Returns 1 while its processes still end. */
+static int
+forget(struct node *node, struct local *local, struct ambient_result *result, struct ambient_error *err)
+{
+	int rc;
+
+	if (shim_alive(local)) {
+		(void)shim_stop(local, 0);
+		(void)ambient_requeue_after(result, LOOK_AGAIN / 10);
+		return 1;
+	}
+	rc = remove_tree(local->dir);
+	if (rc < 0)
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot remove \"%s\": %s", local->dir, strerror(-rc));
+	unlink_local(node, local);
+	return 0;
+}
+
+static void
+drop_volumes(const struct local *local)
+{
+	char path[600];
+
+	(void)snprintf(path, sizeof(path), "%s/volumes", local->dir);
+	(void)remove_tree(path);
+}
+
+/* Milliseconds that the pod may still take. */
+static int64_t
+grace_left(struct node *node, const struct ambient_object *pod)
+{
+	int64_t grace = ambient_int(pod, "/metadata/deletionGracePeriodSeconds",
+				    ambient_int(pod, "/spec/terminationGracePeriodSeconds", 30)) * 1000;
+	int64_t until = time_parse(ambient_str(pod, "/metadata/deletionTimestamp", NULL));
+	int64_t left = (until - node->host->clock->wall(node->host)) / AMBIENT_MILLISECOND;
+
+	/* Timestamps are cut to seconds: never take the fraction from the program. */
+	left += 1000;
+	return grace == 0 || left < 0 ? 0 : left < grace ? left : grace;
+}
+
+static int
+remove_object(struct ambient_call *call, const struct ambient_object *pod, struct ambient_error *err)
+{
+	char options[160];
+	int rc;
+
+	/* With a finalizer it has been deleted as far as it goes. */
+	if (ambient_int(pod, "/metadata/deletionGracePeriodSeconds", 1) == 0 && ambient_len(pod, "/metadata/finalizers") > 0)
+		return 0;
+	(void)snprintf(options, sizeof(options), "{\"gracePeriodSeconds\":0,\"preconditions\":{\"uid\":\"%.64s\"}}",
+		       ambient_str(pod, "/metadata/uid", ""));
+	rc = ambient_delete(call, POD, ambient_str(pod, "/metadata/namespace", ""), ambient_str(pod, "/metadata/name", ""),
+			    options, err);
+	return rc == -AMBIENT_E_CONFLICT ? 0 : rc; /* another pod of that name already */
+}
+
+static int
+terminate(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+	  struct ambient_result *result, struct ambient_error *err)
+{
+	struct pod_state state = { 0 };
+	bool alive;
+	int rc = 0;
+
+	if (local != NULL && local->started) {
+		alive = shim_alive(local);
+		rc = state_read(call, local, &state, err);
+		if (rc == 0 && alive && !state.ended) {
+			int64_t left = grace_left(node, pod);
+			int64_t kill_at = node->host->clock->wall(node->host) + left * AMBIENT_MILLISECOND;
+
+			if (state.kill_at == 0 || kill_at + AMBIENT_SECOND < state.kill_at || left == 0) {
+				if (state.kill_at == 0)
+					ambient_event(call, pod, "Normal", "Killing", "Stopping the containers");
+				(void)shim_stop(local, left);
+			}
+			watch(node, local);
+			(void)ambient_requeue_after(result, LOOK_AGAIN);
+		}
+		if (rc == 0)
+			rc = status_write(node, call, pod, local, &state, alive, NULL, err);
+		if (rc == -AMBIENT_E_NOTFOUND)
+			rc = 0;
+		bool over = !alive || state.ended;
+		state_free(&state);
+		if (rc < 0 || !over)
+			return rc;
+		if (alive)
+			return ambient_requeue_after(result, LOOK_AGAIN / 50); /* it is leaving */
+	}
+	if (local != NULL)
+		drop_volumes(local);
+	return remove_object(call, pod, err);
+}
+
+static int
+report_trouble(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+	       const struct trouble *t, struct ambient_result *result, struct ambient_error *err)
+{
+	struct pod_state none = { 0 };
+	bool pull = strcmp(t->reason, "ErrImagePull") == 0;
+
+	if (strcmp(t->reason, "ContainerCreating") == 0)
+		ambient_event(call, pod, "Warning", "FailedMount", "%s", t->message);
+	else if (strcmp(t->reason, "ImagePullBackOff") != 0 || local->pulls == 1)
+		ambient_event(call, pod, "Warning", "Failed", "Error: %s: %s", t->reason, t->message);
+	local->pulls += pull || strcmp(t->reason, "ImagePullBackOff") == 0;
+	result->requeue_after = pull ? PULL_AGAIN : t->wait ? WAIT_SHORT : WAIT_LONG;
+	return status_write(node, call, pod, local, &none, false, t, err);
+}
+
+static void
+say_unsandboxed(struct node *node, struct ambient_call *call, const struct ambient_object *pod)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	if (!node->no_sandbox)
+		return;
+	ambient_event(call, pod, "Warning", "Unsandboxed", "the node is configured to run containers without a sandbox");
+	(void)ambient_patch(call, POD, ambient_str(pod, "/metadata/namespace", ""), ambient_str(pod, "/metadata/name", ""),
+			    NULL, AMBIENT_PATCH_MERGE, "{\"metadata\":{\"annotations\":{\"standalone/sandbox\":\"none\"}}}", NULL,
+			    &err);
+}
+
+static int
+start(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+      struct ambient_result *result, struct ambient_error *err)
+{
+	struct trouble t = { .reason = "" };
+	struct text spec = { 0 };
+	int rc = volumes_prepare(node, call, pod, local, &t, err);
+
+	if (rc == 0 && t.reason[0] == '\0')
+		rc = spec_build(node, call, pod, local, &spec, &t, err);
+	if (rc == 0 && t.reason[0] == '\0') {
+		rc = shim_start(node, local, &spec, err);
+		if (rc < 0 && rc != -AMBIENT_E_CANCELLED) {
+			trouble_set(&t, "CreateContainerError", true, "%s", err->message);
+			rc = 0;
+		} else if (rc == 0) {
+			ambient_event(call, pod, "Normal", "Started", "Started the pod's containers");
+			say_unsandboxed(node, call, pod);
+		}
+	}
+	text_free(&spec);
+	if (rc == 0 && t.reason[0] != '\0')
+		return report_trouble(node, call, pod, local, &t, result, err);
+	return rc;
+}
+
+/* Volumes made of API objects follow them; tokens are renewed. */
+static int
+refresh(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+	struct ambient_result *result, struct ambient_error *err)
+{
+	int64_t now = node->host->clock->monotonic(node->host), left;
+	struct trouble t = { .reason = "" };
+	bool made = false;
+	int rc = 0;
+
+	for (size_t i = 0; i < ambient_len(pod, "/spec/volumes"); i++) {
+		const struct ambient_object *v = container_at(pod, "/spec/volumes", i);
+
+		made = made || ambient_len(v, "/secret") + ambient_len(v, "/configMap") + ambient_len(v, "/projected") > 0;
+	}
+	if (!made)
+		return 0;
+	if (local->refresh_at <= now) {
+		/* What is missing now was there at the start; the files stay as they are. */
+		rc = volumes_prepare(node, call, pod, local, &t, err);
+		local->refresh_at = now + REFRESH;
+	}
+	left = local->refresh_at - now;
+	if (result->requeue_after == 0 || left < result->requeue_after)
+		result->requeue_after = left;
+	return rc;
+}
+
+static int
+follow(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+       struct ambient_result *result, struct ambient_error *err)
+{
+	struct pod_state state;
+	bool alive = shim_alive(local), over;
+	int rc = state_read(call, local, &state, err);
+
+	if (rc < 0)
+		return rc;
+	over = !alive || state.ended;
+	rc = status_write(node, call, pod, local, &state, alive, NULL, err);
+	state_free(&state);
+	if (rc < 0)
+		return rc;
+	if (over) {
+		drop_volumes(local);
+		return 0;
+	}
+	watch(node, local);
+	return refresh(node, call, pod, local, result, err);
+}
+
+int
+pod_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
+	      struct ambient_result *result, struct ambient_error *err)
+{
+	struct node *node = self;
+	const struct ambient_object *pod;
+	struct local *local, *other;
+	const char *uid;
+	int rc = ambient_get(call, POD, req->ns, req->name, &pod, err);
+
+	if (rc == -AMBIENT_E_NOTFOUND) {
+		other = find_name(node, req->ns, req->name, NULL);
+		if (other == NULL)
+			return 0;
+		rc = forget(node, other, result, err);
+		return rc < 0 ? rc : 0;
+	}
+	if (rc < 0)
+		return rc;
+	if (strcmp(ambient_str(pod, "/spec/nodeName", ""), node->name) != 0)
+		return 0;
+	uid = ambient_str(pod, "/metadata/uid", "");
+	other = find_name(node, req->ns, req->name, uid);
+	if (other != NULL) {
+		rc = forget(node, other, result, err);
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
+	local = local_find(node, uid);
+	if (ambient_type(pod, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+		return terminate(node, call, pod, local, result, err);
+	if (status_terminal(pod))
+		return 0;
+	if (local == NULL) {
+		rc = adopt(node, pod, &local, err);
+		if (rc < 0)
+			return rc;
+	}
+	if (!local->started) {
+		rc = start(node, call, pod, local, result, err);
+		if (rc < 0 || !local->started)
+			return rc;
+	}
+	return follow(node, call, pod, local, result, err);
+}

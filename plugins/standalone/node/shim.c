@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Shims: starting one, asking it to end, knowing whether it lives.  The lock on shim.lock is the proof of life:
+ * the kernel drops it with the process, however that ends, and no process number is ever trusted.
+ */
+#include "node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+bool
+shim_alive(const struct local *local)
+{
+	char path[600];
+	bool alive;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/shim.lock", local->dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	alive = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	(void)close(fd);
+	return alive;
+}
+
+int
+shim_start(struct node *node, struct local *local, const struct text *spec, struct ambient_error *err)
+{
+	const char *const argv[] = { node->shim, "--spec", "0", NULL };
+	struct ambient_spawn_options options = {
+		.size = sizeof(options), .argv = argv, .cwd = "/", .input = spec->data, .input_len = spec->len,
+		.timeout_ns = 30 * AMBIENT_SECOND,
+	};
+	struct ambient_spawn_result result = { .size = sizeof(result) };
+	int rc;
+
+	if (!AMBIENT_HAS(node->host->spawn, run))
+		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "this host starts no programs");
+	rc = node->host->spawn->run(node->host, &options, &result, err);
+	if (rc < 0)
+		return rc;
+	/* 3: a shim has this pod; 4: the pod was started before.  Both mean: look at the state. */
+	if (result.exit_code != 0 && result.exit_code != 3 && result.exit_code != 4)
+		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "%s", result.err != NULL && result.err[0] != '\0'
+				 ? result.err : "ambient-shim failed without a word");
+	node->host->spawn->release(node->host, &result);
+	if (rc == 0)
+		local->started = true;
+	return rc;
+}
+
+int
+shim_connect(const struct local *local)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int dir = open(local->dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, rc;
+
+	if (dir < 0)
+		return -errno;
+	/* The path may be longer than a socket's address. */
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/sock", dir);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	rc = fd < 0 ? -errno : 0;
+	if (rc == 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		rc = -errno;
+		(void)close(fd);
+	}
+	(void)close(dir);
+	return rc < 0 ? rc : fd;
+}
+
+int
+shim_stop(const struct local *local, int64_t grace_ms)
+{
+	struct pollfd p = { .events = POLLIN };
+	char line[96], answer[512];
+	int fd = shim_connect(local), n, rc = -ETIMEDOUT;
+	size_t got = 0;
+
+	if (fd < 0)
+		return fd;
+	n = snprintf(line, sizeof(line), "{\"op\":\"stop\",\"graceMs\":%lld}\n", (long long)grace_ms);
+	if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n) {
+		(void)close(fd);
+		return -EPIPE;
+	}
+	/* Its greeting, then its answer: two lines. */
+	p.fd = fd;
+	for (int lines = 0; lines < 2 && got < sizeof(answer) && poll(&p, 1, 5000) > 0;) {
+		ssize_t r = recv(fd, answer + got, sizeof(answer) - got, 0);
+
+		if (r <= 0)
+			break;
+		for (ssize_t i = 0; i < r; i++)
+			lines += answer[got + (size_t)i] == '\n';
+		got += (size_t)r;
+		if (lines >= 2)
+			rc = 0;
+	}
+	(void)close(fd);
+	return rc;
+}

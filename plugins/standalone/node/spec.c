@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a pod to the document that ambient-shim reads (core/ambient-shim/spec.c describes it), version 1. */
+#include "node.h"
+
+#include <fnmatch.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void
+trouble_set(struct trouble *t, const char *reason, bool wait, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (t->reason[0] != '\0')
+		return; /* the first one is the one to mend */
+	(void)snprintf(t->reason, sizeof(t->reason), "%s", reason);
+	va_start(ap, fmt);
+	(void)vsnprintf(t->message, sizeof(t->message), fmt, ap);
+	va_end(ap);
+	t->wait = wait;
+}
+
+const struct ambient_object *
+container_at(const struct ambient_object *pod, const char *list, size_t i)
+{
+	return ambient_item(pod, list, i, NULL);
+}
+
+const struct image *
+image_find(const struct node *node, const char *name)
+{
+	for (size_t i = 0; i < node->image_count; i++)
+		if (fnmatch(node->images[i]->match, name, 0) == 0)
+			return node->images[i];
+	return NULL;
+}
+
+static void
+add_word(struct text *out, const struct text *names, const char *word, bool expand)
+{
+	struct text expanded = { 0 };
+
+	text_puts(out, text_str(out)[out->len - 1] == '[' ? "" : ",");
+	if (expand)
+		env_expand(names, word, &expanded);
+	text_json(out, expand ? text_str(&expanded) : word);
+	text_free(&expanded);
+}
+
+static void
+add_words(struct text *out, const struct text *names, const struct ambient_object *container, const char *list)
+{
+	for (size_t i = 0; i < ambient_len(container, list); i++)
+		add_word(out, names, ambient_str(ambient_item(container, list, i, NULL), "", ""), true);
+}
+
+/* command and args; the image's entrypoint stands for a missing command. */
+static void
+add_argv(struct text *out, const struct text *names, const struct ambient_object *container, const struct image *image,
+	 struct trouble *t)
+{
+	text_puts(out, ",\"argv\":[");
+	if (ambient_len(container, "/command") > 0) {
+		add_words(out, names, container, "/command");
+	} else {
+		for (size_t i = 0; image->entrypoint != NULL && image->entrypoint[i] != NULL; i++)
+			add_word(out, names, image->entrypoint[i], false);
+	}
+	add_words(out, names, container, "/args");
+	if (text_str(out)[out->len - 1] == '[')
+		trouble_set(t, "CreateContainerError", false,
+			    "no command specified: give the container a command, or its image's entry in the configuration an "
+			    "entrypoint");
+	text_puts(out, "]");
+}
+
+static void
+add_mounts(struct text *out, struct node *node, const struct ambient_object *pod, const struct local *local,
+	   const struct ambient_object *container, const struct image *image, struct trouble *t)
+{
+	struct text mounts = { 0 };
+
+	for (size_t i = 0; image->binds != NULL && image->binds[i] != NULL; i++) {
+		const char *bind = image->binds[i], *colon = strchr(bind, ':');
+		int n = colon != NULL ? (int)(colon - bind) : (int)strlen(bind);
+		char source[1024];
+
+		(void)snprintf(source, sizeof(source), "%.*s", n, bind);
+		text_puts(&mounts, mounts.len > 0 ? ",{\"source\":" : "{\"source\":");
+		text_json(&mounts, source);
+		text_puts(&mounts, ",\"target\":");
+		text_json(&mounts, colon != NULL ? colon + 1 : source);
+		text_puts(&mounts, ",\"readOnly\":true}");
+	}
+	(void)volumes_mounts(node, pod, local, container, &mounts, t);
+	text_printf(out, ",\"mounts\":[%s]", text_str(&mounts));
+	text_free(&mounts);
+}
+
+/* What the sandbox cannot give is refused, not ignored. */
+static void
+add_security(struct text *out, const struct ambient_object *pod, const struct ambient_object *container,
+	     struct trouble *t)
+{
+	int64_t uid = ambient_int(container, "/securityContext/runAsUser", ambient_int(pod, "/spec/securityContext/runAsUser", -1));
+	int64_t gid = ambient_int(container, "/securityContext/runAsGroup",
+				  ambient_int(pod, "/spec/securityContext/runAsGroup", -1));
+	int non_root = ambient_bool(container, "/securityContext/runAsNonRoot",
+				    ambient_bool(pod, "/spec/securityContext/runAsNonRoot", 0));
+
+	if (non_root && (uid == 0 || (uid < 0 && geteuid() == 0)))
+		trouble_set(t, "CreateContainerConfigError", false,
+			    "container has runAsNonRoot and would run as root; set securityContext.runAsUser");
+	if (ambient_bool(container, "/securityContext/privileged", 0) ||
+	    ambient_len(container, "/securityContext/capabilities/add") > 0)
+		trouble_set(t, "CreateContainerConfigError", false,
+			    "privileged containers and capabilities.add are not supported on this node");
+	if (uid >= 0)
+		text_printf(out, ",\"uid\":%lld", (long long)uid);
+	if (gid >= 0 || uid >= 0)
+		text_printf(out, ",\"gid\":%lld", (long long)(gid >= 0 ? gid : uid));
+	if (ambient_bool(container, "/securityContext/readOnlyRootFilesystem", 0))
+		text_puts(out, ",\"readOnlyRoot\":true");
+}
+
+static int
+add_container(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
+	      const struct ambient_object *container, struct text *out, struct trouble *t, struct ambient_error *err)
+{
+	const char *name = ambient_str(container, "/name", ""), *image_name = ambient_str(container, "/image", "");
+	const struct image *image = image_find(node, image_name);
+	struct text names = { 0 }, env = { 0 };
+	const char *cwd = ambient_str(container, "/workingDir", "/");
+	int rc;
+
+	if (image == NULL) {
+		trouble_set(t, local->pulls == 0 ? "ErrImagePull" : "ImagePullBackOff", false,
+			    "%simage \"%.120s\" is not mapped to programs of this machine; add { match = \"%.120s\"; "
+			    "path = \"/usr/bin:/bin\"; } to \"images\" in the configuration of plugin \"node\"",
+			    local->pulls == 0 ? "" : "Back-off pulling: ", image_name, image_name);
+		(void)snprintf(t->container, sizeof(t->container), "%s", name);
+		return 0;
+	}
+	text_puts(out, "{\"name\":");
+	text_json(out, name);
+	rc = env_build(node, call, pod, local, container, image, &env, &names, t, err);
+	if (rc == 0 && t->reason[0] == '\0') {
+		text_printf(out, ",\"env\":%s", text_str(&env));
+		add_argv(out, &names, container, image, t);
+		text_puts(out, ",\"cwd\":");
+		text_json(out, cwd[0] != '\0' ? cwd : "/");
+		text_puts(out, ",\"terminationPath\":");
+		text_json(out, ambient_str(container, "/terminationMessagePath", "/dev/termination-log"));
+		if (image->root != NULL) {
+			text_puts(out, ",\"root\":");
+			text_json(out, image->root);
+		}
+		add_security(out, pod, container, t);
+		add_mounts(out, node, pod, local, container, image, t);
+	}
+	text_puts(out, "}");
+	out->failed = out->failed || env.failed || names.failed;
+	text_free(&env);
+	text_free(&names);
+	if (t->reason[0] != '\0' && t->container[0] == '\0')
+		(void)snprintf(t->container, sizeof(t->container), "%s", name);
+	return rc;
+}
+
+int
+spec_build(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+	   struct text *spec, struct trouble *t, struct ambient_error *err)
+{
+	static const char *const lists[][2] = { { "/spec/initContainers", "initContainers" },
+						{ "/spec/containers", "containers" } };
+	int64_t deadline = ambient_int(pod, "/spec/activeDeadlineSeconds", 0);
+	int rc = 0;
+
+	if (!node->no_sandbox && access(node->bwrap, X_OK) < 0) {
+		trouble_set(t, "CreateContainerError", true,
+			    "\"%s\" is missing, and without it containers have no sandbox: install the package bubblewrap, or set "
+			    "sandbox = \"none\" in the configuration of plugin \"node\" to run them unprotected", node->bwrap);
+		return 0;
+	}
+	text_puts(spec, "{\"version\":1,\"dir\":");
+	text_json(spec, local->dir);
+	text_puts(spec, ",\"socket\":");
+	text_printf(spec, "\"%s/sock\",\"hostname\":", local->dir);
+	text_json(spec, ambient_str(pod, "/spec/hostname", local->name));
+	text_puts(spec, ",\"bwrap\":");
+	text_json(spec, node->bwrap);
+	text_printf(spec, ",\"sandbox\":\"%s\",\"restartPolicy\":", node->no_sandbox ? "none" : "bwrap");
+	text_json(spec, ambient_str(pod, "/spec/restartPolicy", "Always"));
+	text_printf(spec, ",\"grace\":%lld,\"deadline\":%lld",
+		    (long long)ambient_int(pod, "/spec/terminationGracePeriodSeconds", 30), (long long)deadline);
+	for (size_t k = 0; k < 2 && rc == 0 && t->reason[0] == '\0'; k++) {
+		text_printf(spec, ",\"%s\":[", lists[k][1]);
+		for (size_t i = 0; i < ambient_len(pod, lists[k][0]) && rc == 0 && t->reason[0] == '\0'; i++) {
+			text_puts(spec, i > 0 ? "," : "");
+			rc = add_container(node, call, pod, local, container_at(pod, lists[k][0], i), spec, t, err);
+		}
+		text_puts(spec, "]");
+	}
+	text_puts(spec, "}");
+	if (rc == 0 && spec->failed)
+		rc = ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	return rc;
+}

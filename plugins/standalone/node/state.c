@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* state.jsonl, as core/ambient-shim writes it, version 1: the last word on each container. */
+#include "node.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATE_MAX (8 << 20)
+
+static void
+copy(char *to, size_t size, const char *from)
+{
+	(void)snprintf(to, size, "%s", from);
+}
+
+struct container_state *
+state_of(const struct pod_state *state, const char *name)
+{
+	for (size_t i = 0; i < state->count; i++)
+		if (strcmp(state->c[i].name, name) == 0)
+			return &state->c[i];
+	return NULL;
+}
+
+static struct container_state *
+make(struct pod_state *state, const char *name)
+{
+	struct container_state *c = state_of(state, name);
+
+	if (c == NULL) {
+		struct container_state *grown = realloc(state->c, (state->count + 1) * sizeof(*grown));
+
+		if (grown == NULL)
+			return NULL;
+		state->c = grown;
+		c = &grown[state->count++];
+		memset(c, 0, sizeof(*c));
+		copy(c->name, sizeof(c->name), name);
+	}
+	return c;
+}
+
+static void
+exited(struct container_state *c, const struct ambient_object *r)
+{
+	c->state = C_EXITED;
+	c->code = (int)ambient_int(r, "/code", 0);
+	copy(c->reason, sizeof(c->reason), ambient_str(r, "/reason", ""));
+	copy(c->started, sizeof(c->started), ambient_str(r, "/started", ""));
+	copy(c->finished, sizeof(c->finished), ambient_str(r, "/finished", ""));
+	free(c->message);
+	c->message = strdup(ambient_str(r, "/message", ""));
+}
+
+static void
+starting(struct container_state *c)
+{
+	if (c->state == C_WAITING || c->state == C_EXITED) {
+		c->has_last = true;
+		c->last_code = c->code;
+		copy(c->last_reason, sizeof(c->last_reason), c->reason);
+		copy(c->last_started, sizeof(c->last_started), c->started);
+		copy(c->last_finished, sizeof(c->last_finished), c->finished);
+	}
+	c->state = C_STARTING;
+}
+
+static void
+apply(struct pod_state *state, const struct ambient_object *r)
+{
+	const char *rec = ambient_str(r, "/rec", ""), *name = ambient_str(r, "/container", NULL);
+	struct container_state *c;
+
+	state->any = true;
+	if (strcmp(rec, "end") == 0)
+		state->ended = true;
+	else if (strcmp(rec, "deadline") == 0)
+		state->deadline = true;
+	else if (strcmp(rec, "stop") == 0)
+		state->kill_at = time_parse(ambient_str(r, "/t", NULL)) +
+				 ambient_int(r, "/graceMs", 0) * AMBIENT_MILLISECOND;
+	if (name == NULL || (c = make(state, name)) == NULL)
+		return;
+	if (strcmp(rec, "exit") == 0)
+		exited(c, r);
+	else if (strcmp(rec, "starting") == 0)
+		starting(c);
+	else if (strcmp(rec, "running") == 0) {
+		c->state = C_RUNNING;
+		copy(c->started, sizeof(c->started), ambient_str(r, "/started", ""));
+	} else if (strcmp(rec, "waiting") == 0) {
+		/* code, reason and times stay those of the end before. */
+		c->state = C_WAITING;
+		free(c->message);
+		c->message = strdup(ambient_str(r, "/message", ""));
+	}
+	if (strcmp(rec, "waiting") != 0)
+		c->restart = (int)ambient_int(r, "/n", c->restart);
+}
+
+int
+state_read(struct ambient_call *call, const struct local *local, struct pod_state *state, struct ambient_error *err)
+{
+	struct text text = { 0 };
+	char path[600];
+	int rc;
+
+	memset(state, 0, sizeof(*state));
+	(void)snprintf(path, sizeof(path), "%s/state.jsonl", local->dir);
+	rc = file_read(path, STATE_MAX, &text);
+	if (rc == -ENOENT) {
+		text_free(&text);
+		return 0;
+	}
+	if (rc < 0) {
+		text_free(&text);
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot read \"%s\": %s", path, strerror(-rc));
+	}
+	for (char *line = text.data, *end; line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		const struct ambient_object *r;
+
+		/* A line that a crash cut is the last one, and has no newline. */
+		if (ambient_parse(call, line, (size_t)(end - line), &r, err) == 0)
+			apply(state, r);
+	}
+	text_free(&text);
+	return 0;
+}
+
+void
+state_free(struct pod_state *state)
+{
+	for (size_t i = 0; i < state->count; i++)
+		free(state->c[i].message);
+	free(state->c);
+	memset(state, 0, sizeof(*state));
+}
+
+bool
+state_has_exit(const struct node *node, const char *dir, const char *container, int restart)
+{
+	const struct ambient_object_api *api = node->host->object;
+	struct text text = { 0 };
+	char path[600];
+	bool found = false;
+
+	(void)snprintf(path, sizeof(path), "%s/state.jsonl", dir);
+	if (file_read(path, STATE_MAX, &text) < 0) {
+		text_free(&text);
+		return true; /* the pod is gone */
+	}
+	for (char *line = text.data, *end; !found && line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		const struct ambient_object *r = NULL;
+		const char *rec;
+
+		if (api->parse(NULL, line, (size_t)(end - line), &r, NULL) < 0)
+			continue;
+		rec = ambient_str(r, "/rec", "");
+		found = strcmp(rec, "end") == 0 ||
+			(strcmp(rec, "exit") == 0 && strcmp(ambient_str(r, "/container", ""), container) == 0 &&
+			 ambient_int(r, "/n", -1) == restart);
+		/* The const is the interface's; a parsed object without a call is ours. */
+		ambient_unref((struct ambient_object *)(uintptr_t)r);
+	}
+	text_free(&text);
+	return found;
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Volumes: directories under the pod's own, or the claim's, and where they are mounted.  Everything that is made
+ * of API objects is written by files.c and may be written again while the pod runs.
+ */
+#include "node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TOKEN_LIFE 3600
+
+static int
+mode_of(const struct ambient_object *item, int fallback)
+{
+	int64_t mode = ambient_int(item, "/mode", fallback);
+
+	return mode >= 0 && mode <= 0777 ? (int)mode : fallback;
+}
+
+static void
+add_value(struct payload *p, const char *path, const char *value, bool base64, int mode, struct trouble *t)
+{
+	struct text plain = { 0 };
+
+	if (!payload_path_ok(path)) {
+		trouble_set(t, "CreateContainerConfigError", false, "\"%.100s\" is no path of a file in a volume", path);
+		return;
+	}
+	if (!base64)
+		payload_add(p, path, value, strlen(value), mode);
+	else if (base64_decode(value, &plain) == 0)
+		payload_add(p, path, text_str(&plain), plain.len, mode);
+	text_free(&plain);
+}
+
+static const struct ambient_object *
+value_of(const struct ambient_object *obj, const char *key, bool secret, bool *base64)
+{
+	static const char *const parts[] = { "/data", "/binaryData" };
+
+	for (size_t k = 0; k < 2; k++)
+		for (size_t i = 0; i < ambient_len(obj, parts[k]); i++) {
+			const char *have = "";
+			const struct ambient_object *value = ambient_item(obj, parts[k], i, &have);
+
+			if (strcmp(have, key) == 0) {
+				*base64 = secret || k == 1;
+				return value;
+			}
+		}
+	return NULL;
+}
+
+/* A secret or config map: all keys, or the listed items. */
+static int
+add_object(struct ambient_call *call, const struct ambient_object *pod, const struct ambient_object *source,
+	   const char *name, bool secret, int mode, struct payload *p, struct trouble *t, struct ambient_error *err)
+{
+	const char *ns = ambient_str(pod, "/metadata/namespace", ""), *what = secret ? "secret" : "configmap";
+	bool optional = ambient_bool(source, "/optional", 0), base64 = secret;
+	size_t items = ambient_len(source, "/items");
+	const struct ambient_object *obj;
+	int rc = find_object(call, secret ? SECRET : CONFMAP, ns, name, &obj, err);
+
+	if (rc < 0)
+		return rc;
+	if (obj == NULL) {
+		if (!optional)
+			trouble_set(t, "ContainerCreating", true, "%s \"%s\" not found", what, name);
+		return 0;
+	}
+	for (size_t i = 0; i < items; i++) {
+		const struct ambient_object *item = ambient_item(source, "/items", i, NULL);
+		const struct ambient_object *value = value_of(obj, ambient_str(item, "/key", ""), secret, &base64);
+
+		if (value != NULL)
+			add_value(p, ambient_str(item, "/path", ""), ambient_str(value, "", ""), base64,
+				  mode_of(item, mode), t);
+		else if (!optional)
+			trouble_set(t, "ContainerCreating", true, "%s \"%s\" has no key \"%.100s\"", what, name,
+				    ambient_str(item, "/key", ""));
+	}
+	for (int k = 0; items == 0 && k < 2; k++)
+		for (size_t i = 0; i < ambient_len(obj, k == 0 ? "/data" : "/binaryData"); i++) {
+			const char *key = "";
+			const struct ambient_object *value = ambient_item(obj, k == 0 ? "/data" : "/binaryData", i, &key);
+
+			add_value(p, key, ambient_str(value, "", ""), secret || k == 1, mode, t);
+		}
+	return 0;
+}
+
+static void
+add_map(const struct ambient_object *pod, const char *at, struct text *out)
+{
+	for (size_t i = 0; i < ambient_len(pod, at); i++) {
+		const char *key = "";
+		const struct ambient_object *value = ambient_item(pod, at, i, &key);
+
+		text_printf(out, "%s%s=", i > 0 ? "\n" : "", key);
+		text_json(out, ambient_str(value, "", ""));
+	}
+	text_add(out, "", 0);
+}
+
+static void
+add_downward(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
+	     const struct ambient_object *source, int mode, struct payload *p, struct trouble *t)
+{
+	for (size_t i = 0; i < ambient_len(source, "/items"); i++) {
+		const struct ambient_object *item = ambient_item(source, "/items", i, NULL);
+		const char *field = ambient_str(item, "/fieldRef/fieldPath", ""), *value;
+		struct text all = { 0 };
+
+		if (strcmp(field, "metadata.labels") == 0 || strcmp(field, "metadata.annotations") == 0) {
+			add_map(pod, strcmp(field, "metadata.labels") == 0 ? "/metadata/labels" : "/metadata/annotations", &all);
+			value = text_str(&all);
+		} else {
+			value = env_field(node, call, pod, local, field);
+		}
+		if (value == NULL)
+			trouble_set(t, "CreateContainerConfigError", false, "fieldPath \"%.100s\" is not supported", field);
+		else
+			add_value(p, ambient_str(item, "/path", ""), value, false, mode_of(item, mode), t);
+		text_free(&all);
+	}
+}
+
+/* A token for the pod; the one that is there serves until 80 % of its life. */
+static int
+add_token(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+	  const char *dir, const struct ambient_object *source, int mode, struct payload *p, struct trouble *t,
+	  struct ambient_error *err)
+{
+	const char *path = ambient_str(source, "/path", "token"), *audience = ambient_str(source, "/audience", NULL);
+	int64_t life = ambient_int(source, "/expirationSeconds", TOKEN_LIFE), now = node->host->clock->wall(node->host);
+	const struct ambient_object *answer;
+	struct ambient_draft *d;
+	struct text have = { 0 };
+	char at[PATH_MAX + 32];
+	int rc;
+
+	(void)snprintf(at, sizeof(at), "%.2048s/..data/%.1024s", dir, path);
+	if (payload_path_ok(path) && local->token_at > now && file_read(at, 65536, &have) == 0 && have.len > 0) {
+		payload_add(p, path, have.data, have.len, mode);
+		text_free(&have);
+		return 0;
+	}
+	text_free(&have);
+	d = ambient_draft_new(call, ACCOUNT, ambient_str(pod, "/metadata/namespace", ""),
+			      ambient_str(pod, "/spec/serviceAccountName", "default"));
+	ambient_draft_set_str(d, "/apiVersion", "authentication.k8s.io/v1");
+	ambient_draft_set_str(d, "/kind", "TokenRequest");
+	ambient_draft_set_int(d, "/spec/expirationSeconds", life);
+	if (audience != NULL) {
+		ambient_draft_set_json(d, "/spec/audiences", "[]");
+		ambient_draft_set_str(d, "/spec/audiences/-", audience);
+	}
+	ambient_draft_set_str(d, "/spec/boundObjectRef/apiVersion", "v1");
+	ambient_draft_set_str(d, "/spec/boundObjectRef/kind", "Pod");
+	ambient_draft_set_str(d, "/spec/boundObjectRef/name", ambient_str(pod, "/metadata/name", ""));
+	ambient_draft_set_str(d, "/spec/boundObjectRef/uid", local->uid);
+	rc = AMBIENT_CALL_(call, client, create, err, call, d, "token", &answer, err);
+	if (rc == -AMBIENT_E_NOTFOUND) {
+		trouble_set(t, "ContainerCreating", true, "serviceaccount \"%s\" not found",
+			    ambient_str(pod, "/spec/serviceAccountName", "default"));
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	add_value(p, path, ambient_str(answer, "/status/token", ""), false, mode, t);
+	now += (life > 86400 ? 86400 : life) * AMBIENT_SECOND / 10 * 8;
+	if (local->token_at <= 0 || now < local->token_at || local->token_at <= node->host->clock->wall(node->host))
+		local->token_at = now;
+	return 0;
+}
+
+static int
+add_projected(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+	      const char *dir, const struct ambient_object *volume, struct payload *p, struct trouble *t,
+	      struct ambient_error *err)
+{
+	int mode = (int)ambient_int(volume, "/projected/defaultMode", 0644), rc = 0;
+
+	for (size_t i = 0; i < ambient_len(volume, "/projected/sources") && rc == 0; i++) {
+		const struct ambient_object *s = ambient_item(volume, "/projected/sources", i, NULL), *part;
+
+		if ((part = ambient_at(s, "/secret")) != NULL)
+			rc = add_object(call, pod, part, ambient_str(part, "/name", ""), true, mode, p, t, err);
+		else if ((part = ambient_at(s, "/configMap")) != NULL)
+			rc = add_object(call, pod, part, ambient_str(part, "/name", ""), false, mode, p, t, err);
+		else if ((part = ambient_at(s, "/downwardAPI")) != NULL)
+			add_downward(node, call, pod, local, part, mode, p, t);
+		else if ((part = ambient_at(s, "/serviceAccountToken")) != NULL)
+			rc = add_token(node, call, pod, local, dir, part, mode, p, t, err);
+		else
+			trouble_set(t, "CreateContainerConfigError", false, "projected source %zu is not supported", i);
+	}
+	return rc;
+}
+
+/* Which of the API-made kinds it is; NULL: another kind. */
+static const char *
+made_of(const struct ambient_object *volume)
+{
+	static const char *const kinds[] = { "/secret", "/configMap", "/downwardAPI", "/projected" };
+
+	for (size_t i = 0; i < 4; i++)
+		if (ambient_type(volume, kinds[i]) == AMBIENT_T_OBJECT)
+			return kinds[i];
+	return NULL;
+}
+
+static int
+prepare_made(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+	     const struct ambient_object *volume, const char *kind, const char *dir, struct trouble *t,
+	     struct ambient_error *err)
+{
+	const struct ambient_object *part = ambient_at(volume, kind);
+	int mode = (int)ambient_int(part, "/defaultMode", 0644), rc = 0;
+	struct payload p = { 0 };
+
+	if (strcmp(kind, "/secret") == 0)
+		rc = add_object(call, pod, part, ambient_str(part, "/secretName", ""), true, mode, &p, t, err);
+	else if (strcmp(kind, "/configMap") == 0)
+		rc = add_object(call, pod, part, ambient_str(part, "/name", ""), false, mode, &p, t, err);
+	else if (strcmp(kind, "/downwardAPI") == 0)
+		add_downward(node, call, pod, local, part, mode, &p, t);
+	else
+		rc = add_projected(node, call, pod, local, dir, volume, &p, t, err);
+	if (rc == 0 && t->reason[0] == '\0') {
+		int wrote = payload_write(dir, &p);
+
+		if (wrote < 0)
+			rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot write volume \"%s\": %s",
+					 ambient_str(volume, "/name", ""), strerror(-wrote));
+	}
+	payload_free(&p);
+	return rc;
+}
+
+int
+volumes_prepare(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+		struct trouble *t, struct ambient_error *err)
+{
+	size_t n = ambient_len(pod, "/spec/volumes");
+	char dir[PATH_MAX];
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0 && t->reason[0] == '\0'; i++) {
+		const struct ambient_object *v = container_at(pod, "/spec/volumes", i);
+		const char *kind = made_of(v), *claim;
+
+		(void)snprintf(dir, sizeof(dir), "%s/volumes/%s", local->dir, ambient_str(v, "/name", ""));
+		if (kind != NULL) {
+			rc = prepare_made(node, call, pod, local, v, kind, dir, t, err);
+		} else if ((claim = ambient_str(v, "/persistentVolumeClaim/claimName", NULL)) != NULL) {
+			const struct ambient_object *obj;
+
+			rc = find_object(call, CLAIM, local->ns, claim, &obj, err);
+			if (rc == 0 && (obj == NULL || ambient_type(obj, "/metadata/deletionTimestamp") != AMBIENT_T_NONE))
+				trouble_set(t, "ContainerCreating", true, "persistentvolumeclaim \"%s\" not found", claim);
+			else if (rc == 0 && claim_dir(node, local->ns, claim, dir, sizeof(dir)) < 0)
+				rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make the directory of claim \"%s\"", claim);
+		} else if (ambient_type(v, "/emptyDir") != AMBIENT_T_NONE) {
+			int made = make_dirs(dir);
+
+			if (made < 0)
+				rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make \"%s\": %s", dir, strerror(-made));
+			(void)chmod(dir, 0777);
+		} else {
+			trouble_set(t, "CreateContainerError", false,
+				    "volume \"%s\": its type is not supported on this node (there are emptyDir, configMap, secret, "
+				    "downwardAPI, projected, persistentVolumeClaim)", ambient_str(v, "/name", ""));
+		}
+	}
+	return rc;
+}
+
+/* dir + sub, made when missing, with no way out of dir; the real path. */
+static int
+resolve(const char *dir, const char *sub, char *out, size_t size)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	char prefix[PATH_MAX], link[64];
+	int root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1, rc = 0;
+	ssize_t n;
+
+	if (root < 0)
+		return -errno;
+	for (size_t end = 0; rc == 0;) {
+		end += strspn(sub + end, "/");
+		end += strcspn(sub + end, "/");
+		(void)snprintf(prefix, sizeof(prefix), "%.*s", (int)end, sub);
+		fd = (int)syscall(SYS_openat2, root, prefix, &how, sizeof(how));
+		if (fd < 0 && errno == ENOENT) {
+			char *slash = strrchr(prefix, '/');
+			const char *name = slash != NULL ? slash + 1 : prefix;
+			int parent;
+
+			if (slash != NULL)
+				*slash = '\0';
+			parent = slash != NULL ? (int)syscall(SYS_openat2, root, prefix, &how, sizeof(how)) : dup(root);
+			if (parent < 0 || (mkdirat(parent, name, 0777) < 0 && errno != EEXIST))
+				rc = -errno;
+			else
+				(void)!fchmodat(parent, name, 0777, 0);
+			if (parent >= 0)
+				(void)close(parent);
+			(void)snprintf(prefix, sizeof(prefix), "%.*s", (int)end, sub);
+			if (rc == 0)
+				fd = (int)syscall(SYS_openat2, root, prefix, &how, sizeof(how));
+		}
+		if (rc == 0 && fd < 0)
+			rc = -errno;
+		if (sub[end] == '\0')
+			break;
+		if (fd >= 0)
+			(void)close(fd);
+		fd = -1;
+	}
+	if (rc == 0) {
+		(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, out, size - 1);
+		if (n < 0 || (size_t)n >= size - 1)
+			rc = -ENAMETOOLONG;
+		else
+			out[n] = '\0';
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	(void)close(root);
+	return rc;
+}
+
+static const struct ambient_object *
+volume_named(const struct ambient_object *pod, const char *name)
+{
+	for (size_t i = 0; i < ambient_len(pod, "/spec/volumes"); i++) {
+		const struct ambient_object *v = container_at(pod, "/spec/volumes", i);
+
+		if (strcmp(ambient_str(v, "/name", ""), name) == 0)
+			return v;
+	}
+	return NULL;
+}
+
+static bool
+sub_path_ok(const char *sub)
+{
+	for (const char *p = sub; *p != '\0'; p += strcspn(p, "/"), p += *p == '/')
+		if (strcspn(p, "/") == 2 && strncmp(p, "..", 2) == 0)
+			return false;
+	return sub[0] != '/' && strlen(sub) < 1024;
+}
+
+int
+volumes_mounts(struct node *node, const struct ambient_object *pod, const struct local *local,
+	       const struct ambient_object *container, struct text *out, struct trouble *t)
+{
+	for (size_t i = 0; i < ambient_len(container, "/volumeMounts"); i++) {
+		const struct ambient_object *m = ambient_item(container, "/volumeMounts", i, NULL);
+		const char *name = ambient_str(m, "/name", ""), *sub = ambient_str(m, "/subPath", "");
+		const struct ambient_object *v = volume_named(pod, name);
+		const char *claim = v != NULL ? ambient_str(v, "/persistentVolumeClaim/claimName", NULL) : NULL;
+		char dir[PATH_MAX], real[PATH_MAX];
+		bool ro = ambient_bool(m, "/readOnly", 0);
+		int rc = 0;
+
+		if (v == NULL || ambient_type(m, "/subPathExpr") != AMBIENT_T_NONE || !sub_path_ok(sub)) {
+			trouble_set(t, "CreateContainerConfigError", false, v == NULL ? "there is no volume \"%s\""
+				    : "mount of volume \"%s\": subPathExpr and paths with \"..\" are not supported", name);
+			return 0;
+		}
+		if (claim != NULL)
+			rc = claim_dir(node, local->ns, claim, dir, sizeof(dir));
+		else
+			(void)snprintf(dir, sizeof(dir), "%s/volumes/%s", local->dir, name);
+		/* What comes from the API is the cluster's: a container does not write there. */
+		ro = ro || made_of(v) != NULL || ambient_bool(v, "/persistentVolumeClaim/readOnly", 0);
+		if (rc == 0)
+			rc = resolve(dir, sub, real, sizeof(real));
+		if (rc < 0) {
+			trouble_set(t, "CreateContainerConfigError", true, "volume \"%s\", subPath \"%.100s\": %s", name, sub,
+				    strerror(-rc));
+			return 0;
+		}
+		text_puts(out, out->len > 0 && text_str(out)[out->len - 1] == '}' ? ",{\"source\":" : "{\"source\":");
+		text_json(out, real);
+		text_puts(out, ",\"target\":");
+		text_json(out, ambient_str(m, "/mountPath", ""));
+		text_printf(out, ",\"readOnly\":%s}", ro ? "true" : "false");
+	}
+	return 0;
+}
