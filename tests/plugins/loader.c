@@ -6,8 +6,10 @@
  */
 #include <elf.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -403,8 +405,22 @@ START_TEST(private_directory)
 	ck_assert_int_eq(am_plugin_dir_prepare(cache, &err), -AMBIENT_E_FORBIDDEN);
 	ck_assert_str_eq(local(err.message),
 			 "\"D/cache\" must be a directory of this user with mode 0700, plugins are loaded from it");
-	/* /proc is mounted noexec on every Linux, but is not ours to make directories in. */
 	ck_assert_int_lt(am_plugin_dir_prepare("/proc/ambient", &err), 0);
+}
+END_TEST
+
+/* Needs the right to mount; in this process's own namespace. */
+START_TEST(noexec_directory)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("tmpfs", cache, "tmpfs", MS_NOEXEC, "mode=0700") < 0)
+		return;
+	ck_assert_int_eq(am_plugin_dir_prepare(cache, &err), -AMBIENT_E_FORBIDDEN);
+	ck_assert_str_eq(local(err.message), "\"D/cache\" is mounted noexec, plugins cannot be loaded from it, set \"runtime\" to "
+					     "another directory");
+	ck_assert_int_eq(umount(cache), 0);
 }
 END_TEST
 
@@ -446,6 +462,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, create_fails);
 	tcase_add_test(tc, inspect_runs_nothing);
 	tcase_add_test(tc, private_directory);
+	tcase_add_test(tc, noexec_directory);
 	tcase_add_test(tc, damaged_everywhere);
 }
 
