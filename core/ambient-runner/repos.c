@@ -102,6 +102,25 @@ add_listed(struct am_repos *repos, struct am_slice item, int index, int auto_pus
 	repos->n++;
 }
 
+/* What the operator worked out when the run started; there is nothing left to decide. */
+static void
+add_planned(struct am_repos *repos, struct am_slice item, const char *session_name)
+{
+	am_auto(am_freep) char *name = first_str(item, repo_name);
+	struct am_repo *repo = &repos->v[repos->n];
+
+	repo->index = (int)am_json_int(item, "/index", (int64_t)repos->n);
+	repo->url = am_json_dup(item, "/url");
+	repo->branch = first_str(item, (const char *const[]){ "/branch", NULL });
+	repo->push_url = first_str(item, (const char *const[]){ "/pushUrl", NULL });
+	repo->push_branch = first_str(item, (const char *const[]){ "/pushBranch", NULL });
+	repo->push = tri_bool(item, "/push") == 1;
+	am_runner_repo_name(name, repo->url != NULL ? repo->url : "", repo->name);
+	unique_name(repos, repo);
+	check_repo(repo, session_name);
+	repos->n++;
+}
+
 int
 am_runner_repos_parse(struct am_slice session, const char *session_name, struct am_repos *ret, struct ambient_error *err)
 {
@@ -111,13 +130,16 @@ am_runner_repos_parse(struct am_slice session, const char *session_name, struct 
 
 	memset(ret, 0, sizeof(*ret));
 	ret->v = am_xcalloc(AM_REPOS_MAX, sizeof(*ret->v));
-	if (am_json_find(session, "/spec/repos", &list) && am_json_type(list) == AMBIENT_T_ARRAY)
+	bool planned = am_json_find(session, "/status/effective/repos", &list) && am_json_type(list) == AMBIENT_T_ARRAY;
+	while (planned && ret->n < AM_REPOS_MAX && am_json_element(list, &it, &item))
+		add_planned(ret, item, session_name);
+	if (!planned && am_json_find(session, "/spec/repos", &list) && am_json_type(list) == AMBIENT_T_ARRAY)
 		for (; am_json_element(list, &it, &item); index++) {
 			if (ret->n == AM_REPOS_MAX)
 				return ambient_err(err, AMBIENT_E_INVALID, "the session names more than %d repositories", AM_REPOS_MAX);
 			add_listed(ret, item, index, auto_push, session_name);
 		}
-	char *flat = ret->n == 0 ? first_str(session, flat_url) : NULL;
+	char *flat = ret->n == 0 && !planned ? first_str(session, flat_url) : NULL;
 	if (flat != NULL) {
 		struct am_repo *repo = &ret->v[ret->n++];
 
@@ -131,7 +153,8 @@ am_runner_repos_parse(struct am_slice session, const char *session_name, struct 
 	}
 	if (ret->n == 0)
 		return 0;
-	int64_t main_index = am_json_int(session, "/spec/mainRepoIndex", 0);
+	int64_t main_index = am_json_int(session, "/status/effective/mainRepoIndex",
+					 am_json_int(session, "/spec/mainRepoIndex", 0));
 	ret->main = main_index >= 0 && main_index < (int64_t)ret->n ? (size_t)main_index : 0;
 	ret->v[ret->main].main = true;
 	if (!ret->v[ret->main].usable)

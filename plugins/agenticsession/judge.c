@@ -37,6 +37,24 @@ fail(struct as_status *st, const char *reason, const char *message)
 	as_time(st->completion, st->now);
 }
 
+/* Is the run past its own timeout, by the wall clock?  *left (may be NULL) gets what is left of it, 0: it has none or
+ * has not started. */
+static bool
+is_late(const struct as_status *st, int64_t *left)
+{
+	int64_t timeout = st->effective != NULL ? ambient_int(st->effective, "/timeout", 0) : 0, start;
+
+	if (left != NULL)
+		*left = 0;
+	if (timeout <= 0 || st->start[0] == '\0' || !as_time_parse(st->start, &start))
+		return false;
+	if (st->now >= start + timeout * AMBIENT_SECOND)
+		return true;
+	if (left != NULL)
+		*left = start + timeout * AMBIENT_SECOND - st->now;
+	return false;
+}
+
 static void
 runner_ended(const struct as_facts *facts, struct as_status *st)
 {
@@ -64,7 +82,8 @@ runner_ended(const struct as_facts *facts, struct as_status *st)
 	reason = st->report != NULL ? ambient_str(st->report, "/reason", "") : "";
 	if (strcmp(c->reason, "OOMKilled") == 0)
 		reason = "OOMKilled";
-	else if (reason[0] == '\0')
+	/* The runner keeps the time too; it is believed when the time is really up. */
+	if (reason[0] == '\0' || (strcmp(reason, "Timeout") == 0 && !is_late(st, NULL)))
 		reason = c->exit_code == 2 ? "PrerequisiteFailed" : "RunnerExit";
 	fail(st, reason, text);
 }
@@ -184,14 +203,13 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 static int64_t
 deadline(struct as_status *st)
 {
-	int64_t timeout = st->effective != NULL ? ambient_int(st->effective, "/timeout", 0) : 0, start;
 	char text[128];
+	int64_t left;
 
-	if (timeout <= 0 || st->start[0] == '\0' || !as_time_parse(st->start, &start))
-		return 0;
-	if (st->now < start + timeout * AMBIENT_SECOND)
-		return start + timeout * AMBIENT_SECOND - st->now;
-	(void)snprintf(text, sizeof(text), "the run took longer than its timeout of %lld s", (long long)timeout);
+	if (!is_late(st, &left))
+		return left;
+	(void)snprintf(text, sizeof(text), "the run took longer than its timeout of %lld s",
+		       (long long)ambient_int(st->effective, "/timeout", 0));
 	fail(st, "Timeout", text);
 	return 0;
 }

@@ -162,14 +162,14 @@ add_usage(struct text *t, const struct ambient_object *report)
 	text_add(t, "}");
 }
 
-/* A reason for a condition: CamelCase, and none of those that have a meaning of their own. */
+/* A reason for a condition: CamelCase. */
 static void
 add_reason(struct text *t, const struct ambient_object *report)
 {
 	const char *reason = ambient_str(report, "/reason", "");
 	size_t n = strlen(reason);
 
-	if (n == 0 || n > 63 || !isupper((unsigned char)reason[0]) || strcmp(reason, "Timeout") == 0)
+	if (n == 0 || n > 63 || !isupper((unsigned char)reason[0]))
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (!isalnum((unsigned char)reason[i]))
