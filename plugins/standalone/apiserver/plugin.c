@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The standalone API server as a plugin: options, life cycle, and the server that provides the cluster to the
+ * daemon.  start opens certificates and database, applies the configured definitions, and listens last: whoever can
+ * connect is served.
+ */
+#include <ambient/plugin.h>
+#include <curl/curl.h>
+#include <stdlib.h>
+
+#include "plugins/standalone/apiserver/rest.h"
+
+AMBIENT_DECLARE("name=apiserver\0"
+		"version=0.1.0\0"
+		"provides=cluster\0"
+		"server=apiserver\0"
+		"needs=network");
+
+struct plugin {
+	const struct ambient_host *host;
+	char *address;
+	uint16_t port;
+	const char **crds;
+	int64_t event_ttl;
+	bool relaxed;
+	struct rest_server server;
+	bool started;
+	struct am_lock lock; /* guards started */
+};
+
+static const struct ambient_option opt_listen = {
+	sizeof(struct ambient_option), "listen", AMBIENT_OPT_STRING, 0, "127.0.0.1:16443", 0, 0,
+	"Address and port to listen on; port 0 takes any.", NULL,
+};
+static const struct ambient_option opt_crds = {
+	sizeof(struct ambient_option), "crds", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
+	"Files, or directories of files, with CustomResourceDefinitions that are applied at start.", NULL,
+};
+static const struct ambient_option opt_event_ttl = {
+	sizeof(struct ambient_option), "eventTTL", AMBIENT_OPT_DURATION, 0, "1h", 60 * AM_NS_PER_S,
+	30 * INT64_C(86400) * AM_NS_PER_S, "How long Events are kept.", NULL,
+};
+static const struct ambient_option opt_sync = {
+	sizeof(struct ambient_option), "sync", AMBIENT_OPT_STRING, 0, "full", 0, 0,
+	"\"full\": a write is on the disk before it is answered; \"normal\": the last ones may be lost when the power goes.",
+	NULL,
+};
+static const struct ambient_option *const options[] = { &opt_listen, &opt_crds, &opt_event_ttl, &opt_sync, NULL };
+
+/* "127.0.0.1:16443", "[::1]:16443" */
+static int
+parse_listen(const char *text, char **ret_address, uint16_t *ret_port, struct ambient_error *err)
+{
+	const char *colon = strrchr(text, ':');
+	uint64_t port;
+
+	if (colon == NULL || colon == text || am_parse_u64(colon + 1, &port) < 0 || port > 65535)
+		return ambient_err(err, AMBIENT_E_INVALID, "listen: \"%s\" is not ADDRESS:PORT, as in \"127.0.0.1:16443\"",
+				   text);
+	size_t n = (size_t)(colon - text);
+
+	if (text[0] == '[' && text[n - 1] == ']') {
+		text++;
+		n -= 2;
+	}
+	*ret_address = am_xstrndup(text, n);
+	*ret_port = (uint16_t)port;
+	return 0;
+}
+
+static int
+check(const struct ambient_host *host, const struct ambient_conf *conf, struct ambient_error *err)
+{
+	const char *sync = host->conf->str(conf, "sync", "full");
+	char *address = NULL;
+	uint16_t port;
+	int rc = parse_listen(host->conf->str(conf, "listen", "127.0.0.1:16443"), &address, &port, err);
+
+	free(address);
+	if (rc == 0 && strcmp(sync, "full") != 0 && strcmp(sync, "normal") != 0)
+		rc = ambient_err(err, AMBIENT_E_INVALID, "sync: \"%s\" is neither \"full\" nor \"normal\"", sync);
+	return rc;
+}
+
+static int
+create(const struct ambient_host *host, const struct ambient_conf *conf, void **ret_self, struct ambient_error *err)
+{
+	struct plugin *p;
+	size_t n = host->conf->count(conf, "crds");
+	const char *key, *value;
+
+	if (host->state_dir == NULL)
+		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "apiserver needs a state directory");
+	int rc = check(host, conf, err);
+	if (rc < 0)
+		return rc;
+	p = am_xcalloc(1, sizeof(*p));
+	p->host = host;
+	am_lock_init(&p->lock, "apiserver");
+	(void)parse_listen(host->conf->str(conf, "listen", "127.0.0.1:16443"), &p->address, &p->port, err);
+	p->crds = am_xcalloc(n + 1, sizeof(char *));
+	for (size_t i = 0; i < n; i++)
+		if (host->conf->entry(conf, "crds", i, &key, &value) == 0)
+			p->crds[i] = am_xstrdup(value);
+	p->event_ttl = host->conf->integer(conf, "eventTTL", 3600 * AM_NS_PER_S);
+	p->relaxed = strcmp(host->conf->str(conf, "sync", "full"), "normal") == 0;
+	*ret_self = p;
+	return 0;
+}
+
+static void
+close_server(struct plugin *p)
+{
+	struct rest_server *s = &p->server;
+
+	atomic_store(&s->ready, 0);
+	am_httpd_stop(s->httpd);
+	rest_logs_reap(s, true);
+	if (s->engine != NULL)
+		am_engine_close(s->engine);
+	rest_discovery_free(s->discovery);
+	rest_openapi_free(s->openapi);
+	rest_pki_free(s->pki);
+	free(s->address);
+	memset(s, 0, sizeof(*s));
+}
+
+static int
+open_server(struct plugin *p, struct ambient_error *err)
+{
+	struct rest_server *s = &p->server;
+	struct am_engine_options eo = { .dir = p->host->state_dir, .event_ttl_ns = p->event_ttl,
+					.survive_process_only = p->relaxed };
+
+	memset(s, 0, sizeof(*s));
+	s->clock = am_clock_real();
+	s->address = am_xstrdup(p->address);
+	s->discovery = rest_discovery_new();
+	s->openapi = rest_openapi_new();
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	int rc = rest_pki_open(p->host->state_dir, p->address, &s->pki, err);
+	if (rc == 0)
+		rc = am_engine_open(&eo, &s->engine, err);
+	if (rc == 0)
+		rc = rest_rbac_bootstrap(s, err);
+	if (rc == 0)
+		rc = rest_apply_files(s, p->crds, err);
+	if (rc < 0)
+		return rc;
+	struct am_httpd_options ho = {
+		.name = "apiserver", .address = p->address, .port = p->port, .cert_pem = s->pki->cert,
+		.key_pem = s->pki->key, .client_ca_pem = s->pki->ca, .threads = 8, .body_max = REST_BODY_MAX,
+		.handler = rest_serve, .refusal = rest_refusal, .self = s,
+	};
+
+	rc = am_httpd_start(&ho, &s->httpd, err);
+	if (rc == 0) {
+		s->port = am_httpd_port(s->httpd);
+		rc = rest_pki_kubeconfigs(s->pki, p->address, s->port, err);
+	}
+	if (rc == 0)
+		atomic_store(&s->ready, 1);
+	return rc;
+}
+
+static int
+server_start(void *self, struct ambient_error *err)
+{
+	struct plugin *p = self;
+	int rc = open_server(p, err);
+
+	if (rc < 0) {
+		close_server(p);
+		return rc;
+	}
+	am_lock(&p->lock);
+	p->started = true;
+	am_unlock(&p->lock);
+	ambient_log(p->host, AMBIENT_LOG_INFO, "serving on https://%s:%u", p->address, p->server.port);
+	return 0;
+}
+
+static int
+server_ready(void *self, struct ambient_error *err)
+{
+	struct plugin *p = self;
+	int rc;
+
+	am_lock(&p->lock);
+	rc = p->started ? am_engine_healthy(p->server.engine, err)
+			: ambient_err(err, AMBIENT_E_UNAVAILABLE, "the API server is not started");
+	am_unlock(&p->lock);
+	return rc;
+}
+
+static const char *
+server_kubeconfig(void *self)
+{
+	struct plugin *p = self;
+
+	return p->server.pki != NULL ? p->server.pki->host_kubeconfig : NULL;
+}
+
+static void
+server_stop(void *self)
+{
+	struct plugin *p = self;
+
+	am_lock(&p->lock);
+	bool started = p->started;
+
+	p->started = false;
+	am_unlock(&p->lock);
+	if (started)
+		close_server(p);
+}
+
+static void
+destroy(void *self)
+{
+	struct plugin *p = self;
+
+	server_stop(p);
+	for (size_t i = 0; p->crds[i] != NULL; i++)
+		free((char *)(uintptr_t)p->crds[i]);
+	free(p->crds);
+	free(p->address);
+	am_lock_fini(&p->lock);
+	free(p);
+}
+
+static const struct ambient_server server = {
+	.size = sizeof(struct ambient_server),
+	.name = "apiserver",
+	.start = server_start,
+	.ready = server_ready,
+	.kubeconfig = server_kubeconfig,
+	.stop = server_stop,
+};
+static const struct ambient_server *const servers[] = { &server, NULL };
+
+const struct ambient_plugin ambient_plugin_v0 = {
+	AMBIENT_PLUGIN_HEAD,
+	.options = options,
+	.check = check,
+	.create = create,
+	.destroy = destroy,
+	.servers = servers,
+};

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The front half of the standalone API server: from an HTTP request to verbs of the engine and back.  One struct
+ * rest_call per request, on the stack of the worker that serves it:
+ *
+ *   rest_route.c (which object, which verb) -> auth_authn.c (who) -> auth_rbac.c (may he) -> rest_verbs.c, reviews,
+ *   discovery, openapi, logs -> rest_answer.c (in which form)
+ *
+ * The front keeps no objects of its own; what it derives (discovery documents, bootstrap roles) it derives from the
+ * engine.  Nothing that a client sends is trusted before its length and form were checked.
+ */
+#ifndef AM_APISERVER_REST_H
+#define AM_APISERVER_REST_H
+
+#include "core/base/lock.h"
+#include "core/base/log.h"
+#include "core/base/map.h"
+#include "core/base/util.h"
+#include "core/data/node.h"
+#include "core/data/yaml.h"
+#include "core/http/http.h"
+#include "plugins/standalone/apiserver/engine.h"
+
+#define REST_BODY_MAX    ((size_t)3 << 20)
+#define REST_VERSION     "v1.32.0+standalone"
+#define REST_MASTERS     "system:masters"
+#define REST_ANONYMOUS   "system:anonymous"
+#define REST_AUDIENCE    "https://kubernetes.default.svc"
+
+struct rest_pki;
+struct rest_discovery;
+struct rest_openapi;
+
+struct rest_server {
+	struct am_engine *engine;
+	struct am_httpd *httpd;
+	struct am_clock *clock;
+	struct rest_pki *pki;
+	struct rest_discovery *discovery;
+	struct rest_openapi *openapi;
+	char *address;             /* "127.0.0.1" */
+	uint16_t port;
+	_Atomic(int) ready;
+};
+
+/* ---- who asks */
+
+struct rest_user {
+	const char *name, *uid;
+	const char **groups;       /* ended by NULL */
+	size_t n_groups;
+	const char **extra;        /* key, value, key, value ..., ended by NULL */
+	size_t n_extra;
+};
+
+/* ---- how the answer shall look */
+
+enum rest_form { REST_PLAIN, REST_TABLE, REST_PARTIAL, REST_PARTIAL_LIST, REST_AGGREGATED };
+enum rest_media { REST_JSON, REST_YAML };
+
+/* ---- one request */
+
+struct rest_call {
+	struct rest_server *server;
+	struct am_http_request *http;
+	struct am_arena *arena;
+	struct am_failure failure;
+	struct rest_user user;
+
+	/* rest_route.c */
+	const char *path;
+	bool is_resource;
+	const char *verb;          /* "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection" */
+	const char *group, *version, *plural, *ns, *name, *sub; /* group "" for the core; the rest NULL when absent */
+	const char *selected_name; /* list and watch: of fieldSelector=metadata.name=x */
+	const char **parts;        /* the path's segments, unescaped, ended by NULL */
+	size_t n_parts;
+	const struct am_resource *res; /* NULL: a virtual one (reviews), or none */
+
+	enum rest_form form;
+	enum rest_media media;
+	const char *include_object; /* Table: None, Metadata, Object */
+	bool dry_run;
+	enum am_field_validation fields;
+	const char *field_manager;
+};
+
+/* rest_route.c */
+void rest_serve(void *self, struct am_http_request *request);
+void rest_refusal(void *self, int status, const char *why, struct am_buf *body, const char **content_type);
+/* A query parameter, NULL when absent or empty. */
+const char *rest_query(struct rest_call *call, const char *name);
+bool rest_query_true(struct rest_call *call, const char *name); /* "true", "1", or there without a value */
+
+/* rest_negotiate.c: 406, 415 and 400 are the failures. */
+int rest_negotiate_answer(struct rest_call *call, bool tables);
+/* The body as JSON text; lives in the call's arena or the request. */
+int rest_negotiate_body(struct rest_call *call, struct am_slice *ret);
+/* Content-Type without parameters, lower case. */
+const char *rest_content_type(struct rest_call *call);
+bool rest_accepts(struct rest_call *call, const char *type); /* exactly this media type is named */
+/* Does one entry of Accept ask for g, v, as?  For discovery. */
+bool rest_accepts_as(struct rest_call *call, const char *group, const char *version, const char *as);
+
+/* rest_answer.c: each answers the request. */
+void rest_answer_failure(struct rest_call *call);
+void rest_answer_json(struct rest_call *call, int code, struct am_buf *body); /* takes body; turns it into YAML when asked */
+void rest_answer_object(struct rest_call *call, int code, const struct am_object *object);
+void rest_answer_list(struct rest_call *call, struct am_list *list);
+void rest_answer_not_found_path(struct rest_call *call);
+void rest_add_warning(struct rest_call *call, const char *text);
+/* The object in the form that was negotiated, without the envelope of a watch event; columns: Table only. */
+void rest_render(struct rest_server *server, enum rest_form form, const char *include_object,
+		 const struct am_resource *res, const struct am_object *object, bool columns, struct am_buf *out);
+const char *rest_api_version(struct rest_call *call, const char *group, const char *version); /* "g/v" or "v" */
+
+/* table.c */
+void rest_table_columns(const struct am_resource *res, struct am_buf *out);      /* the columnDefinitions array */
+void rest_table_row(struct am_clock *clock, const struct am_resource *res, const struct am_object *object,
+		    const char *include_object, struct am_buf *out);
+
+/* rest_verbs.c */
+void rest_verb(struct rest_call *call);
+
+/* watch_http.c */
+void rest_watch(struct rest_call *call);
+
+/* discovery.c */
+struct rest_virtual { /* create-only resources that are not stored */
+	const char *group, *version, *plural, *kind, *singular;
+	bool namespaced;
+	void (*create)(struct rest_call *call, const struct am_node *body);
+};
+extern const struct rest_virtual rest_virtuals[]; /* ended by one without group; rest_reviews.c */
+const struct rest_virtual *rest_virtual_find(const char *group, const char *version, const char *plural);
+struct rest_subresource {
+	const char *group, *plural, *name, *kind, *kind_group, *kind_version;
+	const char *verbs; /* comma separated */
+};
+/* Subresources of res, the i-th; false past the end. */
+bool rest_subresource_at(const struct am_resource *res, size_t i, struct rest_subresource *ret);
+struct rest_discovery *rest_discovery_new(void);
+void rest_discovery_free(struct rest_discovery *discovery);
+void rest_discover(struct rest_call *call); /* /api, /apis, ... */
+
+/* openapi.c */
+struct rest_openapi *rest_openapi_new(void);
+void rest_openapi_free(struct rest_openapi *openapi);
+void rest_openapi(struct rest_call *call); /* /openapi/... */
+
+/* auth_authn.c: 401 is the failure. */
+int rest_authenticate(struct rest_call *call);
+int rest_user_of_token(struct rest_server *server, struct am_arena *arena, const char *token,
+		       const char *const *audiences, struct rest_user *ret, struct ambient_error *err);
+int rest_user_add_group(struct am_arena *arena, struct rest_user *user, const char *group);
+void rest_user_add_extra(struct am_arena *arena, struct rest_user *user, const char *key, const char *value);
+bool rest_user_in(const struct rest_user *user, const char *group);
+
+/* auth_token.c */
+struct rest_token_claims {
+	const char *ns, *account, *account_uid;
+	const char *pod, *pod_uid;         /* NULL: not bound */
+	const char *const *audiences;      /* ended by NULL */
+	int64_t issued, expires;           /* seconds */
+};
+int rest_token_mint(struct rest_server *server, const struct rest_token_claims *claims, struct am_buf *out,
+		    struct ambient_error *err);
+void rest_token_create(struct rest_call *call, const struct am_node *body); /* POST serviceaccounts/x/token */
+void rest_token_jwks(struct rest_server *server, struct am_buf *out);
+
+/* auth_rbac.c */
+struct rest_access {
+	const char *verb, *group, *plural, *sub, *ns, *name; /* a resource ... */
+	const char *path;                                    /* ... or, not NULL, a path */
+};
+bool rest_allowed(struct rest_server *server, const struct rest_user *user, const struct rest_access *access);
+int rest_authorize(struct rest_call *call); /* 403 is the failure */
+int rest_forbid(struct rest_call *call, const struct rest_user *user, const struct rest_access *access);
+/* Resource and non-resource rules of a user in a namespace, as two JSON arrays. */
+void rest_rules_of(struct rest_server *server, const struct rest_user *user, const char *ns, struct am_buf *resource,
+		   struct am_buf *non_resource);
+/* The guard of writes to roles and bindings; arg is the call. */
+am_guard_f rest_escalation_guard;
+/* Makes the default roles, bindings, when they are missing. */
+int rest_rbac_bootstrap(struct rest_server *server, struct ambient_error *err);
+
+/* pki.c */
+struct rest_pki {
+	char *dir, *host_kubeconfig, *admin_kubeconfig; /* paths */
+	char *ca, *ca_key, *cert, *key;                 /* PEM */
+	char *kubelet_cert, *kubelet_key;               /* with which we talk to nodes */
+	char *token_key;                                /* PEM, P-256, signs ServiceAccount tokens */
+	char *token_kid;
+};
+/* Makes or renews what is missing or ends within 30 days.  dir is the state directory. */
+int rest_pki_open(const char *dir, const char *address, struct rest_pki **ret, struct ambient_error *err);
+/* Writes the kubeconfigs, when the port is known. */
+int rest_pki_kubeconfigs(struct rest_pki *pki, const char *address, uint16_t port, struct ambient_error *err);
+void rest_pki_free(struct rest_pki *pki);
+
+/* logs.c */
+void rest_logs(struct rest_call *call);
+void rest_logs_reap(struct rest_server *server, bool all); /* joins followers that have ended, or all */
+
+/* proto.c: a protobuf body of a known kind as JSON. */
+int rest_proto_to_json(const char *data, size_t n, struct am_buf *out, struct ambient_error *err);
+
+/* crds.c: applies the definitions in the files or directories. */
+int rest_apply_files(struct rest_server *server, const char *const *paths, struct ambient_error *err);
+
+#endif

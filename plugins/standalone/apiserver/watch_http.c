@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Watches: a source over the engine's cursor.  The HTTP thread pulls; an event is rendered when the socket has room
+ * for it, so a slow peer only lags behind with its cursor, and is ended with a 410 when it falls off the history.
+ * Bookmarks go out about once a minute and shortly before the end.
+ */
+#include <stdlib.h>
+
+#include "plugins/standalone/apiserver/rest.h"
+
+#define BOOKMARK_EVERY (60 * AM_NS_PER_S)
+#define PENDING_MAX    ((size_t)256 * 1024)
+
+struct watch {
+	struct rest_server *server;
+	struct am_http_request *http;
+	struct am_watch *cursor;
+	const struct am_resource *res;
+	enum rest_form form;
+	char include_object[16];
+	bool bookmarks, columns_sent, over;
+	int64_t ends_at, bookmark_at;
+	uint64_t said_rv;          /* of the last event or bookmark */
+	struct am_buf pending;     /* rendered, not yet taken; consumed from `at` */
+	size_t at;
+};
+
+/* On the writer thread, with the engine's lock held. */
+static void
+on_wake(void *arg)
+{
+	struct watch *w = arg;
+
+	am_http_resume(w->http);
+}
+
+static void
+add_bookmark(struct watch *w, uint64_t rv, bool initial_end)
+{
+	struct am_buf *out = &w->pending;
+	const char *slash = *w->res->group != '\0' ? "/" : "";
+	struct am_buf version = { 0 };
+
+	am_buf_addf(&version, "%s%s%s", w->res->group, slash, w->res->version);
+	am_buf_adds(out, "{\"type\":\"BOOKMARK\",\"object\":");
+	if (w->form == REST_TABLE)
+		am_buf_adds(out, "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\"");
+	else if (w->form == REST_PARTIAL || w->form == REST_PARTIAL_LIST)
+		am_buf_adds(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\"");
+	else
+		am_json_addf(out, "{\"kind\":%s,\"apiVersion\":%s", w->res->kind, am_buf_str(&version));
+	am_json_addf(out, ",\"metadata\":{\"resourceVersion\":\"%l\"", (int64_t)rv);
+	if (w->form != REST_TABLE)
+		am_buf_adds(out, ",\"creationTimestamp\":null");
+	if (initial_end)
+		am_buf_adds(out, ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}");
+	am_buf_adds(out, w->form == REST_TABLE ? "},\"columnDefinitions\":null,\"rows\":[]}}\n" : "}}}\n");
+	am_buf_fini(&version);
+	w->said_rv = rv;
+}
+
+static void
+add_event(struct watch *w, const struct am_event *event)
+{
+	static const char *const types[] = { "ADDED", "MODIFIED", "DELETED" };
+	struct am_buf *out = &w->pending;
+
+	w->said_rv = event->rv;
+	if (event->type == AM_EVENT_INITIAL_END) {
+		if (w->bookmarks)
+			add_bookmark(w, event->rv, true);
+		return;
+	}
+	am_buf_addf(out, "{\"type\":\"%s\",\"object\":", types[event->type]);
+	rest_render(w->server, w->form, w->include_object, w->res, event->object, !w->columns_sent, out);
+	w->columns_sent = true;
+	am_buf_adds(out, "}\n");
+}
+
+static void
+add_error(struct watch *w, const struct am_failure *failure)
+{
+	am_buf_adds(&w->pending, "{\"type\":\"ERROR\",\"object\":");
+	am_failure_status(failure, &w->pending);
+	am_buf_adds(&w->pending, "}\n");
+	w->over = true;
+}
+
+/* Renders what there is, until enough is pending. */
+static void
+fill(struct watch *w, size_t enough)
+{
+	while (!w->over && w->pending.len < enough) {
+		struct am_failure failure = { 0 };
+		struct am_event event;
+		int rc = am_watch_next(w->cursor, &event, &failure);
+
+		if (rc == 1)
+			add_event(w, &event);
+		else if (rc < 0 && failure.code != 0)
+			add_error(w, &failure);
+		else if (rc < 0)
+			w->over = true;
+		am_failure_fini(&failure);
+		if (rc == 0)
+			return;
+	}
+}
+
+static ssize_t
+take(struct watch *w, char *buf, size_t max)
+{
+	size_t n = AM_MIN(max, w->pending.len - w->at);
+
+	memcpy(buf, w->pending.data + w->at, n);
+	w->at += n;
+	if (w->at == w->pending.len) {
+		w->at = 0;
+		/* A burst does not keep its memory for a quiet hour. */
+		if (w->pending.cap > 16 * 1024)
+			am_buf_fini(&w->pending);
+		else
+			am_buf_reset(&w->pending);
+	}
+	return (ssize_t)n;
+}
+
+static ssize_t
+pull(void *arg, char *buf, size_t max, int64_t *wake_at)
+{
+	struct watch *w = arg;
+
+	if (w->at < w->pending.len)
+		return take(w, buf, max);
+	fill(w, AM_MIN(max, PENDING_MAX));
+	int64_t now = am_clock_boot(w->server->clock);
+
+	if (!w->over && now >= w->bookmark_at) {
+		uint64_t rv = am_watch_rv(w->cursor);
+
+		if (w->pending.len == 0 && rv >= w->said_rv)
+			add_bookmark(w, rv, false);
+		w->bookmark_at = now + BOOKMARK_EVERY;
+		if (now < w->ends_at - 2 * AM_NS_PER_S)
+			w->bookmark_at = AM_MIN(w->bookmark_at, w->ends_at - 2 * AM_NS_PER_S);
+	}
+	if (w->pending.failed)
+		return AM_HTTP_ABORT;
+	if (w->pending.len > 0)
+		return take(w, buf, max);
+	if (w->over || now >= w->ends_at)
+		return AM_HTTP_END;
+	*wake_at = AM_MIN(w->ends_at, w->bookmark_at);
+	return 0;
+}
+
+static void
+done(void *arg)
+{
+	struct watch *w = arg;
+
+	am_watch_close(w->cursor);
+	am_resource_unref(w->res);
+	am_buf_fini(&w->pending);
+	free(w);
+}
+
+/* The end: what the client asked for, else a random time of half an hour to an hour. */
+static int64_t
+end_of(struct rest_call *call, int64_t now)
+{
+	const char *text = rest_query(call, "timeoutSeconds");
+	int64_t s;
+
+	if (text != NULL && am_parse_i64(text, &s) == 0 && s > 0 && s < 100000)
+		return now + s * AM_NS_PER_S;
+	return now + (int64_t)((1800 + 1800 * am_random_unit()) * 1e9);
+}
+
+void
+rest_watch(struct rest_call *call)
+{
+	struct watch *w = am_xcalloc(1, sizeof(*w));
+	int64_t now = am_clock_boot(call->server->clock);
+	struct am_list_query query = { .send_initial_events = -1 };
+	const char *initial = am_http_query(call->http, "sendInitialEvents");
+
+	query.label_selector = rest_query(call, "labelSelector");
+	query.field_selector = rest_query(call, "fieldSelector");
+	query.resource_version = rest_query(call, "resourceVersion");
+	query.resource_version_match = rest_query(call, "resourceVersionMatch");
+	if (initial != NULL && *initial != '\0')
+		query.send_initial_events = rest_query_true(call, "sendInitialEvents");
+	if (call->name != NULL)
+		query.field_selector = am_arena_printf(call->arena, "metadata.name=%s%s%s", call->name,
+						       query.field_selector != NULL ? "," : "",
+						       query.field_selector != NULL ? query.field_selector : "");
+	w->server = call->server;
+	w->http = call->http;
+	w->form = call->form;
+	am_strlcpy(w->include_object, call->include_object, sizeof(w->include_object));
+	w->bookmarks = rest_query_true(call, "allowWatchBookmarks");
+	w->ends_at = end_of(call, now);
+	w->bookmark_at = AM_FOREVER;
+	if (w->bookmarks) {
+		w->bookmark_at = now + BOOKMARK_EVERY - (int64_t)(am_random_unit() * 5e9);
+		w->bookmark_at = AM_MIN(w->bookmark_at, w->ends_at - AM_MIN(2 * AM_NS_PER_S, (w->ends_at - now) / 2));
+	}
+	if (am_engine_watch(call->server->engine, call->res, call->ns, &query, on_wake, w, &w->cursor,
+			    &call->failure) < 0) {
+		free(w);
+		rest_answer_failure(call);
+		return;
+	}
+	w->res = call->res;
+	call->res = NULL; /* the watch has the reference now */
+	struct am_http_source source = { pull, done, w };
+
+	am_http_set_header(call->http, "Cache-Control", "no-cache, private");
+	am_http_stream(call->http, 200, "application/json", &source);
+}
