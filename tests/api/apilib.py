@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rows of tests/api share: a client of the standard library only, the fixture, and TAP.
+
+A row is a function named row_NNN after the row of the reference's oracle that it checks.  It gets the fixture and
+fails by assertion.  A row that cannot run here raises Skip with the reason.
+"""
+import base64
+import http.client
+import json
+import os
+import random
+import re
+import socket
+import ssl
+import string
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROWS = []
+
+
+class Skip(Exception):
+    pass
+
+
+def row(fn):
+    ROWS.append(fn)
+    return fn
+
+
+def rand(n=6):
+    return "".join(random.choice(string.ascii_lowercase) for _ in range(n))
+
+
+class Answer:
+    def __init__(self, status, headers, raw):
+        self.status, self.headers, self.raw = status, headers, raw
+
+    @property
+    def json(self):
+        return json.loads(self.raw)
+
+    @property
+    def warnings(self):
+        return self.headers.get_all("Warning") or []
+
+    def ok(self, *codes):
+        codes = codes or (200,)
+        assert self.status in codes, "%d, wanted %s: %s" % (self.status, codes, self.raw[:600])
+        return self.json if self.raw else None
+
+    def fails(self, code, reason=None, cause=None, field=None, text=None):
+        codes = code if isinstance(code, tuple) else (code,)
+        assert self.status in codes, "%d, wanted %s: %s" % (self.status, codes, self.raw[:600])
+        s = self.json
+        assert s["kind"] == "Status" and s["status"] == "Failure" and s["code"] == self.status, s
+        if reason is not None:
+            assert s.get("reason", "") == reason, s
+        causes = s.get("details", {}).get("causes", [])
+        if cause is not None:
+            assert any(c.get("reason") == cause and (field is None or c.get("field") == field) for c in causes), s
+        if text is not None:
+            assert text in s["message"], s["message"]
+        return s
+
+
+class Client:
+    def __init__(self, host, port, ca, cert=None, key=None, token=None):
+        self.host, self.port, self.token = host, port, token
+        self.context = ssl.create_default_context(cafile=ca)
+        if cert:
+            self.context.load_cert_chain(cert, key)
+        self.local = threading.local()
+        self.ca = ca
+
+    def with_token(self, token):
+        return Client(self.host, self.port, self.ca, token=token)
+
+    def connect(self, timeout=30):
+        return http.client.HTTPSConnection(self.host, self.port, context=self.context, timeout=timeout)
+
+    def headers(self, extra):
+        h = {"Accept": "application/json", "User-Agent": "rows/1"}
+        if self.token:
+            h["Authorization"] = "Bearer " + self.token
+        h.update(extra or {})
+        return {k: v for k, v in h.items() if v is not None}
+
+    def do(self, method, path, body=None, headers=None):
+        h = self.headers(headers)
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        if isinstance(body, str):
+            body = body.encode()
+        if body is not None and "Content-Type" not in h:
+            h["Content-Type"] = "application/json"
+        for again in (True, False):
+            conn = getattr(self.local, "conn", None)
+            if conn is None:
+                conn = self.local.conn = self.connect()
+            try:
+                conn.request(method, path, body=body, headers=h)
+                r = conn.getresponse()
+                return Answer(r.status, r.headers, r.read())
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                conn.close()
+                self.local.conn = None
+                if not again:
+                    raise
+
+    def get(self, path, **headers):
+        return self.do("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def post(self, path, body, headers=None):
+        return self.do("POST", path, body, headers)
+
+    def put(self, path, body, headers=None):
+        return self.do("PUT", path, body, headers)
+
+    def delete(self, path, body=None):
+        return self.do("DELETE", path, body)
+
+    def merge(self, path, body):
+        return self.do("PATCH", path, body, {"Content-Type": "application/merge-patch+json"})
+
+    def patch(self, path, body, kind):
+        return self.do("PATCH", path, body, {"Content-Type": "application/%s+json" % kind})
+
+    def watch(self, path, seconds=10, headers=None):
+        return Watch(self, path, seconds, headers)
+
+
+class Watch:
+    """Events of a watch, one at a time; end() says whether the stream ended cleanly."""
+
+    def __init__(self, client, path, seconds, headers):
+        self.conn = client.connect(timeout=seconds)
+        self.conn.request("GET", path, headers=client.headers(headers))
+        self.response = self.conn.getresponse()
+        self.status = self.response.status
+        self.clean = None
+
+    def next(self):
+        try:
+            line = self.response.readline()
+        except (socket.timeout, TimeoutError):
+            return None
+        except http.client.IncompleteRead:
+            self.clean = False
+            return None
+        if not line:
+            self.clean = True
+            return None
+        return json.loads(line)
+
+    def until(self, fn, limit=2000):
+        seen = []
+        for _ in range(limit):
+            e = self.next()
+            if e is None:
+                break
+            seen.append(e)
+            if fn(e):
+                return seen
+        raise AssertionError("the watch ended first: %s" % [(e["type"], name_of(e["object"])) for e in seen])
+
+    def take(self, n):
+        out = []
+        while len(out) < n:
+            e = self.next()
+            assert e is not None, "only %d events: %s" % (len(out), out)
+            out.append(e)
+        return out
+
+    def rest(self):
+        out = []
+        while True:
+            e = self.next()
+            if e is None:
+                return out
+            out.append(e)
+
+    def close(self):
+        self.conn.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def name_of(o):
+    return o.get("metadata", {}).get("name")
+
+
+def eventually(fn, seconds=30, what="it never came true"):
+    end = time.time() + seconds
+    while True:
+        v = fn()
+        if v:
+            return v
+        assert time.time() < end, what
+        time.sleep(0.05)
+
+
+CRD_SPEC = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "properties": {
+                "size": {"type": "integer", "minimum": 0, "maximum": 100, "default": 3},
+                "mode": {"type": "string", "enum": ["a", "b"]},
+                "replicas": {"type": "integer"},
+                "tags": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+                "ports": {
+                    "type": "array",
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["name"],
+                    "items": {
+                        "type": "object",
+                        "required": ["name"],
+                        "properties": {"name": {"type": "string"}, "port": {"type": "integer"}},
+                    },
+                },
+                "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                "any": {"x-kubernetes-int-or-string": True},
+                "cmds": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "atomic"},
+                "ratio": {"type": "number"},
+            },
+        },
+        "status": {
+            "type": "object",
+            "properties": {"replicas": {"type": "integer"}, "selector": {"type": "string"}},
+        },
+    },
+}
+
+
+class Fixture:
+    def __init__(self, host_program, plugin, crds):
+        self.state = tempfile.mkdtemp(prefix="ambient-api-")
+        self.args = [host_program, plugin, self.state, "listen=127.0.0.1:0"] + ["crds=" + c for c in crds]
+        self.process = None
+        self.start()
+        self.group = rand() + ".example.com"
+        self.ns = "t-" + rand()
+        self.gv = "/apis/%s/v1" % self.group
+        self.w = "%s/namespaces/%s/widgets" % (self.gv, self.ns)
+        self.core = "/api/v1/namespaces/" + self.ns
+        self.api.post("/api/v1/namespaces", {"metadata": {"name": self.ns}}).ok(201)
+        self.api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", self.crd()).ok(201)
+        eventually(lambda: self.api.get(self.w).status == 200, what="the CRD is not served")
+
+    def start(self):
+        log = open(os.path.join(self.state, "log"), "ab")
+        self.process = subprocess.Popen(self.args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        line = self.process.stdout.readline().decode().split()
+        if not line or line[0] != "ready":
+            raise RuntimeError("the server does not start: " + open(os.path.join(self.state, "log")).read()[-2000:])
+        self.kubeconfig = os.path.join(self.state, "admin.kubeconfig")
+        text = open(self.kubeconfig).read()
+
+        def find(key):
+            return re.search(key + r": (\S+)", text).group(1)
+
+        files = {}
+        for key in ("certificate-authority-data", "client-certificate-data", "client-key-data"):
+            files[key] = os.path.join(self.state, key + ".pem")
+            with open(files[key], "wb") as f:
+                f.write(base64.b64decode(find(key)))
+        server = find("server").split("//")[1]
+        self.hostname, port = server.rsplit(":", 1)
+        self.port = int(port)
+        self.ca = files["certificate-authority-data"]
+        self.api = Client(self.hostname, self.port, self.ca, files["client-certificate-data"],
+                          files["client-key-data"])
+        self.nobody = Client(self.hostname, self.port, self.ca)
+
+    def stop(self, kill=False):
+        if self.process is None:
+            return
+        if kill:
+            self.process.kill()
+        else:
+            self.process.terminate()
+        code = self.process.wait(30)
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process = None
+        assert kill or code == 0, "the server ended with %d" % code
+
+    def crd(self, plural="widgets", kind="Widget", group=None, **changes):
+        group = group or self.group
+        v = {
+            "name": "v1", "served": True, "storage": True,
+            "schema": {"openAPIV3Schema": CRD_SPEC},
+            "subresources": {
+                "status": {},
+                "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
+                          "labelSelectorPath": ".status.selector"},
+            },
+            "additionalPrinterColumns": [
+                {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
+                {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
+                {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+            ],
+            "selectableFields": [{"jsonPath": ".spec.mode"}],
+        }
+        v.update(changes)
+        return {
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": "%s.%s" % (plural, group)},
+            "spec": {"group": group, "scope": "Namespaced", "names": {"plural": plural, "kind": kind},
+                     "versions": [v]},
+        }
+
+    def widget(self, name=None, spec=None, **metadata):
+        m = dict(metadata)
+        if name:
+            m["name"] = name
+        return {"apiVersion": self.group + "/v1", "kind": "Widget", "metadata": m, "spec": spec or {}}
+
+    def new(self, spec=None, **metadata):
+        """Creates a widget with a random name; returns it."""
+        return self.api.post(self.w, self.widget("w-" + rand(), spec, **metadata)).ok(201)
+
+    def path(self, o):
+        return self.w + "/" + name_of(o)
+
+    def namespace(self):
+        ns = "n-" + rand()
+        self.api.post("/api/v1/namespaces", {"metadata": {"name": ns}}).ok(201)
+        return ns
+
+    def account(self, ns=None):
+        """A new ServiceAccount, its name and a client with its token."""
+        ns = ns or self.ns
+        name = "sa-" + rand()
+        self.api.post("/api/v1/namespaces/%s/serviceaccounts" % ns, {"metadata": {"name": name}}).ok(201)
+        t = self.api.post("/api/v1/namespaces/%s/serviceaccounts/%s/token" % (ns, name), {"spec": {}}).ok(201)
+        return name, self.api.with_token(t["status"]["token"])
+
+
+def main(fixture, wanted):
+    """Runs the rows in order; TAP.  Returns the exit code."""
+    rows = [r for r in sorted(ROWS, key=lambda r: r.__name__) if not wanted or r.__name__ in wanted]
+    print("1..%d" % len(rows))
+    failed = 0
+    for i, r in enumerate(rows, 1):
+        try:
+            r(fixture)
+            print("ok %d - %s" % (i, r.__name__))
+        except Skip as e:
+            print("ok %d - %s # SKIP %s" % (i, r.__name__, e))
+        except Exception as e:  # a row that fails must not end the others
+            failed += 1
+            print("not ok %d - %s" % (i, r.__name__))
+            for line in ("%s: %s" % (type(e).__name__, e)).splitlines():
+                print("# " + line)
+            tb = e.__traceback__
+            while tb.tb_next:
+                tb = tb.tb_next
+            print("# at %s:%d" % (os.path.basename(tb.tb_frame.f_code.co_filename), tb.tb_lineno))
+        sys.stdout.flush()
+    return 1 if failed else 0
