@@ -35,7 +35,7 @@ put_file(const char *name, const char *text)
 	return path;
 }
 
-static void
+static am_unused_ void
 open_kube(struct am_kube_config *config, double qps, int burst)
 {
 	struct am_kube_options options = { .user_agent = "test/1", .clock = fake, .qps = qps, .burst = burst };
@@ -43,7 +43,7 @@ open_kube(struct am_kube_config *config, double qps, int burst)
 	ck_assert_int_eq(am_kube_new(config, &options, &kube, NULL), 0);
 }
 
-static struct am_kube_config *
+static am_unused_ struct am_kube_config *
 config_of(const char *server)
 {
 	struct am_kube_config *config = am_xcalloc(1, sizeof(*config));
@@ -53,21 +53,21 @@ config_of(const char *server)
 	return config;
 }
 
-static void
+static am_unused_ void
 begin(enum fake_api_mode mode)
 {
 	fake = am_clock_fake_new();
 	api = fake_api_new(mode);
 }
 
-static void
+static am_unused_ void
 begin_plain(void)
 {
 	begin(FAKE_API_PLAIN);
 	open_kube(config_of(fake_api_url(api)), -1, 0);
 }
 
-static void
+static am_unused_ void
 end(void)
 {
 	am_kube_free(kube);
@@ -77,7 +77,7 @@ end(void)
 		ck_assert_int_eq(am_remove_tree(dir, NULL), 0);
 }
 
-static void
+static am_unused_ void
 rule(const char *method, const char *path, int times, int status, const char *headers, const char *body, unsigned flags)
 {
 	struct fake_api_rule r = { .method = method, .path = path, .times = times, .status = status, .headers = headers,

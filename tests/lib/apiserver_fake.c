@@ -3,6 +3,7 @@
 #include "tests/lib/apiserver_fake.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -404,7 +406,11 @@ answer(struct connection *c, const struct fake_api_rule *rule)
 	}
 	if (rule->flags & FAKE_API_DROP) {
 		struct linger linger = { 1, 0 };
+		int unsent = 1;
 
+		/* What was sent arrives before the RST: a reset throws away what the kernel still has. */
+		for (int i = 0; i < 5000 && ioctl(c->fd, SIOCOUTQ, &unsent) == 0 && unsent > 0; i++)
+			(void)usleep(1000);
 		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 		return false;
 	}
