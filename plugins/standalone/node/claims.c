@@ -137,12 +137,13 @@ claim_reconcile(void *self, struct ambient_call *call, const struct ambient_requ
 		return forget(node, call, req->ns, req->name, err);
 	if (rc < 0)
 		return rc;
+	/* In a cluster the controller manager binds claims to volumes and protects them; here is only the directory. */
 	if (ambient_type(claim, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
-		return release(call, claim, req->ns, req->name, result, err);
+		return node->cluster ? 0 : release(call, claim, req->ns, req->name, result, err);
 	if (strcmp(ambient_str(claim, "/spec/volumeMode", "Filesystem"), "Block") == 0)
 		return ambient_terminal(err, "volumeMode \"Block\" is not supported on this node");
 	rc = own_dir(node, claim, req->ns, req->name, err);
-	if (rc < 0 || strcmp(ambient_str(claim, "/status/phase", ""), "Bound") == 0)
+	if (rc < 0 || node->cluster || strcmp(ambient_str(claim, "/status/phase", ""), "Bound") == 0)
 		return rc;
 	d = ambient_draft_from(call, CLAIM, claim);
 	ambient_draft_set_str(d, "/status/phase", "Bound");
