@@ -91,7 +91,7 @@ mem_free(const struct ambient_host *host, void *p)
 static void *
 mem_scratch(struct ambient_call *call, size_t n)
 {
-	return am_arena_zalloc(fake_of_call(call)->arena, n);
+	return am_arena_zalloc(fake_call_arena(fake_of_call(call)), n);
 }
 
 static const char *
@@ -229,12 +229,6 @@ static const struct ambient_mem_api mem_api = { sizeof(mem_api), mem_alloc, mem_
 
 /* For tests */
 
-static void
-drop_object(void *obj)
-{
-	fake_object_unref(obj);
-}
-
 struct fake_host *
 fake_host_new(const struct ambient_plugin *plugin)
 {
@@ -247,7 +241,7 @@ fake_host_new(const struct ambient_plugin *plugin)
 	pthread_mutexattr_destroy(&attr);
 	fake->plugin = plugin;
 	fake->arena = am_arena_new();
-	fake->objects = am_map_new_owning(drop_object);
+	fake->objects = am_map_new_owning(fake_object_unref);
 	fake->facts = am_map_new();
 	fake->calls = am_map_new();
 	fake->boot = 1000 * AM_NS_PER_S;
@@ -257,7 +251,7 @@ fake_host_new(const struct ambient_plugin *plugin)
 	};
 	fake->host = (struct ambient_host){
 		.size = sizeof(fake->host), .abi_major = AMBIENT_ABI_MAJOR, .abi_minor = AMBIENT_ABI_MINOR,
-		.plugin = "test", .instance = "test", .log = &log_api, .conf = &conf_api, .object = &fake_object_api,
+		.plugin = "test", .instance = "test", .log = &log_api, .conf = &conf_api, .object = &am_object_api,
 		.client = &fake_client_api, .cache = &fake_cache_api, .queue = &queue_api, .event = &event_api,
 		.clock = &clock_api, .mem = &mem_api, .runner_plan = runner_plan, .runner_types = runner_types,
 		.fact = fact,
@@ -356,16 +350,16 @@ struct ambient_call *
 fake_host_call_begin(struct fake_host *fake, const char *owner_kind, const char *ns, const char *name)
 {
 	struct fake_call *call = am_xcalloc(1, sizeof(*call));
+	struct am_arena *arena;
 
-	call->head.size = sizeof(call->head);
-	call->head.host = &fake->host;
-	call->head.cancelled = &fake->cancelled;
+	call->head.pool = am_pool_new();
+	arena = fake_call_arena(call);
+	call->head.pub = (struct ambient_call){ sizeof(call->head.pub), &fake->host, 0, &fake->cancelled };
 	call->fake = fake;
-	call->arena = am_arena_new();
-	call->owner_kind = owner_kind != NULL ? am_arena_strdup(call->arena, owner_kind) : NULL;
-	call->owner_ns = am_arena_strdup(call->arena, ns != NULL ? ns : "");
-	call->owner_name = am_arena_strdup(call->arena, name != NULL ? name : "");
-	return &call->head;
+	call->owner_kind = owner_kind != NULL ? am_arena_strdup(arena, owner_kind) : NULL;
+	call->owner_ns = am_arena_strdup(arena, ns != NULL ? ns : "");
+	call->owner_name = am_arena_strdup(arena, name != NULL ? name : "");
+	return &call->head.pub;
 }
 
 void
@@ -373,13 +367,7 @@ fake_host_call_end(struct ambient_call *c)
 {
 	struct fake_call *call = fake_of_call(c);
 
-	for (struct fake_hold *hold = call->held; hold != NULL; hold = hold->next)
-		fake_object_unref(hold->object);
-	for (struct fake_draft *draft = call->drafts, *next; draft != NULL; draft = next) {
-		next = draft->next;
-		am_arena_free(draft->arena);
-	}
-	am_arena_free(call->arena);
+	am_pool_free(call->head.pool);
 	free(call);
 }
 

@@ -7,42 +7,22 @@
 
 #include "core/base/clock.h"
 #include "core/base/map.h"
-#include "core/data/node.h"
+#include "core/data/object.h"
 #include "tests/lib/fake_host.h"
 
 #define FAKE_MAX 64
 
-/* A tree in an arena of its own; parts (at, item) live in the arena of their root and count there. */
+/* One version of an object: its text, as clients get it, and the same as a tree, for the store's own use. */
 struct fake_object {
-	struct ambient_object head;
-	struct fake_object *root; /* itself, for a root */
 	struct am_arena *arena;
 	const struct am_node *node;
-	int refs;                 /* roots only; atomic */
-};
-
-/* One reference of a call; an object may be held by several calls, and twice by one. */
-struct fake_hold {
-	struct fake_object *object;
-	struct fake_hold *next;
-};
-
-struct fake_draft {
-	struct ambient_draft head;
-	struct ambient_call *call;
-	struct am_arena *arena;
-	const char *kind;
-	struct am_node *root;
-	struct ambient_error err; /* code 0: fine so far */
-	struct fake_draft *next;
+	struct am_buf text;
+	int refs; /* atomic */
 };
 
 struct fake_call {
-	struct ambient_call head;
+	struct am_call_head head;
 	struct fake_host *fake;
-	struct am_arena *arena;
-	struct fake_hold *held;
-	struct fake_draft *drafts;
 	const char *owner_kind, *owner_ns, *owner_name;
 };
 
@@ -85,7 +65,7 @@ fake_of_host(const struct ambient_host *host)
 static inline struct fake_call *
 fake_of_call(struct ambient_call *call)
 {
-	return AM_CONTAINER(call, struct fake_call, head);
+	return (struct fake_call *)(void *)call;
 }
 
 static inline void
@@ -110,12 +90,11 @@ bool fake_finish_delete(struct fake_host *fake, const char *kind, const struct a
 
 extern const struct ambient_cache_api fake_cache_api;
 extern const struct ambient_client_api fake_client_api;
-extern const struct ambient_object_api fake_object_api;
 
-struct fake_object *fake_object_parse(const char *text, size_t len, struct ambient_error *err); /* one reference */
-struct fake_object *fake_object_of(const struct am_node *node);                                 /* a copy */
-void fake_object_unref(struct fake_object *obj);
-/* The call takes a reference of its own. */
+struct fake_object *fake_object_of(const struct am_node *node); /* a copy, one reference */
+void fake_object_unref(void *obj);
+/* As an object of the call. */
 const struct ambient_object *fake_call_hold(struct fake_call *call, struct fake_object *obj);
+struct am_arena *fake_call_arena(struct fake_call *call);
 
 #endif

@@ -310,7 +310,7 @@ cache_list(struct ambient_call *call, const char *kind, const struct ambient_lis
 	   const struct ambient_list **ret, struct ambient_error *err)
 {
 	struct fake_host *fake = fake_of_call(call)->fake;
-	struct ambient_list *list = am_arena_zalloc(fake_of_call(call)->arena, sizeof(*list));
+	struct ambient_list *list = am_arena_zalloc(fake_call_arena(fake_of_call(call)), sizeof(*list));
 	char prefix[768];
 	const char *key;
 	void *value;
@@ -320,7 +320,7 @@ cache_list(struct ambient_call *call, const char *kind, const struct ambient_lis
 	snprintf(prefix, sizeof(prefix), "%s %s%s", kind, options != NULL && options->ns != NULL ? options->ns : "",
 		 options != NULL && !am_empty(options->ns) ? " " : "");
 	fake_lock(fake);
-	list->items = am_arena_zalloc(fake_of_call(call)->arena, (am_map_len(fake->objects) + 1) * sizeof(*list->items));
+	list->items = am_arena_zalloc(fake_call_arena(fake_of_call(call)), (am_map_len(fake->objects) + 1) * sizeof(*list->items));
 	for (size_t it = 0; am_map_next(fake->objects, &it, &key, &value);) {
 		const struct fake_object *obj = value;
 
@@ -366,9 +366,10 @@ client_get(struct ambient_call *call, const char *kind, const char *ns, const ch
 }
 
 static int
-token_answer(struct ambient_call *call, struct fake_draft *draft, const struct ambient_object **ret)
+token_answer(struct ambient_call *call, struct am_draft_info *draft, const struct ambient_object **ret)
 {
 	struct fake_host *fake = fake_of_call(call)->fake;
+	struct fake_object *obj;
 	int64_t life = 3600;
 	char text[32], when[32];
 
@@ -377,8 +378,9 @@ token_answer(struct ambient_call *call, struct fake_draft *draft, const struct a
 	am_time_format(when, fake->wall + life * AM_NS_PER_S, false);
 	am_node_set_at(draft->arena, draft->root, "/status/token", am_node_str(draft->arena, text), NULL);
 	am_node_set_at(draft->arena, draft->root, "/status/expirationTimestamp", am_node_str(draft->arena, when), NULL);
-	if (ret != NULL)
-		*ret = draft->head.api->draft_view(&draft->head);
+	obj = fake_object_of(draft->root);
+	(void)answer(call, obj, ret);
+	fake_object_unref(obj);
 	return 0;
 }
 
@@ -387,16 +389,17 @@ client_create(struct ambient_call *call, struct ambient_draft *d, const char *su
 	      struct ambient_error *err)
 {
 	struct fake_host *fake = fake_of_call(call)->fake;
-	struct fake_draft *draft = (struct fake_draft *)(void *)d;
-	struct am_node *meta = am_node_get(draft->root, "metadata");
-	const char *ns = am_node_get_str(meta, "namespace", ""), *name = am_node_get_str(meta, "name", NULL);
+	struct am_draft_info info, *draft = &info;
+	struct am_node *meta;
+	const char *ns, *name;
 	char generated[300];
-	int rc;
+	int rc = am_draft_open(d, &info, err);
 
-	if (draft->err.code != 0) {
-		*err = draft->err;
-		return -err->code;
-	}
+	if (rc < 0)
+		return rc;
+	meta = am_node_get(draft->root, "metadata");
+	ns = am_node_get_str(meta, "namespace", "");
+	name = am_node_get_str(meta, "name", NULL);
 	fake_lock(fake);
 	rc = enter(fake, "create", draft->kind, sub, err);
 	if (rc == 0 && am_streq(sub, "token")) {
@@ -425,16 +428,17 @@ client_update(struct ambient_call *call, struct ambient_draft *d, const char *su
 	      struct ambient_error *err)
 {
 	struct fake_host *fake = fake_of_call(call)->fake;
-	struct fake_draft *draft = (struct fake_draft *)(void *)d;
-	const struct am_node *meta = am_node_get(draft->root, "metadata");
-	const char *ns = am_node_get_str(meta, "namespace", ""), *name = am_node_get_str(meta, "name", "");
+	struct am_draft_info info, *draft = &info;
+	const struct am_node *meta;
 	struct fake_object *old;
-	int rc;
+	const char *ns, *name;
+	int rc = am_draft_open(d, &info, err);
 
-	if (draft->err.code != 0) {
-		*err = draft->err;
-		return -err->code;
-	}
+	if (rc < 0)
+		return rc;
+	meta = am_node_get(draft->root, "metadata");
+	ns = am_node_get_str(meta, "namespace", "");
+	name = am_node_get_str(meta, "name", "");
 	fake_lock(fake);
 	rc = enter(fake, "update", draft->kind, sub, err);
 	old = fake_lookup(fake, draft->kind, ns, name);
@@ -453,7 +457,7 @@ client_patch(struct ambient_call *call, const char *kind, const char *ns, const 
 	     const char *body, size_t len, const struct ambient_object **ret, struct ambient_error *err)
 {
 	struct fake_host *fake = fake_of_call(call)->fake;
-	struct am_arena *arena = fake_of_call(call)->arena;
+	struct am_arena *arena = fake_call_arena(fake_of_call(call));
 	struct am_node *patch = am_node_parse(arena, body, len, err), *next;
 	struct fake_object *old;
 	int rc;
@@ -480,7 +484,7 @@ client_remove(struct ambient_call *call, const char *kind, const char *ns, const
 	      struct ambient_error *err)
 {
 	struct fake_host *fake = fake_of_call(call)->fake;
-	struct am_arena *arena = fake_of_call(call)->arena;
+	struct am_arena *arena = fake_call_arena(fake_of_call(call));
 	struct fake_object *old;
 	struct am_node *o = NULL, *next;
 	const char *uid;
@@ -570,17 +574,16 @@ client_apply(struct ambient_call *call, struct ambient_draft *d, uint32_t flags,
 	     struct ambient_error *err)
 {
 	struct fake_host *fake = fake_of_call(call)->fake;
-	struct fake_draft *draft = (struct fake_draft *)(void *)d;
-	const char *ns = am_node_text(am_node_at(draft->root, "/metadata/namespace"), "");
-	const char *name = am_node_text(am_node_at(draft->root, "/metadata/name"), "");
+	struct am_draft_info info, *draft = &info;
 	struct fake_object *old;
 	struct am_node *next;
-	int rc;
+	const char *ns, *name;
+	int rc = am_draft_open(d, &info, err);
 
-	if (draft->err.code != 0) {
-		*err = draft->err;
-		return -err->code;
-	}
+	if (rc < 0)
+		return rc;
+	ns = am_node_text(am_node_at(draft->root, "/metadata/namespace"), "");
+	name = am_node_text(am_node_at(draft->root, "/metadata/name"), "");
 	fake_lock(fake);
 	rc = enter(fake, "apply", draft->kind, NULL, err);
 	if (rc == 0) {
@@ -608,17 +611,17 @@ client_status(struct ambient_call *call, struct ambient_draft *d, const struct a
 	      struct ambient_error *err)
 {
 	struct fake_host *fake = fake_of_call(call)->fake;
-	struct fake_draft *draft = (struct fake_draft *)(void *)d;
-	const char *ns = am_node_text(am_node_at(draft->root, "/metadata/namespace"), "");
-	const char *name = am_node_text(am_node_at(draft->root, "/metadata/name"), "");
-	const struct am_node *status = am_node_get(draft->root, "status"), *had;
+	struct am_draft_info info, *draft = &info;
+	const struct am_node *status, *had;
 	struct fake_object *old;
-	int rc;
+	const char *ns, *name;
+	int rc = am_draft_open(d, &info, err);
 
-	if (draft->err.code != 0) {
-		*err = draft->err;
-		return -err->code;
-	}
+	if (rc < 0)
+		return rc;
+	ns = am_node_text(am_node_at(draft->root, "/metadata/namespace"), "");
+	name = am_node_text(am_node_at(draft->root, "/metadata/name"), "");
+	status = am_node_get(draft->root, "status");
 	fake_lock(fake);
 	rc = enter(fake, "status", draft->kind, "status", err);
 	old = fake_lookup(fake, draft->kind, ns, name);
