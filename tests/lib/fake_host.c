@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/spawn.h"
 #include "core/base/str.h"
 
 /* Queue, events, log, clock, memory, facts, plans */
@@ -92,6 +93,34 @@ static void *
 mem_scratch(struct ambient_call *call, size_t n)
 {
 	return am_arena_zalloc(fake_call_arena(fake_of_call(call)), n);
+}
+
+/* Programs are run for real. */
+static int
+spawn_run(const struct ambient_host *host, const struct ambient_spawn_options *options,
+	  struct ambient_spawn_result *result, struct ambient_error *err)
+{
+	struct am_spawn spec = { .argv = options->argv, .envp = options->envp, .cwd = options->cwd, .fds = { -1, -1, -1 } };
+	struct am_run_result run = { 0 };
+	int rc = am_run(&spec, options->input, options->input_len, 64 << 10, options->timeout_ns, NULL, &run, err);
+
+	if (rc == 0) {
+		result->exit_code = run.exit_code;
+		result->timed_out = run.timed_out;
+		result->out = am_xstrdup(am_buf_str(&run.out));
+		result->err = am_xstrdup(am_buf_str(&run.err));
+		result->out_len = run.out.len;
+		result->err_len = run.err.len;
+	}
+	am_run_result_fini(&run);
+	return rc;
+}
+
+static void
+spawn_release(const struct ambient_host *host, struct ambient_spawn_result *result)
+{
+	free(result->out);
+	free(result->err);
 }
 
 static const char *
@@ -225,6 +254,7 @@ static const struct ambient_conf_api conf_api = {
 static const struct ambient_queue_api queue_api = { sizeof(queue_api), queue_add };
 static const struct ambient_event_api event_api = { sizeof(event_api), event_emit };
 static const struct ambient_clock_api clock_api = { sizeof(clock_api), clock_monotonic, clock_wall };
+static const struct ambient_spawn_api spawn_api = { sizeof(spawn_api), spawn_run, spawn_release };
 static const struct ambient_mem_api mem_api = { sizeof(mem_api), mem_alloc, mem_free, mem_scratch };
 
 /* For tests */
@@ -253,7 +283,8 @@ fake_host_new(const struct ambient_plugin *plugin)
 		.size = sizeof(fake->host), .abi_major = AMBIENT_ABI_MAJOR, .abi_minor = AMBIENT_ABI_MINOR,
 		.plugin = "test", .instance = "test", .log = &log_api, .conf = &conf_api, .object = &am_object_api,
 		.client = &fake_client_api, .cache = &fake_cache_api, .queue = &queue_api, .event = &event_api,
-		.clock = &clock_api, .mem = &mem_api, .runner_plan = runner_plan, .runner_types = runner_types,
+		.clock = &clock_api, .mem = &mem_api, .spawn = &spawn_api,
+		.runner_plan = runner_plan, .runner_types = runner_types,
 		.fact = fact,
 	};
 	return fake;

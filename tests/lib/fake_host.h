@@ -29,8 +29,8 @@ void fake_host_free(struct fake_host *fake);
 void fake_host_set_state_dir(struct fake_host *fake, const char *dir);
 void fake_host_set_conf(struct fake_host *fake, const char *json);
 void fake_host_set_fact(struct fake_host *fake, const char *name, const char *value);
-/* Replaces sub-tables that the fake does not have (spawn, http) or that a test wants to see: change the
- * members of the struct before create. */
+/* spawn runs programs for real.  To replace a sub-table, or to add one that the fake does not have (http), change
+ * the members of the struct before create. */
 struct ambient_host *fake_host_table(struct fake_host *fake);
 const struct ambient_conf *fake_host_conf(struct fake_host *fake);
 

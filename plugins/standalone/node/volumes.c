@@ -301,7 +301,7 @@ resolve(const char *dir, const char *sub, char *out, size_t size)
 		end += strspn(sub + end, "/");
 		end += strcspn(sub + end, "/");
 		(void)snprintf(prefix, sizeof(prefix), "%.*s", (int)end, sub);
-		fd = (int)syscall(SYS_openat2, root, prefix, &how, sizeof(how));
+		fd = (int)syscall(SYS_openat2, root, end > 0 ? prefix : ".", &how, sizeof(how));
 		if (fd < 0 && errno == ENOENT) {
 			char *slash = strrchr(prefix, '/');
 			const char *name = slash != NULL ? slash + 1 : prefix;

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node plugin against a fake host, with real shims and, where bubblewrap works, real sandboxes: pods to
+ * each of their ends, volumes, environment, restarts of the daemon, deletion.
+ */
+#include "plugins/standalone/node/node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/lib/fake_host.h"
+#include "tests/lib/unit.h"
+
+static struct fake_host *fake;
+static char state_dir[64];
+static char conf[PATH_MAX + 512];
+
+static void
+host_up(void)
+{
+	fake_host_set_state_dir(fake, state_dir);
+	fake_host_set_conf(fake, conf);
+	fake_host_set_fact(fake, "server", "https://127.0.0.1:16443");
+	(void)fake_host_create(fake);
+}
+
+static void
+begin(const char *more)
+{
+	char shim[PATH_MAX];
+
+	ck_assert_ptr_nonnull(realpath("core/ambient-shim/ambient-shim", shim));
+
+	snprintf(state_dir, sizeof(state_dir), "/tmp/ambient-node-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(state_dir));
+	snprintf(conf, sizeof(conf), "{\"shim\":\"%s\",\"images\":[{\"match\":\"test:*\",\"path\":\"/usr/bin:/bin\","
+		 "\"env\":{\"FROM_IMAGE\":\"yes\"}}]%s}", shim, more);
+	fake = fake_host_new(&ambient_plugin_v0);
+	host_up();
+}
+
+static void
+end(void)
+{
+	fake_host_free(fake);
+	(void)remove_tree(state_dir);
+}
+
+/* spec: the members of the first container; pod: members of the spec after the containers. */
+static void
+put_pod(const char *name, const char *container, const char *more)
+{
+	char json[4096];
+
+	snprintf(json, sizeof(json), "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\",\"labels\":{\"app\":\"x\"}},"
+		 "\"spec\":{\"nodeName\":\"standalone\",\"restartPolicy\":\"Never\",\"terminationGracePeriodSeconds\":1,"
+		 "\"containers\":[{\"name\":\"c\",\"image\":\"test:1\",%s}]%s}}", name, container, more);
+	fake_host_put(fake, POD, json);
+}
+
+static struct ambient_result
+reconcile(const char *name)
+{
+	struct ambient_result result = { sizeof(result), 0 };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	int rc = fake_host_reconcile(fake, "pods", "n", name, &result, &err);
+
+	ck_assert_msg(rc == 0 || rc == -AMBIENT_E_NOTFOUND, "reconcile: %s", err.message);
+	return result;
+}
+
+static const char *
+at(const char *name, const char *pointer)
+{
+	const char *text = fake_host_at(fake, POD, "n", name, pointer);
+
+	return text != NULL ? text : "";
+}
+
+/* Real processes need real time: looks every 5 ms, 4 s at most. */
+static bool
+until(const char *name, const char *pointer, const char *value)
+{
+	for (int i = 0; i < 800; i++) {
+		(void)reconcile(name);
+		if (strcmp(at(name, pointer), value) == 0)
+			return true;
+		(void)usleep(5000);
+	}
+	fprintf(stderr, "%s is \"%s\", not \"%s\"\n%s\n%s\n", pointer, at(name, pointer), value, at(name, "/status"),
+		fake_host_log(fake));
+	return false;
+}
+
+static const char *
+log_of(const char *name, const char *container)
+{
+	static struct text text;
+	char path[512];
+
+	text.len = 0;
+	snprintf(path, sizeof(path), "%s/pods/%s/containers/%s/0.log", state_dir, at(name, "/metadata/uid"), container);
+	(void)file_read(path, 1 << 20, &text);
+	return text_str(&text);
+}
+
+#define RUN(script) "\"command\":[\"sh\",\"-c\",\"" script "\"]"
+
+START_TEST(pod_succeeds)
+{
+	begin("");
+	put_pod("p", RUN("echo hi"), "");
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/exitCode"), "0");
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/reason"), "Completed");
+	ck_assert_uint_gt(strlen(at("p", "/status/containerStatuses/0/state/terminated/startedAt")), 0);
+	ck_assert_uint_gt(strlen(at("p", "/status/startTime")), 0);
+	ck_assert_int_eq(strncmp(at("p", "/status/podIP"), "127.", 4), 0);
+	ck_assert_ptr_nonnull(strstr(log_of("p", "c"), "stdout F hi\n"));
+	/* A terminal pod is left alone. */
+	size_t writes = fake_host_calls(fake, "status", POD);
+	(void)reconcile("p");
+	ck_assert_uint_eq(fake_host_calls(fake, "status", POD), writes);
+	end();
+}
+END_TEST
+
+START_TEST(pod_exit_codes)
+{
+	static const struct { const char *script, *code, *reason; } rows[] = {
+		{ "exit 1", "1", "Error" }, { "exit 42", "42", "Error" },
+		{ "sh -c 'kill -9 $$$$'", "137", "Error" }, { "sh -c 'kill -SEGV $$$$'", "139", "Error" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char container[256];
+
+		begin("");
+		snprintf(container, sizeof(container), "\"command\":[\"sh\",\"-c\",\"%s\"]", rows[i].script);
+		put_pod("p", container, "");
+		ck_assert(until("p", "/status/phase", "Failed"));
+		ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/exitCode"), rows[i].code);
+		ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/reason"), rows[i].reason);
+		end();
+	}
+}
+END_TEST
+
+START_TEST(pod_that_cannot_start_is_128)
+{
+	begin("");
+	put_pod("p", "\"command\":[\"no-such-program\"]", "");
+	ck_assert(until("p", "/status/phase", "Failed"));
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/exitCode"), "128");
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/reason"), "StartError");
+	ck_assert_ptr_nonnull(strstr(at("p", "/status/containerStatuses/0/state/terminated/message"), "no-such-program"));
+	end();
+}
+END_TEST
+
+START_TEST(pod_init_failure_starts_nothing_else)
+{
+	begin("");
+	put_pod("p", RUN("echo main"), ",\"initContainers\":[{\"name\":\"i\",\"image\":\"test:1\"," RUN("exit 3") "}]");
+	ck_assert(until("p", "/status/phase", "Failed"));
+	ck_assert_str_eq(at("p", "/status/initContainerStatuses/0/state/terminated/exitCode"), "3");
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/waiting/reason"), "PodInitializing");
+	ck_assert_str_eq(log_of("p", "c"), "");
+	end();
+}
+END_TEST
+
+START_TEST(unmapped_image_says_what_to_configure)
+{
+	begin("");
+	fake_host_put(fake, POD, "{'metadata':{'name':'p','namespace':'n'},'spec':{'nodeName':'standalone','restartPolicy':'Never',"
+		      "'containers':[{'name':'c','image':'ghcr.io/x/y:1','command':['true']}]}}");
+	struct ambient_result result = reconcile("p");
+	ck_assert_int_gt(result.requeue_after, 0);
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/waiting/reason"), "ErrImagePull");
+	ck_assert_ptr_nonnull(strstr(at("p", "/status/containerStatuses/0/state/waiting/message"), "match = \"ghcr.io/x/y:1\""));
+	(void)reconcile("p");
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/waiting/reason"), "ImagePullBackOff");
+	ck_assert_str_eq(at("p", "/status/phase"), "Pending");
+	end();
+}
+END_TEST
+
+START_TEST(missing_bubblewrap_names_the_package)
+{
+	begin(",\"bwrap\":\"/nonexistent/bwrap\"");
+	put_pod("p", RUN("true"), "");
+	(void)reconcile("p");
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/waiting/reason"), "CreateContainerError");
+	ck_assert_ptr_nonnull(strstr(at("p", "/status/containerStatuses/0/state/waiting/message"), "install the package bubblewrap"));
+	end();
+}
+END_TEST
+
+START_TEST(secret_that_appears_later_lets_it_start)
+{
+	begin("");
+	put_pod("p", RUN("echo v=$V") ",\"env\":[{\"name\":\"V\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}}]", "");
+	(void)reconcile("p");
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/waiting/reason"), "CreateContainerConfigError");
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/waiting/message"), "secret \"s\" not found");
+	fake_host_put(fake, SECRET, "{'metadata':{'name':'s','namespace':'n'},'data':{'k':'aGVsbG8='}}");
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	ck_assert_ptr_nonnull(strstr(log_of("p", "c"), "stdout F v=hello\n"));
+	end();
+}
+END_TEST
+
+START_TEST(environment)
+{
+	begin("");
+	fake_host_put(fake, CONFMAP, "{'metadata':{'name':'m','namespace':'n'},'data':{'A':'from map','B':'b'}}");
+	put_pod("p", RUN("env") ",\"envFrom\":[{\"prefix\":\"P_\",\"configMapRef\":{\"name\":\"m\"}},"
+		"{\"secretRef\":{\"name\":\"none\",\"optional\":true}}],\"env\":[{\"name\":\"X\",\"value\":\"1\"},"
+		"{\"name\":\"Y\",\"value\":\"$(X)/$(P_B)/$$(X)/$(NOPE)\"},{\"name\":\"FROM_IMAGE\",\"value\":\"replaced\"},"
+		"{\"name\":\"NAME\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"metadata.labels['app']\"}}},"
+		"{\"name\":\"IP\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"status.podIP\"}}},"
+		"{\"name\":\"MEM\",\"valueFrom\":{\"resourceFieldRef\":{\"resource\":\"limits.memory\",\"divisor\":\"1Mi\"}}}],"
+		"\"resources\":{\"limits\":{\"memory\":\"64Mi\"}}", "");
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	static const char *const lines[] = { "F P_A=from map\n", "F Y=1/b/$(X)/$(NOPE)\n", "F FROM_IMAGE=replaced\n", "F NAME=x\n",
+		"F IP=127.", "F MEM=64\n", "F KUBERNETES_SERVICE_HOST=127.0.0.1\n", "F KUBERNETES_SERVICE_PORT=16443\n",
+		"F HOSTNAME=p\n" };
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		ck_assert_msg(strstr(log_of("p", "c"), lines[i]) != NULL, "no \"%s\" in %s", lines[i], log_of("p", "c"));
+	ck_assert_ptr_null(strstr(log_of("p", "c"), "FROM_IMAGE=yes"));
+	end();
+}
+END_TEST
+
+START_TEST(volumes)
+{
+	begin("");
+	fake_host_put(fake, SECRET, "{'metadata':{'name':'s','namespace':'n'},'data':{'k':'aGVsbG8='}}");
+	fake_host_put(fake, CONFMAP, "{'metadata':{'name':'m','namespace':'n'},'data':{'a':'1','b':'2'}}");
+	fake_host_put(fake, ACCOUNT, "{'metadata':{'name':'default','namespace':'n'}}");
+	fake_host_put(fake, CLAIM, "{'metadata':{'name':'w','namespace':'n'},'spec':{'accessModes':['ReadWriteOnce'],"
+		      "'resources':{'requests':{'storage':'1Gi'}}}}");
+	ck_assert_int_eq(fake_host_reconcile(fake, "claims", "n", "w", NULL, NULL), 0);
+	ck_assert_str_eq(fake_host_at(fake, CLAIM, "n", "w", "/status/phase"), "Bound");
+	ck_assert_str_eq(fake_host_at(fake, CLAIM, "n", "w", "/status/capacity/storage"), "1Gi");
+	put_pod("p", RUN("cat /s/k /m/d/x /api/token /api/ns; ls -A /m; stat -L -c %a /s/k; echo w > /w/f; echo e > /e/f; "
+			 "cat /e/f; touch /s/new; cat /sub/g; ls /w")
+		",\"volumeMounts\":[{\"name\":\"s\",\"mountPath\":\"/s\"},{\"name\":\"m\",\"mountPath\":\"/m\"},"
+		"{\"name\":\"api\",\"mountPath\":\"/api\"},{\"name\":\"e\",\"mountPath\":\"/e\"},{\"name\":\"w\",\"mountPath\":\"/w\"},"
+		"{\"name\":\"w\",\"mountPath\":\"/sub\",\"subPath\":\"a/b\"}]",
+		",\"volumes\":[{\"name\":\"s\",\"secret\":{\"secretName\":\"s\",\"defaultMode\":256}},"
+		"{\"name\":\"m\",\"configMap\":{\"name\":\"m\",\"items\":[{\"key\":\"b\",\"path\":\"d/x\"}]}},"
+		"{\"name\":\"e\",\"emptyDir\":{}},{\"name\":\"w\",\"persistentVolumeClaim\":{\"claimName\":\"w\"}},"
+		"{\"name\":\"api\",\"projected\":{\"sources\":[{\"serviceAccountToken\":{\"path\":\"token\"}},"
+		"{\"downwardAPI\":{\"items\":[{\"path\":\"ns\",\"fieldRef\":{\"fieldPath\":\"metadata.namespace\"}}]}}]}}]");
+	char path[256];
+	snprintf(path, sizeof(path), "%s/pvc/n/w/a/b", state_dir);
+	ck_assert_int_eq(make_dirs(path), 0);
+	snprintf(path, sizeof(path), "%s/pvc/n/w/a/b/g", state_dir);
+	ck_assert_int_eq(file_write(path, "deep\n", 5, 0644), 0);
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	const char *log = log_of("p", "c");
+	ck_assert_msg(strstr(log, "F hello2token-") != NULL, "%s", log);
+	ck_assert_msg(strstr(log, "F 400\n") != NULL, "%s", log);
+	ck_assert_msg(strstr(log, "F e\n") != NULL && strstr(log, "F deep\n") != NULL, "%s", log);
+	ck_assert_msg(strstr(log, "Read-only file system") != NULL, "%s", log);
+	struct text text = { 0 };
+	snprintf(path, sizeof(path), "%s/pvc/n/w/f", state_dir);
+	ck_assert_int_eq(file_read(path, 100, &text), 0);
+	ck_assert_str_eq(text_str(&text), "w\n");
+	text_free(&text);
+	/* What held secrets goes with the pod's end; the claim's files stay until the claim is gone. */
+	snprintf(path, sizeof(path), "%s/pods/%s/volumes", state_dir, at("p", "/metadata/uid"));
+	ck_assert_int_eq(access(path, F_OK), -1);
+	fake_host_remove(fake, CLAIM, "n", "w");
+	ck_assert_int_eq(fake_host_reconcile(fake, "claims", "n", "w", NULL, NULL), 0);
+	snprintf(path, sizeof(path), "%s/pvc/n/w", state_dir);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	end();
+}
+END_TEST
+
+START_TEST(sub_path_stays_in_its_volume)
+{
+	begin("");
+	fake_host_put(fake, CLAIM, "{'metadata':{'name':'w','namespace':'n'},'spec':{}}");
+	ck_assert_int_eq(fake_host_reconcile(fake, "claims", "n", "w", NULL, NULL), 0);
+	char path[256];
+	snprintf(path, sizeof(path), "%s/pvc/n/w/out", state_dir);
+	ck_assert_int_eq(symlink("/etc", path), 0);
+	put_pod("p", RUN("ls /sub") ",\"volumeMounts\":[{\"name\":\"w\",\"mountPath\":\"/sub\",\"subPath\":\"out/ssl\"}]",
+		",\"volumes\":[{\"name\":\"w\",\"persistentVolumeClaim\":{\"claimName\":\"w\"}}]");
+	/* In the volume, "/etc" is the volume's own etc, which is not there. */
+	for (int i = 0; i < 3; i++)
+		(void)reconcile("p");
+	ck_assert_str_eq(at("p", "/status/phase"), "Pending");
+	snprintf(path, sizeof(path), "%s/pvc/n/w/etc/ssl", state_dir);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	end();
+}
+END_TEST
+
+START_TEST(secret_update_is_seen_by_a_running_pod)
+{
+	begin("");
+	fake_host_put(fake, SECRET, "{'metadata':{'name':'s','namespace':'n'},'data':{'k':'b2xk'}}");
+	put_pod("p", RUN("while ! grep -q new /s/k; do sleep 0.02; done") ",\"volumeMounts\":[{\"name\":\"s\",\"mountPath\":\"/s\"}]",
+		",\"volumes\":[{\"name\":\"s\",\"secret\":{\"secretName\":\"s\"}}]");
+	ck_assert(until("p", "/status/phase", "Running"));
+	fake_host_merge(fake, SECRET, "n", "s", "{'data':{'k':'bmV3'}}");
+	fake_host_advance(fake, 61 * AMBIENT_SECOND);
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	end();
+}
+END_TEST
+
+START_TEST(delete_ends_with_grace_then_kill_and_cleans_up)
+{
+	static const struct { const char *script, *code; } rows[] = {
+		{ "trap 'exit 143' TERM; echo up; while :; do sleep 0.02; done", "143" },
+		{ "trap '' TERM; echo up; while :; do sleep 0.02; done", "137" },
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		char container[256], dir[256];
+
+		begin("");
+		snprintf(container, sizeof(container), "\"command\":[\"sh\",\"-c\",\"%s\"]", rows[i].script);
+		put_pod("p", container, "");
+		ck_assert(until("p", "/status/phase", "Running"));
+		for (int k = 0; k < 1000 && strstr(log_of("p", "c"), "F up\n") == NULL; k++)
+			(void)usleep(2000);
+		snprintf(dir, sizeof(dir), "%s/pods/%s", state_dir, at("p", "/metadata/uid"));
+		/* A finalizer keeps the object, so that its end can be looked at. */
+		fake_host_merge(fake, POD, "n", "p", "{'metadata':{'finalizers':['x/y'],'deletionTimestamp':"
+				"'2026-01-01T00:00:01Z','deletionGracePeriodSeconds':1}}");
+		ck_assert(until("p", "/status/phase", "Failed"));
+		ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/exitCode"), rows[i].code);
+		ck_assert(until("p", "/metadata/deletionGracePeriodSeconds", "0"));
+		fake_host_merge(fake, POD, "n", "p", "{'metadata':{'finalizers':null}}");
+		ck_assert(!fake_host_has(fake, POD, "n", "p"));
+		for (int k = 0; k < 1000 && access(dir, F_OK) == 0; k++) {
+			(void)reconcile("p");
+			(void)usleep(2000);
+		}
+		ck_assert_int_eq(access(dir, F_OK), -1);
+		end();
+	}
+}
+END_TEST
+
+START_TEST(daemon_restart_finds_its_pods)
+{
+	struct fake_host *old;
+
+	begin("");
+	put_pod("p", RUN("echo up; while ! [ -e /e/go ]; do sleep 0.02; done; exit 7")
+		",\"volumeMounts\":[{\"name\":\"e\",\"mountPath\":\"/e\"}]", ",\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}}]");
+	ck_assert(until("p", "/status/phase", "Running"));
+	char path[256], ip[32], uid[64];
+	snprintf(ip, sizeof(ip), "%s", at("p", "/status/podIP"));
+	snprintf(uid, sizeof(uid), "%s", at("p", "/metadata/uid"));
+	fake_host_destroy(fake);
+	old = fake;
+	/* While nobody watches. */
+	snprintf(path, sizeof(path), "%s/pods/%s/volumes/e/go", state_dir, uid);
+	ck_assert_int_eq(file_write(path, "", 0, 0644), 0);
+	(void)fake_host_create(fake);
+	ck_assert(until("p", "/status/phase", "Failed"));
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/exitCode"), "7");
+	ck_assert_str_eq(at("p", "/status/podIP"), ip);
+	ck_assert_uint_eq(fake_host_events(old, "Started"), 1);
+	end();
+}
+END_TEST
+
+static pid_t
+shim_pid(const char *name)
+{
+	struct text text = { 0 };
+	char path[256];
+	const char *p;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/pods/%s/state.jsonl", state_dir, at(name, "/metadata/uid"));
+	ck_assert_int_eq(file_read(path, 1 << 20, &text), 0);
+	p = strstr(text_str(&text), "\"pid\":");
+	ck_assert_ptr_nonnull(p);
+	pid = (pid_t)atoi(p + 6);
+	text_free(&text);
+	return pid;
+}
+
+START_TEST(killed_shim_fails_the_pod_and_nothing_restarts)
+{
+	begin("");
+	put_pod("p", RUN("sleep 60"), "");
+	ck_assert(until("p", "/status/phase", "Running"));
+	pid_t shim = shim_pid("p");
+	fake_host_destroy(fake);
+	ck_assert_int_eq(kill(shim, SIGKILL), 0);
+	(void)fake_host_create(fake);
+	ck_assert(until("p", "/status/phase", "Failed"));
+	ck_assert_str_eq(at("p", "/status/reason"), "NodeLost");
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/exitCode"), "137");
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/reason"), "ContainerStatusUnknown");
+	ck_assert_uint_eq(fake_host_events(fake, "Started"), 1);
+	end();
+}
+END_TEST
+
+START_TEST(pod_deadline)
+{
+	begin("");
+	put_pod("p", RUN("trap 'exit 0' TERM; while :; do sleep 0.05; done"), ",\"activeDeadlineSeconds\":1");
+	ck_assert(until("p", "/status/phase", "Failed"));
+	ck_assert_str_eq(at("p", "/status/reason"), "DeadlineExceeded");
+	end();
+}
+END_TEST
+
+START_TEST(watcher_asks_for_a_reconcile)
+{
+	const char *request;
+	bool asked = false;
+
+	begin("");
+	put_pod("p", RUN("sleep 0.2"), "");
+	ck_assert(until("p", "/status/phase", "Running"));
+	(void)usleep(50000);
+	while (fake_host_queued(fake) != NULL)
+		;
+	for (int i = 0; i < 1000 && !asked; i++) {
+		while ((request = fake_host_queued(fake)) != NULL)
+			asked = asked || strcmp(request, "pods n/p 0") == 0;
+		(void)usleep(2000);
+	}
+	ck_assert(asked);
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	end();
+}
+END_TEST
+
+START_TEST(same_name_other_uid)
+{
+	begin("");
+	put_pod("p", RUN("sleep 60"), "");
+	ck_assert(until("p", "/status/phase", "Running"));
+	char dir[256];
+	snprintf(dir, sizeof(dir), "%s/pods/%s", state_dir, at("p", "/metadata/uid"));
+	fake_host_remove(fake, POD, "n", "p");
+	put_pod("p", RUN("echo second"), "");
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	ck_assert_int_eq(access(dir, F_OK), -1);
+	end();
+}
+END_TEST
+
+START_TEST(node_registers_once_and_does_not_answer_itself)
+{
+	begin("");
+	ck_assert_int_eq(fake_host_reconcile(fake, "node", "", "standalone", NULL, NULL), 0);
+	ck_assert_str_eq(fake_host_at(fake, NODE, "", "standalone", "/status/conditions/0/status"), "True");
+	ck_assert_str_eq(fake_host_at(fake, NODE, "", "standalone", "/metadata/annotations/standalone~1limits"), "unenforced");
+	size_t writes = fake_host_calls(fake, "status", NODE);
+	fake_host_advance(fake, 2 * AMBIENT_SECOND);
+	ck_assert_int_eq(fake_host_reconcile(fake, "node", "", "standalone", NULL, NULL), 0);
+	ck_assert_uint_eq(fake_host_calls(fake, "status", NODE), writes);
+	end();
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_test(tc, pod_succeeds);
+	tcase_add_test(tc, pod_exit_codes);
+	tcase_add_test(tc, pod_that_cannot_start_is_128);
+	tcase_add_test(tc, pod_init_failure_starts_nothing_else);
+	tcase_add_test(tc, unmapped_image_says_what_to_configure);
+	tcase_add_test(tc, missing_bubblewrap_names_the_package);
+	tcase_add_test(tc, secret_that_appears_later_lets_it_start);
+	tcase_add_test(tc, environment);
+	tcase_add_test(tc, volumes);
+	tcase_add_test(tc, sub_path_stays_in_its_volume);
+	tcase_add_test(tc, secret_update_is_seen_by_a_running_pod);
+	tcase_add_test(tc, delete_ends_with_grace_then_kill_and_cleans_up);
+	tcase_add_test(tc, daemon_restart_finds_its_pods);
+	tcase_add_test(tc, killed_shim_fails_the_pod_and_nothing_restarts);
+	tcase_add_test(tc, pod_deadline);
+	tcase_add_test(tc, watcher_asks_for_a_reconcile);
+	tcase_add_test(tc, same_name_other_uid);
+	tcase_add_test(tc, node_registers_once_and_does_not_answer_itself);
+}
+
+UNIT_MAIN("node", cases)
