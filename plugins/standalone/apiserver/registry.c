@@ -51,6 +51,7 @@ am_store_add(struct am_engine *engine, const char *group, const char *plural, in
 	store->group = am_xstrdup(group);
 	store->plural = am_xstrdup(plural);
 	store->id = id;
+	store->rv = engine->floor; /* what happened before is not known */
 	am_ring_init(&store->ring, engine->options.ring, engine->floor);
 	store->next = engine->stores;
 	engine->stores = store;

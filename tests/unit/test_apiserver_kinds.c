@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The builtin kinds' defaults and rules, and strategic merge. */
+#include "tests/unit/apiserver.h"
+
+#define POD "v1/pods"
+#define JOB "batch/v1/jobs"
+
+static struct fixture f;
+
+static void
+open_all(void)
+{
+	f = (struct fixture){ .clock = am_clock_fake_new() };
+	fixture_open(&f);
+}
+
+static void
+done(void)
+{
+	fixture_close(&f);
+}
+
+static int
+make_job(const char *name, const char *extra)
+{
+	return create(&f, JOB, "default", "{\"metadata\":{\"name\":\"%s\"},\"spec\":{%s\"template\":{\"metadata\":{\"labels\":{"
+		      "\"app\":\"x\"}},\"spec\":{\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"c\",\"image\":\"i:1\"}]}}}}",
+		      name, extra);
+}
+
+START_TEST(row_182_183_184)
+{
+	char uid[48];
+
+	ck_assert_int_eq(make_job("j", ""), 201);
+	snprintf(uid, sizeof(uid), "\"%s\"", f.written.object->uid);
+	static const char *const want[][2] = {
+		{ "/spec/parallelism", "1" }, { "/spec/completions", "1" }, { "/spec/backoffLimit", "6" },
+		{ "/spec/completionMode", "\"NonIndexed\"" }, { "/spec/suspend", "false" }, { "/metadata/generation", "1" },
+		{ "/spec/template/spec/terminationGracePeriodSeconds", "30" }, { "/spec/template/spec/dnsPolicy", "\"ClusterFirst\"" },
+		{ "/spec/template/spec/containers/0/imagePullPolicy", "\"IfNotPresent\"" }, { "/metadata/labels/app", "\"x\"" },
+		{ "/spec/template/metadata/labels/job-name", "\"j\"" }, { "/status", "{}" },
+		{ "/spec/podReplacementPolicy", "\"TerminatingOrFailed\"" }, { "/metadata/labels/job-name", "" },
+	};
+	for (size_t i = 0; i < AM_COUNTOF(want); i++)
+		ck_assert_msg(strcmp(answer(&f, want[i][0]), want[i][1]) == 0, "%s: %s", want[i][0], answer(&f, want[i][0]));
+	ck_assert_str_eq(answer(&f, "/spec/selector/matchLabels/batch.kubernetes.io~1controller-uid"), uid);
+	ck_assert_str_eq(answer(&f, "/spec/template/metadata/labels/batch.kubernetes.io~1controller-uid"), uid);
+	ck_assert_int_eq(create(&f, JOB, "default", "{\"metadata\":{\"name\":\"k\"},\"spec\":{\"template\":{\"spec\":{"
+		"\"restartPolicy\":\"Always\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}"), 422);
+	ck_assert_str_eq(field(&f, 0), "spec.template.spec.restartPolicy");
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, JOB, "default", "j", NULL,
+			       "{\"spec\":{\"template\":{\"spec\":{\"dnsPolicy\":\"None\"}}}}"), 422);
+	ck_assert_str_eq(field(&f, 0), "spec.template");
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, JOB, "default", "j", NULL, "{\"spec\":{\"suspend\":true,\"parallelism\":2}}"),
+			 200);
+	ck_assert_str_eq(answer(&f, "/metadata/generation"), "2");
+}
+END_TEST
+
+START_TEST(row_084_195)
+{
+	ck_assert_int_eq(make_job("j", ""), 201);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, JOB, "default", "j", "status", "{\"metadata\":{\"annotations\":{\"a\":\"b\"}},"
+			       "\"status\":{\"active\":1,\"startTime\":\"2026-01-01T00:00:00Z\"},\"spec\":{\"suspend\":true}}"), 200);
+	ck_assert_str_eq(answer(&f, "/metadata/annotations/a"), "\"b\"");
+	ck_assert_str_eq(answer(&f, "/spec/suspend"), "false");
+	ck_assert_str_eq(answer(&f, "/status/active"), "1");
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, JOB, "default", "j", "status",
+			       "{\"status\":{\"conditions\":[{\"type\":\"Complete\",\"status\":\"True\"}]}}"), 422);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, JOB, "default", "j", "status", "{\"status\":{\"active\":0,\"succeeded\":1,"
+		"\"completionTime\":\"2026-01-01T00:00:09Z\",\"conditions\":[{\"type\":\"SuccessCriteriaMet\",\"status\":\"True\"},"
+		"{\"type\":\"Complete\",\"status\":\"True\"}]}}"), 200);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, JOB, "default", "j", "status", "{\"status\":{\"succeeded\":0}}"), 422);
+}
+END_TEST
+
+static int
+make_pod(const char *name, const char *spec, const char *container)
+{
+	return create(&f, POD, "default", "{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"restartPolicy\":\"Never\"%s,\"containers\":"
+		      "[{\"name\":\"c\",\"image\":\"i\"%s}]}}", name, spec, container);
+}
+
+START_TEST(pod_defaults_and_admission)
+{
+	ck_assert_int_eq(make_pod("p", "", ""), 201);
+	static const char *const want[][2] = {
+		{ "/spec/nodeName", "\"standalone\"" }, { "/spec/serviceAccountName", "\"default\"" },
+		{ "/spec/terminationGracePeriodSeconds", "30" }, { "/status/phase", "\"Pending\"" },
+		{ "/status/conditions/0/type", "\"PodScheduled\"" }, { "/spec/containers/0/imagePullPolicy", "\"Always\"" },
+		{ "/spec/containers/0/volumeMounts/0/mountPath", "\"/var/run/secrets/kubernetes.io/serviceaccount\"" },
+		{ "/spec/volumes/0/projected/sources/1/configMap/name", "\"kube-root-ca.crt\"" },
+		{ "/spec/enableServiceLinks", "true" },
+	};
+	for (size_t i = 0; i < AM_COUNTOF(want); i++)
+		ck_assert_msg(strcmp(answer(&f, want[i][0]), want[i][1]) == 0, "%s: %s", want[i][0], answer(&f, want[i][0]));
+	ck_assert_int_eq(make_pod("q", ",\"automountServiceAccountToken\":false", ""), 201);
+	ck_assert_str_eq(answer(&f, "/spec/volumes"), "");
+	ck_assert_int_eq(make_pod("r", ",\"serviceAccountName\":\"nobody\"", ""), 403);
+	ck_assert_str_eq(f.failure.message, "pods \"r\" is forbidden: error looking up service account default/nobody: "
+			 "serviceaccount \"nobody\" not found");
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, POD, "default", "p", NULL, "{\"spec\":{\"activeDeadlineSeconds\":5}}"), 200);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, POD, "default", "p", NULL, "{\"spec\":{\"nodeName\":\"n\"}}"), 422);
+	ck_assert_int_eq(patch(&f, AM_PATCH_STRATEGIC, POD, "default", "p", "status", "{\"status\":{\"phase\":\"Running\","
+			       "\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}"), 200);
+	ck_assert_str_eq(answer(&f, "/status/conditions/1/type"), "\"Ready\"");
+	ck_assert_str_eq(answer(&f, "/status/conditions/0/type"), "\"PodScheduled\"");
+}
+END_TEST
+
+/* kube-api.md 6.9: refused at once, with the field's path. */
+START_TEST(pod_refusals)
+{
+	static const struct { const char *spec, *container, *field; } cases[] = {
+		{ "", ",\"securityContext\":{\"privileged\":true}", "spec.containers[0].securityContext.privileged" },
+		{ "", ",\"securityContext\":{\"capabilities\":{\"add\":[\"X\"]}}", "spec.containers[0].securityContext.capabilities.add" },
+		{ "", ",\"securityContext\":{\"procMount\":\"Unmasked\"}", "spec.containers[0].securityContext.procMount" },
+		{ ",\"hostPID\":true", "", "spec.hostPID" },
+		{ ",\"hostIPC\":true", "", "spec.hostIPC" },
+		{ ",\"overhead\":{\"cpu\":\"1\"}", "", "spec.overhead" },
+		{ ",\"ephemeralContainers\":[{\"name\":\"e\"}]", "", "spec.ephemeralContainers" },
+		{ ",\"securityContext\":{\"sysctls\":[{\"name\":\"a\"}]}", "", "spec.securityContext.sysctls" },
+		{ ",\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}]", "", "spec.volumes[0].hostPath" },
+		{ ",\"volumes\":[{\"name\":\"v\",\"nfs\":{}}]", "", "spec.volumes[0].nfs" },
+		{ "", ",\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/x\"}]", "spec.containers[0].volumeMounts[0].name" },
+		{ ",\"volumes\":[{\"name\":\"v\"}]", ",\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/x\",\"mountPropagation\":"
+		  "\"Bidirectional\"}]", "spec.containers[0].volumeMounts[0].mountPropagation" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(cases); i++) {
+		ck_assert_msg(make_pod("p", cases[i].spec, cases[i].container) == 422, "%s", cases[i].field);
+		ck_assert_str_eq(field(&f, 0), cases[i].field);
+	}
+	ck_assert_int_eq(create(&f, POD, "default", "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\","
+				"\"image\":\"i\"}]}}"), 422);
+	ck_assert_str_eq(field(&f, 0), "spec.restartPolicy");
+	ck_assert_int_eq(create(&f, POD, "default", "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"restartPolicy\":\"Never\"}}"), 422);
+	ck_assert_str_eq(field(&f, 0), "spec.containers");
+}
+END_TEST
+
+START_TEST(row_165_166_167)
+{
+	ck_assert_int_eq(create(&f, "v1/secrets", "default", "{\"metadata\":{\"name\":\"s\"},\"data\":{\"b\":\"Yg==\"},"
+				"\"stringData\":{\"a\":\"x\"}}"), 201);
+	ck_assert_str_eq(answer(&f, "/data/a"), "\"eA==\"");
+	ck_assert_str_eq(answer(&f, "/data/b"), "\"Yg==\"");
+	ck_assert_str_eq(answer(&f, "/stringData"), "");
+	ck_assert_str_eq(answer(&f, "/type"), "\"Opaque\"");
+	ck_assert_int_eq(update(&f, "v1/secrets", "default", "s", NULL, "{\"metadata\":{\"name\":\"s\"},\"data\":{\"a\":\"eA==\"},"
+				"\"stringData\":{\"a\":\"y\"}}"), 200);
+	ck_assert_str_eq(answer(&f, "/data/a"), "\"eQ==\"");
+	ck_assert_int_eq(create(&f, "v1/secrets", "default", "{\"metadata\":{\"name\":\"t\"},\"data\":{\"\":\"\"}}"), 422);
+	ck_assert_int_eq(create(&f, "v1/secrets", "default", "{\"metadata\":{\"name\":\"t\"},\"data\":{\"a\":\"%%\"}}"), 400);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/secrets", "default", "s", NULL, "{\"type\":\"other\"}"), 422);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/secrets", "default", "s", NULL, "{\"immutable\":true}"), 200);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/secrets", "default", "s", NULL, "{\"data\":{\"z\":\"eA==\"}}"), 422);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/secrets", "default", "s", NULL, "{\"immutable\":null}"), 422);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/secrets", "default", "s", NULL, "{\"metadata\":{\"labels\":{\"l\":\"1\"}}}"),
+			 200);
+	ck_assert_int_eq(update(&f, "v1/configmaps", "default", "none", NULL, "{\"metadata\":{\"name\":\"none\"}}"), 404);
+	ck_assert_int_eq(create(&f, "v1/configmaps", "default", "{\"metadata\":{\"name\":\"c\"},\"data\":{\"k\":\"1\"}}"), 201);
+	ck_assert_int_eq(update(&f, "v1/configmaps", "default", "c", NULL, "{\"metadata\":{\"name\":\"c\"}}"), 200);
+	ck_assert_str_eq(answer(&f, "/data"), "");
+}
+END_TEST
+
+START_TEST(row_091_092_strategic)
+{
+	ck_assert_int_eq(create(&f, "batch/v1/cronjobs", "default", "{\"metadata\":{\"name\":\"c\"},\"spec\":{\"schedule\":\"* * * * "
+		"*\",\"jobTemplate\":{\"spec\":{\"template\":{\"spec\":{\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"a\",\"image\":"
+		"\"i\",\"env\":[{\"name\":\"X\",\"value\":\"1\"},{\"name\":\"Y\",\"value\":\"2\"}]},{\"name\":\"b\",\"image\":\"i\"}]}}}}}}"),
+		201);
+	ck_assert_int_eq(patch(&f, AM_PATCH_STRATEGIC, "batch/v1/cronjobs", "default", "c", NULL, "{\"spec\":{\"jobTemplate\":{"
+		"\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"a\",\"env\":[{\"name\":\"X\",\"value\":\"9\"}]}]}}}}}}"), 200);
+	static const char *const base = "/spec/jobTemplate/spec/template/spec/containers";
+	char p[128];
+	snprintf(p, sizeof(p), "%s/0/env/0/value", base);
+	ck_assert_str_eq(answer(&f, p), "\"9\"");
+	snprintf(p, sizeof(p), "%s/0/env/1/value", base);
+	ck_assert_str_eq(answer(&f, p), "\"2\"");
+	snprintf(p, sizeof(p), "%s/1/name", base);
+	ck_assert_str_eq(answer(&f, p), "\"b\"");
+	ck_assert_int_eq(create(&f, "v1/services", "default", "{\"metadata\":{\"name\":\"s\"},\"spec\":{\"ports\":[{\"port\":80,"
+				"\"name\":\"h\"},{\"port\":443,\"name\":\"t\"}]}}"), 201);
+	ck_assert_int_eq(patch(&f, AM_PATCH_STRATEGIC, "v1/services", "default", "s", NULL,
+			       "{\"spec\":{\"ports\":[{\"port\":80,\"$patch\":\"delete\"}]}}"), 200);
+	ck_assert_str_eq(answer(&f, "/spec/ports/0/port"), "443");
+	ck_assert_str_eq(answer(&f, "/spec/ports/1"), "");
+	ck_assert_int_eq(patch(&f, AM_PATCH_STRATEGIC, "v1/services", "default", "s", NULL,
+			       "{\"metadata\":{\"finalizers\":[\"a.b/c\"]}}"), 200);
+	ck_assert_int_eq(patch(&f, AM_PATCH_STRATEGIC, "v1/services", "default", "s", NULL,
+			       "{\"metadata\":{\"finalizers\":[\"a.b/d\"]}}"), 200);
+	ck_assert_str_eq(answer(&f, "/metadata/finalizers"), "[\"a.b/c\",\"a.b/d\"]");
+	ck_assert_int_eq(patch(&f, AM_PATCH_STRATEGIC, "v1/services", "default", "s", NULL,
+			       "{\"metadata\":{\"$deleteFromPrimitiveList/finalizers\":[\"a.b/c\"]}}"), 200);
+	ck_assert_str_eq(answer(&f, "/metadata/finalizers"), "[\"a.b/d\"]");
+	ck_assert_int_eq(patch(&f, AM_PATCH_STRATEGIC, "v1/services", "default", "s", NULL,
+			       "{\"spec\":{\"ports\":[{\"$patch\":\"replace\"},{\"port\":1}]}}"), 200);
+	ck_assert_str_eq(answer(&f, "/spec/ports/0/port"), "1");
+}
+END_TEST
+
+START_TEST(row_169_170)
+{
+	struct am_buf out = { 0 };
+	const struct am_resource *res = resource(&f, "events.k8s.io/v1/events");
+
+	ck_assert_int_eq(create(&f, "events.k8s.io/v1/events", "default", "{\"metadata\":{\"name\":\"e\"},\"eventTime\":"
+		"\"2026-01-01T00:00:00.000000Z\",\"reportingController\":\"c\",\"reportingInstance\":\"i\",\"action\":\"a\",\"reason\":"
+		"\"r\",\"type\":\"Normal\",\"note\":\"hello\",\"regarding\":{\"kind\":\"Pod\",\"namespace\":\"default\",\"uid\":\"u1\"}}"), 201);
+	ck_assert_str_eq(stored(&f, "", "events", "default", "e", "/message"), "\"hello\"");
+	ck_assert_str_eq(stored(&f, "", "events", "default", "e", "/apiVersion"), "\"v1\"");
+	am_object_print(f.written.object, res, &out);
+	ck_assert(strstr(out.data, "\"note\":\"hello\"") != NULL);
+	ck_assert(strstr(out.data, "\"regarding\":{") != NULL);
+	ck_assert(strstr(out.data, "\"apiVersion\":\"events.k8s.io/v1\"") != NULL);
+	am_buf_fini(&out);
+	struct am_list l;
+	struct am_list_query q = { .field_selector = "regarding.uid=u1", .send_initial_events = -1 };
+	ck_assert_int_eq(am_engine_list(f.engine, res, NULL, &q, &l, &f.failure), 0);
+	ck_assert_uint_eq(l.n, 1);
+	am_list_fini(&l);
+	am_resource_unref(res);
+	res = resource(&f, "v1/events");
+	q.field_selector = "involvedObject.uid=u1,reason=r";
+	ck_assert_int_eq(am_engine_list(f.engine, res, NULL, &q, &l, &f.failure), 0);
+	ck_assert_uint_eq(l.n, 1);
+	am_list_fini(&l);
+	am_resource_unref(res);
+}
+END_TEST
+
+START_TEST(row_168_176_and_small_rules)
+{
+	static const char *const rb = "rbac.authorization.k8s.io/v1/rolebindings";
+
+	ck_assert_int_eq(create(&f, rb, "default", "{\"metadata\":{\"name\":\"b\"},\"roleRef\":{\"kind\":\"Role\",\"name\":\"r\"},"
+				"\"subjects\":[{\"kind\":\"User\",\"name\":\"u\"}]}"), 201);
+	ck_assert_str_eq(answer(&f, "/roleRef/apiGroup"), "\"rbac.authorization.k8s.io\"");
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, rb, "default", "b", NULL, "{\"roleRef\":{\"name\":\"x\"}}"), 422);
+	ck_assert_int_eq(create(&f, "rbac.authorization.k8s.io/v1/roles", "default",
+				"{\"metadata\":{\"name\":\"r\"},\"rules\":[{\"resources\":[\"pods\"]}]}"), 422);
+	ck_assert_str_eq(field(&f, 0), "rules[0].verbs");
+	ck_assert_int_eq(create(&f, "coordination.k8s.io/v1/leases", "default",
+				"{\"metadata\":{\"name\":\"l\"},\"spec\":{\"leaseDurationSeconds\":0}}"), 422);
+	ck_assert_int_eq(create(&f, "v1/persistentvolumeclaims", "default", "{\"metadata\":{\"name\":\"p\"},\"spec\":{"
+		"\"accessModes\":[\"ReadWriteOnce\"],\"resources\":{\"requests\":{\"storage\":\"1Gi\"}}}}"), 201);
+	ck_assert_str_eq(answer(&f, "/status/phase"), "\"Bound\"");
+	ck_assert_int_eq(create(&f, "v1/persistentvolumeclaims", "default", "{\"metadata\":{\"name\":\"q\"},\"spec\":{}}"), 422);
+	ck_assert_int_eq(create(&f, "v1/nodes", NULL, "{\"metadata\":{\"name\":\"n\"},\"status\":{\"addresses\":[]}}"), 201);
+	ck_assert_str_eq(answer(&f, "/status/addresses"), "[]");
+	ck_assert_int_eq(create(&f, "v1/namespaces", NULL, "{\"metadata\":{\"name\":\"a.b\"}}"), 422);
+}
+END_TEST
+
+START_TEST(row_112_113_114)
+{
+	static const char *const crd = "apiextensions.k8s.io/v1/customresourcedefinitions";
+	static const struct { const char *name, *versions, *field; } cases[] = {
+		{ "x.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\"}}}",
+		  "metadata.name" },
+		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true}",
+		  "spec.versions[0].schema.openAPIV3Schema" },
+		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
+		  "\"object\",\"properties\":{\"a\":{}}}}}", "spec.versions[0].schema.openAPIV3Schema.properties[a].type" },
+		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
+		  "\"object\",\"$ref\":\"x\"}}}", "spec.versions[0].schema.openAPIV3Schema.$ref" },
+		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
+		  "\"object\"}}},{\"name\":\"v2\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\"}}}",
+		  "spec.versions" },
+		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
+		  "\"object\",\"x-kubernetes-validations\":[{\"rule\":\"true\"}]}}}",
+		  "spec.versions[0].schema.openAPIV3Schema.x-kubernetes-validations[0].rule" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(cases); i++) {
+		ck_assert_msg(create(&f, crd, NULL, "{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"group\":\"example.com\",\"scope\":"
+			"\"Namespaced\",\"names\":{\"plural\":\"things\",\"kind\":\"Thing\"},\"versions\":[%s]}}", cases[i].name,
+			cases[i].versions) == 422, "%s", cases[i].field);
+		ck_assert_str_eq(field(&f, 0), cases[i].field);
+	}
+}
+END_TEST
+
+START_TEST(row_121_122_two_versions)
+{
+	static const char *const crd = "apiextensions.k8s.io/v1/customresourcedefinitions";
+	struct am_buf out = { 0 };
+
+	ck_assert_int_eq(create(&f, crd, NULL, "{\"metadata\":{\"name\":\"things.example.com\"},\"spec\":{\"group\":\"example.com\","
+		"\"scope\":\"Cluster\",\"names\":{\"plural\":\"things\",\"kind\":\"Thing\"},\"versions\":["
+		"{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\"}}},"
+		"{\"name\":\"v2\",\"served\":true,\"storage\":false,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\"}}}]}}"), 201);
+	am_engine_janitor_run(f.engine);
+	ck_assert_int_eq(create(&f, "example.com/v1/things", NULL,
+				"{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"t\"}}"), 201);
+	const struct am_resource *v2 = resource(&f, "example.com/v2/things");
+	ck_assert(v2 != NULL);
+	ck_assert_int_eq(v2->flags & AM_RES_PREFERRED, AM_RES_PREFERRED);
+	am_object_print(f.written.object, v2, &out);
+	ck_assert(strstr(out.data, "\"apiVersion\":\"example.com/v2\"") != NULL);
+	am_buf_fini(&out);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "example.com/v2/things", NULL, "t", NULL,
+			       "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}"), 200);
+	ck_assert_str_eq(answer(&f, "/apiVersion"), "\"example.com/v1\"");
+	am_resource_unref(v2);
+	ck_assert_int_eq(patch(&f, AM_PATCH_JSON, crd, NULL, "things.example.com", NULL,
+			       "[{\"op\":\"replace\",\"path\":\"/spec/versions/1/served\",\"value\":false}]"), 200);
+	am_engine_janitor_run(f.engine);
+	ck_assert(am_engine_resource(f.engine, "example.com", "v2", "things") == NULL);
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_checked_fixture(tc, open_all, done);
+	tcase_add_test(tc, row_182_183_184);
+	tcase_add_test(tc, row_084_195);
+	tcase_add_test(tc, pod_defaults_and_admission);
+	tcase_add_test(tc, pod_refusals);
+	tcase_add_test(tc, row_165_166_167);
+	tcase_add_test(tc, row_091_092_strategic);
+	tcase_add_test(tc, row_169_170);
+	tcase_add_test(tc, row_168_176_and_small_rules);
+	tcase_add_test(tc, row_112_113_114);
+	tcase_add_test(tc, row_121_122_two_versions);
+}
+
+UNIT_MAIN("apiserver_kinds", cases)

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Schemas by tables: what is valid, with which message not, what is pruned and what is filled in. */
+#include "plugins/standalone/apiserver/engine.h"
+#include "plugins/standalone/apiserver/schema.h"
+#include "tests/lib/unit.h"
+
+static struct am_arena *arena;
+static struct am_schema_set *set;
+static struct am_failure failure;
+
+static void
+setup(void)
+{
+	arena = am_arena_new();
+	set = am_schema_set_new();
+	failure = (struct am_failure){ 0 };
+}
+
+static void
+done(void)
+{
+	am_failure_fini(&failure);
+	am_schema_set_free(set);
+	am_arena_free(arena);
+}
+
+static struct am_node *
+node(const char *text)
+{
+	struct am_node *n = am_node_parse(arena, text, strlen(text), NULL);
+
+	ck_assert_msg(n != NULL, "%s", text);
+	return n;
+}
+
+/* The schema of field x in an object. */
+static const struct am_schema *
+schema_of_x(const char *x)
+{
+	char *text = am_arena_printf(arena, "{\"type\":\"object\",\"properties\":{\"x\":%s}}", x);
+
+	am_failure_fini(&failure);
+	return am_schema_compile(arena, set, node(text), "s", &failure);
+}
+
+START_TEST(values_and_messages)
+{
+	static const struct { const char *schema, *value, *want; } rows[] = {
+		{ "{\"type\":\"string\"}", "\"a\"", NULL },
+		{ "{\"type\":\"string\"}", "1", "x: Invalid value: \"integer\": x in body must be of type string: \"integer\"" },
+		{ "{\"type\":\"string\"}", "null", "x: Invalid value: \"null\": x in body must be of type string: \"null\"" },
+		{ "{\"type\":\"string\",\"nullable\":true}", "null", NULL },
+		{ "{\"type\":\"integer\"}", "1.0", NULL },
+		{ "{\"type\":\"integer\"}", "1.5", "x: Invalid value: \"number\": x in body must be of type integer: \"number\"" },
+		{ "{\"type\":\"integer\",\"format\":\"int32\"}", "2147483648",
+		  "x: Invalid value: \"2147483648\": x in body must be of type int32: \"2147483648\"" },
+		{ "{\"type\":\"integer\",\"format\":\"int64\"}", "9223372036854775807", NULL },
+		{ "{\"type\":\"number\"}", "0.7", NULL },
+		{ "{\"type\":\"boolean\"}", "\"true\"",
+		  "x: Invalid value: \"string\": x in body must be of type boolean: \"string\"" },
+		{ "{\"type\":\"integer\",\"minimum\":2}", "1",
+		  "x: Invalid value: 1: x in body should be greater than or equal to 2" },
+		{ "{\"type\":\"integer\",\"minimum\":2,\"exclusiveMinimum\":true}", "2",
+		  "x: Invalid value: 2: x in body should be greater than 2" },
+		{ "{\"type\":\"integer\",\"maximum\":2,\"exclusiveMaximum\":true}", "2",
+		  "x: Invalid value: 2: x in body should be less than 2" },
+		{ "{\"type\":\"integer\",\"multipleOf\":5}", "7", "x: Invalid value: 7: x in body should be a multiple of 5" },
+		{ "{\"type\":\"integer\",\"multipleOf\":5}", "10", NULL },
+		{ "{\"type\":\"string\",\"minLength\":2}", "\"a\"",
+		  "x: Invalid value: \"a\": x in body should be at least 2 chars long" },
+		{ "{\"type\":\"string\",\"maxLength\":1}", "\"\xc3\xa9\"", NULL },
+		{ "{\"type\":\"string\",\"maxLength\":1}", "\"ab\"", "x: Too long: may not be more than 1 bytes" },
+		{ "{\"type\":\"string\",\"pattern\":\"^a+$\"}", "\"aab\"",
+		  "x: Invalid value: \"aab\": x in body should match '^a+$'" },
+		{ "{\"type\":\"string\",\"pattern\":\"b\"}", "\"aba\"", NULL },
+		{ "{\"type\":\"string\",\"pattern\":\"^a$\"}", "\"a\\n\"",
+		  "x: Invalid value: \"a\\n\": x in body should match '^a$'" },
+		{ "{\"type\":\"string\",\"enum\":[\"a\",\"b\"]}", "\"c\"",
+		  "x: Unsupported value: \"c\": supported values: \"a\", \"b\"" },
+		{ "{\"type\":\"string\",\"format\":\"date-time\"}", "\"2026-01-01T00:00:00Z\"", NULL },
+		{ "{\"type\":\"string\",\"format\":\"date-time\"}", "\"now\"",
+		  "x: Invalid value: \"now\": x in body must be of type date-time: \"now\"" },
+		{ "{\"type\":\"string\",\"format\":\"ipv4\"}", "\"1.2.3\"",
+		  "x: Invalid value: \"1.2.3\": x in body must be of type ipv4: \"1.2.3\"" },
+		{ "{\"type\":\"string\",\"format\":\"unheard-of\"}", "\"x\"", NULL },
+		{ "{\"type\":\"string\",\"format\":\"duration\"}", "\"1h30m\"", NULL },
+		{ "{\"type\":\"string\",\"format\":\"uri\"}", "\"https://example.com/a?b#c\"", NULL },
+		{ "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":1}", "[\"a\",\"b\"]",
+		  "x: Too many: 2: must have at most 1 items" },
+		{ "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"minItems\":1}", "[]",
+		  "x: Invalid value: 0: x in body should have at least 1 items" },
+		{ "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", "[\"a\",1]",
+		  "x[1]: Invalid value: \"integer\": x[1] in body must be of type string: \"integer\"" },
+		{ "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"url\"],\"properties\":{\"url\":{\"type\":\"string\"}}}}",
+		  "[{}]", "x[0].url: Required value" },
+		{ "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"}}", "{\"k\":\"v\"}",
+		  "x.k: Invalid value: \"string\": x.k in body must be of type integer: \"string\"" },
+		{ "{\"type\":\"object\",\"maxProperties\":1,\"additionalProperties\":{\"type\":\"integer\"}}", "{\"k\":1,\"l\":2}",
+		  "x: Too many: 2: must have at most 1 items" },
+		{ "{\"x-kubernetes-int-or-string\":true}", "5", NULL },
+		{ "{\"x-kubernetes-int-or-string\":true,\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]}", "\"5%\"", NULL },
+		{ "{\"x-kubernetes-int-or-string\":true}", "[]",
+		  "x: Invalid value: \"array\": x in body must be of type integer,string: \"array\"" },
+		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"string\"}},"
+		  "\"oneOf\":[{\"required\":[\"a\"]},{\"required\":[\"b\"]}]}", "{\"a\":\"1\"}", NULL },
+		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"string\"}},"
+		  "\"oneOf\":[{\"required\":[\"a\"]},{\"required\":[\"b\"]}]}", "{\"a\":\"1\",\"b\":\"2\"}",
+		  "x: Invalid value: \"\": \"x\" must validate one and only one schema (oneOf). Found more than one valid" },
+		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}},\"anyOf\":[{\"required\":[\"a\"]},{\"required\":["
+		  "\"b\"]}]}", "{}", "x: Invalid value: \"\": \"x\" must validate at least one schema (anyOf)" },
+		{ "{\"type\":\"string\",\"not\":{\"enum\":[\"bad\"]}}", "\"bad\"",
+		  "x: Invalid value: \"\": \"x\" must not validate the schema (not)" },
+		{ "{\"type\":\"integer\",\"allOf\":[{\"minimum\":1},{\"maximum\":3}]}", "4",
+		  "x: Invalid value: 4: x in body should be less than or equal to 3" },
+		{ "{\"type\":\"object\",\"x-kubernetes-embedded-resource\":true,\"x-kubernetes-preserve-unknown-fields\":true}",
+		  "{\"kind\":\"K\"}", "x.apiVersion: Required value: must not be empty" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		const struct am_schema *s = schema_of_x(rows[i].schema);
+		ck_assert_msg(s != NULL, "%s: %s", rows[i].schema, failure.n_causes > 0 ? failure.causes[0].message : "");
+		char *text = am_arena_printf(arena, "{\"x\":%s}", rows[i].value), got[1024] = "";
+		am_schema_validate(s, node(text), NULL, &failure);
+		if (failure.n_causes > 0)
+			snprintf(got, sizeof(got), "%s: %s", failure.causes[0].field, failure.causes[0].message);
+		ck_assert_str_eq(got, rows[i].want != NULL ? rows[i].want : "");
+	}
+}
+END_TEST
+
+START_TEST(what_is_not_structural_is_refused)
+{
+	static const struct { const char *schema, *field; } rows[] = {
+		{ "{}", "s.properties[x].type" },
+		{ "{\"type\":\"strin\"}", "s.properties[x].type" },
+		{ "{\"type\":\"array\"}", "s.properties[x].items" },
+		{ "{\"type\":\"array\",\"items\":[]}", "s.properties[x].items" },
+		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}},\"additionalProperties\":{\"type\":\"string\"}}",
+		  "s.properties[x].additionalProperties" },
+		{ "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"uniqueItems\":true}", "s.properties[x].uniqueItems" },
+		{ "{\"type\":\"string\",\"$ref\":\"#/a\"}", "s.properties[x].$ref" },
+		{ "{\"type\":\"string\",\"patternProperties\":{}}", "s.properties[x].patternProperties" },
+		{ "{\"type\":\"string\",\"anyOf\":[{\"type\":\"string\"}]}", "s.properties[x].anyOf[0].type" },
+		{ "{\"type\":\"string\",\"anyOf\":[{\"default\":\"a\"}]}", "s.properties[x].anyOf[0].default" },
+		{ "{\"type\":\"string\",\"pattern\":\"(\"}", "s.properties[x].pattern" },
+		{ "{\"type\":\"string\",\"pattern\":\"(a)\\\\1\"}", "s.properties[x].pattern" },
+		{ "{\"type\":\"integer\",\"default\":\"a\"}", "s.properties[x].default" },
+		{ "{\"type\":\"array\",\"items\":{\"type\":\"object\"},\"x-kubernetes-list-type\":\"map\"}",
+		  "s.properties[x].x-kubernetes-list-map-keys" },
+		{ "{\"type\":\"object\",\"x-kubernetes-validations\":[{\"rule\":\"a\"}]}",
+		  "s.properties[x].x-kubernetes-validations[0].rule" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		ck_assert_msg(schema_of_x(rows[i].schema) == NULL, "%s", rows[i].schema);
+		ck_assert_str_eq(failure.causes[0].field, rows[i].field);
+	}
+}
+END_TEST
+
+static void
+note(void *arg, const char *path)
+{
+	am_buf_addf(arg, "%s ", path);
+}
+
+START_TEST(pruning_and_defaulting)
+{
+	static const struct { const char *schema, *value, *want, *unknown; } rows[] = {
+		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}", "{\"a\":\"1\",\"b\":2}", "{\"a\":\"1\"}", "x.b " },
+		{ "{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true,\"properties\":{\"a\":{\"type\":\"object\"}}}",
+		  "{\"a\":{\"c\":1},\"b\":2}", "{\"a\":{},\"b\":2}", "x.a.c " },
+		{ "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}", "[{},{\"z\":1}]", "[{},{}]", "x[1].z " },
+		{ "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"object\"}}", "{\"k\":{\"z\":1}}", "{\"k\":{}}", "x.k.z " },
+		{ "{\"type\":\"object\",\"additionalProperties\":true}", "{\"k\":{\"z\":1}}", "{\"k\":{\"z\":1}}", "" },
+		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"default\":3}}}", "{}", "{\"a\":3}", "" },
+		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"default\":3}}}", "{\"a\":null}", "{\"a\":3}", "" },
+		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"nullable\":true,\"default\":3}}}", "{\"a\":null}",
+		  "{\"a\":null}", "" },
+		{ "{\"type\":\"object\",\"properties\":{\"o\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"default\":"
+		  "3}}}}}", "{}", "{}", "" },
+		{ "{\"type\":\"object\",\"properties\":{\"o\":{\"type\":\"object\",\"default\":{},\"properties\":{\"a\":{\"type\":\"integer\","
+		  "\"default\":3}}}}}", "{}", "{\"o\":{\"a\":3}}", "" },
+		{ "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"string\",\"default\":\"main\"}}}}",
+		  "[{}]", "[{\"b\":\"main\"}]", "" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		const struct am_schema *s = schema_of_x(rows[i].schema);
+		ck_assert_msg(s != NULL, "%s", rows[i].schema);
+		struct am_node *value = node(am_arena_printf(arena, "{\"kind\":\"K\",\"metadata\":{\"q\":1},\"x\":%s}", rows[i].value));
+		struct am_buf unknown = { 0 }, text = { 0 };
+		am_schema_prune(s, value, note, &unknown);
+		am_schema_default(arena, s, value);
+		am_node_print(am_node_get(value, "x"), &text);
+		ck_assert_str_eq(am_buf_str(&text), rows[i].want);
+		ck_assert_str_eq(am_buf_str(&unknown), rows[i].unknown);
+		ck_assert(am_node_at(value, "/metadata/q") != NULL);
+		am_buf_fini(&unknown);
+		am_buf_fini(&text);
+	}
+}
+END_TEST
+
+START_TEST(unchanged_parts_are_not_judged_again)
+{
+	const struct am_schema *s = schema_of_x("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"maximum\":5},"
+						"\"b\":{\"type\":\"integer\",\"maximum\":5}}}");
+
+	am_schema_validate(s, node("{\"x\":{\"a\":9,\"b\":1}}"), node("{\"x\":{\"a\":9,\"b\":2}}"), &failure);
+	ck_assert_uint_eq(failure.n_causes, 0);
+	am_schema_validate(s, node("{\"x\":{\"a\":8,\"b\":1}}"), node("{\"x\":{\"a\":9,\"b\":1}}"), &failure);
+	ck_assert_uint_eq(failure.n_causes, 1);
+}
+END_TEST
+
+START_TEST(hostile_patterns_end)
+{
+	const struct am_schema *s = schema_of_x("{\"type\":\"string\",\"pattern\":\"^(a+)+$\"}");
+	char text[128];
+
+	memset(text, 'a', 100);
+	text[100] = '\0';
+	am_schema_validate(s, node(am_arena_printf(arena, "{\"x\":\"%s!\"}", text)), NULL, &failure);
+	ck_assert_uint_eq(failure.n_causes, 1);
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_checked_fixture(tc, setup, done);
+	tcase_add_test(tc, values_and_messages);
+	tcase_add_test(tc, what_is_not_structural_is_refused);
+	tcase_add_test(tc, pruning_and_defaulting);
+	tcase_add_test(tc, unchanged_parts_are_not_judged_again);
+	tcase_add_test(tc, hostile_patterns_end);
+}
+
+UNIT_MAIN("apiserver_schema", cases)

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lists, pages, selectors and watches: the rows of kube-api.md section 4 that do not need HTTP. */
+#include "tests/unit/apiserver.h"
+
+#define CM "v1/configmaps"
+
+static struct fixture f;
+static const struct am_resource *res;
+
+static void
+open_all(void)
+{
+	f = (struct fixture){ .clock = am_clock_fake_new(), .ring = 64 };
+	fixture_open(&f);
+	make_widgets(&f);
+	res = resource(&f, CM);
+}
+
+static void
+done(void)
+{
+	am_resource_unref(res);
+	fixture_close(&f);
+}
+
+static void
+make(const char *name, const char *labels)
+{
+	ck_assert_int_eq(create(&f, CM, "default", "{\"metadata\":{\"name\":\"%s\",\"labels\":{%s}}}", name, labels), 201);
+}
+
+static int
+list(struct am_list *l, struct am_list_query q)
+{
+	am_failure_fini(&f.failure);
+	return am_engine_list(f.engine, res, "default", &q, l, &f.failure) < 0 ? f.failure.code : 200;
+}
+
+#define LIST(...) ((struct am_list_query){ .send_initial_events = -1, __VA_ARGS__ })
+
+/* The names of the selected objects, joined by spaces. */
+static const char *
+names(const char *labels, const char *fields)
+{
+	static char text[512];
+	struct am_list l;
+
+	text[0] = '\0';
+	if (list(&l, LIST(.label_selector = labels, .field_selector = fields)) != 200)
+		return f.failure.message;
+	for (size_t i = 0; i < l.n; i++) {
+		strcat(text, i > 0 ? " " : "");
+		strcat(text, l.items[i]->name);
+	}
+	am_list_fini(&l);
+	return text;
+}
+
+START_TEST(row_053_054_055_057)
+{
+	struct am_list l;
+
+	make("x", "\"a\":\"b\"");
+	make("y", "\"a\":\"c\"");
+	make("z", "\"q\":\"1\"");
+	ck_assert_str_eq(names("a=b", NULL), "x");
+	ck_assert_str_eq(names("a==b", NULL), "x");
+	ck_assert_str_eq(names("a!=b", NULL), "y z");
+	ck_assert_str_eq(names("a in (b, c)", NULL), "x y");
+	ck_assert_str_eq(names("a notin (b)", NULL), "y z");
+	ck_assert_str_eq(names("!a", NULL), "z");
+	ck_assert_str_eq(names("a", NULL), "x y");
+	ck_assert_str_eq(names("a,a!=c", NULL), "x");
+	ck_assert_str_eq(names("q>0", NULL), "z");
+	ck_assert_str_eq(names(NULL, "metadata.name=y"), "y");
+	ck_assert_str_eq(names(NULL, "metadata.name!=y"), "x z");
+	ck_assert_str_eq(names("a", "metadata.namespace=default,metadata.name==x"), "x");
+	static const char *const bad[] = { "a==b==", ",,", "a in", "a in (", "a in b", "=x", "a=$", "a b", "a=b,", "!a=b", "(" };
+	for (size_t i = 0; i < AM_COUNTOF(bad); i++)
+		ck_assert_msg(list(&l, LIST(.label_selector = bad[i])) == 400, "%s", bad[i]);
+	ck_assert_int_eq(list(&l, LIST(.field_selector = "spec.size=3")), 400);
+	ck_assert_str_eq(f.failure.message, "field label not supported: spec.size");
+	ck_assert_int_eq(list(&l, LIST(.field_selector = "nonsense")), 400);
+}
+END_TEST
+
+START_TEST(row_056)
+{
+	struct am_list l;
+
+	am_resource_unref(res);
+	res = resource(&f, WIDGET_KIND);
+	ck_assert_int_eq(create(&f, WIDGET_KIND, "default", "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":"
+				"{\"name\":\"m\"},\"spec\":{\"mode\":\"a\"}}"), 201);
+	ck_assert_int_eq(create(&f, WIDGET_KIND, "default", "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":"
+				"{\"name\":\"n\"},\"spec\":{}}"), 201);
+	ck_assert_str_eq(names(NULL, "spec.mode=a"), "m");
+	ck_assert_str_eq(names(NULL, "spec.mode!=a"), "n");
+	ck_assert_int_eq(list(&l, LIST(.field_selector = "spec.size=3")), 400);
+}
+END_TEST
+
+START_TEST(row_048_051_058_059_060_061)
+{
+	struct am_list l;
+	char big[32];
+
+	ck_assert_int_eq(list(&l, LIST()), 200);
+	ck_assert_uint_eq(l.n, 0);
+	ck_assert_uint_eq(l.rv, am_engine_rv(f.engine));
+	am_list_fini(&l);
+	ck_assert_int_eq(list(&l, LIST(.resource_version_match = "Exact")), 422);
+	ck_assert_int_eq(list(&l, LIST(.resource_version_match = "Exact", .resource_version = "0")), 422);
+	ck_assert_int_eq(list(&l, LIST(.resource_version_match = "Foo", .resource_version = "1")), 422);
+	ck_assert_int_eq(list(&l, (struct am_list_query){ .send_initial_events = 1 }), 422);
+	ck_assert_int_eq(list(&l, LIST(.resource_version = "abc")), 400);
+	ck_assert_int_eq(list(&l, LIST(.resource_version = "1", .resource_version_match = "Exact")), 410);
+	snprintf(big, sizeof(big), "%llu", (unsigned long long)am_engine_rv(f.engine) + 1000000);
+	ck_assert_int_eq(list(&l, LIST(.resource_version = big)), 504);
+	ck_assert_str_eq(f.failure.causes[0].reason, "ResourceVersionTooLarge");
+	ck_assert_int_eq(f.failure.retry_after, 1);
+}
+END_TEST
+
+static void
+make_forty(void)
+{
+	char name[16];
+
+	for (int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "n%02d", i);
+		make(name, "");
+	}
+}
+
+START_TEST(row_065_066_067_068_069_070)
+{
+	struct am_list l, page;
+
+	make_forty();
+	ck_assert_int_eq(list(&l, LIST(.limit = 10)), 200);
+	ck_assert_uint_eq(l.n, 10);
+	ck_assert_int_eq(l.remaining, 30);
+	ck_assert_int_eq(list(&page, LIST(.cont = l.cont, .resource_version = "5")), 400);
+	ck_assert_int_eq(list(&page, LIST(.cont = "Z2FyYmFnZQ")), 400);
+	make("zzz", "");
+	ck_assert_int_eq(delete(&f, CM, "default", "n20", (struct am_delete_options){ .grace = -1 }), 200);
+	uint64_t rv = l.rv;
+	char *cont = am_xstrdup(l.cont);
+	int seen = 10, next = 10;
+	am_list_fini(&l);
+	while (cont != NULL) {
+		ck_assert_int_eq(list(&page, LIST(.cont = cont, .limit = 10)), 200);
+		ck_assert_uint_eq(page.rv, rv);
+		for (size_t i = 0; i < page.n; i++) {
+			char want[16];
+			snprintf(want, sizeof(want), "n%02d", next++);
+			ck_assert_str_eq(page.items[i]->name, want);
+		}
+		seen += (int)page.n;
+		free(cont);
+		cont = page.cont;
+		page.cont = NULL;
+		am_list_fini(&page);
+	}
+	ck_assert_int_eq(seen, 40);
+	ck_assert_int_eq(list(&l, LIST(.limit = 5, .label_selector = "!x")), 200);
+	ck_assert_int_eq(l.remaining, -1);
+	ck_assert(l.cont != NULL);
+	am_list_fini(&l);
+}
+END_TEST
+
+START_TEST(row_071)
+{
+	struct am_list l, rest;
+
+	make_forty();
+	ck_assert_int_eq(list(&l, LIST(.limit = 10)), 200);
+	make("zzz", "");
+	ck_assert_int_eq(am_engine_compact(f.engine, 0, NULL), 0);
+	ck_assert_int_eq(list(&rest, LIST(.cont = l.cont)), 410);
+	ck_assert_str_eq(f.failure.reason, "Expired");
+	char *cont = am_xstrdup(f.failure.cont);
+	ck_assert(cont != NULL);
+	ck_assert_int_eq(list(&rest, LIST(.cont = cont)), 200);
+	ck_assert_uint_eq(rest.n, 31);
+	ck_assert_uint_gt(rest.rv, l.rv);
+	free(cont);
+	am_list_fini(&rest);
+	am_list_fini(&l);
+}
+END_TEST
+
+/* ---- watches ---- */
+
+static int woken;
+
+static void
+wake(void *arg)
+{
+	woken++;
+}
+
+static struct am_watch *
+watch(struct am_list_query q)
+{
+	struct am_watch *w = NULL;
+
+	am_failure_fini(&f.failure);
+	am_engine_watch(f.engine, res, "default", &q, wake, NULL, &w, &f.failure);
+	return w;
+}
+
+static struct am_watch *
+watch_from(uint64_t rv, const char *labels)
+{
+	static char text[32];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)rv);
+	return watch(LIST(.resource_version = text, .label_selector = labels));
+}
+
+/* "ADDED x", or "" when nothing is there, "GONE". */
+static const char *
+next(struct am_watch *w)
+{
+	static char text[4][128];
+	static int turn;
+	static const char *const types[] = { "ADDED", "MODIFIED", "DELETED", "END" };
+	struct am_event event;
+	char *ret = text[turn++ % 4];
+
+	am_failure_fini(&f.failure);
+	int rc = am_watch_next(w, &event, &f.failure);
+	if (rc <= 0)
+		return rc == 0 ? "" : "GONE";
+	snprintf(ret, sizeof(text[0]), "%s %s", types[event.type], event.object != NULL ? event.object->name : "");
+	return ret;
+}
+
+START_TEST(row_126_127_131_139)
+{
+	uint64_t rv = am_engine_rv(f.engine);
+	struct am_watch *w = watch_from(rv, NULL);
+
+	ck_assert_str_eq(next(w), "");
+	woken = 0;
+	make("x", "");
+	ck_assert_int_eq(woken, 1);
+	uint64_t first = am_engine_rv(f.engine);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, CM, "default", "x", NULL, "{\"data\":{\"k\":\"v\"}}"), 200);
+	ck_assert_int_eq(woken, 1);
+	ck_assert_int_eq(delete(&f, CM, "default", "x", (struct am_delete_options){ .grace = -1 }), 200);
+	ck_assert_str_eq(next(w), "ADDED x");
+	ck_assert_str_eq(next(w), "MODIFIED x");
+	ck_assert_str_eq(next(w), "DELETED x");
+	ck_assert_str_eq(next(w), "");
+	ck_assert_uint_eq(am_watch_rv(w), am_engine_rv(f.engine));
+	am_watch_close(w);
+	w = watch_from(first, NULL);
+	ck_assert_str_eq(next(w), "MODIFIED x");
+	am_watch_close(w);
+	make("y", "");
+	make("z", "");
+	w = watch(LIST());
+	ck_assert_str_eq(next(w), "ADDED y");
+	ck_assert_str_eq(next(w), "ADDED z");
+	ck_assert_str_eq(next(w), "");
+	am_watch_close(w);
+	w = watch(LIST(.field_selector = "metadata.name=z"));
+	ck_assert_str_eq(next(w), "ADDED z");
+	ck_assert_str_eq(next(w), "");
+	am_watch_close(w);
+}
+END_TEST
+
+START_TEST(row_129)
+{
+	struct am_watch *w = watch_from(am_engine_rv(f.engine), "l=1");
+	struct am_event event;
+
+	make("x", "\"l\":\"1\"");
+	make("other", "");
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, CM, "default", "x", NULL, "{\"metadata\":{\"labels\":{\"l\":\"2\"}}}"), 200);
+	uint64_t rv = f.written.object->rv;
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, CM, "default", "x", NULL, "{\"data\":{\"k\":\"v\"}}"), 200);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, CM, "default", "x", NULL, "{\"metadata\":{\"labels\":{\"l\":\"1\"}}}"), 200);
+	ck_assert_str_eq(next(w), "ADDED x");
+	ck_assert_int_eq(am_watch_next(w, &event, &f.failure), 1);
+	ck_assert_int_eq(event.type, AM_EVENT_DELETED);
+	ck_assert_uint_eq(event.object->rv, rv);
+	ck_assert_str_eq(at(event.object, "/metadata/labels/l"), "\"1\"");
+	ck_assert_str_eq(next(w), "ADDED x");
+	ck_assert_str_eq(next(w), "");
+	am_watch_close(w);
+}
+END_TEST
+
+START_TEST(row_132_136_137_138_and_a_slow_one)
+{
+	struct am_watch *w = watch_from(1, NULL), *slow;
+
+	ck_assert_str_eq(next(w), "GONE");
+	ck_assert_int_eq(f.failure.code, 410);
+	ck_assert_str_eq(f.failure.reason, "Expired");
+	am_watch_close(w);
+	make("x", "");
+	w = watch((struct am_list_query){ .send_initial_events = 1, .resource_version_match = "NotOlderThan" });
+	ck_assert_str_eq(next(w), "ADDED x");
+	ck_assert_str_eq(next(w), "END ");
+	ck_assert_str_eq(next(w), "");
+	ck_assert(watch((struct am_list_query){ .send_initial_events = 1 }) == NULL);
+	ck_assert_int_eq(f.failure.code, 422);
+	ck_assert(watch(LIST(.resource_version_match = "NotOlderThan")) == NULL);
+	ck_assert_int_eq(f.failure.code, 422);
+	slow = watch_from(am_engine_rv(f.engine), NULL);
+	make_forty();
+	for (int i = 0; i < 40; i++)
+		ck_assert_int_eq(delete(&f, CM, "default", names(NULL, "metadata.name!=x")[0] != '\0' ? strtok((char *)(uintptr_t)
+			names(NULL, "metadata.name!=x"), " ") : "", (struct am_delete_options){ .grace = -1 }), 200);
+	ck_assert_str_eq(next(slow), "GONE");
+	am_watch_close(slow);
+	am_watch_close(w);
+}
+END_TEST
+
+START_TEST(row_128_208_resume_after_restart)
+{
+	uint64_t rv = am_engine_rv(f.engine);
+
+	make("x", "\"l\":\"1\"");
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, CM, "default", "x", NULL, "{\"metadata\":{\"labels\":{\"l\":\"2\"}}}"), 200);
+	ck_assert_int_eq(delete(&f, CM, "default", "x", (struct am_delete_options){ .grace = -1 }), 200);
+	uint64_t last = am_engine_rv(f.engine);
+	fixture_clear(&f);
+	am_resource_unref(res);
+	am_engine_close(f.engine);
+	fixture_reopen(&f);
+	res = resource(&f, CM);
+	ck_assert_uint_ge(am_engine_rv(f.engine), last);
+	struct am_watch *w = watch_from(rv, NULL);
+	ck_assert_str_eq(next(w), "ADDED x");
+	ck_assert_str_eq(next(w), "MODIFIED x");
+	ck_assert_str_eq(next(w), "DELETED x");
+	ck_assert_str_eq(next(w), "");
+	am_watch_close(w);
+	w = watch_from(rv, "l=1");
+	ck_assert_str_eq(next(w), "ADDED x");
+	ck_assert_str_eq(next(w), "DELETED x");
+	ck_assert_str_eq(next(w), "");
+	am_watch_close(w);
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_checked_fixture(tc, open_all, done);
+	tcase_add_test(tc, row_053_054_055_057);
+	tcase_add_test(tc, row_056);
+	tcase_add_test(tc, row_048_051_058_059_060_061);
+	tcase_add_test(tc, row_065_066_067_068_069_070);
+	tcase_add_test(tc, row_071);
+	tcase_add_test(tc, row_126_127_131_139);
+	tcase_add_test(tc, row_129);
+	tcase_add_test(tc, row_132_136_137_138_and_a_slow_one);
+	tcase_add_test(tc, row_128_208_resume_after_restart);
+}
+
+UNIT_MAIN("apiserver_watch", cases)
