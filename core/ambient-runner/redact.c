@@ -203,9 +203,7 @@ match_assignment(const char *p, size_t n, size_t *keep)
 {
 	size_t at = 0, end;
 
-	if (*p == 'B' || *p == 'b') {
-		if (n < 20 || strncasecmp(p, "bearer ", 7) != 0)
-			return 0;
+	if (n >= 20 && (*p == 'B' || *p == 'b') && strncasecmp(p, "bearer ", 7) == 0) {
 		at = 7;
 	} else {
 		for (size_t i = 0; i < AM_COUNTOF(names) && at == 0; i++) {
