@@ -378,6 +378,7 @@ list_page(struct am_reflector *r)
 	struct am_slice list;
 
 	if (am_framer_end(r->framer, &list, &err) < 0 || !learn_kind(r, list)) {
+		page_drop(r);
 		trouble(r, "list", err.code != 0 ? err.message : "the API server answered with a Table, which is not supported");
 		list_later(r, AM_REFLECTOR_BACKOFF);
 		return;

@@ -3,12 +3,15 @@
 #include "tests/lib/fake_io.h"
 
 #include <ambient/error.h>
-#include <check.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/mem.h"
+
+/* Not Check's: fuzz targets run without its runner. */
+#define must(cond, ...) ((cond) ? (void)0 : ((void)fprintf(stderr, "fake_io: " __VA_ARGS__), (void)fputc('\n', stderr), abort()))
 
 struct am_transfer {
 	struct fake_request *request;
@@ -81,7 +84,7 @@ finish(struct am_io *io, struct am_transfer *t, const struct ambient_error *err)
 
 	while (*at != NULL && *at != t)
 		at = &(*at)->next;
-	ck_assert_ptr_eq(*at, t);
+	must(*at == t, "a transfer was ended that is not open");
 	*at = t->next;
 	t->request->open = false;
 	free(t);
@@ -120,7 +123,7 @@ fake_timer_cancel(struct am_io *io, struct am_timer *timer)
 
 	while (*at != NULL && *at != timer)
 		at = &(*at)->next;
-	ck_assert_msg(*at == timer, "a timer was cancelled that is not armed");
+	must(*at == timer, "a timer was cancelled that is not armed");
 	*at = timer->next;
 	free(timer);
 }
@@ -165,9 +168,9 @@ fake_io_new(struct am_clock *clock)
 void
 fake_io_free(struct am_io *io)
 {
-	ck_assert_msg(fake(io)->open == NULL, "request left open: %s", fake(io)->open->request->path);
-	ck_assert_msg(fake(io)->timers == NULL, "a timer was left armed");
-	ck_assert_msg(fake(io)->posts == NULL, "a post was left pending");
+	must(fake(io)->open == NULL, "request left open: %s", fake(io)->open->request->path);
+	must(fake(io)->timers == NULL, "a timer was left armed");
+	must(fake(io)->posts == NULL, "a post was left pending");
 	for (size_t i = 0; i < fake(io)->count; i++) {
 		free(fake(io)->requests[i]->method);
 		free(fake(io)->requests[i]->path);
@@ -188,7 +191,7 @@ fake_io_count(struct am_io *io)
 const struct fake_request *
 fake_io_request(struct am_io *io, size_t i)
 {
-	ck_assert_uint_lt(i, fake(io)->count);
+	must(i < fake(io)->count, "there were only %zu requests", fake(io)->count);
 	return fake(io)->requests[i];
 }
 
@@ -221,7 +224,7 @@ fake_io_timers(struct am_io *io)
 static struct am_transfer *
 oldest(struct am_io *io)
 {
-	ck_assert_msg(fake(io)->open != NULL, "no request waits for an answer");
+	must(fake(io)->open != NULL, "no request waits for an answer");
 	return fake(io)->open;
 }
 
@@ -247,10 +250,10 @@ fake_io_data_n(struct am_io *io, const char *p, size_t n)
 	const struct fake_request *request = t->request;
 	int rc;
 
-	ck_assert(t->headed);
+	must(t->headed, "data before the head");
 	/* A copy of the exact size, so that a sanitizer sees a read beyond it. */
 	char *copy = malloc(n != 0 ? n : 1);
-	ck_assert_ptr_nonnull(copy);
+	must(copy != NULL, "no memory");
 	memcpy(copy, p, n);
 	rc = t->sink.data != NULL ? t->sink.data(t->sink.arg, copy, n, &err) : 0;
 	free(copy);

@@ -791,6 +791,23 @@ START_TEST(a_list_that_is_cut_is_no_list)
 }
 END_TEST
 
+START_TEST(the_first_list_cut_leaves_nothing_to_the_next)
+{
+	char *text = list_text("20", NULL, "a b");
+
+	am_reflector_start(r);
+	fake_io_head(io, 200);
+	fake_io_data_n(io, text, strlen(text) - 2);
+	fake_io_end(io);
+	free(text);
+	ck_assert_uint_eq(am_store_count(store), 0);
+	(void)backoff();
+	answer_list("21", NULL, "b");
+	ck_assert_uint_eq(am_store_count(store), 1);
+	check_told("b:->21i ");
+}
+END_TEST
+
 START_TEST(RF16_a_relist_of_the_same_keeps_the_objects)
 {
 	struct am_object *before, *after;
@@ -861,6 +878,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, RF25_backoff_of_lists_grows_and_is_forgotten_after_two_minutes);
 	tcase_add_test(tc, RF26_a_minimum_under_five_minutes_is_ignored);
 	tcase_add_test(tc, a_list_that_is_cut_is_no_list);
+	tcase_add_test(tc, the_first_list_cut_leaves_nothing_to_the_next);
 	tcase_add_test(tc, a_list_without_version_or_with_garbage_is_refused);
 	tcase_add_test(tc, forbidden_is_a_state_of_its_own);
 	tcase_add_test(tc, rule16_an_object_that_cannot_be_read_does_not_wedge_the_kind);
