@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host: the one place that fills the tables which plugins call, and that calls plugins.  It knows every other
+ * folder; the daemon only puts instances in order.
+ *
+ * Threads: the functions here belong to the loader thread (one at a time), unless they say otherwise.
+ */
+#ifndef AM_HOST_HOST_H
+#define AM_HOST_HOST_H
+
+#include "core/conf/conf.h"
+#include "core/kube/kube.h"
+#include "core/plugin/plugin.h"
+
+struct am_host;
+struct am_instance;
+
+struct am_host_options {
+	struct am_clock *clock;
+	const char *mode;         /* "standalone" or "cluster" */
+	const char *state;        /* directory; each instance gets one of its name in it */
+	const char *ns;           /* the daemon's own namespace */
+	const char *node_name;    /* NULL: "standalone" in that mode, else unknown */
+	const char *runner_image; /* NULL: unknown */
+	const char *runner_type;
+};
+struct am_host *am_host_new(const struct am_host_options *options) am_nodiscard_;
+/* The API server, which the host borrows; needed before the watches of any instance. */
+int am_host_connect(struct am_host *host, struct am_kube *kube, const struct am_kube_config *config, struct ambient_error *err);
+/* Asked before each write and each reconcile; any thread.  NULL: always. */
+void am_host_set_fence(struct am_host *host, bool (*may_write)(void *), void *arg);
+void am_host_free(struct am_host *host); /* after its instances */
+
+/* ---- instances */
+
+struct am_instance_options {
+	const char *name;
+	const struct am_plugin *plugin;
+	const struct ambient_conf *conf;
+	int workers;              /* 0: the default */
+	bool provider;            /* is the API server: gets no client, cache, queue and event table */
+};
+/* Makes its tables, its state directory and its (not yet running) controllers.  Runs no code of the plugin. */
+int am_instance_new(struct am_host *host, const struct am_instance_options *options, struct am_instance **ret,
+		    struct ambient_error *err);
+void am_instance_free(struct am_instance *instance);   /* calls the plugin's destroy */
+/* The plugin's own opinion of a configuration; needs no instance. */
+int am_instance_check(struct am_host *host, const struct am_plugin *plugin, const char *name,
+		      const struct ambient_conf *conf, struct ambient_error *err);
+int am_instance_create(struct am_instance *instance, struct ambient_error *err);
+int am_instance_reload(struct am_instance *instance, const struct ambient_conf *conf, struct ambient_error *err);
+int am_instance_start_servers(struct am_instance *instance, struct ambient_error *err);
+/* Of a started provider; NULL when it has none. */
+const char *am_instance_kubeconfig(const struct am_instance *instance);
+/* Opens its watches, then waits until every one has told its first list. */
+int am_instance_watch(struct am_instance *instance, struct ambient_error *err);
+int am_instance_wait_synced(struct am_instance *instance, int64_t deadline, const int32_t *cancelled, struct ambient_error *err);
+int am_instance_start_workers(struct am_instance *instance, struct ambient_error *err);
+void am_instance_pause(struct am_instance *instance);   /* a lost lease; any thread */
+void am_instance_resume(struct am_instance *instance);  /* any thread */
+void am_instance_stop_workers(struct am_instance *instance, int64_t deadline);
+void am_instance_unwatch(struct am_instance *instance);
+void am_instance_stop(struct am_instance *instance);    /* servers, then the plugin's stop; once */
+
+/* ---- for status pages; any thread */
+
+const char *am_instance_name(const struct am_instance *instance);
+enum am_plugin_state am_instance_state(const struct am_instance *instance);
+void am_instance_set_failed(struct am_instance *instance, const char *why);
+/* 0, or what is wrong with it: a watch that is not synced, a server that is not ready, a stuck reconcile. */
+int am_instance_ready(struct am_instance *instance, struct ambient_error *err);
+void am_instance_refresh_metrics(struct am_instance *instance);
+/* One line of text per reconciler and watch. */
+void am_instance_describe(struct am_instance *instance, struct am_buf *out);
+
+#endif

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An instance: a plugin with one configuration.  Its life goes one way: new, create, servers, watch, workers, and back
+ * in reverse.  What failed on the way is kept for the status pages.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/host/host_priv.h"
+#include "core/http/http.h"
+
+static void
+fill_table(struct am_host *host, struct am_instance *instance)
+{
+	bool all = !instance->provider;
+
+	instance->table = (struct host_table){
+		.pub = {
+			.size = sizeof(instance->table.pub),
+			.abi_major = AMBIENT_ABI_MAJOR,
+			.abi_minor = AMBIENT_ABI_MINOR,
+			.plugin = instance->plugin->decl->name,
+			.instance = instance->name,
+			.state_dir = instance->state_dir,
+			.log = &host_log_api,
+			.conf = &am_conf_api,
+			.object = &am_object_api,
+			.client = all ? &host_client_api : NULL,
+			.cache = all ? &host_cache_api : NULL,
+			.queue = all ? &host_queue_api : NULL,
+			.event = all ? &host_event_api : NULL,
+			.metrics = &host_metrics_api,
+			.clock = &host_clock_api,
+			.mem = &host_mem_api,
+			.spawn = &host_spawn_api,
+			.http = &am_http_plugin_api,
+			.runner_plan = host_runner_plan,
+			.runner_types = host_runner_types,
+			.fact = host_fact,
+		},
+		.instance = instance,
+	};
+	(void)host;
+}
+
+static void
+move_state(struct am_instance *instance, enum am_plugin_state to)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	am_lock(&instance->lock);
+	if (am_plugin_state_move(&instance->state, to, instance->name, &err) < 0)
+		am_log_error("host", "%s", err.message);
+	am_unlock(&instance->lock);
+}
+
+void
+am_instance_set_failed(struct am_instance *instance, const char *why)
+{
+	am_lock(&instance->lock);
+	(void)am_strlcpy(instance->failure, why, sizeof(instance->failure));
+	(void)am_plugin_state_move(&instance->state, AM_PLUGIN_FAILED, instance->name, NULL);
+	am_unlock(&instance->lock);
+}
+
+/* ---- calls into the plugin, named in the log */
+
+static void
+enter_plugin(const struct am_instance *instance)
+{
+	am_log_push("instance", instance->name);
+}
+
+static void
+leave_plugin(void)
+{
+	am_log_pop();
+}
+
+static int
+with_reason(int rc, const char *what, const char *name, struct ambient_error *err)
+{
+	if (rc >= 0)
+		return 0;
+	if (err->code == 0)
+		(void)ambient_err(err, AMBIENT_E_INTERNAL, "the plugin gave no reason");
+	return am_err_prefix(err, "%s of \"%s\"", what, name);
+}
+
+/* ---- making */
+
+static bool
+may_start(void *arg)
+{
+	const struct host_reconciler *r = arg;
+	const struct am_host *host = r->instance->host;
+
+	return host->may_write == NULL || host->may_write(host->fence_arg);
+}
+
+static int
+make_reconciler(struct am_instance *instance, const struct am_plugin_reconciler *decl, int workers, struct ambient_error *err)
+{
+	struct host_reconciler *r = &instance->reconcilers[instance->reconciler_count];
+	bool only = instance->plugin->decl->reconciler_count == 1;
+	struct am_gvr gvr;
+	int rc = am_gvr_parse(decl->for_kind, &gvr, err);
+
+	if (rc < 0)
+		return rc;
+	*r = (struct host_reconciler){
+		.instance = instance,
+		.decl = decl,
+		.code = am_plugin_reconciler(instance->plugin, decl->name),
+		.name = only ? am_xstrdup(instance->name) : am_xasprintf("%s.%s", instance->name, decl->name),
+	};
+	(void)am_strlcpy(r->group, gvr.group, sizeof(r->group));
+	const struct am_controller_options options = {
+		.name = r->name,
+		.workers = workers,
+		.clock = instance->host->clock,
+		.reconcile = host_reconcile,
+		.may_start = may_start,
+		.arg = r,
+	};
+	rc = am_controller_new(&options, &r->controller, err);
+	if (rc < 0) {
+		free(r->name);
+		return rc;
+	}
+	instance->reconciler_count++;
+	return 0;
+}
+
+static void
+enlist(struct am_host *host, struct am_instance *instance)
+{
+	am_lock(&host->lock);
+	host->instances = am_xrealloc(host->instances, host->instance_count + 1, sizeof(struct am_instance *));
+	host->instances[host->instance_count++] = instance;
+	for (size_t i = 0; i < instance->plugin->runner_count; i++) {
+		char *types = am_xasprintf("%s%s%s", host->runner_types, host->runner_types[0] != '\0' ? ", " : "",
+					   instance->plugin->runners[i].type);
+		free(host->runner_types);
+		host->runner_types = types;
+	}
+	am_unlock(&host->lock);
+}
+
+static void
+delist(struct am_host *host, const struct am_instance *instance)
+{
+	am_lock(&host->lock);
+	for (size_t i = 0; i < host->instance_count; i++) {
+		if (host->instances[i] != instance)
+			continue;
+		memmove(&host->instances[i], &host->instances[i + 1],
+			(host->instance_count - i - 1) * sizeof(struct am_instance *));
+		host->instance_count--;
+		break;
+	}
+	am_unlock(&host->lock);
+}
+
+int
+am_instance_new(struct am_host *host, const struct am_instance_options *options, struct am_instance **ret,
+		struct ambient_error *err)
+{
+	struct am_instance *instance = am_xcalloc(1, sizeof(*instance));
+	const struct am_plugin_decl *decl = options->plugin->decl;
+
+	instance->host = host;
+	instance->name = am_xstrdup(options->name);
+	instance->plugin = options->plugin;
+	instance->conf = options->conf;
+	instance->provider = options->provider;
+	instance->state = AM_PLUGIN_CHECKED;
+	am_lock_init(&instance->lock, "instance");
+	if (host->state != NULL)
+		instance->state_dir = am_xasprintf("%s/%s", host->state, options->name);
+	fill_table(host, instance);
+	instance->reconcilers = am_xcalloc(decl->reconciler_count, sizeof(*instance->reconcilers));
+	enlist(host, instance);
+	int rc = instance->state_dir != NULL ? am_mkdirs(instance->state_dir, 0700, err) : 0;
+	for (size_t i = 0; rc == 0 && !options->provider && i < decl->reconciler_count; i++)
+		rc = make_reconciler(instance, &decl->reconcilers[i], options->workers, err);
+	if (rc < 0) {
+		am_instance_free(instance);
+		return rc;
+	}
+	*ret = instance;
+	return 0;
+}
+
+void
+am_instance_free(struct am_instance *instance)
+{
+	if (instance == NULL)
+		return;
+	am_instance_stop(instance);
+	if (instance->created && instance->plugin->table.destroy != NULL) {
+		enter_plugin(instance);
+		instance->plugin->table.destroy(instance->self);
+		leave_plugin();
+	}
+	for (size_t i = 0; i < instance->reconciler_count; i++) {
+		am_controller_free(instance->reconcilers[i].controller);
+		free(instance->reconcilers[i].name);
+	}
+	delist(instance->host, instance);
+	am_lock_fini(&instance->lock);
+	free(instance->reconcilers);
+	free(instance->name);
+	free(instance->state_dir);
+	free(instance);
+}
+
+/* ---- the plugin's life */
+
+int
+am_instance_check(struct am_host *host, const struct am_plugin *plugin, const char *name, const struct ambient_conf *conf,
+		  struct ambient_error *err)
+{
+	if (plugin->table.check == NULL)
+		return 0;
+	struct am_instance probe = { .host = host, .plugin = plugin, .provider = true, .name = am_xstrdup(name) };
+	fill_table(host, &probe);
+	enter_plugin(&probe);
+	int rc = plugin->table.check(&probe.table.pub, conf, err);
+	leave_plugin();
+	free(probe.name);
+	if (rc < 0 && err->code == 0)
+		(void)ambient_err(err, AMBIENT_E_INVALID, "the plugin refuses its configuration");
+	return rc < 0 ? rc : 0;
+}
+
+int
+am_instance_create(struct am_instance *instance, struct ambient_error *err)
+{
+	enter_plugin(instance);
+	int rc = instance->plugin->table.create(&instance->table.pub, instance->conf, &instance->self, err);
+	leave_plugin();
+	rc = with_reason(rc, "the creation", instance->name, err);
+	if (rc < 0)
+		return rc;
+	am_lock(&instance->host->lock);
+	instance->created = true;
+	am_unlock(&instance->host->lock);
+	move_state(instance, AM_PLUGIN_CREATED);
+	return 0;
+}
+
+int
+am_instance_reload(struct am_instance *instance, const struct ambient_conf *conf, struct ambient_error *err)
+{
+	if (instance->plugin->table.reload == NULL)
+		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "\"%s\" takes a new configuration only at a restart", instance->name);
+	enter_plugin(instance);
+	int rc = instance->plugin->table.reload(instance->self, conf, err);
+	leave_plugin();
+	rc = with_reason(rc, "the reload", instance->name, err);
+	if (rc == 0)
+		instance->conf = conf;
+	return rc;
+}
+
+int
+am_instance_start_servers(struct am_instance *instance, struct ambient_error *err)
+{
+	for (size_t i = 0; i < instance->plugin->server_count; i++) {
+		const struct ambient_server *s = &instance->plugin->servers[i];
+		enter_plugin(instance);
+		int rc = s->start(instance->self, err);
+		leave_plugin();
+		rc = with_reason(rc, "the start", instance->name, err);
+		if (rc < 0)
+			return rc;
+		instance->servers_started = i + 1;
+	}
+	return 0;
+}
+
+const char *
+am_instance_kubeconfig(const struct am_instance *instance)
+{
+	for (size_t i = 0; i < instance->servers_started; i++) {
+		const struct ambient_server *s = &instance->plugin->servers[i];
+		if (s->kubeconfig != NULL)
+			return s->kubeconfig(instance->self);
+	}
+	return NULL;
+}
+
+int
+am_instance_watch(struct am_instance *instance, struct ambient_error *err)
+{
+	int rc = host_watches_open(instance, err);
+
+	return rc < 0 ? am_err_prefix(err, "the watches of \"%s\"", instance->name) : 0;
+}
+
+int
+am_instance_wait_synced(struct am_instance *instance, int64_t deadline, const int32_t *cancelled, struct ambient_error *err)
+{
+	for (size_t i = 0; i < instance->watch_count; i++) {
+		int rc = am_subscription_wait(instance->watches[i].subscription, deadline, cancelled, err);
+		if (rc < 0)
+			return am_err_prefix(err, "\"%s\" waits for %s", instance->name, instance->watches[i].kind);
+	}
+	return 0;
+}
+
+int
+am_instance_start_workers(struct am_instance *instance, struct ambient_error *err)
+{
+	for (size_t i = 0; i < instance->reconciler_count; i++) {
+		int rc = am_controller_start(instance->reconcilers[i].controller, err);
+		if (rc < 0)
+			return am_err_prefix(err, "the workers of \"%s\"", instance->reconcilers[i].name);
+	}
+	move_state(instance, AM_PLUGIN_RUNNING);
+	return 0;
+}
+
+void
+am_instance_pause(struct am_instance *instance)
+{
+	for (size_t i = 0; i < instance->reconciler_count; i++)
+		am_controller_pause(instance->reconcilers[i].controller);
+}
+
+void
+am_instance_resume(struct am_instance *instance)
+{
+	for (size_t i = 0; i < instance->reconciler_count; i++)
+		am_controller_resume(instance->reconcilers[i].controller);
+}
+
+void
+am_instance_stop_workers(struct am_instance *instance, int64_t deadline)
+{
+	if (am_instance_state(instance) == AM_PLUGIN_RUNNING)
+		move_state(instance, AM_PLUGIN_DRAINING);
+	for (size_t i = 0; i < instance->reconciler_count; i++)
+		(void)am_controller_stop(instance->reconcilers[i].controller, deadline);
+}
+
+void
+am_instance_unwatch(struct am_instance *instance)
+{
+	host_watches_close(instance);
+}
+
+void
+am_instance_stop(struct am_instance *instance)
+{
+	if (instance->stopped)
+		return;
+	instance->stopped = true;
+	am_instance_unwatch(instance);
+	enter_plugin(instance);
+	for (; instance->servers_started > 0; instance->servers_started--) {
+		const struct ambient_server *s = &instance->plugin->servers[instance->servers_started - 1];
+		if (s->stop != NULL)
+			s->stop(instance->self);
+	}
+	if (instance->created && instance->plugin->table.stop != NULL)
+		instance->plugin->table.stop(instance->self);
+	leave_plugin();
+	if (instance->created && am_instance_state(instance) != AM_PLUGIN_FAILED)
+		move_state(instance, AM_PLUGIN_STOPPED);
+}
+
+/* ---- status */
+
+const char *
+am_instance_name(const struct am_instance *instance)
+{
+	return instance->name;
+}
+
+enum am_plugin_state
+am_instance_state(const struct am_instance *instance)
+{
+	/* The lock is not part of the value. */
+	struct am_lock *lock = &((struct am_instance *)(uintptr_t)instance)->lock;
+
+	am_lock(lock);
+	enum am_plugin_state state = instance->state;
+	am_unlock(lock);
+	return state;
+}
+
+static const char *const reflector_states[] = {
+	[AM_REFLECTOR_STOPPED] = "stopped",   [AM_REFLECTOR_LISTING] = "listing",     [AM_REFLECTOR_WATCHING] = "watching",
+	[AM_REFLECTOR_BACKOFF] = "backing off", [AM_REFLECTOR_FORBIDDEN] = "forbidden", [AM_REFLECTOR_MISSING] = "no such kind",
+};
+
+int
+am_instance_ready(struct am_instance *instance, struct ambient_error *err)
+{
+	enum am_plugin_state state = am_instance_state(instance);
+
+	if (state == AM_PLUGIN_FAILED)
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "%s: %s", instance->name, instance->failure);
+	for (size_t i = 0; i < instance->servers_started; i++) {
+		const struct ambient_server *s = &instance->plugin->servers[i];
+		int rc = s->ready != NULL ? s->ready(instance->self, err) : 0;
+		if (rc < 0)
+			return with_reason(rc, "the server", instance->name, err);
+	}
+	for (size_t i = 0; i < instance->watch_count; i++) {
+		struct am_reflector_status status;
+		if (am_informer_has_synced(instance->watches[i].informer))
+			continue;
+		am_informer_status(instance->watches[i].informer, &status);
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "%s: %s is not synced (%s%s%s)", instance->name, instance->watches[i].kind,
+				   reflector_states[status.state], status.error[0] != '\0' ? ": " : "", status.error);
+	}
+	for (size_t i = 0; i < instance->reconciler_count; i++) {
+		struct am_controller_status status;
+		am_controller_status(instance->reconcilers[i].controller, &status);
+		if (status.stuck > 0)
+			return ambient_err(err, AMBIENT_E_UNAVAILABLE, "%s: %d calls are stuck", instance->reconcilers[i].name,
+					   status.stuck);
+	}
+	return 0;
+}
+
+void
+am_instance_refresh_metrics(struct am_instance *instance)
+{
+	for (size_t i = 0; i < instance->reconciler_count; i++)
+		am_controller_refresh_metrics(instance->reconcilers[i].controller);
+}
+
+void
+am_instance_describe(struct am_instance *instance, struct am_buf *out)
+{
+	am_buf_addf(out, "instance %s plugin=%s version=%s state=%s\n", instance->name, instance->plugin->decl->name,
+		    instance->plugin->decl->version, am_plugin_state_name(am_instance_state(instance)));
+	for (size_t i = 0; i < instance->reconciler_count; i++) {
+		struct am_controller_status s;
+		struct am_queue *q = am_controller_queue(instance->reconcilers[i].controller);
+		am_controller_status(instance->reconcilers[i].controller, &s);
+		am_buf_addf(out, "  controller %s workers=%d active=%d stuck=%d ready=%zu delayed=%zu calls=%llu errors=%llu%s%s\n",
+			    instance->reconcilers[i].name, s.workers, s.active, s.stuck, am_queue_len(q), am_queue_delayed(q),
+			    (unsigned long long)s.calls, (unsigned long long)s.errors, s.last_error[0] != '\0' ? " last=" : "",
+			    s.last_error);
+	}
+	for (size_t i = 0; i < instance->watch_count; i++) {
+		struct am_reflector_status s;
+		struct am_store *store = am_informer_store(instance->watches[i].informer);
+		am_informer_status(instance->watches[i].informer, &s);
+		am_buf_addf(out, "  watch %s%s%s state=%s objects=%zu bytes=%zu lists=%llu events=%llu\n", instance->watches[i].kind,
+			    instance->watches[i].labels != NULL ? " selector=" : "",
+			    instance->watches[i].labels != NULL ? instance->watches[i].labels : "", reflector_states[s.state],
+			    am_store_count(store), am_store_bytes(store), (unsigned long long)s.lists, (unsigned long long)s.events);
+	}
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a kind ("v1/configmaps") to what its objects call themselves ("v1", "ConfigMap").  The kinds that every cluster
+ * has are a table; others are known from their watch, or asked for once by discovery.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/host/host_priv.h"
+
+static const struct {
+	const char *kind, *name;
+} known[] = {
+	{ "v1/configmaps", "ConfigMap" },
+	{ "v1/events", "Event" },
+	{ "v1/namespaces", "Namespace" },
+	{ "v1/nodes", "Node" },
+	{ "v1/persistentvolumeclaims", "PersistentVolumeClaim" },
+	{ "v1/pods", "Pod" },
+	{ "v1/secrets", "Secret" },
+	{ "v1/serviceaccounts", "ServiceAccount" },
+	{ "v1/services", "Service" },
+	{ "batch/v1/cronjobs", "CronJob" },
+	{ "batch/v1/jobs", "Job" },
+	{ "coordination.k8s.io/v1/leases", "Lease" },
+	{ "networking.k8s.io/v1/networkpolicies", "NetworkPolicy" },
+	{ "rbac.authorization.k8s.io/v1/clusterrolebindings", "ClusterRoleBinding" },
+	{ "rbac.authorization.k8s.io/v1/clusterroles", "ClusterRole" },
+	{ "rbac.authorization.k8s.io/v1/rolebindings", "RoleBinding" },
+	{ "rbac.authorization.k8s.io/v1/roles", "Role" },
+};
+
+static void
+remember(struct am_host *host, const char *kind, const struct am_gvr *gvr, const char *name)
+{
+	if (am_map_get(host->kinds, kind) != NULL)
+		return;
+	struct host_kind *k = am_xcalloc(1, sizeof(*k));
+	k->api_version = gvr->group[0] != '\0' ? am_xasprintf("%s/%s", gvr->group, gvr->version) : am_xstrdup(gvr->version);
+	k->kind = am_xstrdup(name);
+	am_map_put(host->kinds, kind, k);
+}
+
+/* Remembers every kind of the answer to GET /apis/GROUP/VERSION. */
+static void
+learn(struct am_host *host, const struct am_gvr *gvr, struct am_slice document)
+{
+	struct am_slice resources, resource;
+	size_t it = 0;
+
+	if (!am_json_find(document, "/resources", &resources))
+		return;
+	while (am_json_element(resources, &it, &resource)) {
+		char *plural = am_json_dup(resource, "/name"), *kind = am_json_dup(resource, "/kind");
+		if (plural != NULL && kind != NULL && strchr(plural, '/') == NULL) {
+			char *full = gvr->group[0] != '\0' ? am_xasprintf("%s/%s/%s", gvr->group, gvr->version, plural)
+							   : am_xasprintf("%s/%s", gvr->version, plural);
+			remember(host, full, gvr, kind);
+			free(full);
+		}
+		free(plural);
+		free(kind);
+	}
+}
+
+static int
+discover(struct am_instance *instance, const char *kind, const struct am_gvr *gvr, struct ambient_error *err)
+{
+	char *path = gvr->group[0] != '\0' ? am_xasprintf("/apis/%s/%s", gvr->group, gvr->version)
+					   : am_xasprintf("/api/%s", gvr->version);
+	const struct am_kube_request request = { .method = "GET", .path = path, .max = 4 << 20 };
+	struct am_buf body = { 0 };
+	int rc = am_kube_do(instance->host->kube, &request, &body, err);
+
+	if (rc == 0)
+		rc = am_json_check(am_buf_str(&body), body.len, err);
+	if (rc == 0) {
+		am_lock(&instance->host->lock);
+		learn(instance->host, gvr, am_slice(am_buf_str(&body), body.len));
+		am_unlock(&instance->host->lock);
+	}
+	free(path);
+	am_buf_fini(&body);
+	return rc < 0 ? am_err_prefix(err, "cannot find out about \"%s\"", kind) : 0;
+}
+
+static const struct host_kind *
+recall(struct am_instance *instance, const char *kind, const struct am_gvr *gvr)
+{
+	struct am_host *host = instance->host;
+	char name[128] = "";
+
+	for (size_t i = 0; i < AM_COUNTOF(known); i++) {
+		if (strcmp(known[i].kind, kind) == 0)
+			(void)am_strlcpy(name, known[i].name, sizeof(name));
+	}
+	const struct host_watch *w = name[0] == '\0' ? host_watch_of(instance, kind) : NULL;
+	if (w != NULL)
+		am_informer_object_kind(w->informer, name);
+	am_lock(&host->lock);
+	if (name[0] != '\0')
+		remember(host, kind, gvr, name);
+	const struct host_kind *k = am_map_get(host->kinds, kind);
+	am_unlock(&host->lock);
+	return k;
+}
+
+int
+host_kind(struct am_instance *instance, const char *kind, const char **api_version, const char **name, struct ambient_error *err)
+{
+	struct am_gvr gvr;
+	int rc = am_gvr_parse(kind, &gvr, err);
+
+	if (rc < 0)
+		return rc;
+	const struct host_kind *k = recall(instance, kind, &gvr);
+	if (k == NULL) {
+		rc = discover(instance, kind, &gvr, err);
+		if (rc < 0)
+			return rc;
+		k = recall(instance, kind, &gvr);
+	}
+	if (k == NULL)
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "the API server has no kind \"%s\"; is its CustomResourceDefinition applied",
+				   kind);
+	*api_version = k->api_version;
+	*name = k->kind;
+	return 0;
+}

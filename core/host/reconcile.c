@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One call of a plugin's reconciler: makes the call, with a pool of its own for everything that the plugin reads and
+ * makes, names it in the log, and takes the result.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/log.h"
+#include "core/host/host_priv.h"
+
+int
+host_reconcile(void *arg, struct am_reconcile *request, struct ambient_error *err)
+{
+	struct host_reconciler *r = arg;
+	struct am_instance *instance = r->instance;
+	struct ambient_request in = { sizeof(in), request->ns, request->name };
+	struct ambient_result result = { sizeof(result), 0 };
+	struct host_call call = {
+		.head = {
+			.pub = {
+				.size = sizeof(call.head.pub),
+				.host = &instance->table.pub,
+				.deadline = request->deadline,
+				.cancelled = request->cancelled,
+			},
+			.pool = am_pool_new(),
+		},
+		.reconciler = r,
+		.request = request,
+	};
+	char key[600];
+
+	(void)snprintf(key, sizeof(key), "%s%s%s", request->ns, request->ns[0] != '\0' ? "/" : "", request->name);
+	am_log_push("controller", r->name);
+	am_log_push("key", key);
+	int rc = r->code->reconcile(instance->self, &call.head.pub, &in, &result, err);
+	am_log_pop();
+	am_log_pop();
+	am_pool_free(call.head.pool);
+	if (rc >= 0 && result.requeue_after > 0)
+		request->requeue_after = result.requeue_after;
+	if (rc < 0 && err->code == 0)
+		(void)ambient_err(err, rc > -AMBIENT_E__COUNT ? -rc : AMBIENT_E_INTERNAL, "the plugin gave no reason");
+	return rc < 0 ? rc : 0;
+}

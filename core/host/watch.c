@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The watches of an instance: its declarations become informers and triggers.  One informer serves every declaration of
+ * the same kind and selection; each declaration is one trigger on it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/host/host_priv.h"
+
+static bool
+same(const char *a, const char *b)
+{
+	return am_empty(a) ? am_empty(b) : am_streq(a, b);
+}
+
+struct host_watch *
+host_watch_of(struct am_instance *instance, const char *kind)
+{
+	struct host_watch *best = NULL;
+
+	for (size_t i = 0; i < instance->watch_count; i++) {
+		struct host_watch *w = &instance->watches[i];
+		bool whole = w->labels == NULL && w->fields == NULL;
+		if (strcmp(w->kind, kind) == 0 && (best == NULL || whole))
+			best = w;
+	}
+	return best;
+}
+
+static struct host_watch *
+open_watch(struct am_instance *instance, const char *kind, const char *labels, const char *fields, struct ambient_error *err)
+{
+	for (size_t i = 0; i < instance->watch_count; i++) {
+		struct host_watch *w = &instance->watches[i];
+		if (strcmp(w->kind, kind) == 0 && same(w->labels, labels) && same(w->fields, fields))
+			return w;
+	}
+	const struct am_informer_spec spec = { kind, NULL, labels, fields };
+	struct am_selector *selector = NULL;
+	struct am_informer *informer;
+	if (!am_empty(labels) && am_selector_labels(labels, &selector, err) < 0)
+		return NULL;
+	if (am_informer_get(instance->host->informers, &spec, &informer, err) < 0) {
+		am_selector_free(selector);
+		return NULL;
+	}
+	struct host_watch *w = &instance->watches[instance->watch_count++];
+	*w = (struct host_watch){
+		.kind = am_xstrdup(kind),
+		.labels = am_empty(labels) ? NULL : am_xstrdup(labels),
+		.fields = am_empty(fields) ? NULL : am_xstrdup(fields),
+		.selector = selector,
+		.informer = informer,
+	};
+	return w;
+}
+
+static int
+link_trigger(struct host_watch *w, struct host_reconciler *r, const struct am_trigger_options *options, struct ambient_error *err)
+{
+	struct am_trigger *trigger;
+	int rc = am_trigger_new(options, &trigger, err);
+
+	if (rc < 0)
+		return rc;
+	w->links = am_xrealloc(w->links, w->link_count + 1, sizeof(*w->links));
+	w->links[w->link_count++] = (struct host_link){ trigger, r };
+	return 0;
+}
+
+static void
+for_object_kind(void *arg, char buf[128])
+{
+	const struct host_reconciler *r = arg;
+
+	am_informer_object_kind(r->watch->informer, buf);
+}
+
+static struct am_trigger_options
+options_of(struct host_reconciler *r, enum am_trigger_map map)
+{
+	return (struct am_trigger_options){ .map = map, .store = am_informer_store(r->watch->informer) };
+}
+
+/* Index names are the instance's own: informers are shared. */
+static char *
+index_name(const struct am_instance *instance, const char *name)
+{
+	return am_xasprintf("%s.%s", instance->name, name);
+}
+
+static int
+add_indexes(struct host_reconciler *r, struct ambient_error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < r->decl->index_count; i++) {
+		char *name = index_name(r->instance, r->decl->indexes[i].name);
+		rc = am_store_add_index(am_informer_store(r->watch->informer), name, r->decl->indexes[i].pointer, err);
+		free(name);
+	}
+	return rc;
+}
+
+static int
+add_declared(struct am_instance *instance, struct host_reconciler *r, const struct am_plugin_watch *declared,
+	     struct ambient_error *err)
+{
+	static const enum am_trigger_map maps[] = {
+		[AM_PLUGIN_MAP_SELF] = AM_MAP_SELF,	    [AM_PLUGIN_MAP_NAMESPACE] = AM_MAP_NAMESPACE,
+		[AM_PLUGIN_MAP_LABEL] = AM_MAP_LABEL,	    [AM_PLUGIN_MAP_ANNOTATION] = AM_MAP_ANNOTATION,
+		[AM_PLUGIN_MAP_ALL] = AM_MAP_ALL,	    [AM_PLUGIN_MAP_INDEX] = AM_MAP_INDEX,
+	};
+	struct host_watch *w = open_watch(instance, declared->kind, declared->labels, declared->fields, err);
+
+	if (w == NULL)
+		return -err->code;
+	struct am_trigger_options options = options_of(r, maps[declared->map]);
+	char *index = declared->map == AM_PLUGIN_MAP_INDEX ? index_name(instance, declared->map_key) : NULL;
+	options.key = index != NULL ? index : declared->map_key;
+	int rc = link_trigger(w, r, &options, err);
+	free(index);
+	return rc;
+}
+
+static int
+open_reconciler(struct am_instance *instance, struct host_reconciler *r, struct ambient_error *err)
+{
+	r->watch = open_watch(instance, r->decl->for_kind, NULL, NULL, err);
+	if (r->watch == NULL)
+		return -err->code;
+	struct am_trigger_options self = options_of(r, AM_MAP_SELF);
+	int rc = link_trigger(r->watch, r, &self, err);
+	if (rc == 0)
+		rc = add_indexes(r, err);
+	for (size_t i = 0; rc == 0 && i < r->decl->owns_count; i++) {
+		struct host_watch *w = open_watch(instance, r->decl->owns[i], NULL, NULL, err);
+		if (w == NULL)
+			return -err->code;
+		struct am_trigger_options owner = options_of(r, AM_MAP_OWNER);
+		owner.owner_group = r->group;
+		owner.owner_kind = for_object_kind;
+		owner.owner_kind_arg = r;
+		rc = link_trigger(w, r, &owner, err);
+	}
+	for (size_t i = 0; rc == 0 && i < r->decl->watch_count; i++)
+		rc = add_declared(instance, r, &r->decl->watches[i], err);
+	return rc;
+}
+
+static void
+enqueue(void *arg, const char *ns, const char *name, int priority)
+{
+	const struct host_reconciler *r = arg;
+
+	am_queue_add(am_controller_queue(r->controller), ns, name, priority);
+}
+
+/* On the I/O thread. */
+static void
+on_change(void *arg, const struct am_change *change)
+{
+	const struct host_watch *w = arg;
+
+	for (size_t i = 0; i < w->link_count; i++)
+		am_trigger_run(w->links[i].trigger, change, enqueue, w->links[i].reconciler);
+}
+
+int
+host_watches_open(struct am_instance *instance, struct ambient_error *err)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < instance->reconciler_count; i++) {
+		const struct am_plugin_reconciler *d = instance->reconcilers[i].decl;
+		most += 1 + d->owns_count + d->watch_count;
+	}
+	/* Pointers into the array are kept, so it never moves. */
+	instance->watches = am_xcalloc(most, sizeof(*instance->watches));
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < instance->reconciler_count; i++)
+		rc = open_reconciler(instance, &instance->reconcilers[i], err);
+	for (size_t i = 0; rc == 0 && i < instance->watch_count; i++)
+		instance->watches[i].subscription =
+			am_informer_subscribe(instance->watches[i].informer, on_change, &instance->watches[i]);
+	if (rc < 0)
+		host_watches_close(instance);
+	return rc;
+}
+
+void
+host_watches_close(struct am_instance *instance)
+{
+	for (size_t i = 0; i < instance->watch_count; i++) {
+		struct host_watch *w = &instance->watches[i];
+		if (w->subscription != NULL)
+			am_informer_unsubscribe(w->subscription);
+		w->subscription = NULL;
+	}
+	for (size_t i = 0; i < instance->watch_count; i++) {
+		struct host_watch *w = &instance->watches[i];
+		for (size_t j = 0; j < w->link_count; j++)
+			am_trigger_free(w->links[j].trigger);
+		free(w->links);
+		am_informer_put(w->informer);
+		am_selector_free(w->selector);
+		free(w->kind);
+		free(w->labels);
+		free(w->fields);
+	}
+	free(instance->watches);
+	instance->watches = NULL;
+	instance->watch_count = 0;
+}
