@@ -18,7 +18,11 @@
 #include "core/base/lock.h"
 #include "core/base/mem.h"
 
+#ifdef AM_TEST_HOOKS
+#define LONGEST_SLEEP (20 * AM_NS_PER_MS) /* so that a wait notices when the clock is moved */
+#else
 #define LONGEST_SLEEP (60 * AM_NS_PER_S)
+#endif
 
 struct am_clock {
 	bool fake;
@@ -40,6 +44,18 @@ read_clock(clockid_t id)
 	(void)clock_gettime(id, &ts);
 	return (int64_t)ts.tv_sec * AM_NS_PER_S + ts.tv_nsec;
 }
+
+#ifdef AM_TEST_HOOKS
+static _Atomic int64_t ahead;
+
+void
+am_clock_hook_advance(int64_t ns)
+{
+	ahead += ns;
+}
+#else
+static const int64_t ahead = 0;
+#endif
 
 struct am_clock *
 am_clock_real(void)
@@ -110,7 +126,7 @@ int64_t
 am_clock_boot(struct am_clock *clock)
 {
 	if (!clock->fake)
-		return read_clock(CLOCK_BOOTTIME);
+		return read_clock(CLOCK_BOOTTIME) + ahead;
 	(void)pthread_mutex_lock(&clock->lock);
 	int64_t now = clock->boot;
 	(void)pthread_mutex_unlock(&clock->lock);
@@ -121,7 +137,7 @@ int64_t
 am_clock_wall(struct am_clock *clock)
 {
 	if (!clock->fake)
-		return read_clock(CLOCK_REALTIME);
+		return read_clock(CLOCK_REALTIME) + ahead;
 	(void)pthread_mutex_lock(&clock->lock);
 	int64_t now = clock->wall;
 	(void)pthread_mutex_unlock(&clock->lock);
@@ -203,13 +219,13 @@ wait_real(struct am_cond *cond, struct am_lock *lock, int64_t deadline)
 		(void)pthread_cond_wait(&cond->cond, &lock->mutex);
 		return true;
 	}
-	int64_t left = deadline - read_clock(CLOCK_BOOTTIME);
+	int64_t left = deadline - am_clock_boot(cond->clock);
 	if (left <= 0)
 		return false;
 	int64_t at = read_clock(CLOCK_MONOTONIC) + AM_MIN(left, LONGEST_SLEEP);
 	struct timespec ts = { .tv_sec = at / AM_NS_PER_S, .tv_nsec = at % AM_NS_PER_S };
 	int rc = pthread_cond_timedwait(&cond->cond, &lock->mutex, &ts);
-	return rc == 0 || read_clock(CLOCK_BOOTTIME) < deadline;
+	return rc == 0 || am_clock_boot(cond->clock) < deadline;
 }
 
 bool

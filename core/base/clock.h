@@ -26,6 +26,11 @@ void am_clock_fake_set_wall(struct am_clock *clock, int64_t ns);
 /* Waits (in real time, at most 5 s) until n threads wait on the fake clock; false when they do not come. */
 bool am_clock_fake_wait_waiters(struct am_clock *clock, int n);
 
+#ifdef AM_TEST_HOOKS
+/* Moves the real clock of this process ahead; only in builds with --enable-test-hooks. */
+void am_clock_hook_advance(int64_t ns);
+#endif
+
 int64_t am_clock_boot(struct am_clock *clock);
 int64_t am_clock_wall(struct am_clock *clock);
 

@@ -46,6 +46,18 @@ am_host_connect(struct am_host *host, struct am_kube *kube, const struct am_kube
 }
 
 void
+am_host_disconnect(struct am_host *host)
+{
+	if (host->kube == NULL)
+		return;
+	am_recorder_free(host->recorder);
+	am_informers_free(host->informers);
+	host->recorder = NULL;
+	host->informers = NULL;
+	host->kube = NULL;
+}
+
+void
 am_host_set_fence(struct am_host *host, bool (*may_write)(void *), void *arg)
 {
 	host->fence_arg = arg;
@@ -73,10 +85,7 @@ am_host_free(struct am_host *host)
 	if (host == NULL)
 		return;
 	am_assert(host->instance_count == 0);
-	if (host->recorder != NULL)
-		am_recorder_free(host->recorder);
-	if (host->informers != NULL)
-		am_informers_free(host->informers);
+	am_host_disconnect(host);
 	free_kinds(host->kinds);
 	am_lock_fini(&host->lock);
 	free(host->instances);

@@ -27,6 +27,8 @@ struct am_host_options {
 struct am_host *am_host_new(const struct am_host_options *options) am_nodiscard_;
 /* The API server, which the host borrows; needed before the watches of any instance. */
 int am_host_connect(struct am_host *host, struct am_kube *kube, const struct am_kube_config *config, struct ambient_error *err);
+/* Ends that; every instance but the provider has been stopped. */
+void am_host_disconnect(struct am_host *host);
 /* Asked before each write and each reconcile; any thread.  NULL: always. */
 void am_host_set_fence(struct am_host *host, bool (*may_write)(void *), void *arg);
 void am_host_free(struct am_host *host); /* after its instances */

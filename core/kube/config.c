@@ -49,6 +49,16 @@ am_kube_config_server(const struct am_kube_config *config)
 	return config->server;
 }
 
+int
+am_kube_config_ca(const struct am_kube_config *config, struct am_buf *out, struct ambient_error *err)
+{
+	if (config->ca_data != NULL)
+		am_buf_adds(out, config->ca_data);
+	else if (config->ca_file != NULL)
+		return am_file_read(config->ca_file, 1 << 20, out, err);
+	return 0;
+}
+
 const char *
 am_kube_config_namespace(const struct am_kube_config *config)
 {

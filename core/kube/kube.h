@@ -33,6 +33,8 @@ int am_kube_config_manual(const char *server, const char *ca_file, const char *t
 			  struct ambient_error *err);
 void am_kube_config_free(struct am_kube_config *config);
 const char *am_kube_config_server(const struct am_kube_config *config);
+/* Appends the PEM text of the CA that the server is verified with; nothing when there is none. */
+int am_kube_config_ca(const struct am_kube_config *config, struct am_buf *out, struct ambient_error *err);
 const char *am_kube_config_namespace(const struct am_kube_config *config); /* "default" when unset */
 
 struct am_kube;

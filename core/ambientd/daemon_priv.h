@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the daemon share. */
+#ifndef AM_AMBIENTD_DAEMON_PRIV_H
+#define AM_AMBIENTD_DAEMON_PRIV_H
+
+#include <stdatomic.h>
+
+#include "core/ambientd/daemon.h"
+#include "core/base/mem.h"
+#include "core/base/str.h"
+
+/* One enabled member of the plugins group. */
+struct daemon_plugin {
+	const struct am_conf_instance *conf;   /* of the newest generation */
+	const struct am_plugin *plugin;
+	const struct ambient_conf *options;    /* what the instance runs with */
+	struct am_instance *instance;
+	bool running;                          /* its workers were started */
+};
+
+struct am_daemon {
+	const char *config;
+	const char *const *sets;
+	struct am_conf_file *file;             /* newest generation */
+	struct am_conf_file **old;             /* earlier ones: plugins may still read them */
+	size_t old_count;
+	struct am_clock *clock;
+	char *state, *runtime, *socket;
+	int lock_fd;
+	bool standalone;
+	struct daemon_plugin *plugins;
+	size_t plugin_count;
+	struct daemon_plugin *provider;        /* NULL: the API server is elsewhere */
+	struct am_host *host;
+	struct am_kube *kube;
+	struct am_lead *lead;
+	struct am_ops *ops;
+	struct am_admin *admin;
+	int32_t cancelled;
+	atomic_bool serving;                   /* instances are complete; status pages may look at them */
+	atomic_bool ready;
+};
+
+static inline const struct ambient_conf *
+section(const struct am_daemon *d, const char *name)
+{
+	return am_conf_section(d->file, name);
+}
+
+/* dirs.c */
+char *daemon_state_dir(const struct am_conf_file *file);
+char *daemon_runtime_dir(const struct am_conf_file *file);
+int daemon_make_dirs(struct am_daemon *d, struct ambient_error *err);
+/* plugins.c: loads and checks every enabled instance; mistakes go to file. */
+void daemon_load_plugins(struct am_daemon *d);
+/* status.c */
+int daemon_ready(void *arg, struct ambient_error *err);
+void daemon_refresh(void *arg);
+void daemon_status(void *arg, struct am_buf *out);
+
+#endif

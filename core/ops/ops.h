@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operations: metrics and health over HTTP, the admin socket, and what systemd is told.  They ask the daemon through
+ * callbacks and know nothing else of it.
+ */
+#ifndef AM_OPS_OPS_H
+#define AM_OPS_OPS_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+
+struct am_ops;
+struct am_ops_callbacks {
+	void *arg;
+	/* 0, or what is not ready, in one sentence.  Any thread, must not block. */
+	int (*ready)(void *arg, struct ambient_error *err);
+	/* Brings metrics that depend on the time up to date.  May be NULL. */
+	void (*refresh)(void *arg);
+	/* Text about everything that runs. */
+	void (*status)(void *arg, struct am_buf *out);
+};
+
+/* /metrics, /healthz, /livez, /readyz on "address:port"; "[::1]:0" works too. */
+int am_ops_start(const char *listen, const struct am_ops_callbacks *callbacks, struct am_ops **ret, struct ambient_error *err);
+unsigned am_ops_port(const struct am_ops *ops);
+void am_ops_stop(struct am_ops *ops); /* NULL is fine */
+
+/*
+ * The admin socket, mode 0600.  One request a connection: the line "ambient-admin/1 COMMAND [ARG...]"; the answer is
+ * the line "ambient-admin/1 ok" and a text, or "ambient-admin/1 error SENTENCE".  Commands: status, log-level [LEVEL],
+ * metrics, and clock advance DURATION in daemons built with --enable-test-hooks.
+ */
+struct am_admin;
+int am_admin_start(const char *path, const struct am_ops_callbacks *callbacks, struct am_admin **ret, struct ambient_error *err);
+void am_admin_stop(struct am_admin *admin); /* removes the socket; NULL is fine */
+
+/* One datagram to systemd ("READY=1\nSTATUS=..."), nothing when it did not ask. */
+void am_notify(const char *text);
+/* Half of the watchdog interval in ns, 0 when there is none. */
+int64_t am_notify_watchdog(void);
+
+#endif
