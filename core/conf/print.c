@@ -147,7 +147,21 @@ static void
 print_instance(struct am_buf *out, const struct conf_instance *in)
 {
 	am_buf_addf(out, "\t%s:\n\t{\n", in->pub.name);
-	print_conf(out, in->own, 2);
+	for (size_t i = 0; i < in->own->count; i++) {
+		const struct conf_slot *slot = &in->own->slots[i];
+		/* These two have defaults that depend on others. */
+		const char *derived = am_streq(slot->row->name, "plugin") ? in->pub.plugin
+				      : am_streq(slot->row->name, "path") ? in->pub.path
+									  : NULL;
+
+		if (derived == NULL || slot->value != NULL) {
+			print_slot(out, slot, 2);
+			continue;
+		}
+		am_buf_addf(out, "\t\t%s = ", slot->row->name);
+		print_string(out, derived);
+		am_buf_adds(out, "; # default\n");
+	}
 	if (in->checked != NULL && in->checked->count > 0) {
 		am_buf_adds(out, "\t\tconfig:\n\t\t{\n");
 		print_conf(out, in->checked, 3);

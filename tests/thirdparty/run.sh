@@ -122,7 +122,7 @@ becomes()
 {
 	local name=$1
 	shift
-	if wait_for 20 field "$@"; then tap "$name" ""; else tap "$name" "$(shown "$@")"; fi
+	if wait_for 60 field "$@"; then tap "$name" ""; else tap "$name" "$(shown "$@")"; fi
 }
 
 for _ in 1 2 3; do
@@ -145,6 +145,7 @@ widget()
 	printf '{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"a","namespace":"default"},"spec":%s}' "$1"
 }
 try "a widget is accepted" kc apply -f <(widget '{"region":"us"}')
+# The daemon asks again after a while for a kind that the server did not know.
 becomes "it gets its ConfigMap" configmap a '{.data.region}' us
 becomes "owned by the widget" configmap a '{.metadata.ownerReferences[0].kind}/{.metadata.ownerReferences[0].controller}' Widget/true
 becomes "and its status" widget a '{.status.observedRegion}' us

@@ -432,6 +432,8 @@ START_TEST(print_reads_back)
 	am_conf_free(file);
 	ck_assert_ptr_nonnull(strstr(am_buf_str(&once), "a.conf:1"));
 	ck_assert_ptr_nonnull(strstr(am_buf_str(&once), "\tformat = \"auto\"; # default\n"));
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&once), "\t\tplugin = \"w\"; # default\n"));
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&once), "/plugins/w.so\"; # default\n"));
 	ck_assert_ptr_nonnull(strstr(am_buf_str(&once), "# token is set, a secret; # "));
 	ck_assert_ptr_null(strstr(am_buf_str(&once), "s3cret"));
 	ck_assert_ptr_null(strstr(am_buf_str(&once), "file:token"));
