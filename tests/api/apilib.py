@@ -6,6 +6,7 @@ fails by assertion.  A row that cannot run here raises Skip with the reason.
 """
 import base64
 import http.client
+import http.server
 import json
 import os
 import random
@@ -344,6 +345,55 @@ class Fixture:
         self.api.post("/api/v1/namespaces/%s/serviceaccounts" % ns, {"metadata": {"name": name}}).ok(201)
         t = self.api.post("/api/v1/namespaces/%s/serviceaccounts/%s/token" % (ns, name), {"spec": {}}).ok(201)
         return name, self.api.with_token(t["status"]["token"])
+
+
+class FakeNode:
+    """A kubelet that knows one log, behind TLS with a certificate of the server's own CA; wants a client certificate."""
+
+    def __init__(self, fixture):
+        self.f, self.asked, self.callers = fixture, [], set()
+        node = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                node.asked.append(self.path)
+                subject = dict(x[0] for x in self.connection.getpeercert()["subject"])
+                node.callers.add(subject["commonName"])
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for line in (b"one\n", b"two\n"):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                    self.wfile.flush()
+                    time.sleep(node.pause)
+                self.wfile.write(b"0\r\n\r\n")
+
+            def log_message(self, *_):
+                pass
+
+        self.pause = 0
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(fixture.state, "pki", "server.crt"),
+                                os.path.join(fixture.state, "pki", "server.key"))
+        context.load_verify_locations(fixture.ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def register(self, name):
+        self.f.api.post("/api/v1/nodes", {"metadata": {"name": name}})
+        self.f.api.merge("/api/v1/nodes/%s/status" % name, {"status": {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self.server.server_address[1]}}}}).ok()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def main(fixture, wanted):
