@@ -533,7 +533,11 @@ START_TEST(client_certificates)
 	ck_assert_int_eq(fetch(h, "/big", ca.data, NULL, NULL, &out), CURLE_OK);
 	ck_assert_uint_eq(out.len, 1024 * 1000);
 	am_httpd_stop(h);
-	am_buf_fini(&out);
+	struct am_buf *all[] = { &ca, &ca_key, &cert, &key, &out, &other_ca, &other_key, &c[0], &c[1], &c[2], &c[3],
+				 &k[0], &k[1], &k[2], &k[3] };
+
+	for (size_t i = 0; i < AM_COUNTOF(all); i++)
+		am_buf_fini(all[i]);
 }
 END_TEST
 

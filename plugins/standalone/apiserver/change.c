@@ -30,7 +30,7 @@ parse(struct am_arena *arena, struct am_slice text, struct am_failure *failure)
 
 	if (node == NULL)
 		am_fail(failure, 400, "BadRequest", "the object provided cannot be read: %s%s",
-			strstr(err.message, "uplicate") != NULL ? "strict decoding error: duplicate field: " : "", err.message);
+			strstr(err.message, "appears twice") != NULL ? "strict decoding error: duplicate field: " : "", err.message);
 	return node;
 }
 
