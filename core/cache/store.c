@@ -42,6 +42,7 @@ struct am_store {
 	struct index *indexes;
 	size_t index_count;
 	struct entry *ahead;
+	int64_t expiry;               /* of the first tombstone; AM_FOREVER: none */
 	size_t count, bytes;          /* of visible */
 	uint64_t mark;
 	char *rv;
@@ -269,6 +270,7 @@ ahead_resolve(struct am_store *store, bool all)
 	if (store->ahead == NULL)
 		return;
 	now = am_clock_boot(store->clock);
+	store->expiry = AM_FOREVER;
 	for (entry = store->ahead; entry != NULL; entry = next) {
 		next = entry->next_ahead;
 		if (all || (entry->written_rv != NULL ? am_rv_compare(entry->written_rv, store->rv) <= 0
@@ -276,8 +278,18 @@ ahead_resolve(struct am_store *store, bool all)
 			ahead_clear(store, entry);
 			show(store, entry, entry->seen);
 			entry_settle(store, entry);
+		} else if (entry->written_rv == NULL) {
+			store->expiry = AM_MIN(store->expiry, entry->gone_until);
 		}
 	}
+}
+
+/* Before reading: time alone ends a tombstone. */
+static void
+expire(struct am_store *store)
+{
+	if (store->expiry != AM_FOREVER && am_clock_boot(store->clock) >= store->expiry)
+		ahead_resolve(store, false);
 }
 
 static bool
@@ -335,6 +347,7 @@ am_store_deleted(struct am_store *store, const char *ns, const char *name, const
 		ahead_set(store, entry);
 		entry->gone_uid = dead;
 		entry->gone_until = am_clock_boot(store->clock) + TOMBSTONE_NS;
+		store->expiry = AM_MIN(store->expiry, entry->gone_until);
 		show(store, entry, NULL);
 	}
 	am_unlock(&store->lock);
@@ -520,6 +533,7 @@ am_store_new(struct am_clock *clock)
 	store->entries = am_map_new_owning(entry_free);
 	store->rv = am_xstrdup("");
 	store->ns = am_xstrdup("");
+	store->expiry = AM_FOREVER;
 	(void)index_add(store, "", NULL);
 	return store;
 }
@@ -551,7 +565,7 @@ am_store_get(struct am_store *store, const char *ns, const char *name)
 	struct entry *entry;
 
 	am_lock(&store->lock);
-	ahead_resolve(store, false);
+	expire(store);
 	entry = entry_get(store, ns, name);
 	if (entry != NULL && entry->visible != NULL)
 		object = am_object_ref(entry->visible);
@@ -594,7 +608,7 @@ am_store_list(struct am_store *store, const struct am_store_query *query, struct
 		am_unlock(&store->lock);
 		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "there is no index \"%s\"", query->index);
 	}
-	ahead_resolve(store, false);
+	expire(store);
 	from = store->entries;
 	if (index != NULL)
 		from = am_map_get(index->values, query->index != NULL ? (query->value != NULL ? query->value : "") : query->ns);

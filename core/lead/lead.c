@@ -650,8 +650,8 @@ am_lead_valid_until(const struct am_lead *l)
 {
 	int64_t renewed = atomic_load(&l->renewed_at);
 
-	/* Half of what the lease outlasts the renewal is kept back for requests that are under way. */
-	return renewed != 0 && atomic_load(&l->leading) ? renewed + l->opt.lease_ns - (l->opt.lease_ns - l->opt.renew_ns) / 2 : 0;
+	/* Not the whole lease: another candidate's clock may run faster than ours, by lease_ns / renew_ns. */
+	return renewed != 0 && atomic_load(&l->leading) ? renewed + l->opt.renew_ns : 0;
 }
 
 bool

@@ -35,7 +35,8 @@ void am_lead_stop(struct am_lead *lead, void (*done)(void *arg), void *arg);
 void am_lead_stop_wait(struct am_lead *lead);
 void am_lead_free(struct am_lead *lead);             /* after the stop has ended, or was never started */
 
-/* May a reconcile or a write start now?  Leader, and the lease has some time left.  Any thread, cheap. */
+/* May a reconcile or a write start now?  Leader, and last renewed less than renew_ns ago: nobody else may believe the same
+ * as long as clocks do not differ in rate by more than lease_ns / renew_ns.  Any thread, cheap. */
 bool am_lead_valid(const struct am_lead *lead);
 /* Boot time until which am_lead_valid can be true; 0 while not leading. */
 int64_t am_lead_valid_until(const struct am_lead *lead);

@@ -451,8 +451,8 @@ START_TEST(the_lease_counts_from_before_the_request)
 	int64_t sent_at = am_clock_boot(test_clock);
 	fake_io_advance(io, 3 * S); /* a slow answer */
 	accept_write(200);
-	ck_assert_int_eq(am_lead_valid_until(lead), sent_at + 15 * S - 5 * S / 2);
-	am_clock_fake_advance(test_clock, 15 * S - 3 * S - 5 * S / 2 - 1);
+	ck_assert_int_eq(am_lead_valid_until(lead), sent_at + 10 * S);
+	am_clock_fake_advance(test_clock, 10 * S - 3 * S - 1);
 	ck_assert(am_lead_valid(lead));
 	am_clock_fake_advance(test_clock, 1);
 	ck_assert(!am_lead_valid(lead));
