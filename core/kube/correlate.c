@@ -80,9 +80,10 @@ am_correlator_free(struct am_correlator *correlator)
 	free(correlator);
 }
 
-/* The entry, made the most recently used; a zeroed one when there is none, the oldest having made room. */
+/* The entry, made the most recently used; a zeroed one when there is none.  When there are too many, the oldest
+ * eighth goes at once: one by one, each would be looked for over the holes that the others left. */
 static void *
-use(struct am_map *map, const struct key *key, size_t size, void (*free_value)(void *), bool *fresh)
+use(struct am_map *map, const struct key *key, size_t size, bool *fresh)
 {
 	void *value = am_map_take(map, key->text);
 
@@ -93,10 +94,8 @@ use(struct am_map *map, const struct key *key, size_t size, void (*free_value)(v
 		const char *oldest = NULL;
 		size_t it = 0;
 
-		if (am_map_next(map, &it, &oldest, NULL)) {
-			am_auto(am_freep) char *copy = am_xstrdup(oldest);
-			free_value(am_map_take(map, copy));
-		}
+		for (int i = 0; i < CACHE_MAX / 8 && am_map_next(map, &it, &oldest, NULL); i++)
+			(void)am_map_del(map, oldest);
 	}
 	am_map_put(map, key->text, value);
 	return value;
@@ -138,7 +137,7 @@ static bool
 is_combined(struct am_correlator *correlator, const struct key *key, const struct am_sighting *seen)
 {
 	bool fresh;
-	struct similar *similar = use(correlator->similar, key, sizeof(*similar), free, &fresh);
+	struct similar *similar = use(correlator->similar, key, sizeof(*similar), &fresh);
 	uint64_t message = am_hash(seen->message, strlen(seen->message));
 	int at = 0;
 
@@ -159,7 +158,7 @@ static bool
 is_spam(struct am_correlator *correlator, const struct key *key, int64_t now)
 {
 	bool fresh;
-	struct am_rate *rate = use(correlator->spam, key, sizeof(*rate), free, &fresh);
+	struct am_rate *rate = use(correlator->spam, key, sizeof(*rate), &fresh);
 
 	if (fresh)
 		am_rate_init(rate, SPAM_QPS, SPAM_BURST, now);
@@ -200,7 +199,7 @@ am_correlator_see(struct am_correlator *correlator, const struct am_sighting *in
 	struct key single = make_key(&buf);
 
 	bool combined = is_combined(correlator, &group, in);
-	struct seen *seen = use(correlator->seen, combined ? &group : &single, sizeof(*seen), free_seen, &fresh);
+	struct seen *seen = use(correlator->seen, combined ? &group : &single, sizeof(*seen), &fresh);
 	if (fresh) {
 		char suffix[20];
 		int n = snprintf(suffix, sizeof(suffix), ".%" PRIx64, (uint64_t)in->wall);
