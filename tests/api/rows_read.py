@@ -2,7 +2,7 @@
 """Rows 1-72: discovery, negotiation, create, read, paging."""
 import re
 
-from apilib import Skip, eventually, name_of, rand, row
+from apilib import eventually, name_of, rand, row
 
 AGG = "application/json;g=apidiscovery.k8s.io;v=%s;as=APIGroupDiscoveryList"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 
-from apilib import Skip, eventually, name_of, rand, row
+from apilib import FakeNode, eventually, name_of, rand, row
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 JOBS = "/apis/batch/v1/namespaces/%s/jobs"
@@ -774,3 +774,71 @@ def row_208(f):
     with f.api.watch("%s?watch=true&resourceVersion=%s" % (f.w, at)) as w:
         e = w.take(1)[0]
     assert e["type"] == "ADDED" and name_of(e["object"]) == name_of(o), e
+
+
+def running_pod(f):
+    p = f.core + "/pods"
+    o = f.api.post(p, {"metadata": {"name": "p-" + rand()}, "spec": {
+        "restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}).ok(201)
+    status = {"phase": "Running", "containerStatuses": [
+        {"name": "c", "ready": True, "restartCount": 0, "image": "i", "imageID": "",
+         "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}
+    f.api.merge("%s/%s/status" % (p, name_of(o)), {"status": status}).ok()
+    return o
+
+
+@row
+def row_196(f):
+    """The text comes from the node, as it is; the options go to it."""
+    node = FakeNode(f)
+    try:
+        node.register("standalone")
+        o = running_pod(f)
+        q = f.core + "/pods/%s/log" % name_of(o)
+        r = f.api.get(q + "?tailLines=1&limitBytes=9&timestamps=true&sinceTime=2026-01-01T00:00:00Z")
+        assert (r.status, r.raw, r.headers["Content-Type"]) == (200, b"one\ntwo\n", "text/plain"), r.raw
+        assert node.asked == ["/containerLogs/%s/%s/c?timestamps=true&tailLines=1&sinceTime=2026-01-01T00%%3A00%%3A00Z"
+                              "&limitBytes=9" % (f.ns, name_of(o))], node.asked
+        assert node.callers == {"system:ambient:apiserver"}
+        f.api.get(q + "?previous=true").fails(400, "BadRequest", text="previous terminated container")
+    finally:
+        node.close()
+
+
+@row
+def row_198(f):
+    """A followed log arrives line by line; the end of the container is its end; a peer that leaves ends it."""
+    node = FakeNode(f)
+    try:
+        node.register("standalone")
+        node.pause = 0.4
+        o = running_pod(f)
+        q = f.core + "/pods/%s/log?follow=true" % name_of(o)
+        conn = f.api.connect()
+        start = time.time()
+        conn.request("GET", q, headers=f.api.headers(None))
+        r = conn.getresponse()
+        assert r.readline() == b"one\n" and time.time() - start < 0.4
+        assert r.read() == b"two\n"
+        conn.request("GET", q, headers=f.api.headers(None))
+        assert conn.getresponse().readline() == b"one\n"
+        conn.close()
+    finally:
+        node.close()
+
+
+@row
+def row_111(f):
+    d = f.crd("h" + rand(), "H" + rand())
+    plural, kind = d["spec"]["names"]["plural"], d["spec"]["names"]["kind"]
+    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    f.api.post(crds, d).ok(201)
+    p = "%s/namespaces/%s/%s" % (f.gv, f.ns, plural)
+    eventually(lambda: f.api.get(p).status == 200)
+    o = f.api.post(p, {"apiVersion": f.group + "/v1", "kind": kind, "metadata": {"name": "x"}, "spec": {}}).ok(201)
+    f.api.patch(crds + "/" + d["metadata"]["name"], [{
+        "op": "add", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/mode/default",
+        "value": "b"}], "json-patch").ok()
+    n = eventually(lambda: (lambda n: n["spec"].get("mode") == "b" and n)(f.api.get(p + "/x").ok()))
+    assert rv(n) == rv(o)
+    f.api.delete(crds + "/" + d["metadata"]["name"]).ok()

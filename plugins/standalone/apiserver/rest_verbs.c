@@ -219,7 +219,7 @@ patch_kind(struct rest_call *call, enum am_patch_kind *ret)
 static void
 patch_object(struct rest_call *call)
 {
-	enum am_patch_kind kind;
+	enum am_patch_kind kind = AM_PATCH_NONE;
 
 	if (patch_kind(call, &kind) < 0) {
 		rest_answer_failure(call);
