@@ -124,7 +124,7 @@ cannot_start(const struct as_plugin *plugin, const struct as_facts *facts, const
 		       c->message[0] != '\0' ? c->message : c->reason);
 	as_redact(text);
 	as_set(st, AS_RUNNER_STARTED, AS_FALSE, c->reason, "%s", text);
-	if (w->secret)
+	if (w->secret && (strstr(text, "ecret \"") != NULL || strstr(text, "Secret ") != NULL))
 		as_set(st, AS_SECRETS_READY, AS_FALSE, "SecretMissing", "%s", text);
 	(void)as_time_parse(ambient_str(facts->pod, "/metadata/creationTimestamp", ""), &since);
 	if (w->hopeless || st->now >= since + limit) {

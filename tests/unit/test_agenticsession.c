@@ -198,7 +198,7 @@ static void w_bad_name(void) { pod(RUNNER("{'waiting':{'reason':'InvalidImageNam
 static void w_no_image(void) { pod(RUNNER("{'waiting':{'reason':'ErrImagePull','message':'not there'}}"));
 	ck_assert_int_eq(settle(), 300 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Creating");
 	ck_assert_str_eq(cond("Ready", "reason"), "ErrImagePull"); fake_host_advance(fake, 300 * AMBIENT_SECOND); }
-static void w_late_secret(void) { pod(RUNNER("{'waiting':{'reason':'CreateContainerConfigError','message':'secret gone'}}"));
+static void w_late_secret(void) { pod(RUNNER("{'waiting':{'reason':'CreateContainerConfigError','message':'there is no Secret gone'}}"));
 	(void)settle(); ck_assert_str_eq(at("/status/phase"), "Creating");
 	ck_assert_str_eq(cond("SecretsReady", "status"), "False"); w_success(); }
 static void w_stop(void) { pod(UP); (void)settle();
