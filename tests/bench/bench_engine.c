@@ -113,8 +113,7 @@ fan_out(int watchers)
 	printf("%-34s %10.0f /s   (%zu events)\n", "events handed out", (double)n / (now() - start), n);
 }
 
-int
-main(void)
+START_TEST(bench)
 {
 	struct rusage usage;
 
@@ -139,5 +138,14 @@ main(void)
 	getrusage(RUSAGE_SELF, &usage);
 	printf("%-34s %10ld MiB\n", "resident at most", usage.ru_maxrss / 1024);
 	fixture_close(&f);
-	return 0;
 }
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_set_timeout(tc, 0);
+	tcase_add_test(tc, bench);
+}
+
+UNIT_MAIN("bench_engine", cases)
