@@ -10,6 +10,7 @@
 static struct fixture f;
 static const struct am_resource *res;
 static char padding[1800];
+static int generation;
 
 static double
 now(void)
@@ -33,7 +34,7 @@ work(void *arg)
 		struct am_written written;
 		snprintf(name, sizeof(name), "object-%06d", i);
 		snprintf(body, sizeof(body), "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\",\"labels\":{"
-			 "\"app\":\"a%d\"}},\"data\":{\"v\":\"%d\",\"p\":\"%s\"}}", name, i % 10, job->verb, padding);
+			 "\"app\":\"a%d\"}},\"data\":{\"v\":\"%d\",\"p\":\"%s\"}}", name, i % 10, generation, padding);
 		struct am_write write = { .verb = job->verb, .res = res, .ns = "default", .body = am_slice_of(body),
 					  .name = job->verb == AM_VERB_CREATE ? NULL : name };
 		ck_assert_int_eq(am_engine_write(f.engine, &write, &written, &failure), 0);
@@ -48,6 +49,7 @@ writes(const char *what, int threads, enum am_verb verb, int from, int count)
 	struct job jobs[64];
 	double start = now();
 
+	generation++;
 	for (int i = 0; i < threads; i++) {
 		jobs[i] = (struct job){ from + count / threads * i, from + count / threads * (i + 1), verb };
 		t[i] = am_thread_new("bench", 0, work, &jobs[i]);

@@ -11,6 +11,7 @@
 struct am_change {
 	struct am_engine *engine;
 	const struct am_resource *res;
+	const struct am_resource *storage; /* the version that bodies are kept in; a reference */
 	struct am_arena *arena;
 	struct am_failure *failure;
 	const char *ns, *subresource; /* ns "" for cluster-scoped; subresource NULL: the main resource */
@@ -86,7 +87,7 @@ struct am_commit { /* one write of the engine itself: change the tree of what is
 int am_change_edit(struct am_engine *engine, struct am_store *store, const char *ns, const char *name,
 		   const char *uid, const struct am_commit *commit, struct ambient_error *err);
 /* Whether nothing keeps a deleted object any more. */
-bool am_change_may_go(const struct am_resource *res, const struct am_node *object);
+bool am_change_may_go(const struct am_store *store, const struct am_node *object);
 /* The text to store: without resourceVersion and managedFields. */
 void am_change_print(struct am_node *object, struct am_buf *out);
 /* scale.c */

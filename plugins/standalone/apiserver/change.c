@@ -75,7 +75,7 @@ strip_nulls(struct am_node *node)
 static void
 to_storage(struct am_change *change)
 {
-	const struct am_resource *res = change->res, *storage = res->store->storage;
+	const struct am_resource *res = change->res, *storage = change->storage;
 
 	if (!(res->flags & AM_RES_CUSTOM))
 		strip_nulls(change->object);
@@ -342,7 +342,7 @@ note_unknown(void *arg, const char *path)
 static void
 shape(struct am_change *c)
 {
-	const struct am_resource *storage = c->res->store->storage;
+	const struct am_resource *storage = c->storage;
 	const struct am_schema *schema = c->res->priv->schema;
 
 	if (schema != NULL) {
@@ -550,7 +550,7 @@ am_change_print(struct am_node *object, struct am_buf *out)
 }
 
 bool
-am_change_may_go(const struct am_resource *res, const struct am_node *object)
+am_change_may_go(const struct am_store *store, const struct am_node *object)
 {
 	const struct am_node *metadata = am_node_get(object, "metadata"), *hold;
 	int64_t grace = 0;
@@ -558,8 +558,7 @@ am_change_may_go(const struct am_resource *res, const struct am_node *object)
 	if (am_node_get(metadata, "deletionTimestamp") == NULL || am_meta_finalizers(object) > 0)
 		return false;
 	am_node_get_int(metadata, "deletionGracePeriodSeconds", &grace);
-	hold = res != NULL && res->group[0] == '\0' && strcmp(res->kind, "Namespace") == 0 ?
-		am_node_path(object, "spec", "finalizers", NULL) : NULL;
+	hold = store == store->engine->namespaces ? am_node_path(object, "spec", "finalizers", NULL) : NULL;
 	return grace == 0 && (hold == NULL || hold->count == 0);
 }
 
@@ -597,7 +596,7 @@ commit(struct request *r, struct am_buf *raw, struct am_written *written)
 	struct am_op op = { .kind = AM_OP_CREATE, .store = c->res->store, .ns = c->ns, .name = name, .old = r->old,
 			    .raw = raw->data, .len = raw->len };
 	if (r->old != NULL)
-		op.kind = am_change_may_go(c->res, c->object) ? AM_OP_DELETE : AM_OP_UPDATE;
+		op.kind = am_change_may_go(c->res->store, c->object) ? AM_OP_DELETE : AM_OP_UPDATE;
 	am_writer_run(c->engine->writer, &op);
 	if (op.result == AM_OP_DONE)
 		return answer(r, written, op.object, code);
@@ -616,7 +615,7 @@ unchanged(const struct request *r, const struct am_buf *raw)
 	if (raw->len == old->len - old->rv_len && memcmp(raw->data, old->body, old->rv_at) == 0 &&
 	    memcmp(raw->data + old->rv_at, old->body + old->rv_at + old->rv_len, raw->len - old->rv_at) == 0)
 		return true;
-	return am_node_equal(r->change.object, r->change.old) && !am_change_may_go(r->change.res, r->change.object);
+	return am_node_equal(r->change.object, r->change.old) && !am_change_may_go(r->change.res->store, r->change.object);
 }
 
 static int
@@ -661,7 +660,7 @@ one_try(struct am_engine *engine, const struct am_write *write, struct am_writte
 		r.old = NULL;
 	}
 	r.change = (struct am_change){
-		.engine = engine, .res = write->res, .arena = am_arena_new_limited(256 * 1024 * 1024), .failure = failure,
+		.engine = engine, .res = write->res, .storage = am_store_storage(write->res->store), .arena = am_arena_new_limited(256 * 1024 * 1024), .failure = failure,
 		.ns = write->res->flags & AM_RES_NAMESPACED && write->ns != NULL ? write->ns : "",
 		.subresource = write->subresource, .now = am_clock_wall(engine->clock), .fields = write->fields,
 		.unknown = &r.unknown,
@@ -670,6 +669,7 @@ one_try(struct am_engine *engine, const struct am_write *write, struct am_writte
 	*generated = r.generated;
 	free_warnings(r.change.warnings, r.change.n_warnings);
 	am_arena_free(r.change.arena);
+	am_resource_unref(r.change.storage);
 	am_buf_fini(&r.unknown);
 	am_object_unref(r.old);
 	return rc;
@@ -753,7 +753,7 @@ edit_once(struct am_engine *engine, struct am_store *store, const char *ns, cons
 		am_buf_reset(&raw);
 		am_change_print(object, &raw);
 		struct am_op op = { .store = store, .ns = old->ns, .name = old->name, .old = old, .raw = raw.data, .len = raw.len };
-		op.kind = am_change_may_go(store->storage, object) ? AM_OP_DELETE : AM_OP_UPDATE;
+		op.kind = am_change_may_go(store, object) ? AM_OP_DELETE : AM_OP_UPDATE;
 		am_writer_run(engine->writer, &op);
 		am_object_unref(op.object);
 		if (op.result != AM_OP_DONE)

@@ -150,6 +150,7 @@ make_version(struct am_arena *arena, const struct am_node *root, const struct am
 		res->flags |= AM_RES_READ_DELETE;
 	add_columns(arena, res, am_node_get(version, "additionalPrinterColumns"));
 	add_subresources(res, am_node_get(version, "subresources"));
+	priv->spec = print_node(arena, spec);
 	priv->schema = openapi == NULL ? NULL : am_schema_compile(arena, priv->set, openapi, "schema", &failure);
 	if (priv->schema == NULL) {
 		ambient_err(err, AMBIENT_E_INVALID, "the schema of version \"%s\" is not structural: %s", res->version,
@@ -174,8 +175,9 @@ struct registration {
 
 /* The object as the schema shows it, when that differs from how it is kept in memory. */
 static struct am_object *
-reshape(const struct am_schema *schema, const struct am_object *object)
+reshape(const struct am_resource *storage, const struct am_object *object)
 {
+	const struct am_schema *schema = storage->priv->schema;
 	struct am_arena *arena = am_arena_new();
 	struct am_buf raw = { 0 }, out = { 0 };
 	struct am_object *ret = NULL;
@@ -185,6 +187,8 @@ reshape(const struct am_schema *schema, const struct am_object *object)
 	if (node != NULL) {
 		am_schema_prune(schema, node, NULL, NULL);
 		am_schema_default(arena, schema, node);
+		am_node_set(arena, node, "apiVersion",
+			    am_node_str(arena, am_arena_printf(arena, "%s/%s", storage->group, storage->version)));
 		am_node_print(node, &out);
 	}
 	if (!out.failed && out.len > 0 && (out.len != raw.len || memcmp(out.data, raw.data, raw.len) != 0))
@@ -198,10 +202,8 @@ reshape(const struct am_schema *schema, const struct am_object *object)
 static void
 reshape_all(struct am_store *store)
 {
-	const struct am_schema *schema = store->storage != NULL ? store->storage->priv->schema : NULL;
-
-	for (size_t i = 0; schema != NULL && i < store->n; i++) {
-		struct am_object *now = store->items[i], *shown = reshape(schema, now);
+	for (size_t i = 0; store->storage != NULL && i < store->n; i++) {
+		struct am_object *now = store->items[i], *shown = reshape(store->storage, now);
 		if (shown != NULL)
 			am_store_put(store, shown->ns, shown->name, shown);
 	}
@@ -210,7 +212,7 @@ reshape_all(struct am_store *store)
 static bool
 same_schema(const struct am_resource *a, const struct am_resource *b)
 {
-	return a != NULL && b != NULL && am_streq(a->schema, b->schema);
+	return a != NULL && b != NULL && am_streq(a->schema, b->schema) && am_streq(a->version, b->version);
 }
 
 static int
@@ -308,6 +310,22 @@ build(struct registration *r, const struct am_object *crd, struct ambient_error 
 	return r->storage != NULL ? 0 : ambient_err(err, AMBIENT_E_INVALID, "it has no storage version");
 }
 
+/* Whether that is what is served already: status changes of a definition are none of the registry's business. */
+static bool
+is_current(struct am_engine *engine, const struct registration *r, const struct am_object *crd)
+{
+	struct am_slice spec;
+	bool same = false;
+
+	am_lock(&engine->lock);
+	const struct am_store *store = am_store_find(engine, r->group, r->plural);
+	if (store != NULL && store->storage != NULL && store->refusing == r->refusing &&
+	    am_json_find(am_object_text(crd), "/spec", &spec))
+		same = am_slice_eq(spec, store->storage->priv->spec);
+	am_unlock(&engine->lock);
+	return same;
+}
+
 int
 am_crd_register(struct am_engine *engine, const struct am_object *crd, bool threads, struct ambient_error *err)
 {
@@ -315,9 +333,12 @@ am_crd_register(struct am_engine *engine, const struct am_object *crd, bool thre
 	char *group = am_json_dup(text, "/spec/group"), *plural = am_json_dup(text, "/spec/names/plural");
 	struct registration r = { .engine = engine, .group = group, .plural = plural,
 				  .refusing = (crd->flags & AM_OBJ_DELETING) != 0 };
-	int rc = group == NULL || plural == NULL ? ambient_err(err, AMBIENT_E_INVALID, "it has no names") : build(&r, crd, err);
+	int rc = group == NULL || plural == NULL ? ambient_err(err, AMBIENT_E_INVALID, "it has no names") : 0;
+	bool current = rc == 0 && is_current(engine, &r, crd);
 
-	if (rc == 0)
+	if (rc == 0 && !current)
+		rc = build(&r, crd, err);
+	if (rc == 0 && !current)
 		rc = threads ? am_writer_call(engine->writer, apply, &r, err) : apply(&r, err);
 	registration_fini(&r);
 	free(group);
@@ -403,6 +424,30 @@ judge_names(struct verdict *v, const struct am_node *object)
 	am_resources_free(list, n);
 }
 
+/* The storage version is among those that objects may be kept in. */
+static bool
+note_stored(struct am_arena *arena, const struct am_node *object, struct am_node *status)
+{
+	const struct am_node *versions = am_node_path(object, "spec", "versions", NULL);
+	struct am_node *stored = am_node_get(status, "storedVersions");
+	const char *name = NULL;
+
+	for (const struct am_node *v = versions != NULL ? versions->first : NULL; v != NULL; v = v->next)
+		if (flag(v, "storage"))
+			name = am_node_get_str(v, "name", "");
+	for (const struct am_node *e = stored != NULL ? stored->first : NULL; e != NULL; e = e->next)
+		if (am_streq(am_node_text(e, NULL), name))
+			return false;
+	if (name == NULL)
+		return false;
+	if (stored == NULL) {
+		am_node_set(arena, status, "storedVersions", am_node_array(arena));
+		stored = am_node_get(status, "storedVersions");
+	}
+	am_node_append(stored, am_node_str(arena, name));
+	return true;
+}
+
 static int
 edit_conditions(void *arg, struct am_arena *arena, struct am_node *object)
 {
@@ -425,6 +470,7 @@ edit_conditions(void *arg, struct am_arena *arena, struct am_node *object)
 			am_node_set(arena, status, "acceptedNames", am_node_clone(arena, names));
 			changed = true;
 		}
+		changed |= note_stored(arena, object, status);
 	}
 	return changed ? 0 : -AMBIENT_E_EXISTS;
 }

@@ -260,7 +260,7 @@ holds(const struct removal *r)
 static int
 finish(struct removal *r, struct am_written *written, struct am_failure *failure)
 {
-	bool gone = am_change_may_go(r->res, r->object);
+	bool gone = am_change_may_go(r->res->store, r->object);
 	struct am_buf raw = { 0 };
 
 	am_change_print(r->object, &raw);

@@ -53,6 +53,7 @@ struct am_resource_priv {
 	struct am_arena *arena;            /* holds all of it */
 	struct am_schema_set *set;
 	const struct am_schema *schema;    /* custom: compiled */
+	const char *spec;                  /* custom: the definition's spec, to see whether it changed */
 	const struct am_kind *kind;        /* builtin: rules; NULL: none of its own */
 	const struct am_event_view *view;
 	bool generation;                   /* counts metadata.generation */
@@ -100,6 +101,8 @@ struct am_store *am_store_add(struct am_engine *engine, const char *group, const
 void am_registry_set(struct am_store *store, const struct am_resource **versions, size_t n,
 		     const struct am_resource *storage);
 const struct am_resource *am_resource_ref(const struct am_resource *res);
+/* A reference to the version that bodies are kept in, or NULL.  Takes the lock. */
+const struct am_resource *am_store_storage(struct am_store *store);
 int am_version_cmp(const char *a, const char *b); /* the preferred one first */
 
 /* ---- store.c: engine->lock held ---- */

@@ -143,9 +143,7 @@ remove_object(struct am_engine *engine, struct am_store *store, const struct am_
 	struct am_failure failure = { 0 };
 	struct am_written written = { 0 };
 
-	am_lock(&engine->lock);
-	const struct am_resource *res = am_resource_ref(store->storage);
-	am_unlock(&engine->lock);
+	const struct am_resource *res = am_store_storage(store);
 	if (res == NULL)
 		return false;
 	int rc = am_engine_delete(engine, res, object->ns, object->name, &options, &written, &failure);
@@ -407,6 +405,17 @@ work_one(struct am_janitor *janitor, size_t *steps)
 	return false;
 }
 
+/* What was left undone when the last process ended: look at everything once. */
+static void
+note_all(struct am_engine *engine)
+{
+	am_lock(&engine->lock);
+	for (struct am_store *store = engine->stores; store != NULL; store = store->next)
+		for (size_t i = 0; i < store->n; i++)
+			am_janitor_note(engine, store, NULL, store->items[i]);
+	am_unlock(&engine->lock);
+}
+
 static void
 do_timed(struct am_janitor *janitor)
 {
@@ -421,6 +430,7 @@ do_timed(struct am_janitor *janitor)
 	}
 	if (now >= janitor->next_trim) {
 		(void)am_engine_trim(engine, engine->options.log_rows, HISTORY_AGE, NULL);
+		note_all(engine); /* what failed, for example on a full disk, is tried again */
 		janitor->next_trim = now + TRIM_EVERY;
 	}
 	if (now >= janitor->next_checkpoint) {
@@ -478,17 +488,6 @@ am_janitor_new(struct am_engine *engine)
 	janitor->tasks = am_map_new();
 	am_cond_init(&janitor->wake, engine->clock);
 	return janitor;
-}
-
-/* What was left undone when the last process ended: look at everything once. */
-static void
-note_all(struct am_engine *engine)
-{
-	am_lock(&engine->lock);
-	for (struct am_store *store = engine->stores; store != NULL; store = store->next)
-		for (size_t i = 0; i < store->n; i++)
-			am_janitor_note(engine, store, NULL, store->items[i]);
-	am_unlock(&engine->lock);
 }
 
 int

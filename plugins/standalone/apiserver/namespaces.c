@@ -94,7 +94,10 @@ empty_all(struct am_engine *engine, const char *name, struct state *s)
 	size_t start = s->text.len;
 	for (; store != NULL; store = store->next) {
 		size_t left, held;
-		if (!store->namespaced)
+		am_lock(&engine->lock);
+		bool namespaced = store->namespaced;
+		am_unlock(&engine->lock);
+		if (!namespaced)
 			continue;
 		steps += am_janitor_empty(engine, store, name, &left, &held);
 		s->left += left;

@@ -196,6 +196,15 @@ am_registry_fini(struct am_engine *engine)
 /* ---- looking up ---- */
 
 const struct am_resource *
+am_store_storage(struct am_store *store)
+{
+	am_lock(&store->engine->lock);
+	const struct am_resource *res = am_resource_ref(store->storage);
+	am_unlock(&store->engine->lock);
+	return res;
+}
+
+const struct am_resource *
 am_engine_resource(struct am_engine *engine, const char *group, const char *version, const char *plural)
 {
 	char key[640];
