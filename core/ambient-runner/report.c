@@ -72,7 +72,10 @@ am_runner_report_note(struct am_report *report, const char *type, struct am_slic
 static void
 add_repo(const struct am_repo *repo, struct am_buf *out)
 {
-	am_json_addf(out, "{\"index\":%d,\"name\":%s,\"url\":%s", repo->index, repo->name, repo->url != NULL ? repo->url : "");
+	char url[1024]; /* a refused one may be of any length */
+
+	(void)am_strlcpy(url, repo->url != NULL ? repo->url : "", sizeof(url));
+	am_json_addf(out, "{\"index\":%d,\"name\":%s,\"url\":%s", repo->index, repo->name, url);
 	if (repo->status != NULL)
 		am_json_addf(out, ",\"status\":%s", repo->status);
 	if (repo->push && am_streq(repo->status, "pushed"))

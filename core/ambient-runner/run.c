@@ -369,14 +369,18 @@ finish(struct am_runner *runner, int code)
 static void
 cleanup(struct am_runner *runner)
 {
+	/* An agent's side that comes later must not wait for a runner that has ended.  Where one was connected, the
+	 * directory is the agent's to play with and nothing is written there. */
+	if (runner->agent.fd < 0) {
+		am_auto(am_freep) char *done = am_xasprintf("%s.done", runner->socket);
+
+		(void)am_file_write(done, "", 0, 0644, NULL);
+	}
 	am_runner_channel_fini(&runner->agent);
 	if (runner->listen_fd >= 0) {
 		(void)close(runner->listen_fd);
 		(void)unlink(runner->socket);
 	}
-	/* An agent's side that comes later must not wait for a runner that has ended. */
-	am_auto(am_freep) char *done = am_xasprintf("%s.done", runner->socket);
-	(void)am_file_write(done, "", 0, 0644, NULL);
 	am_runner_reporter_free(runner->reporter);
 	if (runner->kube != NULL)
 		am_kube_free(runner->kube);

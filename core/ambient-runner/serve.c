@@ -29,7 +29,6 @@
 #define STOP_WAIT      (20 * AM_NS_PER_S)  /* Kubernetes' grace is 30 s */
 #define SAVE_WAIT      (900 * AM_NS_PER_S) /* committing and bundling */
 #define LINES_PER_TURN 256
-#define BAD_MAX        100
 
 static int64_t
 now_boot(void)
@@ -243,7 +242,8 @@ on_message(struct am_runner *runner, struct am_slice line)
 	am_auto(am_freep) char *type = am_json_dup(line, "/type");
 	struct am_slice fields;
 
-	if (type == NULL || !am_json_find(line, "/fields", &fields))
+	/* After the log has failed the agent is being ended; what it still says is only read. */
+	if (runner->log_error.code != 0 || type == NULL || !am_json_find(line, "/fields", &fields))
 		return;
 	int rc = am_runner_msglog_add(runner->log, type, fields, &err);
 	if (rc == 0)
@@ -311,7 +311,7 @@ dispatch(struct am_runner *runner, struct ambient_error *err)
 	char t[32];
 	int rc;
 
-	for (int i = 0; i < LINES_PER_TURN && runner->log_error.code == 0; i++) {
+	for (int i = 0; i < LINES_PER_TURN; i++) {
 		if ((rc = am_runner_channel_next(&runner->agent, &line, t, err)) <= 0)
 			return rc;
 		if (am_streq(t, "message"))

@@ -182,6 +182,29 @@ def test_a_hundred_megabytes_of_output(lab):
     assert any(m["type"] == "session" and m.get("state") == "truncated" for m in pod.messages)
 
 
+def test_a_full_disk(lab):
+    """The agent fills the volume: the run ends with a sentence, and the log holds whole lines."""
+    import subprocess
+    volume = os.path.join(lab.root, "small")
+    os.mkdir(volume)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", volume],
+                                           stderr=subprocess.DEVNULL).returncode != 0:
+        return "no tmpfs can be mounted here"
+    try:
+        pod = lab.pod(spec("cat /dev/zero > fill; while :; do echo 0123456789012345678901234567890123456789; done",
+                           repo(lab.origin("full"), targetBranch="work"), timeout=60), volume=volume).go()
+        assert pod.code == 1 and pod.report["reason"] == "DiskFull", (pod.code, pod.report)
+        assert "No space left" in pod.report["message"] and pod.report["state"] == "done", pod.report
+        assert pod.messages[0]["seq"] == 1
+    finally:
+        subprocess.run(["umount", volume], check=True)
+
+
+def test_a_refused_url_of_any_length_fits_the_report(lab):
+    pod = lab.pod(spec("true", repo(lab.origin("long")), {"url": "https://h/" + "x" * 500000})).go()
+    assert pod.code == 0 and pod.report["repos"][1]["status"] == "error", pod.report
+
+
 def test_secrets_do_not_reach_messages_or_report(lab):
     token = "ghp_" + "a1B2" * 9
     pod = lab.pod(spec("echo key sk-ant-api03-abcdefghijkl; echo %s; echo plain-secret-value; echo https://u:hunter22@h/x" % token),
