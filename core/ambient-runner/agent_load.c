@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds the plugin of a runner type by its file's name in the image and makes an instance.  The container's image is
- * what the operator's administrator chose, and the agent does not run yet, so the daemon's care about who may write
- * the file (content-named copies) would protect nothing here: the file is opened in place.
+ * Finds the plugin of a runner type by its file's name in the image and makes an instance.  The daemon's care about who
+ * may write the file (core/plugin) has no place here: the image is what the administrator chose, the agent does not run
+ * yet, nothing in this container is trusted afterwards, and in a user namespace of an ordinary user the files of root
+ * belong to nobody, so that asking for their owner would refuse every plugin.  The file is opened in place, its table
+ * is checked.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
