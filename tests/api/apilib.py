@@ -365,11 +365,14 @@ class FakeNode:
                 self.send_header("Content-Type", "text/plain")
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                for line in (b"one\n", b"two\n"):
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-                    self.wfile.flush()
-                    time.sleep(node.pause)
-                self.wfile.write(b"0\r\n\r\n")
+                try:
+                    for line in (b"one\n", b"two\n"):
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                        self.wfile.flush()
+                        time.sleep(node.pause)
+                    self.wfile.write(b"0\r\n\r\n")
+                except OSError:  # the server ended it, because its own peer had left
+                    self.close_connection = True
 
             def log_message(self, *_):
                 pass
