@@ -67,6 +67,7 @@ struct am_reflector {
 	struct am_buf refusal;
 	int http_status;                   /* 0: no head yet */
 	int64_t retry_after;
+	bool peeked;                       /* the first piece of the body was looked at */
 
 	/* list */
 	char *list_rv;                     /* that was asked for */
@@ -183,6 +184,7 @@ request_begin(struct am_reflector *r, struct am_buf *path)
 	r->http_status = 0;
 	r->retry_after = 0;
 	r->verdict = V_NONE;
+	r->peeked = false;
 }
 
 static void
@@ -192,6 +194,28 @@ on_head(void *arg, int status, const char *content_type, int64_t retry_after_ms)
 
 	r->http_status = status;
 	r->retry_after = AM_MIN(AM_MAX(retry_after_ms, 0), RETRY_AFTER_MAX / AM_NS_PER_MS) * AM_NS_PER_MS;
+}
+
+/* API servers say "kind" before the items.  Knowing it then, items go into the store as they come instead of waiting for
+ * the list's end; whoever says it later, or has it cut by the network, only makes them wait. */
+static void
+peek_kind(struct am_reflector *r, const char *p, size_t n)
+{
+	static const char kind[] = "\"kind\":\"";
+	const char *items = memchr(p, '[', n), *at, *end;
+
+	r->peeked = true;
+	n = items != NULL ? (size_t)(items - p) : n;
+	at = memmem(p, n, kind, sizeof(kind) - 1);
+	if (at == NULL)
+		return;
+	at += sizeof(kind) - 1;
+	end = memmem(at, n - (size_t)(at - p), "List\"", 5);
+	if (end != NULL && end > at && (size_t)(end - at) < sizeof(r->status.kind) &&
+	    memchr(at, '"', (size_t)(end - at)) == NULL) {
+		memcpy(r->status.kind, at, (size_t)(end - at));
+		r->status.kind[end - at] = '\0';
+	}
 }
 
 static int
@@ -205,6 +229,8 @@ on_data(void *arg, const char *p, size_t n, struct ambient_error *err)
 		am_buf_add(&r->refusal, p, n);
 		return 0;
 	}
+	if (!r->peeked && r->status.kind[0] == '\0' && r->status.state == AM_REFLECTOR_LISTING)
+		peek_kind(r, p, n);
 	skipped = am_framer_skipped(r->framer);
 	rc = am_framer_feed(r->framer, p, n, err);
 	r->status.skipped += am_framer_skipped(r->framer) - skipped;

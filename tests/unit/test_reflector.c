@@ -797,7 +797,8 @@ START_TEST(the_first_list_cut_leaves_nothing_to_the_next)
 
 	am_reflector_start(r);
 	fake_io_head(io, 200);
-	fake_io_data_n(io, text, strlen(text) - 2);
+	fake_io_data_n(io, text, 5); /* so that its kind is not seen early: the items wait for it */
+	fake_io_data_n(io, text + 5, strlen(text) - 7);
 	fake_io_end(io);
 	free(text);
 	ck_assert_uint_eq(am_store_count(store), 0);
@@ -805,6 +806,23 @@ START_TEST(the_first_list_cut_leaves_nothing_to_the_next)
 	answer_list("21", NULL, "b");
 	ck_assert_uint_eq(am_store_count(store), 1);
 	check_told("b:->21i ");
+}
+END_TEST
+
+START_TEST(items_of_a_kind_that_is_known_do_not_wait)
+{
+	static const char head[] = "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":["
+				   "{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"4\"}},";
+	struct am_object *o;
+
+	am_reflector_start(r);
+	fake_io_head(io, 200);
+	fake_io_data(io, head);
+	ck_assert_uint_eq(am_store_count(store), 1);
+	ck_assert_int_eq(syncs, 0);
+	o = am_store_get(store, "", "a");
+	ck_assert_ptr_nonnull(strstr(o->json.p, "\"kind\":\"Pod\""));
+	am_object_unref(o);
 }
 END_TEST
 
@@ -878,6 +896,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, RF25_backoff_of_lists_grows_and_is_forgotten_after_two_minutes);
 	tcase_add_test(tc, RF26_a_minimum_under_five_minutes_is_ignored);
 	tcase_add_test(tc, a_list_that_is_cut_is_no_list);
+	tcase_add_test(tc, items_of_a_kind_that_is_known_do_not_wait);
 	tcase_add_test(tc, the_first_list_cut_leaves_nothing_to_the_next);
 	tcase_add_test(tc, a_list_without_version_or_with_garbage_is_refused);
 	tcase_add_test(tc, forbidden_is_a_state_of_its_own);
