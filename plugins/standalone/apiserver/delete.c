@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "plugins/standalone/apiserver/admission.h"
+#include "plugins/standalone/apiserver/janitor.h"
 
 #define ATTEMPTS 200
 
@@ -182,32 +182,9 @@ set_propagation(struct removal *r)
 	r->changed |= am_meta_finalizers(r->object) != before;
 }
 
-static void
-set_condition(struct am_arena *arena, struct am_node *object, const char *type, const char *reason, const char *message,
-	      const char *now)
-{
-	struct am_node *status = am_node_get(object, "status"), *conditions, *c = am_node_object(arena);
-
-	if (status == NULL) {
-		am_node_set(arena, object, "status", am_node_object(arena));
-		status = am_node_get(object, "status");
-	}
-	conditions = am_node_get(status, "conditions");
-	if (conditions == NULL) {
-		am_node_set(arena, status, "conditions", am_node_array(arena));
-		conditions = am_node_get(status, "conditions");
-	}
-	am_node_set(arena, c, "type", am_node_str(arena, type));
-	am_node_set(arena, c, "status", am_node_str(arena, "True"));
-	am_node_set(arena, c, "lastTransitionTime", am_node_str(arena, now));
-	am_node_set(arena, c, "reason", am_node_str(arena, reason));
-	am_node_set(arena, c, "message", am_node_str(arena, message));
-	am_node_append(conditions, c);
-}
-
 /* What the kinds with a life of their own add when their deletion begins. */
 static void
-begin_kind(struct removal *r, const char *now)
+begin_kind(struct removal *r, int64_t now)
 {
 	if (is(r->res, "", "Namespace")) {
 		struct am_node *status = am_node_get(r->object, "status");
@@ -218,8 +195,8 @@ begin_kind(struct removal *r, const char *now)
 		am_node_set(r->arena, status, "phase", am_node_str(r->arena, "Terminating"));
 	} else if (is(r->res, "apiextensions.k8s.io", "CustomResourceDefinition")) {
 		am_meta_add_finalizer(r->arena, r->object, "customresourcecleanup.apiextensions.k8s.io");
-		set_condition(r->arena, r->object, "Terminating", "InstanceDeletionPending",
-			      "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon", now);
+		am_janitor_set_condition(r->arena, r->object, "Terminating", "True", "InstanceDeletionPending",
+			"CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon", now);
 	}
 }
 
@@ -238,7 +215,7 @@ mark(struct removal *r)
 	r->changed = true;
 	am_time_format(text, now + (deleting ? 0 : grace * AM_NS_PER_S), false);
 	if (!deleting) {
-		begin_kind(r, text);
+		begin_kind(r, now);
 		am_node_set(r->arena, metadata, "deletionTimestamp", am_node_str(r->arena, text));
 		if (r->res->priv->generation && am_node_get_int(metadata, "generation", &generation))
 			am_node_set(r->arena, metadata, "generation", am_node_int(r->arena, generation + 1));

@@ -30,10 +30,6 @@ void am_schema_default(struct am_arena *arena, const struct am_schema *schema, s
  * what was stored under a laxer schema may stay. */
 void am_schema_validate(const struct am_schema *schema, const struct am_node *root, const struct am_node *old,
 			struct am_failure *failure);
-/* As kept in a definition, path with a leading dot; for printer columns, scale and selectable fields.
- * "int", "string", "bool", "number", "object", "array", NULL: not in the schema. */
-const char *am_schema_type_at(const struct am_schema *schema, const char *path);
-
 /* schema_format.c: unknown formats accept everything. */
 bool am_format_ok(const char *format, const char *text, size_t n);
 

@@ -553,21 +553,3 @@ am_schema_property_of(const struct am_schema *schema, const char *name)
 			return schema->properties[i].schema;
 	return NULL;
 }
-
-const char *
-am_schema_type_at(const struct am_schema *schema, const char *path)
-{
-	char name[128];
-
-	while (*path == '.' && schema != NULL) {
-		size_t n = strcspn(++path, ".");
-		if (n == 0 || n >= sizeof(name))
-			return NULL;
-		memcpy(name, path, n);
-		name[n] = '\0';
-		const struct am_schema *next = am_schema_property_of(schema, name);
-		schema = next != NULL ? next : schema->additional;
-		path += n;
-	}
-	return schema == NULL || *path != '\0' ? NULL : am_schema_type_names[schema->type];
-}
