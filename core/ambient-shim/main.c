@@ -53,6 +53,7 @@ read_spec(const char *where, struct am_buf *out, struct ambient_error *err)
 	return am_file_read(where, SHIM_SPEC_MAX, out, err);
 }
 
+/* Returns 0, or the program's exit code: 1, 3 or 4. */
 static int
 prepare(struct shim *shim, const char *where, struct ambient_error *err)
 {
@@ -64,19 +65,15 @@ prepare(struct shim *shim, const char *where, struct ambient_error *err)
 	if (text.data != NULL)
 		explicit_bzero(text.data, text.len); /* environments hold secrets */
 	if (rc < 0)
-		return rc;
+		return 1;
 	am_auto(am_freep) char *lock = am_xasprintf("%s/shim.lock", shim->dir);
 	shim->lock_fd = am_lock_file(lock, err);
-	if (shim->lock_fd == -AMBIENT_E_EXISTS)
-		exit(3);
 	if (shim->lock_fd < 0)
-		return shim->lock_fd;
+		return shim->lock_fd == -AMBIENT_E_EXISTS ? 3 : 1;
 	rc = shim_state_open(shim, err);
-	if (rc == -AMBIENT_E_EXISTS) {
-		fprintf(stderr, "ambient-shim: %s\n", err->message);
-		exit(4);
-	}
-	return rc == 0 ? shim_control_open(shim, err) : rc;
+	if (rc < 0)
+		return rc == -AMBIENT_E_EXISTS ? 4 : 1;
+	return shim_control_open(shim, err) < 0 ? 1 : 0;
 }
 
 static void
@@ -159,9 +156,11 @@ main(int argc, char **argv)
 		return 1;
 	}
 	shim.arena = am_arena_new();
-	if (prepare(&shim, argv[2], &err) < 0) {
+	int rc = prepare(&shim, argv[2], &err);
+	if (rc != 0)
 		fprintf(stderr, "ambient-shim: %s\n", err.message);
-		return 1;
-	}
-	return launch(&shim);
+	else
+		rc = launch(&shim);
+	am_arena_free(shim.arena);
+	return rc;
 }

@@ -434,11 +434,15 @@ START_TEST(watcher_asks_for_a_reconcile)
 	bool asked = false;
 
 	begin("");
-	put_pod("p", RUN("sleep 0.2"), "");
+	put_pod("p", RUN("while ! [ -e /e/go ]; do sleep 0.02; done") ",\"volumeMounts\":[{\"name\":\"e\",\"mountPath\":\"/e\"}]",
+		",\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}}]");
 	ck_assert(until("p", "/status/phase", "Running"));
-	(void)usleep(50000);
+	(void)usleep(200000);
 	while (fake_host_queued(fake) != NULL)
 		;
+	char path[256];
+	snprintf(path, sizeof(path), "%s/pods/%s/volumes/e/go", state_dir, at("p", "/metadata/uid"));
+	ck_assert_int_eq(file_write(path, "", 0, 0644), 0);
 	for (int i = 0; i < 1000 && !asked; i++) {
 		while ((request = fake_host_queued(fake)) != NULL)
 			asked = asked || strcmp(request, "pods n/p 0") == 0;
