@@ -79,10 +79,10 @@ int
 am_daemon_configure(struct am_daemon *d)
 {
 	d->file = am_conf_load(d->config, d->sets);
-	if (print_mistakes(d->file) != AM_EXIT_OK)
-		return AM_EXIT_CONFIG;
-	const struct ambient_conf *log = section(d, "log");
-	am_log_set_level(am_log_level_parse(am_conf_str(log, "level")));
+	/* Goes on after a mistake, so that those about plugins are seen in the same run. */
+	int level = am_log_level_parse(am_conf_str(section(d, "log"), "level"));
+	if (level != 0)
+		am_log_set_level(level);
 	d->standalone = am_streq(am_conf_str(section(d, ""), "mode"), "standalone");
 	d->state = daemon_state_dir(d->file);
 	d->runtime = daemon_runtime_dir(d->file);

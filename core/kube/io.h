@@ -25,6 +25,7 @@ struct am_http_req {
 	int64_t timeout_ns;             /* of the whole; 0: none (watch) */
 	int64_t idle_ns;                /* no byte for so long: TIMEOUT; 0: none */
 	bool watch;                     /* a connection of its own; not limited by the request rate */
+	bool urgent;                    /* not limited by the request rate: a lease must not wait behind workers */
 };
 
 /* What data returns when it cannot take the piece now: the transfer waits for resume, which hands over the same

@@ -67,7 +67,7 @@ struct am_kube_request {
  * retry_after_ms. */
 int am_kube_do(struct am_kube *kube, const struct am_kube_request *request, struct am_buf *body,
 	       struct ambient_error *err);
-/* A body that is handed over as it arrives (logs -f): data returns negative to end. */
+/* A body that is handed over as it arrives (logs -f): data returns negative to end.  A deadline of 0 is none here. */
 int am_kube_stream(struct am_kube *kube, const struct am_kube_request *request,
 		   int (*data)(void *arg, const char *p, size_t n), void *arg, struct ambient_error *err);
 /* Fills err from an HTTP status and a (maybe Status) body; returns -code. */

@@ -479,7 +479,7 @@ am_transfer_start(struct am_io *head, const struct am_http_req *req, const struc
 		t->limit = am_io_timer(head, t->began + req->timeout_ns, limit_passed, t);
 	if (t->idle_ns > 0)
 		t->idle = am_io_timer(head, t->began + t->idle_ns, idle_passed, t);
-	t->reserved = !req->watch;
+	t->reserved = !req->watch && !req->urgent;
 	int64_t wait = t->reserved ? am_rate_reserve(&io->rate, t->began) : 0;
 	if (wait > 0)
 		t->slot = am_io_timer(head, t->began + wait, slot_reached, t);

@@ -214,7 +214,7 @@ request(struct am_lead *l, enum op op)
 	static const char *const headers[] = { "Accept: application/json", "Content-Type: application/json", NULL };
 	bool write = op != OP_GET && op != OP_RELEASE_GET;
 	am_auto(am_buf_fini) struct am_buf body = { 0 };
-	struct am_http_req req = { .method = op == OP_CREATE ? "POST" : write ? "PUT" : "GET",
+	struct am_http_req req = { .urgent = true, .method = op == OP_CREATE ? "POST" : write ? "PUT" : "GET",
 				   .path = op == OP_CREATE ? l->collection : l->path, .headers = headers,
 				   .timeout_ns = AM_MAX(AM_NS_PER_S, l->opt.renew_ns / 2) };
 	struct am_http_sink sink = { .head = on_head, .data = on_data, .done = on_done, .arg = l };
