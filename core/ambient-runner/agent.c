@@ -40,7 +40,7 @@ on_signal(int sig)
 static void
 catch_signals(void)
 {
-	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	sigset_t none;
 
 	am_agent_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -57,7 +57,7 @@ catch_signals(void)
 static int
 connect_runner(const char *path, struct ambient_error *err)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	const char *limit = getenv("AMBIENT_CONNECT_SECONDS");
 	int64_t seconds = CONNECT_WAIT, start = am_clock_boot(am_clock_real());
 
@@ -81,7 +81,8 @@ connect_runner(const char *path, struct ambient_error *err)
 		if (access(done, F_OK) == 0)
 			return ambient_err(err, AMBIENT_E_GONE, "the runner has ended");
 		if (waited > seconds * AM_NS_PER_S)
-			return am_err_errno(err, saved, "the runner did not open \"%s\" within %lld seconds", path, (long long)seconds);
+			return am_err_errno(err, saved, "the runner did not open \"%s\" within %lld seconds", path,
+					    (long long)seconds);
 		(void)poll(NULL, 0, waited < 5 * AM_NS_PER_S ? 10 : 250);
 	}
 }
@@ -89,7 +90,7 @@ connect_runner(const char *path, struct ambient_error *err)
 static void
 send_hello(struct am_agent *agent, const char *type)
 {
-	am_auto(am_buf_fini) struct am_buf frame = { 0 };
+	am_auto(am_buf_fini) struct am_buf frame = {0};
 
 	am_json_addf(&frame, "{\"t\":\"hello\",\"protocol\":%d,\"contract\":%d,\"type\":%s}", AM_RUNNER_PROTOCOL,
 		     AMBIENT_RUNNER_CONTRACT, type);
@@ -111,8 +112,8 @@ await_start(struct am_agent *agent, struct ambient_error *err)
 			if (!am_streq(t, "start"))
 				continue;
 			if (am_json_int(line, "/protocol", 0) != AM_RUNNER_PROTOCOL)
-				return ambient_err(err, AMBIENT_E_UNSUPPORTED, "the runner speaks another protocol than %d",
-						   AM_RUNNER_PROTOCOL);
+				return ambient_err(err, AMBIENT_E_UNSUPPORTED,
+						   "the runner speaks another protocol than %d", AM_RUNNER_PROTOCOL);
 			am_buf_add(&agent->start, line.p, line.n);
 			return agent->start.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for the session") : 0;
 		}
@@ -120,7 +121,8 @@ await_start(struct am_agent *agent, struct ambient_error *err)
 			return rc;
 		if (agent->runner.eof || am_agent_asked != 0)
 			return 1;
-		struct pollfd fds[2] = { { .fd = agent->runner.fd, .events = POLLIN }, { .fd = am_agent_wake_fd, .events = POLLIN } };
+		struct pollfd fds[2] = {{.fd = agent->runner.fd, .events = POLLIN},
+					{.fd = am_agent_wake_fd, .events = POLLIN}};
 		(void)poll(fds, 2, 1000);
 		if (fds[0].revents != 0 && (rc = am_runner_channel_read(&agent->runner, err)) < 0)
 			return rc;
@@ -140,7 +142,7 @@ set_up_run(struct am_agent *agent, struct ambient_error *err)
 {
 	struct am_slice start = am_slice(am_buf_str(&agent->start), agent->start.len), spec, config;
 	const char *state = getenv("AMBIENT_AGENT_STATE"), *tmp = getenv("TMPDIR");
-	am_auto(am_buf_fini) struct am_buf session = { 0 };
+	am_auto(am_buf_fini) struct am_buf session = {0};
 	am_auto(am_freep) char *name = needed(start, "/name");
 	am_auto(am_freep) char *ns = needed(start, "/namespace");
 	int rc;
@@ -164,8 +166,11 @@ set_up_run(struct am_agent *agent, struct ambient_error *err)
 		spec = AM_SLICE("{}");
 	if (!am_json_find(spec, "/runnerConfig", &config) || am_json_type(config) != AMBIENT_T_OBJECT)
 		config = AM_SLICE("{}");
-	am_json_addf(&session, "{\"apiVersion\":\"vteam.ambient-code/v1alpha1\",\"kind\":\"AgenticSession\",\"metadata\":{\"name\":%s,"
-		     "\"namespace\":%s},\"spec\":", name, ns);
+	am_json_addf(
+		&session,
+		"{\"apiVersion\":\"vteam.ambient-code/v1alpha1\",\"kind\":\"AgenticSession\",\"metadata\":{\"name\":%s,"
+		"\"namespace\":%s},\"spec\":",
+		name, ns);
 	am_buf_add(&session, spec.p, spec.n);
 	am_buf_addc(&session, '}');
 	if ((rc = am_object_parse(NULL, am_buf_str(&session), session.len, &agent->session, err)) < 0 ||
@@ -173,9 +178,17 @@ set_up_run(struct am_agent *agent, struct ambient_error *err)
 		return rc;
 	agent->run.agent = agent;
 	agent->run.pub = (struct ambient_run){
-		.size = sizeof(agent->run.pub), .host = &agent->host.pub, .session = agent->session, .config = agent->config,
-		.run_id = agent->run_id, .workdir = agent->workdir, .statedir = agent->statedir, .tmpdir = agent->tmpdir,
-		.prompt_file = agent->prompt_file, .model = agent->model, .resume = agent->resume,
+		.size = sizeof(agent->run.pub),
+		.host = &agent->host.pub,
+		.session = agent->session,
+		.config = agent->config,
+		.run_id = agent->run_id,
+		.workdir = agent->workdir,
+		.statedir = agent->statedir,
+		.tmpdir = agent->tmpdir,
+		.prompt_file = agent->prompt_file,
+		.model = agent->model,
+		.resume = agent->resume,
 		.interactive = am_json_bool(start, "/interactive", 0) == 1,
 	};
 	return 0;
@@ -184,13 +197,13 @@ set_up_run(struct am_agent *agent, struct ambient_error *err)
 static void
 send_exited(struct am_agent *agent)
 {
-	am_auto(am_buf_fini) struct am_buf frame = { 0 };
+	am_auto(am_buf_fini) struct am_buf frame = {0};
 	struct ambient_outcome *o = &agent->outcome;
 
 	o->reason[sizeof(o->reason) - 1] = o->message[sizeof(o->message) - 1] = '\0';
 	am_runner_redact_string(agent->redactor, o->message, sizeof(o->message));
-	am_json_addf(&frame, "{\"t\":\"exited\",\"success\":%b,\"exitCode\":%d,\"reason\":%s,\"message\":%s}", o->success, o->exit_code,
-		     o->reason, o->message);
+	am_json_addf(&frame, "{\"t\":\"exited\",\"success\":%b,\"exitCode\":%d,\"reason\":%s,\"message\":%s}",
+		     o->success, o->exit_code, o->reason, o->message);
 	am_runner_channel_send(&agent->runner, am_buf_str(&frame), frame.len);
 }
 
@@ -199,8 +212,9 @@ set_failure(struct am_agent *agent, const struct ambient_error *err)
 {
 	bool prerequisite = err->code == AMBIENT_E_NOTFOUND || err->code == AMBIENT_E_UNSUPPORTED;
 
-	agent->outcome = (struct ambient_outcome){ .size = sizeof(agent->outcome), .exit_code = prerequisite ? 2 : 1 };
-	(void)am_strlcpy(agent->outcome.reason, prerequisite ? "PrerequisiteMissing" : "AgentNotStarted", sizeof(agent->outcome.reason));
+	agent->outcome = (struct ambient_outcome){.size = sizeof(agent->outcome), .exit_code = prerequisite ? 2 : 1};
+	(void)am_strlcpy(agent->outcome.reason, prerequisite ? "PrerequisiteMissing" : "AgentNotStarted",
+			 sizeof(agent->outcome.reason));
 	(void)am_strlcpy(agent->outcome.message, err->message, sizeof(agent->outcome.message));
 }
 
@@ -229,7 +243,7 @@ drain(struct am_agent *agent)
 	int64_t deadline = am_clock_boot(am_clock_real()) + FLUSH_WAIT;
 
 	while (agent->runner.out.len > 0 && !agent->runner_gone && am_clock_boot(am_clock_real()) < deadline) {
-		struct pollfd p = { .fd = agent->runner.fd, .events = POLLOUT };
+		struct pollfd p = {.fd = agent->runner.fd, .events = POLLOUT};
 
 		(void)poll(&p, 1, 1000);
 		if (am_runner_channel_flush(&agent->runner, NULL) < 0)
@@ -259,8 +273,8 @@ clean_up(struct am_agent *agent)
 		am_object_api.unref((struct ambient_object *)(uintptr_t)agent->session);
 	if (agent->config != NULL)
 		am_object_api.unref((struct ambient_object *)(uintptr_t)agent->config);
-	char *strings[] = { agent->workdir, agent->statedir, agent->tmpdir, agent->prompt_file, agent->model, agent->resume,
-			    agent->run_id, agent->conversation };
+	char *strings[] = {agent->workdir, agent->statedir, agent->tmpdir, agent->prompt_file,
+			   agent->model,   agent->resume,   agent->run_id, agent->conversation};
 	for (size_t i = 0; i < AM_COUNTOF(strings); i++)
 		free(strings[i]);
 }
@@ -268,13 +282,16 @@ clean_up(struct am_agent *agent)
 int
 am_runner_agent_main(void)
 {
-	const char *type = getenv("AMBIENT_RUNNER_TYPE"), *socket_path = getenv("AMBIENT_SOCKET"), *dir = getenv("AMBIENT_SESSION_DIR");
-	struct am_agent agent = { .runner = { .fd = -1 }, .pidfd = -1, .stdin_fd = -1, .out = { .fd = -1 }, .err = { .fd = -1 } };
+	const char *type = getenv("AMBIENT_RUNNER_TYPE"), *socket_path = getenv("AMBIENT_SOCKET"),
+		   *dir = getenv("AMBIENT_SESSION_DIR");
+	struct am_agent agent = {
+		.runner = {.fd = -1}, .pidfd = -1, .stdin_fd = -1, .out = {.fd = -1}, .err = {.fd = -1}};
 	struct ambient_error err = AMBIENT_ERROR_INIT, load_err = AMBIENT_ERROR_INIT;
 	int rc;
 
 	if (am_empty(type) || am_empty(socket_path) || am_empty(dir)) {
-		(void)fprintf(stderr, "ambient-runner: the environment needs AMBIENT_RUNNER_TYPE, AMBIENT_SOCKET and AMBIENT_SESSION_DIR; "
+		(void)fprintf(stderr, "ambient-runner: the environment needs AMBIENT_RUNNER_TYPE, AMBIENT_SOCKET and "
+				      "AMBIENT_SESSION_DIR; "
 				      "\"agent\" is started by the operator's Job\n");
 		return 2;
 	}

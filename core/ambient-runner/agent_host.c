@@ -129,17 +129,22 @@ conf_group(const struct ambient_conf *conf, const char *name, size_t i)
 /* ---- spawn: for questions like "which version are you", before the agent starts. */
 
 static int
-spawn_run(const struct ambient_host *host, const struct ambient_spawn_options *options, struct ambient_spawn_result *result,
-	  struct ambient_error *err)
+spawn_run(const struct ambient_host *host, const struct ambient_spawn_options *options,
+	  struct ambient_spawn_result *result, struct ambient_error *err)
 {
 	const char *home = getenv("HOME"), *path = getenv("PATH");
 	am_auto(am_freep) char *home_env = am_xasprintf("HOME=%s", am_empty(home) ? "/" : home);
-	am_auto(am_freep) char *path_env = am_xasprintf("PATH=%s", am_empty(path) ? "/usr/local/bin:/usr/bin:/bin" : path);
-	const char *envp[] = { home_env, path_env, "LANG=C.UTF-8", NULL };
-	struct am_spawn spawn = { .argv = options->argv, .envp = options->envp != NULL ? options->envp : envp, .cwd = options->cwd,
-				  .fds = { -1, -1, -1 }, .new_session = true };
-	struct am_run_result r = { 0 };
-	int rc = am_run(&spawn, options->input, options->input_len, options->output_max > 0 ? options->output_max : 64 * 1024,
+	am_auto(am_freep) char *path_env =
+		am_xasprintf("PATH=%s", am_empty(path) ? "/usr/local/bin:/usr/bin:/bin" : path);
+	const char *envp[] = {home_env, path_env, "LANG=C.UTF-8", NULL};
+	struct am_spawn spawn = {.argv = options->argv,
+				 .envp = options->envp != NULL ? options->envp : envp,
+				 .cwd = options->cwd,
+				 .fds = {-1, -1, -1},
+				 .new_session = true};
+	struct am_run_result r = {0};
+	int rc = am_run(&spawn, options->input, options->input_len,
+			options->output_max > 0 ? options->output_max : 64 * 1024,
 			options->timeout_ns > 0 ? options->timeout_ns : 60 * AM_NS_PER_S, NULL, &r, err);
 
 	if (rc < 0)
@@ -169,7 +174,7 @@ spawn_release(const struct ambient_host *host, struct ambient_spawn_result *resu
 void
 am_agent_fields(struct am_agent *agent, const char *type, const char *fields, size_t n)
 {
-	am_auto(am_buf_fini) struct am_buf frame = { 0 };
+	am_auto(am_buf_fini) struct am_buf frame = {0};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	if (n > FIELDS_MAX || am_json_check(fields, n, &err) < 0) {
@@ -211,7 +216,7 @@ static void
 message_conversation(struct ambient_run *run, const char *id)
 {
 	struct am_agent *agent = am_agent_of(run);
-	am_auto(am_buf_fini) struct am_buf frame = { 0 };
+	am_auto(am_buf_fini) struct am_buf frame = {0};
 
 	if (id == NULL || am_streq(agent->conversation, id))
 		return;
@@ -332,25 +337,34 @@ am_agent_env_init(struct am_agent *agent)
 
 /* ---- the tables */
 
-static const struct ambient_log_api log_api = { sizeof(log_api), log_enabled, log_write };
-static const struct ambient_conf_api conf_api = { sizeof(conf_api), conf_str, conf_integer, conf_real, conf_count, conf_entry,
-						  conf_group };
-static const struct ambient_clock_api clock_api = { sizeof(clock_api), clock_monotonic, clock_wall };
-static const struct ambient_mem_api mem_api = { sizeof(mem_api), mem_alloc, mem_free, NULL };
-static const struct ambient_spawn_api spawn_api = { sizeof(spawn_api), spawn_run, spawn_release };
-static const struct ambient_command_api command_api = { sizeof(command_api), command_arg, am_agent_env_set, command_cwd,
-							command_merge_stderr };
-static const struct ambient_message_api message_api = { sizeof(message_api), message_emit, message_write, message_conversation,
-							message_turn_done, &command_api };
+static const struct ambient_log_api log_api = {sizeof(log_api), log_enabled, log_write};
+static const struct ambient_conf_api conf_api = {sizeof(conf_api), conf_str,   conf_integer, conf_real,
+						 conf_count,       conf_entry, conf_group};
+static const struct ambient_clock_api clock_api = {sizeof(clock_api), clock_monotonic, clock_wall};
+static const struct ambient_mem_api mem_api = {sizeof(mem_api), mem_alloc, mem_free, NULL};
+static const struct ambient_spawn_api spawn_api = {sizeof(spawn_api), spawn_run, spawn_release};
+static const struct ambient_command_api command_api = {sizeof(command_api), command_arg, am_agent_env_set, command_cwd,
+						       command_merge_stderr};
+static const struct ambient_message_api message_api = {sizeof(message_api),  message_emit,      message_write,
+						       message_conversation, message_turn_done, &command_api};
 
 void
 am_agent_host_init(struct am_agent *agent)
 {
 	agent->host.agent = agent;
 	agent->host.pub = (struct ambient_host){
-		.size = sizeof(agent->host.pub), .abi_major = AMBIENT_ABI_MAJOR, .abi_minor = AMBIENT_ABI_MINOR,
-		.plugin = "runner", .instance = "runner", .log = &log_api, .conf = &conf_api, .object = &am_object_api,
-		.clock = &clock_api, .mem = &mem_api, .spawn = &spawn_api, .message = &message_api,
+		.size = sizeof(agent->host.pub),
+		.abi_major = AMBIENT_ABI_MAJOR,
+		.abi_minor = AMBIENT_ABI_MINOR,
+		.plugin = "runner",
+		.instance = "runner",
+		.log = &log_api,
+		.conf = &conf_api,
+		.object = &am_object_api,
+		.clock = &clock_api,
+		.mem = &mem_api,
+		.spawn = &spawn_api,
+		.message = &message_api,
 	};
 }
 

@@ -19,10 +19,11 @@ check_table(const struct ambient_plugin *plugin, const char *path, struct ambien
 	if (plugin->magic != AMBIENT_PLUGIN_MAGIC)
 		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\": the descriptor has another magic number", path);
 	if (plugin->abi_major != AMBIENT_ABI_MAJOR || plugin->abi_minor > AMBIENT_ABI_MINOR)
-		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "\"%s\" was built for interface %u.%u, this program has %u.%u", path,
+		return ambient_err(err, AMBIENT_E_UNSUPPORTED,
+				   "\"%s\" was built for interface %u.%u, this program has %u.%u", path,
 				   plugin->abi_major, plugin->abi_minor, AMBIENT_ABI_MAJOR, AMBIENT_ABI_MINOR);
-	if (plugin->size < offsetof(struct ambient_plugin, runners) + sizeof(plugin->runners) || plugin->create == NULL ||
-	    plugin->runners == NULL)
+	if (plugin->size < offsetof(struct ambient_plugin, runners) + sizeof(plugin->runners) ||
+	    plugin->create == NULL || plugin->runners == NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" provides no runner type", path);
 	return 0;
 }
@@ -31,13 +32,15 @@ int
 am_agent_load(struct am_agent *agent, const char *type, struct ambient_error *err)
 {
 	const char *dir = getenv("AMBIENT_RUNNER_PLUGINS");
-	am_auto(am_freep) char *path = am_xasprintf("%s/runner-%s.so", am_empty(dir) ? AM_PKGLIBDIR "/plugins" : dir, type);
+	am_auto(am_freep) char *path =
+		am_xasprintf("%s/runner-%s.so", am_empty(dir) ? AM_PKGLIBDIR "/plugins" : dir, type);
 	int rc;
 
 	if (strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(type) || strlen(type) > 40)
 		return ambient_err(err, AMBIENT_E_INVALID, "\"%.40s\" is no name of a runner type", type);
 	if (access(path, R_OK) < 0)
-		return ambient_err(err, AMBIENT_E_NOTFOUND, "runner type \"%s\" is not in this image: there is no \"%s\"", type, path);
+		return ambient_err(err, AMBIENT_E_NOTFOUND,
+				   "runner type \"%s\" is not in this image: there is no \"%s\"", type, path);
 	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (handle == NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "cannot load \"%s\": %s", path, dlerror());
@@ -49,7 +52,8 @@ am_agent_load(struct am_agent *agent, const char *type, struct ambient_error *er
 	for (size_t i = 0; agent->plugin->runners[i] != NULL; i++) {
 		const struct ambient_runner *runner = agent->plugin->runners[i];
 
-		if (am_streq(runner->type, type) && AMBIENT_HAS(runner, exited) && runner->command != NULL && runner->line != NULL)
+		if (am_streq(runner->type, type) && AMBIENT_HAS(runner, exited) && runner->command != NULL &&
+		    runner->line != NULL)
 			agent->type = runner;
 	}
 	if (agent->type == NULL)

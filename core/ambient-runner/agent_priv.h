@@ -40,13 +40,13 @@ struct am_stream {
 	int fd, which;
 	struct am_buf buf;
 	size_t scanned;
-	bool skipping;      /* the rest of a line that was too long */
+	bool skipping; /* the rest of a line that was too long */
 };
 
 struct am_agent {
 	struct am_channel runner;
 	struct am_redactor *redactor;
-	struct am_buf start;             /* the start frame */
+	struct am_buf start; /* the start frame */
 	struct am_agent_host host;
 	struct am_agent_run run;
 	const struct ambient_plugin *plugin;
@@ -56,19 +56,22 @@ struct am_agent {
 	const struct ambient_object *session, *config;
 	/* The process. */
 	struct ambient_command command;
-	pid_t pid;                       /* 0: none */
+	pid_t pid; /* 0: none */
 	int pidfd, stdin_fd;
 	struct am_stream out, err;
 	struct am_buf input, stderr_tail;
 	bool end_input, exited, runner_gone;
-	int status;                      /* of waitpid */
-	int asked;                       /* AMBIENT_ASKED_* */
+	int status; /* of waitpid */
+	int asked;  /* AMBIENT_ASKED_* */
 	int64_t term_at, kill_at, idle_ns, last_line, drain_until;
 	struct ambient_outcome outcome;
 };
 
 static inline struct am_agent *
-am_agent_of(struct ambient_run *run) { return ((struct am_agent_run *)(void *)run)->agent; }
+am_agent_of(struct ambient_run *run)
+{
+	return ((struct am_agent_run *)(void *)run)->agent;
+}
 
 /* agent_host.c */
 void am_agent_host_init(struct am_agent *agent);

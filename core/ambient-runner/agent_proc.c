@@ -100,11 +100,12 @@ am_agent_sweep(void)
 static void
 reap_orphans(const struct am_agent *agent)
 {
-	siginfo_t info = { 0 };
+	siginfo_t info = {0};
 
 	for (int i = 0; i < 1000; i++) {
 		info.si_pid = 0;
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0 || info.si_pid == agent->pid)
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0 ||
+		    info.si_pid == agent->pid)
 			return;
 		(void)waitpid(info.si_pid, NULL, WNOHANG);
 	}
@@ -135,7 +136,7 @@ close_pair(int fds[2])
 static int
 first_prompt(struct am_agent *agent, struct ambient_error *err)
 {
-	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	am_auto(am_buf_fini) struct am_buf text = {0};
 	int rc = am_file_read(agent->prompt_file, PROMPT_MAX, &text, err);
 
 	if (rc < 0)
@@ -152,7 +153,7 @@ first_prompt(struct am_agent *agent, struct ambient_error *err)
 int
 am_agent_start(struct am_agent *agent, struct ambient_error *err)
 {
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, errs[2] = { -1, -1 }, rc;
+	int in[2] = {-1, -1}, out[2] = {-1, -1}, errs[2] = {-1, -1}, rc;
 	const char *idle = getenv("AMBIENT_AGENT_IDLE");
 	int64_t seconds = 0;
 
@@ -164,10 +165,12 @@ am_agent_start(struct am_agent *agent, struct ambient_error *err)
 	if (agent->command.argc == 0)
 		return ambient_err(err, AMBIENT_E_INVALID, "the runner type names no command");
 	if ((rc = make_pipes(in, out, errs, err)) == 0) {
-		struct am_spawn spawn = { .argv = (const char *const *)agent->command.argv,
-					  .envp = (const char *const *)agent->command.env, .cwd = agent->command.cwd,
-					  .fds = { in[0], out[1], agent->command.merge_stderr ? out[1] : errs[1] },
-					  .new_session = true, .die_with_parent = true };
+		struct am_spawn spawn = {.argv = (const char *const *)agent->command.argv,
+					 .envp = (const char *const *)agent->command.env,
+					 .cwd = agent->command.cwd,
+					 .fds = {in[0], out[1], agent->command.merge_stderr ? out[1] : errs[1]},
+					 .new_session = true,
+					 .die_with_parent = true};
 
 		rc = am_spawn(&spawn, &agent->pid, &agent->pidfd, err);
 	}
@@ -181,8 +184,8 @@ am_agent_start(struct am_agent *agent, struct ambient_error *err)
 	(void)close(out[1]);
 	(void)close(errs[1]);
 	agent->stdin_fd = in[1];
-	agent->out = (struct am_stream){ .fd = out[0], .which = AMBIENT_STDOUT };
-	agent->err = (struct am_stream){ .fd = errs[0], .which = AMBIENT_STDERR };
+	agent->out = (struct am_stream){.fd = out[0], .which = AMBIENT_STDOUT};
+	agent->err = (struct am_stream){.fd = errs[0], .which = AMBIENT_STDERR};
 	if (!am_empty(idle) && am_parse_i64(idle, &seconds) == 0 && seconds > 0 && seconds < 86400)
 		agent->idle_ns = seconds * AM_NS_PER_S;
 	agent->last_line = now_boot();
@@ -215,10 +218,12 @@ check_timers(struct am_agent *agent)
 		am_agent_stop(agent, AMBIENT_ASKED_STOP);
 	if (!agent->exited && agent->idle_ns > 0 && agent->asked == AMBIENT_ASKED_NONE && !agent->run.pub.interactive &&
 	    now - agent->last_line > agent->idle_ns) {
-		am_auto(am_buf_fini) struct am_buf fields = { 0 };
+		am_auto(am_buf_fini) struct am_buf fields = {0};
 
-		am_json_addf(&fields, "{\"reason\":\"AgentSilent\",\"text\":\"the agent wrote nothing for %l seconds and is ended\"}",
-			     agent->idle_ns / AM_NS_PER_S);
+		am_json_addf(
+			&fields,
+			"{\"reason\":\"AgentSilent\",\"text\":\"the agent wrote nothing for %l seconds and is ended\"}",
+			agent->idle_ns / AM_NS_PER_S);
 		am_agent_fields(agent, AMBIENT_MSG_ERROR, am_buf_str(&fields), fields.len);
 		am_agent_stop(agent, AMBIENT_ASKED_TIMEOUT);
 	}
@@ -287,7 +292,8 @@ split(struct am_agent *agent, struct am_stream *stream, bool end)
 		if (nl == NULL && n < AM_AGENT_LINE_MAX && !end && !stream->skipping)
 			break;
 		if (!stream->skipping)
-			deliver(agent, stream, p, AM_MIN(n, (size_t)AM_AGENT_LINE_MAX), n > AM_AGENT_LINE_MAX || (nl == NULL && !end));
+			deliver(agent, stream, p, AM_MIN(n, (size_t)AM_AGENT_LINE_MAX),
+				n > AM_AGENT_LINE_MAX || (nl == NULL && !end));
 		stream->skipping = nl == NULL;
 		from += n + (nl != NULL);
 	}
@@ -402,12 +408,13 @@ wait_some(struct am_agent *agent)
 {
 	bool full = am_runner_channel_full(&agent->runner);
 	struct pollfd fds[6] = {
-		{ .fd = agent->runner_gone ? -1 : agent->runner.fd, .events = (short)(POLLIN | (agent->runner.out.len > 0 ? POLLOUT : 0)) },
-		{ .fd = am_agent_asked != 0 ? -1 : am_agent_wake_fd, .events = POLLIN },
-		{ .fd = agent->input.len > 0 ? agent->stdin_fd : -1, .events = POLLOUT },
-		{ .fd = full ? -1 : agent->out.fd, .events = POLLIN },
-		{ .fd = full ? -1 : agent->err.fd, .events = POLLIN },
-		{ .fd = agent->exited ? -1 : agent->pidfd, .events = POLLIN },
+		{.fd = agent->runner_gone ? -1 : agent->runner.fd,
+		 .events = (short)(POLLIN | (agent->runner.out.len > 0 ? POLLOUT : 0))},
+		{.fd = am_agent_asked != 0 ? -1 : am_agent_wake_fd, .events = POLLIN},
+		{.fd = agent->input.len > 0 ? agent->stdin_fd : -1, .events = POLLOUT},
+		{.fd = full ? -1 : agent->out.fd, .events = POLLIN},
+		{.fd = full ? -1 : agent->err.fd, .events = POLLIN},
+		{.fd = agent->exited ? -1 : agent->pidfd, .events = POLLIN},
 	};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	bool busy = agent->asked != AMBIENT_ASKED_NONE || agent->exited || agent->pidfd < 0;
@@ -432,14 +439,15 @@ wait_some(struct am_agent *agent)
 int
 am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 {
-	struct ambient_exit end = { .size = sizeof(end) };
+	struct ambient_exit end = {.size = sizeof(end)};
 	int64_t last = AM_FOREVER;
 	int rc;
 
 	while (!agent->exited || agent->out.fd >= 0 || agent->err.fd >= 0) {
 		check_timers(agent);
 		if (agent->exited && agent->drain_until == AM_FOREVER && last == AM_FOREVER)
-			last = now_boot() + DRAIN; /* swept: end of file must come now, but for what is still in the pipe */
+			last = now_boot() +
+			       DRAIN; /* swept: end of file must come now, but for what is still in the pipe */
 		if (now_boot() > last && !am_runner_channel_full(&agent->runner))
 			break;
 		wait_some(agent);
@@ -458,7 +466,7 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 	end.code = end.signal != 0 ? 128 + end.signal : WEXITSTATUS(agent->status);
 	end.asked = agent->asked;
 	end.stderr_tail = am_buf_str(&agent->stderr_tail);
-	agent->outcome = (struct ambient_outcome){ .size = sizeof(agent->outcome) };
+	agent->outcome = (struct ambient_outcome){.size = sizeof(agent->outcome)};
 	rc = agent->type->exited(agent->self, &agent->run.pub, &end, &agent->outcome, err);
 	return rc;
 }

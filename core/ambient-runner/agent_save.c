@@ -20,19 +20,20 @@
 
 struct save {
 	struct am_agent *agent;
-	char *dir;               /* the working copy */
+	char *dir; /* the working copy */
 	const char *const *env;
 };
 
 static int
-git(const struct save *save, const char *const *args, struct am_run_result *result, bool may_fail, struct ambient_error *err)
+git(const struct save *save, const char *const *args, struct am_run_result *result, bool may_fail,
+    struct ambient_error *err)
 {
-	static const char *const settings[] = { "core.hooksPath=/dev/null", "commit.gpgSign=false", "core.fsmonitor=false",
-						"gc.auto=0", "maintenance.auto=false", "safe.directory=*",
-						"advice.addEmbeddedRepo=false" };
+	static const char *const settings[] = {
+		"core.hooksPath=/dev/null", "commit.gpgSign=false", "core.fsmonitor=false",        "gc.auto=0",
+		"maintenance.auto=false",   "safe.directory=*",     "advice.addEmbeddedRepo=false"};
 	const char *argv[40];
 	size_t n = 0;
-	struct am_run_result own = { 0 };
+	struct am_run_result own = {0};
 
 	argv[n++] = "git";
 	for (size_t i = 0; i < AM_COUNTOF(settings); i++) {
@@ -42,7 +43,8 @@ git(const struct save *save, const char *const *args, struct am_run_result *resu
 	for (; *args != NULL && n + 1 < AM_COUNTOF(argv); args++)
 		argv[n++] = *args;
 	argv[n] = NULL;
-	struct am_spawn spawn = { .argv = argv, .envp = save->env, .cwd = save->dir, .fds = { -1, -1, -1 }, .new_session = true };
+	struct am_spawn spawn = {
+		.argv = argv, .envp = save->env, .cwd = save->dir, .fds = {-1, -1, -1}, .new_session = true};
 	struct am_run_result *r = result != NULL ? result : &own;
 	int rc = am_run(&spawn, NULL, 0, 64 * 1024, 600 * AM_NS_PER_S, NULL, r, err);
 	if (rc == 0 && r->timed_out)
@@ -57,8 +59,8 @@ git(const struct save *save, const char *const *args, struct am_run_result *resu
 static int
 head_of(const struct save *save, char head[65], struct ambient_error *err)
 {
-	const char *args[] = { "rev-parse", "--verify", "HEAD^{commit}", NULL };
-	struct am_run_result result = { 0 };
+	const char *args[] = {"rev-parse", "--verify", "HEAD^{commit}", NULL};
+	struct am_run_result result = {0};
 	int rc = git(save, args, &result, false, err);
 
 	if (rc < 0)
@@ -74,11 +76,12 @@ save_repo(const struct save *save, const char *name, const char *base, const cha
 {
 	am_auto(am_freep) char *tmp = am_xasprintf("%s.tmp", bundle);
 	am_auto(am_freep) char *not_base = am_xasprintf("^%s", base);
-	am_auto(am_freep) char *message = am_xasprintf("Session %s: update", ambient_str(save->agent->session, "/metadata/name", ""));
-	const char *add[] = { "add", "-A", NULL }, *staged[] = { "diff", "--cached", "--quiet", NULL };
-	const char *commit[] = { "commit", "--quiet", "--no-verify", "-m", message, NULL };
-	const char *make[] = { "bundle", "create", "--quiet", "--version=2", tmp, "HEAD", not_base, NULL };
-	struct am_run_result result = { 0 };
+	am_auto(am_freep) char *message =
+		am_xasprintf("Session %s: update", ambient_str(save->agent->session, "/metadata/name", ""));
+	const char *add[] = {"add", "-A", NULL}, *staged[] = {"diff", "--cached", "--quiet", NULL};
+	const char *commit[] = {"commit", "--quiet", "--no-verify", "-m", message, NULL};
+	const char *make[] = {"bundle", "create", "--quiet", "--version=2", tmp, "HEAD", not_base, NULL};
+	struct am_run_result result = {0};
 	char head[65] = "";
 	int rc;
 
@@ -104,7 +107,7 @@ save_repo(const struct save *save, const char *name, const char *base, const cha
 static void
 say_saved(struct am_agent *agent, const char *name, const char *error)
 {
-	am_auto(am_buf_fini) struct am_buf frame = { 0 };
+	am_auto(am_buf_fini) struct am_buf frame = {0};
 
 	am_json_addf(&frame, "{\"t\":\"saved\",\"repo\":%s", name);
 	if (error != NULL)
@@ -120,7 +123,7 @@ am_agent_save(struct am_agent *agent)
 	struct am_slice start = am_slice(am_buf_str(&agent->start), agent->start.len), repos, item;
 	am_auto(am_freep) char *author = am_json_dup(start, "/author/name");
 	am_auto(am_freep) char *email = am_json_dup(start, "/author/email");
-	struct ambient_command env = { 0 };
+	struct ambient_command env = {0};
 	size_t it = 0;
 
 	const char *path = getenv("PATH");
@@ -131,8 +134,10 @@ am_agent_save(struct am_agent *agent)
 	am_agent_env_set(&env, "GIT_CONFIG_GLOBAL", "/dev/null");
 	am_agent_env_set(&env, "GIT_TERMINAL_PROMPT", "0");
 	for (int i = 0; i < 2; i++) {
-		am_agent_env_set(&env, i == 0 ? "GIT_AUTHOR_NAME" : "GIT_COMMITTER_NAME", author != NULL ? author : "agent");
-		am_agent_env_set(&env, i == 0 ? "GIT_AUTHOR_EMAIL" : "GIT_COMMITTER_EMAIL", email != NULL ? email : "agent@localhost");
+		am_agent_env_set(&env, i == 0 ? "GIT_AUTHOR_NAME" : "GIT_COMMITTER_NAME",
+				 author != NULL ? author : "agent");
+		am_agent_env_set(&env, i == 0 ? "GIT_AUTHOR_EMAIL" : "GIT_COMMITTER_EMAIL",
+				 email != NULL ? email : "agent@localhost");
 	}
 	if (!am_json_find(start, "/repos", &repos))
 		repos = AM_SLICE("[]");
@@ -145,7 +150,7 @@ am_agent_save(struct am_agent *agent)
 			continue;
 		am_auto(am_freep) char *dir = am_xasprintf("%s/workspace/%s", root, name);
 		am_auto(am_freep) char *bundle = am_xasprintf("%s/out/%s.bundle", root, name);
-		struct save save = { .agent = agent, .dir = dir, .env = (const char *const *)env.env };
+		struct save save = {.agent = agent, .dir = dir, .env = (const char *const *)env.env};
 		int rc = save_repo(&save, name, base, bundle, &err);
 
 		say_saved(agent, name, rc < 0 ? err.message : NULL);

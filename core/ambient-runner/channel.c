@@ -65,19 +65,22 @@ am_runner_channel_next(struct am_channel *channel, struct am_slice *line, char t
 	if (end == NULL) {
 		channel->scanned = channel->in.len;
 		if (channel->in.len - channel->taken > channel->line_max)
-			return ambient_err(err, AMBIENT_E_INVALID, "a line of the peer is longer than %zu bytes", channel->line_max);
+			return ambient_err(err, AMBIENT_E_INVALID, "a line of the peer is longer than %zu bytes",
+					   channel->line_max);
 		return 0;
 	}
 	*line = am_slice(from, (size_t)(end - from));
 	channel->taken = channel->scanned = (size_t)(end + 1 - channel->in.data);
 	if (line->n > channel->line_max)
-		return ambient_err(err, AMBIENT_E_INVALID, "a line of the peer is longer than %zu bytes", channel->line_max);
+		return ambient_err(err, AMBIENT_E_INVALID, "a line of the peer is longer than %zu bytes",
+				   channel->line_max);
 	if ((rc = am_json_check(line->p, line->n, err)) < 0) {
 		(void)am_err_prefix(err, "a line of the peer");
 		return rc;
 	}
 	if (am_json_type(*line) != AMBIENT_T_OBJECT || !am_json_find(*line, "/t", &type) ||
-	    am_json_type(type) != AMBIENT_T_STRING || type.n < 3 || type.n - 2 >= 32 || memchr(type.p, '\\', type.n) != NULL)
+	    am_json_type(type) != AMBIENT_T_STRING || type.n < 3 || type.n - 2 >= 32 ||
+	    memchr(type.p, '\\', type.n) != NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "a line of the peer is no object with a \"t\"");
 	memcpy(t, type.p + 1, type.n - 2);
 	t[type.n - 2] = '\0';

@@ -37,6 +37,9 @@ void am_runner_channel_send(struct am_channel *channel, const char *json, size_t
 /* Sends what it can; an error when the peer has gone. */
 int am_runner_channel_flush(struct am_channel *channel, struct ambient_error *err);
 static inline bool
-am_runner_channel_full(const struct am_channel *channel) { return channel->out.len > AM_RUNNER_QUEUE_HIGH; }
+am_runner_channel_full(const struct am_channel *channel)
+{
+	return channel->out.len > AM_RUNNER_QUEUE_HIGH;
+}
 
 #endif

@@ -28,9 +28,9 @@ int
 am_git_resolve(struct am_git *git, const char *git_dir, const char *what, char ret[65], struct ambient_error *err)
 {
 	am_auto(am_freep) char *expression = am_xasprintf("%s^{commit}", what);
-	const char *args[] = { "rev-parse", "--quiet", "--verify", "--end-of-options", expression, NULL };
-	struct am_git_run run = { .git_dir = git_dir, .args = args, .may_fail = true, .seconds = 60 };
-	struct am_run_result result = { 0 };
+	const char *args[] = {"rev-parse", "--quiet", "--verify", "--end-of-options", expression, NULL};
+	struct am_git_run run = {.git_dir = git_dir, .args = args, .may_fail = true, .seconds = 60};
+	struct am_run_result result = {0};
 	int rc = am_git_run(git, &run, &result, err);
 
 	if (rc < 0)
@@ -53,15 +53,15 @@ fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient
 	am_auto(am_freep) char *spec = repo->branch != NULL
 					       ? am_xasprintf("+refs/heads/%s:refs/ambient/remote", repo->branch)
 					       : am_xstrdup("+HEAD:refs/ambient/remote");
-	const char *args[] = { "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", repo->url, spec, NULL };
-	struct am_git_run run = { .git_dir = bare, .args = args, .repo = repo, .where = &repo->where, .seconds = 1800 };
+	const char *args[] = {"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", repo->url, spec, NULL};
+	struct am_git_run run = {.git_dir = bare, .args = args, .repo = repo, .where = &repo->where, .seconds = 1800};
 	int rc = am_git_run(git, &run, NULL, err);
 
 	if (rc >= 0)
 		return rc;
 	if (repo->branch != NULL && err != NULL && strstr(err->message, "couldn't find remote ref") != NULL)
-		return ambient_err(err, AMBIENT_E_NOTFOUND, "the repository \"%.120s\" has no branch \"%.80s\"", repo->url,
-				   repo->branch);
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "the repository \"%.120s\" has no branch \"%.80s\"",
+				   repo->url, repo->branch);
 	if (err != NULL && err->code == AMBIENT_E_INVALID) {
 		char text[200];
 
@@ -75,9 +75,9 @@ fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient
 static char *
 default_branch(struct am_git *git, struct am_repo *repo, const char *bare)
 {
-	const char *args[] = { "ls-remote", "--symref", "--", repo->url, "HEAD", NULL };
-	struct am_git_run run = { .git_dir = bare, .args = args, .repo = repo, .where = &repo->where, .seconds = 120 };
-	struct am_run_result result = { 0 };
+	const char *args[] = {"ls-remote", "--symref", "--", repo->url, "HEAD", NULL};
+	struct am_git_run run = {.git_dir = bare, .args = args, .repo = repo, .where = &repo->where, .seconds = 120};
+	struct am_run_result result = {0};
 	char *ret = NULL;
 
 	if (am_git_run(git, &run, &result, NULL) == 0) {
@@ -107,21 +107,23 @@ make_copy(struct am_git *git, struct am_repo *repo, const char *bare, const char
 		const char *git_dir;
 		const char *args[9];
 	} steps[] = {
-		{ NULL, { "init", "--quiet", "--template=", "--", staging } },
-		{ dot_git, { "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", bare, "refs/ambient/base:refs/ambient/base" } },
-		{ dot_git, { "update-ref", track, "refs/ambient/base" } },
-		{ dot_git, { "update-ref", ref, "refs/ambient/base" } },
-		{ dot_git, { "update-ref", "-d", "refs/ambient/base" } },
-		{ dot_git, { "symbolic-ref", "HEAD", ref } },
-		{ dot_git, { "config", "remote.origin.url", repo->url } },
-		{ dot_git, { "config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*" } },
-		{ dot_git, { "config", remote, "origin" } },
-		{ dot_git, { "config", merge, ref } },
-		{ dot_git, { worktree, "reset", "--quiet", "--hard" } },
+		{NULL, {"init", "--quiet", "--template=", "--", staging}},
+		{dot_git,
+		 {"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", bare,
+		  "refs/ambient/base:refs/ambient/base"}},
+		{dot_git, {"update-ref", track, "refs/ambient/base"}},
+		{dot_git, {"update-ref", ref, "refs/ambient/base"}},
+		{dot_git, {"update-ref", "-d", "refs/ambient/base"}},
+		{dot_git, {"symbolic-ref", "HEAD", ref}},
+		{dot_git, {"config", "remote.origin.url", repo->url}},
+		{dot_git, {"config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"}},
+		{dot_git, {"config", remote, "origin"}},
+		{dot_git, {"config", merge, ref}},
+		{dot_git, {worktree, "reset", "--quiet", "--hard"}},
 	};
 
 	for (size_t i = 0; i < AM_COUNTOF(steps); i++) {
-		struct am_git_run run = { .git_dir = steps[i].git_dir, .args = steps[i].args };
+		struct am_git_run run = {.git_dir = steps[i].git_dir, .args = steps[i].args};
 		int rc = am_git_run(git, &run, NULL, err);
 
 		if (rc < 0)
@@ -160,8 +162,8 @@ am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_e
 	am_auto(am_freep) char *parent = am_xasprintf("%s/.ambient/git", git->root);
 	am_auto(am_freep) char *staging = am_xasprintf("%s/.ambient/staging-%s", git->root, repo->name);
 	am_auto(am_freep) char *workspace = am_xasprintf("%s/workspace", git->root);
-	const char *init[] = { "init", "--quiet", "--bare", "--template=", "--", bare, NULL };
-	struct am_git_run run = { .args = init };
+	const char *init[] = {"init", "--quiet", "--bare", "--template=", "--", bare, NULL};
+	struct am_git_run run = {.args = init};
 	int rc;
 
 	if ((rc = am_mkdirs(parent, 0700, err)) < 0 || (rc = am_mkdirs(workspace, 0755, err)) < 0)
@@ -171,8 +173,8 @@ am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_e
 		return rc;
 	/* What the work is compared with stays what the first run cloned. */
 	if (am_git_resolve(git, bare, "refs/ambient/base", repo->base, NULL) < 0) {
-		const char *keep[] = { "update-ref", "refs/ambient/base", "refs/ambient/remote", NULL };
-		struct am_git_run ref = { .git_dir = bare, .args = keep };
+		const char *keep[] = {"update-ref", "refs/ambient/base", "refs/ambient/remote", NULL};
+		struct am_git_run ref = {.git_dir = bare, .args = keep};
 
 		if ((rc = am_git_run(git, &ref, NULL, err)) < 0 ||
 		    (rc = am_git_resolve(git, bare, "refs/ambient/base", repo->base, err)) < 0)
@@ -184,9 +186,11 @@ am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_e
 	bool exists = occupied(dir, repo->name);
 	(void)close(dir);
 	if (!exists) {
-		am_auto(am_freep) char *branch = repo->branch != NULL ? am_xstrdup(repo->branch) : default_branch(git, repo, bare);
+		am_auto(am_freep) char *branch =
+			repo->branch != NULL ? am_xstrdup(repo->branch) : default_branch(git, repo, bare);
 
-		if ((rc = am_remove_tree(staging, err)) < 0 || (rc = make_copy(git, repo, bare, staging, branch, err)) < 0 ||
+		if ((rc = am_remove_tree(staging, err)) < 0 ||
+		    (rc = make_copy(git, repo, bare, staging, branch, err)) < 0 ||
 		    (rc = move_in(git, repo, staging, err)) < 0) {
 			(void)am_remove_tree(staging, NULL);
 			return rc;

@@ -19,12 +19,12 @@
 
 /* On every command line: what a repository's own configuration must not decide. */
 static const char *const settings[] = {
-	"core.hooksPath=/dev/null", "core.fsmonitor=false",      "core.attributesFile=/dev/null",
-	"core.excludesFile=/dev/null", "credential.helper=",     "gc.auto=0",
-	"maintenance.auto=false",   "submodule.recurse=false",   "fetch.recurseSubmodules=false",
-	"push.recurseSubmodules=no", "push.followTags=false",    "push.gpgSign=false",
-	"protocol.ext.allow=never", "http.followRedirects=initial", "advice.detachedHead=false",
-	"uploadpack.packObjectsHook=", "init.defaultBranch=main", "diff.renames=false",
+	"core.hooksPath=/dev/null",    "core.fsmonitor=false",         "core.attributesFile=/dev/null",
+	"core.excludesFile=/dev/null", "credential.helper=",           "gc.auto=0",
+	"maintenance.auto=false",      "submodule.recurse=false",      "fetch.recurseSubmodules=false",
+	"push.recurseSubmodules=no",   "push.followTags=false",        "push.gpgSign=false",
+	"protocol.ext.allow=never",    "http.followRedirects=initial", "advice.detachedHead=false",
+	"uploadpack.packObjectsHook=", "init.defaultBranch=main",      "diff.renames=false",
 };
 
 int
@@ -78,7 +78,7 @@ static char *
 secret_file(const char *dir, const char *name, struct am_redactor *redactor)
 {
 	am_auto(am_freep) char *path = am_xasprintf("%s/%s", dir, name);
-	am_auto(am_buf_fini) struct am_buf value = { 0 };
+	am_auto(am_buf_fini) struct am_buf value = {0};
 
 	if (am_file_read(path, 64 * 1024, &value, NULL) < 0)
 		return NULL;
@@ -104,11 +104,11 @@ find_login(struct am_git *git, const struct am_repo *repo, const struct am_gitur
 	static const struct {
 		const char *domain, *variable, *user;
 	} hosts[] = {
-		{ "github.com", "GITHUB_TOKEN", "x-access-token" },
-		{ "ghe.com", "GITHUB_TOKEN", "x-access-token" },
-		{ "gitlab.com", "GITLAB_TOKEN", "oauth2" },
+		{"github.com", "GITHUB_TOKEN", "x-access-token"},
+		{"ghe.com", "GITHUB_TOKEN", "x-access-token"},
+		{"gitlab.com", "GITLAB_TOKEN", "oauth2"},
 	};
-	static const char *const keys[] = { "token", "password", "GITHUB_TOKEN", "GITLAB_TOKEN" };
+	static const char *const keys[] = {"token", "password", "GITHUB_TOKEN", "GITLAB_TOKEN"};
 
 	*user = secret_file(dir, "username", git->redactor);
 	for (size_t i = 0; i < AM_COUNTOF(keys); i++)
@@ -167,9 +167,9 @@ write_credentials(struct am_git *git, const struct am_repo *repo, const struct a
 	am_auto(am_freep) char *password = NULL;
 	if (where->scheme == AM_SCHEME_GIT || !find_login(git, repo, where, &user, &password))
 		return 0;
-	am_auto(am_buf_fini) struct am_buf text = { 0 };
-	am_buf_addf(&text, "%s\n%s\n%s\n%s\n", where->scheme == AM_SCHEME_HTTPS ? "https" : "http", where->authority, user,
-		    password);
+	am_auto(am_buf_fini) struct am_buf text = {0};
+	am_buf_addf(&text, "%s\n%s\n%s\n%s\n", where->scheme == AM_SCHEME_HTTPS ? "https" : "http", where->authority,
+		    user, password);
 	rc = am_file_write(login, am_buf_str(&text), text.len, 0600, err);
 	*has_login = rc == 0;
 	return rc;
@@ -179,7 +179,7 @@ int
 am_runner_askpass(const char *prompt)
 {
 	const char *path = getenv("AMBIENT_ASKPASS_FILE");
-	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	am_auto(am_buf_fini) struct am_buf text = {0};
 	char *save = NULL;
 
 	if (am_empty(path) || prompt == NULL || am_file_read(path, 128 * 1024, &text, NULL) < 0)
@@ -222,8 +222,8 @@ add_env(char **env, size_t *n, char *entry)
 
 /* What may pass from our own environment: how to reach the network, nothing that git takes orders from. */
 static const char *const passed[] = {
-	"PATH",        "http_proxy", "https_proxy", "HTTPS_PROXY",     "no_proxy",       "NO_PROXY",
-	"SSL_CERT_FILE", "SSL_CERT_DIR", "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH",
+	"PATH",          "http_proxy",   "https_proxy", "HTTPS_PROXY",  "no_proxy",      "NO_PROXY",
+	"SSL_CERT_FILE", "SSL_CERT_DIR", "TZ",          "ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH",
 };
 
 static void
@@ -257,10 +257,11 @@ make_env(struct am_git *git, const struct am_git_run *run, bool login, bool key,
 	if (login)
 		add_env(env, &n, am_xasprintf("AMBIENT_ASKPASS_FILE=%s/login", git->dir));
 	am_auto(am_freep) char *id = key ? am_xasprintf(" -i %s/ssh-key", git->dir) : am_xstrdup("");
-	add_env(env, &n, am_xasprintf("GIT_SSH_COMMAND=ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o "
-				      "PermitLocalCommand=no -o ProxyCommand=none -o StrictHostKeyChecking=%s -o "
-				      "UserKnownHostsFile=%s/known_hosts%s",
-				      hosts ? "yes" : "accept-new", git->dir, id));
+	add_env(env, &n,
+		am_xasprintf("GIT_SSH_COMMAND=ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o "
+			     "PermitLocalCommand=no -o ProxyCommand=none -o StrictHostKeyChecking=%s -o "
+			     "UserKnownHostsFile=%s/known_hosts%s",
+			     hosts ? "yes" : "accept-new", git->dir, id));
 	add_env(env, &n, am_xstrdup("GIT_SSH_VARIANT=ssh"));
 }
 
@@ -292,14 +293,13 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 {
 	const char *argv[96];
 	char *env[40];
-	struct am_run_result own = { 0 };
+	struct am_run_result own = {0};
 	size_t n = 0;
 	bool login = false, key = false, hosts = false;
 	char text[200];
 	int rc;
 
-	if (run->where != NULL &&
-	    (rc = write_credentials(git, run->repo, run->where, &login, &key, &hosts, err)) < 0)
+	if (run->where != NULL && (rc = write_credentials(git, run->repo, run->where, &login, &key, &hosts, err)) < 0)
 		return rc;
 	argv[n++] = "git";
 	for (size_t i = 0; i < AM_COUNTOF(settings); i++) {
@@ -316,18 +316,21 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 	}
 	argv[n] = NULL;
 	make_env(git, run, login, key, hosts, env);
-	struct am_spawn spawn = { .argv = argv, .envp = (const char *const *)env, .cwd = git->dir, .fds = { -1, -1, -1 },
-				  .new_session = true };
+	struct am_spawn spawn = {.argv = argv,
+				 .envp = (const char *const *)env,
+				 .cwd = git->dir,
+				 .fds = {-1, -1, -1},
+				 .new_session = true};
 	if (run->has_input_fd)
 		spawn.fds[0] = run->input_fd;
 	if (result == NULL)
 		result = &own;
-	rc = am_run(&spawn, run->input, run->input_len, OUTPUT_MAX, (run->seconds > 0 ? run->seconds : 600) * AM_NS_PER_S,
-		    git->cancelled, result, err);
+	rc = am_run(&spawn, run->input, run->input_len, OUTPUT_MAX,
+		    (run->seconds > 0 ? run->seconds : 600) * AM_NS_PER_S, git->cancelled, result, err);
 	for (size_t i = 0; env[i] != NULL; i++)
 		free(env[i]);
 	if (run->where != NULL) {
-		static const char *const files[] = { "login", "ssh-key" };
+		static const char *const files[] = {"login", "ssh-key"};
 
 		for (size_t i = 0; i < AM_COUNTOF(files); i++) {
 			am_auto(am_freep) char *path = am_xasprintf("%s/%s", git->dir, files[i]);

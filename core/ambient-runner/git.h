@@ -14,12 +14,12 @@
 #include "core/base/spawn.h"
 
 struct am_git {
-	char *dir;                /* private, 0700: home, askpass, credentials, scratch */
-	char *root;               /* <session dir>; root/.ambient/git holds the bare repositories */
-	const char *cred_dir;     /* where the credentials of repository i are mounted: cred_dir/<i> */
+	char *dir;            /* private, 0700: home, askpass, credentials, scratch */
+	char *root;           /* <session dir>; root/.ambient/git holds the bare repositories */
+	const char *cred_dir; /* where the credentials of repository i are mounted: cred_dir/<i> */
 	struct am_redactor *redactor;
 	const int32_t *cancelled;
-	int64_t bundle_max;       /* bytes; 0: 2 GiB */
+	int64_t bundle_max; /* bytes; 0: 2 GiB */
 };
 
 int am_runner_git_init(struct am_git *git, const char *root, struct am_redactor *redactor, const int32_t *cancelled,

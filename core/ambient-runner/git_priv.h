@@ -6,20 +6,21 @@
 #include "core/ambient-runner/git.h"
 
 struct am_git_run {
-	const char *git_dir;            /* NULL: none */
-	const char *const *args;        /* ended by NULL; the first one is the command's name */
-	const struct am_repo *repo;     /* whose credentials, with where */
-	const struct am_giturl *where;  /* NULL: no network, no credentials */
+	const char *git_dir;           /* NULL: none */
+	const char *const *args;       /* ended by NULL; the first one is the command's name */
+	const struct am_repo *repo;    /* whose credentials, with where */
+	const struct am_giturl *where; /* NULL: no network, no credentials */
 	const char *input;
 	size_t input_len;
-	int input_fd;                   /* its standard input, when has_input_fd; borrowed */
+	int input_fd; /* its standard input, when has_input_fd; borrowed */
 	bool has_input_fd;
-	int seconds;                    /* 0: 600 */
-	bool may_fail;                  /* a non-zero exit is the caller's to judge */
+	int seconds;   /* 0: 600 */
+	bool may_fail; /* a non-zero exit is the caller's to judge */
 };
 
 /* A failed git is an error with its own words, cleaned; *result (may be NULL) is filled on 0 only. */
-int am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_result *result, struct ambient_error *err);
+int am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_result *result,
+	       struct ambient_error *err);
 char *am_git_bare(const struct am_git *git, const struct am_repo *repo); /* malloc'ed path */
 /* The commit that a ref or expression names; -AMBIENT_E_NOTFOUND when there is none. */
 int am_git_resolve(struct am_git *git, const char *git_dir, const char *what, char ret[65], struct ambient_error *err);

@@ -11,10 +11,10 @@ static const struct {
 	const char *prefix;
 	enum am_runner_scheme scheme;
 } schemes[] = {
-	{ "https://", AM_SCHEME_HTTPS },
-	{ "http://", AM_SCHEME_HTTP },
-	{ "ssh://", AM_SCHEME_SSH },
-	{ "git://", AM_SCHEME_GIT },
+	{"https://", AM_SCHEME_HTTPS},
+	{"http://", AM_SCHEME_HTTP},
+	{"ssh://", AM_SCHEME_SSH},
+	{"git://", AM_SCHEME_GIT},
 };
 
 static bool
@@ -25,7 +25,8 @@ is_loopback(const char *host)
 
 	if (am_streq(host, "localhost") || am_streq(host, "::1"))
 		return true;
-	return sscanf(host, "%3u.%3u.%3u.%3u%c", &a, &b, &c, &d, &rest) == 4 && a == 127 && b < 256 && c < 256 && d < 256;
+	return sscanf(host, "%3u.%3u.%3u.%3u%c", &a, &b, &c, &d, &rest) == 4 && a == 127 && b < 256 && c < 256 &&
+	       d < 256;
 }
 
 static int
@@ -34,8 +35,8 @@ refuse(struct ambient_error *err, const char *url, const char *why)
 	/* Only the part before anything that might be a password is repeated. */
 	size_t n = strcspn(url, "@?#");
 
-	return ambient_err(err, AMBIENT_E_INVALID, "the repository url \"%.*s%s\" is refused: %s", (int)AM_MIN(n, (size_t)120),
-			   url, url[AM_MIN(n, (size_t)120)] != '\0' ? "..." : "", why);
+	return ambient_err(err, AMBIENT_E_INVALID, "the repository url \"%.*s%s\" is refused: %s",
+			   (int)AM_MIN(n, (size_t)120), url, url[AM_MIN(n, (size_t)120)] != '\0' ? "..." : "", why);
 }
 
 /* [user[:password]@]host[:port] */
@@ -49,7 +50,8 @@ check_authority(const char *url, const char *p, size_t n, struct am_giturl *ret,
 		size_t user = (size_t)(at - p);
 
 		if (memchr(p, ':', user) != NULL)
-			return refuse(err, url, "it carries a password; put it into a Secret and name that as authSecret");
+			return refuse(err, url,
+				      "it carries a password; put it into a Secret and name that as authSecret");
 		if (user == 0 || *p == '-')
 			return refuse(err, url, "the user name is not valid");
 		for (i = 0; i < user; i++)
@@ -158,7 +160,8 @@ am_runner_branch_check(const char *branch, struct ambient_error *err)
 		 am_streq(branch, "HEAD"))
 		why = "git allows no such branch name";
 	else if (strstr(branch, "..") != NULL || strstr(branch, "//") != NULL || strstr(branch, "@{") != NULL ||
-		 strstr(branch, "/.") != NULL || *branch == '.' || strstr(branch, ".lock/") != NULL || am_ends(branch, ".lock"))
+		 strstr(branch, "/.") != NULL || *branch == '.' || strstr(branch, ".lock/") != NULL ||
+		 am_ends(branch, ".lock"))
 		why = "git allows no such branch name";
 	for (size_t i = 0; i < len && why == NULL; i++)
 		if ((unsigned char)branch[i] <= ' ' || branch[i] == 0x7f || strchr("~^:?*[\\", branch[i]) != NULL)

@@ -14,7 +14,7 @@ enum am_runner_scheme { AM_SCHEME_HTTPS = 1, AM_SCHEME_HTTP, AM_SCHEME_SSH, AM_S
 
 struct am_giturl {
 	enum am_runner_scheme scheme;
-	char host[256]; /* lower case, without brackets and port */
+	char host[256];      /* lower case, without brackets and port */
 	char authority[300]; /* host[:port] as written, lower case */
 };
 

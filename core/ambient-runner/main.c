@@ -13,10 +13,9 @@
 #include "core/ambient-runner/run.h"
 #include "core/base/log.h"
 
-static const char usage[] =
-	"usage: ambient-runner run | agent | --version | --help\n"
-	"\n"
-	"Started by the operator in a session's pod; see ambient-runner(1).\n";
+static const char usage[] = "usage: ambient-runner run | agent | --version | --help\n"
+			    "\n"
+			    "Started by the operator in a session's pod; see ambient-runner(1).\n";
 
 static int
 check_contract(void)
@@ -26,8 +25,10 @@ check_contract(void)
 
 	if (contract != NULL && am_parse_u64(contract, &n) == 0 && n == AMBIENT_RUNNER_CONTRACT)
 		return 0;
-	(void)fprintf(stderr, "ambient-runner: AMBIENT_RUNNER_CONTRACT is \"%s\", but this program knows contract %d only; use the image "
-			      "that belongs to the operator's version\n",
+	(void)fprintf(stderr,
+		      "ambient-runner: AMBIENT_RUNNER_CONTRACT is \"%s\", but this program knows contract %d only; use "
+		      "the image "
+		      "that belongs to the operator's version\n",
 		      contract != NULL ? contract : "", AMBIENT_RUNNER_CONTRACT);
 	return 2;
 }
@@ -55,7 +56,8 @@ main(int argc, char **argv)
 	int rc = check_contract();
 	if (rc != 0)
 		return rc;
-	am_log_init(AM_LOG_AUTO, level != NULL && am_log_level_parse(level) != 0 ? am_log_level_parse(level) : AMBIENT_LOG_WARN);
+	am_log_init(AM_LOG_AUTO,
+		    level != NULL && am_log_level_parse(level) != 0 ? am_log_level_parse(level) : AMBIENT_LOG_WARN);
 	rc = side();
 	am_log_fini();
 	return rc;

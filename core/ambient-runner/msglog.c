@@ -36,10 +36,10 @@ static const struct {
 	const char *type;
 	bool output;
 } types[] = {
-	{ AMBIENT_MSG_SESSION, false }, { AMBIENT_MSG_TEXT, true },        { AMBIENT_MSG_PARTIAL, true },
-	{ AMBIENT_MSG_THINKING, true }, { AMBIENT_MSG_TOOL_CALL, true },   { AMBIENT_MSG_TOOL_RESULT, true },
-	{ AMBIENT_MSG_PERMISSION, true }, { AMBIENT_MSG_QUESTION, true },  { AMBIENT_MSG_STATUS, true },
-	{ AMBIENT_MSG_USAGE, true },    { AMBIENT_MSG_RESULT, false },     { AMBIENT_MSG_ERROR, true },
+	{AMBIENT_MSG_SESSION, false},   {AMBIENT_MSG_TEXT, true},      {AMBIENT_MSG_PARTIAL, true},
+	{AMBIENT_MSG_THINKING, true},   {AMBIENT_MSG_TOOL_CALL, true}, {AMBIENT_MSG_TOOL_RESULT, true},
+	{AMBIENT_MSG_PERMISSION, true}, {AMBIENT_MSG_QUESTION, true},  {AMBIENT_MSG_STATUS, true},
+	{AMBIENT_MSG_USAGE, true},      {AMBIENT_MSG_RESULT, false},   {AMBIENT_MSG_ERROR, true},
 };
 
 static int
@@ -62,7 +62,7 @@ static int
 find_end(struct am_msglog *log, struct ambient_error *err)
 {
 	struct stat st;
-	am_auto(am_buf_fini) struct am_buf tail = { 0 };
+	am_auto(am_buf_fini) struct am_buf tail = {0};
 
 	if (fstat(log->fd, &st) < 0)
 		return am_err_errno(err, errno, "the message log");
@@ -94,7 +94,8 @@ find_end(struct am_msglog *log, struct ambient_error *err)
 		n = start;
 	}
 	if (log->size == 0 && from > 0)
-		return ambient_err(err, AMBIENT_E_INVALID, "the message log's end holds no message; it was changed by others");
+		return ambient_err(err, AMBIENT_E_INVALID,
+				   "the message log's end holds no message; it was changed by others");
 	if (log->seq < 0)
 		log->seq = 0;
 	if (log->size < st.st_size && ftruncate(log->fd, log->size) < 0)
@@ -189,7 +190,7 @@ begin_line(struct am_msglog *log, const char *type, struct am_buf *line)
 static void
 add_fields(struct am_buf *line, struct am_slice fields)
 {
-	static const char *const ours[] = { "seq", "time", "run", "type" };
+	static const char *const ours[] = {"seq", "time", "run", "type"};
 	struct am_slice key, value;
 	size_t it = 0;
 
@@ -209,7 +210,8 @@ add_fields(struct am_buf *line, struct am_slice fields)
 
 /* Too large for a line: the whole goes into a file, the line keeps the short fields, the text's head and the name. */
 static int
-refer_to_file(struct am_msglog *log, const char *type, struct am_slice fields, struct am_buf *line, struct ambient_error *err)
+refer_to_file(struct am_msglog *log, const char *type, struct am_slice fields, struct am_buf *line,
+	      struct ambient_error *err)
 {
 	am_auto(am_freep) char *dir = am_xasprintf("%s/large", log->dir);
 	am_auto(am_freep) char *path = am_xasprintf("%s/%lld.json", dir, (long long)(log->seq + 1));
@@ -224,10 +226,11 @@ refer_to_file(struct am_msglog *log, const char *type, struct am_slice fields, s
 	am_buf_reset(line);
 	begin_line(log, type, line);
 	while (am_json_member(fields, &it, &key, &value)) {
-		am_auto(am_buf_fini) struct am_buf text = { 0 };
+		am_auto(am_buf_fini) struct am_buf text = {0};
 
-		if (am_slice_eq(key, "seq") || am_slice_eq(key, "time") || am_slice_eq(key, "run") || am_slice_eq(key, "type") ||
-		    am_slice_eq(key, "file") || am_slice_eq(key, "bytes") || key.n > 256 || line->len > AMBIENT_MESSAGE_MAX / 2)
+		if (am_slice_eq(key, "seq") || am_slice_eq(key, "time") || am_slice_eq(key, "run") ||
+		    am_slice_eq(key, "type") || am_slice_eq(key, "file") || am_slice_eq(key, "bytes") || key.n > 256 ||
+		    line->len > AMBIENT_MESSAGE_MAX / 2)
 			continue;
 		if (value.n > 1024 && am_json_type(value) != AMBIENT_T_STRING)
 			continue;
@@ -251,8 +254,8 @@ refer_to_file(struct am_msglog *log, const char *type, struct am_slice fields, s
 int
 am_runner_msglog_add(struct am_msglog *log, const char *type, struct am_slice fields, struct ambient_error *err)
 {
-	am_auto(am_buf_fini) struct am_buf clean = { 0 };
-	am_auto(am_buf_fini) struct am_buf line = { 0 };
+	am_auto(am_buf_fini) struct am_buf clean = {0};
+	am_auto(am_buf_fini) struct am_buf line = {0};
 	int i = type_index(type), rc;
 
 	if (i < 0)
@@ -262,7 +265,8 @@ am_runner_msglog_add(struct am_msglog *log, const char *type, struct am_slice fi
 	if (log->written + (int64_t)fields.n > log->options.max && types[i].output) {
 		if (log->dropped++ == 0)
 			return am_runner_msglog_say(log, AMBIENT_MSG_SESSION, "state", "truncated",
-						    "the agent wrote more than is kept; further output is dropped", err);
+						    "the agent wrote more than is kept; further output is dropped",
+						    err);
 		return 0;
 	}
 	am_runner_redact_json(log->options.redactor, fields, &clean);
@@ -287,7 +291,7 @@ int
 am_runner_msglog_say(struct am_msglog *log, const char *type, const char *key, const char *value, const char *text,
 		     struct ambient_error *err)
 {
-	am_auto(am_buf_fini) struct am_buf fields = { 0 };
+	am_auto(am_buf_fini) struct am_buf fields = {0};
 
 	if (log == NULL)
 		return 0;

@@ -16,12 +16,12 @@
 struct am_msglog;
 
 struct am_msglog_options {
-	const char *dir;            /* made when missing; holds messages.jsonl and large/ */
+	const char *dir; /* made when missing; holds messages.jsonl and large/ */
 	const char *run;
 	const struct am_redactor *redactor;
 	struct am_clock *clock;
-	int stdout_fd;              /* -1: none */
-	int64_t max;                /* bytes of this run, 0: 64 MiB; then only what is not output is kept */
+	int stdout_fd; /* -1: none */
+	int64_t max;   /* bytes of this run, 0: 64 MiB; then only what is not output is kept */
 };
 
 int am_runner_msglog_open(const struct am_msglog_options *options, struct am_msglog **ret, struct ambient_error *err);

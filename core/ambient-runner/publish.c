@@ -48,10 +48,12 @@ am_runner_bundle_header(const char *p, size_t n, size_t *pack, char head[65], st
 			break;
 		if (p[at] == '-') {
 			if (len < 41 || !is_hex(p + at + 1, 40))
-				return ambient_err(err, AMBIENT_E_INVALID, "the header of the agent's bundle is damaged");
+				return ambient_err(err, AMBIENT_E_INVALID,
+						   "the header of the agent's bundle is damaged");
 		} else {
 			if (len < id + 2 || !is_hex(p + at, id) || p[at + id] != ' ')
-				return ambient_err(err, AMBIENT_E_INVALID, "the header of the agent's bundle is damaged");
+				return ambient_err(err, AMBIENT_E_INVALID,
+						   "the header of the agent's bundle is damaged");
 			if (len == id + 5 && memcmp(p + at + id + 1, "HEAD", 4) == 0) {
 				memcpy(head, p + at, id);
 				head[id] = '\0';
@@ -74,7 +76,7 @@ take_bundle(struct am_git *git, const struct am_repo *repo, char head[65], int *
 	am_auto(am_freep) char *out = am_xasprintf("%s/out", git->root);
 	am_auto(am_freep) char *name = am_xasprintf("%s.bundle", repo->name);
 	am_auto(am_freep) char *copy = am_xasprintf("%s/.ambient/incoming.pack", git->root);
-	am_auto(am_buf_fini) struct am_buf buf = { 0 };
+	am_auto(am_buf_fini) struct am_buf buf = {0};
 	struct stat st;
 	int dir, in = -1, to = -1, rc = 0;
 	size_t pack = 0;
@@ -119,7 +121,8 @@ take_bundle(struct am_git *git, const struct am_repo *repo, char head[65], int *
 		if (n <= 0)
 			break;
 		if ((total += n) > git->bundle_max)
-			rc = ambient_err(err, AMBIENT_E_INVALID, "the agent's bundle is refused: it grows while it is read");
+			rc = ambient_err(err, AMBIENT_E_INVALID,
+					 "the agent's bundle is refused: it grows while it is read");
 		else if ((n = am_write_all(to, buf.data, (size_t)n)) < 0)
 			rc = am_err_errno(err, (int)-n, "copying the agent's bundle");
 		at = (off_t)pack + total;
@@ -140,8 +143,8 @@ static int
 index_pack(struct am_git *git, const char *bare, int fd, struct ambient_error *err)
 {
 	am_auto(am_freep) char *limit = am_xasprintf("--max-input-size=%lld", (long long)git->bundle_max);
-	const char *args[] = { "index-pack", "--stdin", "--fix-thin", "--strict", limit, NULL };
-	struct am_git_run run = { .git_dir = bare, .args = args, .input_fd = fd, .has_input_fd = true, .seconds = 1200 };
+	const char *args[] = {"index-pack", "--stdin", "--fix-thin", "--strict", limit, NULL};
+	struct am_git_run run = {.git_dir = bare, .args = args, .input_fd = fd, .has_input_fd = true, .seconds = 1200};
 
 	return am_git_run(git, &run, NULL, err);
 }
@@ -150,11 +153,12 @@ static int
 count(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err)
 {
 	am_auto(am_freep) char *range = am_xasprintf("%s..%s", repo->base, repo->commit);
-	const char *revs[] = { "rev-list", "--count", range, "--", NULL };
-	const char *stat[] = { "diff-tree", "-r", "--shortstat", "--no-ext-diff", "--no-textconv", "--no-renames", repo->base,
-			       repo->commit, "--", NULL };
-	struct am_git_run run = { .git_dir = bare, .args = revs };
-	struct am_run_result result = { 0 };
+	const char *revs[] = {"rev-list", "--count", range, "--", NULL};
+	const char *stat[] = {
+		"diff-tree",  "-r", "--shortstat", "--no-ext-diff", "--no-textconv", "--no-renames", repo->base,
+		repo->commit, "--", NULL};
+	struct am_git_run run = {.git_dir = bare, .args = revs};
+	struct am_run_result result = {0};
 	int rc = am_git_run(git, &run, &result, err);
 
 	if (rc < 0)
@@ -197,11 +201,12 @@ am_runner_git_import(struct am_git *git, struct am_repo *repo, struct ambient_er
 	(void)close(fd);
 	if (rc < 0)
 		return am_err_prefix(err, "the agent's bundle is refused");
-	const char *walk[] = { "rev-list", "--objects", "--quiet", head, "--not", "refs/ambient/base", "--", NULL };
-	struct am_git_run run = { .git_dir = bare, .args = walk };
-	if ((rc = am_git_resolve(git, bare, head, repo->commit, err)) < 0 || (rc = am_git_run(git, &run, NULL, err)) < 0)
+	const char *walk[] = {"rev-list", "--objects", "--quiet", head, "--not", "refs/ambient/base", "--", NULL};
+	struct am_git_run run = {.git_dir = bare, .args = walk};
+	if ((rc = am_git_resolve(git, bare, head, repo->commit, err)) < 0 ||
+	    (rc = am_git_run(git, &run, NULL, err)) < 0)
 		return am_err_prefix(err, "the agent's bundle is not complete");
-	const char *keep[] = { "update-ref", "refs/ambient/work", repo->commit, NULL };
+	const char *keep[] = {"update-ref", "refs/ambient/work", repo->commit, NULL};
 	run.args = keep;
 	if ((rc = am_git_run(git, &run, NULL, err)) < 0 || (rc = count(git, repo, bare, err)) < 0)
 		return rc;
@@ -215,8 +220,9 @@ am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_erro
 {
 	am_auto(am_freep) char *bare = am_git_bare(git, repo);
 	am_auto(am_freep) char *spec = am_xasprintf("%s:refs/heads/%s", repo->commit, repo->push_branch);
-	const char *args[] = { "push", "--no-verify", "--porcelain", "--no-signed", "--", repo->push_url, spec, NULL };
-	struct am_git_run run = { .git_dir = bare, .args = args, .repo = repo, .where = &repo->push_where, .seconds = 1200 };
+	const char *args[] = {"push", "--no-verify", "--porcelain", "--no-signed", "--", repo->push_url, spec, NULL};
+	struct am_git_run run = {
+		.git_dir = bare, .args = args, .repo = repo, .where = &repo->push_where, .seconds = 1200};
 	int rc = am_git_run(git, &run, NULL, err);
 
 	if (rc < 0)

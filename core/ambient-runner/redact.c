@@ -31,17 +31,25 @@ static const struct {
 	const char *prefix;
 	size_t min;
 } tokens[] = {
-	{ "ghp_", 16 },     { "gho_", 16 },    { "ghu_", 16 },   { "ghs_", 16 },   { "ghr_", 16 },  { "github_pat_", 16 },
-	{ "glpat-", 12 },   { "sk-ant-", 6 },  { "pk-lf-", 6 },  { "sk-lf-", 6 },  { "AIza", 30 },  { "xoxb-", 10 },
-	{ "eyJhbGciOi", 20 },
+	{"ghp_", 16},   {"gho_", 16},  {"ghu_", 16},  {"ghs_", 16}, {"ghr_", 16},  {"github_pat_", 16}, {"glpat-", 12},
+	{"sk-ant-", 6}, {"pk-lf-", 6}, {"sk-lf-", 6}, {"AIza", 30}, {"xoxb-", 10}, {"eyJhbGciOi", 20},
 };
 
 /* Names whose value is a secret when they are assigned to. */
 static const char *const names[] = {
-	"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY", "BOT_TOKEN", "GIT_TOKEN",
-	"GITHUB_TOKEN", "GITLAB_TOKEN", "GEMINI_API_KEY", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY",
+	"ANTHROPIC_API_KEY",
+	"ANTHROPIC_AUTH_TOKEN",
+	"LANGFUSE_PUBLIC_KEY",
+	"LANGFUSE_SECRET_KEY",
+	"BOT_TOKEN",
+	"GIT_TOKEN",
+	"GITHUB_TOKEN",
+	"GITLAB_TOKEN",
+	"GEMINI_API_KEY",
+	"OPENAI_API_KEY",
+	"AWS_SECRET_ACCESS_KEY",
 };
-static const char *const name_ends[] = { "_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_PASSWD", "_CREDENTIALS", NULL };
+static const char *const name_ends[] = {"_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_PASSWD", "_CREDENTIALS", NULL};
 
 struct am_redactor *
 am_runner_redactor_new(void)
@@ -164,7 +172,7 @@ match_token(const char *p, size_t n)
 static size_t
 match_userinfo(const char *p, size_t n, size_t *keep)
 {
-	static const char *const users[] = { "x-access-token:", "oauth2:" };
+	static const char *const users[] = {"x-access-token:", "oauth2:"};
 	size_t end;
 
 	for (size_t i = 0; i < AM_COUNTOF(users); i++) {
@@ -224,8 +232,9 @@ match_assignment(const char *p, size_t n, size_t *keep)
 		if (!sign)
 			return 0;
 	}
-	for (end = at; end < n && end - at < WINDOW && p[end] != '"' && p[end] != '\'' && p[end] != '\\' && p[end] != ',' &&
-		       p[end] != ';' && !isspace((unsigned char)p[end]); end++)
+	for (end = at; end < n && end - at < WINDOW && p[end] != '"' && p[end] != '\'' && p[end] != '\\' &&
+		       p[end] != ',' && p[end] != ';' && !isspace((unsigned char)p[end]);
+	     end++)
 		;
 	/* "$NAME" and "<your key>" are no secrets, and are what people write about. */
 	if (end - at < VALUE_MIN || p[at] == '$' || p[at] == '<' || p[at] == '[')
@@ -267,8 +276,8 @@ am_runner_redact(const struct am_redactor *redactor, const char *p, size_t n, st
 static void
 redact_string(const struct am_redactor *redactor, struct am_slice quoted, struct am_buf *out)
 {
-	am_auto(am_buf_fini) struct am_buf plain = { 0 };
-	am_auto(am_buf_fini) struct am_buf clean = { 0 };
+	am_auto(am_buf_fini) struct am_buf plain = {0};
+	am_auto(am_buf_fini) struct am_buf clean = {0};
 
 	if (!am_json_unescape(quoted, &plain) || plain.failed) {
 		am_buf_adds(out, "\"\"");
@@ -304,7 +313,7 @@ am_runner_redact_json(const struct am_redactor *redactor, struct am_slice value,
 	case AMBIENT_T_OBJECT:
 		am_buf_addc(out, '{');
 		for (; am_json_member(value, &it, &key, &item); first = false) {
-			am_auto(am_buf_fini) struct am_buf quoted = { 0 };
+			am_auto(am_buf_fini) struct am_buf quoted = {0};
 
 			if (!first)
 				am_buf_addc(out, ',');
@@ -325,7 +334,7 @@ am_runner_redact_json(const struct am_redactor *redactor, struct am_slice value,
 void
 am_runner_redact_string(const struct am_redactor *redactor, char *text, size_t size)
 {
-	am_auto(am_buf_fini) struct am_buf clean = { 0 };
+	am_auto(am_buf_fini) struct am_buf clean = {0};
 
 	if (redactor != NULL && am_runner_redact(redactor, text, strlen(text), &clean))
 		(void)am_strlcpy(text, am_buf_str(&clean), size);

@@ -28,7 +28,8 @@ number(struct am_slice fields, const char *pointer, double fallback)
 	struct am_slice value;
 	char text[64];
 
-	if (!am_json_find(fields, pointer, &value) || am_json_type(value) != AMBIENT_T_NUMBER || value.n >= sizeof(text))
+	if (!am_json_find(fields, pointer, &value) || am_json_type(value) != AMBIENT_T_NUMBER ||
+	    value.n >= sizeof(text))
 		return fallback;
 	memcpy(text, value.p, value.n);
 	text[value.n] = '\0';
@@ -92,7 +93,7 @@ void
 am_runner_report_json(const struct am_report *report, const struct am_repos *repos, const struct am_redactor *redactor,
 		      struct am_buf *out)
 {
-	am_auto(am_buf_fini) struct am_buf json = { 0 };
+	am_auto(am_buf_fini) struct am_buf json = {0};
 	char started[32], beat[32];
 
 	am_time_format(started, report->started_at, false);
@@ -143,18 +144,21 @@ struct am_reporter {
 static int
 send_one(struct am_reporter *reporter, const char *json, struct ambient_error *err)
 {
-	am_auto(am_buf_fini) struct am_buf patch = { 0 };
-	am_auto(am_buf_fini) struct am_buf path = { 0 };
+	am_auto(am_buf_fini) struct am_buf patch = {0};
+	am_auto(am_buf_fini) struct am_buf path = {0};
 	struct am_gvr gvr;
 
 	am_json_addf(&patch, "{\"data\":{\"report.json\":%s}}", json);
 	(void)am_gvr_parse("v1/configmaps", &gvr, NULL);
 	am_kube_path(&path, &gvr, reporter->ns, reporter->configmap, NULL);
-	struct am_kube_request request = { .method = "PATCH", .path = am_buf_str(&path),
-					   .content_type = "application/merge-patch+json", .body = am_buf_str(&patch),
-					   .body_len = patch.len, .cancelled = &reporter->cancelled,
-					   .deadline = am_clock_boot(am_clock_real()) + 15 * AM_NS_PER_S };
-	am_auto(am_buf_fini) struct am_buf answer = { 0 };
+	struct am_kube_request request = {.method = "PATCH",
+					  .path = am_buf_str(&path),
+					  .content_type = "application/merge-patch+json",
+					  .body = am_buf_str(&patch),
+					  .body_len = patch.len,
+					  .cancelled = &reporter->cancelled,
+					  .deadline = am_clock_boot(am_clock_real()) + 15 * AM_NS_PER_S};
+	am_auto(am_buf_fini) struct am_buf answer = {0};
 	return am_kube_do(reporter->kube, &request, &answer, err);
 }
 
@@ -171,7 +175,7 @@ reporter_main(void *arg)
 		if (reporter->stop)
 			break;
 		uint64_t number_ = reporter->wanted;
-		am_auto(am_buf_fini) struct am_buf json = { 0 };
+		am_auto(am_buf_fini) struct am_buf json = {0};
 		struct ambient_error err = AMBIENT_ERROR_INIT;
 
 		am_buf_add(&json, am_buf_str(&reporter->next), reporter->next.len);

@@ -16,13 +16,13 @@
 
 /* Owned by the runner's main thread. */
 struct am_report {
-	const char *run, *state;      /* state: preparing, running, pushing, done */
+	const char *run, *state;          /* state: preparing, running, pushing, done */
 	int64_t started_at, heartbeat_at; /* wall time */
-	struct am_buf result;         /* the agent's last words */
+	struct am_buf result;             /* the agent's last words */
 	bool is_error;
 	int64_t turns, duration_ms;
-	double cost;                  /* negative: unknown */
-	struct am_buf usage;          /* a JSON object, or empty */
+	double cost;         /* negative: unknown */
+	struct am_buf usage; /* a JSON object, or empty */
 	char conversation[129];
 	char reason[64], message[512];
 };

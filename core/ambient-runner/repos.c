@@ -22,16 +22,16 @@ first_str(struct am_slice json, const char *const *pointers)
 	return NULL;
 }
 
-static const char *const repo_url[] = { "/input/url", "/url", NULL };
-static const char *const repo_branch[] = { "/input/branch", "/branch", NULL };
-static const char *const out_url[] = { "/output/forkRepo", "/output/url", NULL };
-static const char *const out_branch[] = { "/output/targetBranch", "/output/branch", "/output/pushBranch", NULL };
-static const char *const repo_name[] = { "/name", NULL };
+static const char *const repo_url[] = {"/input/url", "/url", NULL};
+static const char *const repo_branch[] = {"/input/branch", "/branch", NULL};
+static const char *const out_url[] = {"/output/forkRepo", "/output/url", NULL};
+static const char *const out_branch[] = {"/output/targetBranch", "/output/branch", "/output/pushBranch", NULL};
+static const char *const repo_name[] = {"/name", NULL};
 /* One repository in the spec itself. */
-static const char *const flat_url[] = { "/spec/inputRepo", "/spec/input/repo", NULL };
-static const char *const flat_branch[] = { "/spec/inputBranch", "/spec/input/branch", NULL };
-static const char *const flat_out_url[] = { "/spec/outputRepo", "/spec/output/repo", NULL };
-static const char *const flat_out_branch[] = { "/spec/outputBranch", "/spec/output/branch", NULL };
+static const char *const flat_url[] = {"/spec/inputRepo", "/spec/input/repo", NULL};
+static const char *const flat_branch[] = {"/spec/inputBranch", "/spec/input/branch", NULL};
+static const char *const flat_out_url[] = {"/spec/outputRepo", "/spec/output/repo", NULL};
+static const char *const flat_out_branch[] = {"/spec/outputBranch", "/spec/output/branch", NULL};
 
 /* 1, 0, or -1 when it is not there or no boolean. */
 static int
@@ -111,9 +111,9 @@ add_planned(struct am_repos *repos, struct am_slice item, const char *session_na
 
 	repo->index = (int)am_json_int(item, "/index", (int64_t)repos->n);
 	repo->url = am_json_dup(item, "/url");
-	repo->branch = first_str(item, (const char *const[]){ "/branch", NULL });
-	repo->push_url = first_str(item, (const char *const[]){ "/pushUrl", NULL });
-	repo->push_branch = first_str(item, (const char *const[]){ "/pushBranch", NULL });
+	repo->branch = first_str(item, (const char *const[]){"/branch", NULL});
+	repo->push_url = first_str(item, (const char *const[]){"/pushUrl", NULL});
+	repo->push_branch = first_str(item, (const char *const[]){"/pushBranch", NULL});
 	repo->push = tri_bool(item, "/push") == 1;
 	am_runner_repo_name(name, repo->url != NULL ? repo->url : "", repo->name);
 	unique_name(repos, repo);
@@ -122,7 +122,8 @@ add_planned(struct am_repos *repos, struct am_slice item, const char *session_na
 }
 
 int
-am_runner_repos_parse(struct am_slice session, const char *session_name, struct am_repos *ret, struct ambient_error *err)
+am_runner_repos_parse(struct am_slice session, const char *session_name, struct am_repos *ret,
+		      struct ambient_error *err)
 {
 	struct am_slice list, item;
 	size_t it = 0;
@@ -136,7 +137,8 @@ am_runner_repos_parse(struct am_slice session, const char *session_name, struct 
 	if (!planned && am_json_find(session, "/spec/repos", &list) && am_json_type(list) == AMBIENT_T_ARRAY)
 		for (; am_json_element(list, &it, &item); index++) {
 			if (ret->n == AM_REPOS_MAX)
-				return ambient_err(err, AMBIENT_E_INVALID, "the session names more than %d repositories", AM_REPOS_MAX);
+				return ambient_err(err, AMBIENT_E_INVALID,
+						   "the session names more than %d repositories", AM_REPOS_MAX);
 			add_listed(ret, item, index, auto_push, session_name);
 		}
 	char *flat = ret->n == 0 && !planned ? first_str(session, flat_url) : NULL;
@@ -153,8 +155,8 @@ am_runner_repos_parse(struct am_slice session, const char *session_name, struct 
 	}
 	if (ret->n == 0)
 		return 0;
-	int64_t main_index = am_json_int(session, "/status/effective/mainRepoIndex",
-					 am_json_int(session, "/spec/mainRepoIndex", 0));
+	int64_t main_index =
+		am_json_int(session, "/status/effective/mainRepoIndex", am_json_int(session, "/spec/mainRepoIndex", 0));
 	ret->main = main_index >= 0 && main_index < (int64_t)ret->n ? (size_t)main_index : 0;
 	ret->v[ret->main].main = true;
 	if (!ret->v[ret->main].usable)
@@ -178,7 +180,7 @@ am_runner_repos_fini(struct am_repos *repos)
 char *
 am_runner_session_prompt(struct am_slice session)
 {
-	static const char *const prompts[] = { "/spec/prompt", "/spec/initialPrompt", NULL };
+	static const char *const prompts[] = {"/spec/prompt", "/spec/initialPrompt", NULL};
 
 	return first_str(session, prompts);
 }
@@ -186,7 +188,7 @@ am_runner_session_prompt(struct am_slice session)
 bool
 am_runner_session_interactive(struct am_slice session)
 {
-	static const char *const new_prompt[] = { "/spec/initialPrompt", NULL };
+	static const char *const new_prompt[] = {"/spec/initialPrompt", NULL};
 	struct am_slice list, item;
 	size_t it = 0;
 	int value;

@@ -12,27 +12,27 @@
 #define AM_REPOS_MAX 32
 
 struct am_repo {
-	int index;             /* in the session's list */
+	int index; /* in the session's list */
 	bool main;
-	bool usable;           /* false: error says why */
-	char name[65];         /* its folder; unique */
-	char *url, *branch;    /* branch NULL: the remote's default */
-	char *push_url;        /* where to; never NULL when usable */
+	bool usable;        /* false: error says why */
+	char name[65];      /* its folder; unique */
+	char *url, *branch; /* branch NULL: the remote's default */
+	char *push_url;     /* where to; never NULL when usable */
 	char *push_branch;
-	bool push;             /* was it asked for */
+	bool push; /* was it asked for */
 	struct am_giturl where, push_where;
 	/* What became of it. */
 	bool cloned;
 	char base[65], commit[65];
 	int64_t added, removed, commits;
-	const char *status;    /* static: pushed, abandoned, nochanges, error; NULL while unknown */
+	const char *status; /* static: pushed, abandoned, nochanges, error; NULL while unknown */
 	char error[320];
 };
 
 struct am_repos {
 	struct am_repo *v;
 	size_t n;
-	size_t main;           /* index into v; 0 when there are none */
+	size_t main; /* index into v; 0 when there are none */
 };
 
 /* session: the whole object, checked JSON. */

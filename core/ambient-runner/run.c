@@ -45,8 +45,8 @@ on_signal(int sig)
 static int
 catch_signals(void)
 {
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
-	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	sigset_t none;
 
 	am_runner_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -77,7 +77,7 @@ am_runner_fail(struct am_runner *runner, int code, const char *reason, const cha
 void
 am_runner_send_report(struct am_runner *runner)
 {
-	am_auto(am_buf_fini) struct am_buf json = { 0 };
+	am_auto(am_buf_fini) struct am_buf json = {0};
 
 	runner->report.heartbeat_at = am_clock_wall(am_clock_real());
 	am_runner_report_json(&runner->report, &runner->repos, runner->redactor, &json);
@@ -108,23 +108,25 @@ read_environment(struct am_runner *runner)
 		const char *name, **value;
 		bool needed;
 	} variables[] = {
-		{ "AMBIENT_SESSION_NAME", &runner->name, true },   { "AMBIENT_SESSION_NAMESPACE", &runner->ns, true },
-		{ "AMBIENT_SESSION_UID", &runner->uid, false },    { "AMBIENT_RUN_ID", &runner->run, true },
-		{ "AMBIENT_RUNNER_TYPE", &runner->type, true },    { "AMBIENT_REPORT", &runner->report_name, true },
-		{ "AMBIENT_SESSION_DIR", &runner->dir, true },     { "AMBIENT_SOCKET", &runner->socket, true },
+		{"AMBIENT_SESSION_NAME", &runner->name, true}, {"AMBIENT_SESSION_NAMESPACE", &runner->ns, true},
+		{"AMBIENT_SESSION_UID", &runner->uid, false},  {"AMBIENT_RUN_ID", &runner->run, true},
+		{"AMBIENT_RUNNER_TYPE", &runner->type, true},  {"AMBIENT_REPORT", &runner->report_name, true},
+		{"AMBIENT_SESSION_DIR", &runner->dir, true},   {"AMBIENT_SOCKET", &runner->socket, true},
 	};
 
 	for (size_t i = 0; i < AM_COUNTOF(variables); i++) {
 		*variables[i].value = getenv(variables[i].name);
 		if (!variables[i].needed || !am_empty(*variables[i].value))
 			continue;
-		(void)fprintf(stderr, "ambient-runner: the environment has no %s; \"run\" is started by the operator's Job\n",
+		(void)fprintf(stderr,
+			      "ambient-runner: the environment has no %s; \"run\" is started by the operator's Job\n",
 			      variables[i].name);
 		return AM_EXIT_PREREQUISITE;
 	}
 	if (*runner->dir != '/' || *runner->socket != '/' || am_name_problem(runner->run, 3) != NULL) {
-		(void)fprintf(stderr, "ambient-runner: AMBIENT_SESSION_DIR and AMBIENT_SOCKET must be absolute paths and "
-				      "AMBIENT_RUN_ID a label value\n");
+		(void)fprintf(stderr,
+			      "ambient-runner: AMBIENT_SESSION_DIR and AMBIENT_SOCKET must be absolute paths and "
+			      "AMBIENT_RUN_ID a label value\n");
 		return AM_EXIT_PREREQUISITE;
 	}
 	return 0;
@@ -136,7 +138,7 @@ static int
 open_workspace(struct am_runner *runner)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	static const char *const dirs[] = { "workspace", "workspace/artifacts", "out", ".ambient", ".claude" };
+	static const char *const dirs[] = {"workspace", "workspace/artifacts", "out", ".ambient", ".claude"};
 
 	runner->private_dir = am_xasprintf("%s/.ambient", runner->dir);
 	for (size_t i = 0; i < AM_COUNTOF(dirs); i++) {
@@ -148,14 +150,19 @@ open_workspace(struct am_runner *runner)
 	am_auto(am_freep) char *lock = am_xasprintf("%s/lock", runner->private_dir);
 	runner->lock_fd = am_lock_file(lock, &err);
 	if (runner->lock_fd < 0)
-		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceBusy", "another runner works on this session: %s", err.message);
-	struct am_msglog_options options = { .dir = runner->private_dir, .run = runner->run, .redactor = runner->redactor,
-					     .clock = am_clock_real(), .stdout_fd = STDOUT_FILENO };
+		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceBusy",
+				      "another runner works on this session: %s", err.message);
+	struct am_msglog_options options = {.dir = runner->private_dir,
+					    .run = runner->run,
+					    .redactor = runner->redactor,
+					    .clock = am_clock_real(),
+					    .stdout_fd = STDOUT_FILENO};
 	const char *max = getenv("AMBIENT_MESSAGES_MAX");
 	if (!am_empty(max) && am_parse_size(max, &options.max) < 0)
 		options.max = 0;
 	if (am_runner_msglog_open(&options, &runner->log, &err) < 0)
-		return am_runner_fail(runner, AM_EXIT_FAILED, err.sys_errno == ENOSPC ? "DiskFull" : "WorkspaceFailed", "%s", err.message);
+		return am_runner_fail(runner, AM_EXIT_FAILED, err.sys_errno == ENOSPC ? "DiskFull" : "WorkspaceFailed",
+				      "%s", err.message);
 	return 0;
 }
 
@@ -164,12 +171,13 @@ connect_api(struct am_runner *runner)
 {
 	const char *server = getenv("AMBIENT_API_SERVER");
 	struct am_kube_config *config = NULL;
-	struct am_kube_options options = { .user_agent = "ambient-runner/" PACKAGE_VERSION };
+	struct am_kube_options options = {.user_agent = "ambient-runner/" PACKAGE_VERSION};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	int rc;
 
 	rc = am_empty(server) ? am_kube_config_incluster(&config, &err)
-			      : am_kube_config_manual(server, getenv("AMBIENT_API_CA"), getenv("AMBIENT_API_TOKEN_FILE"), &config, &err);
+			      : am_kube_config_manual(server, getenv("AMBIENT_API_CA"),
+						      getenv("AMBIENT_API_TOKEN_FILE"), &config, &err);
 	if (rc < 0 || am_kube_new(config, &options, &runner->kube, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "ApiUnreachable", "%s", err.message);
 	runner->reporter = am_runner_reporter_new(runner->kube, runner->ns, runner->report_name);
@@ -180,22 +188,27 @@ static int
 read_session(struct am_runner *runner)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	am_auto(am_buf_fini) struct am_buf path = { 0 };
+	am_auto(am_buf_fini) struct am_buf path = {0};
 	struct am_gvr gvr;
 
 	(void)am_gvr_parse(SESSION_KIND, &gvr, NULL);
 	am_kube_path(&path, &gvr, runner->ns, runner->name, NULL);
-	struct am_kube_request request = { .method = "GET", .path = am_buf_str(&path), .cancelled = &am_runner_asked,
-					   .deadline = am_clock_boot(am_clock_real()) + 120 * AM_NS_PER_S, .max = 16u << 20 };
+	struct am_kube_request request = {.method = "GET",
+					  .path = am_buf_str(&path),
+					  .cancelled = &am_runner_asked,
+					  .deadline = am_clock_boot(am_clock_real()) + 120 * AM_NS_PER_S,
+					  .max = 16u << 20};
 	if (am_kube_do(runner->kube, &request, &runner->session, &err) < 0)
-		return am_runner_fail(runner, AM_EXIT_FAILED, "SessionUnreadable", "cannot read session \"%s\": %s", runner->name,
-				      err.message);
+		return am_runner_fail(runner, AM_EXIT_FAILED, "SessionUnreadable", "cannot read session \"%s\": %s",
+				      runner->name, err.message);
 	if (am_json_check(am_buf_str(&runner->session), runner->session.len, &err) < 0)
-		return am_runner_fail(runner, AM_EXIT_FAILED, "SessionUnreadable", "session \"%s\": %s", runner->name, err.message);
+		return am_runner_fail(runner, AM_EXIT_FAILED, "SessionUnreadable", "session \"%s\": %s", runner->name,
+				      err.message);
 	am_auto(am_freep) char *uid = am_json_dup(am_runner_session(runner), "/metadata/uid");
 	if (!am_empty(runner->uid) && !am_streq(uid, runner->uid))
 		return am_runner_fail(runner, AM_EXIT_FAILED, "SessionReplaced",
-				      "session \"%s\" was deleted and made anew; this run belongs to the old one", runner->name);
+				      "session \"%s\" was deleted and made anew; this run belongs to the old one",
+				      runner->name);
 	return 0;
 }
 
@@ -207,9 +220,11 @@ check_marker(struct am_runner *runner)
 
 	if (lstat(path, &st) < 0)
 		return 0;
-	return am_runner_fail(runner, AM_EXIT_FAILED, "AlreadyStarted",
-			      "run \"%s\" has started its agent before and the runner was restarted since; an agent is started at "
-			      "most once per run", runner->run);
+	return am_runner_fail(
+		runner, AM_EXIT_FAILED, "AlreadyStarted",
+		"run \"%s\" has started its agent before and the runner was restarted since; an agent is started at "
+		"most once per run",
+		runner->run);
 }
 
 static void
@@ -245,7 +260,8 @@ clone_one(struct am_runner *runner, struct am_repo *repo)
 	if (repo->main)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "CloneFailed", "%s", err.message);
 	if (runner->log_error.code == 0)
-		(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", "CloneFailed", repo->error, &runner->log_error);
+		(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", "CloneFailed", repo->error,
+					   &runner->log_error);
 	return 0;
 }
 
@@ -295,11 +311,12 @@ publish(struct am_runner *runner, bool push)
 			(void)am_strlcpy(repo->error, err.message, sizeof(repo->error));
 			am_runner_redact_string(runner->redactor, repo->error, sizeof(repo->error));
 			if (runner->log_error.code == 0)
-				(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", "PushFailed", repo->error,
-							   &runner->log_error);
+				(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", "PushFailed",
+							   repo->error, &runner->log_error);
 		} else if (am_streq(repo->status, "pushed")) {
-			am_runner_progress(runner, "pushing", "pushed %lld commit(s) of %s to %s (+%lld -%lld)", (long long)repo->commits,
-					   repo->name, repo->push_branch, (long long)repo->added, (long long)repo->removed);
+			am_runner_progress(runner, "pushing", "pushed %lld commit(s) of %s to %s (+%lld -%lld)",
+					   (long long)repo->commits, repo->name, repo->push_branch,
+					   (long long)repo->added, (long long)repo->removed);
 		}
 	}
 }
@@ -316,10 +333,12 @@ judge(struct am_runner *runner)
 	if (am_runner_asked != 0)
 		return AM_EXIT_SIGNAL + am_runner_asked;
 	if (runner->log_error.code != 0)
-		return am_runner_fail(runner, AM_EXIT_FAILED, runner->log_error.sys_errno == ENOSPC ? "DiskFull" : "WorkspaceFailed",
-				      "%s", runner->log_error.message);
+		return am_runner_fail(runner, AM_EXIT_FAILED,
+				      runner->log_error.sys_errno == ENOSPC ? "DiskFull" : "WorkspaceFailed", "%s",
+				      runner->log_error.message);
 	if (runner->timed_out)
-		return am_runner_fail(runner, AM_EXIT_FAILED, "Timeout", "the session ran longer than its timeout of %lld seconds",
+		return am_runner_fail(runner, AM_EXIT_FAILED, "Timeout",
+				      "the session ran longer than its timeout of %lld seconds",
 				      (long long)am_runner_session_timeout(am_runner_session(runner)));
 	if (!good) {
 		if (runner->report.reason[0] == '\0')
@@ -330,8 +349,10 @@ judge(struct am_runner *runner)
 		struct am_repo *repo = &runner->repos.v[i];
 
 		if (repo->cloned && am_streq(repo->status, "error"))
-			return am_runner_fail(runner, AM_EXIT_FAILED, "PushFailed", "the agent finished, but its work on \"%s\" could "
-					      "not be saved: %s", repo->name, repo->error);
+			return am_runner_fail(runner, AM_EXIT_FAILED, "PushFailed",
+					      "the agent finished, but its work on \"%s\" could "
+					      "not be saved: %s",
+					      repo->name, repo->error);
 	}
 	return AM_EXIT_OK;
 }
@@ -349,7 +370,8 @@ finish(struct am_runner *runner, int code)
 	}
 	am_runner_redact_string(runner->redactor, runner->report.message, sizeof(runner->report.message));
 	const char *text = runner->report.message[0] != '\0' ? runner->report.message : "the agent finished";
-	if (runner->log != NULL && am_runner_msglog_say(runner->log, AMBIENT_MSG_SESSION, "state", state, text, &err) < 0)
+	if (runner->log != NULL &&
+	    am_runner_msglog_say(runner->log, AMBIENT_MSG_SESSION, "state", state, text, &err) < 0)
 		am_log_error("runner", "%s", err.message);
 	if (code != AM_EXIT_OK)
 		am_log_error("runner", "%s: %s", runner->report.reason, text);
@@ -398,7 +420,7 @@ cleanup(struct am_runner *runner)
 int
 am_runner_run_main(void)
 {
-	struct am_runner runner = { .listen_fd = -1, .lock_fd = -1, .agent = { .fd = -1 } };
+	struct am_runner runner = {.listen_fd = -1, .lock_fd = -1, .agent = {.fd = -1}};
 	int code = read_environment(&runner);
 
 	if (code != 0)
@@ -413,8 +435,9 @@ am_runner_run_main(void)
 	runner.report.cost = -1;
 	runner.report.started_at = am_clock_wall(am_clock_real());
 	/* The socket is there first, so that the agent's container need not wait for clones to connect. */
-	if ((code = connect_api(&runner)) == 0 && (code = open_workspace(&runner)) == 0 && (code = check_marker(&runner)) == 0 &&
-	    (code = am_runner_listen(&runner)) == 0 && (code = read_session(&runner)) == 0 && (code = prepare(&runner)) == 0 &&
+	if ((code = connect_api(&runner)) == 0 && (code = open_workspace(&runner)) == 0 &&
+	    (code = check_marker(&runner)) == 0 && (code = am_runner_listen(&runner)) == 0 &&
+	    (code = read_session(&runner)) == 0 && (code = prepare(&runner)) == 0 &&
 	    (code = am_runner_serve(&runner)) == 0)
 		code = judge(&runner);
 	code = finish(&runner, code);

@@ -19,28 +19,31 @@ enum { AM_EXIT_OK = 0, AM_EXIT_FAILED = 1, AM_EXIT_PREREQUISITE = 2, AM_EXIT_SIG
 struct am_runner {
 	/* From the environment. */
 	const char *name, *ns, *uid, *run, *type, *report_name, *dir, *socket;
-	char *private_dir;            /* dir/.ambient */
-	int64_t started;              /* boot time */
+	char *private_dir; /* dir/.ambient */
+	int64_t started;   /* boot time */
 	struct am_redactor *redactor;
 	struct am_kube *kube;
-	struct am_buf session;        /* the AgenticSession, checked JSON */
+	struct am_buf session; /* the AgenticSession, checked JSON */
 	struct am_repos repos;
 	struct am_git git;
 	struct am_msglog *log;
 	struct am_report report;
 	struct am_reporter *reporter;
 	int listen_fd, lock_fd;
-	struct am_channel agent;      /* fd -1: not connected */
+	struct am_channel agent; /* fd -1: not connected */
 	/* What the agent's side said last. */
 	bool exited, success;
 	int agent_code;
-	bool timed_out, idle_out;     /* we ended it because of a timeout */
+	bool timed_out, idle_out;       /* we ended it because of a timeout */
 	struct ambient_error log_error; /* the message log failed: code is set */
 	int64_t last_activity;
 };
 
 static inline struct am_slice
-am_runner_session(const struct am_runner *runner) { return am_slice(am_buf_str(&runner->session), runner->session.len); }
+am_runner_session(const struct am_runner *runner)
+{
+	return am_slice(am_buf_str(&runner->session), runner->session.len);
+}
 
 /* Set by the signal handler: the signal's number. */
 extern int32_t am_runner_asked;

@@ -39,10 +39,11 @@ now_boot(void)
 int
 am_runner_listen(struct am_runner *runner)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
 	if (am_strlcpy(addr.sun_path, runner->socket, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
-		return am_runner_fail(runner, AM_EXIT_FAILED, "InvalidEnvironment", "AMBIENT_SOCKET is longer than a socket's name may be");
+		return am_runner_fail(runner, AM_EXIT_FAILED, "InvalidEnvironment",
+				      "AMBIENT_SOCKET is longer than a socket's name may be");
 	(void)unlink(runner->socket);
 	runner->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t old = umask(0077);
@@ -54,8 +55,8 @@ am_runner_listen(struct am_runner *runner)
 	if (rc == 0)
 		rc = listen(runner->listen_fd, 1);
 	if (rc < 0)
-		return am_runner_fail(runner, AM_EXIT_FAILED, "InvalidEnvironment", "cannot listen on \"%s\": %s", runner->socket,
-				      strerror(errno));
+		return am_runner_fail(runner, AM_EXIT_FAILED, "InvalidEnvironment", "cannot listen on \"%s\": %s",
+				      runner->socket, strerror(errno));
 	return 0;
 }
 
@@ -63,8 +64,8 @@ am_runner_listen(struct am_runner *runner)
 static void
 wait_for(int fd, bool writing, int ms)
 {
-	struct pollfd fds[2] = { { .fd = fd, .events = (short)(POLLIN | (writing ? POLLOUT : 0)) },
-				 { .fd = am_runner_wake_fd, .events = POLLIN } };
+	struct pollfd fds[2] = {{.fd = fd, .events = (short)(POLLIN | (writing ? POLLOUT : 0))},
+				{.fd = am_runner_wake_fd, .events = POLLIN}};
 
 	(void)poll(fds, 2, ms);
 }
@@ -113,9 +114,11 @@ take_connection(struct am_runner *runner)
 		return lost(runner, err.message);
 	if (!am_streq(t, "hello") || am_json_int(line, "/protocol", 0) != AM_RUNNER_PROTOCOL ||
 	    am_json_int(line, "/contract", 0) != AMBIENT_RUNNER_CONTRACT)
-		return am_runner_fail(runner, AM_EXIT_PREREQUISITE, "ProtocolMismatch",
-				      "the agent's container speaks another version than protocol %d, contract %d; use one image "
-				      "for both", AM_RUNNER_PROTOCOL, AMBIENT_RUNNER_CONTRACT);
+		return am_runner_fail(
+			runner, AM_EXIT_PREREQUISITE, "ProtocolMismatch",
+			"the agent's container speaks another version than protocol %d, contract %d; use one image "
+			"for both",
+			AM_RUNNER_PROTOCOL, AMBIENT_RUNNER_CONTRACT);
 	runner->agent.line_max = AM_RUNNER_LINE_MAX;
 	return 0;
 }
@@ -157,7 +160,7 @@ set_marker(struct am_runner *runner)
 static void
 add_author(struct am_slice session, struct am_buf *out)
 {
-	static const char *const names[] = { "/spec/gitConfig/user/name", "/spec/botAccount/name" };
+	static const char *const names[] = {"/spec/gitConfig/user/name", "/spec/botAccount/name"};
 	am_auto(am_freep) char *name = NULL;
 	am_auto(am_freep) char *email = am_json_dup(session, "/spec/gitConfig/user/email");
 
@@ -176,8 +179,8 @@ send_start(struct am_runner *runner)
 	am_auto(am_freep) char *prompt_file = NULL;
 	am_auto(am_freep) char *model = am_json_dup(session, "/status/effective/model");
 	am_auto(am_freep) char *conversation_file = am_xasprintf("%s/conversation", runner->private_dir);
-	am_auto(am_buf_fini) struct am_buf resume = { 0 };
-	am_auto(am_buf_fini) struct am_buf out = { 0 };
+	am_auto(am_buf_fini) struct am_buf resume = {0};
+	am_auto(am_buf_fini) struct am_buf out = {0};
 	int rc = write_prompt(runner, &prompt_file);
 
 	if (rc != 0)
@@ -191,12 +194,13 @@ send_start(struct am_runner *runner)
 		model = am_json_dup(session, "/spec/llmSettings/model");
 	}
 	(void)am_file_read(conversation_file, 200, &resume, NULL);
-	bool interactive = am_runner_session_interactive(session) && am_json_bool(session, "/spec/stopOnRunFinished", 0) != 1;
+	bool interactive =
+		am_runner_session_interactive(session) && am_json_bool(session, "/spec/stopOnRunFinished", 0) != 1;
 	if (!am_json_find(session, "/spec", &spec))
 		spec = AM_SLICE("{}");
 	const char *main_name = runner->repos.n > 0 ? runner->repos.v[runner->repos.main].name : "artifacts";
-	am_json_addf(&out, "{\"t\":\"start\",\"protocol\":%d,\"run\":%s,\"name\":%s,\"namespace\":%s,\"type\":%s", AM_RUNNER_PROTOCOL,
-		     runner->run, runner->name, runner->ns, runner->type);
+	am_json_addf(&out, "{\"t\":\"start\",\"protocol\":%d,\"run\":%s,\"name\":%s,\"namespace\":%s,\"type\":%s",
+		     AM_RUNNER_PROTOCOL, runner->run, runner->name, runner->ns, runner->type);
 	am_json_addf(&out, ",\"promptFile\":%s,\"model\":%s,\"resume\":%s,\"interactive\":%b", prompt_file,
 		     model != NULL ? model : "", am_buf_str(&resume), (int)interactive);
 	am_auto(am_freep) char *workdir = am_xasprintf("%s/workspace/%s", runner->dir, main_name);
@@ -227,7 +231,7 @@ send_start(struct am_runner *runner)
 static void
 send_stop(struct am_runner *runner, const char *reason)
 {
-	am_auto(am_buf_fini) struct am_buf out = { 0 };
+	am_auto(am_buf_fini) struct am_buf out = {0};
 
 	am_json_addf(&out, "{\"t\":\"stop\",\"reason\":%s}", reason);
 	am_runner_channel_send(&runner->agent, am_buf_str(&out), out.len);
@@ -261,8 +265,9 @@ on_conversation(struct am_runner *runner, struct am_slice line)
 	am_auto(am_freep) char *id = am_json_dup(line, "/id");
 	am_auto(am_freep) char *path = am_xasprintf("%s/conversation", runner->private_dir);
 
-	if (id == NULL || strlen(id) >= sizeof(runner->report.conversation) || strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJ"
-	    "KLMNOPQRSTUVWXYZ0123456789._-") != strlen(id))
+	if (id == NULL || strlen(id) >= sizeof(runner->report.conversation) ||
+	    strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJ"
+		       "KLMNOPQRSTUVWXYZ0123456789._-") != strlen(id))
 		return;
 	if (am_streq(id, runner->report.conversation))
 		return;
@@ -377,8 +382,10 @@ loop(struct am_runner *runner)
 {
 	int64_t seconds = am_runner_session_timeout(am_runner_session(runner));
 	int64_t idle = am_json_int(am_runner_session(runner), "/spec/inactivityTimeout", 0);
-	struct timers timers = { .total = seconds > 0 ? runner->started + seconds * AM_NS_PER_S : AM_FOREVER,
-				 .heartbeat = now_boot() + HEARTBEAT, .stop_by = AM_FOREVER, .save_by = AM_FOREVER };
+	struct timers timers = {.total = seconds > 0 ? runner->started + seconds * AM_NS_PER_S : AM_FOREVER,
+				.heartbeat = now_boot() + HEARTBEAT,
+				.stop_by = AM_FOREVER,
+				.save_by = AM_FOREVER};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	int rc;
 
@@ -397,14 +404,19 @@ loop(struct am_runner *runner)
 		if (runner->agent.eof && runner->agent.taken == runner->agent.in.len)
 			return lost(runner, runner->exited ? "it ended before it had saved its work"
 							   : "its connection broke while the agent was running");
-		if (memchr(am_buf_str(&runner->agent.in) + runner->agent.taken, '\n', runner->agent.in.len - runner->agent.taken) ==
-		    NULL && !runner->agent.eof) {
-			int64_t soon = AM_MIN(AM_MIN(timers.total, timers.heartbeat), AM_MIN(timers.stop_by, timers.save_by)) - now;
+		if (memchr(am_buf_str(&runner->agent.in) + runner->agent.taken, '\n',
+			   runner->agent.in.len - runner->agent.taken) == NULL &&
+		    !runner->agent.eof) {
+			int64_t soon =
+				AM_MIN(AM_MIN(timers.total, timers.heartbeat), AM_MIN(timers.stop_by, timers.save_by)) -
+				now;
 			int ms = soon <= 0 ? 100 : (int)AM_MIN(soon / AM_NS_PER_MS + 1, 1000);
 
 			/* After a signal its descriptor stays readable: do not spin on it. */
 			if (am_runner_asked != 0) {
-				struct pollfd p = { .fd = runner->agent.fd, .events = (short)(POLLIN | (runner->agent.out.len > 0 ? POLLOUT : 0)) };
+				struct pollfd p = {.fd = runner->agent.fd,
+						   .events =
+							   (short)(POLLIN | (runner->agent.out.len > 0 ? POLLOUT : 0))};
 
 				(void)poll(&p, 1, ms);
 			} else {
@@ -414,13 +426,14 @@ loop(struct am_runner *runner)
 			    am_runner_channel_flush(&runner->agent, &err) < 0)
 				runner->agent.eof = true;
 		}
-		if (runner->agent.eof && runner->agent.taken < runner->agent.in.len && memchr(am_buf_str(&runner->agent.in) +
-		    runner->agent.taken, '\n', runner->agent.in.len - runner->agent.taken) == NULL)
+		if (runner->agent.eof && runner->agent.taken < runner->agent.in.len &&
+		    memchr(am_buf_str(&runner->agent.in) + runner->agent.taken, '\n',
+			   runner->agent.in.len - runner->agent.taken) == NULL)
 			runner->agent.taken = runner->agent.in.len; /* half a line is none */
 	}
 	if (rc < 0)
-		return am_runner_fail(runner, AM_EXIT_FAILED, "ProtocolError", "the agent's container broke the protocol: %s",
-				      err.message);
+		return am_runner_fail(runner, AM_EXIT_FAILED, "ProtocolError",
+				      "the agent's container broke the protocol: %s", err.message);
 	if (!runner->exited)
 		return lost(runner, "it left without saying how the agent ended");
 	return 0;

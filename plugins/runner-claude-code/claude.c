@@ -23,13 +23,35 @@ struct claude {
 	const struct ambient_conf *conf;
 };
 
-static const struct ambient_option opt_base_url = { sizeof(struct ambient_option), "baseURL", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
-	"URL of the Messages API; unset: the CLI's own default", NULL };
-static const struct ambient_option opt_cli = { sizeof(struct ambient_option), "cli", AMBIENT_OPT_STRING, 0, "claude", 0, 0,
-	"the CLI in the runner image: a name looked up in PATH, or an absolute path", NULL };
-static const struct ambient_option opt_idle = { sizeof(struct ambient_option), "idle", AMBIENT_OPT_DURATION, 0, "15m", INT64_C(1000000000),
-	INT64_C(86400000000000), "an agent that writes nothing for so long in a batch run is ended", NULL };
-static const struct ambient_option *const options[] = { &opt_base_url, &opt_cli, &opt_idle, NULL };
+static const struct ambient_option opt_base_url = {sizeof(struct ambient_option),
+						   "baseURL",
+						   AMBIENT_OPT_STRING,
+						   0,
+						   NULL,
+						   0,
+						   0,
+						   "URL of the Messages API; unset: the CLI's own default",
+						   NULL};
+static const struct ambient_option opt_cli = {
+	sizeof(struct ambient_option),
+	"cli",
+	AMBIENT_OPT_STRING,
+	0,
+	"claude",
+	0,
+	0,
+	"the CLI in the runner image: a name looked up in PATH, or an absolute path",
+	NULL};
+static const struct ambient_option opt_idle = {sizeof(struct ambient_option),
+					       "idle",
+					       AMBIENT_OPT_DURATION,
+					       0,
+					       "15m",
+					       INT64_C(1000000000),
+					       INT64_C(86400000000000),
+					       "an agent that writes nothing for so long in a batch run is ended",
+					       NULL};
+static const struct ambient_option *const options[] = {&opt_base_url, &opt_cli, &opt_idle, NULL};
 
 /* ---- life */
 
@@ -74,10 +96,11 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 	const struct ambient_conf_api *conf = claude->host->conf;
 	const char *secret = ambient_str(in->effective, "/secretName", "");
 	char idle[32];
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 
 	if (secret[0] == '\0') {
-		static const char text[] = "[{\"field\":\"spec.anthropicApiKeySecret\",\"message\":\"no Secret with ANTHROPIC_API_KEY is named "
+		static const char text[] = "[{\"field\":\"spec.anthropicApiKeySecret\",\"message\":\"no Secret with "
+					   "ANTHROPIC_API_KEY is named "
 					   "here, in the project's settings or in the configuration\"}]";
 
 		problems->put(problems, text, sizeof(text) - 1);
@@ -86,7 +109,8 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 	cc_put(&t, "{\"agentEnv\":[{\"name\":\"ANTHROPIC_API_KEY\",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
 	cc_string(&t, secret);
 	cc_put(&t, ",\"key\":\"ANTHROPIC_API_KEY\"}}}");
-	put_env(&t, "ANTHROPIC_BASE_URL", ambient_str(in->effective, "/baseURL", conf->str(claude->conf, "baseURL", "")));
+	put_env(&t, "ANTHROPIC_BASE_URL",
+		ambient_str(in->effective, "/baseURL", conf->str(claude->conf, "baseURL", "")));
 	put_env(&t, "AMBIENT_CLAUDE", conf->str(claude->conf, "cli", "claude"));
 	(void)snprintf(idle, sizeof(idle), "%lld",
 		       (long long)(conf->integer(claude->conf, "idle", INT64_C(900000000000)) / INT64_C(1000000000)));
@@ -106,13 +130,13 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 void
 cc_uuid(char out[37])
 {
-	unsigned char b[16] = { 0 };
+	unsigned char b[16] = {0};
 
 	(void)!getrandom(b, sizeof(b), 0);
 	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	(void)snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4],
-		       b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	(void)snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		       b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
 void
@@ -134,19 +158,23 @@ cc_run_free(struct ambient_run *run)
 static int
 check_version(struct ambient_run *run, const char *cli, struct ambient_error *err)
 {
-	const char *argv[] = { cli, "--version", NULL };
-	struct ambient_spawn_options options_ = { .size = sizeof(options_), .argv = argv, .timeout_ns = VERSION_LIMIT };
-	struct ambient_spawn_result result = { .size = sizeof(result) };
+	const char *argv[] = {cli, "--version", NULL};
+	struct ambient_spawn_options options_ = {.size = sizeof(options_), .argv = argv, .timeout_ns = VERSION_LIMIT};
+	struct ambient_spawn_result result = {.size = sizeof(result)};
 	int major = 0, rc;
 
 	if (run->host->spawn->run(run->host, &options_, &result, err) < 0)
-		return ambient_err(err, AMBIENT_E_NOTFOUND, "the Claude Code CLI is missing: there is no program \"%s\"; install it into the "
-				   "runner's image with \"npm install -g @anthropic-ai/claude-code\"", cli);
+		return ambient_err(err, AMBIENT_E_NOTFOUND,
+				   "the Claude Code CLI is missing: there is no program \"%s\"; install it into the "
+				   "runner's image with \"npm install -g @anthropic-ai/claude-code\"",
+				   cli);
 	if (result.timed_out || result.exit_code != 0 || sscanf(result.out, "%d.", &major) != 1)
-		rc = ambient_err(err, AMBIENT_E_UNSUPPORTED, "\"%s --version\" does not answer like the Claude Code CLI (exit code %d)", cli,
+		rc = ambient_err(err, AMBIENT_E_UNSUPPORTED,
+				 "\"%s --version\" does not answer like the Claude Code CLI (exit code %d)", cli,
 				 result.exit_code);
 	else if (major < OLDEST_MAJOR)
-		rc = ambient_err(err, AMBIENT_E_UNSUPPORTED, "the Claude Code CLI is too old: \"%s\" is version %.*s, at least %d.0.0 is needed",
+		rc = ambient_err(err, AMBIENT_E_UNSUPPORTED,
+				 "the Claude Code CLI is too old: \"%s\" is version %.*s, at least %d.0.0 is needed",
 				 cli, (int)strcspn(result.out, " \n"), result.out, OLDEST_MAJOR);
 	else
 		rc = 0;
@@ -178,7 +206,10 @@ static void
 set_environment(const struct ambient_run *run, struct ambient_command *cmd)
 {
 	static const char *const on[] = {
-		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING",
+		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+		"DISABLE_AUTOUPDATER",
+		"DISABLE_TELEMETRY",
+		"DISABLE_ERROR_REPORTING",
 	};
 	const struct ambient_command_api *api = run->host->message->command;
 
@@ -192,8 +223,18 @@ static int
 command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
 {
 	static const char *const fixed[] = {
-		"-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose", "--include-partial-messages",
-		"--permission-mode", "acceptEdits", "--permission-prompt-tool", "stdio", "--strict-mcp-config",
+		"-p",
+		"--input-format",
+		"stream-json",
+		"--output-format",
+		"stream-json",
+		"--verbose",
+		"--include-partial-messages",
+		"--permission-mode",
+		"acceptEdits",
+		"--permission-prompt-tool",
+		"stdio",
+		"--strict-mcp-config",
 	};
 	const struct ambient_command_api *api = run->host->message->command;
 	const char *cli = getenv("AMBIENT_CLAUDE"), *slash = strrchr(run->workdir, '/');
@@ -247,8 +288,9 @@ static const struct {
 	int64_t low, high;
 	const char *reason;
 } api_reasons[] = {
-	{ 401, 401, "ModelAuthenticationFailed" }, { 403, 403, "ModelAuthenticationFailed" }, { 429, 429, "ModelRateLimited" },
-	{ 404, 404, "ModelNotFound" },             { 400, 499, "ModelRequestRejected" },      { 500, 599, "ModelUnavailable" },
+	{401, 401, "ModelAuthenticationFailed"}, {403, 403, "ModelAuthenticationFailed"},
+	{429, 429, "ModelRateLimited"},          {404, 404, "ModelNotFound"},
+	{400, 499, "ModelRequestRejected"},      {500, 599, "ModelUnavailable"},
 };
 
 static const char *
@@ -299,7 +341,8 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 	} else if (cc->have_result && cc->is_error) {
 		set_outcome(outcome, reason_of(cc), cc->text[0] != '\0' ? cc->text : "the agent ended with an error");
 	} else if (!cc->have_result) {
-		(void)snprintf(text, sizeof(text), "the Claude Code CLI ended with exit code %d and without a result%s%.*s", end->code,
+		(void)snprintf(text, sizeof(text),
+			       "the Claude Code CLI ended with exit code %d and without a result%s%.*s", end->code,
 			       tail[0] != '\0' ? ": " : "", (int)strcspn(tail, "\n"), tail);
 		set_outcome(outcome, end->code == 0 ? "AgentInterrupted" : "AgentNotStarted", text);
 	} else {
@@ -311,10 +354,18 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 }
 
 static const struct ambient_runner runner = {
-	.size = sizeof(runner), .type = "claude-code", .plan = plan, .command = command, .prompt = cc_prompt, .line = cc_line,
-	.interrupt = cc_interrupt, .answer = cc_answer, .stop = cc_stop, .exited = exited,
+	.size = sizeof(runner),
+	.type = "claude-code",
+	.plan = plan,
+	.command = command,
+	.prompt = cc_prompt,
+	.line = cc_line,
+	.interrupt = cc_interrupt,
+	.answer = cc_answer,
+	.stop = cc_stop,
+	.exited = exited,
 };
-static const struct ambient_runner *const runners[] = { &runner, NULL };
+static const struct ambient_runner *const runners[] = {&runner, NULL};
 
-const struct ambient_plugin ambient_plugin_v0 = { AMBIENT_PLUGIN_HEAD, .options = options, .create = create, .destroy = destroy,
-						  .runners = runners };
+const struct ambient_plugin ambient_plugin_v0 = {AMBIENT_PLUGIN_HEAD, .options = options, .create = create,
+						 .destroy = destroy, .runners = runners};

@@ -16,7 +16,7 @@ struct cc_text {
 };
 void cc_put(struct cc_text *t, const char *s);
 void cc_putn(struct cc_text *t, const char *s, size_t n);
-void cc_string(struct cc_text *t, const char *s);               /* with quotes; NULL is "" */
+void cc_string(struct cc_text *t, const char *s); /* with quotes; NULL is "" */
 void cc_stringn(struct cc_text *t, const char *s, size_t n);
 void cc_number(struct cc_text *t, int64_t n);
 void cc_json(struct cc_text *t, const struct ambient_object *obj, const char *pointer, const char *fallback);
@@ -26,15 +26,15 @@ void cc_fini(struct cc_text *t);
 
 struct cc_run {
 	int64_t started;
-	int ask;                     /* permission requests wait for a person */
-	int announced;               /* the first init was seen */
+	int ask;       /* permission requests wait for a person */
+	int announced; /* the first init was seen */
 	/* The last result. */
 	int have_result, is_error;
-	int64_t turns, api_status;   /* turns: of all results; api_status: 0 unknown */
+	int64_t turns, api_status; /* turns: of all results; api_status: 0 unknown */
 	char subtype[64], terminal[64], api_error[64];
-	char text[512];              /* the beginning of the error's text */
+	char text[512]; /* the beginning of the error's text */
 	struct {
-		char *id, *input;    /* input: JSON */
+		char *id, *input; /* input: JSON */
 		int question;
 	} pending[CC_PENDING_MAX];
 };
@@ -44,9 +44,11 @@ void cc_uuid(char out[37]);
 
 /* translate.c */
 int cc_prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err);
-int cc_line(void *self, struct ambient_run *run, int stream, const char *line, size_t len, int cut, struct ambient_error *err);
+int cc_line(void *self, struct ambient_run *run, int stream, const char *line, size_t len, int cut,
+	    struct ambient_error *err);
 int cc_interrupt(void *self, struct ambient_run *run, struct ambient_error *err);
-int cc_answer(void *self, struct ambient_run *run, const char *id, const struct ambient_object *answer, struct ambient_error *err);
+int cc_answer(void *self, struct ambient_run *run, const char *id, const struct ambient_object *answer,
+	      struct ambient_error *err);
 int cc_stop(void *self, struct ambient_run *run, struct ambient_error *err);
 
 #endif

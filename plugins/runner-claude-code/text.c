@@ -34,7 +34,7 @@ cc_put(struct cc_text *t, const char *s)
 static size_t
 char_len(const unsigned char *p, size_t n)
 {
-	static const unsigned char lowest[] = { 0, 0, 0, 0xa0, 0x90 }, highest[] = { 0, 0xff, 0xff, 0x9f, 0x8f };
+	static const unsigned char lowest[] = {0, 0, 0, 0xa0, 0x90}, highest[] = {0, 0xff, 0xff, 0x9f, 0x8f};
 	size_t len;
 
 	if (p[0] < 0x80)

@@ -20,7 +20,7 @@ emit(struct ambient_run *run, const char *type, struct cc_text *fields)
 static void
 emit_text(struct ambient_run *run, const char *type, const char *text, size_t n)
 {
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 
 	cc_put(&t, "{\"text\":");
 	cc_stringn(&t, text, n);
@@ -53,7 +53,7 @@ is(const struct ambient_object *obj, const char *pointer, const char *value)
 int
 cc_prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err)
 {
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 	char uuid[37];
 
 	cc_uuid(uuid);
@@ -68,7 +68,7 @@ cc_prompt(void *self, struct ambient_run *run, const char *text, size_t len, str
 int
 cc_interrupt(void *self, struct ambient_run *run, struct ambient_error *err)
 {
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 	char uuid[37];
 
 	cc_uuid(uuid);
@@ -90,7 +90,7 @@ cc_stop(void *self, struct ambient_run *run, struct ambient_error *err)
 static int
 respond(struct ambient_run *run, const char *id, const char *response, const char *error, struct ambient_error *err)
 {
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 
 	cc_put(&t, "{\"type\":\"control_response\",\"response\":{\"subtype\":");
 	cc_string(&t, response != NULL ? "success" : "error");
@@ -110,7 +110,7 @@ static int
 allow(struct ambient_run *run, const char *id, const char *input, const struct ambient_object *answers,
       struct ambient_error *err)
 {
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 	size_t n = strlen(input);
 	int rc;
 
@@ -136,7 +136,7 @@ allow(struct ambient_run *run, const char *id, const char *input, const struct a
 static int
 deny(struct ambient_run *run, const char *id, const char *why, struct ambient_error *err)
 {
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 	int rc;
 
 	cc_put(&t, "{\"behavior\":\"deny\",\"message\":");
@@ -186,7 +186,7 @@ keep_pending(struct cc_run *cc, const char *id, const char *input, int question)
 static void
 emit_permission(struct ambient_run *run, const struct ambient_object *msg, const char *id, const char *decision)
 {
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 
 	cc_put(&t, "{\"id\":");
 	cc_string(&t, id);
@@ -205,7 +205,7 @@ emit_permission(struct ambient_run *run, const struct ambient_object *msg, const
 static void
 emit_question(struct ambient_run *run, const struct ambient_object *msg, const char *id)
 {
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 
 	cc_put(&t, "{\"id\":");
 	cc_string(&t, id);
@@ -224,7 +224,7 @@ can_use_tool(struct ambient_run *run, const struct ambient_object *msg, const ch
 	struct cc_run *cc = run->slot;
 	const char *input = ambient_json(msg, "/request/input", NULL);
 	int question = is(msg, "/request/tool_name", "AskUserQuestion");
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 	int rc;
 
 	/* ambient_json's text need not end with the value. */
@@ -252,7 +252,8 @@ can_use_tool(struct ambient_run *run, const struct ambient_object *msg, const ch
 }
 
 int
-cc_answer(void *self, struct ambient_run *run, const char *id, const struct ambient_object *answer, struct ambient_error *err)
+cc_answer(void *self, struct ambient_run *run, const char *id, const struct ambient_object *answer,
+	  struct ambient_error *err)
 {
 	struct cc_run *cc = run->slot;
 	int i = find_pending(cc, id), rc;
@@ -262,7 +263,8 @@ cc_answer(void *self, struct ambient_run *run, const char *id, const struct ambi
 	if (is(answer, "/behavior", "deny") || ambient_bool(answer, "/allow", 1) == 0)
 		rc = deny(run, id, ambient_str(answer, "/message", "a person refused"), err);
 	else
-		rc = allow(run, id, cc->pending[i].input, cc->pending[i].question ? ambient_at(answer, "/answers") : NULL, err);
+		rc = allow(run, id, cc->pending[i].input,
+			   cc->pending[i].question ? ambient_at(answer, "/answers") : NULL, err);
 	drop_pending(cc, i);
 	return rc;
 }
@@ -285,7 +287,7 @@ on_init(struct ambient_run *run, const struct ambient_object *msg)
 	struct cc_run *cc = run->slot;
 	size_t n = ambient_len(msg, "/mcp_servers");
 	const char *id = ambient_str(msg, "/session_id", "");
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 
 	if (id[0] != '\0')
 		run->host->message->conversation(run, id);
@@ -309,8 +311,8 @@ on_init(struct ambient_run *run, const struct ambient_object *msg)
 
 		if (server == NULL || is(server, "/status", "connected") || is(server, "/status", "pending"))
 			continue;
-		(void)snprintf(text, sizeof(text), "MCP server \"%.100s\" is not usable: %.100s", ambient_str(server, "/name", ""),
-			       ambient_str(server, "/status", ""));
+		(void)snprintf(text, sizeof(text), "MCP server \"%.100s\" is not usable: %.100s",
+			       ambient_str(server, "/name", ""), ambient_str(server, "/status", ""));
 		emit_text(run, AMBIENT_MSG_STATUS, text, strlen(text));
 	}
 }
@@ -324,13 +326,15 @@ on_system(struct ambient_run *run, const struct ambient_object *msg)
 	if (strcmp(sub, "init") == 0)
 		on_init(run, msg);
 	else if (strcmp(sub, "api_retry") == 0)
-		(void)snprintf(text, sizeof(text), "the model's API failed (%lld %.60s); attempt %lld of %lld, next in %lld ms",
+		(void)snprintf(text, sizeof(text),
+			       "the model's API failed (%lld %.60s); attempt %lld of %lld, next in %lld ms",
 			       (long long)ambient_int(msg, "/error_status", 0), ambient_str(msg, "/error", "unknown"),
-			       (long long)ambient_int(msg, "/attempt", 0), (long long)ambient_int(msg, "/max_retries", 0),
+			       (long long)ambient_int(msg, "/attempt", 0),
+			       (long long)ambient_int(msg, "/max_retries", 0),
 			       (long long)ambient_int(msg, "/retry_delay_ms", 0));
 	else if (strcmp(sub, "permission_denied") == 0)
-		(void)snprintf(text, sizeof(text), "permission denied for %.60s: %.200s", ambient_str(msg, "/tool_name", ""),
-			       ambient_str(msg, "/message", ""));
+		(void)snprintf(text, sizeof(text), "permission denied for %.60s: %.200s",
+			       ambient_str(msg, "/tool_name", ""), ambient_str(msg, "/message", ""));
 	else if (strcmp(sub, "compact_boundary") == 0)
 		(void)snprintf(text, sizeof(text), "the conversation was compacted");
 	else if (strcmp(sub, "model_fallback") == 0)
@@ -354,8 +358,9 @@ put_parent(struct cc_text *t, const struct ambient_object *msg)
 static void
 on_block(struct ambient_run *run, const struct ambient_object *msg, const struct ambient_object *block)
 {
-	int synthetic_error = ambient_type(msg, "/error") == AMBIENT_T_STRING || ambient_bool(msg, "/is_api_error_message", 0) == 1;
-	struct cc_text t = { 0 };
+	int synthetic_error =
+		ambient_type(msg, "/error") == AMBIENT_T_STRING || ambient_bool(msg, "/is_api_error_message", 0) == 1;
+	struct cc_text t = {0};
 	const char *type;
 
 	if (is(block, "/type", "text")) {
@@ -389,7 +394,7 @@ on_block(struct ambient_run *run, const struct ambient_object *msg, const struct
 static void
 on_tool_result(struct ambient_run *run, const struct ambient_object *msg, const struct ambient_object *block)
 {
-	struct cc_text t = { 0 }, text = { 0 };
+	struct cc_text t = {0}, text = {0};
 	size_t n = ambient_len(block, "/content");
 
 	/* A string, or an array of blocks of which the text ones are meant for reading. */
@@ -432,14 +437,15 @@ on_content(struct ambient_run *run, const struct ambient_object *msg, int assist
 		else if (is(block, "/type", "tool_result"))
 			on_tool_result(run, msg, block);
 		else if (is(block, "/type", "text") && ambient_bool(msg, "/isSynthetic", 0) == 1)
-			emit_text(run, AMBIENT_MSG_STATUS, ambient_str(block, "/text", ""), ambient_len(block, "/text"));
+			emit_text(run, AMBIENT_MSG_STATUS, ambient_str(block, "/text", ""),
+				  ambient_len(block, "/text"));
 	}
 }
 
 static void
 on_stream_event(struct ambient_run *run, const struct ambient_object *msg)
 {
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 
 	if (!is(msg, "/event/type", "content_block_delta") || !is(msg, "/event/delta/type", "text_delta"))
 		return;
@@ -458,12 +464,12 @@ emit_usage(struct ambient_run *run, const struct ambient_object *msg)
 	static const struct {
 		const char *name, *pointer;
 	} fields[] = {
-		{ "inputTokens", "/usage/input_tokens" },
-		{ "outputTokens", "/usage/output_tokens" },
-		{ "cacheReadTokens", "/usage/cache_read_input_tokens" },
-		{ "cacheWriteTokens", "/usage/cache_creation_input_tokens" },
+		{"inputTokens", "/usage/input_tokens"},
+		{"outputTokens", "/usage/output_tokens"},
+		{"cacheReadTokens", "/usage/cache_read_input_tokens"},
+		{"cacheWriteTokens", "/usage/cache_creation_input_tokens"},
 	};
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 
 	cc_put(&t, "{");
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -493,7 +499,7 @@ on_result(struct ambient_run *run, const struct ambient_object *msg)
 {
 	struct cc_run *cc = run->slot;
 	const char *text = ambient_str(msg, "/result", NULL);
-	struct cc_text t = { 0 };
+	struct cc_text t = {0};
 
 	if (text == NULL)
 		text = ambient_str(msg, "/errors/0", "");
@@ -540,7 +546,8 @@ on_cancel(struct ambient_run *run, const struct ambient_object *msg)
 }
 
 int
-cc_line(void *self, struct ambient_run *run, int stream, const char *line, size_t len, int cut, struct ambient_error *err)
+cc_line(void *self, struct ambient_run *run, int stream, const char *line, size_t len, int cut,
+	struct ambient_error *err)
 {
 	const struct ambient_object *msg = NULL;
 	int rc;

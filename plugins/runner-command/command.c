@@ -13,11 +13,11 @@
 
 AMBIENT_DECLARE("name=runner-command\0version=0.1.0\0runner=command");
 
-#define ARGS_MAX       256
-#define ARG_MAX_BYTES  (100 * 1024)
-#define PROMPT_IN_ENV  (64 * 1024)
-#define TEXT_MAX       (64 * 1024) /* of one message; longer lines are cut into several */
-#define LAST_MAX       4000
+#define ARGS_MAX      256
+#define ARG_MAX_BYTES (100 * 1024)
+#define PROMPT_IN_ENV (64 * 1024)
+#define TEXT_MAX      (64 * 1024) /* of one message; longer lines are cut into several */
+#define LAST_MAX      4000
 
 struct state {
 	int64_t started;
@@ -59,7 +59,11 @@ puts_(struct text *t, const char *s)
 static size_t
 utf8_at(const unsigned char *p, size_t n)
 {
-	size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	size_t len = p[0] < 0x80                   ? 1
+		     : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		     : (p[0] & 0xf0) == 0xe0       ? 3
+		     : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+						   : 0;
 
 	if (len == 0 || len > n)
 		return 0;
@@ -142,7 +146,7 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
      struct ambient_error *err)
 {
 	const char *problem = argv_problem(in->session, "/spec/runnerConfig/command");
-	struct text t = { 0 };
+	struct text t = {0};
 
 	if (problem == NULL) {
 		fragment->put(fragment, "{}", 2);
@@ -210,7 +214,7 @@ prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct
 static void
 emit_text(struct ambient_run *run, int stream, const char *p, size_t n)
 {
-	struct text t = { 0 };
+	struct text t = {0};
 
 	puts_(&t, "{\"text\":");
 	put_string(&t, p, n);
@@ -262,7 +266,7 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
        struct ambient_error *err)
 {
 	struct state *state = run->slot;
-	struct text t = { 0 };
+	struct text t = {0};
 	char numbers[96];
 	size_t n;
 
@@ -279,14 +283,17 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 		if (end->asked != AMBIENT_ASKED_NONE)
 			(void)snprintf(outcome->message, sizeof(outcome->message), "the command was ended");
 		else if (end->signal != 0)
-			(void)snprintf(outcome->message, sizeof(outcome->message), "the command was killed by signal %d", end->signal);
+			(void)snprintf(outcome->message, sizeof(outcome->message),
+				       "the command was killed by signal %d", end->signal);
 		else
-			(void)snprintf(outcome->message, sizeof(outcome->message), "the command ended with exit code %d%s%.*s", end->code,
-				       n > 0 ? ": " : "", (int)(n < 300 ? n : 300), words);
+			(void)snprintf(outcome->message, sizeof(outcome->message),
+				       "the command ended with exit code %d%s%.*s", end->code, n > 0 ? ": " : "",
+				       (int)(n < 300 ? n : 300), words);
 	}
 	puts_(&t, "{\"text\":");
 	put_string(&t, state->last, state->last_len);
-	(void)snprintf(numbers, sizeof(numbers), ",\"isError\":%s,\"turns\":1,\"durationMs\":%lld}", outcome->success ? "false" : "true",
+	(void)snprintf(numbers, sizeof(numbers), ",\"isError\":%s,\"turns\":1,\"durationMs\":%lld}",
+		       outcome->success ? "false" : "true",
 		       (long long)((run->host->clock->monotonic(run->host) - state->started) / 1000000));
 	puts_(&t, numbers);
 	if (t.p != NULL)
@@ -298,9 +305,14 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 }
 
 static const struct ambient_runner runner = {
-	.size = sizeof(runner), .type = "command", .plan = plan, .command = command, .prompt = prompt, .line = line,
+	.size = sizeof(runner),
+	.type = "command",
+	.plan = plan,
+	.command = command,
+	.prompt = prompt,
+	.line = line,
 	.exited = exited,
 };
-static const struct ambient_runner *const runners[] = { &runner, NULL };
+static const struct ambient_runner *const runners[] = {&runner, NULL};
 
-const struct ambient_plugin ambient_plugin_v0 = { AMBIENT_PLUGIN_HEAD, .create = create, .runners = runners };
+const struct ambient_plugin ambient_plugin_v0 = {AMBIENT_PLUGIN_HEAD, .create = create, .runners = runners};

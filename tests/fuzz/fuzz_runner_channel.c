@@ -36,8 +36,12 @@ set_up(void)
 	am_assert(mkdtemp(dir) != NULL && pipe2(out, O_CLOEXEC | O_NONBLOCK) == 0);
 	redactor = am_runner_redactor_new();
 	am_runner_redactor_add(redactor, "the-canary-value", 16);
-	struct am_msglog_options options = { .dir = dir, .run = "r", .redactor = redactor, .clock = am_clock_real(), .stdout_fd = out[1],
-					     .max = INT64_C(1) << 40 };
+	struct am_msglog_options options = {.dir = dir,
+					    .run = "r",
+					    .redactor = redactor,
+					    .clock = am_clock_real(),
+					    .stdout_fd = out[1],
+					    .max = INT64_C(1) << 40};
 	am_assert(am_runner_msglog_open(&options, &msglog, NULL) == 0);
 	(void)atexit(remove_dir);
 }
@@ -61,7 +65,7 @@ check_written(int64_t seq)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct am_report report = { .run = "r", .state = "running", .cost = -1 };
+	struct am_report report = {.run = "r", .state = "running", .cost = -1};
 	struct am_channel channel;
 	struct am_slice line, fields;
 	char t[32];
@@ -89,7 +93,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				am_runner_report_note(&report, type, fields);
 		}
 	}
-	am_auto(am_buf_fini) struct am_buf json = { 0 };
+	am_auto(am_buf_fini) struct am_buf json = {0};
 	am_runner_report_json(&report, NULL, redactor, &json);
 	am_assert(am_json_check(am_buf_str(&json), json.len, NULL) == 0 && json.len < AM_REPORT_MAX);
 	am_runner_report_fini(&report);

@@ -11,13 +11,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 check_repo(const struct am_repo *repo)
 {
-	am_assert(repo->name[0] != '\0' && repo->name[0] != '.' && repo->name[0] != '-' && strchr(repo->name, '/') == NULL);
+	am_assert(repo->name[0] != '\0' && repo->name[0] != '.' && repo->name[0] != '-' &&
+		  strchr(repo->name, '/') == NULL);
 	if (!repo->usable)
 		return;
 	for (int i = 0; i < 2; i++) {
 		const char *url = i == 0 ? repo->url : repo->push_url;
 
-		am_assert(*url != '-' && *url != '/' && *url != '.' && strncasecmp(url, "file:", 5) != 0 && strncasecmp(url, "ext:", 4) != 0);
+		am_assert(*url != '-' && *url != '/' && *url != '.' && strncasecmp(url, "file:", 5) != 0 &&
+			  strncasecmp(url, "ext:", 4) != 0);
 	}
 	am_assert(*repo->push_branch != '-' && (repo->branch == NULL || *repo->branch != '-'));
 }

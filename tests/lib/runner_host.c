@@ -68,8 +68,8 @@ mem_free(const struct ambient_host *host, void *p)
 }
 
 static int
-spawn_run(const struct ambient_host *host, const struct ambient_spawn_options *options, struct ambient_spawn_result *result,
-	  struct ambient_error *err)
+spawn_run(const struct ambient_host *host, const struct ambient_spawn_options *options,
+	  struct ambient_spawn_result *result, struct ambient_error *err)
 {
 	if (runner_spawn_out == NULL)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "no such program");
@@ -133,16 +133,27 @@ command_env(struct ambient_command *cmd, const char *name, const char *value)
 		am_buf_addf(&runner_command, "unset %s\n", name);
 }
 
-static const struct ambient_log_api log_api = { .size = sizeof(log_api), .write = log_write };
-static const struct ambient_conf_api conf_api = { .size = sizeof(conf_api), .str = conf_str, .integer = conf_integer };
-static const struct ambient_clock_api clock_api = { .size = sizeof(clock_api), .monotonic = monotonic };
-static const struct ambient_mem_api mem_api = { .size = sizeof(mem_api), .alloc = mem_alloc, .free = mem_free };
-static const struct ambient_spawn_api spawn_api = { sizeof(spawn_api), spawn_run, spawn_release };
-static const struct ambient_command_api command_api = { .size = sizeof(command_api), .arg = command_arg, .env = command_env };
-static const struct ambient_message_api message_api = { sizeof(message_api), emit, write_, conversation, turn_done, &command_api };
+static const struct ambient_log_api log_api = {.size = sizeof(log_api), .write = log_write};
+static const struct ambient_conf_api conf_api = {.size = sizeof(conf_api), .str = conf_str, .integer = conf_integer};
+static const struct ambient_clock_api clock_api = {.size = sizeof(clock_api), .monotonic = monotonic};
+static const struct ambient_mem_api mem_api = {.size = sizeof(mem_api), .alloc = mem_alloc, .free = mem_free};
+static const struct ambient_spawn_api spawn_api = {sizeof(spawn_api), spawn_run, spawn_release};
+static const struct ambient_command_api command_api = {
+	.size = sizeof(command_api), .arg = command_arg, .env = command_env};
+static const struct ambient_message_api message_api = {sizeof(message_api), emit,      write_,
+						       conversation,        turn_done, &command_api};
 static const struct ambient_host host = {
-	.size = sizeof(host), .abi_major = AMBIENT_ABI_MAJOR, .abi_minor = AMBIENT_ABI_MINOR, .plugin = "t", .instance = "t",
-	.log = &log_api, .conf = &conf_api, .object = &am_object_api, .clock = &clock_api, .mem = &mem_api, .spawn = &spawn_api,
+	.size = sizeof(host),
+	.abi_major = AMBIENT_ABI_MAJOR,
+	.abi_minor = AMBIENT_ABI_MINOR,
+	.plugin = "t",
+	.instance = "t",
+	.log = &log_api,
+	.conf = &conf_api,
+	.object = &am_object_api,
+	.clock = &clock_api,
+	.mem = &mem_api,
+	.spawn = &spawn_api,
 	.message = &message_api,
 };
 
@@ -181,9 +192,17 @@ runner_host_reset(const struct ambient_plugin *plugin)
 	runner_type = plugin->runners[0];
 	ck_assert_int_eq(plugin->create(&host, &the_conf, &runner_self, &err), 0);
 	runner_run = (struct ambient_run){
-		.size = sizeof(runner_run), .host = &host, .session = runner_object("{\"spec\":{}}"), .config = runner_object("{}"),
-		.run_id = "r1", .workdir = "/w/workspace/repo", .statedir = "/nonexistent", .tmpdir = "/tmp", .prompt_file = "/dev/null",
-		.model = "", .resume = "",
+		.size = sizeof(runner_run),
+		.host = &host,
+		.session = runner_object("{\"spec\":{}}"),
+		.config = runner_object("{}"),
+		.run_id = "r1",
+		.workdir = "/w/workspace/repo",
+		.statedir = "/nonexistent",
+		.tmpdir = "/tmp",
+		.prompt_file = "/dev/null",
+		.model = "",
+		.resume = "",
 	};
 }
 
@@ -216,8 +235,10 @@ sink_put(struct ambient_sink *sink, const char *text, size_t len)
 const char *
 runner_plan_text(const char *session, const char *effective)
 {
-	struct sink fragment = { { sizeof(fragment.pub), sink_put }, "" }, problems = { { sizeof(problems.pub), sink_put }, "problems: " };
-	struct ambient_plan plan = { .size = sizeof(plan), .session = runner_object(session), .effective = runner_object(effective) };
+	struct sink fragment = {{sizeof(fragment.pub), sink_put}, ""},
+		    problems = {{sizeof(problems.pub), sink_put}, "problems: "};
+	struct ambient_plan plan = {
+		.size = sizeof(plan), .session = runner_object(session), .effective = runner_object(effective)};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	am_buf_reset(&plan_text);

@@ -10,13 +10,13 @@
 
 #include "core/base/buf.h"
 
-extern struct ambient_run runner_run;        /* fill in before a callback */
-extern struct am_buf runner_messages;        /* "type {fields}\n" each */
-extern struct am_buf runner_input;           /* bytes for the agent; "<end>" at the end of input */
-extern struct am_buf runner_command;         /* "arg X\n", "env N=V\n", "unset N\n" */
+extern struct ambient_run runner_run; /* fill in before a callback */
+extern struct am_buf runner_messages; /* "type {fields}\n" each */
+extern struct am_buf runner_input;    /* bytes for the agent; "<end>" at the end of input */
+extern struct am_buf runner_command;  /* "arg X\n", "env N=V\n", "unset N\n" */
 extern char runner_conversation[128];
-extern int runner_turns;                     /* calls of turn_done */
-extern const char *runner_spawn_out;         /* what every program that is run says; NULL: it does not exist */
+extern int runner_turns;             /* calls of turn_done */
+extern const char *runner_spawn_out; /* what every program that is run says; NULL: it does not exist */
 
 void runner_host_reset(const struct ambient_plugin *plugin);
 extern void *runner_self;

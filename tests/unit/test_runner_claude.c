@@ -16,14 +16,15 @@ start(const char *config)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	runner_run.config = runner_object(config);
-	ck_assert_msg(runner_type->command(runner_self, &runner_run, runner_host_command(), &err) == 0, "%s", err.message);
+	ck_assert_msg(runner_type->command(runner_self, &runner_run, runner_host_command(), &err) == 0, "%s",
+		      err.message);
 }
 
 static struct ambient_outcome
 end(int code, int asked, const char *tail)
 {
-	struct ambient_exit e = { .size = sizeof(e), .code = code, .asked = asked, .stderr_tail = tail };
-	struct ambient_outcome o = { .size = sizeof(o) };
+	struct ambient_exit e = {.size = sizeof(e), .code = code, .asked = asked, .stderr_tail = tail};
+	struct ambient_outcome o = {.size = sizeof(o)};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	ck_assert_int_eq(runner_type->exited(runner_self, &runner_run, &e, &o, &err), 0);
@@ -37,18 +38,24 @@ expect(const char *want)
 	am_buf_reset(&runner_messages);
 }
 
-#define INIT "{\"type\":\"system\",\"subtype\":\"init\",\"cwd\":\"/w\",\"session_id\":\"0a0b\",\"tools\":[\"Bash\"],\"mcp_servers\":[{" \
-	     "\"name\":\"lab\",\"status\":\"failed\"},{\"name\":\"ok\",\"status\":\"connected\"}],\"model\":\"m1\",\"permissionMode\":" \
-	     "\"acceptEdits\",\"claude_code_version\":\"2.1.330\"}"
+#define INIT                                                                                                           \
+	"{\"type\":\"system\",\"subtype\":\"init\",\"cwd\":\"/"                                                        \
+	"w\",\"session_id\":\"0a0b\",\"tools\":[\"Bash\"],\"mcp_servers\":[{"                                          \
+	"\"name\":\"lab\",\"status\":\"failed\"},{\"name\":\"ok\",\"status\":\"connected\"}],\"model\":\"m1\","        \
+	"\"permissionMode\":"                                                                                          \
+	"\"acceptEdits\",\"claude_code_version\":\"2.1.330\"}"
 
 START_TEST(plans)
 {
 	ck_assert_str_eq(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"keys\"}"),
-			 "{\"agentEnv\":[{\"name\":\"ANTHROPIC_API_KEY\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"keys\",\"key\":"
-			 "\"ANTHROPIC_API_KEY\"}}},{\"name\":\"AMBIENT_CLAUDE\",\"value\":\"claude\"},{\"name\":\"AMBIENT_AGENT_IDLE\","
+			 "{\"agentEnv\":[{\"name\":\"ANTHROPIC_API_KEY\",\"valueFrom\":{\"secretKeyRef\":{\"name\":"
+			 "\"keys\",\"key\":"
+			 "\"ANTHROPIC_API_KEY\"}}},{\"name\":\"AMBIENT_CLAUDE\",\"value\":\"claude\"},{\"name\":"
+			 "\"AMBIENT_AGENT_IDLE\","
 			 "\"value\":\"900\"}],\"requiredSecretKeys\":[\"ANTHROPIC_API_KEY\"]}");
-	ck_assert_ptr_nonnull(strstr(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\",\"baseURL\":\"http://h\"}"),
-				     "{\"name\":\"ANTHROPIC_BASE_URL\",\"value\":\"http://h\"}"));
+	ck_assert_ptr_nonnull(
+		strstr(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\",\"baseURL\":\"http://h\"}"),
+		       "{\"name\":\"ANTHROPIC_BASE_URL\",\"value\":\"http://h\"}"));
 	const char *text = runner_plan_text("{\"spec\":{}}", "{}");
 	ck_assert_ptr_eq(strstr(text, "problems: [{\"field\":\"spec.anthropicApiKeySecret\""), text);
 }
@@ -60,9 +67,16 @@ START_TEST(command_line)
 	start("{\"maxTurns\":7}");
 	const char *text = am_buf_str(&runner_command);
 	static const char *const parts[] = {
-		"arg claude\narg -p\narg --input-format\narg stream-json\narg --output-format\narg stream-json\narg --verbose\n",
-		"arg --permission-prompt-tool\narg stdio\n", "arg --model\narg opus\n", "arg --session-id\n", "arg --max-turns\narg 7\n",
-		"arg --add-dir\narg /w/workspace\n", "env CLAUDE_CONFIG_DIR=/nonexistent\n", "env DISABLE_TELEMETRY=1\n", "unset CLAUDECODE\n",
+		"arg claude\narg -p\narg --input-format\narg stream-json\narg --output-format\narg stream-json\narg "
+		"--verbose\n",
+		"arg --permission-prompt-tool\narg stdio\n",
+		"arg --model\narg opus\n",
+		"arg --session-id\n",
+		"arg --max-turns\narg 7\n",
+		"arg --add-dir\narg /w/workspace\n",
+		"env CLAUDE_CONFIG_DIR=/nonexistent\n",
+		"env DISABLE_TELEMETRY=1\n",
+		"unset CLAUDECODE\n",
 	};
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		ck_assert_msg(strstr(text, parts[i]) != NULL, "%s not in %s", parts[i], text);
@@ -76,14 +90,20 @@ START_TEST(cli_missing_or_too_old)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	runner_spawn_out = NULL;
-	ck_assert_int_eq(runner_type->command(runner_self, &runner_run, runner_host_command(), &err), -AMBIENT_E_NOTFOUND);
-	ck_assert_str_eq(err.message, "the Claude Code CLI is missing: there is no program \"claude\"; install it into the runner's image "
-				      "with \"npm install -g @anthropic-ai/claude-code\"");
+	ck_assert_int_eq(runner_type->command(runner_self, &runner_run, runner_host_command(), &err),
+			 -AMBIENT_E_NOTFOUND);
+	ck_assert_str_eq(
+		err.message,
+		"the Claude Code CLI is missing: there is no program \"claude\"; install it into the runner's image "
+		"with \"npm install -g @anthropic-ai/claude-code\"");
 	runner_spawn_out = "1.0.88 (Claude Code)\n";
-	ck_assert_int_eq(runner_type->command(runner_self, &runner_run, runner_host_command(), &err), -AMBIENT_E_UNSUPPORTED);
-	ck_assert_str_eq(err.message, "the Claude Code CLI is too old: \"claude\" is version 1.0.88, at least 2.0.0 is needed");
+	ck_assert_int_eq(runner_type->command(runner_self, &runner_run, runner_host_command(), &err),
+			 -AMBIENT_E_UNSUPPORTED);
+	ck_assert_str_eq(err.message,
+			 "the Claude Code CLI is too old: \"claude\" is version 1.0.88, at least 2.0.0 is needed");
 	runner_spawn_out = "hello\n";
-	ck_assert_int_eq(runner_type->command(runner_self, &runner_run, runner_host_command(), &err), -AMBIENT_E_UNSUPPORTED);
+	ck_assert_int_eq(runner_type->command(runner_self, &runner_run, runner_host_command(), &err),
+			 -AMBIENT_E_UNSUPPORTED);
 }
 END_TEST
 
@@ -93,34 +113,54 @@ START_TEST(a_turn)
 	ck_assert_int_eq(runner_line(INIT), 0);
 	ck_assert_int_eq(runner_line(INIT), 0); /* repeated at every turn, said once */
 	ck_assert_str_eq(runner_conversation, "0a0b");
-	expect("session {\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":\"m1\",\"agentVersion\":\"2.1.330\","
+	expect("session {\"state\":\"agent-ready\",\"text\":\"the agent is "
+	       "ready\",\"model\":\"m1\",\"agentVersion\":\"2.1.330\","
 	       "\"permissionMode\":\"acceptEdits\",\"conversation\":\"0a0b\"}\n"
 	       "status {\"text\":\"MCP server \\\"lab\\\" is not usable: failed\"}\n");
-	(void)runner_line("{\"type\":\"stream_event\",\"event\":{\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\","
+	(void)runner_line("{\"type\":\"stream_event\",\"event\":{\"type\":\"content_block_delta\",\"index\":1,"
+			  "\"delta\":{\"type\":\"text_delta\","
 			  "\"text\":\"I w\"}},\"session_id\":\"0a0b\"}");
-	(void)runner_line("{\"type\":\"stream_event\",\"event\":{\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":"
+	(void)runner_line("{\"type\":\"stream_event\",\"event\":{\"type\":\"content_block_delta\",\"index\":1,"
+			  "\"delta\":{\"type\":"
 			  "\"input_json_delta\",\"partial_json\":\"{\"}}}");
 	expect("partial {\"text\":\"I w\",\"index\":1}\n");
 	/* One line per content block; the order of members is nothing to rely on. */
-	(void)runner_line("{\"message\":{\"id\":\"m\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"x\"}]},\"type\":"
+	(void)runner_line("{\"message\":{\"id\":\"m\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\","
+			  "\"signature\":\"x\"}]},\"type\":"
 			  "\"assistant\"}");
-	(void)runner_line("{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"I will\\n\"}]},\"parent_tool_use_id\":null}");
-	(void)runner_line("{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"tool_use\",\"id\":\"t1\",\"name\":\"Bash\",\"input\":{"
+	(void)runner_line("{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"I "
+			  "will\\n\"}]},\"parent_tool_use_id\":null}");
+	(void)runner_line("{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"tool_use\",\"id\":\"t1\","
+			  "\"name\":\"Bash\",\"input\":{"
 			  "\"command\":\"ls\",\"n\":1.0}}]},\"parent_tool_use_id\":\"p1\"}");
 	expect("thinking {\"text\":\"hm\"}\ntext {\"text\":\"I will\\n\"}\n"
-	       "tool_call {\"id\":\"t1\",\"name\":\"Bash\",\"input\":{\"command\":\"ls\",\"n\":1.0},\"parent\":\"p1\"}\n");
-	(void)runner_line("{\"type\":\"user\",\"message\":{\"content\":[{\"tool_use_id\":\"t1\",\"type\":\"tool_result\",\"content\":\"out\"}]}}");
-	(void)runner_line("{\"type\":\"user\",\"message\":{\"content\":[{\"tool_use_id\":\"t2\",\"type\":\"tool_result\",\"is_error\":true,\"content\":["
-			  "{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image\"},{\"type\":\"text\",\"text\":\"b\"}]}]}}");
-	(void)runner_line("{\"type\":\"user\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a person's\"}]}}");
-	(void)runner_line("{\"type\":\"user\",\"isSynthetic\":true,\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"resume\"}]}}");
+	       "tool_call "
+	       "{\"id\":\"t1\",\"name\":\"Bash\",\"input\":{\"command\":\"ls\",\"n\":1.0},\"parent\":\"p1\"}\n");
+	(void)runner_line("{\"type\":\"user\",\"message\":{\"content\":[{\"tool_use_id\":\"t1\",\"type\":\"tool_"
+			  "result\",\"content\":\"out\"}]}}");
+	(void)runner_line(
+		"{\"type\":\"user\",\"message\":{\"content\":[{\"tool_use_id\":\"t2\",\"type\":\"tool_result\",\"is_"
+		"error\":true,\"content\":["
+		"{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image\"},{\"type\":\"text\",\"text\":\"b\"}]}]}}");
+	(void)runner_line(
+		"{\"type\":\"user\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a person's\"}]}}");
+	(void)runner_line("{\"type\":\"user\",\"isSynthetic\":true,\"message\":{\"content\":[{\"type\":\"text\","
+			  "\"text\":\"resume\"}]}}");
 	expect("tool_result {\"id\":\"t1\",\"text\":\"out\",\"isError\":false}\n"
-	       "tool_result {\"id\":\"t2\",\"text\":\"a[not text]b\",\"isError\":true}\nstatus {\"text\":\"resume\"}\n");
-	(void)runner_line("{\"total_cost_usd\":0.001306,\"usage\":{\"input_tokens\":100,\"output_tokens\":40,\"cache_read_input_tokens\":30,"
-			  "\"cache_creation_input_tokens\":20},\"permission_denials\":[{}],\"is_error\":false,\"num_turns\":2,\"subtype\":\"success\","
-			  "\"result\":\"done\",\"type\":\"result\",\"duration_ms\":206,\"session_id\":\"0a0c\",\"queued_turn_count\":0}");
-	expect("usage {\"inputTokens\":100,\"outputTokens\":40,\"cacheReadTokens\":30,\"cacheWriteTokens\":20,\"costUSD\":0.001306}\n"
-	       "result {\"text\":\"done\",\"isError\":false,\"turns\":2,\"durationMs\":206,\"costUSD\":0.001306,\"subtype\":\"success\","
+	       "tool_result {\"id\":\"t2\",\"text\":\"a[not text]b\",\"isError\":true}\nstatus "
+	       "{\"text\":\"resume\"}\n");
+	(void)runner_line("{\"total_cost_usd\":0.001306,\"usage\":{\"input_tokens\":100,\"output_tokens\":40,\"cache_"
+			  "read_input_tokens\":30,"
+			  "\"cache_creation_input_tokens\":20},\"permission_denials\":[{}],\"is_error\":false,\"num_"
+			  "turns\":2,\"subtype\":\"success\","
+			  "\"result\":\"done\",\"type\":\"result\",\"duration_ms\":206,\"session_id\":\"0a0c\","
+			  "\"queued_turn_count\":0}");
+	expect("usage "
+	       "{\"inputTokens\":100,\"outputTokens\":40,\"cacheReadTokens\":30,\"cacheWriteTokens\":20,\"costUSD\":0."
+	       "001306}\n"
+	       "result "
+	       "{\"text\":\"done\",\"isError\":false,\"turns\":2,\"durationMs\":206,\"costUSD\":0.001306,\"subtype\":"
+	       "\"success\","
 	       "\"denials\":1,\"conversation\":\"0a0c\"}\n");
 	ck_assert_int_eq(runner_turns, 1);
 	ck_assert_str_eq(runner_conversation, "0a0c");
@@ -133,37 +173,54 @@ START_TEST(what_is_not_known_is_ignored)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	start("{}");
-	static const char *const lines[] = { "", "   ", "not json", "{\"type\":\"tool_progress\"}", "{\"type\":\"brand_new\",\"x\":[]}", "{}",
-					     "{\"type\":7}", "{\"type\":\"assistant\"}", "{\"type\":\"assistant\",\"message\":{\"content\":\"s\"}}",
-					     "{\"type\":\"user\",\"message\":{\"content\":[7,null]}}", "{\"type\":\"system\",\"subtype\":\"new\"}",
-					     "{\"type\":\"control_response\",\"response\":{}}", "{\"type\":\"control_cancel_request\",\"request_id\":\"x\"}" };
+	static const char *const lines[] = {"",
+					    "   ",
+					    "not json",
+					    "{\"type\":\"tool_progress\"}",
+					    "{\"type\":\"brand_new\",\"x\":[]}",
+					    "{}",
+					    "{\"type\":7}",
+					    "{\"type\":\"assistant\"}",
+					    "{\"type\":\"assistant\",\"message\":{\"content\":\"s\"}}",
+					    "{\"type\":\"user\",\"message\":{\"content\":[7,null]}}",
+					    "{\"type\":\"system\",\"subtype\":\"new\"}",
+					    "{\"type\":\"control_response\",\"response\":{}}",
+					    "{\"type\":\"control_cancel_request\",\"request_id\":\"x\"}"};
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		ck_assert_msg(runner_line(lines[i]) == 0, "%s", lines[i]);
 	expect("");
 	ck_assert_str_eq(am_buf_str(&runner_input), "");
 	ck_assert_int_lt(runner_line("{\"type\":\"assistant\""), 0);
-	ck_assert_int_lt(runner_type->line(runner_self, &runner_run, AMBIENT_STDOUT, "{\"a\":1}", 7, 1, &err), 0); /* cut */
+	ck_assert_int_lt(runner_type->line(runner_self, &runner_run, AMBIENT_STDOUT, "{\"a\":1}", 7, 1, &err),
+			 0); /* cut */
 	ck_assert_int_eq(end(0, 0, "").success, 0);
 }
 END_TEST
 
-#define ASK "{\"type\":\"control_request\",\"request_id\":\"q1\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":\"Write\",\"input\":{" \
-	    "\"file_path\":\"/x\"},\"tool_use_id\":\"t1\"}}"
-#define QUESTION "{\"type\":\"control_request\",\"request_id\":\"q2\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":" \
-		 "\"AskUserQuestion\",\"input\":{\"questions\":[{\"question\":\"Which color?\"}] }}}"
+#define ASK                                                                                                            \
+	"{\"type\":\"control_request\",\"request_id\":\"q1\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":" \
+	"\"Write\",\"input\":{"                                                                                        \
+	"\"file_path\":\"/x\"},\"tool_use_id\":\"t1\"}}"
+#define QUESTION                                                                                                       \
+	"{\"type\":\"control_request\",\"request_id\":\"q2\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":" \
+	"\"AskUserQuestion\",\"input\":{\"questions\":[{\"question\":\"Which color?\"}] }}}"
 
 START_TEST(a_batch_allows_and_answers_no_questions)
 {
 	start("{}");
 	ck_assert_int_eq(runner_line(ASK), 0);
-	expect("permission {\"id\":\"q1\",\"tool\":\"Write\",\"input\":{\"file_path\":\"/x\"},\"decision\":\"allow\"}\n");
-	ck_assert_str_eq(am_buf_str(&runner_input), "{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\",\"request_id\":\"q1\","
+	expect("permission "
+	       "{\"id\":\"q1\",\"tool\":\"Write\",\"input\":{\"file_path\":\"/x\"},\"decision\":\"allow\"}\n");
+	ck_assert_str_eq(am_buf_str(&runner_input),
+			 "{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\",\"request_id\":\"q1\","
 			 "\"response\":{\"behavior\":\"allow\",\"updatedInput\":{\"file_path\":\"/x\"}}}}\n");
 	am_buf_reset(&runner_input);
 	ck_assert_int_eq(runner_line(QUESTION), 0);
 	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_input), "\"behavior\":\"deny\""));
 	am_buf_reset(&runner_input);
-	ck_assert_int_eq(runner_line("{\"type\":\"control_request\",\"request_id\":\"h\",\"request\":{\"subtype\":\"hook_callback\"}}"), 0);
+	ck_assert_int_eq(runner_line("{\"type\":\"control_request\",\"request_id\":\"h\",\"request\":{\"subtype\":"
+				     "\"hook_callback\"}}"),
+			 0);
 	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_input), "\"subtype\":\"error\",\"request_id\":\"h\""));
 	(void)end(0, 0, "");
 }
@@ -180,17 +237,25 @@ START_TEST(a_person_is_asked)
 	expect("permission {\"id\":\"q1\",\"tool\":\"Write\",\"input\":{\"file_path\":\"/x\"}}\n"
 	       "question {\"id\":\"q2\",\"text\":\"Which color?\",\"questions\":[{\"question\":\"Which color?\"}]}\n");
 	ck_assert_str_eq(am_buf_str(&runner_input), "");
-	ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q1", runner_object("{\"behavior\":\"deny\",\"message\":\"no\"}"), &err), 0);
-	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_input), "\"response\":{\"behavior\":\"deny\",\"message\":\"no\"}"));
+	ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q1",
+					     runner_object("{\"behavior\":\"deny\",\"message\":\"no\"}"), &err),
+			 0);
+	ck_assert_ptr_nonnull(
+		strstr(am_buf_str(&runner_input), "\"response\":{\"behavior\":\"deny\",\"message\":\"no\"}"));
 	am_buf_reset(&runner_input);
-	ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q2", runner_object("{\"answers\":{\"Which color?\":\"Blue\"}}"), &err), 0);
-	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_input), "\"updatedInput\":{\"questions\":[{\"question\":\"Which color?\"}],\"answers\":{"
+	ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q2",
+					     runner_object("{\"answers\":{\"Which color?\":\"Blue\"}}"), &err),
+			 0);
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_input),
+				     "\"updatedInput\":{\"questions\":[{\"question\":\"Which color?\"}],\"answers\":{"
 				     "\"Which color?\":\"Blue\"}}"));
-	ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q2", runner_object("{}"), &err), -AMBIENT_E_NOTFOUND);
+	ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q2", runner_object("{}"), &err),
+			 -AMBIENT_E_NOTFOUND);
 	/* Withdrawn by the CLI: there is nothing to answer. */
 	ck_assert_int_eq(runner_line(ASK), 0);
 	ck_assert_int_eq(runner_line("{\"type\":\"control_cancel_request\",\"request_id\":\"q1\"}"), 0);
-	ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q1", runner_object("{}"), &err), -AMBIENT_E_NOTFOUND);
+	ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q1", runner_object("{}"), &err),
+			 -AMBIENT_E_NOTFOUND);
 	/* More requests than are kept are refused, not forgotten. */
 	am_buf_reset(&runner_input);
 	for (int i = 0; i < 40; i++)
@@ -206,11 +271,14 @@ START_TEST(prompts_interrupts_and_stop)
 
 	start("{}");
 	ck_assert_int_eq(runner_type->prompt(runner_self, &runner_run, "say \"hi\"\n\xff", 10, &err), 0);
-	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_input), "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":\"say \\\"hi\\\"\\n\xef\xbf\xbd\"}"));
+	ck_assert_ptr_nonnull(strstr(
+		am_buf_str(&runner_input),
+		"{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":\"say \\\"hi\\\"\\n\xef\xbf\xbd\"}"));
 	ck_assert_int_eq(am_buf_str(&runner_input)[runner_input.len - 1], '\n');
 	am_buf_reset(&runner_input);
 	ck_assert_int_eq(runner_type->stop(runner_self, &runner_run, &err), 0);
-	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_input), "\"request\":{\"subtype\":\"interrupt\",\"cancel_queued\":true}}\n<end>"));
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_input),
+				     "\"request\":{\"subtype\":\"interrupt\",\"cancel_queued\":true}}\n<end>"));
 	(void)end(0, 0, "");
 }
 END_TEST
@@ -220,22 +288,36 @@ static const struct {
 	int code, asked;
 	const char *tail, *reason;
 } ends[] = {
-	{ "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":401,\"terminal_reason\":\"api_error\",\"result\":\"e\"}", 1, 0, "", "ModelAuthenticationFailed" },
-	{ "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":429,\"terminal_reason\":\"api_error\",\"result\":\"e\"}", 1, 0, "", "ModelRateLimited" },
-	{ "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":529,\"terminal_reason\":\"api_error\",\"result\":\"e\"}", 1, 0, "", "ModelUnavailable" },
-	{ "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":404,\"result\":\"e\"}", 1, 0, "", "ModelNotFound" },
-	{ "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":413,\"result\":\"e\"}", 1, 0, "", "ModelRequestRejected" },
-	{ "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":null,\"terminal_reason\":\"api_error\",\"result\":\"e\"}", 1, 0, "", "ModelUnreachable" },
-	{ "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"result\":\"Not logged in \\u00b7 Please run /login\"}", 1, 0, "", "ModelAuthenticationFailed" },
-	{ "{\"type\":\"result\",\"subtype\":\"error_max_turns\",\"is_error\":true,\"errors\":[\"Reached maximum number of turns (1)\"]}", 1, 0, "", "MaxTurnsReached" },
-	{ "{\"type\":\"result\",\"subtype\":\"error_max_budget_usd\",\"is_error\":true}", 1, 0, "", "BudgetExhausted" },
-	{ "{\"type\":\"result\",\"subtype\":\"error_during_execution\",\"is_error\":true}", 1, 0, "", "AgentFailed" },
-	{ "{\"type\":\"result\",\"subtype\":\"success\"}", 0, 0, "", "AgentFailed" }, /* is_error absent: not believed */
-	{ "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false}", 1, 0, "", "AgentFailed" },
-	{ "", 1, 0, "error: unknown option '--x'\nmore\n", "AgentNotStarted" },
-	{ "", 0, 0, "", "AgentInterrupted" },
-	{ "", 143, AMBIENT_ASKED_STOP, "", "AgentStopped" },
-	{ "", 143, AMBIENT_ASKED_TIMEOUT, "", "AgentTimeout" },
+	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":401,\"terminal_reason\":"
+	 "\"api_error\",\"result\":\"e\"}",
+	 1, 0, "", "ModelAuthenticationFailed"},
+	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":429,\"terminal_reason\":"
+	 "\"api_error\",\"result\":\"e\"}",
+	 1, 0, "", "ModelRateLimited"},
+	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":529,\"terminal_reason\":"
+	 "\"api_error\",\"result\":\"e\"}",
+	 1, 0, "", "ModelUnavailable"},
+	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":404,\"result\":\"e\"}", 1,
+	 0, "", "ModelNotFound"},
+	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":413,\"result\":\"e\"}", 1,
+	 0, "", "ModelRequestRejected"},
+	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":null,\"terminal_reason\":"
+	 "\"api_error\",\"result\":\"e\"}",
+	 1, 0, "", "ModelUnreachable"},
+	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"result\":\"Not logged in \\u00b7 Please run "
+	 "/login\"}",
+	 1, 0, "", "ModelAuthenticationFailed"},
+	{"{\"type\":\"result\",\"subtype\":\"error_max_turns\",\"is_error\":true,\"errors\":[\"Reached maximum number "
+	 "of turns (1)\"]}",
+	 1, 0, "", "MaxTurnsReached"},
+	{"{\"type\":\"result\",\"subtype\":\"error_max_budget_usd\",\"is_error\":true}", 1, 0, "", "BudgetExhausted"},
+	{"{\"type\":\"result\",\"subtype\":\"error_during_execution\",\"is_error\":true}", 1, 0, "", "AgentFailed"},
+	{"{\"type\":\"result\",\"subtype\":\"success\"}", 0, 0, "", "AgentFailed"}, /* is_error absent: not believed */
+	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false}", 1, 0, "", "AgentFailed"},
+	{"", 1, 0, "error: unknown option '--x'\nmore\n", "AgentNotStarted"},
+	{"", 0, 0, "", "AgentInterrupted"},
+	{"", 143, AMBIENT_ASKED_STOP, "", "AgentStopped"},
+	{"", 143, AMBIENT_ASKED_TIMEOUT, "", "AgentTimeout"},
 };
 
 START_TEST(ends_are_told_apart)
@@ -254,12 +336,16 @@ END_TEST
 START_TEST(api_errors_and_retries_are_said)
 {
 	start("{}");
-	(void)runner_line("{\"type\":\"system\",\"subtype\":\"api_retry\",\"attempt\":1,\"max_retries\":10,\"retry_delay_ms\":588,\"error_status\":529,"
+	(void)runner_line("{\"type\":\"system\",\"subtype\":\"api_retry\",\"attempt\":1,\"max_retries\":10,\"retry_"
+			  "delay_ms\":588,\"error_status\":529,"
 			  "\"error\":\"overloaded\"}");
-	(void)runner_line("{\"type\":\"system\",\"subtype\":\"api_retry\",\"attempt\":2,\"max_retries\":10,\"retry_delay_ms\":600,\"error_status\":null}");
-	(void)runner_line("{\"type\":\"assistant\",\"error\":\"rate_limit\",\"message\":{\"model\":\"<synthetic>\",\"content\":[{\"type\":\"text\",\"text\":"
+	(void)runner_line("{\"type\":\"system\",\"subtype\":\"api_retry\",\"attempt\":2,\"max_retries\":10,\"retry_"
+			  "delay_ms\":600,\"error_status\":null}");
+	(void)runner_line("{\"type\":\"assistant\",\"error\":\"rate_limit\",\"message\":{\"model\":\"<synthetic>\","
+			  "\"content\":[{\"type\":\"text\",\"text\":"
 			  "\"API Error: 429\"}]}}");
-	(void)runner_line("{\"type\":\"system\",\"subtype\":\"permission_denied\",\"tool_name\":\"Write\",\"message\":\"no\"}");
+	(void)runner_line(
+		"{\"type\":\"system\",\"subtype\":\"permission_denied\",\"tool_name\":\"Write\",\"message\":\"no\"}");
 	expect("status {\"text\":\"the model's API failed (529 overloaded); attempt 1 of 10, next in 588 ms\"}\n"
 	       "status {\"text\":\"the model's API failed (0 unknown); attempt 2 of 10, next in 600 ms\"}\n"
 	       "error {\"text\":\"API Error: 429\",\"reason\":\"rate_limit\"}\n"

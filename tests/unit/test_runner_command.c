@@ -15,14 +15,16 @@ start(const char *config)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	runner_run.config = runner_object(config);
-	ck_assert_msg(runner_type->command(runner_self, &runner_run, runner_host_command(), &err) == 0, "%s", err.message);
+	ck_assert_msg(runner_type->command(runner_self, &runner_run, runner_host_command(), &err) == 0, "%s",
+		      err.message);
 }
 
 static struct ambient_outcome
 end(int code, int signal_, int asked, const char *tail)
 {
-	struct ambient_exit e = { .size = sizeof(e), .code = code, .signal = signal_, .asked = asked, .stderr_tail = tail };
-	struct ambient_outcome o = { .size = sizeof(o) };
+	struct ambient_exit e = {
+		.size = sizeof(e), .code = code, .signal = signal_, .asked = asked, .stderr_tail = tail};
+	struct ambient_outcome o = {.size = sizeof(o)};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	ck_assert_int_eq(runner_type->exited(runner_self, &runner_run, &e, &o, &err), 0);
@@ -32,7 +34,8 @@ end(int code, int signal_, int asked, const char *tail)
 START_TEST(plans)
 {
 	ck_assert_str_eq(runner_plan_text("{\"spec\":{\"runnerConfig\":{\"command\":[\"make\"]}}}", "{}"), "{}");
-	static const char *const bad[] = { "{}", "{\"command\":[]}", "{\"command\":\"make\"}", "{\"command\":[1]}", "{\"command\":[\"\"]}" };
+	static const char *const bad[] = {"{}", "{\"command\":[]}", "{\"command\":\"make\"}", "{\"command\":[1]}",
+					  "{\"command\":[\"\"]}"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		char session[200];
 
@@ -48,7 +51,8 @@ START_TEST(starts_and_ends_its_input)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	start("{\"command\":[\"sh\",\"-c\",\"echo \\\"$PROMPT\\\"\"]}");
-	ck_assert_str_eq(am_buf_str(&runner_command), "arg sh\narg -c\narg echo \"$PROMPT\"\nenv AMBIENT_PROMPT_FILE=/dev/null\nenv PROMPT=\n");
+	ck_assert_str_eq(am_buf_str(&runner_command),
+			 "arg sh\narg -c\narg echo \"$PROMPT\"\nenv AMBIENT_PROMPT_FILE=/dev/null\nenv PROMPT=\n");
 	ck_assert_int_eq(runner_type->prompt(runner_self, &runner_run, "do\nit", 5, &err), 0);
 	ck_assert_str_eq(am_buf_str(&runner_input), "do\nit<end>");
 	ck_assert_int_eq(end(0, 0, 0, "").exit_code, 0);
@@ -65,10 +69,12 @@ START_TEST(lines_become_messages)
 	ck_assert_int_eq(runner_line("last"), 0);
 	ck_assert_int_eq(runner_line("  "), 0);
 	(void)end(0, 0, 0, "");
-	ck_assert_str_eq(am_buf_str(&runner_messages),
-			 "text {\"text\":\"a \\\"b\\\" \\\\ \\u0001 \xef\xbf\xbd \xc3\xa9 \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}\n"
-			 "text {\"text\":\"e\",\"stream\":\"stderr\"}\ntext {\"text\":\"last\"}\ntext {\"text\":\"  \"}\n"
-			 "result {\"text\":\"last\",\"isError\":false,\"turns\":1,\"durationMs\":5}\n");
+	ck_assert_str_eq(
+		am_buf_str(&runner_messages),
+		"text {\"text\":\"a \\\"b\\\" \\\\ \\u0001 \xef\xbf\xbd \xc3\xa9 "
+		"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}\n"
+		"text {\"text\":\"e\",\"stream\":\"stderr\"}\ntext {\"text\":\"last\"}\ntext {\"text\":\"  \"}\n"
+		"result {\"text\":\"last\",\"isError\":false,\"turns\":1,\"durationMs\":5}\n");
 }
 END_TEST
 
@@ -95,13 +101,13 @@ START_TEST(outcomes)
 		int code, signal_, asked, success, exit_code;
 		const char *tail, *reason, *message;
 	} rows[] = {
-		{ 0, 0, 0, 1, 0, "", "", "" },
-		{ 1, 0, 0, 0, 1, "a\nboom\n", "AgentFailed", "the command ended with exit code 1: boom" },
-		{ 2, 0, 0, 0, 2, "", "PrerequisiteMissing", "the command ended with exit code 2" },
-		{ 77, 0, 0, 0, 1, "", "AgentFailed", "the command ended with exit code 77" },
-		{ 137, 9, 0, 0, 1, "", "AgentFailed", "the command was killed by signal 9" },
-		{ 143, 15, AMBIENT_ASKED_STOP, 0, 1, "", "AgentStopped", "the command was ended" },
-		{ 0, 0, AMBIENT_ASKED_TIMEOUT, 0, 1, "", "AgentTimeout", "the command was ended" },
+		{0, 0, 0, 1, 0, "", "", ""},
+		{1, 0, 0, 0, 1, "a\nboom\n", "AgentFailed", "the command ended with exit code 1: boom"},
+		{2, 0, 0, 0, 2, "", "PrerequisiteMissing", "the command ended with exit code 2"},
+		{77, 0, 0, 0, 1, "", "AgentFailed", "the command ended with exit code 77"},
+		{137, 9, 0, 0, 1, "", "AgentFailed", "the command was killed by signal 9"},
+		{143, 15, AMBIENT_ASKED_STOP, 0, 1, "", "AgentStopped", "the command was ended"},
+		{0, 0, AMBIENT_ASKED_TIMEOUT, 0, 1, "", "AgentTimeout", "the command was ended"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -41,7 +41,8 @@ teardown(void)
 static struct am_msglog *
 open_log(int64_t max)
 {
-	struct am_msglog_options options = { .dir = dir, .run = "r1", .redactor = redactor, .clock = clock_, .stdout_fd = -1, .max = max };
+	struct am_msglog_options options = {
+		.dir = dir, .run = "r1", .redactor = redactor, .clock = clock_, .stdout_fd = -1, .max = max};
 	struct am_msglog *log = NULL;
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
@@ -53,7 +54,7 @@ static char *
 content(void)
 {
 	am_auto(am_freep) char *path = am_xasprintf("%s/messages.jsonl", dir);
-	struct am_buf buf = { 0 };
+	struct am_buf buf = {0};
 
 	ck_assert_int_eq(am_file_read(path, 64 << 20, &buf, NULL), 0);
 	am_buf_addc(&buf, '\0');
@@ -72,7 +73,9 @@ START_TEST(a_line)
 {
 	struct am_msglog *log = open_log(0);
 
-	add(log, "text", "{\"seq\":9,\"type\":\"result\",\"time\":1,\"run\":\"x\",\"text\":\"a\\u0007 sk-ant-abcdefgh\",\"n\":1.50}");
+	add(log, "text",
+	    "{\"seq\":9,\"type\":\"result\",\"time\":1,\"run\":\"x\",\"text\":\"a\\u0007 "
+	    "sk-ant-abcdefgh\",\"n\":1.50}");
 	am_runner_msglog_close(log);
 	am_auto(am_freep) char *text = content();
 	ck_assert_str_eq(text, "{\"seq\":1,\"time\":\"2026-01-01T00:00:00.000000Z\",\"run\":\"r1\",\"type\":\"text\","
@@ -120,7 +123,7 @@ END_TEST
 START_TEST(a_large_message_refers_to_a_file)
 {
 	struct am_msglog *log = open_log(0);
-	am_auto(am_buf_fini) struct am_buf fields = { 0 };
+	am_auto(am_buf_fini) struct am_buf fields = {0};
 
 	am_buf_adds(&fields, "{\"id\":\"t1\",\"text\":\"");
 	for (int i = 0; i < 200000; i++)
@@ -139,7 +142,7 @@ START_TEST(a_large_message_refers_to_a_file)
 	ck_assert_str_eq(file, "large/1.json");
 	ck_assert_int_eq(am_json_int(line, "/bytes", 0), (int64_t)fields.len);
 	am_auto(am_freep) char *path = am_xasprintf("%s/%s", dir, file);
-	am_auto(am_buf_fini) struct am_buf whole = { 0 };
+	am_auto(am_buf_fini) struct am_buf whole = {0};
 	ck_assert_int_eq(am_file_read(path, 1 << 20, &whole, NULL), 0);
 	ck_assert_str_eq(am_buf_str(&whole), am_buf_str(&fields));
 }
@@ -170,7 +173,7 @@ START_TEST(a_full_disk_is_an_error_and_leaves_whole_lines)
 
 	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
 	(void)signal(SIGXFSZ, SIG_IGN);
-	limit = (struct rlimit){ .rlim_cur = 1000, .rlim_max = old.rlim_max };
+	limit = (struct rlimit){.rlim_cur = 1000, .rlim_max = old.rlim_max};
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	for (int i = 0; i < 100 && rc == 0; i++)
 		rc = am_runner_msglog_add(log, "text", AM_SLICE("{\"text\":\"0123456789\"}"), &err);
@@ -190,7 +193,8 @@ END_TEST
 
 START_TEST(no_link_is_followed)
 {
-	struct am_msglog_options options = { .dir = dir, .run = "r1", .redactor = redactor, .clock = clock_, .stdout_fd = -1 };
+	struct am_msglog_options options = {
+		.dir = dir, .run = "r1", .redactor = redactor, .clock = clock_, .stdout_fd = -1};
 	am_auto(am_freep) char *path = am_xasprintf("%s/messages.jsonl", dir);
 	struct am_msglog *log = NULL;
 
@@ -237,19 +241,19 @@ static const struct {
 	const char *bytes;
 	int want;
 } streams[] = {
-	{ "", 0 },
-	{ "{\"t\":\"a\"}\n{\"t\":\"b\",\"x\":[1]}\n", 2 },
-	{ "{\"t\":\"a\"}\n{\"t\":\"half", 1 },
-	{ "\n", -AMBIENT_E_INVALID },
-	{ "x\n", -AMBIENT_E_INVALID },
-	{ "{}\n", -AMBIENT_E_INVALID },
-	{ "[\"t\"]\n", -AMBIENT_E_INVALID },
-	{ "{\"t\":1}\n", -AMBIENT_E_INVALID },
-	{ "{\"t\":\"\"}\n", -AMBIENT_E_INVALID },
-	{ "{\"t\":\"a\\u0000\"}\n", -AMBIENT_E_INVALID },
-	{ "{\"t\":\"a\",\"t\":\"b\"}\n", -AMBIENT_E_INVALID },
-	{ "{\"t\":\"0123456789012345678901234567890123456789\"}\n", -AMBIENT_E_INVALID },
-	{ "{\"t\":\"a\",\"x\":\"\xc0\xaf\"}\n", -AMBIENT_E_INVALID },
+	{"", 0},
+	{"{\"t\":\"a\"}\n{\"t\":\"b\",\"x\":[1]}\n", 2},
+	{"{\"t\":\"a\"}\n{\"t\":\"half", 1},
+	{"\n", -AMBIENT_E_INVALID},
+	{"x\n", -AMBIENT_E_INVALID},
+	{"{}\n", -AMBIENT_E_INVALID},
+	{"[\"t\"]\n", -AMBIENT_E_INVALID},
+	{"{\"t\":1}\n", -AMBIENT_E_INVALID},
+	{"{\"t\":\"\"}\n", -AMBIENT_E_INVALID},
+	{"{\"t\":\"a\\u0000\"}\n", -AMBIENT_E_INVALID},
+	{"{\"t\":\"a\",\"t\":\"b\"}\n", -AMBIENT_E_INVALID},
+	{"{\"t\":\"0123456789012345678901234567890123456789\"}\n", -AMBIENT_E_INVALID},
+	{"{\"t\":\"a\",\"x\":\"\xc0\xaf\"}\n", -AMBIENT_E_INVALID},
 };
 
 START_TEST(lines_of_the_peer)
@@ -261,7 +265,7 @@ END_TEST
 
 START_TEST(a_line_too_long_ends_the_connection)
 {
-	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	am_auto(am_buf_fini) struct am_buf text = {0};
 
 	am_buf_adds(&text, "{\"t\":\"a\",\"x\":\"");
 	for (int i = 0; i < 2000; i++)
@@ -276,7 +280,7 @@ END_TEST
 
 START_TEST(sending_never_blocks)
 {
-	am_auto(am_buf_fini) struct am_buf big = { 0 };
+	am_auto(am_buf_fini) struct am_buf big = {0};
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	am_runner_channel_init(&channel, pair[0]);
@@ -295,9 +299,9 @@ END_TEST
 
 START_TEST(report_takes_results_and_bounds_them)
 {
-	struct am_report report = { .run = "r1", .state = "done", .cost = -1 };
-	am_auto(am_buf_fini) struct am_buf fields = { 0 };
-	am_auto(am_buf_fini) struct am_buf json = { 0 };
+	struct am_report report = {.run = "r1", .state = "done", .cost = -1};
+	am_auto(am_buf_fini) struct am_buf fields = {0};
+	am_auto(am_buf_fini) struct am_buf json = {0};
 
 	am_buf_adds(&fields, "{\"isError\":false,\"turns\":3,\"durationMs\":12,\"costUSD\":0.1,\"text\":\"");
 	for (int i = 0; i < 9999; i++)
@@ -315,7 +319,8 @@ START_TEST(report_takes_results_and_bounds_them)
 	ck_assert_ptr_nonnull(strstr(s.p, "\"costUSD\":0.3"));
 	ck_assert_ptr_nonnull(strstr(s.p, "\"message\":\"token [redacted]\""));
 	ck_assert_ptr_nonnull(strstr(s.p, "\"usage\":{\"inputTokens\":1,"));
-	am_runner_report_note(&report, "result", AM_SLICE("{\"turns\":-5,\"durationMs\":1e99,\"costUSD\":-1,\"text\":7}"));
+	am_runner_report_note(&report, "result",
+			      AM_SLICE("{\"turns\":-5,\"durationMs\":1e99,\"costUSD\":-1,\"text\":7}"));
 	ck_assert_int_eq(report.turns, 0);
 	ck_assert(report.cost > 0.29 && report.cost < 0.31);
 	am_runner_report_fini(&report);

@@ -22,7 +22,7 @@ teardown(void)
 static void
 check(const char *in, const char *want)
 {
-	am_auto(am_buf_fini) struct am_buf out = { 0 };
+	am_auto(am_buf_fini) struct am_buf out = {0};
 	bool changed = am_runner_redact(redactor, in, strlen(in), &out);
 
 	ck_assert_str_eq(am_buf_str(&out), want);
@@ -62,7 +62,8 @@ START_TEST(assignments)
 	check("LANGFUSE_SECRET_KEY: abcdef12", "LANGFUSE_SECRET_KEY: [redacted]");
 	check("Authorization: Bearer abcdefghijklmnop", "Authorization: Bearer [redacted]");
 	/* What people write about secrets stays. */
-	check("set ANTHROPIC_API_KEY=$KEY or ANTHROPIC_API_KEY=<your key>", "set ANTHROPIC_API_KEY=$KEY or ANTHROPIC_API_KEY=<your key>");
+	check("set ANTHROPIC_API_KEY=$KEY or ANTHROPIC_API_KEY=<your key>",
+	      "set ANTHROPIC_API_KEY=$KEY or ANTHROPIC_API_KEY=<your key>");
 	check("MY_BOT_TOKEN_COUNT=1234567", "MY_BOT_TOKEN_COUNT=1234567");
 	check("the BOT_TOKEN is missing", "the BOT_TOKEN is missing");
 }
@@ -70,8 +71,9 @@ END_TEST
 
 START_TEST(values_that_are_held)
 {
-	static const char key[] = "-----BEGIN KEY-----\nAAAAAAAAAAAAAAAAAAAAAAAA\nBBBBBBBBBBBBBBBBBBBBBBBB\n-----END KEY-----\n";
-	const char *env[] = { "SOME_TOKEN=swordfish", "PLAIN=not-hidden", "TINY_KEY=abc", NULL };
+	static const char key[] =
+		"-----BEGIN KEY-----\nAAAAAAAAAAAAAAAAAAAAAAAA\nBBBBBBBBBBBBBBBBBBBBBBBB\n-----END KEY-----\n";
+	const char *env[] = {"SOME_TOKEN=swordfish", "PLAIN=not-hidden", "TINY_KEY=abc", NULL};
 
 	am_runner_redactor_add(redactor, "hunter2!\n", 9);
 	am_runner_redactor_add(redactor, "hunter2!more", 12);
@@ -85,20 +87,23 @@ END_TEST
 
 START_TEST(json_is_redacted_behind_its_escapes)
 {
-	static const char in[] = "{\"a\":\"x \\u0067hp_0123456789abcdefABCDEF\",\"n\":1.10,\"ghp_0123456789abcdefABCDEF\":[null,"
-				 "\"s\\u00e9\",{\"b\":\"sk-ant-abcdefgh\"}]}";
-	am_auto(am_buf_fini) struct am_buf out = { 0 };
+	static const char in[] =
+		"{\"a\":\"x \\u0067hp_0123456789abcdefABCDEF\",\"n\":1.10,\"ghp_0123456789abcdefABCDEF\":[null,"
+		"\"s\\u00e9\",{\"b\":\"sk-ant-abcdefgh\"}]}";
+	am_auto(am_buf_fini) struct am_buf out = {0};
 
 	am_runner_redact_json(redactor, am_slice_of(in), &out);
-	ck_assert_str_eq(am_buf_str(&out), "{\"a\":\"x [redacted]\",\"n\":1.10,\"[redacted]\":[null,\"s\\u00e9\",{\"b\":\"[redacted]\"}]}");
+	ck_assert_str_eq(
+		am_buf_str(&out),
+		"{\"a\":\"x [redacted]\",\"n\":1.10,\"[redacted]\":[null,\"s\\u00e9\",{\"b\":\"[redacted]\"}]}");
 	ck_assert_int_eq(am_json_check(am_buf_str(&out), out.len, NULL), 0);
 }
 END_TEST
 
 START_TEST(long_hostile_text_is_linear)
 {
-	am_auto(am_buf_fini) struct am_buf in = { 0 };
-	am_auto(am_buf_fini) struct am_buf out = { 0 };
+	am_auto(am_buf_fini) struct am_buf in = {0};
+	am_auto(am_buf_fini) struct am_buf out = {0};
 
 	for (int i = 0; i < 200000; i++)
 		am_buf_adds(&in, "://a:x-access-token:BOT_TOKEN=");

@@ -10,16 +10,16 @@ START_TEST(urls_that_are_allowed)
 		const char *url, *host;
 		enum am_runner_scheme scheme;
 	} good[] = {
-		{ "https://github.com/a/b.git", "github.com", AM_SCHEME_HTTPS },
-		{ "HTTPS://GitHub.com:443/a/b", "github.com", AM_SCHEME_HTTPS },
-		{ "http://10.0.0.1:3000/a", "10.0.0.1", AM_SCHEME_HTTP },
-		{ "https://user@host/a", "host", AM_SCHEME_HTTPS },
-		{ "ssh://git@host:22/a/b", "host", AM_SCHEME_SSH },
-		{ "git@github.com:a/b.git", "github.com", AM_SCHEME_SSH },
-		{ "git://127.0.0.1:9418/a", "127.0.0.1", AM_SCHEME_GIT },
-		{ "git://localhost/a", "localhost", AM_SCHEME_GIT },
-		{ "git://127.64.0.3/a", "127.64.0.3", AM_SCHEME_GIT },
-		{ "git://[::1]:99/a", "::1", AM_SCHEME_GIT },
+		{"https://github.com/a/b.git", "github.com", AM_SCHEME_HTTPS},
+		{"HTTPS://GitHub.com:443/a/b", "github.com", AM_SCHEME_HTTPS},
+		{"http://10.0.0.1:3000/a", "10.0.0.1", AM_SCHEME_HTTP},
+		{"https://user@host/a", "host", AM_SCHEME_HTTPS},
+		{"ssh://git@host:22/a/b", "host", AM_SCHEME_SSH},
+		{"git@github.com:a/b.git", "github.com", AM_SCHEME_SSH},
+		{"git://127.0.0.1:9418/a", "127.0.0.1", AM_SCHEME_GIT},
+		{"git://localhost/a", "localhost", AM_SCHEME_GIT},
+		{"git://127.64.0.3/a", "127.64.0.3", AM_SCHEME_GIT},
+		{"git://[::1]:99/a", "::1", AM_SCHEME_GIT},
 	};
 
 	for (size_t i = 0; i < AM_COUNTOF(good); i++) {
@@ -36,11 +36,44 @@ END_TEST
 START_TEST(urls_that_are_refused)
 {
 	static const char *const bad[] = {
-		"", "-u", "--upload-pack=x", "file:///etc", "FILE:///etc", "ext::sh -c x", "fd::3", "/etc", "../x", "./a:b", "a", "a:b",
-		"ftp://h/x", "git://example.com/x", "git://127.0.0.1.evil.com/x", "https://", "https:///x", "https://h", "https://h/",
-		"https://u:p@h/x", "https://:p@h/x", "https://h:port/x", "https://h:1234567/x", "ssh://-oProxyCommand=x/y",
-		"ssh://u@-h/y", "-a@h:x", "u@-h:x", "u@h:", "u@h:-x", "https://h/-x", "https://h/a b", "https://h/a\nb", "https://h\\@x/y",
-		"https://h/\x80", "transport::https://h/x", "https://[zz]/x", "https://[::1/x", "u@h::x",
+		"",
+		"-u",
+		"--upload-pack=x",
+		"file:///etc",
+		"FILE:///etc",
+		"ext::sh -c x",
+		"fd::3",
+		"/etc",
+		"../x",
+		"./a:b",
+		"a",
+		"a:b",
+		"ftp://h/x",
+		"git://example.com/x",
+		"git://127.0.0.1.evil.com/x",
+		"https://",
+		"https:///x",
+		"https://h",
+		"https://h/",
+		"https://u:p@h/x",
+		"https://:p@h/x",
+		"https://h:port/x",
+		"https://h:1234567/x",
+		"ssh://-oProxyCommand=x/y",
+		"ssh://u@-h/y",
+		"-a@h:x",
+		"u@-h:x",
+		"u@h:",
+		"u@h:-x",
+		"https://h/-x",
+		"https://h/a b",
+		"https://h/a\nb",
+		"https://h\\@x/y",
+		"https://h/\x80",
+		"transport::https://h/x",
+		"https://[zz]/x",
+		"https://[::1/x",
+		"u@h::x",
 	};
 
 	for (size_t i = 0; i < AM_COUNTOF(bad); i++) {
@@ -55,9 +88,16 @@ END_TEST
 
 START_TEST(branches)
 {
-	static const char *const good[] = { "main", "sessions/s1", "feature/x-1.2", "a@b", "v1.0" };
-	static const char *const bad[] = { "", "-x", "--upload-pack=x", "a..b", "/a", "a/", "a//b", "a.", ".a", "a/.b", "a.lock", "a.lock/b",
-					   "a b", "a~b", "a^b", "a:b", "a?b", "a*b", "a[b", "a\\b", "a\nb", "@", "a@{b", "HEAD", "\xff" };
+	static const char *const good[] = {"main", "sessions/s1", "feature/x-1.2", "a@b", "v1.0"};
+	static const char *const bad[] = {"",     "-x",     "--upload-pack=x",
+					  "a..b", "/a",     "a/",
+					  "a//b", "a.",     ".a",
+					  "a/.b", "a.lock", "a.lock/b",
+					  "a b",  "a~b",    "a^b",
+					  "a:b",  "a?b",    "a*b",
+					  "a[b",  "a\\b",   "a\nb",
+					  "@",    "a@{b",   "HEAD",
+					  "\xff"};
 
 	for (size_t i = 0; i < AM_COUNTOF(good); i++)
 		ck_assert_msg(am_runner_branch_check(good[i], NULL) == 0, "%s", good[i]);
@@ -69,9 +109,15 @@ END_TEST
 static const struct {
 	const char *name, *url, *want;
 } folders[] = {
-	{ NULL, "https://h/a/proj.git", "proj" },   { NULL, "git@h:proj", "proj" },          { "mine", "https://h/x", "mine" },
-	{ NULL, "https://h/a/b.git/", "b" },        { "../../etc", "https://h/x", "etc" },   { "a/b", "https://h/x", "a-b" },
-	{ "artifacts", "https://h/x", "repo-artifacts" }, { NULL, "https://h/..", "repo" },  { ".git", "https://h/x", "git" },
+	{NULL, "https://h/a/proj.git", "proj"},
+	{NULL, "git@h:proj", "proj"},
+	{"mine", "https://h/x", "mine"},
+	{NULL, "https://h/a/b.git/", "b"},
+	{"../../etc", "https://h/x", "etc"},
+	{"a/b", "https://h/x", "a-b"},
+	{"artifacts", "https://h/x", "repo-artifacts"},
+	{NULL, "https://h/..", "repo"},
+	{".git", "https://h/x", "git"},
 };
 
 START_TEST(names_of_folders)
@@ -95,8 +141,10 @@ START_TEST(documented_shape)
 {
 	struct am_repos repos;
 
-	parse("{\"spec\":{\"mainRepoIndex\":1,\"repos\":[{\"input\":{\"url\":\"https://h/a.git\",\"branch\":\"dev\"}},{\"input\":{\"url\":"
-	      "\"https://h/b.git\",\"branch\":\"main\"},\"output\":{\"forkRepo\":\"https://h/fork.git\",\"targetBranch\":\"out\"}}]}}",
+	parse("{\"spec\":{\"mainRepoIndex\":1,\"repos\":[{\"input\":{\"url\":\"https://h/"
+	      "a.git\",\"branch\":\"dev\"}},{\"input\":{\"url\":"
+	      "\"https://h/b.git\",\"branch\":\"main\"},\"output\":{\"forkRepo\":\"https://h/"
+	      "fork.git\",\"targetBranch\":\"out\"}}]}}",
 	      &repos);
 	ck_assert_uint_eq(repos.n, 2);
 	ck_assert_uint_eq(repos.main, 1);
@@ -114,13 +162,17 @@ START_TEST(flat_and_legacy_shapes)
 {
 	struct am_repos repos;
 
-	parse("{\"spec\":{\"autoPushOnComplete\":true,\"repos\":[{\"url\":\"https://h/a\"},{\"url\":\"https://h/x/a\",\"branch\":\"b\","
-	      "\"autoPush\":false}]}}", &repos);
+	parse("{\"spec\":{\"autoPushOnComplete\":true,\"repos\":[{\"url\":\"https://h/a\"},{\"url\":\"https://h/x/"
+	      "a\",\"branch\":\"b\","
+	      "\"autoPush\":false}]}}",
+	      &repos);
 	ck_assert(repos.v[0].push && !repos.v[1].push && repos.v[0].branch == NULL);
 	ck_assert_str_eq(repos.v[0].name, "a");
 	ck_assert_str_eq(repos.v[1].name, "a-2");
 	am_runner_repos_fini(&repos);
-	parse("{\"spec\":{\"input\":{\"repo\":\"https://h/n\",\"branch\":\"m\"},\"output\":{\"repo\":\"https://h/o\"}}}", &repos);
+	parse("{\"spec\":{\"input\":{\"repo\":\"https://h/n\",\"branch\":\"m\"},\"output\":{\"repo\":\"https://h/"
+	      "o\"}}}",
+	      &repos);
 	ck_assert(repos.n == 1 && repos.v[0].push);
 	ck_assert_str_eq(repos.v[0].push_url, "https://h/o");
 	am_runner_repos_fini(&repos);
@@ -139,13 +191,17 @@ START_TEST(only_the_main_repository_must_be_usable)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_repos repos;
 
-	parse("{\"spec\":{\"repos\":[{\"url\":\"https://h/a\"},{\"url\":\"file:///x\"},{},{\"url\":\"https://h/c\",\"output\":{\"branch\":"
-	      "\"-x\"}}]}}", &repos);
+	parse("{\"spec\":{\"repos\":[{\"url\":\"https://h/a\"},{\"url\":\"file:///x\"},{},{\"url\":\"https://h/"
+	      "c\",\"output\":{\"branch\":"
+	      "\"-x\"}}]}}",
+	      &repos);
 	ck_assert(repos.v[0].usable && !repos.v[1].usable && !repos.v[2].usable && !repos.v[3].usable);
 	ck_assert_str_eq(repos.v[1].status, "error");
 	ck_assert(strstr(repos.v[3].error, "branch") != NULL);
 	am_runner_repos_fini(&repos);
-	ck_assert_int_lt(am_runner_repos_parse(AM_SLICE("{\"spec\":{\"repos\":[{\"url\":\"ext::sh\"}]}}"), "s1", &repos, &err), 0);
+	ck_assert_int_lt(
+		am_runner_repos_parse(AM_SLICE("{\"spec\":{\"repos\":[{\"url\":\"ext::sh\"}]}}"), "s1", &repos, &err),
+		0);
 	am_runner_repos_fini(&repos);
 }
 END_TEST
@@ -155,11 +211,15 @@ START_TEST(defaults_by_shape)
 	ck_assert(!am_runner_session_interactive(AM_SLICE("{\"spec\":{\"prompt\":\"x\"}}")));
 	ck_assert(am_runner_session_interactive(AM_SLICE("{\"spec\":{\"initialPrompt\":\"x\"}}")));
 	ck_assert(am_runner_session_interactive(AM_SLICE("{\"spec\":{\"repos\":[{\"url\":\"https://h/a\"}]}}")));
-	ck_assert(!am_runner_session_interactive(AM_SLICE("{\"spec\":{\"initialPrompt\":\"x\",\"interactive\":false}}")));
-	ck_assert(!am_runner_session_interactive(AM_SLICE("{\"spec\":{\"interactive\":true},\"status\":{\"effective\":{\"interactive\":false}}}")));
+	ck_assert(
+		!am_runner_session_interactive(AM_SLICE("{\"spec\":{\"initialPrompt\":\"x\",\"interactive\":false}}")));
+	ck_assert(!am_runner_session_interactive(
+		AM_SLICE("{\"spec\":{\"interactive\":true},\"status\":{\"effective\":{\"interactive\":false}}}")));
 	ck_assert_int_eq(am_runner_session_timeout(AM_SLICE("{\"spec\":{\"timeout\":30}}")), 30);
 	ck_assert_int_eq(am_runner_session_timeout(AM_SLICE("{\"spec\":{\"timeout\":30,\"interactive\":true}}")), 0);
-	ck_assert_int_eq(am_runner_session_timeout(AM_SLICE("{\"spec\":{\"timeout\":30},\"status\":{\"effective\":{\"timeout\":60}}}")), 60);
+	ck_assert_int_eq(am_runner_session_timeout(
+				 AM_SLICE("{\"spec\":{\"timeout\":30},\"status\":{\"effective\":{\"timeout\":60}}}")),
+			 60);
 	ck_assert_int_eq(am_runner_session_timeout(AM_SLICE("{\"spec\":{\"timeout\":-5}}")), 0);
 }
 END_TEST
@@ -170,8 +230,15 @@ START_TEST(headers_of_bundles)
 {
 	static const char good[] = "# v2 git bundle\n-" ID " base\n" ID " refs/heads/x\n" ID " HEAD\n\nPACKx";
 	static const char *const bad[] = {
-		"", "# v3 git bundle\n", "# v2 git bundle\n", "# v2 git bundle\n\nPACK", "# v2 git bundle\n" ID " refs/heads/x\n\nPACK",
-		"# v2 git bundle\nzzzz HEAD\n\nPACK", "# v2 git bundle\n-short\n\n", "# v2 git bundle\n" ID " HEAD\n", "# v2 git bundle\n" ID "HEAD\n\n",
+		"",
+		"# v3 git bundle\n",
+		"# v2 git bundle\n",
+		"# v2 git bundle\n\nPACK",
+		"# v2 git bundle\n" ID " refs/heads/x\n\nPACK",
+		"# v2 git bundle\nzzzz HEAD\n\nPACK",
+		"# v2 git bundle\n-short\n\n",
+		"# v2 git bundle\n" ID " HEAD\n",
+		"# v2 git bundle\n" ID "HEAD\n\n",
 	};
 	size_t pack;
 	char head[65];
