@@ -198,7 +198,16 @@ read_session(struct am_runner *runner)
 					  .cancelled = &am_runner_asked,
 					  .deadline = am_clock_boot(am_clock_real()) + 120 * AM_NS_PER_S,
 					  .max = 16u << 20};
-	if (am_kube_do(runner->kube, &request, &runner->session, &err) < 0)
+	int rc;
+
+	/* The API server may be starting again; that is no reason to end a run before it began. */
+	while ((rc = am_kube_do(runner->kube, &request, &runner->session, &err)) == -AMBIENT_E_UNAVAILABLE &&
+	       am_clock_boot(am_clock_real()) < request.deadline &&
+	       __atomic_load_n(&am_runner_asked, __ATOMIC_ACQUIRE) == 0) {
+		am_buf_reset(&runner->session);
+		(void)usleep(250 * 1000);
+	}
+	if (rc < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "SessionUnreadable", "cannot read session \"%s\": %s",
 				      runner->name, err.message);
 	if (am_json_check(am_buf_str(&runner->session), runner->session.len, &err) < 0)
