@@ -30,7 +30,7 @@ struct am_queue {
 	struct heap ready, delayed;
 	size_t processing;
 	uint64_t seq;
-	int64_t base, max;
+	struct am_queue_limits limits;
 	int getters;               /* threads inside get */
 	bool draining, shut;
 	bool metered;
@@ -281,8 +281,7 @@ am_queue_new(const char *name, struct am_clock *clock)
 	queue->ready.pos_offset = offsetof(struct item, ready_pos);
 	queue->delayed.before = delayed_before;
 	queue->delayed.pos_offset = offsetof(struct item, delayed_pos);
-	queue->base = AM_QUEUE_BACKOFF_BASE;
-	queue->max = AM_QUEUE_BACKOFF_MAX;
+	queue->limits = (struct am_queue_limits){ .base_ns = AM_QUEUE_BACKOFF_BASE, .max_ns = AM_QUEUE_BACKOFF_MAX };
 	queue->name = am_xstrdup(name);
 	if (name != NULL)
 		metrics_init(queue);
@@ -290,11 +289,10 @@ am_queue_new(const char *name, struct am_clock *clock)
 }
 
 void
-am_queue_set_backoff(struct am_queue *queue, int64_t base_ns, int64_t max_ns)
+am_queue_set_limits(struct am_queue *queue, const struct am_queue_limits *limits)
 {
 	am_lock(&queue->lock);
-	queue->base = base_ns;
-	queue->max = max_ns;
+	queue->limits = *limits;
 	am_unlock(&queue->lock);
 }
 
@@ -343,16 +341,27 @@ am_queue_add_after(struct am_queue *queue, const char *ns, const char *name, int
 }
 
 static int64_t
-backoff(const struct am_queue *queue, unsigned failures)
+exponential(const struct am_queue_limits *limits, unsigned failures)
 {
-	int64_t delay = queue->base;
+	int64_t delay = limits->base_ns;
 
-	for (unsigned i = 0; i < failures; i++) {
-		if (delay >= queue->max / 2 + 1)
-			return queue->max;
+	for (unsigned i = 0; i < failures && delay > 0; i++) {
+		if (delay >= limits->max_ns / 2 + 1)
+			return limits->max_ns;
 		delay *= 2;
 	}
-	return AM_MIN(delay, queue->max);
+	return AM_MIN(delay, limits->max_ns);
+}
+
+static int64_t
+backoff(const struct am_queue *queue, unsigned failures)
+{
+	const struct am_queue_limits *limits = &queue->limits;
+	int64_t delay = exponential(limits, failures);
+
+	if (limits->fast > 0)
+		delay = AM_MAX(delay, failures < limits->fast ? limits->fast_ns : limits->slow_ns);
+	return limits->max_wait_ns > 0 ? AM_MIN(delay, limits->max_wait_ns) : delay;
 }
 
 int64_t

@@ -29,8 +29,16 @@ struct am_queue_item {
 
 /* name: the controller's, for the workqueue_* metrics; NULL: no metrics. */
 struct am_queue *am_queue_new(const char *name, struct am_clock *clock) am_nodiscard_;
-/* Other limits for the backoff than 5 ms to 1000 s; only before the first add. */
-void am_queue_set_backoff(struct am_queue *queue, int64_t base_ns, int64_t max_ns);
+/* How long a failed item waits: base * 2^failures up to max; or, when `fast` tries are given, fast_ns for so many and
+ * slow_ns afterwards; the largest of those that are given, and never more than max_wait.  0 leaves a part out. */
+struct am_queue_limits {
+	int64_t base_ns, max_ns;
+	int64_t fast_ns, slow_ns;
+	unsigned fast;
+	int64_t max_wait_ns;
+};
+/* Others than 5 ms to 1000 s; only before the first add. */
+void am_queue_set_limits(struct am_queue *queue, const struct am_queue_limits *limits);
 /* No thread may use it any more.  NULL is fine. */
 void am_queue_free(struct am_queue *queue);
 

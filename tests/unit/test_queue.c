@@ -312,7 +312,7 @@ fail_once(const char *name)
 
 START_TEST(RL1_doubles_counts_and_forgets_per_item)
 {
-	am_queue_set_backoff(q, 1 * MS, 1000 * S);
+	am_queue_set_limits(q, &(struct am_queue_limits){ .base_ns = 1 * MS, .max_ns = 1000 * S });
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(fail_once("one"), (1 << i) * MS);
 	ck_assert_uint_eq(am_queue_failures(q, "ns", "one"), 5);
@@ -329,7 +329,7 @@ START_TEST(RL2_never_over_the_maximum)
 	for (int i = 0; i < 1000; i++)
 		(void)fail_once("a");
 	ck_assert_int_eq(fail_once("a"), 1000 * S);
-	am_queue_set_backoff(q, INT64_MAX - 1, 1000 * S);
+	am_queue_set_limits(q, &(struct am_queue_limits){ .base_ns = INT64_MAX - 1, .max_ns = 1000 * S });
 	ck_assert_int_eq(fail_once("b"), 1000 * S);
 	ck_assert_int_eq(fail_once("b"), 1000 * S);
 }
@@ -342,6 +342,42 @@ START_TEST(RL2_sequence_of_the_defaults)
 
 	for (size_t i = 0; i < AM_COUNTOF(ms); i++)
 		ck_assert_int_eq(fail_once("a"), ms[i] * MS);
+}
+END_TEST
+
+START_TEST(RL3_fast_tries_then_slow_ones)
+{
+	am_queue_set_limits(q, &(struct am_queue_limits){ .fast_ns = 5 * MS, .slow_ns = 10 * S, .fast = 3 });
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(fail_once("a"), 5 * MS);
+	ck_assert_int_eq(fail_once("a"), 10 * S);
+	ck_assert_int_eq(fail_once("a"), 10 * S);
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 5);
+	ck_assert_int_eq(fail_once("b"), 5 * MS);
+	am_queue_forget(q, "ns", "a");
+	ck_assert_int_eq(fail_once("a"), 5 * MS);
+}
+END_TEST
+
+START_TEST(RL4_the_largest_of_several_wins)
+{
+	am_queue_set_limits(q, &(struct am_queue_limits){ .base_ns = 1 * MS, .max_ns = 1000 * S, .fast_ns = 5 * MS,
+							  .slow_ns = 3 * S, .fast = 4 });
+	static const int64_t ms[] = { 5, 5, 5, 8, 3000, 3000 };
+	for (size_t i = 0; i < AM_COUNTOF(ms); i++)
+		ck_assert_int_eq(fail_once("a"), ms[i] * MS);
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), AM_COUNTOF(ms));
+}
+END_TEST
+
+START_TEST(RL5_never_more_than_the_longest_wait)
+{
+	am_queue_set_limits(q, &(struct am_queue_limits){ .base_ns = 1 * S, .max_ns = 1000 * S, .max_wait_ns = 3 * S });
+	static const int64_t s[] = { 1, 2, 3, 3 };
+	for (size_t i = 0; i < AM_COUNTOF(s); i++)
+		ck_assert_int_eq(fail_once("a"), s[i] * S);
+	am_queue_forget(q, "ns", "a");
+	ck_assert_int_eq(fail_once("a"), 1 * S);
 }
 END_TEST
 
@@ -557,6 +593,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, RL1_doubles_counts_and_forgets_per_item);
 	tcase_add_test(tc, RL2_never_over_the_maximum);
 	tcase_add_test(tc, RL2_sequence_of_the_defaults);
+	tcase_add_test(tc, RL3_fast_tries_then_slow_ones);
+	tcase_add_test(tc, RL4_the_largest_of_several_wins);
+	tcase_add_test(tc, RL5_never_more_than_the_longest_wait);
 	tcase_add_test(tc, RL6_an_early_wake_does_not_count);
 	tcase_add_test(tc, RQ1_backoff_while_processing);
 	tcase_add_test(tc, PQ1_higher_first_fifo_inside);
