@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The daemon as its administrator meets it: configuration, reload, pages, admin socket, signals; two replicas and a lease.
+# The API server is the standalone one; everything runs from the build tree, on loopback, on any free port.
+set -u
+. "$top_srcdir/tests/lib/tap.sh"
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ambientd.XXXXXX") || exit 99
+pids=()
+clean() {
+    for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
+    wait 2>/dev/null
+    rm -rf "$tmp"
+}
+trap clean EXIT
+ambientd=$top_builddir/core/ambientd/ambientd
+# A module's shared object lies in .libs; plugins are loaded from one directory.
+mkdir "$tmp/plugins"
+for p in standalone/apiserver standalone/workloads runner-command; do
+    cp "$top_builddir/plugins/$p/.libs/${p##*/}.so" "$tmp/plugins/"
+done
+slow=${AMBIENT_SLOW:-1}
+
+configuration() { # NAME FILE-BODY: the common head and what follows
+    cat > "$tmp/$1.conf" <<CONF
+plugin_dir = "$tmp/plugins";
+state = "$tmp/$1.state"; runtime = "$tmp/$1.run";
+log: { format = "text"; level = "${3:-info}"; };
+$2
+CONF
+}
+start() { # NAME [LOG]
+    "$ambientd" -c "$tmp/$1.conf" 2> "$tmp/${2:-$1}.log" &
+    pid=$!
+    pids+=("$pid")
+}
+ready() { grep -q 'ambientd: ready' "$tmp/$1.log"; }
+logged() { grep -q -- "$2" "$tmp/$1.log"; }
+admin() { # NAME COMMAND
+    python3 - "$tmp/$1.run/ambientd.sock" "$2" <<'PY'
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() + b"\n")
+out = b""
+while piece := s.recv(65536):
+    out += piece
+sys.stdout.write(out.decode())
+PY
+}
+# A child can only be waited for here, not in the subshell of check.
+ends_with() { # NAME PID CODE
+    local rc=0
+    wait "$2" || rc=$?
+    if [ "$rc" -eq "$3" ]; then pass "$1"; else fail "$1"; echo "# exit $rc, wanted $3"; fi
+}
+
+command -v python3 >/dev/null || { skip python3 "no python3"; finish; exit; }
+
+# ---- one daemon
+plugins='apiserver: { config: { listen = "127.0.0.1:0"; }; }; workloads: { workers = 2; };'
+configuration one "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"127.0.0.1:0\"; };
+plugins: { $plugins };"
+check "--check-config" "$ambientd" -c "$tmp/one.conf" --check-config
+start one
+one=$pid
+if await $((30 * slow)) ready one; then pass "starts"; else fail "starts"; sed 's/^/# /' "$tmp/one.log"; finish; exit; fi
+check "admin: status" grep -q 'controller workloads.jobs workers=2' <(admin one "ambient-admin/1 status")
+check "admin: ready" grep -q 'ready=yes' <(admin one "ambient-admin/1 status")
+check "admin: another protocol is refused" grep -q 'speaks "ambient-admin/1"' <(admin one "ambient-admin/9 status")
+check "admin: an unknown command is refused" grep -q 'ambient-admin/1 error there is no command "fly"' <(admin one "ambient-admin/1 fly")
+check "admin: log-level" grep -q debug <(admin one "ambient-admin/1 log-level debug")
+check "admin: metrics" grep -q '^workqueue_adds_total{' <(admin one "ambient-admin/1 metrics")
+check "admin socket is its owner's" test "$(stat -c %a "$tmp/one.run/ambientd.sock")" = 600
+
+start one second
+ends_with "a second daemon on the same state ends with 1" "$pid" 1
+check "and says so" logged second "another ambientd runs on"
+
+# ---- reload
+reload() { kill -HUP "$one"; }
+sed -i 's/level = "info"/level = "warn"/' "$tmp/one.conf"
+start_level() { admin one "ambient-admin/1 log-level" | grep -q "$1"; }
+reload
+check "reload: a new level is taken" await $((10 * slow)) start_level warn
+sed -i 's/mode = "standalone"/mode = "standalon"/' "$tmp/one.conf"
+reload
+check "reload: a mistake keeps the old configuration and is named" await $((10 * slow)) logged one \
+    'stays as it was: .*one.conf:4: "mode" must be "standalone" or "cluster"'
+sed -i 's/mode = "standalon"/mode = "standalone"/; s/127.0.0.1:0"; }; }; workloads: { workers = 2/127.0.0.1:0"; }; }; workloads: { workers = 3/' "$tmp/one.conf"
+reload
+check "reload: what needs a restart is refused and named" await $((10 * slow)) logged one 'needs a restart'
+check "it still runs" grep -q 'workers=2' <(admin one "ambient-admin/1 status")
+kill -TERM "$one"
+ends_with "TERM ends it with 0" "$one" 0
+check "the admin socket is gone" test ! -e "$tmp/one.run/ambientd.sock"
+
+# ---- formats
+configuration json "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"\"; };
+plugins: { $plugins };"
+sed -i 's/format = "text"/format = "json"/' "$tmp/json.conf"
+start json
+await $((30 * slow)) grep -q '"msg":"ready"' "$tmp/json.log"
+kill -TERM "$pid"
+ends_with "JSON: ends with 0" "$pid" 0
+check "JSON: every line is an object with time, level, area and msg" python3 -c '
+import json, sys
+lines = [json.loads(l) for l in open(sys.argv[1])]
+assert len(lines) > 2 and all({"time", "level", "area", "msg"} <= set(l) for l in lines)' "$tmp/json.log"
+
+# ---- two replicas against one API server
+configuration api "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"\"; };
+plugins: { apiserver: { config: { listen = \"127.0.0.1:0\"; }; }; };"
+start api
+await $((30 * slow)) ready api || { fail "an API server for the replicas"; sed 's/^/# /' "$tmp/api.log"; finish; exit; }
+for r in a b; do
+    configuration $r "mode = \"cluster\"; cluster: { kubeconfig = \"$tmp/api.state/apiserver/admin.kubeconfig\"; };
+ops: { listen = \"\"; }; lease: { duration = \"6s\"; renew = \"4s\"; retry = \"500ms\"; identity = \"replica-$r\"; };
+plugins: { workloads: {}; };"
+done
+leads() { admin "$1" "ambient-admin/1 status" | grep -q 'leading=yes'; }
+start a
+a=$pid
+check "the first replica leads" await $((20 * slow)) leads a
+start b
+b=$pid
+check "the second is ready" await $((20 * slow)) ready b
+check "and does not lead" grep -q 'leading=no' <(admin b "ambient-admin/1 status")
+kill -TERM "$a"
+ends_with "stopped, the first ends with 0" "$a" 0
+check "its lease was given back: the second leads within a retry" await $((2 * slow)) leads b
+start a
+a=$pid
+check "back again, it waits" await $((20 * slow)) ready a
+check "without leading" grep -q 'leading=no' <(admin a "ambient-admin/1 status")
+for p in $(pgrep -P "$b"); do kill -9 "$p"; done
+kill -9 "$b"
+check "killed, the second's lease runs out and the first leads" await $((12 * slow)) leads a
+kill -TERM "$a"
+ends_with "the first ends with 0 again" "$a" 0
+
+# ---- no way to an API server
+configuration lost "mode = \"cluster\"; cluster: { kubeconfig = \"$tmp/none\"; }; ops: { listen = \"\"; }; plugins: {};"
+start lost
+ends_with "no kubeconfig: ends with 1" "$pid" 1
+check "no kubeconfig: named" logged lost "$tmp/none"
+finish
