@@ -23,7 +23,9 @@
 
 #define RING         1024
 #define CONTEXT_MAX  8
+#ifndef JOURNAL_PATH
 #define JOURNAL_PATH "/run/systemd/journal/socket"
+#endif
 
 static const struct {
 	const char *name;
@@ -309,8 +311,9 @@ stderr_is_journal(void)
 static void
 open_journal(void)
 {
-	struct sockaddr_un to = { .sun_family = AF_UNIX, .sun_path = JOURNAL_PATH };
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
 
+	(void)am_strlcpy(to.sun_path, JOURNAL_PATH, sizeof(to.sun_path));
 	journal_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (journal_fd >= 0 && connect(journal_fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
 		(void)close(journal_fd);
