@@ -324,6 +324,7 @@ start_workers(struct am_daemon *d, struct ambient_error *err)
 		}
 		if (now >= report)
 			report = now + REPORT_EVERY;
+		am_host_await_kinds(d->host);
 	}
 	return 0;
 }

@@ -129,6 +129,8 @@ void am_reflector_start(struct am_reflector *reflector);
 void am_reflector_stop(struct am_reflector *reflector);     /* may be started again: continues where it was */
 void am_reflector_free(struct am_reflector *reflector);     /* stops it */
 void am_reflector_status(const struct am_reflector *reflector, struct am_reflector_status *ret);
+/* Looks again at once, when it waits because the kind is missing or forbidden. */
+void am_reflector_retry(struct am_reflector *reflector);
 
 /* ---- informers */
 
@@ -155,6 +157,8 @@ bool am_informer_has_synced(const struct am_informer *informer);
 void am_informer_status(struct am_informer *informer, struct am_reflector_status *ret);
 /* "Pod" as soon as a list said so, else "". */
 void am_informer_object_kind(struct am_informer *informer, char buf[128]);
+/* am_reflector_retry for all of them.  The I/O thread only. */
+void am_informers_retry(struct am_informers *informers);
 /* Tells fn of every object that is there (initial), then of each change.  fn is called on the I/O thread. */
 struct am_subscription *am_informer_subscribe(struct am_informer *informer, am_change_f *fn, void *arg);
 /* fn is not running and will not be called again when this returns.  Before am_informer_put. */

@@ -445,3 +445,14 @@ am_informers_each(struct am_informers *set, void (*fn)(void *arg, struct am_info
 		am_informer_put(held[i]);
 	}
 }
+
+void
+am_informers_retry(struct am_informers *set)
+{
+	am_lock(&set->lock);
+	for (struct am_informer *i = set->first; i != NULL; i = i->next) {
+		if (i->reflector != NULL)
+			am_reflector_retry(i->reflector);
+	}
+	am_unlock(&set->lock);
+}

@@ -713,6 +713,17 @@ am_reflector_start(struct am_reflector *r)
 }
 
 void
+am_reflector_retry(struct am_reflector *r)
+{
+	bool waits = r->status.state == AM_REFLECTOR_MISSING || r->status.state == AM_REFLECTOR_FORBIDDEN;
+
+	if (!r->running || !waits || r->timer == NULL)
+		return;
+	am_io_timer_cancel(r->io, r->timer);
+	list_begin(r);
+}
+
+void
 am_reflector_stop(struct am_reflector *r)
 {
 	if (!r->running)

@@ -50,6 +50,7 @@ am_host_disconnect(struct am_host *host)
 {
 	if (host->kube == NULL)
 		return;
+	host_kinds_forget(host);
 	am_recorder_free(host->recorder);
 	am_informers_free(host->informers);
 	host->recorder = NULL;

@@ -57,6 +57,9 @@ const char *am_instance_kubeconfig(const struct am_instance *instance);
 /* Opens its watches, then waits until every one has told its first list. */
 int am_instance_watch(struct am_instance *instance, struct ambient_error *err);
 int am_instance_wait_synced(struct am_instance *instance, int64_t deadline, const int32_t *cancelled, struct ambient_error *err);
+/* While an instance waits for a kind that does not exist, the host watches CustomResourceDefinitions, so that the kind is
+ * found when it appears.  Called now and then until everything is synced; looks and adjusts. */
+void am_host_await_kinds(struct am_host *host);
 int am_instance_start_workers(struct am_instance *instance, struct ambient_error *err);
 void am_instance_pause(struct am_instance *instance);   /* a lost lease; any thread */
 void am_instance_resume(struct am_instance *instance);  /* any thread */

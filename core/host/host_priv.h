@@ -20,6 +20,9 @@ struct am_host {
 	struct am_informers *informers;
 	struct am_recorder *recorder;
 	char *server, *cluster_ca;
+	/* Of CustomResourceDefinitions, while a kind is missing; the loader thread. */
+	struct am_informer *definitions;
+	struct am_subscription *definitions_told;
 	bool (*may_write)(void *);
 	void *fence_arg;
 	struct am_lock lock;           /* guards what follows */
@@ -105,6 +108,9 @@ call_of(struct ambient_call *call)
 struct host_watch *host_watch_of(struct am_instance *instance, const char *kind);
 int host_watches_open(struct am_instance *instance, struct ambient_error *err);
 void host_watches_close(struct am_instance *instance);
+
+/* Ends the watch that am_host_await_kinds may have. */
+void host_kinds_forget(struct am_host *host);
 
 /* apiVersion and kind of "v1/configmaps"; asks the API server for what it does not know yet.  Strings live as long as
  * the host. */

@@ -664,6 +664,19 @@ START_TEST(rule18_404_pauses_and_looks_again)
 }
 END_TEST
 
+/* A kind that appears is not waited for: whoever learns of it says so. */
+START_TEST(rule18_a_missing_kind_is_looked_for_at_once_when_told)
+{
+	am_reflector_start(r);
+	fake_io_answer(io, 404, "404 page not found\n");
+	am_reflector_retry(r);
+	answer_list("10", NULL, "a");
+	check_watching("10");
+	am_reflector_retry(r); /* nothing to retry: the watch goes on */
+	check_watching("10");
+}
+END_TEST
+
 START_TEST(forbidden_is_a_state_of_its_own)
 {
 	struct am_reflector_status status;
@@ -902,6 +915,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, forbidden_is_a_state_of_its_own);
 	tcase_add_test(tc, rule16_an_object_that_cannot_be_read_does_not_wedge_the_kind);
 	tcase_add_test(tc, rule18_404_pauses_and_looks_again);
+	tcase_add_test(tc, rule18_a_missing_kind_is_looked_for_at_once_when_told);
 }
 
 UNIT_MAIN("reflector", cases)
