@@ -26,6 +26,8 @@
 #include "core/base/mem.h"
 #include "core/data/scan.h"
 
+#define REPORT_WAIT  (20 * AM_NS_PER_S)
+#define REPORT_AWAY  (600 * AM_NS_PER_S)
 #define SESSION_KIND "vteam.ambient-code/v1alpha1/agenticsessions"
 
 int32_t am_runner_asked;
@@ -366,6 +368,27 @@ judge(struct am_runner *runner)
 	return AM_EXIT_OK;
 }
 
+/* The last report.  An API server that is away, as while the daemon is updated, is waited for: without the report
+ * nobody would learn what was pushed. */
+static void
+deliver(struct am_runner *runner)
+{
+	int64_t start = am_clock_boot(am_clock_real()), spent;
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	bool asked;
+	int rc;
+
+	do {
+		rc = am_runner_reporter_flush(runner->reporter, AM_NS_PER_S, &err);
+		spent = am_clock_boot(am_clock_real()) - start;
+		asked = __atomic_load_n(&am_runner_asked, __ATOMIC_ACQUIRE) != 0;
+	} while (rc < 0 && spent < (asked                           ? 5 * AM_NS_PER_S
+				    : rc == -AMBIENT_E_UNAVAILABLE ? REPORT_AWAY
+								    : REPORT_WAIT));
+	if (rc < 0)
+		am_log_error("runner", "%s", err.message);
+}
+
 /* Says the end everywhere. */
 static int
 finish(struct am_runner *runner, int code)
@@ -386,9 +409,8 @@ finish(struct am_runner *runner, int code)
 		am_log_error("runner", "%s: %s", runner->report.reason, text);
 	runner->report.state = "done";
 	am_runner_send_report(runner);
-	if (runner->reporter != NULL &&
-	    am_runner_reporter_flush(runner->reporter, (am_runner_asked != 0 ? 5 : 20) * AM_NS_PER_S, &err) < 0)
-		am_log_error("runner", "%s", err.message);
+	if (runner->reporter != NULL)
+		deliver(runner);
 	if (runner->agent.fd >= 0) {
 		static const char bye[] = "{\"t\":\"bye\"}";
 
