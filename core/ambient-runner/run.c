@@ -336,7 +336,7 @@ publish(struct am_runner *runner, bool push)
 static int
 judge(struct am_runner *runner)
 {
-	bool good = runner->success && runner->agent_code == 0 && !runner->timed_out && runner->log_error.code == 0 &&
+	bool good = runner->success && runner->agent_code == 0 && !runner->timed_out && !runner->idle_out && runner->log_error.code == 0 &&
 		    !runner->report.is_error && am_runner_asked == 0;
 
 	if (runner->log_error.code == 0 || runner->log_error.sys_errno != ENOSPC)
@@ -351,6 +351,10 @@ judge(struct am_runner *runner)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "Timeout",
 				      "the session ran longer than its timeout of %lld seconds",
 				      (long long)am_runner_session_timeout(am_runner_session(runner)));
+	if (runner->idle_out)
+		return am_runner_fail(runner, AM_EXIT_FAILED, "Inactivity",
+				      "nothing happened for the %lld seconds of spec.inactivityTimeout",
+				      (long long)am_json_int(am_runner_session(runner), "/spec/inactivityTimeout", 0));
 	if (!good) {
 		if (runner->report.reason[0] == '\0')
 			(void)am_runner_fail(runner, 0, "AgentFailed", "the agent failed");
@@ -389,6 +393,15 @@ deliver(struct am_runner *runner)
 		am_log_error("runner", "%s", err.message);
 }
 
+/* What was cloned and got no further: its work stays in the workspace and was not pushed. */
+static void
+settle_repos(struct am_runner *runner)
+{
+	for (size_t i = 0; i < runner->repos.n; i++)
+		if (runner->repos.v[i].cloned && runner->repos.v[i].status == NULL)
+			runner->repos.v[i].status = "abandoned";
+}
+
 /* Says the end everywhere. */
 static int
 finish(struct am_runner *runner, int code)
@@ -400,6 +413,7 @@ finish(struct am_runner *runner, int code)
 		code = AM_EXIT_SIGNAL + am_runner_asked;
 		(void)am_runner_fail(runner, code, "Stopped", "the run was stopped");
 	}
+	settle_repos(runner);
 	am_runner_redact_string(runner->redactor, runner->report.message, sizeof(runner->report.message));
 	const char *text = runner->report.message[0] != '\0' ? runner->report.message : "the agent finished";
 	if (runner->log != NULL &&

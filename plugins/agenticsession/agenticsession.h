@@ -56,7 +56,7 @@ struct as_plugin {
 /* ---- status.c */
 enum as_condition {
 	AS_READY, AS_SPEC_VALID, AS_PVC_READY, AS_SECRETS_READY, AS_JOB_CREATED, AS_POD_SCHEDULED, AS_RUNNER_STARTED,
-	AS_COMPLETED, AS_FAILED, AS_STOPPED, AS_CONDITIONS
+	AS_RECONCILED, AS_COMPLETED, AS_FAILED, AS_STOPPED, AS_CONDITIONS
 };
 enum as_truth { AS_UNSET, AS_FALSE, AS_TRUE, AS_UNKNOWN };
 
@@ -72,6 +72,7 @@ struct as_status {
 	char phase[16];
 	char run_id[40];
 	char start[40], completion[40]; /* RFC 3339, "" while unset */
+	char stopped_reason[16];        /* user or inactivity */
 	char job[AS_NAME_MAX], pod[256];
 	char intent[16], intent_spec[16], intent_annotation[128];
 	struct as_cond cond[AS_CONDITIONS];
@@ -131,6 +132,8 @@ int64_t as_judge(const struct as_plugin *plugin, const struct as_facts *facts, s
 int as_effective(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 		 const struct ambient_object *settings, const struct ambient_object **ret,
 		 struct ambient_error *err);
+/* A fingerprint of what the user wrote, without desiredState, which is a wish about the run and no part of it. */
+void as_fingerprint(const struct ambient_object *session, char out[20]);
 /* NULL when the URL may be cloned from, else what is wrong with it. */
 const char *as_url_problem(const char *url);
 const char *as_branch_problem(const char *branch);

@@ -8,6 +8,7 @@
 #include "plugins/agenticsession/agenticsession.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 
 #define NEW_SHAPE_TIMEOUT 300 /* what clients of the newer shape write when nobody chose a timeout */
 
@@ -352,6 +353,26 @@ check_environment(const struct ambient_object *spec, struct ambient_error *err)
 	return 0;
 }
 
+void
+as_fingerprint(const struct ambient_object *session, char out[20])
+{
+	uint64_t hash = UINT64_C(1469598103934665603); /* FNV-1a */
+	const char *key, *raw;
+	size_t len;
+
+	for (size_t i = 0; i < ambient_len(session, "/spec"); i++) {
+		const struct ambient_object *value = ambient_item(session, "/spec", i, &key);
+
+		if (strcmp(key, "desiredState") == 0 || (raw = ambient_json(value, "", &len)) == NULL)
+			continue;
+		for (const char *p = key; *p != '\0'; p++)
+			hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
+		for (size_t k = 0; k < len; k++)
+			hash = (hash ^ (unsigned char)raw[k]) * UINT64_C(1099511628211);
+	}
+	(void)snprintf(out, 20, "%016" PRIx64, hash);
+}
+
 int
 as_effective(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 	     const struct ambient_object *settings, const struct ambient_object **ret, struct ambient_error *err)
@@ -359,6 +380,7 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 	const struct ambient_object *spec = ambient_at(session, "/spec");
 	const struct ambient_host *host = plugin->host;
 	const char *prompt, *model;
+	char fingerprint[20];
 	struct text repos = TEXT_INIT, t = TEXT_INIT;
 	size_t count = 0;
 	int rc;
@@ -408,7 +430,8 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 		text_add(&t, ",\"temperature\":%o", ambient_at(spec, "/llmSettings/temperature"));
 	if (ambient_type(spec, "/llmSettings/maxTokens") == AMBIENT_T_NUMBER)
 		text_add(&t, ",\"maxTokens\":%o", ambient_at(spec, "/llmSettings/maxTokens"));
-	text_add(&t, "}");
+	as_fingerprint(session, fingerprint);
+	text_add(&t, ",\"spec\":%s}", fingerprint);
 	rc = text_object(&t, call, ret, err);
 out:
 	text_fini(&repos);

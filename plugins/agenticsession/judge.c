@@ -80,6 +80,18 @@ runner_ended(const struct as_facts *facts, struct as_status *st)
 			       c->reason[0] != '\0' ? ")" : "");
 	as_redact(text);
 	reason = st->report != NULL ? ambient_str(st->report, "/reason", "") : "";
+	if (strcmp(reason, "Inactivity") == 0 && ambient_bool(st->effective, "/interactive", 0)) {
+		/* A chat that nobody continued has not failed. */
+		as_set(st, AS_STOPPED, AS_TRUE, "Inactivity", "%s", text);
+		as_set(st, AS_READY, AS_FALSE, "Inactivity", "%s", text);
+		(void)snprintf(st->stopped_reason, sizeof(st->stopped_reason), "inactivity");
+		as_time(st->completion, st->now);
+		return;
+	}
+	if (facts->pod_deleting && c->exit_code > 128) {
+		fail(st, "PodDeleted", "the pod was deleted before the run ended");
+		return;
+	}
 	if (strcmp(c->reason, "OOMKilled") == 0)
 		reason = "OOMKilled";
 	/* The runner keeps the time too; it is believed when the time is really up. */

@@ -98,6 +98,24 @@ new_run_id(struct pass *p)
 	return 0;
 }
 
+/* A run keeps the values that it was planned with; one who edits the session meanwhile is told so. */
+static void
+compare_spec(struct pass *p)
+{
+	const char *planned = ambient_str(p->st.effective, "/spec", "");
+	char now[20];
+
+	if (planned[0] == '\0')
+		return; /* planned by an older release */
+	as_fingerprint(p->session, now);
+	if (strcmp(planned, now) == 0)
+		as_set(&p->st, AS_RECONCILED, AS_TRUE, "SpecApplied", "%s", "");
+	else
+		as_set(&p->st, AS_RECONCILED, AS_FALSE, "SpecChanged",
+		       "spec was changed after run \"%s\" had been planned; the run keeps what status.effective says, the "
+		       "change concerns a next run", p->st.run_id);
+}
+
 /* Step 1: what will run, and under which id. */
 static int
 plan(struct pass *p, const struct ambient_object **fragment)
@@ -139,6 +157,7 @@ plan(struct pass *p, const struct ambient_object **fragment)
 		return refused(p, "SpecInvalid", text);
 	}
 	as_set(&p->st, AS_SPEC_VALID, AS_TRUE, "Valid", "%s", "");
+	compare_spec(p);
 	if (p->st.run_id[0] != '\0')
 		return 0;
 	as_set(&p->st, AS_READY, AS_FALSE, "Provisioning", "%s", "creating what the run needs");
@@ -190,6 +209,7 @@ stopped(struct pass *p)
 {
 	as_set(&p->st, AS_STOPPED, AS_TRUE, "UserStopped", "%s", "stopped as asked");
 	as_set(&p->st, AS_READY, AS_FALSE, "UserStopped", "%s", "stopped as asked");
+	(void)snprintf(p->st.stopped_reason, sizeof(p->st.stopped_reason), "user");
 	as_time(p->st.completion, p->st.now);
 	return save(p);
 }
@@ -255,6 +275,7 @@ follow(struct pass *p)
 	/* The runner's last report and its end travel apart: at the end the server is asked. */
 	if ((rc = as_report_read(p->call, p->session, &p->st, over, &p->st.report, p->err)) < 0)
 		return rc;
+	compare_spec(p);
 	again = as_judge(p->plugin, &p->facts, &p->st);
 	if ((rc = save(p)) < 0)
 		return rc;

@@ -10,7 +10,7 @@
 
 static const char *const types[AS_CONDITIONS] = {
 	"Ready", "SpecValid", "PVCReady", "SecretsReady", "JobCreated", "PodScheduled", "RunnerStarted",
-	"Completed", "Failed", "Stopped",
+	"Reconciled", "Completed", "Failed", "Stopped",
 };
 static const char *const truths[] = { "", "False", "True", "Unknown" };
 
@@ -24,6 +24,7 @@ static const struct field {
 	FIELD("/status/runId", run_id),
 	FIELD("/status/startTime", start),
 	FIELD("/status/completionTime", completion),
+	FIELD("/status/stoppedReason", stopped_reason),
 	FIELD("/status/jobName", job),
 	FIELD("/status/runnerPodName", pod),
 	FIELD("/status/intent/state", intent),

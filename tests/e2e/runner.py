@@ -128,18 +128,96 @@ def test_exit_codes(lab):
 
 
 def test_timeout_ends_the_whole_tree(lab):
-    marker = os.path.join(lab.root, "still-there")
-    pod = lab.pod(spec("trap '' TERM; (setsid sh -c 'sleep 11; touch %s' &) ; while :; do sleep 1; done" % marker, timeout=1)).go()
+    marker = os.path.join(lab.root, "child")
+    pod = lab.pod(spec("echo half > half; trap '' TERM; (setsid sh -c 'echo $$ > %s; exec sleep 600' &) ; "
+                       "while :; do sleep 1; done" % marker, repo(lab.origin("late"), targetBranch="work"), timeout=1)).go()
     assert pod.code == 1 and pod.report["reason"] == "Timeout", (pod.code, pod.report)
-    assert not os.path.exists(marker)
+    with open(marker) as f:
+        child = f.read().strip()
+    assert child and not os.path.exists("/proc/" + child)
+    # What it had done is kept and said, and goes nowhere.
+    assert (pod.report["repos"][0]["status"], pod.report["repos"][0]["commits"]) == ("abandoned", 1), pod.report
+    assert "work" not in git("--git-dir", lab.bare("late"), "for-each-ref")
+
+
+def test_an_idle_chat_ends_by_its_inactivity_timeout(lab):
+    pod = lab.pod({"initialPrompt": "p", "inactivityTimeout": 1, "repos": [{"url": lab.origin("idle"), "autoPush": True}],
+                   "runnerConfig": command("echo half > half; exec sleep 600")}).go()
+    assert pod.code == 1 and pod.report["reason"] == "Inactivity", (pod.code, pod.report)
+    assert "inactivityTimeout" in pod.report["message"], pod.report
+    assert pod.report["repos"][0]["status"] == "abandoned", pod.report
+    assert "sessions" not in git("--git-dir", lab.bare("idle"), "for-each-ref")
 
 
 def test_sigterm_stops_and_reports(lab):
-    pod = lab.pod(spec("echo up; exec sleep 60")).start()
+    pod = lab.pod(spec("echo half > half; echo up; exec sleep 60", repo(lab.origin("stop"), targetBranch="work"))).start()
     assert pod.until(lambda: "up" in pod.texts())
     pod.runner.send_signal(signal.SIGTERM)
     pod.wait()
+    assert pod.report["repos"][0]["status"] == "abandoned", pod.report
     assert pod.code == 143 and pod.report["state"] == "done" and pod.report["reason"] == "Stopped", (pod.code, pod.report)
+
+
+def test_the_api_server_is_away_when_the_runner_starts(lab):
+    pod = lab.pod(spec("echo x > x", repo(lab.origin("early"), targetBranch="work")))
+    lab.api.down()
+    came, end = lab.api.flaky()
+    try:
+        pod.start()
+        # A client's own tries are few; these are more.
+        assert pod.until(lambda: came() >= 12 or pod.runner.poll() is not None)
+        assert pod.runner.poll() is None, (pod.read("stderr"), came())
+    finally:
+        end()
+        lab.api.up()
+    pod.wait()
+    assert pod.code == 0 and pod.report["repos"][0]["status"] == "pushed", (pod.code, pod.report, pod.read("stderr"))
+
+
+def test_the_api_server_is_away_when_the_run_ends(lab):
+    gate = os.path.join(lab.root, "gate-end")
+    url = lab.origin("ends")
+    pod = lab.pod(spec("echo x > x; echo up; while [ ! -e %s ]; do sleep 0.02; done" % gate, repo(url, targetBranch="work"))).start()
+    assert pod.until(lambda: "up" in pod.texts())
+    lab.api.down()
+    with open(gate, "w"):
+        pass
+    # All is done and pushed; the report alone is missing, and the runner does not leave without it.
+    try:
+        assert pod.until(lambda: pod.messages[-1]["type"] == "session" and pod.messages[-1]["state"] == "completed")
+        assert pod.until(lambda: "cannot report" in pod.read("stderr"))
+        assert lab.api.report["state"] != "done" and pod.runner.poll() is None
+    finally:
+        lab.api.up()
+    pod.wait()
+    assert pod.code == 0 and pod.report["state"] == "done", (pod.code, pod.report, pod.read("stderr"))
+    assert pod.report["repos"][0]["status"] == "pushed" and lab.api.states[-1] == "done", lab.api.states
+
+
+def test_a_token_that_rotated_while_the_api_server_was_away(lab):
+    gate, token = os.path.join(lab.root, "gate-token"), os.path.join(lab.root, "token")
+
+    def rotate(value):
+        with open(token + ".new", "w") as f:
+            f.write(value)
+        os.rename(token + ".new", token)
+        lab.api.token = value
+
+    rotate("first")
+    pod = lab.pod(spec("echo up; while [ ! -e %s ]; do sleep 0.02; done" % gate), runner_env={"AMBIENT_API_TOKEN_FILE": token})
+    try:
+        pod.start()
+        assert pod.until(lambda: "up" in pod.texts()), pod.read("stderr")
+        lab.api.down()
+        rotate("second")
+        with open(gate, "w"):
+            pass
+        assert pod.until(lambda: pod.messages[-1]["type"] == "session" and pod.messages[-1]["state"] == "completed")
+        lab.api.up()
+        pod.wait()
+        assert pod.code == 0 and pod.report["state"] == "done", (pod.code, pod.report, pod.read("stderr"))
+    finally:
+        lab.api.token = None
 
 
 def test_agent_lost(lab):

@@ -39,14 +39,30 @@ def free_port():
 
 
 class Api:
-    """GET of the session, merge patches of the report; everything else is 404 and remembered."""
+    """GET of the session, merge patches of the report; everything else is 404 and remembered.  token: what must come
+    as the bearer's, or None.  down() and up() are a restart: connections break, then are refused, then taken."""
 
     def __init__(self):
-        self.session, self.report, self.states, self.others, self.fail = {}, None, [], [], False
+        self.session, self.report, self.states, self.others = {}, None, [], []
+        self.token, self.connections, self.seen = None, [], 0
         api = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                api.connections.append(self.connection)
+
+            def parse_request(self):
+                if not super().parse_request():
+                    return False
+                api.seen += 1
+                if api.token is None or self.headers.get("Authorization") == "Bearer " + api.token:
+                    return True
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.status(401, "Unauthorized")
+                return False
 
             def answer(self, code, value):
                 body = json.dumps(value).encode()
@@ -81,13 +97,49 @@ class Api:
             def log_message(self, *args):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.handler, self.port, self.server = Handler, 0, None
+        self.up()
+
+    def up(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), self.handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def flaky(self):
+        """Instead of a server somebody who hangs up on everybody; returns what tells how many came, and what ends it."""
+        listener = socket.create_server(("127.0.0.1", self.port))
+        came = []
+
+        def hang_up():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                came.append(1)
+                connection.close()
+
+        def end():
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        return lambda: len(came), end
+
+    def down(self):
+        self.server.shutdown()
+        self.server.server_close()
+        for connection in self.connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.connections = []
 
     @property
     def url(self):
-        return "http://127.0.0.1:%d" % self.server.server_address[1]
+        return "http://127.0.0.1:%d" % self.port
 
 
 class Lab:

@@ -189,6 +189,10 @@ static void w_job_deleted(void) { pod(UP); (void)settle(); fake_host_remove(fake
 static void w_pod_lost(void) { pod(UP); (void)settle(); fake_host_remove(fake, AS_POD, "team-a", "s-job-x");
 	fake_host_merge(fake, AS_JOB, "team-a", "s-job",
 	"{'status':{'conditions':[{'type':'Failed','status':'True','reason':'BackoffLimitExceeded'}]}}"); }
+static void w_pod_deleted(void) { pod(UP); (void)settle(); pod(ENDED(143));
+	report("\"state\":\"done\",\"reason\":\"Stopped\",\"message\":\"the run was stopped\"");
+	fake_host_merge(fake, AS_POD, "team-a", "s-job-x",
+	"{'metadata':{'deletionTimestamp':'2026-01-01T00:00:09Z','deletionGracePeriodSeconds':30}}"); }
 static void w_evicted(void) { pod("{'phase':'Failed','reason':'Evicted','message':'disk pressure'}"); }
 static void w_deadline(void) { fake_host_merge(fake, AS_JOB, "team-a", "s-job",
 	"{'status':{'conditions':[{'type':'Failed','status':'True','reason':'DeadlineExceeded','message':'late'}]}}"); }
@@ -219,6 +223,7 @@ static const struct walk {
 	{ "job complete, pod gone", w_unseen, "Completed", "Completed", "" },
 	{ "job deleted", w_job_deleted, "Failed", "JobMissing", "deleted" },
 	{ "pod lost", w_pod_lost, "Failed", "PodMissing", "evicted" },
+	{ "pod deleted", w_pod_deleted, "Failed", "PodDeleted", "the pod was deleted" },
 	{ "evicted", w_evicted, "Failed", "PodFailed", "disk pressure" },
 	{ "job deadline", w_deadline, "Timeout", "Timeout", "late" },
 	{ "out of memory", w_oom, "Failed", "OOMKilled", "137" },
@@ -569,6 +574,48 @@ START_TEST(effective_values_are_frozen)
 }
 END_TEST
 
+START_TEST(an_edit_while_running_is_said)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	ck_assert_str_eq(cond("Reconciled", "reason"), "SpecApplied");
+	pod(UP);
+	(void)settle();
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'prompt':'another'}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_str_eq(cond("Reconciled", "status"), "False");
+	ck_assert_str_eq(cond("Reconciled", "reason"), "SpecChanged");
+	ck_assert_ptr_nonnull(strstr(cond("Reconciled", "message"), at("/status/runId")));
+	ck_assert_str_eq(at("/status/observedGeneration"), at("/metadata/generation"));
+	ck_assert_str_eq(at("/spec/prompt"), "another");
+	/* Taken back: as it was.  A wish about the run is no edit. */
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'prompt':'do','desiredState':'Running'}}");
+	(void)settle();
+	ck_assert_str_eq(cond("Reconciled", "status"), "True");
+	end();
+}
+END_TEST
+
+/* A chat that nobody continued is Stopped; what was no chat cannot claim that. */
+START_TEST(inactivity_stops_a_chat)
+{
+	begin();
+	submit_named("s", _i == 0 ? "{'initialPrompt':'do','inactivityTimeout':5}" : SPEC);
+	(void)settle();
+	pod(UP);
+	(void)settle();
+	report("\"state\":\"done\",\"reason\":\"Inactivity\",\"message\":\"nothing happened\"");
+	pod(ENDED(1));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), _i == 0 ? "Stopped" : "Failed");
+	ck_assert_str_eq(at("/status/stoppedReason"), _i == 0 ? "inactivity" : "(none)");
+	ck_assert_str_ne(at("/status/completionTime"), "(none)");
+	end();
+}
+END_TEST
+
 START_TEST(names_are_cut)
 {
 	char a[AS_NAME_MAX], b[AS_NAME_MAX];
@@ -728,6 +775,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, plan_problems_are_shown);
 	tcase_add_loop_test(tc, effective_values, 0, sizeof(effective_cases) / sizeof(effective_cases[0]));
 	tcase_add_test(tc, effective_values_are_frozen);
+	tcase_add_test(tc, an_edit_while_running_is_said);
+	tcase_add_loop_test(tc, inactivity_stops_a_chat, 0, 2);
 	tcase_add_test(tc, names_are_cut);
 	tcase_add_test(tc, report_is_copied);
 	tcase_add_loop_test(tc, hostile_reports, 0, sizeof(hostile_cases) / sizeof(hostile_cases[0]));
