@@ -4,8 +4,23 @@
 #define TESTS_LIB_UNIT_H
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Does AMBIENT_REQUIRE name it?  Then a test that cannot have it fails instead of being left out. */
+static inline bool
+unit_required(const char *what)
+{
+	const char *list = getenv("AMBIENT_REQUIRE");
+	size_t len = strlen(what);
+
+	for (const char *p = list != NULL ? list : ""; *p != '\0'; p += strcspn(p, ","), p += *p == ',')
+		if (strcspn(p, ",") == len && strncmp(p, what, len) == 0)
+			return true;
+	return false;
+}
 
 /* static void cases(TCase *tc) { tcase_add_test(tc, name); ... }  UNIT_MAIN("queue", cases) */
 #define UNIT_MAIN(title, add_cases)                                                                 \
