@@ -32,7 +32,7 @@ am_daemon_new(const struct am_daemon_options *options)
 void
 am_daemon_free(struct am_daemon *d)
 {
-	if (d == NULL)
+	if (d == NULL || d->abandoned)
 		return;
 	am_host_free(d->host);
 	am_conf_free(d->file);
@@ -183,13 +183,13 @@ connect_client(struct am_daemon *d, struct ambient_error *err)
 	/* The client takes the configuration; what the host needs of it is asked for first, through a second look. */
 	struct am_kube_config *facts;
 	rc = open_config(d, &facts, err);
-	if (rc == 0)
-		rc = am_kube_new(config, &options, &d->kube, err);
 	if (rc < 0) {
 		am_kube_config_free(config);
 		return rc;
 	}
-	rc = am_host_connect(d->host, d->kube, facts, err);
+	rc = am_kube_new(config, &options, &d->kube, err);
+	if (rc == 0)
+		rc = am_host_connect(d->host, d->kube, facts, err);
 	am_kube_config_free(facts);
 	return rc;
 }
@@ -361,11 +361,12 @@ start(struct am_daemon *d, struct ambient_error *err)
 		rc = wait_provider(d, err);
 	if (rc == 0)
 		rc = start_instances(d, err);
+	if (rc == 0)
+		rc = start_lease(d, err);
 	if (rc < 0)
 		return rc;
 	atomic_store(&d->serving, true);
-	rc = start_lease(d, err);
-	return rc < 0 ? rc : start_workers(d, err);
+	return start_workers(d, err);
 }
 
 int
@@ -392,18 +393,18 @@ am_daemon_stop(struct am_daemon *d)
 
 	am_notify("STOPPING=1");
 	am_log_info("ambientd", "stopping");
+	atomic_store(&d->stopping, true);
 	for (size_t i = d->plugin_count; i-- > 0;) {
 		if (d->plugins[i].instance != NULL)
 			am_instance_pause(d->plugins[i].instance);
 	}
 	for (size_t i = d->plugin_count; i-- > 0;) {
-		if (d->plugins[i].instance != NULL)
-			am_instance_stop_workers(d->plugins[i].instance, deadline);
+		if (d->plugins[i].instance != NULL && !am_instance_stop_workers(d->plugins[i].instance, deadline))
+			d->abandoned = true;
 	}
-	if (d->lead != NULL) {
+	/* The fence stays: once the lease is given back, a call that was left behind writes no more. */
+	if (d->lead != NULL)
 		am_lead_stop_wait(d->lead);
-		am_host_set_fence(d->host, NULL, NULL);
-	}
 	atomic_store(&d->serving, false);
 	am_admin_stop(d->admin);
 	am_ops_stop(d->ops);
@@ -411,10 +412,18 @@ am_daemon_stop(struct am_daemon *d)
 		if (&d->plugins[i] != d->provider)
 			am_instance_free(d->plugins[i].instance);
 	}
-	am_lead_free(d->lead);
-	am_host_disconnect(d->host);
-	am_kube_free(d->kube);
+	if (!d->abandoned) {
+		am_lead_free(d->lead);
+		am_host_disconnect(d->host);
+		am_kube_free(d->kube);
+	}
 	if (d->provider != NULL)
 		am_instance_free(d->provider->instance);
 	am_log_info("ambientd", "stopped");
+}
+
+bool
+am_daemon_abandoned(const struct am_daemon *d)
+{
+	return d->abandoned;
 }

@@ -33,6 +33,8 @@ int am_daemon_start(struct am_daemon *daemon);
 /* A new generation of the configuration, or the old one and the reason in the log. */
 void am_daemon_reload(struct am_daemon *daemon);
 void am_daemon_stop(struct am_daemon *daemon);
+/* After the stop: calls of plugins would not end and still use the process; it has to end by _exit. */
+bool am_daemon_abandoned(const struct am_daemon *daemon);
 /* Any thread: start gives up as soon as it can. */
 void am_daemon_cancel(struct am_daemon *daemon);
 

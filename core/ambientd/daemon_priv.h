@@ -38,7 +38,8 @@ struct am_daemon {
 	struct am_admin *admin;
 	int32_t cancelled;
 	atomic_bool serving;                   /* instances are complete; status pages may look at them */
-	atomic_bool ready;
+	atomic_bool stopping;
+	bool abandoned;                        /* calls that would not end use what there is: nothing more is freed */
 };
 
 static inline const struct ambient_conf *

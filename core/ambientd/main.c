@@ -264,6 +264,11 @@ main(int argc, char **argv)
 		am_log_init((enum am_log_format)am_daemon_log_format(daemon), am_log_level());
 		rc = run(daemon, signals);
 	}
+	if (am_daemon_abandoned(daemon)) {
+		/* Threads that run plugin code are left: what exit() would tear down is still in use. */
+		am_log_fini();
+		_exit(rc);
+	}
 	am_daemon_free(daemon);
 	free(a.sets);
 	am_log_fini();

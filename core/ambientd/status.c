@@ -7,6 +7,8 @@ daemon_ready(void *arg, struct ambient_error *err)
 {
 	struct am_daemon *d = arg;
 
+	if (atomic_load(&d->stopping))
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "stopping");
 	if (!atomic_load(&d->serving))
 		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "starting");
 	for (size_t i = 0; i < d->plugin_count; i++) {
@@ -34,7 +36,7 @@ daemon_status(void *arg, struct am_buf *out)
 
 	am_buf_addf(out, "ambientd %s mode=%s ready=%s", PACKAGE_VERSION, d->standalone ? "standalone" : "cluster",
 		    daemon_ready(d, &err) == 0 ? "yes" : "no");
-	if (d->lead != NULL)
+	if (atomic_load(&d->serving) && d->lead != NULL)
 		am_buf_addf(out, " leading=%s", am_lead_leading(d->lead) ? "yes" : "no");
 	am_buf_addf(out, "%s%s\n", err.message[0] != '\0' ? " because: " : "", err.message);
 	for (size_t i = 0; atomic_load(&d->serving) && i < d->plugin_count; i++)

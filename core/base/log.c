@@ -277,7 +277,11 @@ am_log_fields(int level, const char *area, const char *const *fields, const char
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (capture != NULL) {
-		capture(capture_arg, level, area, text);
+		am_buf_adds(&record, text);
+		for (const char *const *f = fields; f != NULL && f[0] != NULL; f += 2)
+			am_buf_addf(&record, " %s=%s", f[0], f[1]);
+		capture(capture_arg, level, area, am_buf_str(&record));
+		am_buf_fini(&record);
 		errno = saved;
 		return;
 	}

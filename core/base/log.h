@@ -33,7 +33,7 @@ void am_log_fields(int level, const char *area, const char *const *fields, const
 void am_log_push(const char *name, const char *value);
 void am_log_pop(void);
 
-/* For tests: gets each record instead of the sink. */
+/* For tests: gets each record instead of the sink; its own fields stand behind the text, " name=value". */
 void am_log_capture(void (*fn)(void *arg, int level, const char *area, const char *text), void *arg);
 
 #endif

@@ -26,6 +26,7 @@ typedef int am_reconcile_f(void *arg, struct am_reconcile *call, struct ambient_
 
 struct am_controller_options {
 	const char *name;           /* unique in the process */
+	const char *plugin;         /* whose code it runs, for the log; NULL: the name says it */
 	int workers;                /* 0: min(4, cores) */
 	int64_t deadline_ns;        /* of one reconcile; 0: 5 min */
 	struct am_clock *clock;

@@ -39,7 +39,7 @@ struct metrics {
 
 struct am_controller {
 	struct am_controller_options opt;
-	char *name;
+	char *name, *plugin;
 	struct am_queue *queue;
 	struct metrics metrics;
 	struct am_lock lock;
@@ -321,7 +321,7 @@ too_long(struct am_controller *c, struct worker *w)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	am_auto(am_freep) char *ns = am_xstrdup(w->item->ns);
 	am_auto(am_freep) char *name = am_xstrdup(w->item->name);
-	const char *fields[] = { "controller", c->name, "namespace", ns, "name", name, NULL };
+	const char *fields[] = { "controller", c->name, "plugin", c->plugin, "namespace", ns, "name", name, NULL };
 	int64_t ran = am_clock_boot(c->opt.clock) - w->started_at;
 	bool stuck = w->late;
 	char age[16];
@@ -396,6 +396,7 @@ am_controller_new(const struct am_controller_options *options, struct am_control
 	c->opt = *options;
 	c->name = am_xstrdup(options->name);
 	c->opt.name = c->name;
+	c->plugin = am_xstrdup(am_empty(options->plugin) ? options->name : options->plugin);
 	if (c->opt.workers == 0)
 		c->opt.workers = default_workers();
 	if (c->opt.deadline_ns == 0)
@@ -502,7 +503,8 @@ take_ended(struct am_controller *c)
 		struct worker *w = *at;
 
 		if (w->item != NULL) {
-			const char *fields[] = { "controller", c->name, "namespace", w->item->ns, "name", w->item->name, NULL };
+			const char *fields[] = { "controller", c->name, "plugin", c->plugin, "namespace", w->item->ns,
+						 "name", w->item->name, NULL };
 
 			am_log_fields(AMBIENT_LOG_ERROR, "control", fields, "a reconcile does not end: left behind");
 			at = &w->next;
@@ -556,6 +558,7 @@ am_controller_free(struct am_controller *c)
 	am_cond_fini(&c->changed);
 	am_lock_fini(&c->lock);
 	free(c->name);
+	free(c->plugin);
 	free(c);
 }
 

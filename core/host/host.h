@@ -45,7 +45,9 @@ struct am_instance_options {
 /* Makes its tables, its state directory and its (not yet running) controllers.  Runs no code of the plugin. */
 int am_instance_new(struct am_host *host, const struct am_instance_options *options, struct am_instance **ret,
 		    struct ambient_error *err);
-void am_instance_free(struct am_instance *instance);   /* calls the plugin's destroy */
+/* Calls the plugin's stop and destroy.  An instance with a call that would not end (am_instance_stop_workers) is left as it
+ * is: then the host and the client have to stay too, and the process ends by _exit. */
+void am_instance_free(struct am_instance *instance);
 /* The plugin's own opinion of a configuration; needs no instance. */
 int am_instance_check(struct am_host *host, const struct am_plugin *plugin, const char *name,
 		      const struct ambient_conf *conf, struct ambient_error *err);
@@ -63,7 +65,8 @@ void am_host_await_kinds(struct am_host *host);
 int am_instance_start_workers(struct am_instance *instance, struct ambient_error *err);
 void am_instance_pause(struct am_instance *instance);   /* a lost lease; any thread */
 void am_instance_resume(struct am_instance *instance);  /* any thread */
-void am_instance_stop_workers(struct am_instance *instance, int64_t deadline);
+/* False when calls would not end by then: they were named in the log and go on. */
+bool am_instance_stop_workers(struct am_instance *instance, int64_t deadline);
 void am_instance_unwatch(struct am_instance *instance);
 void am_instance_stop(struct am_instance *instance);    /* servers, then the plugin's stop; once */
 

@@ -12,7 +12,7 @@
 #include "core/http/http.h"
 
 static void
-fill_table(struct am_host *host, struct am_instance *instance)
+fill_table(struct am_instance *instance)
 {
 	bool all = !instance->provider;
 
@@ -42,7 +42,6 @@ fill_table(struct am_host *host, struct am_instance *instance)
 		},
 		.instance = instance,
 	};
-	(void)host;
 }
 
 static void
@@ -119,6 +118,7 @@ make_reconciler(struct am_instance *instance, const struct am_plugin_reconciler 
 	(void)am_strlcpy(r->group, gvr.group, sizeof(r->group));
 	const struct am_controller_options options = {
 		.name = r->name,
+		.plugin = instance->plugin->decl->name,
 		.workers = workers,
 		.clock = instance->host->clock,
 		.reconcile = host_reconcile,
@@ -134,6 +134,19 @@ make_reconciler(struct am_instance *instance, const struct am_plugin_reconciler 
 	return 0;
 }
 
+/* Is it in "a, b, c"? */
+static bool
+names_type(const char *list, const char *item)
+{
+	size_t n = strlen(item);
+
+	for (const char *p = strstr(list, item); p != NULL; p = strstr(p + 1, item)) {
+		if ((p == list || p[-1] == ' ') && (p[n] == ',' || p[n] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 static void
 enlist(struct am_host *host, struct am_instance *instance)
 {
@@ -141,6 +154,8 @@ enlist(struct am_host *host, struct am_instance *instance)
 	host->instances = am_xrealloc(host->instances, host->instance_count + 1, sizeof(struct am_instance *));
 	host->instances[host->instance_count++] = instance;
 	for (size_t i = 0; i < instance->plugin->runner_count; i++) {
+		if (names_type(host->runner_types, instance->plugin->runners[i].type))
+			continue;
 		char *types = am_xasprintf("%s%s%s", host->runner_types, host->runner_types[0] != '\0' ? ", " : "",
 					   instance->plugin->runners[i].type);
 		free(host->runner_types);
@@ -180,7 +195,7 @@ am_instance_new(struct am_host *host, const struct am_instance_options *options,
 	am_lock_init(&instance->lock, "instance");
 	if (host->state != NULL)
 		instance->state_dir = am_xasprintf("%s/%s", host->state, options->name);
-	fill_table(host, instance);
+	fill_table(instance);
 	instance->reconcilers = am_xcalloc(decl->reconciler_count, sizeof(*instance->reconcilers));
 	enlist(host, instance);
 	int rc = instance->state_dir != NULL ? am_mkdirs(instance->state_dir, 0700, err) : 0;
@@ -200,6 +215,8 @@ am_instance_free(struct am_instance *instance)
 	if (instance == NULL)
 		return;
 	am_instance_stop(instance);
+	if (instance->abandoned)
+		return;
 	if (instance->created && instance->plugin->table.destroy != NULL) {
 		enter_plugin(instance);
 		instance->plugin->table.destroy(instance->self);
@@ -226,7 +243,7 @@ am_instance_check(struct am_host *host, const struct am_plugin *plugin, const ch
 	if (plugin->table.check == NULL)
 		return 0;
 	struct am_instance probe = { .host = host, .plugin = plugin, .provider = true, .name = am_xstrdup(name) };
-	fill_table(host, &probe);
+	fill_table(&probe);
 	enter_plugin(&probe);
 	int rc = plugin->table.check(&probe.table.pub, conf, err);
 	leave_plugin();
@@ -338,13 +355,16 @@ am_instance_resume(struct am_instance *instance)
 		am_controller_resume(instance->reconcilers[i].controller);
 }
 
-void
+bool
 am_instance_stop_workers(struct am_instance *instance, int64_t deadline)
 {
 	if (am_instance_state(instance) == AM_PLUGIN_RUNNING)
 		move_state(instance, AM_PLUGIN_DRAINING);
-	for (size_t i = 0; i < instance->reconciler_count; i++)
-		(void)am_controller_stop(instance->reconcilers[i].controller, deadline);
+	for (size_t i = 0; i < instance->reconciler_count; i++) {
+		if (!am_controller_stop(instance->reconcilers[i].controller, deadline))
+			instance->abandoned = true;
+	}
+	return !instance->abandoned;
 }
 
 void
@@ -359,6 +379,9 @@ am_instance_stop(struct am_instance *instance)
 	if (instance->stopped)
 		return;
 	instance->stopped = true;
+	/* A call that does not end goes on using everything: the promises of stop and destroy cannot be kept to it. */
+	if (instance->abandoned)
+		return;
 	am_instance_unwatch(instance);
 	enter_plugin(instance);
 	for (; instance->servers_started > 0; instance->servers_started--) {

@@ -22,6 +22,7 @@
 #include "core/ops/ops.h"
 
 #define PROTOCOL "ambient-admin/1 "
+#define PATIENCE (2 * AM_NS_PER_S)
 
 struct am_admin {
 	char *path;
@@ -100,27 +101,39 @@ dispatch(struct am_admin *admin, const char *line, struct am_buf *out, struct am
 	return ambient_err(err, AMBIENT_E_UNSUPPORTED, "there is no command \"%.*s\"", (int)AM_MIN(n, 40), line);
 }
 
+/* A line, or what there is of it after 2 s in all; a peer that sends nothing does not hold up the stop either. */
 static void
-serve(struct am_admin *admin, int fd)
+read_line(struct am_admin *admin, int fd, char *line, size_t size)
 {
-	const struct timeval patience = { .tv_sec = 2 };
-	struct ambient_error err = AMBIENT_ERROR_INIT;
-	struct am_buf out = { 0 }, answer = { 0 };
-	char line[512];
+	int64_t until = am_clock_boot(am_clock_real()) + PATIENCE;
 	size_t n = 0;
 
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	while (n < sizeof(line) - 1) {
-		ssize_t got = read(fd, line + n, sizeof(line) - 1 - n);
-		if (got <= 0 || memchr(line + n, '\n', (size_t)got) != NULL) {
-			n += got > 0 ? (size_t)got : 0;
+	while (n < size - 1 && memchr(line, '\n', n) == NULL) {
+		struct pollfd p[2] = { { fd, POLLIN, 0 }, { admin->wake[0], POLLIN, 0 } };
+		int64_t left = until - am_clock_boot(am_clock_real());
+		if (left <= 0 || (poll(p, 2, (int)(left / AM_NS_PER_MS) + 1) < 0 && errno != EINTR) || p[1].revents != 0)
 			break;
-		}
+		if (p[0].revents == 0)
+			continue;
+		ssize_t got = read(fd, line + n, size - 1 - n);
+		if (got <= 0)
+			break;
 		n += (size_t)got;
 	}
 	line[n] = '\0';
 	line[strcspn(line, "\r\n")] = '\0';
+}
+
+static void
+serve(struct am_admin *admin, int fd)
+{
+	const struct timeval patience = { .tv_sec = PATIENCE / AM_NS_PER_S };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_buf out = { 0 }, answer = { 0 };
+	char line[512];
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	read_line(admin, fd, line, sizeof(line));
 	if (dispatch(admin, line, &out, &err) < 0)
 		am_buf_addf(&answer, PROTOCOL "error %s\n", err.message);
 	else
@@ -151,6 +164,18 @@ run(void *arg)
 	}
 }
 
+/* Does a daemon answer there?  Another state directory may share the runtime directory. */
+static bool
+answered(const struct sockaddr_un *at)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool yes = fd >= 0 && connect(fd, (const struct sockaddr *)at, sizeof(*at)) == 0;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return yes;
+}
+
 int
 am_admin_start(const char *path, const struct am_ops_callbacks *callbacks, struct am_admin **ret, struct ambient_error *err)
 {
@@ -160,12 +185,14 @@ am_admin_start(const char *path, const struct am_ops_callbacks *callbacks, struc
 		return ambient_err(err, AMBIENT_E_INVALID, "the socket path \"%s\" is longer than %zu bytes; set ops.socket", path,
 				   sizeof(at.sun_path) - 1);
 	(void)am_strlcpy(at.sun_path, path, sizeof(at.sun_path));
+	if (answered(&at))
+		return ambient_err(err, AMBIENT_E_EXISTS, "another daemon answers on \"%s\"; set another \"runtime\" or \"ops.socket\"", path);
 	struct am_admin *admin = am_xcalloc(1, sizeof(*admin));
 	admin->callbacks = *callbacks;
 	admin->path = am_xstrdup(path);
 	admin->wake[0] = admin->wake[1] = -1;
 	admin->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* Whoever holds the state directory's lock owns the name; a left-over file is from a daemon that died. */
+	/* Nobody answers: a left-over file of a daemon that died. */
 	(void)unlink(path);
 	mode_t before = umask(0177);
 	bool ok = admin->fd >= 0 && bind(admin->fd, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(admin->fd, 8) == 0;
