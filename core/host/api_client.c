@@ -26,9 +26,12 @@ permitted(const struct am_instance *instance, const struct host_target *t, uint3
 	if (am_plugin_decl_may(decl, t->kind, t->sub, verb) ||
 	    (verb == AM_VERB_GET && t->sub == NULL && am_plugin_decl_watches(decl, t->kind)))
 		return 0;
-	ambient_err(err, AMBIENT_E_FORBIDDEN, "plugin \"%s\" does not declare \"may=%s%s%s:%s\"", decl->name, t->kind,
+	struct ambient_error said = AMBIENT_ERROR_INIT;
+	ambient_err(&said, AMBIENT_E_FORBIDDEN, "plugin \"%s\" does not declare \"may=%s%s%s:%s\"", decl->name, t->kind,
 		    t->sub != NULL ? "/" : "", t->sub != NULL ? t->sub : "", am_plugin_verb_name(verb));
-	err->flags |= AMBIENT_ERROR_TERMINAL;
+	said.flags |= AMBIENT_ERROR_TERMINAL;
+	if (err != NULL)
+		*err = said;
 	return -AMBIENT_E_FORBIDDEN;
 }
 
@@ -50,15 +53,16 @@ take_answer(struct ambient_call *call, const struct host_target *t, uint32_t ver
 	struct am_instance *instance = instance_of(call->host);
 	struct host_watch *w = t->sub == NULL || strcmp(t->sub, "status") == 0 ? host_watch_of(instance, t->kind) : NULL;
 	const char *api_version = NULL, *name = NULL;
+	struct ambient_error ignored = AMBIENT_ERROR_INIT; /* a kind that is not known is no failure of the write */
 	struct am_object *object = NULL;
 	int rc = am_json_check(am_buf_str(body), body->len, err);
 
 	if (rc < 0)
 		return am_err_prefix(err, "the API server's answer about %s \"%s\"", t->kind, t->name);
-	if (w != NULL && verb != AM_VERB_GET && host_kind(instance, t->kind, &api_version, &name, err) == 0 &&
+	if (w != NULL && verb != AM_VERB_GET && host_kind(instance, t->kind, &api_version, &name, &ignored) == 0 &&
 	    am_object_new_kind(am_buf_str(body), body->len, api_version, name, &object, NULL) == 0) {
-		if (am_selector_match(w->selector, object))
-			am_store_written(am_informer_store(w->informer), object);
+		/* The store knows its selection, and hides what a write has moved out of it. */
+		am_store_written(am_informer_store(w->informer), object);
 		am_object_unref(object);
 	}
 	if (ret == NULL)
@@ -222,7 +226,7 @@ note_deletion(struct ambient_call *call, const struct host_target *t, const stru
 		am_store_deleted(am_informer_store(w->informer), t->ns != NULL ? t->ns : "", t->name, uid);
 		free(uid);
 	} else if (am_object_new(text.p, text.n, &object, NULL) == 0) {
-		if (am_object_deleting(object) && am_selector_match(w->selector, object))
+		if (am_object_deleting(object))
 			am_store_written(am_informer_store(w->informer), object);
 		am_object_unref(object);
 	}

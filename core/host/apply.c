@@ -15,6 +15,8 @@
 static bool
 covers(const struct am_node *there, const struct am_node *wanted)
 {
+	if (there == NULL && wanted->type == AMBIENT_T_NULL)
+		return true; /* a merge patch's way to say that a field is to go */
 	if (there == NULL || there->type != wanted->type)
 		return false;
 	if (wanted->type == AMBIENT_T_OBJECT) {
@@ -54,8 +56,9 @@ missing(struct am_arena *arena, const struct am_node *there, const struct am_nod
 	return patch;
 }
 
+/* The controller reference of the reconciled object. */
 static int
-add_owner(struct ambient_call *call, struct am_draft_info *d, struct ambient_error *err)
+owner_ref(struct ambient_call *call, const struct am_draft_info *d, struct am_node **ret, struct ambient_error *err)
 {
 	const struct host_call *c = call_of(call);
 	struct am_instance *instance = c->reconciler->instance;
@@ -70,18 +73,44 @@ add_owner(struct ambient_call *call, struct am_draft_info *d, struct ambient_err
 	}
 	int rc = host_kind(instance, c->reconciler->decl->for_kind, &api_version, &kind, err);
 	if (rc == 0) {
-		struct am_node *ref = am_node_object(d->arena), *refs = am_node_array(d->arena);
+		struct am_node *ref = am_node_object(d->arena);
 		am_node_set(d->arena, ref, "apiVersion", am_node_str(d->arena, api_version));
 		am_node_set(d->arena, ref, "kind", am_node_str(d->arena, kind));
 		am_node_set(d->arena, ref, "name", am_node_str(d->arena, owner->name));
 		am_node_set(d->arena, ref, "uid", am_node_str(d->arena, owner->uid));
 		am_node_set(d->arena, ref, "controller", am_node_bool(d->arena, true));
 		am_node_set(d->arena, ref, "blockOwnerDeletion", am_node_bool(d->arena, true));
-		am_node_append(refs, ref);
-		rc = am_node_set_at(d->arena, d->root, "/metadata/ownerReferences", refs, err);
+		*ret = ref;
 	}
 	am_object_unref(owner);
 	return rc;
+}
+
+/* As server-side apply merges them, by uid: whoever else owns the object goes on owning it.  Two controllers of one
+ * object are refused, as by the API server. */
+static int
+merge_owner(struct am_draft_info *d, const struct am_node *there, struct am_node *ref, struct ambient_error *err)
+{
+	const struct am_node *list = am_node_path(there, "metadata", "ownerReferences", NULL);
+	const char *uid = am_node_get_str(ref, "uid", "");
+	struct am_node *refs = am_node_array(d->arena);
+	bool placed = false;
+
+	for (const struct am_node *r = list != NULL ? list->first : NULL; r != NULL; r = r->next) {
+		const struct am_node *controller = am_node_get(r, "controller");
+		if (strcmp(am_node_get_str(r, "uid", ""), uid) == 0) {
+			am_node_append(refs, ref);
+			placed = true;
+		} else if (controller != NULL && controller->type == AMBIENT_T_BOOL && controller->boolean) {
+			return ambient_err(err, AMBIENT_E_EXISTS, "%s \"%s\" is already controlled by %s \"%s\"", d->kind, d->name,
+					   am_node_get_str(r, "kind", "?"), am_node_get_str(r, "name", "?"));
+		} else {
+			am_node_append(refs, am_node_clone(d->arena, r));
+		}
+	}
+	if (!placed)
+		am_node_append(refs, ref);
+	return am_node_set_at(d->arena, d->root, "/metadata/ownerReferences", refs, err);
 }
 
 /* The object as it is, as a tree in the call's arena. */
@@ -132,22 +161,28 @@ int
 host_apply(struct ambient_call *call, struct ambient_draft *draft, uint32_t flags, const struct ambient_object **ret,
 	   struct ambient_error *err)
 {
+	struct ambient_error own = AMBIENT_ERROR_INIT;
 	struct am_draft_info d;
-	struct am_node *there = NULL;
-	int rc = am_draft_open(draft, &d, err);
+	struct am_node *there = NULL, *owner = NULL;
 
+	err = err != NULL ? err : &own;
+	int rc = am_draft_open(draft, &d, err);
 	if (rc == 0 && (flags & AMBIENT_APPLY_NO_OWNER) == 0)
-		rc = add_owner(call, &d, err);
+		rc = owner_ref(call, &d, &owner, err);
 	if (rc < 0)
 		return rc;
 	(void)am_node_del(am_node_get(d.root, "metadata"), "resourceVersion");
 	rc = present(call, &d, false, &there, err);
 	if (rc == -AMBIENT_E_NOTFOUND) {
+		if (owner != NULL && (rc = merge_owner(&d, NULL, owner, err)) < 0)
+			return rc;
 		rc = host_write(call, &d, NULL, AM_VERB_CREATE, ret, err);
 		if (rc != -AMBIENT_E_EXISTS)
 			return rc;
 		rc = present(call, &d, true, &there, err);
 	}
+	if (rc == 0 && owner != NULL)
+		rc = merge_owner(&d, there, am_node_clone(d.arena, owner), err);
 	if (rc < 0)
 		return rc;
 	struct am_node *patch = missing(d.arena, there, d.root);
@@ -161,10 +196,12 @@ host_apply(struct ambient_call *call, struct ambient_draft *draft, uint32_t flag
 int
 host_status(struct ambient_call *call, struct ambient_draft *draft, const struct ambient_object **ret, struct ambient_error *err)
 {
+	struct ambient_error own = AMBIENT_ERROR_INIT;
 	struct am_draft_info d;
 	struct am_node *there = NULL;
-	int rc = am_draft_open(draft, &d, err);
 
+	err = err != NULL ? err : &own;
+	int rc = am_draft_open(draft, &d, err);
 	if (rc == 0)
 		rc = present(call, &d, false, &there, err);
 	if (rc < 0)

@@ -39,7 +39,6 @@ struct host_kind {
 /* One watch of an instance: kind and selection, and whom a change wakes. */
 struct host_watch {
 	char *kind, *labels, *fields;
-	struct am_selector *selector;  /* of labels; NULL: all */
 	struct am_informer *informer;
 	struct am_subscription *subscription;
 	struct host_link *links;
@@ -75,6 +74,7 @@ struct am_instance {
 	struct host_table table;
 	void *self;
 	bool provider, created, stopped;
+	bool abandoned;                /* a call did not end: nothing of it may be freed */
 	size_t servers_started;
 	struct host_reconciler *reconcilers;
 	size_t reconciler_count;

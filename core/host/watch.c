@@ -37,20 +37,14 @@ open_watch(struct am_instance *instance, const char *kind, const char *labels, c
 			return w;
 	}
 	const struct am_informer_spec spec = { kind, NULL, labels, fields };
-	struct am_selector *selector = NULL;
 	struct am_informer *informer;
-	if (!am_empty(labels) && am_selector_labels(labels, &selector, err) < 0)
+	if (am_informer_get(instance->host->informers, &spec, &informer, err) < 0)
 		return NULL;
-	if (am_informer_get(instance->host->informers, &spec, &informer, err) < 0) {
-		am_selector_free(selector);
-		return NULL;
-	}
 	struct host_watch *w = &instance->watches[instance->watch_count++];
 	*w = (struct host_watch){
 		.kind = am_xstrdup(kind),
 		.labels = am_empty(labels) ? NULL : am_xstrdup(labels),
 		.fields = am_empty(fields) ? NULL : am_xstrdup(fields),
-		.selector = selector,
 		.informer = informer,
 	};
 	return w;
@@ -204,7 +198,6 @@ host_watches_close(struct am_instance *instance)
 			am_trigger_free(w->links[j].trigger);
 		free(w->links);
 		am_informer_put(w->informer);
-		am_selector_free(w->selector);
 		free(w->kind);
 		free(w->labels);
 		free(w->fields);

@@ -54,6 +54,17 @@ map_self(struct run *run, const struct am_object *object)
 	tell(run, object->ns, object->name);
 }
 
+/* Is the reconciled object of that name in no namespace?  What is not in the store yet wakes itself when it comes. */
+static bool
+is_cluster_scoped(const struct run *run, const char *name)
+{
+	const struct am_trigger_options *opt = &run->trigger->opt;
+	struct am_object *there = !opt->cluster_scoped && opt->store != NULL ? am_store_get(opt->store, "", name) : NULL;
+
+	am_object_unref(there);
+	return opt->cluster_scoped || there != NULL;
+}
+
 static bool
 group_is(const char *api_version, const char *group)
 {
@@ -79,7 +90,7 @@ map_owner_ref(struct run *run, const struct am_object *object, struct am_slice r
 	if (opt->owner_kind != NULL)
 		opt->owner_kind(opt->owner_kind_arg, wanted);
 	if (group_is(version, opt->owner_group) && (wanted[0] == '\0' || strcmp(kind, wanted) == 0))
-		tell(run, opt->cluster_scoped ? "" : object->ns, name);
+		tell(run, is_cluster_scoped(run, name) ? "" : object->ns, name);
 }
 
 static void
@@ -126,7 +137,7 @@ tell_value(struct run *run, const struct am_object *object, const char *value, b
 		am_auto(am_freep) char *ns = am_xstrndup(value, (size_t)(slash - value));
 
 		tell(run, ns, slash + 1);
-	} else if (run->trigger->opt.cluster_scoped) {
+	} else if (is_cluster_scoped(run, value)) {
 		tell(run, "", value);
 	} else if (object->ns[0] != '\0') { /* else nobody says in which namespace */
 		tell(run, object->ns, value);

@@ -144,6 +144,10 @@ START_TEST(HD2_the_owner_by_group_and_kind_of_old_and_new)
 	run(NULL, new, false, "/new ");
 	make((struct am_trigger_options){ .map = AM_MAP_OWNER, .owner_group = "" });
 	run(NULL, new, false, "");
+	/* the store of the reconciled kind shows that it is in no namespace */
+	stored("", "new", "");
+	make((struct am_trigger_options){ .map = AM_MAP_OWNER, .owner_group = "x.io" });
+	run(old, new, false, "/new n/old ");
 	am_object_unref(old);
 	am_object_unref(new);
 }
