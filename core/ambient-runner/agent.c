@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -52,10 +53,38 @@ catch_signals(void)
 	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The runner's socket may not be there yet: its container starts when it likes.  Bounded.  -AMBIENT_E_GONE: the runner
- * has ended already. */
+/* Tells when something appears beside path; -1: then one has to look. */
 static int
-connect_runner(const char *path, struct ambient_error *err)
+watch_beside(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	am_auto(am_freep) char *dir = am_xasprintf("%.*s/", slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : ".");
+	if (inotify_add_watch(fd, dir, IN_CREATE | IN_MOVED_TO) >= 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+/* Until the directory changes, a signal comes, or it is time to look all the same: a socket is there before somebody
+ * listens on it, and that no watch tells. */
+static void
+wait_beside(int watch, bool there, int64_t waited)
+{
+	struct pollfd fds[2] = {{.fd = watch, .events = POLLIN}, {.fd = am_agent_wake_fd, .events = POLLIN}};
+	bool soon = waited < 5 * AM_NS_PER_S;
+	char events[1024];
+
+	(void)poll(fds, 2, watch >= 0 && !there ? 1000 : soon ? 10 : 250);
+	while (watch >= 0 && read(watch, events, sizeof(events)) > 0)
+		;
+}
+
+static int
+connect_watching(const char *path, int watch, struct ambient_error *err)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	const char *limit = getenv("AMBIENT_CONNECT_SECONDS");
@@ -83,8 +112,20 @@ connect_runner(const char *path, struct ambient_error *err)
 		if (waited > seconds * AM_NS_PER_S)
 			return am_err_errno(err, saved, "the runner did not open \"%s\" within %lld seconds", path,
 					    (long long)seconds);
-		(void)poll(NULL, 0, waited < 5 * AM_NS_PER_S ? 10 : 250);
+		wait_beside(watch, saved != ENOENT, waited);
 	}
+}
+
+/* The runner's socket may not be there yet: its container starts when it likes.  Bounded.  -AMBIENT_E_GONE: the runner
+ * has ended already. */
+static int
+connect_runner(const char *path, struct ambient_error *err)
+{
+	int watch = watch_beside(path), rc = connect_watching(path, watch, err);
+
+	if (watch >= 0)
+		(void)close(watch);
+	return rc;
 }
 
 static void

@@ -443,8 +443,11 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 	int64_t last = AM_FOREVER;
 	int rc;
 
-	while (!agent->exited || agent->out.fd >= 0 || agent->err.fd >= 0) {
+	for (;;) {
 		check_timers(agent);
+		/* Looked at here, not after the wait: the end of the process may have been the last thing to wait for. */
+		if (agent->exited && agent->out.fd < 0 && agent->err.fd < 0)
+			break;
 		if (agent->exited && agent->drain_until == AM_FOREVER && last == AM_FOREVER)
 			last = now_boot() +
 			       DRAIN; /* swept: end of file must come now, but for what is still in the pipe */

@@ -132,7 +132,7 @@ write_prompt(struct am_runner *runner, char **path)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	*path = am_xasprintf("%.*s/prompt-%s", (int)(slash - runner->socket), runner->socket, runner->run);
-	if (am_file_write(*path, prompt != NULL ? prompt : "", prompt != NULL ? strlen(prompt) : 0, 0644, &err) < 0)
+	if (am_file_put(*path, prompt != NULL ? prompt : "", prompt != NULL ? strlen(prompt) : 0, 0644, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
 	return 0;
 }

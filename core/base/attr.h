@@ -11,6 +11,7 @@
 #define am_nodiscard_    __attribute__((warn_unused_result))
 #define am_unused_       __attribute__((unused))
 #define am_noreturn_     __attribute__((noreturn))
+#define am_noinline_     __attribute__((noinline))
 #define am_cold_         __attribute__((cold))
 /* Symbols of libambient-core are visible to the programs that link it; everything else is hidden. */
 #define am_export_       __attribute__((visibility("default")))

@@ -84,8 +84,8 @@ sync_directory_of(const char *path)
 	return rc;
 }
 
-int
-am_file_write(const char *path, const void *data, size_t n, mode_t mode, struct ambient_error *err)
+static int
+write_file(const char *path, const void *data, size_t n, mode_t mode, bool durable, struct ambient_error *err)
 {
 	char *tmp = am_xasprintf("%s.tmp-XXXXXX", path);
 	int fd = mkostemp(tmp, O_CLOEXEC), e = 0;
@@ -99,18 +99,30 @@ am_file_write(const char *path, const void *data, size_t n, mode_t mode, struct 
 		e = errno;
 	if (e == 0)
 		e = -am_write_all(fd, data, n);
-	if (e == 0 && fsync(fd) < 0)
+	if (e == 0 && durable && fsync(fd) < 0)
 		e = errno;
 	if (close(fd) < 0 && e == 0)
 		e = errno;
 	if (e == 0 && rename(tmp, path) < 0)
 		e = errno;
-	if (e == 0)
+	if (e == 0 && durable)
 		e = -sync_directory_of(path);
 	if (e != 0)
 		(void)unlink(tmp);
 	free(tmp);
 	return e != 0 ? am_err_errno(err, e, "cannot write \"%s\"", path) : 0;
+}
+
+int
+am_file_write(const char *path, const void *data, size_t n, mode_t mode, struct ambient_error *err)
+{
+	return write_file(path, data, n, mode, true, err);
+}
+
+int
+am_file_put(const char *path, const void *data, size_t n, mode_t mode, struct ambient_error *err)
+{
+	return write_file(path, data, n, mode, false, err);
 }
 
 int

@@ -12,6 +12,8 @@
 int am_file_read(const char *path, size_t max, struct am_buf *out, struct ambient_error *err); /* NOMEM when larger */
 /* Writes a temporary file beside it, fsyncs, renames, fsyncs the directory. */
 int am_file_write(const char *path, const void *data, size_t n, mode_t mode, struct ambient_error *err);
+/* The same without waiting for the disk: for what a crash may take, or what is made anew at each start. */
+int am_file_put(const char *path, const void *data, size_t n, mode_t mode, struct ambient_error *err);
 int am_mkdirs(const char *path, mode_t mode, struct ambient_error *err);     /* mode of the ones that it makes */
 int am_remove_tree(const char *path, struct ambient_error *err);             /* absent is success */
 /* The content of a directory: bytes of regular files, following nothing. */

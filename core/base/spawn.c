@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Children.  vfork-like cloning is left to libc's posix_spawn in spirit, but sessions, death signals and descriptor
- * numbers need a child of our own: between fork and exec only async-signal-safe calls are made.  The exec's errno comes
- * back through a close-on-exec pipe.
+ * Children.  posix_spawn knows neither sessions, death signals nor descriptor numbers as we need them, hence vfork and a
+ * child of our own: between that and exec it makes only async-signal-safe calls and changes no variable of the parent.
+ * The exec's errno comes back through a close-on-exec pipe.
  */
 #include "core/base/spawn.h"
 
@@ -117,6 +117,23 @@ fail:;
 	_exit(127);
 }
 
+/* This thread stands still until the child has become the program, so the child may borrow its memory: copying the page
+ * tables of a daemon with a large cache takes longer than all the rest.  On its own, so that nothing of the caller
+ * lives in a register that the child changes. */
+static am_noinline_ pid_t
+start_child(const struct am_spawn *spec, const char *program, int status_fd, const int fds[3])
+{
+	sigset_t all, before;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid_t pid = vfork();
+	if (pid == 0)
+		become(spec, program, status_fd, fds);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
 int
 am_spawn(const struct am_spawn *spec, pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err)
 {
@@ -141,14 +158,8 @@ am_spawn(const struct am_spawn *spec, pid_t *ret_pid, int *ret_pidfd, struct amb
 			fds[i] = null_fd;
 		}
 	}
-	sigset_t all, before;
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid_t pid = fork();
-	if (pid == 0)
-		become(spec, program, status[1], fds);
+	pid_t pid = start_child(spec, program, status[1], fds);
 	e = pid < 0 ? errno : 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	(void)close(status[1]);
 	if (null_fd >= 0)
 		(void)close(null_fd);

@@ -432,7 +432,7 @@ load_bytes(const char *path, const char *dir, const struct am_buf *bytes, struct
 	(void)am_strlcpy(p->sha256, info->sha256, sizeof(p->sha256));
 	p->decl = info->decl;
 	info->decl = NULL;
-	rc = am_file_write(p->copy, bytes->data, bytes->len, 0500, err);
+	rc = am_file_put(p->copy, bytes->data, bytes->len, 0500, err);
 	if (rc == 0 && open_copy(p, elf, err) < 0)
 		rc = am_err_prefix(err, "plugin \"%.120s\"", path);
 	if (rc < 0) {
