@@ -90,15 +90,28 @@ set_running(struct shim *shim, struct shim_container *c)
 
 static void finish(struct shim *shim, struct shim_container *c, int code, const char *reason, const char *message);
 
+static bool
+due(const struct shim_container *c)
+{
+	return c->phase == SHIM_WAITING || (c->phase == SHIM_BACKOFF && c->retry_at <= now());
+}
+
+/* sync: the last of those that start together; it makes all their records durable. */
+static void
+announce(struct shim *shim, struct shim_container *c, bool sync)
+{
+	struct am_buf line = { 0 };
+
+	record(&line, "starting", c);
+	record_end(shim, &line, sync);
+	c->phase = SHIM_STARTING;
+}
+
 static void
 start(struct shim *shim, struct shim_container *c)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	struct am_buf line = { 0 };
 
-	record(&line, "starting", c);
-	record_end(shim, &line, true);
-	c->phase = SHIM_STARTING;
 	c->pid = 0;
 	c->reaped = c->term_wanted = false;
 	c->started = now();
@@ -111,6 +124,22 @@ start(struct shim *shim, struct shim_container *c)
 		set_running(shim, c);
 }
 
+/* All main containers that are due. */
+static void
+start_main(struct shim *shim)
+{
+	struct shim_container *set[SHIM_CONTAINERS_MAX];
+	size_t n = 0;
+
+	for (size_t i = shim->init_count; i < shim->count; i++)
+		if (due(&shim->containers[i]))
+			set[n++] = &shim->containers[i];
+	for (size_t i = 0; i < n; i++)
+		announce(shim, set[i], i + 1 == n);
+	for (size_t i = 0; i < n; i++)
+		start(shim, set[i]);
+}
+
 /* Starts whatever is due: the next init container, else all main containers that wait. */
 static void
 advance(struct shim *shim)
@@ -118,17 +147,15 @@ advance(struct shim *shim)
 	for (size_t i = 0; i < shim->init_count && !shim->stopping && !shim->failed_init; i++) {
 		struct shim_container *c = &shim->containers[i];
 
-		if (c->phase == SHIM_WAITING || (c->phase == SHIM_BACKOFF && c->retry_at <= now()))
+		if (due(c)) {
+			announce(shim, c, true);
 			start(shim, c);
+		}
 		if (c->phase != SHIM_ENDED)
 			return;
 	}
-	for (size_t i = shim->init_count; i < shim->count && !shim->stopping && !shim->failed_init; i++) {
-		struct shim_container *c = &shim->containers[i];
-
-		if (c->phase == SHIM_WAITING || (c->phase == SHIM_BACKOFF && c->retry_at <= now()))
-			start(shim, c);
-	}
+	if (!shim->stopping && !shim->failed_init)
+		start_main(shim);
 }
 
 static void

@@ -67,14 +67,17 @@ name_ok(const char *name)
 }
 
 int
-find_object(struct ambient_call *call, const char *kind, const char *ns, const char *name,
+find_object(struct ambient_call *call, const char *kind, const char *ns, const char *name, struct trouble *t,
 	    const struct ambient_object **ret, struct ambient_error *err)
 {
 	int rc = ambient_get(call, kind, ns, name, ret, err);
+	char id[sizeof(t->missing)];
 
-	if (rc == -AMBIENT_E_NOTFOUND)
+	(void)snprintf(id, sizeof(id), "%s %.64s/%.256s", kind, ns, name);
+	if (rc == -AMBIENT_E_NOTFOUND && strcmp(id, t->missing) != 0)
 		rc = ambient_get_live(call, kind, ns, name, ret, err);
 	if (rc == -AMBIENT_E_NOTFOUND) {
+		memcpy(t->missing, id, sizeof(id));
 		*ret = NULL;
 		rc = 0;
 	}
@@ -190,7 +193,7 @@ add_from(struct ambient_call *call, const struct ambient_object *pod, const stru
 	const char *prefix = ambient_str(from, "/prefix", "");
 	bool optional = ambient_bool(from, secret ? "/secretRef/optional" : "/configMapRef/optional", 0);
 	const struct ambient_object *obj;
-	int rc = find_object(call, secret ? SECRET : CONFMAP, ns, name, &obj, err);
+	int rc = find_object(call, secret ? SECRET : CONFMAP, ns, name, t, &obj, err);
 
 	if (rc < 0)
 		return rc;
@@ -230,7 +233,7 @@ add_key_ref(struct ambient_call *call, const struct ambient_object *pod, const c
 	bool optional = ambient_bool(ref, "/optional", 0);
 	const struct ambient_object *obj;
 	struct text plain = { 0 };
-	int rc = find_object(call, secret ? SECRET : CONFMAP, ns, object, &obj, err);
+	int rc = find_object(call, secret ? SECRET : CONFMAP, ns, object, t, &obj, err);
 
 	if (rc < 0)
 		return rc;

@@ -109,6 +109,7 @@ struct trouble {
 	char message[400];
 	char container[64];      /* "" : all of them */
 	bool wait;               /* something else may appear; else only a change of the pod or the configuration helps */
+	char missing[400];       /* the last object that the server did not have: asked for once in a preparation */
 };
 void trouble_set(struct trouble *t, const char *reason, bool wait, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -129,7 +130,7 @@ void env_expand(const struct text *names, const char *in, struct text *out);
 const char *env_field(struct node *node, struct ambient_call *call, const struct ambient_object *pod,
 		      const struct local *local, const char *path);
 /* From the cache, or live when the cache does not have it (it may lag); NULL with rc 0: there is none. */
-int find_object(struct ambient_call *call, const char *kind, const char *ns, const char *name,
+int find_object(struct ambient_call *call, const char *kind, const char *ns, const char *name, struct trouble *t,
 		const struct ambient_object **ret, struct ambient_error *err);
 
 /* volumes.c */

@@ -69,7 +69,7 @@ add_object(struct ambient_call *call, const struct ambient_object *pod, const st
 	bool optional = ambient_bool(source, "/optional", 0), base64 = secret;
 	size_t items = ambient_len(source, "/items");
 	const struct ambient_object *obj;
-	int rc = find_object(call, secret ? SECRET : CONFMAP, ns, name, &obj, err);
+	int rc = find_object(call, secret ? SECRET : CONFMAP, ns, name, t, &obj, err);
 
 	if (rc < 0)
 		return rc;
@@ -266,7 +266,7 @@ volumes_prepare(struct node *node, struct ambient_call *call, const struct ambie
 		} else if ((claim = ambient_str(v, "/persistentVolumeClaim/claimName", NULL)) != NULL) {
 			const struct ambient_object *obj;
 
-			rc = find_object(call, CLAIM, local->ns, claim, &obj, err);
+			rc = find_object(call, CLAIM, local->ns, claim, t, &obj, err);
 			if (rc == 0 && (obj == NULL || ambient_type(obj, "/metadata/deletionTimestamp") != AMBIENT_T_NONE))
 				trouble_set(t, "ContainerCreating", true, "persistentvolumeclaim \"%s\" not found", claim);
 			else if (rc == 0 && claim_dir(node, local->ns, claim, dir, sizeof(dir)) < 0)

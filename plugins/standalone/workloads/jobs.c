@@ -305,6 +305,8 @@ pass(struct ambient_call *call, const struct ambient_object *job, struct ambient
 		return rc;
 	conclude(call, &v, &change);
 	rc = job_write_status(call, &v, &change, err);
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return 0; /* deleted meanwhile: its pods are released when the watch has told us */
 	if (rc < 0)
 		return rc;
 	tell(call, &v, &change);
