@@ -29,6 +29,7 @@ struct follow {
 	char phase[32], reason[64], message[600], pod[256], version[64];
 	bool over, gone, drawn, messages_done, failed;
 	int64_t since;          /* of the phase */
+	unsigned events;        /* of the session, as they came */
 	struct ambient_error err;
 };
 
@@ -93,6 +94,7 @@ take(struct follow *f, const struct am_node *session)
 		}
 	}
 	f->over = ctl_terminal(phase);
+	f->events++;
 	am_cond_broadcast(&f->changed);
 	am_unlock(&f->lock);
 }
@@ -206,6 +208,18 @@ on_log(void *arg, const char *p, size_t n)
 	return 0;
 }
 
+/* There is no log yet, or it has ended: the session's next event tells more, or else it is time to look again. */
+static void
+wait_event(struct follow *f, unsigned seen)
+{
+	int64_t until = am_clock_boot(f->clock) + AM_NS_PER_S / 5;
+
+	am_lock(&f->lock);
+	while (f->events == seen && !f->over && !interrupted() && am_clock_boot(f->clock) < until)
+		(void)am_cond_wait(&f->changed, &f->lock, until);
+	am_unlock(&f->lock);
+}
+
 static void
 reader(void *arg)
 {
@@ -215,11 +229,13 @@ reader(void *arg)
 	while (!last && !interrupted()) {
 		struct ambient_error err = AMBIENT_ERROR_INIT;
 		char pod[256];
+		unsigned seen;
 
 		am_lock(&f->lock);
 		while (f->pod[0] == '\0' && !f->over && !interrupted())
 			(void)am_cond_wait(&f->changed, &f->lock, am_clock_boot(f->clock) + AM_NS_PER_S / 5);
 		last = f->over;
+		seen = f->events;
 		(void)am_strlcpy(pod, f->pod, sizeof(pod));
 		am_unlock(&f->lock);
 		if (pod[0] == '\0')
@@ -228,7 +244,7 @@ reader(void *arg)
 		if (ctl_stream_log(f->ctl, pod, "runner", true, on_log, f, &err) == 0)
 			last = last || f->over;
 		if (!last)
-			(void)usleep(200 * 1000);
+			wait_event(f, seen);
 	}
 	am_lock(&f->lock);
 	f->messages_done = true;
