@@ -359,6 +359,61 @@ START_TEST(events_expire_after_an_hour)
 }
 END_TEST
 
+/* How many events a watch from there on gets; -1: it must list again. */
+static int
+replayed(uint64_t from)
+{
+	const struct am_resource *res = resource(&f, CM);
+	struct am_list_query q = { .send_initial_events = -1 };
+	struct am_watch *w = NULL;
+	struct am_event event;
+	char rv[32];
+	int n = 0, rc;
+
+	snprintf(rv, sizeof(rv), "%llu", (unsigned long long)from);
+	q.resource_version = rv;
+	fixture_clear(&f);
+	if (am_engine_watch(f.engine, res, NULL, &q, NULL, NULL, &w, &f.failure) < 0) {
+		am_resource_unref(res);
+		return -1;
+	}
+	while ((rc = am_watch_next(w, &event, &f.failure)) > 0)
+		n++;
+	am_watch_close(w);
+	am_resource_unref(res);
+	return rc < 0 ? -1 : n;
+}
+
+/* The last 64 of a resource stay in memory, and what is younger than five minutes; a restart keeps only the latter. */
+START_TEST(old_events_are_forgotten)
+{
+	uint64_t begin, late;
+	char name[32];
+
+	am_engine_janitor_run(f.engine);
+	begin = am_engine_rv(f.engine);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "old-%d", i);
+		make(name, "");
+	}
+	late = am_engine_rv(f.engine);
+	am_clock_fake_advance(f.clock, 299 * AM_NS_PER_S);
+	am_engine_janitor_run(f.engine);
+	ck_assert_int_eq(replayed(begin), 100);
+	make("young", "");
+	am_clock_fake_advance(f.clock, 2 * AM_NS_PER_S);
+	am_engine_janitor_run(f.engine);
+	ck_assert_int_eq(replayed(begin), -1);
+	ck_assert_int_eq(replayed(late - 63), 64);
+	ck_assert_int_eq(replayed(late - 64), -1);
+	fixture_clear(&f);
+	am_engine_close(f.engine);
+	fixture_reopen(&f);
+	ck_assert_int_eq(replayed(late - 63), -1);
+	ck_assert_int_eq(replayed(late), 1);
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -378,6 +433,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, row_115_116_119_120);
 	tcase_add_test(tc, row_111_defaults_of_a_later_schema);
 	tcase_add_test(tc, events_expire_after_an_hour);
+	tcase_add_test(tc, old_events_are_forgotten);
 }
 
 UNIT_MAIN("apiserver_gc", cases)

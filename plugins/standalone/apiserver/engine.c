@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine's life: open, load, what must exist, close; and the questions that need no file of their own. */
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "core/base/log.h"
@@ -13,6 +14,7 @@ struct loader {
 	struct am_engine *engine;
 	struct am_store **by_id;
 	size_t n;
+	int64_t oldest; /* wall time; what was written before it is not taken into a ring */
 };
 
 static int
@@ -63,6 +65,11 @@ load_log(void *arg, const struct am_db_row *row, struct ambient_error *err)
 
 	if (store == NULL)
 		return 0;
+	if (row->mtime < l->oldest) {
+		store->ring.floor = AM_MAX(store->ring.floor, row->rv);
+		store->rv = AM_MAX(store->rv, row->rv);
+		return 0;
+	}
 	if (now != NULL && now->rv == row->rv && row->op != AM_EVENT_DELETED)
 		object = am_object_ref(now);
 	else
@@ -96,7 +103,7 @@ load_definitions(struct am_engine *engine)
 static int
 load(struct am_engine *engine, struct ambient_error *err)
 {
-	struct loader l = { .engine = engine };
+	struct loader l = { .engine = engine, .oldest = am_clock_wall(engine->clock) - AM_RING_AGE };
 	bool full = !engine->options.survive_process_only;
 	int rc = am_db_open(engine->dir, full, am_clock_wall(engine->clock), &engine->db, err);
 
@@ -312,6 +319,21 @@ am_engine_trim(struct am_engine *engine, int64_t keep, int64_t age_ns, struct am
 	for (int turn = 0; rc == 0 && t.left && turn < 100000; turn++)
 		rc = am_writer_call(engine->writer, trim_batch, &t, err);
 	return rc;
+}
+
+void
+am_engine_forget(struct am_engine *engine)
+{
+	int64_t before = am_clock_wall(engine->clock) - AM_RING_AGE;
+	size_t n = 0;
+
+	am_lock(&engine->lock);
+	for (struct am_store *store = engine->stores; store != NULL; store = store->next)
+		n += am_ring_expire(&store->ring, before, AM_RING_KEEP);
+	am_unlock(&engine->lock);
+	/* They lay between objects that stay; without this the pages would be kept for the next storm. */
+	if (n >= AM_RING_KEEP)
+		(void)malloc_trim(0);
 }
 
 int

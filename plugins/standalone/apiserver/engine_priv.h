@@ -16,6 +16,8 @@
 #include "plugins/standalone/apiserver/schema.h"
 
 #define AM_OBJECT_MAX (1536 * 1024) /* as etcd's request limit */
+#define AM_RING_AGE   (300 * AM_NS_PER_S) /* of events in memory: what kube-apiserver leaves between two compactions */
+#define AM_RING_KEEP  64                  /* events of a resource that stay, however old */
 
 /* am_object.flags */
 enum { AM_OBJ_DELETING = 1, AM_OBJ_FINALIZERS = 2, AM_OBJ_FOREGROUND = 4, AM_OBJ_ORPHAN = 8 };
@@ -137,6 +139,8 @@ void am_ring_push(struct am_ring *ring, uint64_t rv, enum am_event_type type, st
 /* Sequence of the first event after rv; false when some of them are gone. */
 bool am_ring_seek(const struct am_ring *ring, uint64_t rv, uint64_t *ret);
 void am_ring_forget(struct am_ring *ring, uint64_t upto);
+/* Drops what was written before that wall time, but for the last keep; returns how many. */
+size_t am_ring_expire(struct am_ring *ring, int64_t before, uint64_t keep);
 const struct am_ring_event *am_ring_at(const struct am_ring *ring, uint64_t sequence);
 void am_watch_wake_all(struct am_store *store);
 /* The resource is not served any more: every watch of it ends. */
@@ -254,6 +258,8 @@ void am_janitor_stop(struct am_janitor *janitor);
 void am_janitor_free(struct am_janitor *janitor);
 
 int am_engine_trim(struct am_engine *engine, int64_t keep, int64_t age_ns, struct ambient_error *err);
+/* Drops from memory the events that are older than AM_RING_AGE; who asks for them lists again. */
+void am_engine_forget(struct am_engine *engine);
 void am_engine_checkpoint(struct am_engine *engine, bool truncate);
 
 /* ---- crd.c ---- */

@@ -430,6 +430,7 @@ do_timed(struct am_janitor *janitor)
 	}
 	if (now >= janitor->next_trim) {
 		(void)am_engine_trim(engine, engine->options.log_rows, HISTORY_AGE, NULL);
+		am_engine_forget(engine);
 		note_all(engine); /* what failed, for example on a full disk, is tried again */
 		janitor->next_trim = now + TRIM_EVERY;
 	}
@@ -476,6 +477,7 @@ am_engine_janitor_run(struct am_engine *engine)
 		n = expire(engine);
 		steps += n;
 	}
+	am_engine_forget(engine);
 	return steps;
 }
 

@@ -75,6 +75,16 @@ am_ring_forget(struct am_ring *ring, uint64_t upto)
 	ring->floor = AM_MAX(ring->floor, upto);
 }
 
+size_t
+am_ring_expire(struct am_ring *ring, int64_t before, uint64_t keep)
+{
+	uint64_t tail = ring->tail;
+
+	while (ring->head - ring->tail > keep && slot(ring, ring->tail)->object->mtime < before)
+		drop_oldest(ring);
+	return ring->tail - tail;
+}
+
 const struct am_ring_event *
 am_ring_at(const struct am_ring *ring, uint64_t sequence)
 {
