@@ -30,7 +30,12 @@ struct pass {
 static int
 save(struct pass *p)
 {
-	return as_status_write(p->call, &p->session, &p->st, p->err);
+	int rc = as_status_write(p->call, &p->session, &p->st, p->err);
+
+	/* A race that was lost, not an error: the watch is about to say that the session is gone. */
+	if (rc == -AMBIENT_E_NOTFOUND)
+		rc = ambient_err(p->err, AMBIENT_E_CONFLICT, "session \"%s/%s\" was deleted meanwhile", p->ns, p->name);
+	return rc;
 }
 
 static int
