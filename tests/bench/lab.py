@@ -64,19 +64,27 @@ def head():
     print("%-44s %9s %9s %9s %9s" % ("", "median", "p90", "min", "max"))
 
 
+def trivial(name):
+    """A session whose agent is a program that does nothing."""
+    return {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession", "metadata": {"name": name},
+            "spec": {"prompt": "Do nothing.", "runnerType": "command", "runnerConfig": {"command": ["true"]},
+                     "timeout": 60}}
+
+
 class Platform:
     """A standalone daemon in a directory of its own, from an install tree of the build."""
 
-    def __init__(self, build):
+    def __init__(self, build, root=None):
         self.build = os.path.abspath(build)
         self.dir = tempfile.mkdtemp(prefix="ambient-bench-")
-        self.root = os.path.join(self.dir, "root")
+        self.root = root or os.path.join(self.dir, "root")
         self.state = os.path.join(self.dir, "state")
         self.daemon = None
         self.prefix = make_variable(self.build, "prefix")
-        with open(os.path.join(self.dir, "install.log"), "wb") as log:
-            subprocess.run(["make", "-s", "-C", self.build, "install", "DESTDIR=" + self.root], stdout=log, stderr=log,
-                           check=True)
+        if root is None:
+            with open(os.path.join(self.dir, "install.log"), "wb") as log:
+                subprocess.run(["make", "-s", "-C", self.build, "install", "DESTDIR=" + self.root], stdout=log,
+                               stderr=log, check=True)
         self.tree = self.root + self.prefix
         os.makedirs(os.path.join(self.dir, "image"))
         os.makedirs(os.path.join(self.dir, "run"))
