@@ -30,11 +30,24 @@ ctl_stream_log(struct ctl *ctl, const char *pod, const char *container, bool fol
 	return am_kube_stream(ctl->kube, &what, data, arg, err);
 }
 
+/* What is printed of a log that is read again from its start when the connection broke. */
+struct printed {
+	uint64_t seen, at; /* bytes on the terminal; bytes of this reading */
+	bool broken;       /* stdout is */
+};
+
 static int
 to_stdout(void *arg, const char *p, size_t n)
 {
-	(void)arg;
-	return fwrite(p, 1, n, stdout) == n && fflush(stdout) == 0 ? 0 : -AMBIENT_E_UNAVAILABLE;
+	struct printed *printed = arg;
+	size_t skip = printed->at < printed->seen ? AM_MIN(printed->seen - printed->at, n) : 0;
+
+	printed->at += n;
+	if (skip == n)
+		return 0;
+	printed->seen = printed->at;
+	printed->broken = fwrite(p + skip, 1, n - skip, stdout) != n - skip || fflush(stdout) != 0;
+	return printed->broken ? -AMBIENT_E_UNAVAILABLE : 0;
 }
 
 /* The session's pod.  With wait: until it has one, or ends without one. */
@@ -82,6 +95,7 @@ run_logs(struct ctl *ctl)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_clock *clock = am_clock_real();
 	int64_t give_up = am_clock_boot(clock) + 600 * AM_NS_PER_S;
+	struct printed printed = { 0 };
 	char pod[256];
 	int rc = find_pod(ctl, name, follow, pod);
 
@@ -89,10 +103,18 @@ run_logs(struct ctl *ctl)
 		return rc;
 	container = container != NULL ? container : "runner";
 	for (;;) {
-		rc = ctl_stream_log(ctl, pod, container, follow, to_stdout, NULL, &err);
-		/* "is waiting to start": with -f that is worth the wait. */
-		if (rc != -AMBIENT_E_INVALID || !follow || strstr(err.message, "waiting") == NULL ||
-		    am_clock_boot(clock) > give_up || __atomic_load_n(&ctl_interrupted, __ATOMIC_ACQUIRE))
+		uint64_t before = printed.seen;
+
+		printed.at = 0;
+		rc = ctl_stream_log(ctl, pod, container, follow, to_stdout, &printed, &err);
+		if (printed.seen != before)
+			give_up = am_clock_boot(clock) + 600 * AM_NS_PER_S;
+		/* "is waiting to start", and a server that starts again: with -f both are worth the wait. */
+		bool away = rc == -AMBIENT_E_UNAVAILABLE && !printed.broken;
+		bool early = rc == -AMBIENT_E_INVALID && strstr(err.message, "waiting") != NULL;
+
+		if (!follow || (!away && !early) || am_clock_boot(clock) > give_up ||
+		    __atomic_load_n(&ctl_interrupted, __ATOMIC_ACQUIRE))
 			break;
 		(void)usleep(300 * 1000);
 	}

@@ -18,13 +18,15 @@ static const struct waiting {
 	{ "CreateContainerError", false, false },
 	{ "RunContainerError", false, false },
 	{ "CrashLoopBackOff", false, false },
+	{ "ContainerCreating", false, true }, /* with a message: a volume cannot be made */
 };
 
 static const struct waiting *
 find_waiting(const struct as_container *c)
 {
 	for (size_t i = 0; c->state == AS_C_WAITING && i < sizeof(waitings) / sizeof(waitings[0]); i++)
-		if (strcmp(c->reason, waitings[i].reason) == 0)
+		if (strcmp(c->reason, waitings[i].reason) == 0 &&
+		    (c->message[0] != '\0' || strcmp(c->reason, "ContainerCreating") != 0))
 			return &waitings[i];
 	return NULL;
 }

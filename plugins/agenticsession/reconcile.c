@@ -259,6 +259,19 @@ finish(struct pass *p)
 	return as_delete_job(p->call, p->facts.job_object, p->err);
 }
 
+/* Without its ConfigMap a run could not report.  Somebody who deletes that may have deleted more. */
+static int
+mend(struct pass *p)
+{
+	const struct ambient_object *map = NULL;
+	char name[AS_NAME_MAX];
+	int rc;
+
+	as_name(name, "", p->name, "-report");
+	rc = ambient_get(p->call, AS_CM, p->ns, name, &map, p->err);
+	return rc == -AMBIENT_E_NOTFOUND ? as_provision(p->plugin, p->call, p->session, &p->st, p->err) : rc;
+}
+
 /* The Job was created: follow it. */
 static int
 follow(struct pass *p)
@@ -277,6 +290,8 @@ follow(struct pass *p)
 	}
 	bool over = p->facts.runner.state == AS_C_TERMINATED || p->facts.job != AS_JOB_ACTIVE;
 
+	if (!over && (rc = mend(p)) < 0)
+		return rc;
 	/* The runner's last report and its end travel apart: at the end the server is asked. */
 	if ((rc = as_report_read(p->call, p->session, &p->st, over, &p->st.report, p->err)) < 0)
 		return rc;

@@ -205,6 +205,12 @@ static void w_no_image(void) { pod(RUNNER("{'waiting':{'reason':'ErrImagePull','
 static void w_late_secret(void) { pod(RUNNER("{'waiting':{'reason':'CreateContainerConfigError','message':'there is no Secret gone'}}"));
 	(void)settle(); ck_assert_str_eq(at("/status/phase"), "Creating");
 	ck_assert_str_eq(cond("SecretsReady", "status"), "False"); w_success(); }
+static void w_no_volume(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreating','message':'no Secret g: not found'}}"));
+	ck_assert_int_eq(settle(), 300 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(cond("SecretsReady", "reason"), "SecretMissing"); fake_host_advance(fake, 300 * AMBIENT_SECOND); }
+static void w_slow_image(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreating'}}"));
+	ck_assert_int_eq(settle(), 0); fake_host_advance(fake, 600 * AMBIENT_SECOND);
+	ck_assert_int_eq(settle(), 0); ck_assert_str_eq(at("/status/phase"), "Creating"); pod(ENDED(0)); }
 static void w_stop(void) { pod(UP); (void)settle();
 	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
 	(void)settle(); ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
@@ -231,6 +237,8 @@ static const struct walk {
 	{ "invalid image", w_bad_name, "Failed", "InvalidImageName", "no such thing" },
 	{ "image never there", w_no_image, "Failed", "ErrImagePull", "not there" },
 	{ "secret comes late", w_late_secret, "Completed", "Completed", "" },
+	{ "a volume's secret is missing", w_no_volume, "Failed", "ContainerCreating", "not found" },
+	{ "a large image", w_slow_image, "Completed", "Completed", "" },
 	{ "stop while running", w_stop, "Stopped", "UserStopped", "" },
 	{ "stop while creating", w_stop_annotation, "Stopped", "UserStopped", "" },
 };
@@ -616,6 +624,23 @@ START_TEST(inactivity_stops_a_chat)
 }
 END_TEST
 
+START_TEST(a_report_that_was_deleted_is_made_again)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	(void)settle();
+	fake_host_remove(fake, AS_CM, "team-a", "s-report");
+	fake_host_remove(fake, AS_ROLE, "team-a", "ambient-session-s-role");
+	(void)settle();
+	ck_assert(fake_host_has(fake, AS_CM, "team-a", "s-report"));
+	ck_assert(fake_host_has(fake, AS_ROLE, "team-a", "ambient-session-s-role"));
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	end();
+}
+END_TEST
+
 START_TEST(names_are_cut)
 {
 	char a[AS_NAME_MAX], b[AS_NAME_MAX];
@@ -777,6 +802,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, effective_values_are_frozen);
 	tcase_add_test(tc, an_edit_while_running_is_said);
 	tcase_add_loop_test(tc, inactivity_stops_a_chat, 0, 2);
+	tcase_add_test(tc, a_report_that_was_deleted_is_made_again);
 	tcase_add_test(tc, names_are_cut);
 	tcase_add_test(tc, report_is_copied);
 	tcase_add_loop_test(tc, hostile_reports, 0, sizeof(hostile_cases) / sizeof(hostile_cases[0]));

@@ -252,6 +252,7 @@ START_TEST(volumes)
 	ck_assert_int_eq(fake_host_reconcile(fake, "claims", "n", "w", NULL, NULL), 0);
 	ck_assert_str_eq(fake_host_at(fake, CLAIM, "n", "w", "/status/phase"), "Bound");
 	ck_assert_str_eq(fake_host_at(fake, CLAIM, "n", "w", "/status/capacity/storage"), "1Gi");
+	ck_assert_str_eq(fake_host_at(fake, CLAIM, "n", "w", "/metadata/finalizers/0"), "kubernetes.io/pvc-protection");
 	put_pod("p", RUN("cat /s/k /m/d/x /api/token /api/ns; ls -A /m; stat -L -c %a /s/k; echo w > /w/f; echo e > /e/f; "
 			 "cat /e/f; touch /s/new; cat /sub/g; ls /w")
 		",\"volumeMounts\":[{\"name\":\"s\",\"mountPath\":\"/s\"},{\"name\":\"m\",\"mountPath\":\"/m\"},"

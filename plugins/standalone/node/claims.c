@@ -124,6 +124,41 @@ release(struct ambient_call *call, const struct ambient_object *claim, const cha
 	return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
 }
 
+/* As long as a pod works in it, a claim that is deleted only waits. */
+static int
+protect(struct ambient_call *call, const struct ambient_object *claim, const char *ns, const char *name,
+	struct ambient_error *err)
+{
+	struct ambient_draft *patch = ambient_draft_new(call, CLAIM, NULL, NULL);
+
+	ambient_draft_set_str(patch, "/metadata/resourceVersion", ambient_str(claim, "/metadata/resourceVersion", ""));
+	ambient_draft_set_json(patch, "/metadata/finalizers", "[]");
+	for (size_t i = 0; i < ambient_len(claim, "/metadata/finalizers"); i++) {
+		const char *f = ambient_str(ambient_item(claim, "/metadata/finalizers", i, NULL), "", "");
+
+		if (strcmp(f, PROTECTION) == 0)
+			return 0;
+		ambient_draft_set_str(patch, "/metadata/finalizers/-", f);
+	}
+	ambient_draft_set_str(patch, "/metadata/finalizers/-", PROTECTION);
+	return ambient_patch(call, CLAIM, ns, name, NULL, AMBIENT_PATCH_MERGE,
+			     ambient_json(ambient_draft_view(patch), "", NULL), NULL, err);
+}
+
+void
+claims_wake(struct node *node, const struct ambient_object *pod)
+{
+	const struct ambient_queue_api *queue = node->host->queue;
+
+	for (size_t i = 0; i < ambient_len(pod, "/spec/volumes"); i++) {
+		const char *name = ambient_str(container_at(pod, "/spec/volumes", i), "/persistentVolumeClaim/claimName", "");
+
+		if (name[0] != '\0' && queue != NULL)
+			(void)queue->add(node->host, "claims", ambient_str(pod, "/metadata/namespace", ""), name,
+					 100 * AMBIENT_MILLISECOND);
+	}
+}
+
 int
 claim_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
 		struct ambient_result *result, struct ambient_error *err)
@@ -143,8 +178,15 @@ claim_reconcile(void *self, struct ambient_call *call, const struct ambient_requ
 	if (strcmp(ambient_str(claim, "/spec/volumeMode", "Filesystem"), "Block") == 0)
 		return ambient_terminal(err, "volumeMode \"Block\" is not supported on this node");
 	rc = own_dir(node, claim, req->ns, req->name, err);
-	if (rc < 0 || node->cluster || strcmp(ambient_str(claim, "/status/phase", ""), "Bound") == 0)
+	if (rc < 0 || node->cluster)
 		return rc;
+	rc = protect(call, claim, req->ns, req->name, err);
+	if (rc == 0 && strcmp(ambient_str(claim, "/status/phase", ""), "Bound") == 0)
+		return 0;
+	if (rc == 0)
+		rc = ambient_get(call, CLAIM, req->ns, req->name, &claim, err);
+	if (rc < 0)
+		return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
 	d = ambient_draft_from(call, CLAIM, claim);
 	ambient_draft_set_str(d, "/status/phase", "Bound");
 	if ((request = ambient_at(claim, "/spec/accessModes")) != NULL)

@@ -199,6 +199,8 @@ void logs_stop(struct node *node);
 /* machine.c, claims.c */
 int machine_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
 		      struct ambient_result *result, struct ambient_error *err);
+/* The claims of a pod that has ended may be free now. */
+void claims_wake(struct node *node, const struct ambient_object *pod);
 int claim_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
 		    struct ambient_result *result, struct ambient_error *err);
 /* <root>/pvc/<ns>/<claim>, made when missing; 0 or -errno. */

@@ -296,7 +296,9 @@ terminate(struct node *node, struct ambient_call *call, const struct ambient_obj
 	}
 	if (local != NULL)
 		drop_volumes(local);
-	return remove_object(call, pod, err);
+	rc = remove_object(call, pod, err);
+	claims_wake(node, pod);
+	return rc;
 }
 
 static int
@@ -399,6 +401,7 @@ follow(struct node *node, struct ambient_call *call, const struct ambient_object
 		return rc;
 	if (over) {
 		drop_volumes(local);
+		claims_wake(node, pod);
 		return 0;
 	}
 	watch(node, local);

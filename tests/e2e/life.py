@@ -1,0 +1,441 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people and accidents do to a session while it lives: stops, edits, deletions by hand of each object of it, what
+comes late, what a pod may write and see, names at their limits, and fifty at once."""
+import json
+import os
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lib  # noqa: E402
+from lib import GATED, GATED_BARE, GROUP, Platform, Status, running, until  # noqa: E402
+
+ROLES = "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/%s/%s"
+
+
+def begin(p, name, **spec):
+    """A session whose agent runs and waits."""
+    p.origins.make(name)
+    s = p.session(name, GATED, repos=[p.repo(name, "work")], **spec)
+    s.wait_file("up")
+    s.wait("Running")
+    return s
+
+
+def finish(p, s, *phases):
+    s.touch("go")
+    s.wait(*(phases or ("Completed",)))
+
+
+def left_of(p, s):
+    """Objects, directories and mounts of a session that are still there."""
+    found = []
+    for path in (p.core("persistentvolumeclaims"), p.core("serviceaccounts"), p.core("configmaps"), p.core("pods"),
+                 p.jobs(), ROLES % (p.ns, "roles", ""), ROLES % (p.ns, "rolebindings", "")):
+        for item in p.request("GET", path.rstrip("/"))["items"]:
+            if item["metadata"].get("annotations", {}).get("ambient-code.io/session") == s.name:
+                found.append(path + item["metadata"]["name"])
+    for top in ("%s/node/pvc/%s" % (p.state, p.ns),):
+        if os.path.isdir(top):
+            found += [os.path.join(top, d) for d in os.listdir(top) if d == "ambient-workspace-" + s.name]
+    return found
+
+
+def gone(p, s, pids=None):
+    """Deletes it and waits until nothing of it is left."""
+    s.delete()
+    until(lambda: s.get() is None, what=s.name + " to go")
+    until(lambda: not left_of(p, s), what="all of %s to go" % s.name)
+    if pids:
+        until(lambda: not running(pids), what="the processes of %s to end" % s.name)
+
+
+# ---- stopping
+
+def test_stop_by_the_spec_reports_what_was_cloned(p):
+    s = begin(p, "stop-spec")
+    pids = p.pod_processes(s)
+    assert len(pids) > 3
+    p.patch(s.path, {"spec": {"desiredState": "Stopped"}})
+    s.wait("Stopped")
+    assert s.status["stoppedReason"] == "user" and s.status["completionTime"], s.status
+    assert s.status["repos"][0]["status"] == "abandoned", s.status
+    assert p.origins.commits("stop-spec", "work") == 0
+    until(lambda: not running(pids), what="the processes to end")
+    assert s.condition("Reconciled")["status"] == "True", s.status
+
+
+def test_of_spec_and_annotation_the_later_wins(p):
+    s = p.session("later", GATED_BARE, desiredState="Running")
+    s.wait("Running")
+    p.patch(s.path, {"metadata": {"annotations": {"ambient-code.io/desired-phase": "Running"}}})
+    until(lambda: s.status["intent"]["annotation"].startswith("Running"), what="the annotation to be seen")
+    assert s.phase == "Running"
+    p.patch(s.path, {"metadata": {"annotations": {"ambient-code.io/desired-phase": "Stopped",
+                                                  "ambient-code.io/stop-requested-at": "2026-01-01T00:00:00Z"}}})
+    s.wait("Stopped")
+    assert s.get()["spec"]["desiredState"] == "Running"
+
+
+def test_timeout(p):
+    s = begin(p, "slow", timeout=2)
+    pids = p.pod_processes(s)
+    s.wait("Timeout")
+    assert s.reason == "Timeout" and "2 s" in s.message, s.status
+    until(lambda: not running(pids), what="the processes to end")
+    until(lambda: s.status.get("repos"), what="the late report")
+    assert s.status["repos"][0]["status"] == "abandoned" and p.origins.commits("slow", "work") == 0, s.status
+
+
+def test_an_idle_chat(p):
+    s = p.session("chat", "echo hello; exec sleep 600", interactive=True, inactivityTimeout=1)
+    s.wait("Stopped")
+    assert s.status["stoppedReason"] == "inactivity" and s.reason == "Inactivity", s.status
+    assert s.status["effective"]["timeout"] == 0
+
+
+# ---- deletion at each phase
+
+def test_deletion_while_pending_creating_running_stopping_completed(p):
+    p.namespace("elsewhere", managed=False)
+    s = p.session("pending", "true", ns="elsewhere")
+    s.wait_reason("NamespaceNotManaged")
+    s.delete()
+    until(lambda: s.get() is None)
+
+    p.origins.make("creating")
+    s = p.session("creating", "true", repos=[p.repo("creating", authSecret="never")])
+    s.wait_reason("ContainerCreating")
+    gone(p, s)
+
+    s = begin(p, "running")
+    pids = p.pod_processes(s)
+    gone(p, s, pids)
+
+    s = p.session("stopping", "trap '' TERM; W=$AMBIENT_SESSION_DIR/workspace; touch $W/up; while [ ! -e $W/go ]; do sleep 0.02; done")
+    s.wait_file("up")
+    pids = p.pod_processes(s)
+    p.patch(s.path, {"spec": {"desiredState": "Stopped"}})
+    s.wait("Stopping")
+    gone(p, s, pids)
+
+    s = begin(p, "completed")
+    finish(p, s)
+    gone(p, s)
+
+
+def test_deletion_with_orphans_and_in_the_foreground(p):
+    s = begin(p, "foreground")
+    pids = p.pod_processes(s)
+    p.request("DELETE", s.path, {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"})
+    until(lambda: s.get() is None, what="the session to go")
+    # The children went first, except those that do not block.
+    until(lambda: not left_of(p, s), what="all of it to go")
+    until(lambda: not running(pids), what="the processes to end")
+
+
+# ---- what is deleted by hand
+
+def test_job_deleted(p):
+    s = begin(p, "no-job")
+    pids = p.pod_processes(s)
+    p.request("DELETE", p.jobs("no-job-job") + "?propagationPolicy=Background")
+    s.wait("Failed")
+    assert s.reason == "JobMissing" and "deleted" in s.message, s.status
+    until(lambda: not running(pids), what="the processes to end")
+    gone(p, s)
+
+
+def test_pod_deleted(p):
+    s = begin(p, "no-pod")
+    pids = p.pod_processes(s)
+    p.request("DELETE", p.core("pods", s.status["runnerPodName"]))
+    s.wait("Failed")
+    assert s.reason in ("PodDeleted", "PodMissing") and "deleted" in s.message, s.status
+    until(lambda: not running(pids), what="the processes to end")
+    assert s.read("starts") == "start\n"
+    assert p.origins.commits("no-pod", "work") == 0
+
+
+def test_claim_deleted_waits_for_the_pod(p):
+    s = begin(p, "no-claim")
+    p.request("DELETE", p.core("persistentvolumeclaims", "ambient-workspace-no-claim"))
+    assert p.get(p.core("persistentvolumeclaims", "ambient-workspace-no-claim"))["metadata"]["deletionTimestamp"]
+    s.touch("go")
+    s.wait("Completed")
+    assert s.status["repos"][0]["status"] == "pushed" and p.origins.commits("no-claim", "work") == 1
+    until(lambda: p.get(p.core("persistentvolumeclaims", "ambient-workspace-no-claim")) is None, what="the claim to go")
+    until(lambda: not os.path.exists(s.volume), what="its files to go")
+
+
+def test_report_deleted_is_made_again(p):
+    s = begin(p, "no-report")
+    p.request("DELETE", p.core("configmaps", "no-report-report"))
+    until(lambda: p.get(p.core("configmaps", "no-report-report")), what="the report to be made again")
+    finish(p, s)
+    until(lambda: s.status.get("repos"), what="the report")
+    assert s.status["repos"][0]["status"] == "pushed", s.status
+
+
+def test_rights_deleted_end_right(p):
+    """A runner that may not report any more, or whose token is worth nothing: its exit code decides all the same."""
+    sessions = []
+    for name, path in (("no-role", ROLES % (p.ns, "roles", "ambient-session-no-role-role")),
+                       ("no-binding", ROLES % (p.ns, "rolebindings", "ambient-session-no-binding-rb")),
+                       ("no-account", p.core("serviceaccounts", "ambient-session-no-account"))):
+        sessions.append(begin(p, name))
+        p.request("DELETE", path)
+    for s in sessions:
+        s.touch("go")
+    for s in sessions:
+        s.wait("Completed")
+        assert p.origins.commits(s.name, "work") == 1
+
+
+# ---- what comes late
+
+def test_namespace_labelled_later(p):
+    p.namespace("late", managed=False)
+    s = p.session("waits", "true", ns="late")
+    s.wait_reason("NamespaceNotManaged")
+    assert s.phase == "Pending" and "ambient-code.io/managed=true" in s.message
+    assert not p.request("GET", p.jobs(ns="late"))["items"]
+    p.patch("/api/v1/namespaces/late", {"metadata": {"labels": {"ambient-code.io/managed": "true"}}})
+    s.wait("Completed")
+
+
+def test_secret_comes_later(p):
+    p.origins.make("secret")
+    s = p.session("secret", "true", repos=[p.repo("secret", authSecret="later")])
+    s.wait_reason("ContainerCreating")
+    until(lambda: s.condition("SecretsReady").get("status") == "False", what="the condition")
+    assert '"later"' in s.message, s.status
+    assert s.phase == "Creating"
+    p.secret("later", token="x")
+    s.wait("Completed")
+    assert s.condition("SecretsReady")["status"] == "True"
+
+
+# ---- what is edited, what a pod may say
+
+def test_an_edit_while_running(p):
+    s = begin(p, "edited", timeout=500)
+    spec = s.get()["spec"]
+    p.patch(s.path, {"spec": {"prompt": "another", "timeout": 7, "model": "m"}})
+    until(lambda: s.condition("Reconciled").get("reason") == "SpecChanged", what="the edit to be said")
+    o = s.get()
+    assert o["status"]["effective"]["timeout"] == 500 and o["status"]["phase"] == "Running"
+    assert o["status"]["observedGeneration"] == o["metadata"]["generation"] == 2, o["metadata"]
+    assert o["spec"] == {**spec, "prompt": "another", "timeout": 7, "model": "m"}
+    finish(p, s)
+    assert s.get()["spec"] == o["spec"]
+
+
+def test_a_hostile_report_decides_nothing(p):
+    s = begin(p, "hostile")
+    path, run = p.core("configmaps", "hostile-report"), s.status["runId"]
+
+    def put(text):
+        before = s.get()["metadata"]["resourceVersion"]
+        p.patch(path, {"data": {"report.json": text}})
+        return before
+
+    put(json.dumps({"contract": 1, "run": run, "phase": "Completed", "state": "done", "conditions": [
+        {"type": "Completed", "status": "True"}], "status": {"phase": "Completed"}, "observedGeneration": 99,
+        "result": "seen " + "ghp_" + "A" * 36, "repos": [{"index": 0, "url": "https://evil/", "status": "pushed"}],
+        "completionTime": "2020-01-01T00:00:00Z"}))
+    until(lambda: s.status.get("results"), what="the report to be read")
+    st = s.status
+    assert st["phase"] == "Running" and st["observedGeneration"] == 1 and "completionTime" not in st, st
+    assert "A" * 36 not in json.dumps(st) and st["repos"][0]["url"] == p.origins.url("hostile"), st
+    kept = json.dumps(st, sort_keys=True)
+    put("{not json")
+    put(json.dumps({"contract": 1, "run": "0123456789abcdef", "result": "of another run"}))
+    put(json.dumps({"contract": 1, "run": run, "result": "x" * (300 * 1024)}))
+    try:
+        p.patch(path, {"data": {"report.json": "x" * (10 << 20)}})
+        raise AssertionError("10 MB were taken")
+    except Status as status:
+        assert status.code in (413, 422, 400), status
+    assert json.dumps(s.status, sort_keys=True) == kept
+    finish(p, s)
+    until(lambda: s.status["results"] == "done", what="the true report")
+    assert s.status["repos"][0]["status"] == "pushed" and s.status["repos"][0]["total_added"] == 1, s.status
+
+
+def test_events_and_effective(p):
+    s = begin(p, "told", timeout=77, model="m", llmSettings={"temperature": 0.7})
+    finish(p, s)
+    events = [e for e in p.request("GET", p.core("events"))["items"] if e["involvedObject"]["name"] == "told" and
+              e["involvedObject"]["kind"] == "AgenticSession"]
+    reasons = [e["reason"] for e in events]
+    for reason in ("Creating", "Running", "Completed"):
+        assert reason in reasons, reasons
+    assert all(e["involvedObject"]["uid"] == s.get()["metadata"]["uid"] for e in events)
+    effective = s.status["effective"]
+    assert (effective["timeout"], effective["model"], effective["temperature"], effective["runnerType"],
+            effective["shape"]) == (77, "m", 0.7, "command", "documented"), effective
+    assert effective["repos"][0]["pushBranch"] == "work"
+
+
+# ---- names, company
+
+def test_names_of_63_and_253_characters(p):
+    names = ["n" * 63, ("x" * 62 + ".") * 3 + "y" * 64]
+    assert len(names[1]) == 253
+    for name in names:
+        s = p.session(name, "echo ok", timeout=100)
+        s.wait("Completed")
+        assert s.status["results"] == "ok" and len(s.status["jobName"]) <= 63, s.status
+        s.delete()
+        until(lambda: s.get() is None and not left_of(p, s), what="all of it to go")
+
+
+def test_two_sessions_on_one_repository(p):
+    p.origins.make("shared")
+    a = p.session("first", GATED, repos=[p.repo("shared", "one")])
+    b = p.session("second", GATED, repos=[p.repo("shared", "two")])
+    for s in (a, b):
+        s.wait_file("up")
+    for s in (b, a):
+        finish(p, s)
+    assert p.origins.commits("shared", "one") == p.origins.commits("shared", "two") == 1
+    a.delete()
+    until(lambda: not left_of(p, a))
+    assert b.get() and p.get(p.jobs("second-job"))
+
+
+# ---- inside a pod
+
+def maps(pid):
+    with open("/proc/%d/mountinfo" % pid) as f:
+        return {line.split()[4] for line in f}
+
+
+def environment(pid):
+    with open("/proc/%d/environ" % pid, "rb") as f:
+        return dict(v.split("=", 1) for v in f.read().decode().split("\0") if "=" in v)
+
+
+def test_environment_and_mounts_of_a_real_pod(p):
+    p.secret("key", ANTHROPIC_API_KEY="canary-model")
+    p.secret("git", token="canary-git")
+    p.origins.make("inside")
+    s = p.session("inside", GATED, repos=[p.repo("inside", "work", authSecret="git")],
+                  environmentVariables={"LANG": "C.UTF-8"}, anthropicApiKeySecret="key")
+    s.wait_file("up")
+    table = lib.processes()
+    sides = {"run": [], "agent": [], "sh": []}
+    for pid in p.pod_processes(s):
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as f:
+                argv = f.read().split(b"\0")
+            exe = os.readlink("/proc/%d/exe" % pid)
+        except OSError:
+            continue
+        if exe.endswith("/ambient-runner") and argv[1] in (b"run", b"agent"):
+            sides[argv[1].decode()].append(pid)
+        elif argv[0] == b"sh":
+            sides["sh"].append(pid)
+    assert len(sides["run"]) == 1 and len(sides["agent"]) == 1 and sides["sh"], (sides, table)
+    runner, agent = sides["run"][0], sides["agent"][0]
+    base = "/workspace/sessions/inside"
+    common = {"AMBIENT_RUNNER_CONTRACT", "AMBIENT_RUNNER_TYPE", "AMBIENT_RUN_ID", "AMBIENT_SESSION_DIR", "AMBIENT_SOCKET"}
+    mine = {k for k in environment(runner) if k.startswith(("AMBIENT", "GIT", "ANTHROPIC"))}
+    assert mine == common | {"AMBIENT_SESSION_NAME", "AMBIENT_SESSION_NAMESPACE", "AMBIENT_SESSION_UID", "AMBIENT_REPORT"}, mine
+    theirs = set(environment(agent)) - {"PATH", "HOME", "HOSTNAME", "PWD", "SHLVL", "TERM", "_"}
+    assert {k for k in theirs if not k.startswith("KUBERNETES_")} == common | {"AMBIENT_AGENT_ENV", "LANG"}, theirs
+    workspaces = {m for m in maps(agent) if m.startswith(("/workspace", "/run/", "/var/run", "/app"))}
+    assert workspaces == {base + "/workspace", base + "/out", "/app/.claude", "/run/ambient"}, workspaces
+    mounts = {m.replace("/var/run/", "/run/") for m in maps(runner) if m.startswith(("/workspace", "/run/", "/var/run", "/app"))}
+    assert mounts == {"/workspace", "/run/ambient", "/run/secrets/kubernetes.io/serviceaccount", "/run/secrets/git/0"}, mounts
+    # Neither the other side's files nor the host's are to be seen through the agent's root.
+    root = "/proc/%d/root" % agent
+    for hidden in ("/var/run/secrets", "/run/secrets", base + "/.ambient", "/home/" + os.environ.get("USER", "nobody"), p.state):
+        assert not os.path.exists(root + hidden), hidden
+    for pid in [agent] + sides["sh"]:
+        with open("/proc/%d/environ" % pid, "rb") as f:
+            text = f.read()
+        assert b"canary-git" not in text
+    for pid in (runner, agent):
+        with open("/proc/%d/status" % pid) as f:
+            status = dict(line.split(":\t", 1) for line in f if ":\t" in line)
+        assert status["NoNewPrivs"].strip() == "1" and int(status["CapEff"], 16) == 0, status
+    finish(p, s)
+
+
+# ---- the daemon's restart under clients
+
+def test_follow_and_logs_across_a_restart(p):
+    """Two restarts under four clients: none of them ends before the session, none says anything twice."""
+    ctl = [p.tree.root + "/bin/ambientctl", "--kubeconfig", p.kubeconfig, "-n", p.ns]
+    options = {"stdout": lib.subprocess.PIPE, "stderr": lib.subprocess.STDOUT, "text": True, "env": p.env,
+               "stdin": lib.subprocess.DEVNULL}
+    s = begin(p, "watched")
+    clients = [lib.subprocess.Popen(ctl + args, **options) for args in (
+        ["logs", "-f", "watched"], ["logs", "-f", "-c", "agent", "watched"], ["messages", "-f", "watched"])]
+    for _ in range(2):
+        p.kill9()
+        p.restart()
+    finish(p, s)
+    for i, client in enumerate(clients):
+        out, _ = client.communicate(timeout=lib.PATIENCE)
+        assert client.returncode == 0, out
+        if i != 1:
+            assert out.count("cloning git:") == 1 and "done" in out, out
+
+
+# ---- many
+
+def test_fifty_at_once(p):
+    p.origins.make("many")
+    others, before = set(p.pod_processes()), {m.split()[1] for m in open("/proc/mounts")}
+    sessions, began = [], time.monotonic()
+    for i in range(50):
+        kind = i % 5
+        script = "echo %d; exit %d" % (i, 1 if kind == 3 else 0)
+        spec = {"repos": [p.repo("many", "many-%d" % i)]} if kind == 1 else {}
+        if kind == 4:
+            script, spec = "sleep 600", {"timeout": 3}
+        sessions.append((p.session("many-%d" % i, script if kind != 1 else "echo x > f-%d" % i, **spec),
+                         {3: "Failed", 4: "Timeout"}.get(kind, "Completed")))
+    for s, phase in sessions:
+        s.wait(phase, seconds=lib.PATIENCE * 4)
+    for i, (s, phase) in enumerate(sessions):
+        if i % 5 == 1:
+            assert p.origins.commits("many", "many-%d" % i) == 1, i
+    print("# 50 sessions in %.1f s" % (time.monotonic() - began))
+    until(lambda: not set(p.pod_processes()) - others, what="all pods to end")
+    for s, _ in sessions:
+        s.delete()
+    until(lambda: not any(left_of(p, s) for s, _ in sessions[:5]), what="all to go")
+    until(lambda: not [d for d in os.listdir("%s/node/pvc/%s" % (p.state, p.ns)) if d.startswith("ambient-workspace-many")],
+          what="workspaces to go")
+    until(lambda: not os.listdir(p.state + "/node/pods") or
+          all(x["metadata"]["name"] for x in p.request("GET", p.core("pods"))["items"]) and
+          len(os.listdir(p.state + "/node/pods")) <= len(p.request("GET", "/api/v1/pods")["items"]), what="pod directories to go")
+    assert {m.split()[1] for m in open("/proc/mounts")} <= before | {"/proc"}
+    with open("/proc/%d/stat" % p.daemon.pid) as f:
+        fields = f.read().rpartition(")")[2].split()
+    with open("/proc/%d/smaps_rollup" % p.daemon.pid) as f:
+        dirty = next(line for line in f if line.startswith("Private_Dirty")).split()[1]
+    ticks = int(fields[11]) + int(fields[12])
+    lib.pause(2)
+    with open("/proc/%d/stat" % p.daemon.pid) as f:
+        fields = f.read().rpartition(")")[2].split()
+    print("# daemon: %s KiB private dirty; %d ticks until here, %d in 2 s afterwards" % (
+        dirty, ticks, int(fields[11]) + int(fields[12]) - ticks))
+    assert int(fields[11]) + int(fields[12]) - ticks < 20, "the daemon does not come to rest"
+
+
+def make():
+    p = Platform("life")
+    p.start()
+    p.namespace()
+    return p
+
+
+if __name__ == "__main__":
+    lib.preconditions()
+    sys.exit(lib.main(sys.modules[__name__], make))
