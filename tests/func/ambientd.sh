@@ -18,6 +18,7 @@ mkdir "$tmp/plugins"
 for p in standalone/apiserver standalone/workloads runner-command; do
     cp "$top_builddir/plugins/$p/.libs/${p##*/}.so" "$tmp/plugins/"
 done
+cp "$top_builddir/tests/plugins/.libs/moody.so" "$tmp/plugins/"
 slow=${AMBIENT_SLOW:-1}
 
 configuration() { # NAME FILE-BODY: the common head and what follows
@@ -93,6 +94,77 @@ check "it still runs" grep -q 'workers=2' <(admin one "ambient-admin/1 status")
 kill -TERM "$one"
 ends_with "TERM ends it with 0" "$one" 0
 check "the admin socket is gone" test ! -e "$tmp/one.run/ambientd.sock"
+
+# ---- a reload is taken whole or not at all
+moods() { # FIRST SECOND
+    configuration moods "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"\"; };
+plugins: { apiserver: { config: { listen = \"127.0.0.1:0\"; }; };
+    first: { plugin = \"moody\"; config: { mood = \"$1\"; }; }; second: { plugin = \"moody\"; config: { mood = \"$2\"; }; }; };"
+}
+said() { grep -o ': \(first\|second\) is [a-z]*' "$tmp/moods.log" | sed 's/^: //' | tr '\n' ',' ; }
+moods fine well
+start moods
+moody=$pid
+await $((30 * slow)) ready moods || { fail "a daemon with moody plugins"; sed 's/^/# /' "$tmp/moods.log"; }
+moods glad bad
+kill -HUP "$moody"
+check "reload: a plugin's refusal is said" await $((10 * slow)) logged moods \
+    'stays as it was: the reload of "second": the mood "bad" is not to be had'
+check "reload: who had taken it took the old one back" test "$(said)" = "first is fine,second is well,first is glad,first is fine,"
+moods glad calm
+kill -HUP "$moody"
+check "reload: both take the next one" await $((10 * slow)) logged moods 'the configuration was reloaded'
+check "each its own" test "$(said)" = "first is fine,second is well,first is glad,first is fine,first is glad,second is calm,"
+kill -TERM "$moody"
+ends_with "moody plugins: TERM ends it with 0" "$moody" 0
+check "moody plugins: both were asked to stop" test "$(grep -c 'is asked to stop' "$tmp/moods.log")" = 2
+
+# ---- a reconcile that never comes back
+configuration hung "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"\"; }; drain = \"1s\";
+plugins: { apiserver: { config: { listen = \"127.0.0.1:0\"; }; }; moody: { workers = 1; config: { hang = true; }; }; };"
+start hung
+hung=$pid
+check "hung: it hangs" await $((30 * slow)) logged hung 'hangs on'
+if admin hung "ambient-admin/1 clock advance 6m" | grep -q '^advanced'; then
+    check "clock: a reconcile over its deadline is named, with plugin and key" await $((10 * slow)) logged hung \
+        'longer than it may: asked it to end.*controller=moody plugin=moody .*name='
+    admin hung "ambient-admin/1 clock advance 6m" > /dev/null
+    check "clock: at twice the deadline its worker is replaced" await $((10 * slow)) logged hung 'its worker is replaced'
+    not_ready() { admin hung "ambient-admin/1 status" | grep -q 'ready=no.*moody: .* calls are stuck'; }
+    check "clock: and the instance is not ready" await $((10 * slow)) not_ready
+else
+    check "without test hooks there is no clock to move" grep -q 'error there is no command "clock"' \
+        <(admin hung "ambient-admin/1 clock advance 6m")
+fi
+kill -TERM "$hung"
+ends_with "hung: TERM ends it with 0 after the drain" "$hung" 0
+check "hung: the call is named" logged hung 'a reconcile does not end: left behind.*plugin=moody'
+check "hung: its plugin is not told to stop" test "$(grep -c 'is asked to stop' "$tmp/hung.log")" = 0
+check "hung: the rest is put away" logged hung 'ambientd: stopped'
+start hung
+hung=$pid
+await $((30 * slow)) logged hung 'hangs on'
+sed -i 's/drain = "1s"/drain = "1h"/' "$tmp/hung.conf"
+kill -HUP "$hung"
+await $((10 * slow)) logged hung 'was reloaded'
+kill -TERM "$hung"
+await $((10 * slow)) logged hung 'ambientd: stopping'
+kill -TERM "$hung"
+ends_with "hung: a second TERM ends it at once, with 1" "$hung" 1
+
+# ---- two states, one runtime directory
+configuration other "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"\"; }; plugins: { $plugins };"
+configuration owner "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"\"; }; plugins: { $plugins };"
+sed -i "s|$tmp/other.run|$tmp/owner.run|" "$tmp/other.conf"
+start owner
+owner=$pid
+await $((30 * slow)) ready owner
+start other
+ends_with "another state with the same runtime directory: ends with 1" "$pid" 1
+check "and says whose socket it is" logged other 'another daemon answers on'
+check "which goes on answering" grep -q 'ready=yes' <(admin owner "ambient-admin/1 status")
+kill -TERM "$owner"
+ends_with "the first of them ends with 0" "$owner" 0
 
 # ---- formats
 configuration json "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"\"; };

@@ -422,6 +422,40 @@ START_TEST(CT1_its_own_cancelled_error_is_an_error)
 }
 END_TEST
 
+/* frameworks.md 5.7: a timeout of the reconciler's own is its error, and none of ours. */
+START_TEST(CT1_its_own_timeout_is_an_error)
+{
+	make(1);
+	plan.rc = -AMBIENT_E_TIMEOUT;
+	add("a");
+	EVENTUALLY(ended == 1);
+	idle();
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 1);
+	ck_assert(metric("controller_runtime_reconcile_errors_total", NULL) == 1);
+	ck_assert(metric("controller_runtime_reconcile_timeouts_total", NULL) == 0);
+	ck_assert_int_eq(late_calls, 0);
+}
+END_TEST
+
+START_TEST(CT1_a_call_that_was_cancelled_from_outside_is_no_timeout)
+{
+	make(1);
+	plan.block = 1;
+	plan.obey = 1;
+	plan.rc = -AMBIENT_E_CANCELLED;
+	add("a");
+	EVENTUALLY(inside == 1);
+	am_controller_pause(c);
+	ck_assert(am_controller_wait_idle(c, AM_FOREVER));
+	am_clock_fake_advance(test_clock, 500 * S);
+	ck_assert_int_eq(cancel_seen, 1);
+	ck_assert_int_eq(late_calls + stuck_calls, 0);
+	ck_assert_uint_eq(am_queue_failures(q, "ns", "a"), 0);
+	ck_assert(metric("controller_runtime_reconcile_timeouts_total", NULL) == 0);
+	ck_assert(metric("controller_runtime_reconcile_errors_total", NULL) == 0);
+}
+END_TEST
+
 START_TEST(CT1_a_late_success_is_a_success)
 {
 	make(1);
@@ -586,6 +620,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, CT1_deadline_sets_the_flag_and_tells);
 	tcase_add_test(tc, CT1_a_call_that_ends_in_time_is_no_timeout);
 	tcase_add_test(tc, CT1_its_own_cancelled_error_is_an_error);
+	tcase_add_test(tc, CT1_its_own_timeout_is_an_error);
+	tcase_add_test(tc, CT1_a_call_that_was_cancelled_from_outside_is_no_timeout);
 	tcase_add_test(tc, CT1_a_late_success_is_a_success);
 	tcase_add_test(tc, CT1_at_twice_the_deadline_the_worker_is_replaced_and_the_name_held);
 	tcase_add_test(tc, CT2_a_second_start_errors);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core/cache: the store, its indexes, and reading one's own writes. */
 #include <stdatomic.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "core/base/lock.h"
@@ -221,6 +222,27 @@ START_TEST(ST1_index_before_and_after_with_many_values)
 			 -AMBIENT_E_UNSUPPORTED);
 	ck_assert_int_eq(am_store_list(store, &(struct am_store_query){ .index = "", .value = "ns" }, &objects, &err),
 			 -AMBIENT_E_UNSUPPORTED);
+}
+END_TEST
+
+START_TEST(ST1_an_index_forgets_values_that_nobody_has)
+{
+	size_t before = 0, slack = 64 * 1024;
+
+	ck_assert_int_eq(am_store_add_index(store, "host", "/spec/host", NULL), 0);
+	for (int i = 0; i < 20000; i++) {
+		char spec[64], rv[16];
+
+		if (i == 100)
+			before = mallinfo2().uordblks;
+		(void)snprintf(spec, sizeof(spec), "{\"host\":\"a-host-of-its-own-%d\"}", i);
+		(void)snprintf(rv, sizeof(rv), "%d", i + 1);
+		upsert("a", "u", rv, spec);
+		am_buf_reset(&told);
+	}
+	check_index("host", "a-host-of-its-own-19999", "a ");
+	check_index("host", "a-host-of-its-own-19998", "");
+	ck_assert_uint_le(mallinfo2().uordblks, before + slack); /* the sanitizers say 0 to both */
 }
 END_TEST
 
@@ -467,6 +489,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, lists_by_namespace_and_selector);
 	tcase_add_test(tc, ST1_index_before_and_after_with_many_values);
 	tcase_add_test(tc, ST1_concurrent_readers);
+	tcase_add_test(tc, ST1_an_index_forgets_values_that_nobody_has);
 	tcase_add_test(tc, ST2_replace_rebuilds_the_indexes);
 	tcase_add_test(tc, RW1_a_write_is_visible_at_once_and_told_once);
 	tcase_add_test(tc, RW1_a_created_object_is_visible_before_the_watch_has_it);
