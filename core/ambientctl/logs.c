@@ -110,7 +110,7 @@ run_logs(struct ctl *ctl)
 		if (printed.seen != before)
 			give_up = am_clock_boot(clock) + 600 * AM_NS_PER_S;
 		/* "is waiting to start", and a server that starts again: with -f both are worth the wait. */
-		bool away = rc == -AMBIENT_E_UNAVAILABLE && !printed.broken;
+		bool away = (rc == -AMBIENT_E_UNAVAILABLE || rc == -AMBIENT_E_INTERNAL) && !printed.broken;
 		bool early = rc == -AMBIENT_E_INVALID && strstr(err.message, "waiting") != NULL;
 
 		if (!follow || (!away && !early) || am_clock_boot(clock) > give_up ||
