@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the API's table that need Jobs and pods which really run: against the whole standalone platform."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lib  # noqa: E402
+from lib import Platform, Status, running, until  # noqa: E402
+
+
+def container(script, **more):
+    return {"name": "c", "image": "ambient-runner:rows", "command": ["sh", "-c", script], **more}
+
+
+def pod_spec(script, never="Never", volumes=None, grace=None, **more):
+    spec = {"restartPolicy": never, "containers": [container(script, **more)]}
+    if volumes:
+        spec["volumes"] = volumes
+    if grace is not None:
+        spec["terminationGracePeriodSeconds"] = grace
+    return spec
+
+
+def pod(p, name, script, **more):
+    p.request("POST", p.core("pods"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+                                       "spec": pod_spec(script, **more)})
+    return p.core("pods", name)
+
+
+def job(p, name, script, pod_more=None, **spec):
+    p.request("POST", p.jobs(), {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {
+        "template": {"spec": pod_spec(script, **(pod_more or {}))}, **spec}})
+    return p.jobs(name)
+
+
+def pods_of(p, name):
+    return p.request("GET", p.core("pods") + "?labelSelector=job-name%3D" + name)["items"]
+
+
+def conditions(o):
+    return {c["type"]: c for c in (o or {}).get("status", {}).get("conditions", []) if c["status"] == "True"}
+
+
+def until_condition(p, path, kind):
+    until(lambda: kind in conditions(p.get(path)), what="%s of %s" % (kind, path))
+    return p.get(path)
+
+
+def until_phase(p, path, phase):
+    def there():
+        now = p.get(path)["status"].get("phase")
+        assert now == phase or now not in ("Succeeded", "Failed"), p.get(path)["status"]
+        return now == phase
+
+    until(there, what="%s to be %s" % (path, phase))
+    return p.get(path)
+
+
+def log_of(p, path):
+    code, text = p.request("GET", path + "/log", raw=True)
+    assert code == 200, text
+    return text.decode()
+
+
+def test_row_160_a_namespace_gets_its_account_and_root_ca(p):
+    p.namespace("fresh", managed=False)
+    until(lambda: p.get(p.core("serviceaccounts", "default", ns="fresh")), what="the account")
+    path = p.core("configmaps", "kube-root-ca.crt", ns="fresh")
+    until(lambda: p.get(path), what="the root CA")
+    uid = p.get(path)["metadata"]["uid"]
+    p.request("DELETE", path)
+    until(lambda: p.get(path) and p.get(path)["metadata"]["uid"] != uid, what="the root CA to be made again")
+    assert "BEGIN CERTIFICATE" in p.get(path)["data"]["ca.crt"]
+
+
+def test_row_185_true_completes(p):
+    o = until_condition(p, job(p, "r185", "true"), "Complete")
+    kinds = [c["type"] for c in o["status"]["conditions"]]
+    assert kinds.index("SuccessCriteriaMet") < kinds.index("Complete"), kinds
+    assert o["status"]["succeeded"] == 1 and not o["status"].get("active") and not o["status"].get("failed")
+    assert o["status"]["completionTime"] >= o["status"]["startTime"]
+
+
+def test_row_186_and_194_false_fails(p):
+    o = until_condition(p, job(p, "r186", "exit 1", backoffLimit=0), "Failed")
+    kinds = [c["type"] for c in o["status"]["conditions"]]
+    assert kinds.index("FailureTarget") < kinds.index("Failed"), kinds
+    assert conditions(o)["Failed"]["reason"] == "BackoffLimitExceeded" and o["status"]["failed"] == 1, o["status"]
+    assert "completionTime" not in o["status"]
+    (only,) = pods_of(p, "r186")
+    end = only["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert only["status"]["phase"] == "Failed" and (end["exitCode"], end["reason"]) == (1, "Error"), only["status"]
+
+
+def test_row_187_on_failure_restarts_in_place(p):
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "r187"},
+             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}
+    p.request("POST", p.core("persistentvolumeclaims"), claim)
+    o = until_condition(p, job(p, "r187", "[ -e /w/once ] || { touch /w/once; exit 1; }", {
+        "never": "OnFailure", "volumes": [{"name": "w", "persistentVolumeClaim": {"claimName": "r187"}}],
+        "volumeMounts": [{"name": "w", "mountPath": "/w"}]}), "Complete")
+    assert o["status"]["succeeded"] == 1
+    (only,) = pods_of(p, "r187")
+    assert only["status"]["containerStatuses"][0]["restartCount"] == 1, only["status"]
+
+
+def test_row_188_active_deadline(p):
+    path = job(p, "r188", "sleep 600", activeDeadlineSeconds=1)
+    o = until_condition(p, path, "Failed")
+    assert conditions(o)["Failed"]["reason"] == "DeadlineExceeded", o["status"]
+    until(lambda: all(x["status"]["phase"] == "Failed" for x in pods_of(p, "r188")), what="its pods to end")
+
+
+def test_row_189_suspend(p):
+    path = job(p, "r189", "true", suspend=True)
+    o = until_condition(p, path, "Suspended")
+    assert not pods_of(p, "r189") and "startTime" not in o["status"], o["status"]
+    p.patch(path, {"spec": {"suspend": False}})
+    o = until_condition(p, path, "Complete")
+    assert o["status"]["startTime"]
+
+
+def test_row_190_ttl(p):
+    path = job(p, "r190", "true", ttlSecondsAfterFinished=1)
+    until(lambda: p.get(path) is None, what="the Job to vanish")
+    until(lambda: not pods_of(p, "r190"), what="its pods to vanish")
+
+
+def test_row_191_indexed_is_refused_with_a_sentence(p):
+    """Not built: it is said on the Job, and nothing runs."""
+    job(p, "r191", "true", completions=3, completionMode="Indexed")
+    until(lambda: any("Indexed" in e.get("message", "") for e in p.request("GET", p.core("events"))["items"]
+                      if e["involvedObject"]["name"] == "r191"), what="the event")
+    assert not pods_of(p, "r191")
+
+
+def test_row_193_delete_in_the_background(p):
+    path = job(p, "r193", "exec sleep 600")
+    until(lambda: pods_of(p, "r193") and pods_of(p, "r193")[0]["status"].get("phase") == "Running", what="it to run")
+    pids = lib.tree_of(p.shims(pods_of(p, "r193")[0]["metadata"]["uid"]), lib.processes())
+    assert len(pids) > 1
+    p.request("DELETE", path + "?propagationPolicy=Background")
+    until(lambda: not pods_of(p, "r193"), what="the pods to go")
+    assert not running(pids)
+
+
+def test_row_199_environment(p):
+    p.secret("r199", key="from-secret")
+    p.request("POST", p.core("configmaps"), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "r199"},
+                                             "data": {"A": "1", "B": "2"}})
+    path = pod(p, "r199", "echo $S $X_A $X_B $N $0 $1", args=["$(S)", "$$(S)-$(NONE)"], env=[
+        {"name": "S", "valueFrom": {"secretKeyRef": {"name": "r199", "key": "key"}}},
+        {"name": "N", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        envFrom=[{"prefix": "X_", "configMapRef": {"name": "r199"}}])
+    until_phase(p, path, "Succeeded")
+    assert log_of(p, path) == "from-secret 1 2 r199 from-secret $(S)-$(NONE)\n", log_of(p, path)
+
+
+def test_row_200_a_secret_that_comes_later(p):
+    path = pod(p, "r200", "echo $S", env=[{"name": "S", "valueFrom": {"secretKeyRef": {"name": "r200", "key": "k"}}}])
+
+    def waiting():
+        states = p.get(path)["status"].get("containerStatuses") or [{}]
+        return states[0].get("state", {}).get("waiting", {}).get("reason") == "CreateContainerConfigError"
+
+    until(waiting, what="CreateContainerConfigError")
+    assert p.get(path)["status"]["phase"] == "Pending"
+    p.secret("r200", k="late")
+    until_phase(p, path, "Succeeded")
+    assert log_of(p, path) == "late\n"
+
+
+def test_row_201_files_of_secrets_and_configmaps(p):
+    p.secret("r201", k="v")
+    p.request("POST", p.core("configmaps"), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "r201"},
+                                             "data": {"a": "1", "b": "2"}})
+    path = pod(p, "r201", "stat -L -c '%a %n' /s/k /m/d/x; cat /s/k /m/d/x; ls /m /o", volumes=[
+        {"name": "s", "secret": {"secretName": "r201"}},
+        {"name": "m", "configMap": {"name": "r201", "items": [{"key": "b", "path": "d/x", "mode": 256}]}},
+        {"name": "o", "secret": {"secretName": "none", "optional": True}}],
+        volumeMounts=[{"name": n, "mountPath": "/" + n} for n in "smo"])
+    until_phase(p, path, "Succeeded")
+    assert log_of(p, path) == "644 /s/k\n400 /m/d/x\nv2/m:\nd\n\n/o:\n", log_of(p, path)
+
+
+def test_row_202_termination_message(p):
+    path = pod(p, "r202", "printf 'the end' > /dev/termination-log; exit 3")
+    o = until_phase(p, path, "Failed")
+    end = o["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert (end["message"], end["exitCode"]) == ("the end", 3), end
+
+
+def test_row_203_delete_with_grace(p):
+    path = pod(p, "r203", "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.05; done", grace=20)
+    until_phase(p, path, "Running")
+    until(lambda: "up" in log_of(p, path), what="the trap")
+    rv = p.get(path)["metadata"]["resourceVersion"]
+    p.request("DELETE", path + "?gracePeriodSeconds=5")
+    until(lambda: p.get(path) is None, what="the pod to go")
+    conn = p._connect()
+    try:
+        conn.request("GET", p.core("pods") + "?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dr203&resourceVersion=" + rv)
+        events = [lib.json.loads(line) for line in conn.getresponse().read().splitlines()]
+    finally:
+        conn.close()
+    assert events[0]["object"]["metadata"]["deletionTimestamp"] and events[0]["object"]["metadata"]["deletionGracePeriodSeconds"] == 5
+    assert events[-1]["type"] == "DELETED", [e["type"] for e in events]
+    ends = [e["object"]["status"]["containerStatuses"][0]["state"].get("terminated") for e in events]
+    assert ends[-1] and ends[-1]["exitCode"] == 7, ends
+
+
+def test_row_204_kubectl(p):
+    if lib.shutil.which("kubectl") is None:
+        return lib.required("kubectl", "kubectl is not installed")
+    job(p, "r204", "echo printed")
+    for args, text in ((("wait", "--for=condition=complete", "--timeout=60s", "job/r204"), "condition met"),
+                       (("logs", "job/r204"), "printed"), (("delete", "job", "r204"), "deleted")):
+        done = p.kubectl(*args)
+        assert done.returncode == 0 and text in done.stdout, done.stdout
+    assert p.get(p.jobs("r204")) is None
+
+
+def test_exit_codes_and_signals(p):
+    """6.10: the exit codes and how they are told."""
+    def signalled(name):
+        return "sh -c 'kill -%s $$$$'; exit $?" % name  # $$ is the API's way to write $
+
+    cases = {"e0": ("true", 0, "Completed"), "e42": ("exit 42", 42, "Error"), "e137": (signalled("KILL"), 137, "Error"),
+             "e143": (signalled("TERM"), 143, "Error"), "e139": (signalled("SEGV"), 139, "Error")}
+    for name, (script, _, _) in cases.items():
+        pod(p, name, script)
+    for name, (_, code, reason) in cases.items():
+        until(lambda: p.get(p.core("pods", name))["status"]["phase"] in ("Succeeded", "Failed"), what=name)
+        end = p.get(p.core("pods", name))["status"]["containerStatuses"][0]["state"]["terminated"]
+        assert (end["exitCode"], end["reason"]) == (code, reason), (name, end)
+    p.request("POST", p.core("pods"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "e128"}, "spec": {
+        "restartPolicy": "Never", "containers": [{"name": "c", "image": "ambient-runner:x", "command": ["/no/such"]}]}})
+    o = until_phase(p, p.core("pods", "e128"), "Failed")
+    end = o["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert end["exitCode"] == 128 and end["reason"] == "StartError" and "/no/such" in end["message"], end
+
+
+def test_an_image_that_is_not_mapped(p):
+    p.request("POST", p.core("pods"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nobody"}, "spec": {
+        "restartPolicy": "Never", "containers": [{"name": "c", "image": "nobody:1", "command": ["true"]}]}})
+    path = p.core("pods", "nobody")
+
+    def waiting():
+        states = p.get(path)["status"].get("containerStatuses") or [{}]
+        return states[0].get("state", {}).get("waiting", {})
+
+    until(lambda: waiting().get("reason") in ("ErrImagePull", "ImagePullBackOff"), what="ErrImagePull")
+    assert '"nobody:1"' in waiting()["message"] and "images" in waiting()["message"], waiting()
+
+
+def test_users(p):
+    """6.10: runAsUser and runAsNonRoot."""
+    path = pod(p, "as-user", "id -u", securityContext={"runAsUser": 4242, "runAsNonRoot": True})
+    until(lambda: p.get(path)["status"].get("phase") in ("Succeeded", "Failed") or
+          "CreateContainerConfigError" in lib.json.dumps(p.get(path)["status"]), what="its end")
+    status = p.get(path)["status"]
+    if status["phase"] == "Succeeded":
+        assert log_of(p, path) == "4242\n", log_of(p, path)
+    else:
+        assert os.geteuid() != 0, status
+    path = pod(p, "not-root", "true", securityContext={"runAsUser": 0, "runAsNonRoot": True})
+    until(lambda: "CreateContainerConfigError" in lib.json.dumps(p.get(path)["status"]), what="the refusal")
+
+
+def test_delete_twice_and_at_once(p):
+    """6.10: grace 0, double delete, a program that ignores TERM."""
+    path = pod(p, "stubborn", "trap '' TERM; echo up; while :; do sleep 0.05; done", grace=30)
+    until_phase(p, path, "Running")
+    pids = lib.tree_of(p.shims(p.get(path)["metadata"]["uid"]), lib.processes())
+    p.request("DELETE", path)
+    p.request("DELETE", path)
+    assert p.get(path)["metadata"]["deletionTimestamp"]
+    p.request("DELETE", path + "?gracePeriodSeconds=1")
+    until(lambda: p.get(path) is None, what="the pod to go")
+    until(lambda: not running(pids), what="its processes to end")
+    path = pod(p, "at-once", "trap '' TERM; exec sleep 600")
+    until_phase(p, path, "Running")
+    pids = lib.tree_of(p.shims(p.get(path)["metadata"]["uid"]), lib.processes())
+    p.request("DELETE", path + "?gracePeriodSeconds=0")
+    assert p.get(path) is None
+    until(lambda: not running(pids), what="its processes to end")
+
+
+def test_a_shim_that_is_killed(p):
+    """6.10: kill -9 of the shim ends the pod with a sentence, and nothing of it goes on."""
+    path = pod(p, "orphan", "exec sleep 600")
+    o = until_phase(p, path, "Running")
+    (shim,) = p.shims(o["metadata"]["uid"])
+    pids = lib.tree_of([shim], lib.processes())
+    os.kill(shim, lib.signal.SIGKILL)
+    o = until_phase(p, path, "Failed")
+    end = o["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert (end["exitCode"], end["reason"]) == (137, "ContainerStatusUnknown") and o["status"]["reason"] == "NodeLost", o["status"]
+    until(lambda: not running(pids), what="its processes to end")
+
+
+def test_reboot_with_pids_of_others(p):
+    """6.10: the machine was started again; what has the pid of a shim now is left alone."""
+    path = pod(p, "rebooted", "exec sleep 600")
+    o = until_phase(p, path, "Running")
+    (shim,) = p.shims(o["metadata"]["uid"])
+    pids = lib.tree_of([shim], lib.processes())
+    p.kill9()
+    os.kill(shim, lib.signal.SIGKILL)
+    until(lambda: not running(pids), what="its processes to end")
+    bystander = lib.subprocess.Popen(["sleep", "600"])
+    try:
+        top = "%s/node/pods/%s" % (p.state, o["metadata"]["uid"])
+        changed = 0
+        for name in os.listdir(top):
+            file = os.path.join(top, name)
+            if not os.path.isfile(file):
+                continue
+            with open(file) as f:
+                text = f.read()
+            for pid in pids:
+                text = text.replace('"pid":%d' % pid, '"pid":%d' % bystander.pid)
+            changed += str(bystander.pid) in text
+            with open(file, "w") as f:
+                f.write(text)
+        p.restart()
+        o = until_phase(p, path, "Failed")
+        p.request("DELETE", path)
+        until(lambda: p.get(path) is None, what="the pod to go")
+        assert changed and bystander.poll() is None, changed
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def make():
+    p = Platform("rows")
+    p.start()
+    p.namespace()
+    return p
+
+
+if __name__ == "__main__":
+    lib.preconditions()
+    sys.exit(lib.main(sys.modules[__name__], make))
