@@ -63,6 +63,18 @@ if command -v clang >/dev/null; then
 	try "builds with clang" make -C "$tmp/widget" -s -B CC=clang CFLAGS='-O2 -Wall -Wextra -Werror'
 	make -C "$tmp/widget" -s -B
 fi
+flags=$(pkg-config --cflags ambient)
+for compiler in g++:c++17 clang++:c++20; do
+	cxx=${compiler%:*}
+	if ! command -v "$cxx" >/dev/null; then
+		tap_skip "a plugin in C++ builds with $cxx" "no $cxx" "$cxx"
+		continue
+	fi
+	# shellcheck disable=SC2086
+	try "a plugin in C++ builds with $cxx" "$cxx" -std=${compiler#*:} -Wall -Wextra -Werror -Wno-missing-field-initializers \
+		-fPIC -shared -fvisibility=hidden $flags "$top_srcdir/tests/thirdparty/widget/plus.cc" -o "$tmp/plus-$cxx.so" &&
+		tap "and exports its descriptor only ($cxx)" "$(nm -D --defined-only "$tmp/plus-$cxx.so" | awk '$NF != "ambient_plugin_v0"')"
+done
 ctl=$tmp/root$prefix/bin/ambientctl
 core=$(dirname "$(find "$tmp/root" -name 'libambient-core*.so' | head -1)")
 if [ -x "$ctl" ] && LD_LIBRARY_PATH=$core "$ctl" plugin --help >/dev/null 2>&1; then
