@@ -10,6 +10,7 @@ const struct ctl_option ctl_global_options[] = {
 	{ "namespace", 'n', "NAME", "where the sessions are" },
 	{ "output", 'o', "FORMAT", "json or table" },
 	{ "help", 'h', NULL, "what a command does and takes" },
+	{ "version", 0, NULL, "this program's version" },
 	{ NULL, 0, NULL, NULL },
 };
 
@@ -134,6 +135,10 @@ ctl_parse(struct ctl *ctl, int argc, char **argv, bool *help)
 	*help = ctl_has(ctl, "help");
 	if (*help)
 		return 0;
+	if (ctl_has(ctl, "version")) {
+		ctl->command = &ctl_version;
+		return 0;
+	}
 	if (!named)
 		return ctl_usage("which command?  See ambientctl --help");
 	if ((int)ctl->word_count < ctl->command->min || (int)ctl->word_count > ctl->command->max)

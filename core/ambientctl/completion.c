@@ -34,7 +34,12 @@ static const char fish[] =
 	"# fish completion for ambientctl\n"
 	"function __ambientctl_complete\n"
 	"\tset -l words (commandline -opc) (commandline -ct)\n"
-	"\tambientctl __complete -- $words[2..-1] 2>/dev/null\n"
+	"\tset -l found (ambientctl __complete -- $words[2..-1] 2>/dev/null)\n"
+	"\tif set -q found[1]\n"
+	"\t\tprintf '%s\\n' $found\n"
+	"\telse\n"
+	"\t\t__fish_complete_path (commandline -ct)\n"
+	"\tend\n"
 	"end\n"
 	"complete -c ambientctl -f -a '(__ambientctl_complete)'\n";
 

@@ -106,12 +106,16 @@ void ctl_print_repos(const struct ctl *ctl, const struct am_node *session);
 struct ctl_messages {
 	const struct ctl *ctl;
 	int64_t last_seq;      /* older ones were printed already */
+	size_t plain, plain_shown; /* lines that are no messages: of this reading, and printed so far */
 	struct am_buf line;    /* the incomplete last one */
+	struct am_buf said;    /* the text of the last message */
 	void (*before)(void *arg), (*after)(void *arg); /* around each piece of output; may be NULL */
 	void *arg;
 };
 /* Bytes of the runner's log: JSON lines are messages, others are shown as they are. */
 void ctl_messages_feed(struct ctl_messages *messages, const char *p, size_t n);
+/* The log is read from its start again; what was printed is not printed twice. */
+void ctl_messages_again(struct ctl_messages *messages);
 void ctl_messages_fini(struct ctl_messages *messages);
 
 /* ---- logs.c */

@@ -28,6 +28,7 @@ struct follow {
 	struct am_cond changed;
 	char phase[32], reason[64], message[600], pod[256], version[64];
 	bool over, gone, drawn, messages_done, failed;
+	bool unsaid;            /* the phase is not printed yet */
 	int64_t since;          /* of the phase */
 	unsigned events;        /* of the session, as they came */
 	struct ambient_error err;
@@ -64,6 +65,21 @@ after_output(void *arg)
 	am_unlock(&f->lock);
 }
 
+/* With the lock held. */
+static void
+say_phase(struct follow *f)
+{
+	f->unsaid = false;
+	wipe(f);
+	(void)printf("%s%s%s", ctl_phase_color(f->ctl, f->phase), f->phase, ctl_color(f->ctl, "reset"));
+	if (f->message[0] != '\0') {
+		(void)fputs("  ", stdout);
+		ctl_put_clean(stdout, f->message, true);
+	}
+	(void)putchar('\n');
+	(void)fflush(stdout);
+}
+
 /* A new state of the session. */
 static void
 take(struct follow *f, const struct am_node *session)
@@ -82,16 +98,10 @@ take(struct follow *f, const struct am_node *session)
 		(void)am_strlcpy(f->phase, phase, sizeof(f->phase));
 		(void)am_strlcpy(f->reason, reason, sizeof(f->reason));
 		(void)am_strlcpy(f->message, message, sizeof(f->message));
-		if (f->phases && !f->ctl->json) {
-			wipe(f);
-			(void)printf("%s%s%s", ctl_phase_color(f->ctl, phase), phase, ctl_color(f->ctl, "reset"));
-			if (message[0] != '\0') {
-				(void)fputs("  ", stdout);
-				ctl_put_clean(stdout, message, true);
-			}
-			(void)putchar('\n');
-			(void)fflush(stdout);
-		}
+		f->unsaid = f->phases && !f->ctl->json;
+		/* The last phase comes after the last messages. */
+		if (f->unsaid && (!ctl_terminal(phase) || f->messages_done))
+			say_phase(f);
 	}
 	f->over = ctl_terminal(phase);
 	f->events++;
@@ -168,6 +178,17 @@ finish_with(struct follow *f, const struct ambient_error *err)
 }
 
 static void
+say_away(struct follow *f, const struct ambient_error *err)
+{
+	am_lock(&f->lock);
+	wipe(f);
+	(void)fputs("ambientctl: ", stderr);
+	ctl_put_clean(stderr, err->message, true);
+	(void)fputs("; trying again\n", stderr);
+	am_unlock(&f->lock);
+}
+
+static void
 watcher(void *arg)
 {
 	struct follow *f = arg;
@@ -187,13 +208,19 @@ watcher(void *arg)
 		}
 		known = false;
 		am_arena_free(arena);
-		if (rc == 0 && !f->over)
-			rc = watch(f, &err) == -AMBIENT_E_FORBIDDEN ? -AMBIENT_E_FORBIDDEN : 0;
-		else if (rc < 0 && (err.code != AMBIENT_E_UNAVAILABLE && err.code != AMBIENT_E_TIMEOUT))
+		if (rc == 0 && !f->over) {
+			rc = watch(f, &err);
+			/* Some pause, should every watch end at once. */
+			if (rc < 0 && !f->over)
+				(void)usleep(100 * 1000);
+			rc = rc == -AMBIENT_E_FORBIDDEN ? rc : 0;
+		} else if (rc < 0 && (err.code != AMBIENT_E_UNAVAILABLE && err.code != AMBIENT_E_TIMEOUT))
 			return finish_with(f, &err);
 		/* Forbidden to watch, or the server is away: look again now and then, for ten minutes at most. */
 		if (rc < 0 && rc != -AMBIENT_E_FORBIDDEN && ++broken > 600)
 			return finish_with(f, &err);
+		if (rc < 0 && rc != -AMBIENT_E_FORBIDDEN && broken == 1)
+			say_away(f, &err);
 		if (rc < 0)
 			(void)usleep(1000 * 1000);
 	}
@@ -240,7 +267,7 @@ reader(void *arg)
 		am_unlock(&f->lock);
 		if (pod[0] == '\0')
 			continue;
-		/* Printed messages are known by their number, so that reading again from the start is harmless. */
+		ctl_messages_again(&f->log);
 		if (ctl_stream_log(f->ctl, pod, "runner", true, on_log, f, &err) == 0)
 			last = last || f->over;
 		if (!last)
@@ -318,11 +345,13 @@ ctl_follow(struct ctl *ctl, const char *name, const struct am_node *session, boo
 	while (!interrupted() && !(f.over && f.messages_done) && am_clock_boot(f.clock) < last) {
 		(void)am_cond_wait(&f.changed, &f.lock, am_clock_boot(f.clock) + AM_NS_PER_S / 4);
 		if (f.over && last == AM_FOREVER)
-			last = am_clock_boot(f.clock) + LAST_NS;
+			last = am_clock_boot(f.clock) + (f.gone || f.failed ? 0 : LAST_NS);
 		if (!f.over)
 			draw(&f);
 	}
 	wipe(&f);
+	if (f.unsaid && f.over && !f.gone)
+		say_phase(&f);
 	am_unlock(&f.lock);
 
 	bool ended = f.over;

@@ -94,14 +94,15 @@ static void
 put_result(const struct am_node *message)
 {
 	const struct am_node *cost = am_node_get(message, "costUSD");
+	const char *text = ctl_text(message, "/text");
 	int64_t turns = 0, ms = 0;
 
-	ctl_put_clean(stdout, ctl_text(message, "/text"), false);
+	ctl_put_clean(stdout, text, false);
 	(void)am_node_get_int(message, "turns", &turns);
 	(void)am_node_get_int(message, "durationMs", &ms);
-	(void)printf(" (");
+	(void)fputs(text[0] != '\0' ? " (" : "(", stdout);
 	if (turns > 0)
-		(void)printf("%" PRId64 " turns, ", turns);
+		(void)printf("%" PRId64 " turn%s, ", turns, turns > 1 ? "s" : "");
 	if (cost != NULL && cost->type == AMBIENT_T_NUMBER)
 		(void)printf("%.12s USD, ", cost->text);
 	(void)printf("%" PRId64 ".%" PRId64 " s)", ms / 1000, ms % 1000 / 100);
@@ -134,6 +135,23 @@ put_message(struct ctl_messages *m, const struct am_node *message)
 	(void)fputc('\n', stdout);
 }
 
+/* Lines that are no messages come from programs that crash, or are the runner's own log; that often repeats, behind
+ * its time and level, what a message has just said. */
+static void
+put_plain(struct ctl_messages *m, const char *line, size_t n)
+{
+	am_auto(am_freep) char *text = NULL;
+
+	if (++m->plain <= m->plain_shown)
+		return;
+	m->plain_shown = m->plain;
+	if (m->said.len > 0 && n >= m->said.len && memcmp(line + n - m->said.len, m->said.data, m->said.len) == 0)
+		return;
+	text = am_xstrndup(line, n);
+	ctl_put_clean(stdout, text, true);
+	(void)putchar('\n');
+}
+
 static void
 put_line(struct ctl_messages *m, const char *line, size_t n)
 {
@@ -149,12 +167,11 @@ put_line(struct ctl_messages *m, const char *line, size_t n)
 				(void)printf("%.*s\n", (int)n, line);
 			else
 				put_message(m, message);
+			am_buf_reset(&m->said);
+			am_buf_adds(&m->said, ctl_text(message, "/text"));
 		}
 	} else if (!m->ctl->json && n > 0) {
-		am_auto(am_freep) char *text = am_xstrndup(line, n);
-
-		ctl_put_clean(stdout, text, true);
-		(void)putchar('\n');
+		put_plain(m, line, n);
 	}
 	am_arena_free(arena);
 }
@@ -184,7 +201,15 @@ ctl_messages_feed(struct ctl_messages *m, const char *p, size_t n)
 }
 
 void
+ctl_messages_again(struct ctl_messages *m)
+{
+	am_buf_reset(&m->line);
+	m->plain = 0;
+}
+
+void
 ctl_messages_fini(struct ctl_messages *m)
 {
 	am_buf_fini(&m->line);
+	am_buf_fini(&m->said);
 }

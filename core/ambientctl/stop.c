@@ -47,10 +47,13 @@ run_delete(struct ctl *ctl)
 		am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
 		struct ambient_error err = AMBIENT_ERROR_INIT;
 		const char *name = ctl->words[i];
+		struct am_node *answer;
 
-		if (ctl_write(ctl, arena, "DELETE", NULL, name, NULL, NULL, &err) < 0)
+		if (ctl_write(ctl, arena, "DELETE", NULL, name, NULL, &answer, &err) < 0)
 			worst = ctl_fail(&err, "session \"%s\"", name);
-		else if (!ctl->json)
+		else if (ctl->json)
+			ctl_print_json(answer);
+		else
 			(void)printf("session \"%s\" deleted, with its workspace\n", name);
 	}
 	return worst;

@@ -40,6 +40,8 @@ check 4 "$tmp/none" get --kubeconfig "$tmp/none"
 check 2 'no completion for "tcsh"' completion tcsh
 check 0 'ambientctl ' version
 check 0 '"version"' version -o json
+check 0 'ambientctl ' --version
+check 0 '"version"' --version -o json
 check 0 'logs' __complete -- lo
 check 0 '--push-to' __complete -- run --p
 check 0 'claude-code' __complete -- run --runner-type ''
