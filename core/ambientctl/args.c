@@ -135,6 +135,10 @@ ctl_parse(struct ctl *ctl, int argc, char **argv, bool *help)
 	*help = ctl_has(ctl, "help");
 	if (*help)
 		return 0;
+	output = ctl_value(ctl, "output");
+	if (output != NULL && !am_streq(output, "json") && !am_streq(output, "table"))
+		return ctl_usage("output \"%s\" is neither json nor table", output);
+	ctl->json = am_streq(output, "json");
 	if (ctl_has(ctl, "version")) {
 		ctl->command = &ctl_version;
 		return 0;
@@ -143,10 +147,6 @@ ctl_parse(struct ctl *ctl, int argc, char **argv, bool *help)
 		return ctl_usage("which command?  See ambientctl --help");
 	if ((int)ctl->word_count < ctl->command->min || (int)ctl->word_count > ctl->command->max)
 		return ctl_usage("usage: ambientctl %s", ctl->command->synopsis);
-	output = ctl_value(ctl, "output");
-	if (output != NULL && !am_streq(output, "json") && !am_streq(output, "table"))
-		return ctl_usage("output \"%s\" is neither json nor table", output);
-	ctl->json = am_streq(output, "json");
 	return 0;
 }
 
