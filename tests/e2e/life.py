@@ -217,6 +217,24 @@ def test_secret_comes_later(p):
     assert s.condition("SecretsReady")["status"] == "True"
 
 
+def test_an_image_that_is_not_mapped(p):
+    """What to configure reaches the session."""
+    p.stop()
+    conf = os.path.join(p.dir, "conf.d")
+    os.mkdir(conf)
+    with open(conf + "/image.conf", "w") as f:
+        f.write('runner: { image = "nobody:1"; };\n')
+    p.start()
+    s = p.session("image", "echo ok")
+    until(lambda: s.reason in ("ErrImagePull", "ImagePullBackOff"), what="the reason")
+    assert '"nobody:1"' in s.message and "images" in s.message and s.phase == "Creating", s.status
+    s.delete()
+    p.stop()
+    lib.shutil.rmtree(conf)
+    p.start()
+    until(lambda: s.get() is None, what="it to go")
+
+
 # ---- what is edited, what a pod may say
 
 def test_an_edit_while_running(p):

@@ -334,6 +334,88 @@ def test_reboot_with_pids_of_others(p):
         bystander.wait()
 
 
+def test_a_database_of_a_newer_release_or_of_others_is_refused(p):
+    """ambientd ends with 1 and a sentence, and leaves the file as it is."""
+    import sqlite3
+    p.stop()
+    path = p.state + "/apiserver/state.db"
+    for pragma, wrong, right in (("user_version", 99, None), ("application_id", 7, None)):
+        db = sqlite3.connect(path)
+        right = db.execute("PRAGMA " + pragma).fetchone()[0]
+        db.execute("PRAGMA %s = %d" % (pragma, wrong))
+        db.commit()
+        db.close()
+        before = len(p.log())
+        p.start(wait=False)
+        assert p.daemon.wait(lib.PATIENCE) == 1
+        said = p.log()[before:]
+        assert "state.db" in said and (("format 99" if pragma == "user_version" else "another program") in said), said
+        db = sqlite3.connect(path)
+        assert db.execute("PRAGMA " + pragma).fetchone()[0] == wrong
+        db.execute("PRAGMA %s = %d" % (pragma, right))
+        db.commit()
+        db.close()
+    p.start()
+    assert p.get("/api/v1/namespaces/" + p.ns)
+
+
+def test_row_210_disk_full(_):
+    if os.geteuid() != 0:
+        return lib.required("root", "only root can mount a small file system")
+    small = Platform("full")
+    small.state = os.path.join(small.dir, "small")
+    os.mkdir(small.state, 0o700)
+    done = lib.subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "none", small.state], text=True,
+                              stdout=lib.subprocess.PIPE, stderr=lib.subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        small.close()
+        return lib.required("mount", done.stdout.strip())
+    try:
+        small.start()
+        small.namespace()
+        def post(name):
+            return small.request("POST", small.core("configmaps"), {
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "x" * 500000}})
+
+        post("before")
+        filler = os.path.join(small.state, "filler")
+        with open(filler, "wb") as f:
+            try:
+                while True:
+                    f.write(b"x" * 65536)
+                    f.flush()
+            except OSError:
+                pass
+
+        failed = None
+        for i in range(40):  # what the log of the database has allocated already may take some
+            try:
+                post("fill-%d" % i)
+            except Status as status:
+                failed = status
+                break
+        assert failed is not None and failed.code in (500, 503, 507), failed
+        assert "disk" in failed.body["message"] and "full" in failed.body["message"], failed.body
+        assert small.get(small.core("configmaps", "before"))["data"]["a"] == "x" * 500000
+        os.unlink(filler)
+        until(lambda: post_works(small, post), what="writes to work again")
+        assert small.get(small.core("configmaps", "after"))
+    finally:
+        small.stop()
+        lib.subprocess.run(["umount", small.state], check=False)
+        small.close()
+
+
+def post_works(p, post):
+    try:
+        return post("after")
+    except Status as status:
+        if status.code == 409:
+            return True
+        assert status.code >= 500, status
+        return False
+
+
 def make():
     p = Platform("rows")
     p.start()
