@@ -1,0 +1,429 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bad input gets a sentence and loses nothing: one row each, for the daemon's start and for sessions."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lib  # noqa: E402
+from lib import BUILD, GROUP, Platform, Status, free_port, git, required, until  # noqa: E402
+
+
+# ---- the daemon's start
+
+def refused(p, text, code, *sentences, port=None):
+    """Starts a daemon with this configuration: it ends with the code and says the sentences."""
+    where = tempfile.mkdtemp(dir=p.dir)
+    path = os.path.join(where, "ambient.conf")
+    with open(path, "w") as f:
+        f.write(text.replace("@DIR@", where).replace("@LIB@", p.tree.root + "/lib/ambient/plugins")
+                .replace("@SHARE@", p.tree.root + "/share/ambient").replace("@PORT@", str(port or 0)))
+    daemon = p.ambientd("-c", path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        said, _ = daemon.communicate(timeout=lib.PATIENCE)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        said, _ = daemon.communicate()
+        raise AssertionError("it goes on: " + said[-2000:]) from None
+    assert daemon.returncode == code, (daemon.returncode, said[-2000:])
+    for sentence in sentences:
+        assert sentence in said, (sentence, said[-2000:])
+    return said
+
+
+BASE = '''mode = "standalone"; state = "@DIR@/state"; runtime = "@DIR@/run"; plugin_dir = "@LIB@";
+log: { format = "text"; };
+cluster: { server = "apiserver"; };
+ops: { listen = ""; };
+'''
+SERVER = 'apiserver: { config: { listen = "127.0.0.1:@PORT@"; crds = [ "@SHARE@/crds" ]; }; };'
+
+
+def conf(plugins="", more=""):
+    return BASE + more + "plugins: { " + SERVER + plugins + " };\n"
+
+
+CONFIGURATIONS = [
+    ("unknown_key", conf(more='runer: { type = "command"; };\n'), 2, ["ambient.conf:5", '"runer"', 'did you mean "runner"']),
+    ("unknown_key_of_a_plugin", conf("agenticsession: { config: { timeuot = \"1h\"; }; };"), 2,
+     ["ambient.conf:5", '"timeuot"', 'did you mean "timeout"']),
+    ("wrong_type", conf("agenticsession: { workers = \"four\"; };"), 2, ["ambient.conf:5", "workers", "integer"]),
+    ("wrong_type_of_an_option", conf("agenticsession: { config: { timeout = 5; }; };"), 2,
+     ["ambient.conf:5", "timeout", "duration"]),
+    ("syntax_error", conf() + "plugins = ;\n", 2, ["ambient.conf:6"]),
+    ("missing_plugin", conf("widget: { };"), 2, ["ambient.conf:5", "widget.so"]),
+    ("several_mistakes_in_one_run", conf("widget: { }; agenticsession: { wrokers = 4; };"), 2, ["widget.so", '"wrokers"']),
+    ("no_such_server", conf().replace('server = "apiserver"', 'server = "apisrever"'), 2, ["apisrever"]),
+]
+
+
+def test_configuration(p):
+    for name, text, code, sentences in CONFIGURATIONS:
+        try:
+            refused(p, text, code, *sentences)
+        except AssertionError as e:
+            raise AssertionError("%s: %s" % (name, e)) from None
+
+
+def test_configuration_file_that_is_not_there(p):
+    daemon = p.ambientd("-c", p.dir + "/none.conf", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said, _ = daemon.communicate(timeout=lib.PATIENCE)
+    assert daemon.returncode == 2 and p.dir + "/none.conf" in said, (daemon.returncode, said)
+
+
+def test_plugin_for_another_abi(p):
+    fixture = os.path.join(BUILD, "tests/plugins/.libs/other_abi.so")
+    if not os.path.exists(fixture):
+        return required("fixtures", "tests/plugins is not built")
+    path = os.path.join(p.dir, "other_abi.so")
+    shutil.copy(fixture, path)
+    os.chmod(path, 0o755)
+    refused(p, conf('widget: { path = "%s"; };' % path), 2, path, "ABI")
+
+
+def test_api_server_that_cannot_be_reached(p):
+    """In a cluster the daemon stays and says what it waits for, once a while; its readiness is false."""
+    where = tempfile.mkdtemp(dir=p.dir)
+    port, ops = free_port(), free_port()
+    with open(where + "/kubeconfig", "w") as f:
+        json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+                   "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:%d" % port}}],
+                   "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                   "users": [{"name": "u", "user": {}}]}, f)
+    with open(where + "/ambient.conf", "w") as f:
+        f.write('mode = "cluster"; state = "%s/state"; runtime = "%s/run"; plugin_dir = "%s/lib/ambient/plugins";\n'
+                'log: { format = "text"; };\ncluster: { kubeconfig = "%s/kubeconfig"; };\n'
+                'ops: { listen = "127.0.0.1:%d"; };\nplugins: { agenticsession: { }; runner-command: { }; };\n' % (
+                    where, where, p.tree.root, where, ops))
+    with open(where + "/log", "wb") as log:
+        daemon = p.ambientd("-c", where + "/ambient.conf", stdout=log, stderr=log)
+
+    def said():
+        with open(where + "/log") as f:
+            return f.read()
+
+    try:
+        until(lambda: "127.0.0.1:%d" % port in said() or daemon.poll() is not None, what="a word about the server")
+        text = said()
+        assert "127.0.0.1:%d" % port in text and re.search("[Cc]ould ?n.t connect|refused", text), text
+        if daemon.poll() is None:
+            daemon.terminate()
+            assert daemon.wait(lib.PATIENCE) == 0, said()
+        else:
+            assert daemon.returncode == 1, (daemon.returncode, text)
+    finally:
+        if daemon.poll() is None:
+            daemon.kill()
+            daemon.wait()
+
+
+def test_second_daemon_on_the_same_state(p):
+    text = conf().replace("@DIR@/state", p.state)
+    refused(p, text, 1, 'another ambientd runs on "%s"' % p.state, "stop it, or set another")
+    assert p.request("GET", "/readyz", raw=True)[0] == 200
+
+
+def test_port_in_use(p):
+    refused(p, conf(), 1, 'apiserver: port %d of 127.0.0.1 is in use by another program; configure another port' % p.port,
+            port=p.port)
+    refused(p, conf().replace('listen = ""', 'listen = "127.0.0.1:%d"' % p.port), 1, str(p.port), "in use")
+
+
+def test_state_that_cannot_be_written(p):
+    with open(p.dir + "/file", "w"):
+        pass
+    refused(p, conf().replace("@DIR@/state", p.dir + "/file/state"), 1, p.dir + "/file")
+
+
+# ---- what the API server refuses
+
+def session_yaml(name="bad", **spec):
+    return json.dumps({"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession", "metadata": {"name": name},
+                       "spec": {"prompt": "p", **spec}})
+
+
+INVALID = [
+    ({"timeout": "soon"}, "spec.timeout", "integer"),
+    ({"timeout": -1}, "spec.timeout", "greater than or equal to 0"),
+    ({"repos": [{"input": {"branch": "main"}}]}, "spec.repos[0].input.url", "Required value"),
+    ({"repos": [{"name": "-x", "input": {"url": "https://h/r"}}]}, "spec.repos[0].name", "should match"),
+    ({"repos": [{"input": {"url": "https://h/" + "x" * 2048}}]}, "spec.repos[0].input.url", "Too long"),
+    ({"desiredState": "Paused"}, "spec.desiredState", "Unsupported value"),
+    ({"runnerType": "Command!"}, "spec.runnerType", "should match"),
+    ({"repos": [{"input": {"url": "https://h/r"}}] * 33}, "spec.repos", "Too many"),
+    ({"llmSettings": {"temperature": 3}}, "spec.llmSettings.temperature", "less than or equal to 2"),
+]
+
+
+def test_invalid_sessions_are_refused_at_apply(p):
+    if shutil.which("kubectl") is None:
+        return required("kubectl", "kubectl is not installed")
+    for spec, path, why in INVALID:
+        done = p.kubectl("apply", "-f", "-", stdin=None, input=session_yaml(**spec))
+        assert done.returncode == 1 and path in done.stdout and why in done.stdout, (path, done.stdout)
+        assert p.get(GROUP % p.ns + "/bad") is None
+    done = p.kubectl("apply", "-f", "-", stdin=None, input=session_yaml(promt="x"))
+    assert done.returncode == 1 and 'unknown field "spec.promt"' in done.stdout, done.stdout
+    return None
+
+
+def test_names_that_are_none(p):
+    for name in ("Upper", "under_score", "x" * 254, "-x", "a..b"):
+        try:
+            p.session(name, "true")
+        except Status as status:
+            assert status.code == 422 and "metadata.name" in str(status), status
+        else:
+            raise AssertionError("%s was taken" % name)
+
+
+# ---- what a session says
+
+def test_unmanaged_namespace(p):
+    p.namespace("wild", managed=False)
+    s = p.session("s", "true", ns="wild")
+    s.wait_reason("NamespaceNotManaged")
+    assert s.message == 'namespace "wild" is not labelled ambient-code.io/managed=true', s.message
+    assert s.phase == "Pending" and p.get(p.jobs("s-job", "wild")) is None
+    p.patch("/api/v1/namespaces/wild", {"metadata": {"labels": {"ambient-code.io/managed": "true"}}})
+    s.wait("Completed")
+
+
+def ends(p, name, phase, reason, *sentences, script="true", **spec):
+    s = p.session(name, script, **spec)
+    s.wait(phase)
+    assert s.reason == reason, s.status
+    for sentence in sentences:
+        assert sentence in s.message, (sentence, s.message)
+    return s
+
+
+def test_repository_that_does_not_exist(p):
+    s = ends(p, "norepo", "Failed", "CloneFailed", 'cannot clone "%s"' % p.origins.url("absent"),
+             repos=[p.repo("absent", "work")])
+    # git's own words follow.
+    assert "no such repository" in s.message or "not exported" in s.message, s.message
+
+
+def test_branch_that_does_not_exist(p):
+    p.origins.make("nobranch")
+    ends(p, "nobranch", "Failed", "CloneFailed", 'has no branch "gone"', repos=[p.repo("nobranch", branch="gone")])
+
+
+def test_server_of_git_that_is_not_there(p):
+    ends(p, "nogit", "Failed", "CloneFailed", "127.0.0.1",
+         repos=[{"input": {"url": "git://127.0.0.1:%d/r.git" % free_port(), "branch": "main"}}])
+
+
+URLS = [
+    ("file:///etc", "must be an https, http, ssh or git URL"),
+    ("ext::sh -c touch% /tmp/x", "blanks or control characters"),
+    ("ext::sh", "must be an https, http, ssh or git URL"),
+    ("fd::3", "must be an https, http, ssh or git URL"),
+    ("--upload-pack=touch", 'must not begin with "-"'),
+    ("-u./payload", 'must not begin with "-"'),
+    ("ssh://-oProxyCommand=x/y", "no usable host"),
+    ("git@-oProxyCommand=x:y", "no usable host"),
+    ("/etc", "must be an https, http, ssh or git URL"),
+    ("https://u:secret@h/r.git", "must not contain a password"),
+    ("ftp://h/r", "must be an https, http, ssh or git URL"),
+]
+
+
+def test_urls_that_are_refused(p):
+    for i, (url, why) in enumerate(URLS):
+        s = ends(p, "url-%d" % i, "Failed", "SpecInvalid", "spec.repos[0].input.url", why, repos=[{"input": {"url": url}}])
+        assert p.get(p.jobs(s.name + "-job")) is None and "secret" not in s.message, s.status
+
+
+BRANCHES = ["--upload-pack=x", "-b", "a..b", "a b", "x.lock", "/x", "a~1", "a:b"]
+
+
+def test_branches_that_are_refused(p):
+    p.origins.make("branches")
+    for i, branch in enumerate(BRANCHES):
+        ends(p, "branch-%d" % i, "Failed", "SpecInvalid", "spec.repos[0].input.branch", "is no name that git takes",
+             repos=[p.repo("branches", branch=branch)])
+        ends(p, "target-%d" % i, "Failed", "SpecInvalid", "spec.repos[0].output.targetBranch", "is no name that git takes",
+             repos=[p.repo("branches", push=branch)])
+
+
+def test_push_refused(p):
+    p.origins.make("closed")
+    hook = p.origins.bare("closed") + "/hooks/pre-receive"
+    os.makedirs(os.path.dirname(hook), exist_ok=True)
+    with open(hook, "w") as f:
+        f.write("#!/bin/sh\necho 'not on my watch' >&2\nexit 1\n")
+    os.chmod(hook, 0o755)
+    s = ends(p, "closed", "Failed", "PushFailed", "work", script="echo x > x", repos=[p.repo("closed", "work")])
+    assert s.status["repos"][0]["status"] == "error" and "work" in s.status["repos"][0]["error"], s.status
+    # Nothing is lost: the agent's work is in the workspace.
+    assert os.path.exists(s.file("closed/x"))
+
+
+def test_push_that_is_no_fast_forward(p):
+    p.origins.make("ahead")
+    work = p.dir + "/ahead"
+    git("clone", "-q", "-b", "main", p.origins.bare("ahead"), work)
+    git("commit", "-q", "--allow-empty", "-m", "other", cwd=work)
+    git("push", "-q", "origin", "HEAD:refs/heads/work", cwd=work)
+    other = git("rev-parse", "HEAD", cwd=work)
+    ends(p, "ahead", "Failed", "PushFailed", "work", script="echo x > x", repos=[p.repo("ahead", "work")])
+    assert git("--git-dir", p.origins.bare("ahead"), "rev-parse", "work") == other
+
+
+def test_agent_that_fails(p):
+    p.origins.make("fails")
+    s = ends(p, "fails", "Failed", "AgentFailed", "it broke", script="echo x > x; echo it broke >&2; exit 3",
+             repos=[p.repo("fails", "work")])
+    assert p.origins.commits("fails", "work") == 0 and os.path.exists(s.file("fails/x"))
+    ends(p, "noprogram", "Failed", "PrerequisiteMissing", 'cannot start "/no/such/program"', script=None, runnerType="command",
+         runnerConfig={"command": ["/no/such/program"]})
+
+
+def test_agent_that_hangs(p):
+    """The clock of the run is real: one second of it."""
+    s = p.session("hangs", "trap '' TERM; while :; do sleep 1; done", timeout=1)
+    s.wait("Timeout")
+    assert s.reason == "Timeout" and "timeout of 1 s" in s.message, s.status
+    until(lambda: not p.pod_processes(s), what="its processes to end")
+
+
+def test_agent_that_prints_100_megabytes(p):
+    s = p.session("prints", "yes 0123456789012345678901234567890123456789012345678901234567890123456789012345678 | "
+                  "head -c 100000000; echo; echo the end")
+    s.wait("Completed", seconds=lib.PATIENCE * 3)
+    assert s.status["results"] == "the end", s.status
+    assert p.get(GROUP % p.ns + "/prints") is not None
+    used = sum(os.path.getsize(os.path.join(w, f)) for w, _, fs in os.walk(s.volume) for f in fs)
+    assert used < 300 << 20, used
+
+
+def test_unknown_runner_type(p):
+    ends(p, "notype", "Failed", "RunnerTypeUnknown", 'runner type "magic" is not loaded', "command",
+         script=None, runnerType="magic")
+
+
+def test_configuration_of_the_runner_type(p):
+    ends(p, "noargv", "Failed", "SpecInvalid", "spec.runnerConfig.command", "must be a list of strings",
+         script=None, runnerType="command", runnerConfig={"command": "make"})
+
+
+def test_missing_secret_that_comes_later(p):
+    p.origins.make("later")
+    s = p.session("later", "echo x > x", repos=[p.repo("later", "work", authSecret="later")])
+    until(lambda: 'secret "later" not found' in s.message and s.phase == "Creating", what="a word about the Secret")
+    assert s.condition("SecretsReady").get("reason") == "SecretMissing", s.status
+    p.secret("later", token="t")
+    s.wait("Completed")
+    assert p.origins.commits("later", "work") == 1
+
+
+def test_missing_key_of_claude_code(p):
+    """Its key comes from a Secret that is not there; when it comes the session goes on, to an agent without a CLI."""
+    s = p.session("keyless", None, runnerType="claude-code", anthropicApiKeySecret="model-key")
+    until(lambda: s.condition("SecretsReady").get("reason") == "SecretMissing", what="SecretMissing")
+    assert 'model-key' in s.message and s.phase == "Creating", s.status
+    p.secret("model-key", ANTHROPIC_API_KEY="sk-ant-nothing")
+    s.wait("Failed", "Completed", "Running")
+    assert s.condition("SecretsReady")["status"] == "True", s.status
+    s.delete()
+
+
+def test_both_set_and_different(p):
+    ends(p, "twice", "Failed", "SpecInvalid", "spec.initialPrompt", "differs from its alias", initialPrompt="other")
+
+
+# ---- what is unusual and works
+
+def test_names_of_63_and_253_characters(p):
+    long = ".".join(["x" * 63, "y" * 63, "z" * 63, "w" * 61])
+    assert len(long) == 253
+    for name in ("n" * 63, "n" * 62 + "m", long, long[:-1] + "v"):
+        p.origins.make(name[:40] + name[-1])
+        s = p.session(name, "echo x > x", repos=[p.repo(name[:40] + name[-1], "work")])
+        s.wait("Completed")
+        assert p.origins.commits(name[:40] + name[-1], "work") == 1, s.status
+        assert len(s.status["jobName"]) <= 63
+    done = p.ctl("get", long)
+    assert done.returncode == 0 and "Completed" in done.stdout, done.stdout
+
+
+def test_prompt_of_one_megabyte(p):
+    prompt = "x" * (1 << 20)
+    s = p.session("long", "wc -c < $AMBIENT_PROMPT_FILE; wc -c", prompt=prompt)
+    s.wait("Completed")
+    assert s.texts() == [str(1 << 20)] * 2, s.texts()
+    assert s.get()["spec"]["prompt"] == prompt
+
+
+NUMBERS = "[0.7,0.1,1.0,1e21,9007199254740993,18446744073709551615,-0.0,1E+2,123456789.123456789]"
+
+
+def raw_number(text):
+    """The value of "numbers" as it was written."""
+    return re.search(r'"numbers" ?: ?(\[[^\]]*\])', text).group(1).replace(" ", "").replace("\n", "")
+
+
+def test_numbers_go_through_unharmed(p):
+    p.request("POST", GROUP % p.ns, '{"apiVersion":"vteam.ambient-code/v1alpha1","kind":"AgenticSession",'
+              '"metadata":{"name":"numbers"},"spec":{"prompt":"p","runnerType":"command","llmSettings":{"temperature":0.7},'
+              '"runnerConfig":{"numbers":%s,"command":["sh","-c","true"]}}}' % NUMBERS)
+    s = lib.Session(p, "numbers", p.ns)
+    s.wait("Completed")
+    code, text = p.request("GET", s.path, raw=True)
+    assert code == 200 and raw_number(text.decode()) == NUMBERS, text
+    assert s.status["effective"]["temperature"] == 0.7, text
+    assert len(re.findall(rb'"temperature": ?0\.7[,}]', text)) == 2, text
+    p.patch(s.path, {"metadata": {"labels": {"touched": "yes"}}})
+    assert raw_number(p.request("GET", s.path, raw=True)[1].decode()) == NUMBERS
+    if shutil.which("kubectl"):
+        assert "9007199254740993" in p.kubectl("get", "--raw", s.path).stdout
+    p.kill9()
+    p.restart()
+    assert raw_number(p.request("GET", s.path, raw=True)[1].decode()) == NUMBERS
+
+
+def test_agent_that_fills_the_disk(p):
+    """A platform of its own on a small file system: a sentence, and another session runs afterwards."""
+    small = os.path.join(p.dir, "small")
+    os.makedirs(small, exist_ok=True)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", small],
+                                           stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        return "no tmpfs can be mounted here"
+    q = None
+    try:
+        q = Platform("full", state=small + "/state")
+        q.start()
+        q.namespace()
+        q.origins.make("full")
+        s = q.session("full", "cat /dev/zero > fill; while :; do echo 0123456789012345678901234567890123456789; done",
+                      repos=[q.repo("full", "work")], timeout=60)
+        s.wait("Failed")
+        assert s.reason == "DiskFull" and "No space left" in s.message, s.status
+        assert q.request("GET", "/readyz", raw=True)[0] == 200
+        s.delete()
+        until(lambda: not os.path.exists(s.volume), what="the full workspace to go")
+        q.session("after", "true").wait("Completed")
+    finally:
+        if q is not None:
+            q.close()
+        subprocess.run(["umount", "-l", small], check=True)
+    return None
+
+
+def make():
+    p = Platform("bad", agenticsession='keepJob = "10m"; startTimeout = "5m";')
+    p.start()
+    p.namespace()
+    return p
+
+
+if __name__ == "__main__":
+    lib.preconditions()
+    sys.exit(lib.main(sys.modules[__name__], make))
