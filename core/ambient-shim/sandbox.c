@@ -97,12 +97,40 @@ add_etc(struct am_buf *args, const char *root)
 	}
 }
 
+/* A daemon of root's gives its pods root's number without its capabilities, and below /proc that number alone opens
+ * what belongs to the whole machine: with core_pattern it would be a program that the kernel starts outside.
+ * bubblewrap protects these directories only from callers that may write to the directory itself, and nobody may. */
+static void
+add_proc(struct am_buf *args)
+{
+	static const char *const read_only[] = { "bus", "fs", "irq", "pressure", "sys", "sysrq-trigger", NULL };
+	static const char *const hidden[] = { "kcore", "keys", "latency_stats", "sched_debug", "timer_list", NULL };
+	static const char *const empty[] = { "acpi", "asound", "scsi", NULL };
+	char path[64];
+
+	for (size_t i = 0; read_only[i] != NULL; i++) {
+		(void)snprintf(path, sizeof(path), "/proc/%s", read_only[i]);
+		words(args, (const char *const[]){ "--ro-bind-try", path, path, NULL });
+	}
+	for (size_t i = 0; hidden[i] != NULL; i++) {
+		(void)snprintf(path, sizeof(path), "/proc/%s", hidden[i]);
+		if (access(path, F_OK) == 0)
+			words(args, (const char *const[]){ "--ro-bind", "/dev/null", path, NULL });
+	}
+	for (size_t i = 0; empty[i] != NULL; i++) {
+		(void)snprintf(path, sizeof(path), "/proc/%s", empty[i]);
+		if (access(path, F_OK) == 0)
+			words(args, (const char *const[]){ "--tmpfs", path, "--remount-ro", path, NULL });
+	}
+}
+
 static void
 add_options(struct shim *shim, const struct shim_container *c, struct am_buf *args)
 {
 	static const char *const base[] = { "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
 		"--die-with-parent", "--as-pid-1", "--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname", NULL };
-	static const char *const own[] = { "--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp",
+	static const char *const proc[] = { "--proc", "/proc", NULL };
+	static const char *const own[] = { "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp",
 		"--perms", "1777", "--tmpfs", "/var/tmp", "--tmpfs", "/run", NULL };
 	char number[32];
 
@@ -118,6 +146,8 @@ add_options(struct shim *shim, const struct shim_container *c, struct am_buf *ar
 	}
 	add_programs(args, c->root != NULL ? c->root : "");
 	add_etc(args, c->root != NULL ? c->root : "");
+	words(args, proc);
+	add_proc(args);
 	words(args, own);
 	for (size_t i = 0; i < c->mount_count; i++)
 		words(args, (const char *const[]){ c->mounts[i].read_only ? "--ro-bind" : "--bind", c->mounts[i].source,
