@@ -74,10 +74,10 @@ class Tree:
         if not os.path.exists(stamp):
             return False
         made = os.path.getmtime(stamp)
-        for top in ("core", "plugins"):
+        for top in ("core", "plugins", "etc"):
             for where, _, files in os.walk(os.path.join(BUILD, top)):
-                if os.path.basename(where) == ".libs" and any(
-                        os.path.getmtime(os.path.join(where, f)) > made for f in files if not f.endswith((".o", ".a"))):
+                if any(os.path.getmtime(os.path.join(where, f)) > made for f in files
+                       if not f.endswith((".o", ".lo", ".a", ".la", ".Po", ".Plo"))):
                     return False
         crds = os.path.join(os.environ.get("top_srcdir", "."), "etc/crds")
         return all(e.stat().st_mtime < made for e in os.scandir(crds))
@@ -235,14 +235,14 @@ class Status(Exception):
 
 
 class Platform:
-    def __init__(self, name="p", conf="", state=None, agenticsession="keepJob = \"10m\";", apiserver="", env=None):
+    def __init__(self, name="p", conf="", state=None, agenticsession="keepJob = \"10m\";", apiserver="", env=None, binds=()):
         self.tree = Tree()
         self.dir = tempfile.mkdtemp(prefix="amb-%s-" % name, dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.state = state or os.path.join(self.dir, "state")
         self.conf_path = os.path.join(self.dir, "ambient.conf")
         self.log_path = os.path.join(self.dir, "daemon.log")
-        self.extra, self.agenticsession, self.apiserver = conf, agenticsession, apiserver
+        self.extra, self.agenticsession, self.apiserver, self.binds = conf, agenticsession, apiserver, binds
         self.env = {**self.tree.env(), **(env or {})}
         self.port = self.daemon = self.context = None
         self.origins = Origins(os.path.join(self.dir, "git"))
@@ -260,8 +260,9 @@ class Platform:
             "workloads": "",
             # The programs were linked to find our library below the prefix: there the sandbox shows the tree.
             "node": 'config: { shim = "%s/libexec/ambient/ambient-shim"; images: ( { match = "ambient-runner:*"; '
-                    'binds = [ "%s:%s" ]; path = "%s/bin:/usr/local/bin:/usr/bin:/bin"; } ); };' % (
-                        root, root, self.tree.prefix, self.tree.prefix),
+                    'binds = [ "%s:%s"%s ]; path = "%s/bin:%s/usr/local/bin:/usr/bin:/bin"; } ); };' % (
+                        root, root, self.tree.prefix, "".join(', "%s"' % b for b in self.binds), self.tree.prefix,
+                        "".join(b + ":" for b in self.binds)),
             "agenticsession": "config: { %s };" % self.agenticsession,
             "runner-command": "",
             "runner-claude-code": "",
