@@ -6,7 +6,8 @@
  * wrappers at the end then return -AMBIENT_E_UNSUPPORTED.
  *
  * Functions that take a `call` belong to the thread of that call; those that take `host` may be called on any
- * thread.  Pointers handed in are only borrowed for the duration of the function.
+ * thread.  Pointers handed in are only borrowed for the duration of the function.  Objects, lists and drafts handed out
+ * belong to the call and end with it.  Times and delays are nanoseconds, sizes bytes.  err may be NULL.
  */
 #ifndef AMBIENT_HOST_H
 #define AMBIENT_HOST_H
@@ -32,6 +33,8 @@ enum { AMBIENT_LOG_ERROR = 1, AMBIENT_LOG_WARN, AMBIENT_LOG_INFO, AMBIENT_LOG_DE
 
 struct ambient_log_api {
 	size_t size;
+	/* 1 when a record of that level would be written.  Neither function blocks for long or fails: records that
+	 * cannot be kept are dropped and counted. */
 	int (*enabled)(const struct ambient_host *host, int level);
 	/* fields: name, value, name, value, ..., NULL; or NULL. */
 	void (*write)(const struct ambient_host *host, int level, const char *text, const char *const *fields);
@@ -65,7 +68,9 @@ enum { AMBIENT_PATCH_MERGE = 1, AMBIENT_PATCH_JSON, AMBIENT_PATCH_STRATEGIC, AMB
 #define AMBIENT_APPLY_NO_OWNER 0x1u /* do not make the reconciled object its controller */
 
 /* Talks to the API server: blocks.  ret may be NULL; otherwise it gets the object as the server answered it.
- * kind is a kind; sub is NULL or a subresource ("status", "token").  All need a may= declaration. */
+ * kind is a kind; sub is NULL or a subresource ("status", "token").  All need a may= declaration; without one they
+ * fail with FORBIDDEN, terminally.  All end at the call's deadline (TIMEOUT) or when it is cancelled (CANCELLED); writes
+ * fail with CANCELLED once this replica does not lead.  Other errors are the API server's, see error.h. */
 struct ambient_client_api {
 	size_t size;
 	int (*get)(struct ambient_call *call, const char *kind, const char *ns, const char *name,
@@ -82,17 +87,22 @@ struct ambient_client_api {
 	int (*remove)(struct ambient_call *call, const char *kind, const char *ns, const char *name,
 		      const char *options, struct ambient_error *err);
 	/* Makes the object be what the draft says, owned by the reconciled object; nothing is sent when the
-	 * cached object already is. */
+	 * cached object already is.  Fields that the draft does not name are left alone; null: the field is to be
+	 * absent.  CONFLICT: it was changed meanwhile; EXISTS: somebody else is its controller; INVALID: the owner is
+	 * in another namespace; NOTFOUND: the owner is gone. */
 	int (*apply)(struct ambient_call *call, struct ambient_draft *draft, uint32_t flags,
 		     const struct ambient_object **ret, struct ambient_error *err);
-	/* The same for /status of the draft's object; only the fields under /status are looked at. */
+	/* The same for /status of the draft's object; only the fields under /status are looked at.  A draft_from says
+	 * the whole status, and is refused with CONFLICT when the object is another version by now; a draft_new says
+	 * the fields that it names. */
 	int (*status)(struct ambient_call *call, struct ambient_draft *draft,
 		      const struct ambient_object **ret, struct ambient_error *err);
 };
 
 struct ambient_queue_api {
 	size_t size;
-	/* Asks for a reconcile of ns/name after delay_ns; reconciler NULL: the plugin's only one. */
+	/* Asks for a reconcile of ns/name after delay_ns; reconciler NULL: the plugin's only one.  Does not block; may be
+	 * used from create on.  -AMBIENT_E_NOTFOUND: there is no such reconciler. */
 	int (*add)(const struct ambient_host *host, const char *reconciler, const char *ns, const char *name,
 		   int64_t delay_ns);
 };
@@ -106,7 +116,8 @@ struct ambient_event_api {
 
 struct ambient_metrics_api {
 	size_t size;
-	/* Adds to a counter ambient_plugin_<name>_total; name is [a-z_]{1,40}. */
+	/* Adds to a counter ambient_plugin_<name>_total; name is [a-z_]{1,40}.  Other names and by <= 0 are ignored.
+	 * Neither function blocks or fails. */
 	void (*count)(const struct ambient_host *host, const char *name, int64_t by);
 	void (*gauge)(const struct ambient_host *host, const char *name, double value);
 };
@@ -119,7 +130,7 @@ struct ambient_clock_api {
 
 struct ambient_mem_api {
 	size_t size;
-	void *(*alloc)(const struct ambient_host *host, size_t n); /* zeroed; NULL when there is none */
+	void *(*alloc)(const struct ambient_host *host, size_t n); /* zeroed; NULL when there is none; yours until free */
 	void (*free)(const struct ambient_host *host, void *p);
 	void *(*scratch)(struct ambient_call *call, size_t n);     /* ends with the call */
 };
@@ -143,7 +154,8 @@ struct ambient_spawn_result {
 };
 struct ambient_spawn_api {
 	size_t size;
-	/* Runs a program to its end; blocks.  A program that fails is no error: see exit_code. */
+	/* Runs a program to its end; blocks, at most timeout_ns and 2 s.  A program that fails is no error: see exit_code.
+	 * On success, and only then, result is the caller's until release.  NOTFOUND: there is no such program. */
 	int (*run)(const struct ambient_host *host, const struct ambient_spawn_options *options,
 		   struct ambient_spawn_result *result, struct ambient_error *err);
 	void (*release)(const struct ambient_host *host, struct ambient_spawn_result *result);

@@ -58,8 +58,9 @@ struct ambient_plugin {
 	/* Life cycle, on a loader thread; each may block for 30 s.  All but create may be NULL.
 	 * check:   is this configuration sensible?  Creates nothing, talks to nobody.
 	 * create:  makes an instance; host and conf stay valid until destroy returns.
-	 * reload:  takes a new configuration or refuses it and keeps the old one.
-	 * stop:    no callback runs or will run; end threads and children that must not outlive the daemon.
+	 * reload:  takes a new configuration or refuses it and keeps the old one.  Reconciles go on meanwhile, on their
+	 *          own threads; when a later instance refuses, the old configuration is handed in again.
+	 * stop:    no callback runs or will run (a plugin with a reconcile that does not end is not asked); end threads and children that must not outlive the daemon.
 	 * destroy: releases everything. */
 	int (*check)(const struct ambient_host *host, const struct ambient_conf *conf, struct ambient_error *err);
 	int (*create)(const struct ambient_host *host, const struct ambient_conf *conf, void **ret_self,

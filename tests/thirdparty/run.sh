@@ -176,4 +176,9 @@ wait "$daemon"
 status=$?
 daemon=
 tap "the daemon stops in order" "$([ $status -eq 0 ] || { echo "exit status $status"; tail -20 "$tmp/log"; })"
+
+# ---- and away again
+
+try "make uninstall DESTDIR=" make -C "$top_builddir" -s uninstall DESTDIR="$tmp/root"
+tap "make uninstall leaves nothing" "$(find "$tmp/root" ! -type d; find "$tmp/root" -type d -name 'ambient*')"
 tap_done
