@@ -293,7 +293,9 @@ class Fixture:
         self.process.stdin.close()
         self.process.stdout.close()
         self.process = None
-        assert kill or code == 0, "the server ended with %d" % code
+        if code != 0 and not kill:
+            with open(os.path.join(self.state, "log"), errors="replace") as log:
+                raise AssertionError("the server ended with %d, saying:\n%s" % (code, log.read()[-8000:]))
 
     def crd(self, plural="widgets", kind="Widget", group=None, **changes):
         group = group or self.group

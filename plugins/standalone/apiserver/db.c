@@ -33,8 +33,8 @@ static const char *const statements[S__COUNT] = {
 	[S_LOG] = "INSERT INTO log(rv, res, ns, name, op, ts, body, prev) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[S_RES_FIND] = "SELECT id FROM res WHERE grp = ?1 AND plural = ?2",
 	[S_RES_ADD] = "INSERT INTO res(grp, plural) VALUES(?1, ?2)",
-	[S_TRIM_FIND] = "SELECT max(rv) FROM (SELECT rv FROM log WHERE rv <= "
-			"(SELECT rv FROM log ORDER BY rv DESC LIMIT 1 OFFSET ?1) AND ts <= ?2 ORDER BY rv LIMIT ?3)",
+	[S_TRIM_FIND] = ("SELECT max(rv) FROM (SELECT rv FROM log WHERE rv <= "
+			 "(SELECT rv FROM log ORDER BY rv DESC LIMIT 1 OFFSET ?1) AND ts <= ?2 ORDER BY rv LIMIT ?3)"),
 	[S_TRIM] = "DELETE FROM log WHERE rv <= ?1",
 };
 

@@ -46,7 +46,7 @@ am_failure_fini(struct am_failure *failure)
 }
 
 /* The text of a printf, bounded like everything that an outsider can lengthen. */
-static char *
+static am_printf_(1, 0) char *
 format(const char *fmt, va_list ap)
 {
 	struct am_buf text = { .max = 64 * 1024 };
