@@ -231,8 +231,11 @@ print_manual(const struct ambient_option *const *rows, struct am_buf *out, int d
 		if (row->flags & AMBIENT_OPT_RELOAD)
 			am_buf_adds(out, ", reloadable");
 		if (row->def != NULL) {
-			am_buf_adds(out, ", default ");
-			print_roff(out, row->def);
+			/* The page is the same wherever it is built. */
+			bool ours = strncmp(row->def, AM_PKGLIBDIR "/", sizeof(AM_PKGLIBDIR)) == 0;
+
+			am_buf_addf(out, ", default %s", ours ? "<libdir>/ambient" : "");
+			print_roff(out, row->def + (ours ? sizeof(AM_PKGLIBDIR) - 1 : 0));
 		}
 		am_buf_adds(out, ")\n");
 		print_roff(out, row->text != NULL ? row->text : "");

@@ -5,7 +5,7 @@
 doc=$top_srcdir/doc
 made=$(mktemp)
 trap 'rm -f "$made"' EXIT
-{ cat "$doc/ambient.conf.5.head"; "$top_builddir/core/ambientd/ambientd" --manual | sed 's|[^ "\\]*/ambient/plugins|/usr/lib/ambient/plugins|'; cat "$doc/ambient.conf.5.tail"; } > "$made"
+{ cat "$doc/ambient.conf.5.head"; "$top_builddir/core/ambientd/ambientd" --manual; cat "$doc/ambient.conf.5.tail"; } > "$made"
 check "ambient.conf(5) is current; run make manual" diff -u "$doc/ambient.conf.5" "$made"
 if command -v mandoc >/dev/null; then
     for page in "$doc"/*.[1-9]; do

@@ -70,7 +70,7 @@ resource(struct fixture *f, const char *kind)
 }
 
 /* Returns the code: of the answer, or of the failure. */
-static am_unused_ int
+static am_unused_ am_printf_(6, 0) int
 request(struct fixture *f, struct am_write write, const char *kind, const char *ns, const char *name, const char *fmt,
 	va_list ap)
 {

@@ -67,8 +67,8 @@ START_TEST(command_line)
 	start("{\"maxTurns\":7}");
 	const char *text = am_buf_str(&runner_command);
 	static const char *const parts[] = {
-		"arg claude\narg -p\narg --input-format\narg stream-json\narg --output-format\narg stream-json\narg "
-		"--verbose\n",
+		("arg claude\narg -p\narg --input-format\narg stream-json\narg --output-format\narg stream-json\narg "
+		 "--verbose\n"),
 		"arg --permission-prompt-tool\narg stdio\n",
 		"arg --model\narg opus\n",
 		"arg --session-id\n",
