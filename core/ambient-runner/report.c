@@ -231,9 +231,7 @@ am_runner_reporter_flush(struct am_reporter *reporter, int64_t timeout_ns, struc
 	am_lock(&reporter->lock);
 	while (reporter->sent != reporter->wanted && rc == 0)
 		if (!am_cond_wait(&reporter->cond, &reporter->lock, deadline) && reporter->sent != reporter->wanted)
-			rc = ambient_err(err,
-					 reporter->last.code == AMBIENT_E_UNAVAILABLE ? AMBIENT_E_UNAVAILABLE
-										      : AMBIENT_E_TIMEOUT,
+			rc = ambient_err(err, reporter->last.code != 0 ? reporter->last.code : AMBIENT_E_TIMEOUT,
 					 "the report could not be saved: %s",
 					 reporter->last.code != 0 ? reporter->last.message : "no answer");
 	am_unlock(&reporter->lock);

@@ -39,7 +39,8 @@ struct am_reporter;
 struct am_reporter *am_runner_reporter_new(struct am_kube *kube, const char *ns, const char *configmap);
 /* Takes json as the newest state; never blocks. */
 void am_runner_reporter_send(struct am_reporter *reporter, const struct am_buf *json);
-/* Waits until the newest state is there, at most so long. */
+/* Waits until the newest state is there, at most so long; afterwards the error of the last attempt, or
+ * -AMBIENT_E_TIMEOUT when it had none. */
 int am_runner_reporter_flush(struct am_reporter *reporter, int64_t timeout_ns, struct ambient_error *err);
 void am_runner_reporter_free(struct am_reporter *reporter);
 

@@ -386,6 +386,9 @@ deliver(struct am_runner *runner)
 		rc = am_runner_reporter_flush(runner->reporter, AM_NS_PER_S, &err);
 		spent = am_clock_boot(am_clock_real()) - start;
 		asked = __atomic_load_n(&am_runner_asked, __ATOMIC_ACQUIRE) != 0;
+		/* Its account or the session itself is gone: nobody is left to be told. */
+		if (asked && (rc == -AMBIENT_E_UNAUTHORIZED || rc == -AMBIENT_E_FORBIDDEN || rc == -AMBIENT_E_NOTFOUND))
+			break;
 	} while (rc < 0 && spent < (asked                           ? 5 * AM_NS_PER_S
 				    : rc == -AMBIENT_E_UNAVAILABLE ? REPORT_AWAY
 								    : REPORT_WAIT));
