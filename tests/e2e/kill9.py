@@ -77,10 +77,10 @@ def test_at_many_moments_between_pending_and_running(p):
         s = begin(p, name)
         lib.pause(ms / 1000)
         killed(p)
+        reconciles(p)
         s.touch_when_up("go")
         right_end(p, s, name)
         s.delete()
-    reconciles(p)
 
 
 def test_while_creating(p):
@@ -207,9 +207,9 @@ def test_while_deleting(p):
         s.delete()
         lib.pause(ms / 1000)
         killed(p)
+        reconciles(p)
         gone(p, s, pods)
         assert p.origins.commits(name, "work") == 0
-    reconciles(p)
 
 
 def test_while_stopping(p):
