@@ -157,8 +157,9 @@ prepare(struct am_db *db, bool full_sync, int64_t now_ns, struct ambient_error *
 	if (rc == 0)
 		rc = exec(db, full_sync ? "PRAGMA synchronous=FULL;" : "PRAGMA synchronous=NORMAL;", err);
 	if (rc == 0)
+		/* A small cache: objects are read from our own memory, never from here. */
 		rc = exec(db, "PRAGMA journal_mode=WAL; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=0;"
-			  "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-16384;", err);
+			  "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-2048;", err);
 	for (int i = 0; rc == 0 && i < S__COUNT; i++)
 		if (sqlite3_prepare_v3(db->handle, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL) != SQLITE_OK)
 			rc = fail(db, "prepare its statements", err);
