@@ -6,6 +6,8 @@
 #include "core/base/mem.h"
 #include "core/data/scan.h"
 
+#include <stdlib.h>
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
@@ -41,7 +43,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < repos.n; i++)
 		check_repo(&repos.v[i]);
 	am_runner_repos_fini(&repos);
-	am_auto(am_freep) char *prompt = am_runner_session_prompt(session);
+	free(am_runner_session_prompt(session));
 	am_assert(am_runner_session_timeout(session) >= 0);
 	return 0;
 }

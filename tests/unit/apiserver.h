@@ -91,7 +91,7 @@ request(struct fixture *f, struct am_write write, const char *kind, const char *
 	return rc < 0 ? f->failure.code : f->written.code;
 }
 
-static am_unused_ int
+static am_unused_ am_printf_(4, 5) int
 create(struct fixture *f, const char *kind, const char *ns, const char *fmt, ...)
 {
 	va_list ap;
@@ -102,7 +102,7 @@ create(struct fixture *f, const char *kind, const char *ns, const char *fmt, ...
 	return code;
 }
 
-static am_unused_ int
+static am_unused_ am_printf_(6, 7) int
 update(struct fixture *f, const char *kind, const char *ns, const char *name, const char *sub, const char *fmt, ...)
 {
 	va_list ap;
@@ -113,7 +113,7 @@ update(struct fixture *f, const char *kind, const char *ns, const char *name, co
 	return code;
 }
 
-static am_unused_ int
+static am_unused_ am_printf_(7, 8) int
 patch(struct fixture *f, enum am_patch_kind how, const char *kind, const char *ns, const char *name, const char *sub,
       const char *fmt, ...)
 {

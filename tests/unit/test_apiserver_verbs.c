@@ -83,7 +83,7 @@ START_TEST(row_029_030_031_032_033)
 }
 END_TEST
 
-static int
+static am_printf_(3, 4) int
 create_with(struct am_write write, const char *kind, const char *fmt, ...)
 {
 	va_list ap;
