@@ -390,15 +390,17 @@ def test_numbers_go_through_unharmed(p):
 
 
 def test_agent_that_fills_the_disk(p):
-    """A platform of its own on a small file system: a sentence, and another session runs afterwards."""
-    small = os.path.join(p.dir, "small")
-    os.makedirs(small, exist_ok=True)
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", small],
+    """A platform whose pods and workspaces are on a small file system: a sentence, and another session runs afterwards.
+    The database is elsewhere: on one full disk not even the failure can be written down."""
+    state = os.path.join(p.dir, "small")
+    small = os.path.join(state, "node")
+    os.makedirs(small, 0o700, exist_ok=True)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=700", "tmpfs", small],
                                            stderr=subprocess.DEVNULL, check=False).returncode != 0:
         return "no tmpfs can be mounted here"
     q = None
     try:
-        q = Platform("full", state=small + "/state")
+        q = Platform("full", state=state)
         q.start()
         q.namespace()
         q.origins.make("full")

@@ -156,7 +156,10 @@ class Origins:
 
     def _serve(self, conn):
         with conn:
-            head = conn.recv(4096, socket.MSG_PEEK)
+            # git sends the length of its first line and the line apart.
+            head = conn.recv(4, socket.MSG_PEEK | socket.MSG_WAITALL)
+            if re.fullmatch(rb"[0-9a-f]{4}", head):
+                head = conn.recv(int(head, 16), socket.MSG_PEEK | socket.MSG_WAITALL)
             found = re.match(rb"[0-9a-f]{4}git-([a-z-]+) /([^\0]*?)(?:\.git)?/?\0", head)
             if found:
                 key = (found.group(1).decode(), found.group(2).decode())
@@ -215,10 +218,11 @@ def running(pids):
 
 
 def tree_of(roots, table):
+    """pid -> start time of these and what comes from them; without the naps of agents that wait for a file."""
     todo, found = list(roots), {}
     while todo:
         pid = todo.pop()
-        if pid in table and pid not in found:
+        if pid in table and pid not in found and not table[pid][2].startswith("sleep 0."):
             found[pid] = table[pid][1]
             todo += [p for p, (parent, _, _) in table.items() if parent == pid]
     return found

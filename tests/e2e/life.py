@@ -70,7 +70,7 @@ def test_of_spec_and_annotation_the_later_wins(p):
     s = p.session("later", GATED_BARE, desiredState="Running")
     s.wait("Running")
     p.patch(s.path, {"metadata": {"annotations": {"ambient-code.io/desired-phase": "Running"}}})
-    until(lambda: s.status["intent"]["annotation"].startswith("Running"), what="the annotation to be seen")
+    until(lambda: s.status.get("intent", {}).get("annotation", "").startswith("Running"), what="the annotation to be seen")
     assert s.phase == "Running"
     p.patch(s.path, {"metadata": {"annotations": {"ambient-code.io/desired-phase": "Stopped",
                                                   "ambient-code.io/stop-requested-at": "2026-01-01T00:00:00Z"}}})
