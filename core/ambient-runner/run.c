@@ -26,8 +26,12 @@
 #include "core/base/mem.h"
 #include "core/data/scan.h"
 
-#define REPORT_WAIT  (20 * AM_NS_PER_S)
-#define REPORT_AWAY  (600 * AM_NS_PER_S)
+/* How long the last report is tried: while it is only slow, while no server answers, when it is not allowed, and when
+ * the run is to end at once. */
+#define REPORT_WAIT    (20 * AM_NS_PER_S)
+#define REPORT_AWAY    (600 * AM_NS_PER_S)
+#define REPORT_REFUSED (3 * AM_NS_PER_S)
+#define REPORT_ASKED   (5 * AM_NS_PER_S)
 #define SESSION_KIND "vteam.ambient-code/v1alpha1/agenticsessions"
 
 int32_t am_runner_asked;
@@ -377,21 +381,21 @@ judge(struct am_runner *runner)
 static void
 deliver(struct am_runner *runner)
 {
-	int64_t start = am_clock_boot(am_clock_real()), spent;
+	int64_t start = am_clock_boot(am_clock_real()), patience;
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	bool asked;
 	int rc;
 
 	do {
 		rc = am_runner_reporter_flush(runner->reporter, AM_NS_PER_S, &err);
-		spent = am_clock_boot(am_clock_real()) - start;
-		asked = __atomic_load_n(&am_runner_asked, __ATOMIC_ACQUIRE) != 0;
-		/* Its account or the session itself is gone: nobody is left to be told. */
-		if (asked && (rc == -AMBIENT_E_UNAUTHORIZED || rc == -AMBIENT_E_FORBIDDEN || rc == -AMBIENT_E_NOTFOUND))
-			break;
-	} while (rc < 0 && spent < (asked                           ? 5 * AM_NS_PER_S
-				    : rc == -AMBIENT_E_UNAVAILABLE ? REPORT_AWAY
-								    : REPORT_WAIT));
+		bool asked = __atomic_load_n(&am_runner_asked, __ATOMIC_ACQUIRE) != 0;
+		/* Its account or the session itself may be gone: then nobody is left to be told. */
+		bool refused = rc == -AMBIENT_E_UNAUTHORIZED || rc == -AMBIENT_E_FORBIDDEN || rc == -AMBIENT_E_NOTFOUND;
+
+		patience = refused                           ? (asked ? 0 : REPORT_REFUSED)
+			   : asked                           ? REPORT_ASKED
+			   : rc == -AMBIENT_E_UNAVAILABLE ? REPORT_AWAY
+							     : REPORT_WAIT;
+	} while (rc < 0 && am_clock_boot(am_clock_real()) < start + patience);
 	if (rc < 0)
 		am_log_error("runner", "%s", err.message);
 }
