@@ -183,5 +183,5 @@ tap "the daemon stops in order" "$([ $status -eq 0 ] || { echo "exit status $sta
 # ---- and away again
 
 try "make uninstall DESTDIR=" make -C "$top_builddir" -s uninstall DESTDIR="$tmp/root"
-tap "make uninstall leaves nothing" "$(find "$tmp/root" ! -type d; find "$tmp/root" -type d -name 'ambient*')"
+tap "make uninstall leaves nothing" "$(find "$tmp/root" ! -type d; find "$tmp/root$prefix" -mindepth 1 -type d -name 'ambient*')"
 tap_done
