@@ -253,6 +253,9 @@ make_env(struct am_git *git, const struct am_git_run *run, bool login, bool key,
 		add_env(env, &n, am_xstrdup("GIT_ASKPASS=/bin/false"));
 		return;
 	}
+	am_auto(am_freep) char *ca = am_xasprintf("%s/%d/ca.crt", git->cred_dir, run->repo->index);
+	if (access(ca, R_OK) == 0)
+		add_env(env, &n, am_xasprintf("GIT_SSL_CAINFO=%s", ca));
 	add_env(env, &n, am_xasprintf("GIT_ASKPASS=%s/askpass", git->dir));
 	if (login)
 		add_env(env, &n, am_xasprintf("AMBIENT_ASKPASS_FILE=%s/login", git->dir));
@@ -265,25 +268,33 @@ make_env(struct am_git *git, const struct am_git_run *run, bool login, bool key,
 	add_env(env, &n, am_xstrdup("GIT_SSH_VARIANT=ssh"));
 }
 
-/* The line of stderr that says what went wrong: the remote's or git's own error before a mere "fatal:". */
+/* The line of stderr that says what went wrong: the remote's or git's own error before a mere "fatal:".  Where ssh
+ * could not connect, git's line only says so, and ssh's own is the one before it. */
 static void
 explain(struct am_git *git, const struct am_buf *text, char *ret, size_t size)
 {
-	const char *p = am_buf_str(text), *best = NULL;
-	size_t best_n = 0;
+	const char *p = am_buf_str(text), *best = NULL, *last = NULL;
+	size_t best_n = 0, last_n = 0;
 	int best_rank = 0;
 
 	while (*p != '\0') {
 		size_t n = strcspn(p, "\n");
-		int rank = am_starts(p, "error:") ? 3 : am_starts(p, "fatal:") ? 2 : 1;
+		bool of_ssh = am_starts(p, "fatal: Could not read from remote repository") && last != NULL;
+		int rank = am_starts(p, "error:") || of_ssh ? 3 : am_starts(p, "fatal:") ? 2 : 1;
 
 		if (n > 0 && rank > best_rank) {
-			best = p;
-			best_n = n;
+			best = of_ssh ? last : p;
+			best_n = of_ssh ? last_n : n;
 			best_rank = rank;
+		}
+		if (n > 0) {
+			last = p;
+			last_n = n;
 		}
 		p += n + (p[n] == '\n');
 	}
+	while (best_n > 0 && best[best_n - 1] == '\r')
+		best_n--;
 	(void)snprintf(ret, size, "%.*s", (int)AM_MIN(best_n, size - 1), best != NULL ? best : "git said nothing");
 	am_runner_redact_string(git->redactor, ret, size);
 }

@@ -3,6 +3,7 @@
 comes late, what a pod may write and see, names at their limits, and fifty at once."""
 import json
 import os
+import shutil
 import sys
 import time
 
@@ -446,6 +447,38 @@ def test_fifty_at_once(p):
     print("# daemon: %s KiB private dirty; %d ticks until here, %d in 2 s afterwards" % (
         dirty, ticks, int(fields[11]) + int(fields[12]) - ticks))
     assert int(fields[11]) + int(fields[12]) - ticks < 20, "the daemon does not come to rest"
+
+
+# ---- what is shipped
+
+def test_the_examples_are_taken(p):
+    if shutil.which("kubectl") is None:
+        return lib.required("kubectl", "kubectl is not installed")
+    top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../etc/examples")
+    names = sorted(os.listdir(top))
+    names.insert(0, names.pop(names.index("namespace.yaml")))
+    for name in names:
+        done = p.kubectl("apply", "--validate=true", "-n", "team-a", "-f", os.path.join(top, name))
+        assert done.returncode == 0 and "Warning" not in done.stdout, (name, done.stdout)
+    sessions = p.request("GET", GROUP % "team-a")["items"]
+    assert len(sessions) == len(names) - 3, [s["metadata"]["name"] for s in sessions]  # a namespace and two other kinds
+    for item in sessions:
+        s = lib.Session(p, item["metadata"]["name"], "team-a")
+        until(lambda: s.status.get("phase"), what=s.name + " to be reconciled")
+        # This platform's runner type is command, which the others do not write for.
+        assert s.reason != "SpecInvalid" or s.message.startswith("spec.runnerConfig.command") and \
+            "runnerType" not in item["spec"], s.status
+    # One of them to its end, against a repository that is there.
+    p.origins.make("notes")
+    with open(os.path.join(top, "command.yaml")) as f:
+        text = f.read().replace("https://git.example/team-a/service.git", p.origins.url("notes")).replace("name: command", "name: noted")
+    done = p.kubectl("apply", "-n", "team-a", "-f", "-", stdin=None, input=text)
+    assert done.returncode == 0, done.stdout
+    lib.Session(p, "noted", "team-a").wait("Completed")
+    assert p.origins.show("notes", "notes:NOTES").strip() == "Add a line to NOTES."
+    p.request("DELETE", "/api/v1/namespaces/team-a")
+    until(lambda: p.get("/api/v1/namespaces/team-a") is None, what="the namespace to go")
+    return None
 
 
 def make():
