@@ -72,7 +72,7 @@ def search(p, s, other):
     return s.read("found").splitlines()
 
 
-def judge(lines, allowed):
+def judge(p, lines, allowed):
     """Nothing but the allowed canaries was found, and the search did look."""
     found = [line for line in lines if line.startswith("found ")]
     bad = [line for line in found if not any(line.endswith(a) for a in allowed)]
@@ -87,8 +87,11 @@ def judge(lines, allowed):
     lists = {line.split()[1]: line.split()[2:] for line in lines if line.startswith("list ")}
     assert len(lists["/workspace/sessions"][0].split(",")) == 1, lists
     assert ".ambient" not in lists[[k for k in lists if k.startswith("/workspace/sessions/")][0]][0].split(","), lists
+    # Of the homes nothing is there but the way to what the configuration binds, when that lies below one.
+    bound = {path.split("/")[2] for path in (p.tree.prefix, *p.binds) if path.startswith(("/root/", "/home/"))}
     for where in ("/root", "/home"):
-        assert not lists.get(where), lists
+        there = {name for names in lists.get(where, []) for name in names.split(",")}
+        assert there <= bound, (there, lists)
     api = [line for line in lines if line.startswith("api ")]
     assert all(line.split()[1] in ("401", "403") for line in api), api
     return found
@@ -103,7 +106,7 @@ def test_a_command_finds_nothing(p):
     other = others(p)
     s = p.session("curious", SEARCH % p.binds[0], repos=[p.repo("curious", "work", authSecret="gitcred")])
     lines = search(p, s, other)
-    found = judge(lines, [])
+    found = judge(p, lines, [])
     assert not found, found
     files = [line for line in lines if line.startswith("files ")]
     assert int(files[0].split()[1]) >= 5, files
@@ -148,7 +151,7 @@ def test_claude_code_has_the_models_key_and_nothing_else(p):
     other.wait_file("up")
     s = p.session("model", None, runnerType="claude-code", repos=[p.repo("curious", "work", authSecret="gitcred")])
     lines = search(p, s, other)
-    found = judge(lines, [CANARIES["model"]])
+    found = judge(p, lines, [CANARIES["model"]])
     assert "found variable ANTHROPIC_API_KEY " + CANARIES["model"] in lines, found
     files = [x for x in found if " of " not in x and " variable " not in x]
     assert not files, files
