@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-#define OURS "selector=app=ambient-code-runner map=annotation:ambient-code.io/session"
+#define OURS   "selector=app=ambient-code-runner map=annotation:ambient-code.io/session"
+#define RIGHTS "selector=app=ambient-runner map=annotation:ambient-code.io/session"
 
 AMBIENT_DECLARE("name=agenticsession\0"
 		"version=" PACKAGE_VERSION "\0"
@@ -12,6 +13,9 @@ AMBIENT_DECLARE("name=agenticsession\0"
 		"watch=" AS_JOB " " OURS "\0"
 		"watch=" AS_POD " " OURS "\0"
 		"watch=" AS_CM " " OURS "\0"
+		"watch=" AS_SA " " RIGHTS "\0"
+		"watch=" AS_ROLE " " RIGHTS "\0"
+		"watch=" AS_BINDING " " RIGHTS "\0"
 		"watch=" AS_NS " map=namespace\0"
 		"watch=" AS_SETTINGS " map=namespace\0"
 		"may=" AS_SESSION "/status:patch,update\0"

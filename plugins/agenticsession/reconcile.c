@@ -259,17 +259,31 @@ finish(struct pass *p)
 	return as_delete_job(p->call, p->facts.job_object, p->err);
 }
 
-/* Without its ConfigMap a run could not report.  Somebody who deletes that may have deleted more. */
+/* Without these a run could not report; whoever deletes one of them may have deleted more. */
 static int
 mend(struct pass *p)
 {
-	const struct ambient_object *map = NULL;
+	static const struct {
+		const char *kind, *prefix, *suffix;
+	} needed[] = {
+		{ AS_CM, "", "-report" },
+		{ AS_SA, "ambient-session-", "" },
+		{ AS_ROLE, "ambient-session-", "-role" },
+		{ AS_BINDING, "ambient-session-", "-rb" },
+	};
+	const struct ambient_object *there = NULL;
 	char name[AS_NAME_MAX];
-	int rc;
 
-	as_name(name, "", p->name, "-report");
-	rc = ambient_get(p->call, AS_CM, p->ns, name, &map, p->err);
-	return rc == -AMBIENT_E_NOTFOUND ? as_provision(p->plugin, p->call, p->session, &p->st, p->err) : rc;
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		as_name(name, needed[i].prefix, p->name, needed[i].suffix);
+		int rc = ambient_get(p->call, needed[i].kind, p->ns, name, &there, p->err);
+
+		if (rc == -AMBIENT_E_NOTFOUND)
+			return as_provision(p->plugin, p->call, p->session, &p->st, p->err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
 }
 
 /* The Job was created: follow it. */
