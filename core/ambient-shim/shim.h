@@ -7,6 +7,7 @@
  *   state.c    state.jsonl: what happened, one record a line
  *   log.c      a container's output as CRI log files
  *   sandbox.c  how a container is started: bubblewrap, or not sandboxed at all
+ *   enter.c    a further process in a running container
  *   control.c  the socket
  *   loop.c     the one loop: starts, exits, deadlines, retries
  *
@@ -123,6 +124,10 @@ const char *shim_container_dir(struct shim *shim, const struct shim_container *c
 bool shim_sandbox_executed(struct shim *shim, const struct shim_container *c);
 /* Ends what the container left behind, where no process namespace does it. */
 void shim_sandbox_sweep(struct shim *shim, const struct shim_container *c);
+
+/* enter.c.  std: for 0, 1, 2; -1: /dev/null.  The process is ours to reap; *ret_pidfd may be -1. */
+int shim_enter(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int std[3],
+	       pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err);
 
 /* control.c */
 int shim_control_open(struct shim *shim, struct ambient_error *err);

@@ -90,6 +90,11 @@ become(const struct am_spawn *spec, const char *program, int status_fd, const in
 		(void)setpgid(0, 0);
 	if (spec->die_with_parent)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Before the program exists: whatever it starts is inside as well. */
+	for (const int *p = spec->join; p != NULL && *p >= 0; p++) {
+		if (write(*p, "0", 1) != 1)
+			goto fail;
+	}
 	/* First out of the way of 0..2, then into place. */
 	int moved[3];
 	for (int i = 0; i < 3; i++) {

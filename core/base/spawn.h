@@ -18,6 +18,7 @@ struct am_spawn {
 	const char *const *envp;  /* NULL: this process's */
 	const char *cwd;          /* NULL: this process's */
 	int fds[3];               /* for 0, 1, 2; -1: /dev/null */
+	const int *join;          /* descriptors of cgroup.procs files that the child enters by, ended by -1; or NULL */
 	const int *pass;          /* further descriptors that stay open under their own numbers, ended by -1; or NULL */
 	bool new_session;         /* setsid; else only a new process group */
 	bool die_with_parent;     /* PR_SET_PDEATHSIG SIGKILL: only from a thread that lives as long as the child */

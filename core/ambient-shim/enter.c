@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A further process in a running container: for probes and hooks, and for who wants to look inside.  It has the
+ * container's namespaces, environment, user and control groups, and as little power as the container: no
+ * capability, not even in the bounding set, and no new privileges.
+ *
+ * A process id namespace is entered only by one's children, so there are two forks: a helper joins the
+ * namespaces and makes the process as its own sibling (CLONE_PARENT), which is then our child as any other: we
+ * reap it, and it dies with us.  The helper's word comes through a close-on-exec pipe: the process number, then an
+ * errno when the program could not be executed.
+ */
+#include "core/ambient-shim/shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/str.h"
+
+#define NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+
+struct word {
+	int32_t pid, error;
+};
+
+static void
+tell(int fd, pid_t pid, int error)
+{
+	struct word w = { (int32_t)pid, error };
+
+	(void)!write(fd, &w, sizeof(w));
+}
+
+static int
+drop_power(void)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct none[2];
+
+	memset(none, 0, sizeof(none));
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return -1;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &head, none) < 0)
+		return -1;
+	return 0;
+}
+
+/* execvpe searches our PATH, not the container's. */
+static void
+execute(const char *const *argv, const char *const *env)
+{
+	union { const char *const *in; char *const *out; } a = { .in = argv }, e = { .in = env };
+
+	for (size_t i = 0; env[i] != NULL; i++)
+		if (am_starts(env[i], "PATH="))
+			(void)setenv("PATH", env[i] + 5, 1);
+	(void)execvpe(argv[0], a.out, e.out);
+}
+
+static void
+become(const struct shim_container *c, const char *const *argv, const int fds[3], int word_fd)
+{
+	sigset_t none;
+
+	(void)setsid();
+	for (int i = 0; i < 3; i++) {
+		int fd = fds[i] >= 0 ? fds[i] : open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 64);
+		/* Above 63 none is in the way of 0 to 2. */
+		if (fd < 0 || dup2(fd, i) < 0)
+			goto fail;
+	}
+	word_fd = fcntl(word_fd, F_DUPFD_CLOEXEC, 64);
+	(void)syscall(SYS_close_range, 3, word_fd - 1, 0);
+	(void)syscall(SYS_close_range, word_fd + 1, ~0U, 0);
+	if (chdir(c->cwd) < 0 || drop_power() < 0)
+		goto fail;
+	/* After the change of credentials, which forgets it. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int s = 1; s < NSIG; s++)
+		(void)signal(s, SIG_DFL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)umask(022);
+	execute(argv, c->env);
+fail:
+	tell(word_fd, 0, errno);
+	_exit(127);
+}
+
+/* Both user namespaces that bubblewrap may have made are joined by the container's own one. */
+static int
+join(const struct shim_container *c)
+{
+	char ours[64] = "", theirs[64] = "", path[64];
+	int flags = NAMESPACES;
+	ssize_t a, b;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)c->child);
+	a = readlink("/proc/self/ns/user", ours, sizeof(ours) - 1);
+	b = readlink(path, theirs, sizeof(theirs) - 1);
+	if (a <= 0 || b <= 0)
+		return -1;
+	if (strcmp(ours, theirs) != 0)
+		flags |= CLONE_NEWUSER;
+	return setns(c->child_fd, flags);
+}
+
+static void
+helper(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int fds[3], int word_fd)
+{
+	pid_t pid;
+
+	if (shim->sandbox == SHIM_BWRAP && join(c) < 0) {
+		tell(word_fd, 0, errno);
+		_exit(127);
+	}
+	pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0)
+		become(c, argv, fds, word_fd);
+	tell(word_fd, pid > 0 ? pid : 0, pid > 0 ? 0 : errno);
+	_exit(pid > 0 ? 0 : 127);
+}
+
+int
+shim_enter(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int std[3],
+	   pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err)
+{
+	struct word w = { 0, 0 };
+	int word_fds[2], error = ESRCH;
+	bool failed = false;
+	pid_t pid = 0, first;
+
+	if (c->child_fd < 0 || c->reaped)
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "container \"%s\" does not run", c->name);
+	if (pipe2(word_fds, O_CLOEXEC) < 0)
+		return am_err_errno(err, errno, "cannot make a pipe");
+	first = fork();
+	if (first == 0)
+		helper(shim, c, argv, std, word_fds[1]);
+	if (first < 0)
+		error = errno;
+	(void)close(word_fds[1]);
+	while (first > 0) {
+		ssize_t n = read(word_fds[0], &w, sizeof(w));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != (ssize_t)sizeof(w))
+			break;
+		/* The two words come in any order. */
+		pid = w.pid > 0 ? w.pid : pid;
+		error = failed ? error : w.error;
+		failed = error != 0;
+	}
+	(void)close(word_fds[0]);
+	if (first > 0)
+		(void)waitpid(first, NULL, 0);
+	if (pid > 0 && error == 0) {
+		*ret_pid = pid;
+		*ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+		return 0;
+	}
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	return am_err_errno(err, error, "cannot start \"%s\" in container \"%s\"", argv[0], c->name);
+}
