@@ -127,14 +127,6 @@ def test_row_190_ttl(p):
     until(lambda: not pods_of(p, "r190"), what="its pods to vanish")
 
 
-def test_row_191_indexed_is_refused_with_a_sentence(p):
-    """Not built: it is said on the Job, and nothing runs."""
-    job(p, "r191", "true", completions=3, completionMode="Indexed")
-    until(lambda: any("Indexed" in e.get("message", "") for e in p.request("GET", p.core("events"))["items"]
-                      if e["involvedObject"]["name"] == "r191"), what="the event")
-    assert not pods_of(p, "r191")
-
-
 def test_row_193_delete_in_the_background(p):
     path = job(p, "r193", "exec sleep 600")
     until(lambda: pods_of(p, "r193") and pods_of(p, "r193")[0]["status"].get("phase") == "Running", what="it to run")

@@ -330,7 +330,7 @@ env_build(struct node *node, struct ambient_call *call, const struct ambient_obj
 
 	put(names, "", "PATH", image->path != NULL ? image->path : "/usr/local/bin:/usr/bin:/bin");
 	put(names, "", "HOME", "/tmp");
-	put(names, "", "HOSTNAME", ambient_str(pod, "/metadata/name", ""));
+	put(names, "", "HOSTNAME", ambient_str(pod, "/spec/hostname", ambient_str(pod, "/metadata/name", "")));
 	for (size_t i = 0; image->env != NULL && image->env[i] != NULL; i++)
 		text_add(names, image->env[i], strlen(image->env[i]) + 1);
 	add_server(node, names);

@@ -11,7 +11,8 @@ set_condition(struct ambient_draft *d, const char *type, const char *status, con
 {
 	const struct ambient_object *view = ambient_draft_view(d);
 	size_t n = ambient_len(view, "/status/conditions"), i;
-	char at[96], text[512];
+	static const char *const times[] = { "lastProbeTime", "lastTransitionTime" };
+	char at[96], field[128];
 
 	if (n == 0)
 		ambient_draft_set_json(d, "/status/conditions", "[]");
@@ -23,14 +24,23 @@ set_condition(struct ambient_draft *d, const char *type, const char *status, con
 	(void)snprintf(at, sizeof(at), "/status/conditions/%zu/status", i);
 	if (i < n && strcmp(ambient_str(view, at, ""), status) == 0)
 		return;
-	(void)snprintf(text, sizeof(text), "{\"type\":\"%s\",\"status\":\"%s\",\"lastProbeTime\":\"%s\","
-		       "\"lastTransitionTime\":\"%s\",\"reason\":\"%s\",\"message\":\"%s\"}",
-		       type, status, now, now, reason, message);
-	if (i < n)
-		(void)snprintf(at, sizeof(at), "/status/conditions/%zu", i);
+	(void)snprintf(at, sizeof(at), "/status/conditions/%zu", i);
+	if (i == n)
+		ambient_draft_set_json(d, "/status/conditions/-", "{}");
 	else
-		(void)snprintf(at, sizeof(at), "/status/conditions/-");
-	ambient_draft_set_json(d, at, text);
+		ambient_draft_set_json(d, at, "{}");
+	(void)snprintf(field, sizeof(field), "%s/type", at);
+	ambient_draft_set_str(d, field, type);
+	(void)snprintf(field, sizeof(field), "%s/status", at);
+	ambient_draft_set_str(d, field, status);
+	for (size_t t = 0; t < 2; t++) {
+		(void)snprintf(field, sizeof(field), "%s/%s", at, times[t]);
+		ambient_draft_set_str(d, field, now);
+	}
+	(void)snprintf(field, sizeof(field), "%s/reason", at);
+	ambient_draft_set_str(d, field, reason);
+	(void)snprintf(field, sizeof(field), "%s/message", at);
+	ambient_draft_set_str(d, field, message);
 }
 
 static void
@@ -48,17 +58,33 @@ set_uncounted(struct ambient_draft *d, const struct job_view *v)
 	ambient_draft_set_json(d, "/status/uncountedTerminatedPods", "{}");
 	for (size_t i = 0; i < v->count; i++) {
 		const struct job_pod *p = &v->pods[i];
-		const char *list = p->succeeded ? "/status/uncountedTerminatedPods/succeeded"
-						: "/status/uncountedTerminatedPods/failed";
+		const char *list = p->fate == JOB_COUNT_OK ? "/status/uncountedTerminatedPods/succeeded"
+							   : "/status/uncountedTerminatedPods/failed";
 		char at[64];
 
-		if (!p->tracked || !(p->succeeded || p->failed))
+		if (p->fate != JOB_COUNT_OK && p->fate != JOB_COUNT_FAILED)
 			continue;
 		if (ambient_type(ambient_draft_view(d), list) != AMBIENT_T_ARRAY)
 			ambient_draft_set_json(d, list, "[]");
 		(void)snprintf(at, sizeof(at), "%s/-", list);
 		ambient_draft_set_str(d, at, p->uid);
 	}
+}
+
+static int
+set_indexes(struct ambient_call *call, struct ambient_draft *d, const struct job_view *v, struct ambient_error *err)
+{
+	const char *done = job_indexes_text(call, &v->done), *dead = job_indexes_text(call, &v->dead);
+
+	if (done == NULL || dead == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	if (*done != '\0')
+		ambient_draft_set_str(d, "/status/completedIndexes", done);
+	else
+		ambient_draft_unset(d, "/status/completedIndexes");
+	if (v->index_limit >= 0)
+		ambient_draft_set_str(d, "/status/failedIndexes", dead);
+	return 0;
 }
 
 int
@@ -75,6 +101,8 @@ job_write_status(struct ambient_call *call, const struct job_view *v, const stru
 	ambient_draft_set_int(d, "/status/ready", v->ready);
 	ambient_draft_set_int(d, "/status/terminating", v->terminating);
 	set_uncounted(d, v);
+	if (v->indexed && set_indexes(call, d, v, err) < 0)
+		return -AMBIENT_E_NOMEM;
 	if (change->start > 0) {
 		job_stamp(start, change->start);
 		ambient_draft_set_str(d, "/status/startTime", start);
