@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import apilib
-from apilib import Skip, rand
+from apilib import rand
 
 SCENARIOS = []
 
@@ -217,8 +217,7 @@ def wait_for(k):
 
 @scenario
 def dry_run(k):
-    if k.minor < 28:
-        raise Skip("kubectl 1.%d asks the OpenAPI v2 document, in protobuf, whether dry runs are supported" % k.minor)
+    """Before 1.28 the OpenAPI v2 document, in protobuf, is asked whether dry runs are supported."""
     path = k.file(CONFIGMAP % ("dry", "v"))
     assert "server dry run" in k.out("apply", "-f", path, "--dry-run=server")
     assert "NotFound" in k.run("get", "cm", "dry", code=1).stderr
@@ -244,9 +243,21 @@ def discovery_and_rights(k):
     assert k.out("auth", "can-i", "create", "pods").strip() == "yes"
     assert k.out("get", "--raw", "/readyz") == "ok"
     assert k.run("get", "all")
-    if k.minor >= 27:
+    if k.minor >= 28:  # 1.27 knows only the beta of it
         assert "admin" in k.out("auth", "whoami")
-        assert "initialPrompt" in k.out("explain", "agenticsession.spec")
+
+
+@scenario
+def explain(k):
+    """Up to 1.26 from OpenAPI v2 in protobuf, then from v3."""
+    assert "initialPrompt" in k.out("explain", "agenticsession.spec")
+    out = k.out("explain", "widget.spec", "--recursive")
+    for line in (r"mode\s+<string>", r"tags\s+<\[\]string>", r"ports\s+<\[\]Object>", r"port\s+<integer>"):
+        assert re.search(line, out), out
+    assert "The Job fails when it has been active for longer." in k.out("explain", "job.spec.activeDeadlineSeconds")
+    assert re.search(r"secretKeyRef\s+<", k.out("explain", "pod.spec.containers.env.valueFrom"))
+    assert re.search(r"openAPIV3Schema\s+<", k.out("explain", "crd.spec.versions.schema"))
+    assert "does not exist" in k.run("explain", "job.spec.nosuch", code=1).stderr
 
 
 @scenario

@@ -4,6 +4,7 @@ import shutil
 import sys
 
 import apilib
+import rows_openapi  # noqa: F401
 import rows_read  # noqa: F401
 import rows_watch  # noqa: F401
 import rows_write  # noqa: F401

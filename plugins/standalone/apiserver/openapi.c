@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OpenAPI: a v3 document per group-version, with what clients look for (kinds, the parameters of PATCH, schemas of
- * custom resources), and v2 in two forms: nothing at all as protobuf, which satisfies kubectl up to 1.28, and
- * definitions as JSON.  Everything is made on request; the hash in a URL is that of the document.
+ * OpenAPI: a v3 document per group-version and one of v2, as JSON or, as older kubectl asks for it, protobuf.
+ * Documents are made when they are first asked for and kept until the table of resources changes; the hash in a v3
+ * URL and the ETag are of the document's bytes.
  */
 #include <stdlib.h>
 
-#include "plugins/standalone/apiserver/rest.h"
+#include "plugins/standalone/apiserver/openapi_priv.h"
 
+/* client-go cannot read an answer that has the @ in its type. */
 #define PROTO_V2_ASKED    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 #define PROTO_V2_ANSWERED "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
+#define V2_JSON  "v2"
+#define V2_PROTO "v2 protobuf"
 
 struct rest_openapi {
 	struct am_lock lock;        /* guards the rest */
 	uint64_t generation;
 	bool made;
-	struct am_map *documents;   /* "api/v1" -> struct document */
+	struct am_map *documents;   /* "api/v1", V2_JSON, V2_PROTO -> struct document */
 };
 
 struct document {
 	char *text, hash[65];
+	size_t len;
 };
 
 static void
@@ -31,168 +36,131 @@ free_document(void *p)
 	free(d);
 }
 
-/* "com.example.v1.Widget": the group reversed, as schema names go. */
+/* ---- what there is to describe */
+
 static void
-add_schema_name(struct am_buf *out, const struct am_resource *r)
+kinds_read(struct rest_server *server, struct openapi_kinds *kinds)
 {
-	const char *end = r->group + strlen(r->group);
+	struct am_arena *arena = am_arena_new();
+	size_t virtuals = 0;
 
-	if (*r->group == '\0')
-		am_buf_adds(out, "io.k8s.api.core");
-	while (end > r->group) {
-		const char *start = end;
+	kinds->all = am_engine_resources(server->engine, &kinds->n_all, &kinds->generation);
+	while (rest_virtuals[virtuals].group != NULL)
+		virtuals++;
+	kinds->kinds = am_xcalloc(kinds->n_all + virtuals, sizeof(*kinds->kinds));
+	for (size_t i = 0; i < kinds->n_all; i++) {
+		const struct am_resource *r = kinds->all[i];
 
-		while (start > r->group && start[-1] != '.')
-			start--;
-		am_buf_add(out, start, (size_t)(end - start));
-		end = start > r->group ? start - 1 : start;
-		if (end > r->group)
-			am_buf_addc(out, '.');
+		kinds->kinds[kinds->n++] = (struct openapi_kind){ r->group, r->version, r->kind, r->plural,
+								  (r->flags & AM_RES_NAMESPACED) != 0, r, NULL };
 	}
-	am_buf_addf(out, ".%s.%s", r->version, r->kind);
-}
+	for (size_t i = 0; i < virtuals; i++) {
+		const struct rest_virtual *v = &rest_virtuals[i];
 
-static void
-add_gvk(struct am_buf *out, const struct am_resource *r)
-{
-	am_json_addf(out, "{\"group\":%s,\"kind\":%s,\"version\":%s}", r->group, r->kind, r->version);
-}
-
-/* The schema of a kind: what its definition says, with apiVersion, kind and metadata beside it. */
-static void
-add_schema(struct am_buf *out, const struct am_resource *r)
-{
-	struct am_slice schema = am_slice_of(r->schema != NULL ? r->schema : "{\"type\":\"object\"}"), key, v;
-	bool any = false;
-
-	am_buf_addc(out, '{');
-	for (size_t it = 0; am_json_member(schema, &it, &key, &v);) {
-		if (am_slice_eq(key, "properties"))
-			continue;
-		am_buf_addf(out, "%s\"%.*s\":", any ? "," : "", (int)key.n, key.p);
-		am_buf_add(out, v.p, v.n);
-		any = true;
+		kinds->kinds[kinds->n++] =
+			(struct openapi_kind){ v->group, v->version, v->kind, v->plural, v->namespaced, NULL, NULL };
 	}
-	am_buf_addf(out, "%s\"properties\":{\"apiVersion\":{\"type\":\"string\",\"description\":\"Version of the schema of this "
-			 "object\"},\"kind\":{\"type\":\"string\",\"description\":\"Kind of this object\"},"
-			 "\"metadata\":{\"type\":\"object\",\"description\":\"Standard object metadata\"}", any ? "," : "");
-	struct am_slice properties;
+	for (size_t i = 0; i < kinds->n; i++) {
+		struct openapi_kind *k = &kinds->kinds[i];
 
-	if (am_json_find(schema, "/properties", &properties))
-		for (size_t it = 0; am_json_member(properties, &it, &key, &v);) {
-			if (am_slice_eq(key, "apiVersion") || am_slice_eq(key, "kind") || am_slice_eq(key, "metadata"))
-				continue;
-			am_buf_addf(out, ",\"%.*s\":", (int)key.n, key.p);
-			am_buf_add(out, v.p, v.n);
-		}
-	am_buf_adds(out, "},\"x-kubernetes-group-version-kind\":[");
-	add_gvk(out, r);
-	am_buf_adds(out, "]}");
-}
-
-static void
-add_operation(struct am_buf *out, const struct am_resource *r, const char *method, const char *action,
-	      const char *parameters, bool first)
-{
-	am_json_addf(out, "%j%s:{\"operationId\":\"%j%j\",\"responses\":{\"200\":{\"description\":\"OK\"}},"
-			  "\"x-kubernetes-action\":%s,\"x-kubernetes-group-version-kind\":",
-		     first ? "" : ",", method, action, r->kind, action);
-	add_gvk(out, r);
-	if (*parameters != '\0') {
-		am_buf_adds(out, ",\"parameters\":[");
-		for (const char *p = parameters; *p != '\0';) {
-			size_t n = strcspn(p, ",");
-
-			am_buf_addf(out, "%s{\"name\":\"%.*s\",\"in\":\"query\",\"schema\":{\"type\":\"%s\"}}",
-				    p == parameters ? "" : ",", (int)n, p,
-				    strncmp(p, "force", n) == 0 ? "boolean" : "string");
-			p += n + (p[n] == ',');
-		}
-		am_buf_addc(out, ']');
+		if (k->res == NULL || (k->res->flags & AM_RES_CUSTOM) == 0)
+			k->message = rest_proto_of_kind(*k->group == '\0' ? k->version
+									  : am_arena_printf(arena, "%s/%s", k->group, k->version),
+							k->kind);
 	}
-	am_buf_addc(out, '}');
+	am_arena_free(arena);
 }
 
 static void
-add_paths(struct am_buf *out, const struct am_resource *r, bool first)
+kinds_fini(struct openapi_kinds *kinds)
 {
-	const char *write = "dryRun,fieldManager,fieldValidation";
-	struct am_buf base = { 0 };
-
-	am_buf_addf(&base, "/%s%s/%s", *r->group != '\0' ? "apis/" : "api", r->group, r->version);
-	am_buf_addf(out, "%s\"%s/%s%s\":{", first ? "" : ",", am_buf_str(&base),
-		    (r->flags & AM_RES_NAMESPACED) != 0 ? "namespaces/{namespace}/" : "", r->plural);
-	add_operation(out, r, "get", "list", "", true);
-	add_operation(out, r, "post", "post", write, false);
-	am_buf_addf(out, "},\"%s/%s%s/{name}\":{", am_buf_str(&base),
-		    (r->flags & AM_RES_NAMESPACED) != 0 ? "namespaces/{namespace}/" : "", r->plural);
-	add_operation(out, r, "get", "get", "", true);
-	add_operation(out, r, "put", "put", write, false);
-	add_operation(out, r, "patch", "patch", "dryRun,fieldManager,fieldValidation,force", false);
-	add_operation(out, r, "delete", "delete", "dryRun,propagationPolicy", false);
-	am_buf_addc(out, '}');
-	am_buf_fini(&base);
+	am_resources_free(kinds->all, kinds->n_all);
+	free(kinds->kinds);
 }
 
+/* ---- documents */
+
+/* Takes the bytes. */
 static struct document *
-make_document(const struct am_resource **all, size_t n, const char *group, const char *version)
+document_new(struct am_buf *bytes)
 {
 	struct document *d = am_xcalloc(1, sizeof(*d));
-	struct am_buf out = { 0 };
 	unsigned char digest[32];
-	bool first = true;
 
-	am_buf_adds(&out, "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Ambient\",\"version\":\"" REST_VERSION "\"},\"paths\":{");
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(all[i]->group, group) == 0 && strcmp(all[i]->version, version) == 0) {
-			add_paths(&out, all[i], first);
-			first = false;
-		}
-	am_buf_adds(&out, "},\"components\":{\"schemas\":{");
-	first = true;
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(all[i]->group, group) == 0 && strcmp(all[i]->version, version) == 0) {
-			am_buf_adds(&out, first ? "\"" : ",\"");
-			add_schema_name(&out, all[i]);
-			am_buf_adds(&out, "\":");
-			add_schema(&out, all[i]);
-			first = false;
-		}
-	am_buf_adds(&out, "}}}");
-	size_t len;
-
-	d->text = am_buf_steal(&out, &len);
-	am_sha256(d->text, len, digest);
+	d->text = am_buf_steal(bytes, &d->len);
+	am_sha256(d->text, d->len, digest);
 	am_hex(d->hash, digest, sizeof(digest));
 	return d;
 }
 
+static void
+make_document(const struct openapi_out *o)
+{
+	am_json_addf(o->out, "{%j,\"info\":{\"title\":\"Kubernetes\",\"version\":%s},\"paths\":{",
+		     o->v3 ? "\"openapi\":\"3.0.0\"" : "\"swagger\":\"2.0\"", REST_VERSION);
+	openapi_add_paths(o);
+	am_buf_adds(o->out, o->v3 ? "},\"components\":{\"schemas\":{" : "},\"definitions\":{");
+	openapi_add_definitions(o);
+	am_buf_adds(o->out, o->v3 ? "}}}" : "}}");
+}
+
 /* lock held. */
 static void
-refresh(struct rest_server *server)
+make_v2(struct rest_openapi *o, const struct openapi_kinds *kinds)
 {
-	struct rest_openapi *o = server->openapi;
-	const struct am_resource **all;
-	uint64_t generation;
-	size_t n;
+	struct am_buf json = { 0 }, proto = { 0 };
+	struct openapi_out out = { &json, false, kinds, NULL, NULL };
 
-	if (o->made && o->generation == am_engine_resources_generation(server->engine))
-		return;
-	all = am_engine_resources(server->engine, &n, &generation);
-	am_map_free(o->documents);
-	o->documents = am_map_new_owning(free_document);
-	for (size_t i = 0; i < n; i++) {
-		char *key = *all[i]->group != '\0' ? am_xasprintf("apis/%s/%s", all[i]->group, all[i]->version)
-						   : am_xasprintf("api/%s", all[i]->version);
+	make_document(&out);
+	openapi_to_proto(am_slice(am_buf_str(&json), json.len), &proto);
+	am_map_put(o->documents, V2_JSON, document_new(&json));
+	am_map_put(o->documents, V2_PROTO, document_new(&proto));
+}
 
-		if (!am_map_has(o->documents, key))
-			am_map_put(o->documents, key, make_document(all, n, all[i]->group, all[i]->version));
+/* lock held. */
+static void
+make_v3(struct rest_openapi *o, const struct openapi_kinds *kinds)
+{
+	for (size_t i = 0; i < kinds->n; i++) {
+		const struct openapi_kind *k = &kinds->kinds[i];
+		char *key = *k->group != '\0' ? am_xasprintf("apis/%s/%s", k->group, k->version)
+					      : am_xasprintf("api/%s", k->version);
+
+		if (!am_map_has(o->documents, key)) {
+			struct am_buf text = { 0 };
+			struct openapi_out out = { &text, true, kinds, k->group, k->version };
+
+			make_document(&out);
+			am_map_put(o->documents, key, document_new(&text));
+		}
 		free(key);
 	}
-	am_resources_free(all, n);
-	o->generation = generation;
-	o->made = true;
 }
+
+/* lock held.  All documents of v3 are made together, since the index has their hashes; v2 only when it is wanted. */
+static void
+refresh(struct rest_server *server, bool v2)
+{
+	struct rest_openapi *o = server->openapi;
+	bool stale = !o->made || o->generation != am_engine_resources_generation(server->engine);
+	struct openapi_kinds kinds = { 0 };
+
+	if (!stale && (!v2 || am_map_has(o->documents, V2_JSON)))
+		return;
+	kinds_read(server, &kinds);
+	if (stale || kinds.generation != o->generation) {
+		am_map_free(o->documents);
+		o->documents = am_map_new_owning(free_document);
+		make_v3(o, &kinds);
+	}
+	if (v2)
+		make_v2(o, &kinds);
+	o->generation = kinds.generation;
+	o->made = true;
+	kinds_fini(&kinds);
+}
+
+/* ---- answers */
 
 static void
 answer_index(struct rest_call *call)
@@ -205,8 +173,10 @@ answer_index(struct rest_call *call)
 
 	am_buf_adds(&out, "{\"paths\":{");
 	am_lock(&o->lock);
-	refresh(call->server);
+	refresh(call->server, false);
 	for (size_t it = 0; am_map_next(o->documents, &it, &key, &value);) {
+		if (!am_starts(key, "api"))
+			continue;
 		am_json_addf(&out, "%j%s:{\"serverRelativeURL\":\"/openapi/v3/%j?hash=%j\"}", first ? "" : ",", key, key,
 			     ((struct document *)value)->hash);
 		first = false;
@@ -216,28 +186,34 @@ answer_index(struct rest_call *call)
 	rest_answer_json(call, 200, &out);
 }
 
+/* Is the tag among those of If-None-Match? */
+static bool
+is_known(struct rest_call *call, const char *tag)
+{
+	const char *known = am_http_header(call->http, "If-None-Match");
+
+	return known != NULL && (strstr(known, tag) != NULL || strcmp(known, "*") == 0);
+}
+
+/* The document under that key; a hash that is not its own leads to the current one. */
 static void
-answer_document(struct rest_call *call)
+answer_document(struct rest_call *call, const char *key, const char *type, const char *hash)
 {
 	struct rest_openapi *o = call->server->openapi;
-	const char *hash = rest_query(call, "hash"), *known = am_http_header(call->http, "If-None-Match");
-	const char *key = call->n_parts == 4 && strcmp(call->parts[2], "api") == 0
-				  ? am_arena_printf(call->arena, "api/%s", call->parts[3])
-				  : (call->n_parts == 5 ? am_arena_printf(call->arena, "apis/%s/%s", call->parts[3], call->parts[4])
-							: "");
 	struct am_buf out = { 0 };
 	char tag[70] = "", current[65] = "";
 
 	am_lock(&o->lock);
-	refresh(call->server);
+	refresh(call->server, am_starts(key, V2_JSON));
 	const struct document *d = am_map_get(o->documents, key);
 
 	if (d != NULL) {
 		am_strlcpy(current, d->hash, sizeof(current));
-		am_buf_adds(&out, d->text);
+		(void)snprintf(tag, sizeof(tag), "\"%s\"", current);
+		if (!is_known(call, tag))
+			am_buf_add(&out, d->text, d->len);
 	}
 	am_unlock(&o->lock);
-	(void)snprintf(tag, sizeof(tag), "\"%s\"", current);
 	if (*current == '\0') {
 		rest_answer_not_found_path(call);
 	} else if (hash != NULL && strcmp(hash, current) != 0) {
@@ -247,61 +223,50 @@ answer_document(struct rest_call *call)
 	} else {
 		am_http_set_header(call->http, "ETag", tag);
 		am_http_set_header(call->http, "Vary", "Accept");
-		if (hash != NULL) {
-			am_http_set_header(call->http, "Cache-Control", "public, immutable");
+		am_http_set_header(call->http, "Cache-Control", hash != NULL ? "public, immutable" : "no-cache, private");
+		if (hash != NULL)
 			am_http_set_header(call->http, "Expires", "Thu, 31 Dec 2037 23:55:55 GMT");
-		}
-		if (am_streq(known, tag))
+		if (is_known(call, tag))
 			am_http_answer(call->http, 304, NULL, NULL);
 		else
-			am_http_answer(call->http, 200, "application/json", &out);
+			am_http_answer(call->http, 200, type, &out);
 	}
 	am_buf_fini(&out);
 }
 
 static void
-answer_v2(struct rest_call *call)
+answer_v3(struct rest_call *call)
 {
-	struct am_buf out = { 0 };
-	const struct am_resource **all;
-	size_t n;
+	const char *key = "";
 
-	/* Older kubectl asks in protobuf only, and is content with an empty document; JSON would break it. */
-	if (rest_accepts(call, PROTO_V2_ASKED)) {
-		am_http_answer(call->http, 200, PROTO_V2_ANSWERED, NULL);
-		return;
-	}
-	if (rest_negotiate_answer(call, false) < 0) {
-		rest_answer_failure(call);
-		return;
-	}
-	all = am_engine_resources(call->server->engine, &n, NULL);
-	am_buf_adds(&out, "{\"swagger\":\"2.0\",\"info\":{\"title\":\"Ambient\",\"version\":\"" REST_VERSION "\"},\"paths\":{},"
-			  "\"definitions\":{");
-	for (size_t i = 0; i < n; i++) {
-		am_buf_adds(&out, i > 0 ? ",\"" : "\"");
-		add_schema_name(&out, all[i]);
-		am_buf_adds(&out, "\":");
-		add_schema(&out, all[i]);
-	}
-	am_buf_adds(&out, "}}");
-	am_resources_free(all, n);
-	rest_answer_json(call, 200, &out);
+	if (call->n_parts == 4 && strcmp(call->parts[2], "api") == 0)
+		key = am_arena_printf(call->arena, "api/%s", call->parts[3]);
+	else if (call->n_parts == 5 && strcmp(call->parts[2], "apis") == 0)
+		key = am_arena_printf(call->arena, "apis/%s/%s", call->parts[3], call->parts[4]);
+	answer_document(call, key, "application/json", rest_query(call, "hash"));
 }
 
 void
 rest_openapi(struct rest_call *call)
 {
-	if (call->n_parts == 2 && strcmp(call->parts[1], "v2") == 0) {
-		answer_v2(call);
-	} else if (call->n_parts >= 2 && strcmp(call->parts[1], "v3") == 0) {
-		if (call->n_parts == 2)
-			answer_index(call);
-		else
-			answer_document(call);
-	} else {
-		rest_answer_not_found_path(call);
+	bool v2 = call->n_parts == 2 && strcmp(call->parts[1], "v2") == 0;
+
+	if (v2 && rest_accepts(call, PROTO_V2_ASKED)) {
+		answer_document(call, V2_PROTO, PROTO_V2_ANSWERED, NULL);
+		return;
 	}
+	if (!v2 && (call->n_parts < 2 || strcmp(call->parts[1], "v3") != 0)) {
+		rest_answer_not_found_path(call);
+		return;
+	}
+	if (rest_negotiate_answer(call, false) < 0)
+		rest_answer_failure(call);
+	else if (v2)
+		answer_document(call, V2_JSON, "application/json", NULL);
+	else if (call->n_parts == 2)
+		answer_index(call);
+	else
+		answer_v3(call);
 }
 
 struct rest_openapi *

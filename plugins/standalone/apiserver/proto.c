@@ -41,6 +41,8 @@ rest_proto_of_kind(const char *api_version, const char *kind)
 		{ "authentication.k8s.io/v1", "an" },
 		{ "authorization.k8s.io/v1", "az" },
 		{ "networking.k8s.io/v1", "n" },
+		{ "autoscaling/v1", "as" },
+		{ "apiextensions.k8s.io/v1", "x" },
 	};
 	char name[96];
 
@@ -239,7 +241,7 @@ decode_special(struct am_buf *out, const char *type, struct wire w, bool *zero)
 		}
 		return 1;
 	}
-	if (strcmp(type, "m.FieldsV1") == 0 || strcmp(type, "q.RawExtension") == 0) {
+	if (strcmp(type, "m.FieldsV1") == 0 || strcmp(type, "q.RawExtension") == 0 || strcmp(type, "x.JSON") == 0) {
 		struct ambient_error err = AMBIENT_ERROR_INIT;
 		int found = find_item(w, 1, &a);
 
@@ -256,6 +258,52 @@ decode_special(struct am_buf *out, const char *type, struct wire w, bool *zero)
 			return -1;
 		am_buf_addf(out, "\"%lldns\"", (long long)a.value);
 		return 1;
+	}
+	return 0;
+}
+
+static int decode_value(struct decoder *d, const char *type, const struct item *item, bool *zero);
+
+/* Where a schema may stand for something simpler: {1: bool, 2: schema}, {1: schema, 2: schemas}, {1: schema, 2:
+ * strings}.  1: done, 0: not one of them, -1: broken. */
+static int
+decode_choice(struct decoder *d, const char *type, struct wire w)
+{
+	static const struct {
+		const char *type, *list; /* list NULL: a bool */
+	} choices[] = {
+		{ "x.JSONSchemaPropsOrBool", NULL },
+		{ "x.JSONSchemaPropsOrArray", "x.JSONSchemaProps" },
+		{ "x.JSONSchemaPropsOrStringArray", "s" },
+	};
+	struct item item = { 0 };
+	bool zero, first = true;
+	int rc;
+
+	for (size_t i = 0; i < AM_COUNTOF(choices); i++) {
+		if (strcmp(type, choices[i].type) != 0)
+			continue;
+		rc = find_item(w, choices[i].list == NULL ? 2 : 1, &item);
+		if (rc < 0)
+			return -1;
+		if (rc == 1)
+			return decode_value(d, "x.JSONSchemaProps", &item, &zero) < 0 ? -1 : 1;
+		if (choices[i].list == NULL) {
+			rc = find_item(w, 1, &item);
+			am_buf_adds(d->out, rc == 1 && item.value != 0 ? "true" : "false");
+			return rc < 0 ? -1 : 1;
+		}
+		am_buf_addc(d->out, '[');
+		while ((rc = next_item(&w, &item)) == 1) {
+			if (item.number != 2)
+				continue;
+			am_buf_adds(d->out, first ? "" : ",");
+			first = false;
+			if (decode_value(d, choices[i].list, &item, &zero) < 0)
+				return -1;
+		}
+		am_buf_addc(d->out, ']');
+		return rc < 0 ? -1 : 1;
 	}
 	return 0;
 }
@@ -305,6 +353,8 @@ decode_value(struct decoder *d, const char *type, const struct item *item, bool 
 	}
 	int rc = decode_special(d->out, type, item->bytes, zero);
 
+	if (rc == 0)
+		rc = decode_choice(d, type, item->bytes);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	const struct rest_proto_message *m = rest_proto_find(type);

@@ -4,7 +4,8 @@
  * B bool, i int32, I int64, d double, bytes, [T] repeated, {T} map from strings, ([T]) a message around a list, * a
  * pointer (zero values are kept), ! a name that is always written.  "<inline>" merges the message into its parent.
  * Packages: c core/v1, m meta/v1, b batch/v1, co coordination/v1, e events/v1, r rbac/v1, an authentication/v1, az
- * authorization/v1, n networking/v1, q and the times are read by hand in proto.c.  Sorted by name.
+ * authorization/v1, n networking/v1, as autoscaling/v1, s3 scheduling/v1alpha3, x apiextensions/v1; q, the times and
+ * JSON within schemas are read by hand in proto.c.  Sorted by name.
  */
 #include "plugins/standalone/apiserver/proto.h"
 
@@ -30,6 +31,12 @@ const struct rest_proto_message rest_proto_messages[] = {
 	  "1=authenticated:B 2=user:an.UserInfo 3=error:s 4=audiences:[s]" },
 	{ "an.UserInfo",
 	  "1=username:s 2=uid:s 3=groups:[s] 4=extra:{([s])}" },
+	{ "as.Scale",
+	  "1=metadata:m.ObjectMeta 2=spec:as.ScaleSpec 3=status:as.ScaleStatus" },
+	{ "as.ScaleSpec",
+	  "1=replicas:i" },
+	{ "as.ScaleStatus",
+	  "1=replicas!:i 2=selector:s" },
 	{ "az.FieldSelectorAttributes",
 	  "1=rawSelector:s 2=requirements:[m.FieldSelectorRequirement]" },
 	{ "az.LabelSelectorAttributes",
@@ -636,6 +643,8 @@ const struct rest_proto_message rest_proto_messages[] = {
 	  "1=matchLabels:{s} 2=matchExpressions:[m.LabelSelectorRequirement]" },
 	{ "m.LabelSelectorRequirement",
 	  "1=key!:s 2=operator!:s 3=values:[s]" },
+	{ "m.ListMeta",
+	  "1=selfLink:s 2=resourceVersion:s 3=continue:s 4=remainingItemCount:*I" },
 	{ "m.ManagedFieldsEntry",
 	  "1=manager:s 2=operation:s 3=apiVersion:s 4=time:*m.Time 6=fieldsType:s "
 	  "7=fieldsV1:*m.FieldsV1 8=subresource:s" },
@@ -649,6 +658,12 @@ const struct rest_proto_message rest_proto_messages[] = {
 	  "1=kind!:s 3=name!:s 4=uid!:s 5=apiVersion!:s 6=controller:*B 7=blockOwnerDeletion:*B" },
 	{ "m.Preconditions",
 	  "1=uid:*s 2=resourceVersion:*s" },
+	{ "m.Status",
+	  "1=metadata:m.ListMeta 2=status:s 3=message:s 4=reason:s 5=details:*m.StatusDetails 6=code:i" },
+	{ "m.StatusCause",
+	  "1=reason:s 2=message:s 3=field:s" },
+	{ "m.StatusDetails",
+	  "1=name:s 2=group:s 3=kind:s 4=causes:[m.StatusCause] 5=retryAfterSeconds:i 6=uid:s" },
 	{ "n.IPBlock",
 	  "1=cidr!:s 2=except:[s]" },
 	{ "n.NetworkPolicy",
@@ -700,6 +715,62 @@ const struct rest_proto_message rest_proto_messages[] = {
 	  "2=gang:*s3.WorkloadPodGroupGangSchedulingPolicy" },
 	{ "s3.WorkloadPodGroupSingleDisruptionMode",
 	  "" },
+	{ "x.CustomResourceColumnDefinition",
+	  "1=name!:s 2=type!:s 3=format:s 4=description:s 5=priority:i 6=jsonPath!:s" },
+	{ "x.CustomResourceConversion",
+	  "1=strategy!:s 2=webhook:*x.WebhookConversion" },
+	{ "x.CustomResourceDefinition",
+	  "1=metadata:m.ObjectMeta 2=spec!:x.CustomResourceDefinitionSpec "
+	  "3=status:x.CustomResourceDefinitionStatus" },
+	{ "x.CustomResourceDefinitionCondition",
+	  "1=type!:s 2=status!:s 3=lastTransitionTime:m.Time 4=reason:s 5=message:s" },
+	{ "x.CustomResourceDefinitionNames",
+	  "1=plural!:s 2=singular:s 3=shortNames:[s] 4=kind!:s 5=listKind:s 6=categories:[s]" },
+	{ "x.CustomResourceDefinitionSpec",
+	  "1=group!:s 3=names!:x.CustomResourceDefinitionNames 4=scope!:s "
+	  "7=versions!:[x.CustomResourceDefinitionVersion] 9=conversion:*x.CustomResourceConversion "
+	  "10=preserveUnknownFields:B" },
+	{ "x.CustomResourceDefinitionStatus",
+	  "1=conditions:[x.CustomResourceDefinitionCondition] "
+	  "2=acceptedNames:x.CustomResourceDefinitionNames 3=storedVersions:[s]" },
+	{ "x.CustomResourceDefinitionVersion",
+	  "1=name!:s 2=served!:B 3=storage!:B 7=deprecated:B 8=deprecationWarning:*s "
+	  "4=schema:*x.CustomResourceValidation 5=subresources:*x.CustomResourceSubresources "
+	  "6=additionalPrinterColumns:[x.CustomResourceColumnDefinition] "
+	  "9=selectableFields:[x.SelectableField]" },
+	{ "x.CustomResourceSubresourceScale",
+	  "1=specReplicasPath!:s 2=statusReplicasPath!:s 3=labelSelectorPath:*s" },
+	{ "x.CustomResourceSubresourceStatus",
+	  "" },
+	{ "x.CustomResourceSubresources",
+	  "1=status:*x.CustomResourceSubresourceStatus 2=scale:*x.CustomResourceSubresourceScale" },
+	{ "x.CustomResourceValidation",
+	  "1=openAPIV3Schema:*x.JSONSchemaProps" },
+	{ "x.ExternalDocumentation",
+	  "1=description:s 2=url:s" },
+	{ "x.JSONSchemaProps",
+	  "1=id:s 2=$schema:s 3=$ref:*s 4=description:s 5=type:s 6=format:s 7=title:s 8=default:*x.JSON "
+	  "9=maximum:*d 10=exclusiveMaximum:B 11=minimum:*d 12=exclusiveMinimum:B 13=maxLength:*I "
+	  "14=minLength:*I 15=pattern:s 16=maxItems:*I 17=minItems:*I 18=uniqueItems:B 19=multipleOf:*d "
+	  "20=enum:[x.JSON] 21=maxProperties:*I 22=minProperties:*I 23=required:[s] "
+	  "24=items:*x.JSONSchemaPropsOrArray 25=allOf:[x.JSONSchemaProps] 26=oneOf:[x.JSONSchemaProps] "
+	  "27=anyOf:[x.JSONSchemaProps] 28=not:*x.JSONSchemaProps 29=properties:{x.JSONSchemaProps} "
+	  "30=additionalProperties:*x.JSONSchemaPropsOrBool 31=patternProperties:{x.JSONSchemaProps} "
+	  "32=dependencies:{x.JSONSchemaPropsOrStringArray} 33=additionalItems:*x.JSONSchemaPropsOrBool "
+	  "34=definitions:{x.JSONSchemaProps} 35=externalDocs:*x.ExternalDocumentation 36=example:*x.JSON "
+	  "37=nullable:B 38=x-kubernetes-preserve-unknown-fields:*B 39=x-kubernetes-embedded-resource:B "
+	  "40=x-kubernetes-int-or-string:B 41=x-kubernetes-list-map-keys:[s] 42=x-kubernetes-list-type:*s "
+	  "43=x-kubernetes-map-type:*s 44=x-kubernetes-validations:[x.ValidationRule]" },
+	{ "x.SelectableField",
+	  "1=jsonPath!:s" },
+	{ "x.ServiceReference",
+	  "1=namespace!:s 2=name!:s 3=path:*s 4=port:*i" },
+	{ "x.ValidationRule",
+	  "1=rule!:s 2=message:s 3=messageExpression:s 4=reason:*s 5=fieldPath:s 6=optionalOldSelf:*B" },
+	{ "x.WebhookClientConfig",
+	  "1=service:*x.ServiceReference 2=caBundle:bytes 3=url:*s" },
+	{ "x.WebhookConversion",
+	  "2=clientConfig:*x.WebhookClientConfig 3=conversionReviewVersions!:[s]" },
 };
 
 const size_t rest_proto_message_count = AM_COUNTOF(rest_proto_messages);
