@@ -118,12 +118,21 @@ join(const struct shim_container *c)
 	return setns(c->child_fd, flags);
 }
 
+static int
+enter_groups(const struct shim_container *c)
+{
+	for (size_t i = 0; i < SHIM_GROUPS_MAX && c->group_fds[i] >= 0; i++)
+		if (write(c->group_fds[i], "0", 1) != 1)
+			return -1;
+	return 0;
+}
+
 static void
 helper(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int fds[3], int word_fd)
 {
 	pid_t pid;
 
-	if (shim->sandbox == SHIM_BWRAP && join(c) < 0) {
+	if (enter_groups(c) < 0 || (shim->sandbox == SHIM_BWRAP && join(c) < 0)) {
 		tell(word_fd, 0, errno);
 		_exit(127);
 	}

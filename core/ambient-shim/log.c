@@ -19,6 +19,9 @@
 
 #define LINE_MAX_BYTES (16 << 10)
 #define TAIL_BYTES     512
+#define LAST_READ      (64 << 10)
+#define LAST_BYTES     2048
+#define LAST_LINES     80
 
 struct shim_log {
 	char *path;
@@ -237,6 +240,61 @@ shim_log_tail(const struct shim_log *log)
 	memcpy(line, log->tail + start, n - start);
 	line[n - start] = '\0';
 	return line;
+}
+
+/* The end of the file without what stands before each line, its parts joined. */
+static void
+strip(const char *p, struct am_buf *out)
+{
+	const char *nl;
+
+	for (; (nl = strchr(p, '\n')) != NULL; p = nl + 1) {
+		const char *stream = memchr(p, ' ', (size_t)(nl - p));
+		const char *tag = stream != NULL ? memchr(stream + 1, ' ', (size_t)(nl - stream - 1)) : NULL;
+
+		if (tag == NULL || nl - tag < 3)
+			continue; /* the first one may be cut */
+		am_buf_add(out, tag + 3, (size_t)(nl - tag - 3));
+		if (tag[1] != 'P')
+			am_buf_addc(out, '\n');
+	}
+}
+
+void
+shim_log_last(const char *dir, int restart, struct am_buf *out)
+{
+	am_auto(am_freep) char *path = am_xasprintf("%s/%d.log", dir, restart);
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	char chunk[LAST_READ + 1];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), lines = 0;
+	struct stat st;
+	const char *from;
+	ssize_t n = 0;
+
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		n = pread(fd, chunk, LAST_READ, st.st_size > LAST_READ ? st.st_size - LAST_READ : 0);
+	if (fd >= 0)
+		(void)close(fd);
+	if (n <= 0)
+		return;
+	chunk[n] = '\0';
+	strip(chunk, &text);
+	from = text.len > LAST_BYTES ? text.data + (text.len - LAST_BYTES) : am_buf_str(&text);
+	for (const char *p = am_buf_str(&text) + text.len; p > from; p--)
+		if (p[-1] == '\n' && ++lines > LAST_LINES)
+			from = p;
+	am_buf_adds(out, from);
+}
+
+void
+shim_log_remove(const char *dir, int restart)
+{
+	for (int i = 0; i < SHIM_LOG_FILES; i++) {
+		am_auto(am_freep) char *path = i == 0 ? am_xasprintf("%s/%d.log", dir, restart)
+						      : am_xasprintf("%s/%d.log.%d", dir, restart, i);
+
+		(void)unlink(path);
+	}
 }
 
 void

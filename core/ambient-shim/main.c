@@ -70,6 +70,8 @@ prepare(struct shim *shim, const char *where, struct ambient_error *err)
 	shim->lock_fd = am_lock_file(lock, err);
 	if (shim->lock_fd < 0)
 		return shim->lock_fd == -AMBIENT_E_EXISTS ? 3 : 1;
+	if (shim_volumes_mount(shim, err) < 0)
+		return 1;
 	rc = shim_state_open(shim, err);
 	if (rc < 0)
 		return rc == -AMBIENT_E_EXISTS ? 4 : 1;

@@ -210,7 +210,7 @@ start_bwrap(struct shim *shim, struct shim_container *c, struct ambient_error *e
 	argv[5] = "--";
 	memcpy(argv + 6, c->argv, n * sizeof(*argv));
 	struct am_spawn spec = {
-		.argv = argv, .envp = no_env, .cwd = "/", .fds = { -1, shim_log_out(c->log), shim_log_err(c->log) },
+		.argv = argv, .envp = no_env, .cwd = "/", .fds = { -1, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
 		.pass = (const int[]){ fd, fds[1], -1 }, .new_session = true, .die_with_parent = true,
 	};
 	rc = am_spawn(&spec, &c->pid, NULL, err);
@@ -264,7 +264,7 @@ start_none(struct shim *shim, struct shim_container *c, struct ambient_error *er
 	memcpy(envp, c->env, n * sizeof(*envp));
 	envp[n] = am_arena_printf(shim->arena, "STANDALONE_ROOT=%s", root);
 	struct am_spawn spec = {
-		.argv = c->argv, .envp = envp, .cwd = c->cwd, .fds = { -1, shim_log_out(c->log), shim_log_err(c->log) },
+		.argv = c->argv, .envp = envp, .cwd = c->cwd, .fds = { -1, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
 		.new_session = true, .die_with_parent = true,
 	};
 	rc = am_spawn(&spec, &c->pid, &c->child_fd, err);

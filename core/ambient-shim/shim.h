@@ -6,10 +6,15 @@
  *   spec.c     the specification, one JSON document, version 1
  *   state.c    state.jsonl: what happened, one record a line
  *   log.c      a container's output as CRI log files
+ *   volume.c   volumes in memory
+ *   cgroup.c   limits, where the machine has control groups for us
  *   sandbox.c  how a container is started: bubblewrap, or not sandboxed at all
  *   enter.c    a further process in a running container
+ *   task.c     what probes and hooks do, each in a process of its own
+ *   probe.c    when they do it, and what follows
+ *   life.c     a container from its start to its end
  *   control.c  the socket
- *   loop.c     the one loop: starts, exits, deadlines, retries
+ *   loop.c     the one loop: what may start, what must stop, deadlines
  *
  * One thread, one poll loop; times are CLOCK_BOOTTIME except where they are shown.
  */
@@ -29,21 +34,46 @@
 #define SHIM_SPEC_MAX         (16 << 20)
 #define SHIM_CONTAINERS_MAX   64
 #define SHIM_CLIENTS_MAX      16
+#define SHIM_TMPFS_MAX        64
 #define SHIM_LOG_MAX          (10 << 20)
 #define SHIM_LOG_FILES        5
 
 enum shim_sandbox { SHIM_BWRAP, SHIM_NONE };
 enum shim_restart { SHIM_NEVER, SHIM_ON_FAILURE, SHIM_ALWAYS };
+enum shim_groups_v1 { SHIM_V1_MEMORY, SHIM_V1_CPU, SHIM_V1_PIDS, SHIM_GROUPS_MAX };
+enum shim_probes { SHIM_STARTUP, SHIM_LIVENESS, SHIM_READINESS, SHIM_PROBES };
 
 struct shim_mount {
 	const char *source, *target;
 	bool read_only;
 };
 
+/* What a probe or a hook does. */
+struct shim_action {
+	enum { SHIM_NOTHING, SHIM_EXEC, SHIM_TCP, SHIM_HTTP, SHIM_SLEEP } kind;
+	const char *const *argv;       /* SHIM_EXEC */
+	const char *host, *path;       /* SHIM_TCP, SHIM_HTTP */
+	const char *const *headers;    /* "Name: value" */
+	int64_t port;
+	int64_t sleep;                 /* ns */
+};
+
+struct shim_task;
+struct shim_probe {
+	struct shim_action action;
+	int64_t delay, period, timeout, grace; /* ns; grace -1: the pod's */
+	int64_t success, failure;      /* how many in a row decide */
+	/* of this instance */
+	struct shim_task *task;
+	int64_t next;                  /* boot time */
+	int64_t good, bad;             /* in a row */
+	bool passed;
+};
+
 /* What comes from the specification lives in its arena. */
 struct shim_container {
 	const char *name;
-	bool init;
+	bool init, sidecar;            /* a sidecar is an init container that goes on beside the others */
 	const char *const *argv;       /* ended by NULL, as env */
 	const char *const *env;        /* "NAME=value" */
 	const char *cwd;
@@ -53,6 +83,11 @@ struct shim_container {
 	const char *termination_path;  /* in the container */
 	int64_t uid, gid;              /* -1: the shim's */
 	bool read_only_root;
+	bool fallback;                 /* no termination message: the log's end stands for it after an error */
+	int stop_signal;
+	struct shim_probe probes[SHIM_PROBES];
+	struct shim_action post_start, pre_stop;
+	struct shim_limits { int64_t memory, cpu_milli, cpu_request_milli, pids; } limits; /* 0: none */
 
 	enum { SHIM_WAITING, SHIM_STARTING, SHIM_RUNNING, SHIM_BACKOFF, SHIM_ENDED } phase;
 	int restart;                   /* number of this instance, from 0 */
@@ -64,7 +99,11 @@ struct shim_container {
 	struct am_buf status;
 	bool reaped;
 	int wait_status;
-	bool term_wanted;
+	bool up, ready, was_up;        /* up: startup probe and postStart are through; was_up: any instance ever */
+	bool stop_wanted, signalled;   /* its end was asked for; the stop signal was sent */
+	int64_t kill_at;               /* once stop_wanted */
+	struct shim_task *hook;        /* postStart, or once stop_wanted preStop */
+	int group_fds[SHIM_GROUPS_MAX + 1]; /* cgroup.procs of its groups, ended by -1 */
 	int64_t started;               /* boot time */
 	int64_t started_wall, reaped_at, retry_at;
 	int code;                      /* of the last end */
@@ -82,12 +121,23 @@ struct shim {
 	int64_t backoff;               /* ns before the first restart, doubling */
 	struct shim_container *containers; /* init containers first */
 	size_t count, init_count;
+	struct shim_tmpfs { const char *path; int64_t size; } tmpfs[SHIM_TMPFS_MAX]; /* size 0: no limit */
+	size_t tmpfs_count;
+	struct shim_groups { int version; const char *dirs[SHIM_GROUPS_MAX]; size_t count; } groups; /* version 0: none;
+					   * dirs of version 1 by enum shim_groups_v1, "": none */
+	struct shim_quota { const char *const *paths; int64_t limit; const char *message; } *quotas; /* of the disk */
+	size_t quota_count;
+	int64_t measure;               /* ns between looks at the quotas */
 
 	/* running */
 	int state_fd, lock_fd, listen_fd, signal_fd;
 	int64_t started;
-	bool stopping, timed_out, failed_init;
-	int64_t kill_at;
+	bool stopping, timed_out, failed_init, evicted;
+	bool closing;                  /* nothing is started any more: stopping, failed, or all main containers ended */
+	int64_t kill_at;               /* of all, once closing */
+	int64_t notes;                 /* number of the last note */
+	int64_t measure_at;
+	struct shim_task *measuring, *tasks;
 	struct shim_client { int fd; bool subscribed; struct am_buf in; } clients[SHIM_CLIENTS_MAX];
 	size_t client_count;
 };
@@ -97,8 +147,15 @@ int shim_spec_parse(struct shim *shim, const char *text, size_t n, struct ambien
 
 /* state.c.  Opening refuses a pod that was started before. */
 int shim_state_open(struct shim *shim, struct ambient_error *err);
-/* Appends the line (without its newline), makes it durable when asked, tells subscribers. */
-void shim_state_add(struct shim *shim, const struct am_buf *line, bool sync);
+/* Opens a record {"t":…,"rec":… and, of a container, its name and number; then closes and adds it,
+ * durably when asked, and tells subscribers. */
+void shim_record(struct am_buf *line, const char *rec, const struct shim_container *c);
+void shim_record_end(struct shim *shim, struct am_buf *line, bool sync);
+/* Something that people want to hear of; the node makes an Event of it. */
+void shim_note(struct shim *shim, const struct shim_container *c, const char *reason, const char *fmt, ...)
+	am_printf_(4, 5);
+int64_t shim_now(void);                             /* boot time */
+void shim_stamp(char buf[32], int64_t wall);
 
 /* log.c */
 struct shim_log;
@@ -116,6 +173,18 @@ bool shim_log_done(const struct shim_log *log);     /* both streams have ended a
 /* The last bytes of standard error, one line, for messages. */
 const char *shim_log_tail(const struct shim_log *log);
 void shim_log_close(struct shim_log *log);          /* writes what is left; NULL is fine */
+/* The last lines of an instance's log, 2 KiB and 80 lines at most, for the termination message. */
+void shim_log_last(const char *dir, int restart, struct am_buf *out);
+void shim_log_remove(const char *dir, int restart);
+
+/* volume.c.  Mounts them in a mount namespace of our own, so that they go with us. */
+int shim_volumes_mount(struct shim *shim, struct ambient_error *err);
+
+/* cgroup.c.  All do nothing when there are no groups. */
+int shim_cgroup_make(struct shim *shim, struct shim_container *c, struct ambient_error *err);
+bool shim_cgroup_oom(const struct shim *shim, const struct shim_container *c); /* the kernel killed in it */
+void shim_cgroup_end(struct shim *shim, struct shim_container *c);             /* kills what is left, removes it */
+void shim_cgroup_close(struct shim *shim);                                     /* removes the pod's */
 
 /* sandbox.c.  Sets pid, child, child_fd, status_fd. */
 int shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_error *err);
@@ -128,6 +197,33 @@ void shim_sandbox_sweep(struct shim *shim, const struct shim_container *c);
 /* enter.c.  std: for 0, 1, 2; -1: /dev/null.  The process is ours to reap; *ret_pidfd may be -1. */
 int shim_enter(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int std[3],
 	       pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err);
+
+/* task.c.  A task is a child that tries something; its output is kept up to 1 KiB. */
+struct shim_task *shim_task_start(struct shim *shim, const struct shim_container *c, const struct shim_action *action,
+				  int64_t timeout);
+struct shim_task *shim_task_measure(struct shim *shim);
+int shim_task_fd(const struct shim_task *task);     /* to poll; -1: none */
+void shim_task_read(struct shim_task *task);
+struct shim_task *shim_task_next(const struct shim_task *task);
+bool shim_task_reaped(struct shim *shim, pid_t pid, int status); /* false: none of ours */
+int64_t shim_task_tick(struct shim_task *task);     /* kills it when its time is over; the next time to look */
+bool shim_task_done(const struct shim_task *task);
+bool shim_task_ok(const struct shim_task *task);
+const char *shim_task_text(const struct shim_task *task);
+void shim_task_drop(struct shim *shim, struct shim_task **task); /* also a running one; NULL is fine */
+
+/* probe.c.  Both return the next time to look. */
+void shim_probe_begin(struct shim *shim, struct shim_container *c);
+int64_t shim_probe_tick(struct shim *shim, struct shim_container *c);
+void shim_probe_end(struct shim *shim, struct shim_container *c);
+
+/* life.c */
+void shim_life_announce(struct shim *shim, struct shim_container *c, bool sync);
+void shim_life_start(struct shim *shim, struct shim_container *c);
+void shim_life_read_status(struct shim_container *c);
+/* Asks it to end: preStop, its signal, and SIGKILL at kill_at.  Again with an earlier time: only that changes. */
+void shim_life_stop(struct shim *shim, struct shim_container *c, int64_t kill_at);
+int64_t shim_life_tick(struct shim *shim, struct shim_container *c);           /* the next time to look */
 
 /* control.c */
 int shim_control_open(struct shim *shim, struct ambient_error *err);

@@ -4,15 +4,22 @@
  *
  *   {"version":1, "dir":"/…/pods/<uid>", "socket":"/…/sock", "hostname":"p", "sandbox":"bwrap"|"none",
  *    "bwrap":"/usr/bin/bwrap", "restartPolicy":"Never"|"OnFailure"|"Always", "grace":30, "deadline":0,
- *    "backoffMs":10000, "initContainers":[C…], "containers":[C…]}
+ *    "backoffMs":10000, "tmpfs":[{"path","size"}…], "groups":{"version":0|1|2,"dirs":[…]},
+ *    "quotas":[{"paths":[…],"limit":bytes,"message"}…], "measureMs":10000, "initContainers":[C…], "containers":[C…]}
+ *   groups.dirs of version 1: those of memory, cpu and pids, "" for one that is not there
  *   C = {"name", "argv":[…], "env":["A=b",…], "cwd", "mounts":[{"source","target","readOnly"}…], "root",
- *        "terminationPath", "uid", "gid", "readOnlyRoot"}
+ *        "terminationPath", "fallback", "uid", "gid", "readOnlyRoot", "sidecar", "stopSignal":number,
+ *        "limits":{"memory":bytes,"cpu":milli,"cpuRequest":milli,"pids"}, "startup":P, "liveness":P, "readiness":P,
+ *        "postStart":A, "preStop":A}
+ *   A = {"exec":[…]} | {"tcp":{"host","port"}} | {"http":{"host","port","path","headers":["A: b"…]}} | {"sleep":seconds}
+ *   P = A and {"delay","period","timeout","success","failure","grace"}
  *
  * Seconds where no unit is said.  Names become file names and are checked; everything else goes to bubblewrap
  * as separate words, where nothing interprets it.
  */
 #include "core/ambient-shim/shim.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +62,103 @@ clean_path(const char *path)
 	return true;
 }
 
+static bool
+truth(const struct am_node *object, const char *key)
+{
+	const struct am_node *b = am_node_get(object, key);
+
+	return b != NULL && b->type == AMBIENT_T_BOOL && b->boolean;
+}
+
+/* A number of at most max units; false: it is there and out of range. */
+static bool
+number(const struct am_node *object, const char *key, int64_t max, int64_t unit, int64_t *ret)
+{
+	int64_t n;
+
+	if (!am_node_get_int(object, key, &n))
+		return am_node_get(object, key) == NULL;
+	*ret = n * unit;
+	return n >= 0 && n <= max;
+}
+
+#define SECONDS_MAX 1000000
+#define BYTES_MAX   (INT64_MAX / 4)
+
+static bool
+parse_action(struct shim *shim, const struct am_node *node, struct shim_action *a)
+{
+	const struct am_node *part;
+
+	if (node == NULL)
+		return true;
+	if ((part = am_node_get(node, "exec")) != NULL) {
+		a->kind = SHIM_EXEC;
+		a->argv = words(shim, part);
+		return a->argv != NULL && a->argv[0] != NULL;
+	}
+	if (am_node_get(node, "sleep") != NULL) {
+		a->kind = SHIM_SLEEP;
+		return number(node, "sleep", SECONDS_MAX, AM_NS_PER_S, &a->sleep);
+	}
+	part = am_node_get(node, "http");
+	a->kind = part != NULL ? SHIM_HTTP : SHIM_TCP;
+	part = part != NULL ? part : am_node_get(node, "tcp");
+	a->host = copy(shim, part, "host", NULL);
+	a->path = copy(shim, part, "path", "/");
+	a->headers = words(shim, am_node_get(part, "headers"));
+	if (a->headers == NULL || a->host == NULL || !number(part, "port", 65535, 1, &a->port))
+		return false;
+	for (size_t i = 0; a->headers[i] != NULL; i++)
+		if (strpbrk(a->headers[i], "\r\n") != NULL)
+			return false;
+	return strpbrk(a->path, "\r\n ") == NULL;
+}
+
+static bool
+parse_probe(struct shim *shim, const struct am_node *node, struct shim_probe *p)
+{
+	if (node == NULL)
+		return true;
+	p->period = 10 * AM_NS_PER_S;
+	p->timeout = AM_NS_PER_S;
+	p->success = 1;
+	p->failure = 3;
+	p->grace = -1;
+	return parse_action(shim, node, &p->action) && number(node, "delay", SECONDS_MAX, AM_NS_PER_S, &p->delay) &&
+	       number(node, "period", SECONDS_MAX, AM_NS_PER_S, &p->period) &&
+	       number(node, "timeout", SECONDS_MAX, AM_NS_PER_S, &p->timeout) &&
+	       number(node, "success", SECONDS_MAX, 1, &p->success) && number(node, "failure", SECONDS_MAX, 1, &p->failure) &&
+	       number(node, "grace", SECONDS_MAX, AM_NS_PER_S, &p->grace) && p->period > 0 && p->timeout > 0 &&
+	       p->action.kind != SHIM_SLEEP;
+}
+
+static int
+parse_life(struct shim *shim, struct shim_container *c, const struct am_node *node, struct ambient_error *err)
+{
+	static const char *const probes[SHIM_PROBES] = { "startup", "liveness", "readiness" };
+	const struct am_node *limits = am_node_get(node, "limits");
+	int64_t stop = SIGTERM;
+	bool ok = true;
+
+	for (int i = 0; i < SHIM_PROBES; i++)
+		ok = ok && parse_probe(shim, am_node_get(node, probes[i]), &c->probes[i]);
+	ok = ok && parse_action(shim, am_node_get(node, "postStart"), &c->post_start) &&
+	     parse_action(shim, am_node_get(node, "preStop"), &c->pre_stop);
+	if (!ok)
+		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\": a probe or hook is malformed", c->name);
+	c->sidecar = c->init && truth(node, "sidecar");
+	c->fallback = truth(node, "fallback");
+	if (!number(node, "stopSignal", SIGRTMAX, 1, &stop) || stop == 0)
+		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\": stopSignal is out of range", c->name);
+	c->stop_signal = (int)stop;
+	if (!number(limits, "memory", BYTES_MAX, 1, &c->limits.memory) || !number(limits, "cpu", 1 << 24, 1, &c->limits.cpu_milli) ||
+	    !number(limits, "cpuRequest", 1 << 24, 1, &c->limits.cpu_request_milli) ||
+	    !number(limits, "pids", 1 << 22, 1, &c->limits.pids))
+		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\": limits are out of range", c->name);
+	return 0;
+}
+
 static int
 by_target(const void *a, const void *b)
 {
@@ -74,11 +178,9 @@ parse_mounts(struct shim *shim, struct shim_container *c, const struct am_node *
 	if (c->mounts == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 	for (const struct am_node *m = list->first; m != NULL; m = m->next, i++) {
-		const struct am_node *ro = am_node_get(m, "readOnly");
-
 		c->mounts[i].source = copy(shim, m, "source", NULL);
 		c->mounts[i].target = copy(shim, m, "target", NULL);
-		c->mounts[i].read_only = ro != NULL && ro->type == AMBIENT_T_BOOL && ro->boolean;
+		c->mounts[i].read_only = truth(m, "readOnly");
 		if (!clean_path(c->mounts[i].source) || !clean_path(c->mounts[i].target) ||
 		    strcmp(c->mounts[i].target, "/") == 0)
 			return ambient_err(err, AMBIENT_E_INVALID,
@@ -93,7 +195,7 @@ static int
 parse_container(struct shim *shim, struct shim_container *c, const struct am_node *node, bool init,
 		struct ambient_error *err)
 {
-	const struct am_node *ro = am_node_get(node, "readOnlyRoot");
+	int rc;
 
 	c->name = copy(shim, node, "name", "");
 	if (am_name_problem(c->name, 1) != NULL)
@@ -115,9 +217,10 @@ parse_container(struct shim *shim, struct shim_container *c, const struct am_nod
 	c->uid = c->gid = -1;
 	(void)am_node_get_int(node, "uid", &c->uid);
 	(void)am_node_get_int(node, "gid", &c->gid);
-	c->read_only_root = ro != NULL && ro->type == AMBIENT_T_BOOL && ro->boolean;
-	c->child_fd = c->status_fd = c->status_code = -1;
-	return parse_mounts(shim, c, am_node_get(node, "mounts"), err);
+	c->read_only_root = truth(node, "readOnlyRoot");
+	c->child_fd = c->status_fd = c->status_code = c->group_fds[0] = -1;
+	rc = parse_life(shim, c, node, err);
+	return rc < 0 ? rc : parse_mounts(shim, c, am_node_get(node, "mounts"), err);
 }
 
 static int
@@ -146,6 +249,60 @@ parse_containers(struct shim *shim, const struct am_node *root, struct ambient_e
 			shim->init_count = shim->count;
 	}
 	return shim->count > shim->init_count ? 0 : ambient_err(err, AMBIENT_E_INVALID, "the pod has no containers");
+}
+
+static int
+parse_tmpfs(struct shim *shim, const struct am_node *list, struct ambient_error *err)
+{
+	for (const struct am_node *t = list != NULL ? list->first : NULL; t != NULL; t = t->next) {
+		struct shim_tmpfs *to = &shim->tmpfs[shim->tmpfs_count];
+
+		if (shim->tmpfs_count == SHIM_TMPFS_MAX)
+			return ambient_err(err, AMBIENT_E_INVALID, "a pod has at most %d volumes in memory", SHIM_TMPFS_MAX);
+		to->path = copy(shim, t, "path", NULL);
+		if (!clean_path(to->path) || !number(t, "size", BYTES_MAX, 1, &to->size))
+			return ambient_err(err, AMBIENT_E_INVALID, "tmpfs[%zu] is malformed", shim->tmpfs_count);
+		shim->tmpfs_count++;
+	}
+	return 0;
+}
+
+static int
+parse_groups(struct shim *shim, const struct am_node *node, struct ambient_error *err)
+{
+	const char *const *dirs = words(shim, am_node_get(node, "dirs"));
+	int64_t version = 0;
+
+	if (!number(node, "version", 2, 1, &version) || dirs == NULL)
+		return ambient_err(err, AMBIENT_E_INVALID, "groups is malformed");
+	shim->groups.version = (int)version;
+	for (size_t i = 0; version > 0 && dirs[i] != NULL; i++) {
+		if (shim->groups.count == SHIM_GROUPS_MAX || (dirs[i][0] != '\0' && !clean_path(dirs[i])))
+			return ambient_err(err, AMBIENT_E_INVALID, "groups.dirs is malformed");
+		shim->groups.dirs[shim->groups.count++] = dirs[i];
+	}
+	return 0;
+}
+
+static int
+parse_quotas(struct shim *shim, const struct am_node *root, struct ambient_error *err)
+{
+	const struct am_node *list = am_node_get(root, "quotas");
+	size_t n = list != NULL && list->type == AMBIENT_T_ARRAY ? list->count : 0;
+
+	shim->measure = 10 * AM_NS_PER_S;
+	if (!number(root, "measureMs", 3600000, AM_NS_PER_MS, &shim->measure) || shim->measure == 0)
+		return ambient_err(err, AMBIENT_E_INVALID, "measureMs is out of range");
+	shim->quotas = am_arena_zalloc(shim->arena, (n + 1) * sizeof(*shim->quotas));
+	for (const struct am_node *q = n > 0 && shim->quotas != NULL ? list->first : NULL; q != NULL; q = q->next) {
+		struct shim_quota *to = &shim->quotas[shim->quota_count++];
+
+		to->paths = words(shim, am_node_get(q, "paths"));
+		to->message = copy(shim, q, "message", "the pod keeps too much on disk");
+		if (to->paths == NULL || !number(q, "limit", BYTES_MAX, 1, &to->limit))
+			return ambient_err(err, AMBIENT_E_INVALID, "a quota is malformed");
+	}
+	return 0;
 }
 
 int
@@ -186,6 +343,9 @@ shim_spec_parse(struct shim *shim, const char *text, size_t n, struct ambient_er
 	shim->deadline = deadline * AM_NS_PER_S;
 	shim->backoff = backoff * AM_NS_PER_MS;
 	int rc = parse_containers(shim, root, err);
+	rc = rc < 0 ? rc : parse_tmpfs(shim, am_node_get(root, "tmpfs"), err);
+	rc = rc < 0 ? rc : parse_groups(shim, am_node_get(root, "groups"), err);
+	rc = rc < 0 ? rc : parse_quotas(shim, root, err);
 	if (rc == 0 && am_arena_failed(shim->arena))
 		rc = ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 	return rc;

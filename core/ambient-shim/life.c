@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One container from its start to its end, and again.  Invariants: "starting n" is durable before instance n is
+ * started; an instance has ended when its process is reaped and its output is on disk (or 2 s later, if something
+ * else holds the pipes); once the pod is closing nothing is started again.
+ */
+#include "core/ambient-shim/shim.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "core/base/str.h"
+#include "core/data/scan.h"
+
+#define DRAIN_TIME  (2 * AM_NS_PER_S)    /* for output after the end */
+#define BLOCK_TIME  (10 * AM_NS_PER_S)   /* for a disk that takes nothing, after the end */
+#define RETRY_DISK  AM_NS_PER_S
+#define EXEC_LOOK   AM_NS_PER_MS         /* between looks whether the program has been executed */
+#define EXEC_TIME   (2 * AM_NS_PER_S)    /* then it is said to run anyway */
+#define BACKOFF_CAP (300 * AM_NS_PER_S)
+#define BACKOFF_OK  (600 * AM_NS_PER_S)  /* a run that long starts the back-off anew */
+
+static void
+send_signal(const struct shim_container *c, int signal)
+{
+	if (c->child_fd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, c->child_fd, signal, NULL, 0);
+	else if (signal == SIGKILL && c->pid > 0 && !c->reaped)
+		(void)kill(c->pid, SIGKILL); /* bubblewrap itself: takes its container along */
+}
+
+/* ---- start ---- */
+
+/* sync: the last of those that start together; it makes all their records durable. */
+void
+shim_life_announce(struct shim *shim, struct shim_container *c, bool sync)
+{
+	struct am_buf line = { 0 };
+
+	shim_record(&line, "starting", c);
+	shim_record_end(shim, &line, sync);
+	c->phase = SHIM_STARTING;
+}
+
+static void
+set_running(struct shim *shim, struct shim_container *c)
+{
+	struct am_buf line = { 0 };
+	char t[32];
+
+	c->phase = SHIM_RUNNING;
+	shim_probe_begin(shim, c);
+	shim_stamp(t, c->started_wall);
+	shim_record(&line, "running", c);
+	am_json_addf(&line, ",\"pid\":%d,\"started\":%s,\"up\":%b,\"ready\":%b", (int)c->child, t, c->up, c->ready);
+	shim_record_end(shim, &line, false);
+}
+
+static void finish(struct shim *shim, struct shim_container *c, int code, const char *reason, const char *message);
+
+void
+shim_life_start(struct shim *shim, struct shim_container *c)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	c->pid = 0;
+	c->reaped = c->stop_wanted = c->signalled = c->up = c->ready = false;
+	c->started = shim_now();
+	c->started_wall = am_clock_wall(am_clock_real());
+	/* Only the log of the instance before is asked for. */
+	if (c->restart > 1)
+		shim_log_remove(shim_container_dir(shim, c), c->restart - 2);
+	if (shim_cgroup_make(shim, c, &err) < 0 || shim_sandbox_start(shim, c, &err) < 0) {
+		finish(shim, c, 128, "StartError", err.message);
+		return;
+	}
+	if (shim->sandbox == SHIM_NONE)
+		set_running(shim, c);
+}
+
+/* ---- end ---- */
+
+static void
+back_off(struct shim *shim, struct shim_container *c)
+{
+	int64_t delay = shim->backoff << AM_MIN(c->tries, 10);
+	struct am_buf line = { 0 };
+	char text[160];
+
+	if (shim_now() - c->started >= BACKOFF_OK) {
+		c->tries = 0;
+		delay = shim->backoff;
+	}
+	delay = AM_MIN(delay, BACKOFF_CAP);
+	c->tries++;
+	c->restart++;
+	c->phase = SHIM_BACKOFF;
+	c->retry_at = shim_now() + delay;
+	(void)snprintf(text, sizeof(text), "back-off %lldms restarting failed container=%.64s",
+		       (long long)(delay / AM_NS_PER_MS), c->name);
+	shim_record(&line, "waiting", c);
+	am_json_addf(&line, ",\"reason\":\"CrashLoopBackOff\",\"message\":%s", text);
+	shim_record_end(shim, &line, false);
+	shim_note(shim, c, "BackOff", "Back-off restarting failed container %s", c->name);
+}
+
+static void
+close_container(struct shim_container *c)
+{
+	if (c->child_fd >= 0)
+		(void)close(c->child_fd);
+	if (c->status_fd >= 0)
+		(void)close(c->status_fd);
+	c->child_fd = c->status_fd = -1;
+	shim_log_close(c->log);
+	c->log = NULL;
+	am_buf_fini(&c->status);
+	c->status = (struct am_buf){ 0 };
+}
+
+static bool
+comes_back(const struct shim *shim, const struct shim_container *c)
+{
+	if (shim->closing)
+		return false;
+	if (c->sidecar)
+		return true;
+	return shim->restart == SHIM_ALWAYS ? !c->init || c->code != 0 : shim->restart == SHIM_ON_FAILURE && c->code != 0;
+}
+
+static void
+finish(struct shim *shim, struct shim_container *c, int code, const char *reason, const char *message)
+{
+	am_auto(am_buf_fini) struct am_buf termination = { 0 };
+	const char *dir = shim_container_dir(shim, c);
+	struct am_buf line = { 0 };
+	char started[32], finished[32];
+
+	close_container(c);
+	shim_probe_end(shim, c);
+	if (code == 137 && shim_cgroup_oom(shim, c))
+		reason = "OOMKilled";
+	shim_cgroup_end(shim, c);
+	if (message == NULL) {
+		am_auto(am_freep) char *path = am_xasprintf("%s/termination-log", dir);
+
+		(void)am_file_read(path, 4096, &termination, NULL);
+		if (termination.len == 0 && c->fallback && code != 0)
+			shim_log_last(dir, c->restart, &termination);
+		message = am_buf_str(&termination);
+	}
+	shim_stamp(started, c->started_wall);
+	shim_stamp(finished, am_clock_wall(am_clock_real()));
+	c->code = code;
+	shim_record(&line, "exit", c);
+	am_json_addf(&line, ",\"code\":%d,\"reason\":%s,\"message\":%s,\"started\":%s,\"finished\":%s", code, reason, message,
+		     started, finished);
+	shim_record_end(shim, &line, true);
+	if (comes_back(shim, c)) {
+		back_off(shim, c);
+		return;
+	}
+	c->phase = SHIM_ENDED;
+	if (c->init && !c->sidecar && code != 0)
+		shim->failed_init = true;
+}
+
+/* Lines of bubblewrap: {"child-pid":N,…} once it has forked, {"exit-code":N} at the end of an executed program. */
+void
+shim_life_read_status(struct shim_container *c)
+{
+	char chunk[1024], *nl;
+	ssize_t n;
+
+	if (c->status_fd < 0)
+		return;
+	while ((n = read(c->status_fd, chunk, sizeof(chunk))) > 0)
+		am_buf_add(&c->status, chunk, (size_t)n);
+	if (n == 0) {
+		(void)close(c->status_fd);
+		c->status_fd = -1;
+	}
+	while (c->status.len > 0 && (nl = memchr(c->status.data, '\n', c->status.len)) != NULL) {
+		struct am_slice text = am_slice(c->status.data, (size_t)(nl - c->status.data));
+		int64_t child = 0;
+
+		if (am_json_check(text.p, text.n, NULL) == 0) {
+			child = am_json_int(text, "/child-pid", 0);
+			c->status_code = (int)am_json_int(text, "/exit-code", c->status_code);
+		}
+		if (child > 0 && c->child_fd < 0) {
+			c->child = (pid_t)child;
+			c->child_fd = (int)syscall(SYS_pidfd_open, c->child, 0);
+		}
+		am_buf_consume(&c->status, (size_t)(nl - c->status.data) + 1);
+	}
+}
+
+/* In our words what bubblewrap said: "bwrap: execvp NAME: TEXT". */
+static void
+start_error(const struct shim_container *c, char *out, size_t size)
+{
+	const char *said = shim_log_tail(c->log);
+
+	if (am_starts(said, "bwrap: execvp "))
+		(void)snprintf(out, size, "cannot start %s", said + strlen("bwrap: execvp "));
+	else if (am_starts(said, "bwrap: "))
+		(void)snprintf(out, size, "cannot make the sandbox: %s", said + strlen("bwrap: "));
+	else
+		(void)snprintf(out, size, "cannot start %s%s%s", c->argv[0], said[0] != '\0' ? ": " : "", said);
+}
+
+/* Ends the instance when all that it left is on disk. */
+static void
+settle(struct shim *shim, struct shim_container *c)
+{
+	int64_t limit = shim_log_blocked(c->log) ? BLOCK_TIME : DRAIN_TIME;
+	int status = c->wait_status;
+
+	if (!shim_log_done(c->log) && shim_now() < c->reaped_at + limit)
+		return;
+	shim_life_read_status(c);
+	if (c->status_code >= 0)
+		finish(shim, c, c->status_code, c->status_code == 0 ? "Completed" : "Error", NULL);
+	else if (WIFSIGNALED(status))
+		finish(shim, c, 128 + WTERMSIG(status), "Error", NULL);
+	else if (shim->sandbox == SHIM_BWRAP) {
+		char text[640];
+
+		start_error(c, text, sizeof(text));
+		finish(shim, c, 128, "StartError", text);
+	} else
+		finish(shim, c, WEXITSTATUS(status), WEXITSTATUS(status) == 0 ? "Completed" : "Error", NULL);
+}
+
+/* ---- being asked to end ---- */
+
+void
+shim_life_stop(struct shim *shim, struct shim_container *c, int64_t kill_at)
+{
+	if (c->phase == SHIM_WAITING || c->phase == SHIM_BACKOFF)
+		c->phase = SHIM_ENDED;
+	if (c->phase == SHIM_ENDED)
+		return;
+	if (c->stop_wanted) {
+		c->kill_at = AM_MIN(c->kill_at, kill_at);
+		return;
+	}
+	c->stop_wanted = true;
+	c->kill_at = kill_at;
+	/* A postStart that still runs has lost its point. */
+	shim_task_drop(shim, &c->hook);
+	if (c->phase == SHIM_RUNNING && c->pre_stop.kind != SHIM_NOTHING && kill_at > shim_now())
+		c->hook = shim_task_start(shim, c, &c->pre_stop, kill_at - shim_now());
+}
+
+static int64_t
+stop_tick(struct shim *shim, struct shim_container *c)
+{
+	if (shim_now() >= c->kill_at) {
+		send_signal(c, SIGKILL);
+		return shim_now() + 50 * AM_NS_PER_MS;
+	}
+	if (c->hook != NULL && shim_task_done(c->hook)) {
+		if (!shim_task_ok(c->hook))
+			shim_note(shim, c, "FailedPreStopHook", "PreStopHook failed: %s", shim_task_text(c->hook));
+		shim_task_drop(shim, &c->hook);
+	}
+	/* Before the program has been executed nobody would take the signal. */
+	if (c->hook == NULL && c->phase == SHIM_RUNNING && !c->signalled) {
+		c->signalled = true;
+		send_signal(c, c->stop_signal);
+	}
+	return c->kill_at;
+}
+
+int64_t
+shim_life_tick(struct shim *shim, struct shim_container *c)
+{
+	int64_t next = AM_FOREVER;
+
+	if (c->phase == SHIM_BACKOFF)
+		return c->retry_at;
+	if (c->phase != SHIM_STARTING && c->phase != SHIM_RUNNING)
+		return next;
+	if (c->phase == SHIM_STARTING && !c->reaped && c->child > 0 &&
+	    (shim_sandbox_executed(shim, c) || shim_now() >= c->started + EXEC_TIME))
+		set_running(shim, c);
+	if (c->stop_wanted)
+		next = stop_tick(shim, c);
+	if (c->reaped)
+		settle(shim, c);
+	else if (c->phase == SHIM_RUNNING)
+		next = AM_MIN(next, shim_probe_tick(shim, c));
+	if (c->log != NULL && shim_log_blocked(c->log))
+		next = AM_MIN(next, shim_now() + RETRY_DISK);
+	if (c->phase == SHIM_BACKOFF)
+		return c->retry_at;
+	if (c->phase == SHIM_STARTING && !c->reaped)
+		next = AM_MIN(next, shim_now() + EXEC_LOOK);
+	else if ((c->phase == SHIM_RUNNING || c->phase == SHIM_STARTING) && c->reaped)
+		next = AM_MIN(next, shim_now() + 100 * AM_NS_PER_MS);
+	return next;
+}
