@@ -85,8 +85,7 @@ add_impersonated_group(void *arg, const char *value)
 	struct groups *g = arg;
 	struct rest_access access = { .verb = "impersonate", .group = "", .plural = "groups", .name = value };
 
-	if (!rest_allowed(g->call->server, &g->call->user, &access)) {
-		rest_forbid(g->call, &g->call->user, &access);
+	if (rest_require(g->call, &g->call->user, &access) < 0) {
 		g->failed = true;
 	} else if (rest_user_add_group(g->call->arena, g->user, am_arena_strdup(g->call->arena, value)) < 0) {
 		am_fail(&g->call->failure, 400, "BadRequest", "too many groups are impersonated");
@@ -119,8 +118,8 @@ impersonate(struct rest_call *call)
 		access.plural = "serviceaccounts";
 		access.name = colon + 1;
 	}
-	if (!rest_allowed(call->server, &call->user, &access))
-		return rest_forbid(call, &call->user, &access);
+	if (rest_require(call, &call->user, &access) < 0)
+		return -AMBIENT_E_FORBIDDEN;
 	am_http_header_each(call->http, "Impersonate-Group", add_impersonated_group, &groups);
 	if (groups.failed)
 		return -AMBIENT_E_FORBIDDEN;

@@ -291,6 +291,8 @@ void am_written_fini(struct am_written *written);
 
 /* Works until nothing is left to do now (tests: with no_janitor).  Returns how many steps it took. */
 size_t am_engine_janitor_run(struct am_engine *engine);
+/* Fills the rules of ClusterRoles with an aggregationRule; how many changed.  The janitor does it after each change. */
+size_t am_engine_aggregate(struct am_engine *engine);
 /* Trims history now, down to the configured rows (tests, and row 71's forced compaction: keep = 0). */
 int am_engine_compact(struct am_engine *engine, int64_t keep_rows, struct ambient_error *err);
 

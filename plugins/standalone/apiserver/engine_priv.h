@@ -242,7 +242,7 @@ struct am_engine {
 	struct am_map *uids;          /* uid -> struct am_store_entry */
 	struct am_map *owners;        /* owner uid -> struct am_dependents */
 	uint64_t generation;          /* of the registry */
-	struct am_store *namespaces, *crds, *events;
+	struct am_store *namespaces, *crds, *events, *cluster_roles;
 	struct am_db *db;
 	struct am_writer *writer;
 	struct am_janitor *janitor;

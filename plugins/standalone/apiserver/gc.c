@@ -19,7 +19,8 @@
 #define EXPIRE_BATCH     100
 #define CYCLE_LIMIT      4096
 
-enum task_kind { TASK_DEPENDENT = 'd', TASK_OWNER = 'o', TASK_NAMESPACE = 'n', TASK_DEFINITION = 'c' };
+enum task_kind { TASK_DEPENDENT = 'd', TASK_OWNER = 'o', TASK_NAMESPACE = 'n', TASK_DEFINITION = 'c',
+		 TASK_AGGREGATE = 'a' };
 
 struct task {
 	enum task_kind kind;
@@ -107,6 +108,8 @@ note_gone(struct am_janitor *janitor, struct am_store *store, const struct am_ob
 	}
 	if (store == engine->crds)
 		enqueue(janitor, TASK_DEFINITION, old->name);
+	if (store == engine->cluster_roles)
+		enqueue(janitor, TASK_AGGREGATE, "");
 }
 
 void
@@ -130,6 +133,8 @@ am_janitor_note(struct am_engine *engine, struct am_store *store, const struct a
 		enqueue(janitor, TASK_NAMESPACE, object->name);
 	if (store == engine->crds)
 		enqueue(janitor, TASK_DEFINITION, object->name);
+	if (store == engine->cluster_roles)
+		enqueue(janitor, TASK_AGGREGATE, "");
 }
 
 /* ---- deleting and editing, outside the lock ---- */
@@ -383,6 +388,8 @@ work(struct am_engine *engine, const struct task *task)
 		return am_janitor_namespace(engine, task->key);
 	case TASK_DEFINITION:
 		return am_janitor_definition(engine, task->key);
+	case TASK_AGGREGATE:
+		return am_engine_aggregate(engine);
 	}
 	return 0;
 }

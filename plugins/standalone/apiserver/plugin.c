@@ -116,6 +116,7 @@ close_server(struct plugin *p)
 	atomic_store(&s->ready, 0);
 	am_httpd_stop(s->httpd);
 	rest_logs_reap(s, true);
+	rest_rbac_free(s->rbac);
 	if (s->engine != NULL)
 		am_engine_close(s->engine);
 	rest_discovery_free(s->discovery);
@@ -141,8 +142,10 @@ open_server(struct plugin *p, struct ambient_error *err)
 	int rc = rest_pki_open(p->host->state_dir, p->address, &s->pki, err);
 	if (rc == 0)
 		rc = am_engine_open(&eo, &s->engine, err);
-	if (rc == 0)
+	if (rc == 0) {
+		s->rbac = rest_rbac_new(s->engine);
 		rc = rest_rbac_bootstrap(s, err);
+	}
 	if (rc == 0)
 		rc = rest_apply_files(s, p->crds, err);
 	if (rc < 0)

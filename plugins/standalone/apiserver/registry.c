@@ -160,6 +160,7 @@ am_registry_init(struct am_engine *engine, struct ambient_error *err)
 		serve(engine, res, true);
 	}
 	engine->namespaces = am_store_find(engine, "", "namespaces");
+	engine->cluster_roles = am_store_find(engine, "rbac.authorization.k8s.io", "clusterroles");
 	engine->crds = am_store_find(engine, "apiextensions.k8s.io", "customresourcedefinitions");
 	engine->events = am_store_find(engine, "", "events");
 	return 0;

@@ -30,6 +30,7 @@
 struct rest_pki;
 struct rest_discovery;
 struct rest_openapi;
+struct rest_rbac;
 
 struct rest_server {
 	struct am_engine *engine;
@@ -38,6 +39,7 @@ struct rest_server {
 	struct rest_pki *pki;
 	struct rest_discovery *discovery;
 	struct rest_openapi *openapi;
+	struct rest_rbac *rbac;
 	char *address;             /* "127.0.0.1" */
 	uint16_t port;
 	_Atomic(int) ready;
@@ -66,6 +68,7 @@ struct rest_call {
 	struct am_arena *arena;
 	struct am_failure failure;
 	struct rest_user user;
+	const char *decision;      /* by what he may, for the audit log; "" or NULL when nothing had to be looked up */
 
 	/* rest_route.c */
 	const char *path;
@@ -168,20 +171,41 @@ int rest_token_mint(struct rest_server *server, const struct rest_token_claims *
 void rest_token_create(struct rest_call *call, const struct am_node *body); /* POST serviceaccounts/x/token */
 void rest_token_jwks(struct rest_server *server, struct am_buf *out);
 
+/* rbac_table.c: roles and bindings, compiled; every use of a table ends before the free */
+struct rest_rbac *rest_rbac_new(struct am_engine *engine);
+void rest_rbac_free(struct rest_rbac *rbac);
+
 /* auth_rbac.c */
 struct rest_access {
 	const char *verb, *group, *plural, *sub, *ns, *name; /* a resource ... */
 	const char *path;                                    /* ... or, not NULL, a path */
 };
 bool rest_allowed(struct rest_server *server, const struct rest_user *user, const struct rest_access *access);
+/* The same, and why, in upstream's words; reason may stay empty. */
+bool rest_decide(struct rest_server *server, const struct rest_user *user, const struct rest_access *access,
+		 struct am_buf *reason);
 int rest_authorize(struct rest_call *call); /* 403 is the failure */
-int rest_forbid(struct rest_call *call, const struct rest_user *user, const struct rest_access *access);
+int rest_require(struct rest_call *call, const struct rest_user *user, const struct rest_access *access);
 /* Resource and non-resource rules of a user in a namespace, as two JSON arrays. */
 void rest_rules_of(struct rest_server *server, const struct rest_user *user, const char *ns, struct am_buf *resource,
 		   struct am_buf *non_resource);
-/* The guard of writes to roles and bindings; arg is the call. */
+/* The same for code; ns NULL: what he has everywhere. */
+struct rbac_role;
+struct rbac_table;
+struct rest_rules {
+	struct rest_rules_item {
+		const struct rbac_role *role;
+		bool cluster;
+	} *items;
+	size_t n;
+	struct rest_rbac *rbac;
+	struct rbac_table *table;
+};
+void rest_rules_get(struct rest_server *server, const struct rest_user *user, const char *ns, struct rest_rules *rules);
+void rest_rules_fini(struct rest_rules *rules);
+/* rbac_guard.c: the guard of writes to roles and bindings; arg is the call. */
 am_guard_f rest_escalation_guard;
-/* Makes the default roles, bindings, when they are missing. */
+/* rbac_defaults.c: makes the default roles and bindings, and gives back to them what they lack. */
 int rest_rbac_bootstrap(struct rest_server *server, struct ambient_error *err);
 
 /* pki.c */
