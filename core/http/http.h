@@ -68,6 +68,9 @@ const char *am_http_header(const struct am_http_request *request, const char *na
 /* Every value of that header in order; return false to end. */
 void am_http_header_each(const struct am_http_request *request, const char *name,
 			 bool (*fn)(void *arg, const char *value), void *arg);
+/* Every header whose name begins so, with the rest of its name; return false to end. */
+void am_http_headers_of(const struct am_http_request *request, const char *prefix,
+			bool (*fn)(void *arg, const char *rest, const char *value), void *arg);
 struct am_slice am_http_body(const struct am_http_request *request);
 /* A place for the handler's own data; freed with `release` after the request. */
 void am_http_attach(struct am_http_request *request, void *data, void (*release)(void *));

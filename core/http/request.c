@@ -239,6 +239,32 @@ am_http_header_each(const struct am_http_request *r, const char *name, bool (*fn
 	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, each_header, &each);
 }
 
+struct each_prefix {
+	const char *prefix;
+	bool (*fn)(void *arg, const char *rest, const char *value);
+	void *arg;
+};
+
+static enum MHD_Result
+each_prefixed(void *cls, enum MHD_ValueKind kind am_unused_, const char *key, const char *value)
+{
+	struct each_prefix *each = cls;
+	size_t n = strlen(each->prefix);
+
+	if (strncasecmp(key, each->prefix, n) != 0)
+		return MHD_YES;
+	return each->fn(each->arg, key + n, value != NULL ? value : "") ? MHD_YES : MHD_NO;
+}
+
+void
+am_http_headers_of(const struct am_http_request *r, const char *prefix,
+		   bool (*fn)(void *, const char *, const char *), void *arg)
+{
+	struct each_prefix each = { prefix, fn, arg };
+
+	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, each_prefixed, &each);
+}
+
 struct am_slice
 am_http_body(const struct am_http_request *r)
 {

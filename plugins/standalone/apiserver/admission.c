@@ -245,8 +245,10 @@ secret_check(struct am_change *change)
 		if (strcmp(type, typed_secrets[i].type) == 0 && am_node_get(data, typed_secrets[i].key) == NULL)
 			am_need(change, field);
 	}
-	if (strcmp(type, "kubernetes.io/service-account-token") == 0)
-		am_change_warn(change, "standalone: no token is put into Secrets of type %s, use TokenRequest", type);
+	if (strcmp(type, "kubernetes.io/service-account-token") == 0 &&
+	    am_empty(am_node_get_str(am_node_path(change->object, "metadata", "annotations", NULL),
+				     "kubernetes.io/service-account.name", NULL)))
+		am_need(change, "metadata.annotations[kubernetes.io/service-account.name]");
 	am_immutable(change, "/type", "type");
 	check_immutable_data(change);
 }

@@ -32,6 +32,18 @@ rest_user_add_group(struct am_arena *arena, struct rest_user *user, const char *
 	return 0;
 }
 
+int
+rest_user_add_audience(struct am_arena *arena, struct rest_user *user, const char *audience)
+{
+	const char **copy = user->n_audiences < LIST_MAX ? append(arena, user->audiences, user->n_audiences, 1) : NULL;
+
+	if (copy == NULL)
+		return -AMBIENT_E_NOMEM;
+	copy[user->n_audiences++] = audience;
+	user->audiences = copy;
+	return 0;
+}
+
 void
 rest_user_add_extra(struct am_arena *arena, struct rest_user *user, const char *key, const char *value)
 {
@@ -73,65 +85,150 @@ by_certificate(struct rest_call *call, const struct am_http_peer *peer)
 	return rest_user_add_group(call->arena, &call->user, "system:authenticated");
 }
 
-struct groups {
+/* ---- impersonation: every part of the other identity is asked for by itself */
+
+#define AUTHN "authentication.k8s.io"
+
+struct other {
 	struct rest_call *call;
-	struct rest_user *user;
+	struct rest_user user;
 	bool failed;
 };
 
 static bool
-add_impersonated_group(void *arg, const char *value)
+may_be(struct other *o, const char *group, const char *plural, const char *sub, const char *name)
 {
-	struct groups *g = arg;
-	struct rest_access access = { .verb = "impersonate", .group = "", .plural = "groups", .name = value };
+	struct rest_access access = { .verb = "impersonate", .group = group, .plural = plural, .sub = sub, .name = name };
 
-	if (rest_require(g->call, &g->call->user, &access) < 0) {
-		g->failed = true;
-	} else if (rest_user_add_group(g->call->arena, g->user, am_arena_strdup(g->call->arena, value)) < 0) {
-		am_fail(&g->call->failure, 400, "BadRequest", "too many groups are impersonated");
-		g->failed = true;
+	o->failed = o->failed || rest_require(o->call, &o->call->user, &access) < 0;
+	return !o->failed;
+}
+
+static bool
+too_many(struct other *o, const char *what)
+{
+	o->failed = true;
+	am_fail(&o->call->failure, 400, "BadRequest", "too many %s are impersonated", what);
+	return false;
+}
+
+static bool
+add_group(void *arg, const char *value)
+{
+	struct other *o = arg;
+
+	if (!may_be(o, "", "groups", NULL, value))
+		return false;
+	return rest_user_add_group(o->call->arena, &o->user, am_arena_strdup(o->call->arena, value)) == 0 ||
+	       too_many(o, "groups");
+}
+
+static bool
+add_extra(void *arg, const char *escaped, const char *value)
+{
+	struct other *o = arg;
+	struct am_buf key = { .max = 256 };
+	size_t before = o->user.n_extra;
+
+	if (!am_http_unescape(am_slice_of(escaped), false, &key) || key.len == 0 || !am_utf8_valid(key.data, key.len)) {
+		o->failed = true;
+		am_fail(&o->call->failure, 400, "BadRequest", "the header Impersonate-Extra-%.100s has no usable name", escaped);
+	} else {
+		for (char *p = key.data; *p != '\0'; p++)
+			*p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+		if (may_be(o, AUTHN, "userextras", am_arena_strdup(o->call->arena, am_buf_str(&key)), value)) {
+			rest_user_add_extra(o->call->arena, &o->user, am_arena_strdup(o->call->arena, am_buf_str(&key)),
+					    am_arena_strdup(o->call->arena, value));
+			if (o->user.n_extra == before)
+				(void)too_many(o, "extras");
+		}
 	}
-	return !g->failed;
+	am_buf_fini(&key);
+	return !o->failed;
+}
+
+static bool
+note_one(void *arg, const char *rest am_unused_, const char *value am_unused_)
+{
+	*(bool *)arg = true;
+	return false;
+}
+
+/* The user's name, and for a service account the namespace that it is in. */
+static const char *
+become(struct other *o, const char *name)
+{
+	static const char account[] = "system:serviceaccount:";
+	struct rest_call *call = o->call;
+	struct rest_access access = { .verb = "impersonate", .group = "", .plural = "users", .name = name };
+	const char *ns, *colon;
+
+	o->user.name = am_arena_strdup(call->arena, name);
+	ns = am_starts(o->user.name, account) ? o->user.name + strlen(account) : NULL;
+	colon = ns != NULL ? strchr(ns, ':') : NULL;
+	if (colon != NULL) {
+		access.ns = am_arena_strndup(call->arena, ns, (size_t)(colon - ns));
+		access.plural = "serviceaccounts";
+		access.name = colon + 1;
+	}
+	o->failed = rest_require(call, &call->user, &access) < 0;
+	return access.ns;
+}
+
+static void
+add_usual_groups(struct other *o, const char *account_ns)
+{
+	struct am_arena *arena = o->call->arena;
+
+	if (account_ns != NULL && o->user.n_groups == 0) {
+		(void)rest_user_add_group(arena, &o->user, "system:serviceaccounts");
+		(void)rest_user_add_group(arena, &o->user, am_arena_printf(arena, "system:serviceaccounts:%s", account_ns));
+	}
+	if (strcmp(o->user.name, REST_ANONYMOUS) == 0) {
+		if (!rest_user_in(&o->user, "system:unauthenticated"))
+			(void)rest_user_add_group(arena, &o->user, "system:unauthenticated");
+	} else if (!rest_user_in(&o->user, "system:unauthenticated") && !rest_user_in(&o->user, "system:authenticated")) {
+		(void)rest_user_add_group(arena, &o->user, "system:authenticated");
+	}
 }
 
 static int
 impersonate(struct rest_call *call)
 {
 	const char *name = am_http_header(call->http, "Impersonate-User");
-	struct rest_user user = { 0 };
-	struct groups groups = { call, &user, false };
-	struct rest_access access = { .verb = "impersonate", .group = "", .plural = "users", .name = name };
-	const char *account = "system:serviceaccount:";
+	const char *uid = am_http_header(call->http, "Impersonate-Uid");
+	struct other o = { .call = call };
+	bool extras = false;
 
 	if (name == NULL || *name == '\0') {
-		if (am_http_header(call->http, "Impersonate-Group") != NULL ||
-		    am_http_header(call->http, "Impersonate-Uid") != NULL)
+		am_http_headers_of(call->http, "Impersonate-Extra-", note_one, &extras);
+		if (am_http_header(call->http, "Impersonate-Group") != NULL || uid != NULL || extras)
 			return am_fail(&call->failure, 400, "BadRequest",
-				       "requested groups or uid without impersonating a user");
+				       "requested groups, uid or extra without impersonating a user");
 		return 0;
 	}
-	user.name = am_arena_strdup(call->arena, name);
-	if (am_starts(user.name, account) && strchr(user.name + strlen(account), ':') != NULL) {
-		const char *ns = user.name + strlen(account), *colon = strchr(ns, ':');
+	const char *account_ns = become(&o, name);
 
-		access.ns = am_arena_strndup(call->arena, ns, (size_t)(colon - ns));
-		access.plural = "serviceaccounts";
-		access.name = colon + 1;
-	}
-	if (rest_require(call, &call->user, &access) < 0)
+	if (!o.failed)
+		am_http_header_each(call->http, "Impersonate-Group", add_group, &o);
+	if (!o.failed)
+		am_http_headers_of(call->http, "Impersonate-Extra-", add_extra, &o);
+	if (!o.failed && uid != NULL && *uid != '\0' && may_be(&o, AUTHN, "uids", NULL, uid))
+		o.user.uid = am_arena_strdup(call->arena, uid);
+	if (o.failed)
 		return -AMBIENT_E_FORBIDDEN;
-	am_http_header_each(call->http, "Impersonate-Group", add_impersonated_group, &groups);
-	if (groups.failed)
-		return -AMBIENT_E_FORBIDDEN;
-	if (access.ns != NULL && user.n_groups == 0) {
-		(void)rest_user_add_group(call->arena, &user, "system:serviceaccounts");
-		(void)rest_user_add_group(call->arena, &user,
-					  am_arena_printf(call->arena, "system:serviceaccounts:%s", access.ns));
-	}
-	if (strcmp(user.name, REST_ANONYMOUS) != 0)
-		(void)rest_user_add_group(call->arena, &user, "system:authenticated");
-	call->user = user;
+	add_usual_groups(&o, account_ns);
+	call->real_user = call->user;
+	call->impersonated = true;
+	call->user = o.user;
 	return 0;
+}
+
+int
+rest_user_of_token(struct rest_server *server, struct am_arena *arena, const char *token,
+		   const char *const *audiences, struct rest_user *ret, struct ambient_error *err)
+{
+	return rest_token_check(server, arena, token, audiences, ret, err);
 }
 
 int

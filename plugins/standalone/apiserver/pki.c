@@ -4,9 +4,6 @@
  * there, fits together and lasts for another month is kept; the rest is made anew, and with a new CA everything.
  * Files are 0600 in a directory 0700.
  */
-#include <openssl/ec.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <stdlib.h>
 
 #include "core/base/file.h"
@@ -89,51 +86,6 @@ pair(struct rest_pki *pki, const char *name, const struct am_cert_spec *spec, bo
 	return rc;
 }
 
-/* The key that signs ServiceAccount tokens; its id is the hash of its public half. */
-static int
-token_key(struct rest_pki *pki, struct ambient_error *err)
-{
-	unsigned char digest[32];
-	char hex[65];
-	int rc = 0;
-
-	pki->token_key = read_file(pki, "token.key");
-	BIO *in = pki->token_key != NULL ? BIO_new_mem_buf(pki->token_key, -1) : NULL;
-	EVP_PKEY *key = in != NULL ? PEM_read_bio_PrivateKey(in, NULL, NULL, NULL) : NULL;
-
-	BIO_free(in);
-	if (key == NULL) {
-		BIO *out = BIO_new(BIO_s_mem());
-		char *data = NULL;
-
-		free(pki->token_key);
-		pki->token_key = NULL;
-		key = EVP_EC_gen("P-256");
-		if (key != NULL && out != NULL && PEM_write_bio_PKCS8PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) == 1) {
-			long n = BIO_get_mem_data(out, &data);
-
-			pki->token_key = am_xstrndup(data, (size_t)n);
-			rc = write_file(pki, "token.key", pki->token_key, err);
-		} else {
-			rc = ambient_err(err, AMBIENT_E_INTERNAL, "cannot make the key for tokens");
-		}
-		BIO_free(out);
-	}
-	unsigned char *der = NULL;
-	int n = key != NULL ? i2d_PUBKEY(key, &der) : 0;
-
-	if (n > 0) {
-		am_sha256(der, (size_t)n, digest);
-		am_hex(hex, digest, sizeof(digest));
-		pki->token_kid = am_xstrndup(hex, 32);
-	} else if (rc == 0) {
-		rc = ambient_err(err, AMBIENT_E_INTERNAL, "the key for tokens is not readable");
-	}
-	OPENSSL_free(der);
-	EVP_PKEY_free(key);
-	return rc;
-}
-
 int
 rest_pki_open(const char *dir, const char *address, struct rest_pki **ret, struct ambient_error *err)
 {
@@ -179,8 +131,6 @@ rest_pki_open(const char *dir, const char *address, struct rest_pki **ret, struc
 		rc = pair(pki, "admin", &admin, &admin_fresh, &cert, &key, err);
 	free(cert);
 	free(key);
-	if (rc == 0)
-		rc = token_key(pki, err);
 	if (rc < 0) {
 		am_err_prefix(err, "the certificates in \"%s/pki\"", dir);
 		rest_pki_free(pki);
@@ -251,7 +201,5 @@ rest_pki_free(struct rest_pki *pki)
 	free(pki->key);
 	free(pki->kubelet_cert);
 	free(pki->kubelet_key);
-	free(pki->token_key);
-	free(pki->token_kid);
 	free(pki);
 }

@@ -23,6 +23,8 @@ struct plugin {
 	const char **crds;
 	int64_t event_ttl;
 	bool relaxed;
+	int64_t token_life_max, token_key_life;
+	bool token_extend;
 	struct rest_server server;
 	bool started;
 	struct am_lock lock; /* guards started */
@@ -45,7 +47,24 @@ static const struct ambient_option opt_sync = {
 	"\"full\": a write is on the disk before it is answered; \"normal\": the last ones may be lost when the power goes.",
 	NULL,
 };
-static const struct ambient_option *const options[] = { &opt_listen, &opt_crds, &opt_event_ttl, &opt_sync, NULL };
+static const struct ambient_option opt_token_max = {
+	sizeof(struct ambient_option), "tokenMaxLife", AMBIENT_OPT_DURATION, 0, "8760h", 3600 * AM_NS_PER_S,
+	87600 * INT64_C(3600) * AM_NS_PER_S,
+	"The longest life of a ServiceAccount token; whoever asks for more gets this much and a warning.", NULL,
+};
+static const struct ambient_option opt_token_key = {
+	sizeof(struct ambient_option), "tokenKeyLife", AMBIENT_OPT_DURATION, 0, "2160h", 3600 * AM_NS_PER_S,
+	87600 * INT64_C(3600) * AM_NS_PER_S,
+	"How long a key signs ServiceAccount tokens before another takes over; the old one verifies until its last token "
+	"has ended.", NULL,
+};
+static const struct ambient_option opt_token_extend = {
+	sizeof(struct ambient_option), "tokenExtend", AMBIENT_OPT_BOOL, 0, "false", 0, 0,
+	"Pods' tokens of 3607 s, which kubelets ask for, are good for a year as far as this server is concerned: for "
+	"programs that never read their token again.  Their use after the asked time is noted in the audit log.", NULL,
+};
+static const struct ambient_option *const options[] = { &opt_listen, &opt_crds, &opt_event_ttl, &opt_sync,
+							&opt_token_max, &opt_token_key, &opt_token_extend, NULL };
 
 /* "127.0.0.1:16443", "[::1]:16443" */
 static int
@@ -104,6 +123,9 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 			p->crds[i] = am_xstrdup(value);
 	p->event_ttl = host->conf->integer(conf, "eventTTL", 3600 * AM_NS_PER_S);
 	p->relaxed = strcmp(host->conf->str(conf, "sync", "full"), "normal") == 0;
+	p->token_life_max = host->conf->integer(conf, "tokenMaxLife", 8760 * INT64_C(3600) * AM_NS_PER_S);
+	p->token_key_life = host->conf->integer(conf, "tokenKeyLife", 2160 * INT64_C(3600) * AM_NS_PER_S);
+	p->token_extend = host->conf->integer(conf, "tokenExtend", 0) != 0;
 	*ret_self = p;
 	return 0;
 }
@@ -121,9 +143,22 @@ close_server(struct plugin *p)
 		am_engine_close(s->engine);
 	rest_discovery_free(s->discovery);
 	rest_openapi_free(s->openapi);
+	rest_keys_free(s->keys);
 	rest_pki_free(s->pki);
 	free(s->address);
 	memset(s, 0, sizeof(*s));
+}
+
+static int
+open_keys(struct plugin *p, struct ambient_error *err)
+{
+	am_auto(am_freep) char *dir = am_xasprintf("%s/pki", p->host->state_dir);
+	const struct rest_keys_options ko = { .dir = dir, .clock = p->server.clock, .life_ns = p->token_key_life,
+						   .keep_ns = p->token_life_max };
+
+	p->server.token_life_max = p->token_life_max;
+	p->server.token_extend = p->token_extend;
+	return rest_keys_open(&ko, &p->server.keys, err);
 }
 
 static int
@@ -140,6 +175,8 @@ open_server(struct plugin *p, struct ambient_error *err)
 	s->openapi = rest_openapi_new();
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	int rc = rest_pki_open(p->host->state_dir, p->address, &s->pki, err);
+	if (rc == 0)
+		rc = open_keys(p, err);
 	if (rc == 0)
 		rc = am_engine_open(&eo, &s->engine, err);
 	if (rc == 0) {

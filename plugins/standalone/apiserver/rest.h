@@ -20,6 +20,7 @@
 #include "core/data/yaml.h"
 #include "core/http/http.h"
 #include "plugins/standalone/apiserver/engine.h"
+#include "plugins/standalone/apiserver/jwt.h"
 
 #define REST_BODY_MAX    ((size_t)3 << 20)
 #define REST_VERSION     "v1.32.0+standalone"
@@ -40,6 +41,9 @@ struct rest_server {
 	struct rest_discovery *discovery;
 	struct rest_openapi *openapi;
 	struct rest_rbac *rbac;
+	struct rest_keys *keys;
+	int64_t token_life_max;    /* ns; 0: no limit of its own */
+	bool token_extend;
 	char *address;             /* "127.0.0.1" */
 	uint16_t port;
 	_Atomic(int) ready;
@@ -53,6 +57,9 @@ struct rest_user {
 	size_t n_groups;
 	const char **extra;        /* key, value, key, value ..., ended by NULL */
 	size_t n_extra;
+	const char **audiences;    /* of a token: whom it is for, ended by NULL; NULL: the API */
+	size_t n_audiences;
+	bool stale;                /* its token should have been read again by now */
 };
 
 /* ---- how the answer shall look */
@@ -68,6 +75,8 @@ struct rest_call {
 	struct am_arena *arena;
 	struct am_failure failure;
 	struct rest_user user;
+	struct rest_user real_user; /* who impersonates user, when impersonated */
+	bool impersonated;
 	const char *decision;      /* by what he may, for the audit log; "" or NULL when nothing had to be looked up */
 
 	/* rest_route.c */
@@ -157,19 +166,32 @@ int rest_user_of_token(struct rest_server *server, struct am_arena *arena, const
 		       const char *const *audiences, struct rest_user *ret, struct ambient_error *err);
 int rest_user_add_group(struct am_arena *arena, struct rest_user *user, const char *group);
 void rest_user_add_extra(struct am_arena *arena, struct rest_user *user, const char *key, const char *value);
+/* As userInfo in JSON. */
+void rest_user_print(const struct rest_user *user, struct am_buf *out);
+int rest_user_add_audience(struct am_arena *arena, struct rest_user *user, const char *audience);
 bool rest_user_in(const struct rest_user *user, const char *group);
 
 /* auth_token.c */
+struct rest_token_ref {
+	const char *name, *uid;            /* NULL: none */
+};
 struct rest_token_claims {
-	const char *ns, *account, *account_uid;
-	const char *pod, *pod_uid;         /* NULL: not bound */
+	const char *ns;
+	struct rest_token_ref account, pod, secret, node;
+	const char *bound_kind;            /* "Pod", "Secret", "Node", or NULL */
 	const char *const *audiences;      /* ended by NULL */
-	int64_t issued, expires;           /* seconds */
+	int64_t issued, expires, warn_after; /* seconds; 0: without end, no warning */
 };
 int rest_token_mint(struct rest_server *server, const struct rest_token_claims *claims, struct am_buf *out,
 		    struct ambient_error *err);
+/* audiences NULL: the API's own. */
+int rest_token_check(struct rest_server *server, struct am_arena *arena, const char *token, const char *const *audiences,
+		     struct rest_user *user, struct ambient_error *err);
+
+/* auth_request.c */
 void rest_token_create(struct rest_call *call, const struct am_node *body); /* POST serviceaccounts/x/token */
-void rest_token_jwks(struct rest_server *server, struct am_buf *out);
+/* After a write: Secrets that are to hold a token get one. */
+void rest_token_written(struct rest_call *call, const struct am_object *object);
 
 /* rbac_table.c: roles and bindings, compiled; every use of a table ends before the free */
 struct rest_rbac *rest_rbac_new(struct am_engine *engine);
@@ -213,8 +235,6 @@ struct rest_pki {
 	char *dir, *host_kubeconfig, *admin_kubeconfig; /* paths */
 	char *ca, *ca_key, *cert, *key;                 /* PEM */
 	char *kubelet_cert, *kubelet_key;               /* with which we talk to nodes */
-	char *token_key;                                /* PEM, P-256, signs ServiceAccount tokens */
-	char *token_kid;
 };
 /* Makes or renews what is missing or ends within 30 days.  dir is the state directory. */
 int rest_pki_open(const char *dir, const char *address, struct rest_pki **ret, struct ambient_error *err);

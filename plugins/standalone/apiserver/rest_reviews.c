@@ -4,11 +4,12 @@
 
 #define AUTHZ "authorization.k8s.io"
 #define AUTHN "authentication.k8s.io"
+#define AUDIENCES 32
 
 static int
 bad_review(struct rest_call *call, const char *kind, const char *group, const char *field, const char *why)
 {
-	am_failure_cause(&call->failure, "FieldValueInvalid", field, "Invalid value: \"null\": %s", why);
+	am_failure_cause(&call->failure, "FieldValueInvalid", field, "Invalid value: null: %s", why);
 	return am_fail_invalid(&call->failure, kind, group, "");
 }
 
@@ -43,6 +44,27 @@ read_access(struct rest_call *call, const char *kind, const struct am_node *spec
 	return 0;
 }
 
+/* Reviews have no names: whoever gives one means something else. */
+static int
+check_metadata(struct rest_call *call, const char *kind, const struct am_node *body, bool local)
+{
+	static const char *const free_members[] = { "creationTimestamp", "managedFields" };
+	const struct am_node *metadata = am_node_get(body, "metadata");
+
+	for (const struct am_node *m = metadata != NULL ? metadata->first : NULL; m != NULL; m = m->next) {
+		bool empty = m->type == AMBIENT_T_NULL || am_empty(am_node_text(m, "x"));
+
+		for (size_t i = 0; i < AM_COUNTOF(free_members); i++)
+			empty = empty || strcmp(m->key, free_members[i]) == 0;
+		if (empty || (local && strcmp(m->key, "namespace") == 0))
+			continue;
+		am_failure_cause(&call->failure, "FieldValueInvalid", "metadata", "Invalid value: \"%.100s\": must be empty%s",
+				 m->key, local ? " except for namespace" : "");
+		return am_fail_invalid(&call->failure, kind, AUTHZ, "");
+	}
+	return 0;
+}
+
 /* The body with another status. */
 static void
 answer_review(struct rest_call *call, const struct am_node *body, const char *kind, const char *group, const char *status)
@@ -67,11 +89,16 @@ static void
 answer_access(struct rest_call *call, const struct am_node *body, const char *kind, const struct rest_user *user,
 	      const struct rest_access *access)
 {
-	struct am_buf status = { 0 };
+	struct am_buf status = { 0 }, reason = { 0 };
+	bool ok = rest_decide(call->server, user, access, &reason);
 
-	am_json_addf(&status, "{\"allowed\":%b}", (int)rest_allowed(call->server, user, access));
+	am_json_addf(&status, "{\"allowed\":%b", (int)ok);
+	if (reason.len > 0)
+		am_json_addf(&status, ",\"reason\":%s", am_buf_str(&reason));
+	am_buf_addc(&status, '}');
 	answer_review(call, body, kind, AUTHZ, am_buf_str(&status));
 	am_buf_fini(&status);
+	am_buf_fini(&reason);
 }
 
 static void
@@ -79,7 +106,8 @@ self_access(struct rest_call *call, const struct am_node *body)
 {
 	struct rest_access access;
 
-	if (read_access(call, "SelfSubjectAccessReview", am_node_get(body, "spec"), &access) < 0)
+	if (check_metadata(call, "SelfSubjectAccessReview", body, false) < 0 ||
+	    read_access(call, "SelfSubjectAccessReview", am_node_get(body, "spec"), &access) < 0)
 		rest_answer_failure(call);
 	else
 		answer_access(call, body, "SelfSubjectAccessReview", &call->user, &access);
@@ -108,18 +136,21 @@ subject_access(struct rest_call *call, const struct am_node *body)
 	struct rest_access access;
 	struct rest_user user;
 
-	if (read_access(call, kind, spec, &access) < 0) {
+	if (check_metadata(call, kind, body, local) < 0 || read_access(call, kind, spec, &access) < 0) {
 		rest_answer_failure(call);
 		return;
 	}
-	if (local && (access.ns == NULL || call->ns == NULL || strcmp(access.ns, call->ns) != 0)) {
-		bad_review(call, kind, AUTHZ, "spec.resourceAttributes.namespace", "must match the namespace of the request");
+	if (local && (access.path != NULL || access.ns == NULL || call->ns == NULL || strcmp(access.ns, call->ns) != 0)) {
+		am_fail(&call->failure, 400, "BadRequest", "spec.resourceAttributes.namespace must match namespace: %s",
+			call->ns != NULL ? call->ns : "");
 		rest_answer_failure(call);
 		return;
 	}
 	read_user(call, spec, &user);
 	if (*user.name == '\0' && user.n_groups == 0) {
-		bad_review(call, kind, AUTHZ, "spec.user", "at least one of user or group must be specified");
+		am_failure_cause(&call->failure, "FieldValueInvalid", "spec.user",
+				 "Invalid value: \"\": at least one of user or group must be specified");
+		am_fail_invalid(&call->failure, kind, AUTHZ, "");
 		rest_answer_failure(call);
 		return;
 	}
@@ -146,8 +177,32 @@ self_rules(struct rest_call *call, const struct am_node *body)
 	am_buf_fini(&status);
 }
 
+/* Values of one key stand together, however they came. */
 static void
-add_user(const struct rest_user *user, struct am_buf *out)
+add_extra(const struct rest_user *user, struct am_buf *out)
+{
+	bool first = true;
+
+	am_buf_adds(out, ",\"extra\":{");
+	for (size_t i = 0; i < user->n_extra; i++) {
+		size_t k = 0;
+
+		while (strcmp(user->extra[2 * k], user->extra[2 * i]) != 0)
+			k++;
+		if (k < i)
+			continue;
+		am_json_addf(out, "%j%s:[%s", first ? "" : ",", user->extra[2 * i], user->extra[2 * i + 1]);
+		for (k = i + 1; k < user->n_extra; k++)
+			if (strcmp(user->extra[2 * k], user->extra[2 * i]) == 0)
+				am_json_addf(out, ",%s", user->extra[2 * k + 1]);
+		am_buf_addc(out, ']');
+		first = false;
+	}
+	am_buf_addc(out, '}');
+}
+
+void
+rest_user_print(const struct rest_user *user, struct am_buf *out)
 {
 	am_json_addf(out, "{\"username\":%s", user->name);
 	if (user->uid != NULL)
@@ -156,9 +211,9 @@ add_user(const struct rest_user *user, struct am_buf *out)
 	for (size_t i = 0; i < user->n_groups; i++)
 		am_json_addf(out, "%j%s", i > 0 ? "," : "", user->groups[i]);
 	am_buf_addc(out, ']');
-	for (size_t i = 0; i < user->n_extra; i++)
-		am_json_addf(out, "%j%s:[%s]", i > 0 ? "," : ",\"extra\":{", user->extra[2 * i], user->extra[2 * i + 1]);
-	am_buf_adds(out, user->n_extra > 0 ? "}}" : "}");
+	if (user->n_extra > 0)
+		add_extra(user, out);
+	am_buf_addc(out, '}');
 }
 
 static void
@@ -167,37 +222,72 @@ self_subject(struct rest_call *call, const struct am_node *body)
 	struct am_buf status = { 0 };
 
 	am_buf_adds(&status, "{\"userInfo\":");
-	add_user(&call->user, &status);
+	rest_user_print(&call->user, &status);
 	am_buf_addc(&status, '}');
 	answer_review(call, body, "SelfSubjectReview", AUTHN, am_buf_str(&status));
 	am_buf_fini(&status);
 }
 
 static void
+add_strings(const char *const *list, struct am_buf *out)
+{
+	am_buf_addc(out, '[');
+	for (size_t i = 0; list[i] != NULL; i++)
+		am_json_addf(out, "%j%s", i > 0 ? "," : "", list[i]);
+	am_buf_addc(out, ']');
+}
+
+/* The audiences that were asked for and that the token is for. */
+static const char **
+both(struct am_arena *arena, const char *const *wanted, const struct rest_user *user)
+{
+	static const char *const api[] = { REST_AUDIENCE, NULL };
+	const char *const *own = user->audiences != NULL ? (const char *const *)user->audiences : api;
+	const char **ret = am_arena_zalloc(arena, (AUDIENCES + 1) * sizeof(char *));
+	size_t n = 0;
+
+	for (size_t i = 0; ret != NULL && wanted[i] != NULL && n < AUDIENCES; i++)
+		for (size_t k = 0; own[k] != NULL; k++)
+			if (strcmp(wanted[i], own[k]) == 0) {
+				ret[n++] = wanted[i];
+				break;
+			}
+	return ret;
+}
+
+static void
 token_review(struct rest_call *call, const struct am_node *body)
 {
+	static const char *const api[] = { REST_AUDIENCE, NULL };
 	const struct am_node *spec = am_node_get(body, "spec"), *audiences = am_node_get(spec, "audiences");
+	const char *token = am_node_get_str(spec, "token", "");
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_buf status = { 0 };
 	struct rest_user user;
-	const char **wanted = NULL;
+	const char *const *wanted = api;
 
-	if (audiences != NULL && audiences->type == AMBIENT_T_ARRAY && audiences->count > 0 && audiences->count < 32) {
+	if (*token == '\0' || (audiences != NULL && audiences->count > AUDIENCES)) {
+		am_fail(&call->failure, 400, "BadRequest", *token == '\0' ? "token is required for TokenReview in authentication"
+									 : "spec.audiences has more than %d entries", AUDIENCES);
+		rest_answer_failure(call);
+		return;
+	}
+	if (audiences != NULL && audiences->type == AMBIENT_T_ARRAY && audiences->count > 0) {
+		const char **copy = am_arena_zalloc(call->arena, (audiences->count + 1) * sizeof(char *));
 		size_t i = 0;
 
-		wanted = am_arena_zalloc(call->arena, (audiences->count + 1) * sizeof(char *));
-		for (const struct am_node *a = audiences->first; wanted != NULL && a != NULL; a = a->next)
-			wanted[i++] = am_node_text(a, "");
+		for (const struct am_node *a = audiences->first; copy != NULL && a != NULL; a = a->next)
+			copy[i++] = am_node_text(a, "");
+		wanted = (const char *const *)copy;
 	}
-	if (rest_user_of_token(call->server, call->arena, am_node_get_str(spec, "token", ""), wanted, &user, &err) == 0) {
+	if (wanted != NULL && rest_user_of_token(call->server, call->arena, token, wanted, &user, &err) == 0) {
+		const char **shared = both(call->arena, wanted, &user);
+
 		am_buf_adds(&status, "{\"authenticated\":true,\"user\":");
-		add_user(&user, &status);
-		am_buf_adds(&status, ",\"audiences\":[");
-		if (wanted == NULL)
-			am_json_add_str(&status, REST_AUDIENCE);
-		for (size_t i = 0; wanted != NULL && wanted[i] != NULL; i++)
-			am_json_addf(&status, "%j%s", i > 0 ? "," : "", wanted[i]);
-		am_buf_adds(&status, "]}");
+		rest_user_print(&user, &status);
+		am_buf_adds(&status, ",\"audiences\":");
+		add_strings(shared != NULL ? (const char *const *)shared : wanted, &status);
+		am_buf_addc(&status, '}');
 	} else {
 		am_json_addf(&status, "{\"authenticated\":false,\"user\":{},\"error\":%s}", err.message);
 	}

@@ -237,7 +237,7 @@ answer_jwks(struct rest_call *call)
 {
 	struct am_buf body = { 0 };
 
-	rest_token_jwks(call->server, &body);
+	rest_keys_jwks(call->server->keys, &body);
 	am_http_answer(call->http, 200, "application/jwk-set+json", &body);
 }
 

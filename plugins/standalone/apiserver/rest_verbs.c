@@ -172,10 +172,12 @@ write_object(struct rest_call *call, enum am_verb verb, enum am_patch_kind patch
 		w.guard = rest_escalation_guard;
 		w.guard_arg = call;
 	}
-	if (am_engine_write(call->server->engine, &w, &written, &call->failure) < 0)
+	if (am_engine_write(call->server->engine, &w, &written, &call->failure) < 0) {
 		rest_answer_failure(call);
-	else
+	} else {
+		rest_token_written(call, written.object);
 		answer_written(call, &written);
+	}
 	am_written_fini(&written);
 }
 
@@ -350,7 +352,8 @@ delete_many(struct rest_call *call)
 
 /* A create of what is not stored: reviews and tokens. */
 static void
-create_unstored(struct rest_call *call, void (*create)(struct rest_call *call, const struct am_node *body))
+create_unstored(struct rest_call *call, const char *kind, const char *api_version,
+		void (*create)(struct rest_call *call, const struct am_node *body))
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_slice body;
@@ -367,6 +370,15 @@ create_unstored(struct rest_call *call, void (*create)(struct rest_call *call, c
 	node = am_node_parse(call->arena, body.p, body.n, &err);
 	if (node == NULL || node->type != AMBIENT_T_OBJECT) {
 		am_fail(&call->failure, 400, "BadRequest", "the body is no object: %s", err.message);
+		rest_answer_failure(call);
+		return;
+	}
+	const char *got_kind = am_node_get_str(node, "kind", kind);
+	const char *got_version = am_node_get_str(node, "apiVersion", api_version);
+
+	if (strcmp(got_kind, kind) != 0 || strcmp(got_version, api_version) != 0) {
+		am_fail(&call->failure, 400, "BadRequest", "%s in version \"%s\" cannot be handled as a %s in version \"%s\"",
+			got_kind, got_version, kind, api_version);
 		rest_answer_failure(call);
 		return;
 	}
@@ -403,7 +415,7 @@ special_subresource(struct rest_call *call)
 			}
 	}
 	if (strcmp(call->plural, "serviceaccounts") == 0 && strcmp(call->sub, "token") == 0) {
-		create_unstored(call, rest_token_create);
+		create_unstored(call, "TokenRequest", "authentication.k8s.io/v1", rest_token_create);
 		return true;
 	}
 	return false;
@@ -459,7 +471,7 @@ rest_verb(struct rest_call *call)
 		if (call->name != NULL)
 			not_allowed(call);
 		else
-			create_unstored(call, v->create);
+			create_unstored(call, v->kind, rest_api_version(call, v->group, v->version), v->create);
 		return;
 	}
 	/* A namespaced resource has no object on the cluster path, a cluster-scoped one none in a namespace. */
