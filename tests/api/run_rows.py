@@ -4,11 +4,8 @@ import shutil
 import sys
 
 import apilib
-<<<<<<< HEAD
 import rows_openapi  # noqa: F401
-=======
 import rows_identity  # noqa: F401
->>>>>>> eacfd1d (apiserver: tokens bound to Pod, Secret and Node, keys that rotate, token Secrets, reviews and impersonation to the letter)
 import rows_read  # noqa: F401
 import rows_watch  # noqa: F401
 import rows_write  # noqa: F401
