@@ -218,13 +218,19 @@ def running(pids):
 
 
 def tree_of(roots, table):
-    """pid -> start time of these and what comes from them; without the naps of agents that wait for a file."""
-    todo, found = list(roots), {}
+    """pid -> start time of these and what comes from them; without the naps of agents that wait for a file.  A nap that
+    was forked and not executed yet still has its parent's command line."""
+    todo, found = [(pid, None) for pid in roots], {}
     while todo:
-        pid = todo.pop()
-        if pid in table and pid not in found and not table[pid][2].startswith("sleep 0."):
+        pid, parent = todo.pop()
+        if pid not in table or pid in found:
+            continue
+        line = table[pid][2]
+        if line.startswith("sleep 0."):
+            continue
+        if parent is None or line != table[parent][2]:
             found[pid] = table[pid][1]
-            todo += [p for p, (parent, _, _) in table.items() if parent == pid]
+        todo += [(p, pid) for p, (above, _, _) in table.items() if above == pid]
     return found
 
 
