@@ -20,13 +20,15 @@ struct fixture {
 	struct am_written written;
 	bool janitor;           /* a thread; else janitor_run by hand */
 	size_t ring;
+	const char *key_file;
 };
 
 static am_unused_ void
 fixture_reopen(struct fixture *f)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	struct am_engine_options options = { .dir = f->dir, .clock = f->clock, .no_janitor = !f->janitor, .ring = f->ring };
+	struct am_engine_options options = { .dir = f->dir, .clock = f->clock, .no_janitor = !f->janitor, .ring = f->ring,
+					     .key_file = f->key_file };
 
 	ck_assert_msg(am_engine_open(&options, &f->engine, &err) == 0, "%s", err.message);
 	am_engine_janitor_run(f->engine);

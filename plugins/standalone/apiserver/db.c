@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "plugins/standalone/apiserver/engine_priv.h"
+#include "plugins/standalone/apiserver/seal.h"
 
 #define APPLICATION_ID 0x416d6253 /* "AmbS" */
 #define USER_VERSION   1
@@ -52,6 +53,12 @@ struct am_db {
 	sqlite3 *handle;
 	sqlite3_stmt *stmt[S__COUNT];
 	uint64_t rv, compacted;
+	/* Encryption of the bodies of some resources. */
+	const struct am_seal *seal; /* NULL: none */
+	const char *const *sealed;  /* their names, ended by NULL */
+	bool *is_sealed;            /* by their numbers */
+	size_t n_is_sealed;
+	struct am_buf body, prev;   /* of the row that is being written or read */
 };
 
 static int
@@ -183,6 +190,83 @@ prepare(struct am_db *db, bool full_sync, int64_t now_ns, struct ambient_error *
 	return set_meta(db, "rv", db->rv, err);
 }
 
+/* ---- encryption ---- */
+
+void
+am_db_set_seal(struct am_db *db, const struct am_seal *seal, const char *const *resources)
+{
+	db->seal = seal;
+	db->sealed = resources;
+}
+
+/* A resource and its number are known from now on. */
+static void
+note_res(struct am_db *db, int64_t id, const char *group, const char *plural)
+{
+	char name[512];
+	bool sealed = false;
+
+	if (db->seal == NULL || id <= 0 || id > 1000000)
+		return;
+	snprintf(name, sizeof(name), "%s%s%s", plural, *group != '\0' ? "." : "", group);
+	for (size_t i = 0; db->sealed[i] != NULL; i++)
+		sealed = sealed || strcmp(db->sealed[i], name) == 0;
+	if ((size_t)id >= db->n_is_sealed) {
+		db->is_sealed = am_xrealloc(db->is_sealed, (size_t)id + 1, sizeof(bool));
+		memset(db->is_sealed + db->n_is_sealed, 0, (size_t)id + 1 - db->n_is_sealed);
+		db->n_is_sealed = (size_t)id + 1;
+	}
+	db->is_sealed[id] = sealed;
+}
+
+static bool
+is_sealed(const struct am_db *db, int64_t res)
+{
+	return res > 0 && (size_t)res < db->n_is_sealed && db->is_sealed[res];
+}
+
+/* Binds a body as it is to be stored; scratch lives until the statement was run. */
+static int
+bind_body(struct am_db *db, sqlite3_stmt *s, int at, const struct am_db_row *row, char column, struct am_buf *scratch,
+	  struct ambient_error *err)
+{
+	const void *body = column == 'p' ? row->prev : row->body;
+	size_t len = column == 'p' ? row->prev_len : row->len;
+	const struct am_seal_row place = { row->res, row->rv, row->ns, row->name, column };
+
+	if (body != NULL && is_sealed(db, row->res)) {
+		am_buf_reset(scratch);
+		int rc = am_seal_encode(db->seal, &place, body, len, scratch, err);
+		if (rc < 0)
+			return rc;
+		body = scratch->data;
+		len = scratch->len;
+	}
+	if (body != NULL)
+		sqlite3_bind_blob64(s, at, body, len, SQLITE_STATIC);
+	else
+		sqlite3_bind_null(s, at);
+	return 0;
+}
+
+/* Puts the clear text of a body that was read in its place. */
+static int
+open_body(struct am_db *db, const struct am_db_row *row, char column, const void **body, size_t *len,
+	  struct am_buf *scratch, struct ambient_error *err)
+{
+	const struct am_seal_row place = { row->res, row->rv, row->ns, row->name, column };
+
+	if (*body == NULL || !am_seal_is_sealed(*body, *len))
+		return 0;
+	am_buf_reset(scratch);
+	int rc = am_seal_decode(db->seal, &place, *body, *len, scratch, err);
+	if (rc < 0)
+		return am_err_prefix(err, "state.db");
+	*body = am_buf_str(scratch);
+	*len = scratch->len;
+	return 0;
+}
+
 int
 am_db_open(const char *dir, bool full_sync, int64_t now_ns, struct am_db **ret, struct ambient_error *err)
 {
@@ -215,6 +299,9 @@ am_db_close(struct am_db *db)
 	for (int i = 0; i < S__COUNT; i++)
 		sqlite3_finalize(db->stmt[i]);
 	sqlite3_close(db->handle);
+	am_buf_fini(&db->body);
+	am_buf_fini(&db->prev);
+	free(db->is_sealed);
 	free(db);
 }
 
@@ -266,6 +353,8 @@ am_db_res(struct am_db *db, const char *group, const char *plural, int64_t *ret_
 	*ret_id = rc == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
 	sqlite3_reset(find);
 	if (rc == SQLITE_ROW)
+		note_res(db, *ret_id, group, plural);
+	if (rc == SQLITE_ROW)
 		return 0;
 	if (rc != SQLITE_DONE)
 		return fail(db, "read", err);
@@ -273,6 +362,7 @@ am_db_res(struct am_db *db, const char *group, const char *plural, int64_t *ret_
 	sqlite3_bind_text(add, 2, plural, -1, SQLITE_STATIC);
 	rc = run(db, S_RES_ADD, "write", err);
 	*ret_id = sqlite3_last_insert_rowid(db->handle);
+	note_res(db, *ret_id, group, plural);
 	return rc;
 }
 
@@ -286,8 +376,9 @@ am_db_insert(struct am_db *db, struct am_db_row *row, struct ambient_error *err)
 	sqlite3_bind_text(s, 3, row->name, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(s, 4, (int64_t)row->rv);
 	sqlite3_bind_int64(s, 5, row->mtime);
-	sqlite3_bind_blob64(s, 6, row->body, row->len, SQLITE_STATIC);
-	int rc = run(db, S_INSERT, "write", err);
+	int rc = bind_body(db, s, 6, row, 'b', &db->body, err);
+	if (rc == 0)
+		rc = run(db, S_INSERT, "write", err);
 	row->id = sqlite3_last_insert_rowid(db->handle);
 	return rc;
 }
@@ -300,8 +391,8 @@ am_db_update(struct am_db *db, const struct am_db_row *row, struct ambient_error
 	sqlite3_bind_int64(s, 1, row->id);
 	sqlite3_bind_int64(s, 2, (int64_t)row->rv);
 	sqlite3_bind_int64(s, 3, row->mtime);
-	sqlite3_bind_blob64(s, 4, row->body, row->len, SQLITE_STATIC);
-	return run(db, S_UPDATE, "write", err);
+	int rc = bind_body(db, s, 4, row, 'b', &db->body, err);
+	return rc == 0 ? run(db, S_UPDATE, "write", err) : rc;
 }
 
 int
@@ -322,12 +413,10 @@ am_db_log(struct am_db *db, const struct am_db_row *row, struct ambient_error *e
 	sqlite3_bind_text(s, 4, row->name, -1, SQLITE_STATIC);
 	sqlite3_bind_int(s, 5, row->op);
 	sqlite3_bind_int64(s, 6, row->mtime);
-	sqlite3_bind_blob64(s, 7, row->body, row->len, SQLITE_STATIC);
-	if (row->prev != NULL)
-		sqlite3_bind_blob64(s, 8, row->prev, row->prev_len, SQLITE_STATIC);
-	else
-		sqlite3_bind_null(s, 8);
-	return run(db, S_LOG, "write", err);
+	int rc = bind_body(db, s, 7, row, 'b', &db->body, err);
+	if (rc == 0)
+		rc = bind_body(db, s, 8, row, 'p', &db->prev, err);
+	return rc == 0 ? run(db, S_LOG, "write", err) : rc;
 }
 
 /* ---- reading at start ---- */
@@ -341,10 +430,13 @@ am_db_each_res(struct am_db *db, int (*fn)(void *arg, int64_t id, const char *gr
 
 	if (sqlite3_prepare_v2(db->handle, "SELECT id, grp, plural FROM res ORDER BY id", -1, &s, NULL) != SQLITE_OK)
 		return fail(db, "read", err);
-	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-		if (fn(arg, sqlite3_column_int64(s, 0), (const char *)sqlite3_column_text(s, 1),
-		       (const char *)sqlite3_column_text(s, 2)) < 0)
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+		const char *group = (const char *)sqlite3_column_text(s, 1), *plural = (const char *)sqlite3_column_text(s, 2);
+
+		note_res(db, sqlite3_column_int64(s, 0), group, plural);
+		if (fn(arg, sqlite3_column_int64(s, 0), group, plural) < 0)
 			break;
+	}
 	sqlite3_finalize(s);
 	return rc == SQLITE_DONE ? 0 : fail(db, "read", err);
 }
@@ -366,7 +458,11 @@ each_row(struct am_db *db, const char *sql, am_db_row_f *fn, void *arg, struct a
 			.prev = sqlite3_column_blob(s, 7), .prev_len = (size_t)sqlite3_column_bytes(s, 7),
 			.op = sqlite3_column_int(s, 8),
 		};
-		ret = fn(arg, &row, err);
+		ret = open_body(db, &row, 'b', &row.body, &row.len, &db->body, err);
+		if (ret == 0)
+			ret = open_body(db, &row, 'p', &row.prev, &row.prev_len, &db->prev, err);
+		if (ret == 0)
+			ret = fn(arg, &row, err);
 	}
 	sqlite3_finalize(s);
 	if (ret < 0)
@@ -385,6 +481,131 @@ int
 am_db_each_log(struct am_db *db, am_db_row_f *fn, void *arg, struct ambient_error *err)
 {
 	return each_row(db, "SELECT 0, res, ns, name, rv, ts, body, prev, op FROM log ORDER BY rv", fn, arg, err);
+}
+
+/* ---- what was written without the key, or with an older one ---- */
+
+struct stale {
+	int64_t *keys; /* of obj: id; of log: rv */
+	size_t n;
+	bool clear;    /* some were in clear text */
+};
+
+static void
+note_stale(struct am_db *db, sqlite3_stmt *s, struct stale *stale)
+{
+	bool found = false;
+
+	for (int column = 2; column <= 3; column++) {
+		const void *body = sqlite3_column_blob(s, column);
+		size_t n = (size_t)sqlite3_column_bytes(s, column);
+
+		if (body == NULL || !am_seal_is_stale(db->seal, body, n))
+			continue;
+		found = true;
+		stale->clear = stale->clear || !am_seal_is_sealed(body, n);
+	}
+	if (!found)
+		return;
+	stale->keys = am_xrealloc(stale->keys, stale->n + 1, sizeof(*stale->keys));
+	stale->keys[stale->n++] = sqlite3_column_int64(s, 0);
+}
+
+static int
+find_stale(struct am_db *db, const char *sql, struct stale *stale, struct ambient_error *err)
+{
+	sqlite3_stmt *s = NULL;
+	int rc;
+
+	if (sqlite3_prepare_v2(db->handle, sql, -1, &s, NULL) != SQLITE_OK)
+		return fail(db, "read", err);
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+		if (is_sealed(db, sqlite3_column_int64(s, 1)))
+			note_stale(db, s, stale);
+	sqlite3_finalize(s);
+	return rc == SQLITE_DONE ? 0 : fail(db, "read", err);
+}
+
+struct reseal {
+	struct am_db *db;
+	sqlite3_stmt *write;
+	bool log;
+	struct am_buf body, prev;
+};
+
+static int
+reseal_row(void *arg, const struct am_db_row *row, struct ambient_error *err)
+{
+	struct reseal *r = arg;
+	sqlite3_stmt *s = r->write;
+
+	sqlite3_bind_int64(s, 1, r->log ? (int64_t)row->rv : row->id);
+	int rc = bind_body(r->db, s, 2, row, 'b', &r->body, err);
+	if (rc == 0 && r->log)
+		rc = bind_body(r->db, s, 3, row, 'p', &r->prev, err);
+	if (rc == 0 && sqlite3_step(s) != SQLITE_DONE)
+		rc = fail(r->db, "encrypt", err);
+	sqlite3_reset(s);
+	return rc;
+}
+
+static int
+reseal_table(struct am_db *db, bool log, const struct stale *stale, struct ambient_error *err)
+{
+	struct reseal r = { .db = db, .log = log };
+	int rc = 0;
+
+	if (sqlite3_prepare_v2(db->handle, log ? "UPDATE log SET body = ?2, prev = ?3 WHERE rv = ?1"
+					       : "UPDATE obj SET body = ?2 WHERE id = ?1", -1, &r.write, NULL) != SQLITE_OK)
+		return fail(db, "encrypt", err);
+	for (size_t i = 0; rc == 0 && i < stale->n; i++) {
+		char sql[160];
+
+		snprintf(sql, sizeof(sql), log ? "SELECT 0, res, ns, name, rv, ts, body, prev, op FROM log WHERE rv = %lld"
+					       : "SELECT id, res, ns, name, rv, mtime, body, NULL, 0 FROM obj WHERE id = %lld",
+			 (long long)stale->keys[i]);
+		rc = each_row(db, sql, reseal_row, &r, err);
+	}
+	sqlite3_finalize(r.write);
+	am_buf_fini(&r.body);
+	am_buf_fini(&r.prev);
+	return rc;
+}
+
+int
+am_db_reseal(struct am_db *db, size_t *ret_n, struct ambient_error *err)
+{
+	struct stale objects = { 0 }, history = { 0 };
+	int rc = 0;
+
+	*ret_n = 0;
+	if (db->seal == NULL)
+		return 0;
+	rc = exec(db, "PRAGMA secure_delete=ON;", err);
+	if (rc == 0)
+		rc = find_stale(db, "SELECT id, res, body, NULL FROM obj", &objects, err);
+	if (rc == 0)
+		rc = find_stale(db, "SELECT rv, res, body, prev FROM log", &history, err);
+	if (rc == 0 && objects.n + history.n > 0) {
+		rc = am_db_begin(db, err);
+		if (rc == 0)
+			rc = reseal_table(db, false, &objects, err);
+		if (rc == 0)
+			rc = reseal_table(db, true, &history, err);
+		if (rc == 0)
+			rc = am_db_commit(db, db->rv, err);
+		if (rc < 0)
+			am_db_rollback(db);
+	}
+	/* The clear text is still in free pages and in the write-ahead log. */
+	if (rc == 0 && (objects.clear || history.clear)) {
+		rc = exec(db, "VACUUM;", err);
+		am_db_checkpoint(db, true);
+	}
+	*ret_n = objects.n + history.n;
+	free(objects.keys);
+	free(history.keys);
+	return rc;
 }
 
 /* ---- upkeep ---- */

@@ -5,6 +5,7 @@
 
 #include "core/base/log.h"
 #include "plugins/standalone/apiserver/admission.h"
+#include "plugins/standalone/apiserver/seal.h"
 
 #define TRIM_BATCH 500
 
@@ -103,12 +104,17 @@ load_definitions(struct am_engine *engine)
 static int
 load(struct am_engine *engine, struct ambient_error *err)
 {
+	static const char *const secrets[] = { "secrets", NULL };
+	size_t n = 0;
 	struct loader l = { .engine = engine, .oldest = am_clock_wall(engine->clock) - AM_RING_AGE };
 	bool full = !engine->options.survive_process_only;
-	int rc = am_db_open(engine->dir, full, am_clock_wall(engine->clock), &engine->db, err);
+	int rc = engine->options.key_file != NULL ? am_seal_open(engine->options.key_file, &engine->seal, err) : 0;
 
+	if (rc == 0)
+		rc = am_db_open(engine->dir, full, am_clock_wall(engine->clock), &engine->db, err);
 	if (rc < 0)
 		return rc;
+	am_db_set_seal(engine->db, engine->seal, engine->options.encrypted != NULL ? engine->options.encrypted : secrets);
 	engine->rv = am_db_rv(engine->db);
 	engine->floor = am_db_compacted(engine->db);
 	rc = am_db_each_res(engine->db, load_res, &l, err);
@@ -119,6 +125,11 @@ load(struct am_engine *engine, struct ambient_error *err)
 	if (rc == 0)
 		rc = am_db_each_log(engine->db, load_log, &l, err);
 	free(l.by_id);
+	if (rc == 0)
+		rc = am_db_reseal(engine->db, &n, err);
+	if (n > 0)
+		am_log_info("apiserver", "%zu stored rows are encrypted anew with the first key of %s", n,
+			    engine->options.key_file);
 	if (rc == 0)
 		load_definitions(engine);
 	return rc;
@@ -219,6 +230,7 @@ am_engine_close(struct am_engine *engine)
 	if (engine->db != NULL)
 		am_db_checkpoint(engine->db, true);
 	am_db_close(engine->db);
+	am_seal_free(engine->seal);
 	am_registry_fini(engine);
 	am_janitor_free(engine->janitor);
 	am_map_free(engine->uids);

@@ -35,6 +35,8 @@ struct am_engine_options {
 	size_t ring;               /* events kept per resource in memory; 0: 4096 */
 	int64_t log_rows;          /* history kept on disk at least; 0: 10000 */
 	int64_t event_ttl_ns;      /* 0: one hour */
+	const char *key_file;      /* see seal.h; NULL: nothing is encrypted */
+	const char *const *encrypted; /* "secrets", "widgets.example.com" ..., ended by NULL, kept; NULL: secrets */
 	bool no_janitor;           /* tests: no garbage collection thread, see am_engine_janitor_run */
 };
 

@@ -160,6 +160,11 @@ struct am_db;
 
 int am_db_open(const char *dir, bool full_sync, int64_t now_ns, struct am_db **ret, struct ambient_error *err);
 void am_db_close(struct am_db *db);
+/* Before anything is read: what is encrypted; both live as long as the database. */
+struct am_seal;
+void am_db_set_seal(struct am_db *db, const struct am_seal *seal, const char *const *resources);
+/* After every resource is known: encrypts with the first key what is not; *ret_n rows. */
+int am_db_reseal(struct am_db *db, size_t *ret_n, struct ambient_error *err);
 uint64_t am_db_rv(const struct am_db *db);
 uint64_t am_db_compacted(const struct am_db *db);
 int am_db_begin(struct am_db *db, struct ambient_error *err);
@@ -244,6 +249,7 @@ struct am_engine {
 	uint64_t generation;          /* of the registry */
 	struct am_store *namespaces, *crds, *events, *cluster_roles;
 	struct am_db *db;
+	struct am_seal *seal;         /* NULL: nothing is encrypted */
 	struct am_writer *writer;
 	struct am_janitor *janitor;
 	uint64_t objects, watches, commits, writes, dropped;

@@ -25,6 +25,8 @@ struct plugin {
 	bool relaxed;
 	int64_t token_life_max, token_key_life;
 	bool token_extend;
+	char *key_file;
+	const char **encrypted;
 	struct rest_server server;
 	bool started;
 	struct am_lock lock; /* guards started */
@@ -63,8 +65,18 @@ static const struct ambient_option opt_token_extend = {
 	"Pods' tokens of 3607 s, which kubelets ask for, are good for a year as far as this server is concerned: for "
 	"programs that never read their token again.  Their use after the asked time is noted in the audit log.", NULL,
 };
+static const struct ambient_option opt_keys = {
+	sizeof(struct ambient_option), "encryptionKeys", AMBIENT_OPT_PATH, 0, NULL, 0, 0,
+	"A file of keys, a line \"ID KEY\" each (KEY: 32 bytes in base64), with which objects are encrypted in the database: "
+	"the first writes, all read.  What was stored otherwise is encrypted at the next start.", NULL,
+};
+static const struct ambient_option opt_encrypted = {
+	sizeof(struct ambient_option), "encrypted", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
+	"The resources that are encrypted, such as \"configmaps\" or \"widgets.example.com\"; otherwise \"secrets\".", NULL,
+};
 static const struct ambient_option *const options[] = { &opt_listen, &opt_crds, &opt_event_ttl, &opt_sync,
-							&opt_token_max, &opt_token_key, &opt_token_extend, NULL };
+							&opt_token_max, &opt_token_key, &opt_token_extend, &opt_keys,
+							&opt_encrypted, NULL };
 
 /* "127.0.0.1:16443", "[::1]:16443" */
 static int
@@ -101,12 +113,30 @@ check(const struct ambient_host *host, const struct ambient_conf *conf, struct a
 	return rc;
 }
 
+static const char **
+read_strings(const struct ambient_host *host, const struct ambient_conf *conf, const char *name)
+{
+	size_t n = host->conf->count(conf, name);
+	const char **list = am_xcalloc(n + 1, sizeof(char *)), *key, *value;
+
+	for (size_t i = 0; i < n; i++)
+		if (host->conf->entry(conf, name, i, &key, &value) == 0)
+			list[i] = am_xstrdup(value);
+	return list;
+}
+
+static void
+free_strings(const char **list)
+{
+	for (size_t i = 0; list[i] != NULL; i++)
+		free((char *)(uintptr_t)list[i]);
+	free(list);
+}
+
 static int
 create(const struct ambient_host *host, const struct ambient_conf *conf, void **ret_self, struct ambient_error *err)
 {
 	struct plugin *p;
-	size_t n = host->conf->count(conf, "crds");
-	const char *key, *value;
 
 	if (host->state_dir == NULL)
 		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "apiserver needs a state directory");
@@ -117,12 +147,11 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	p->host = host;
 	am_lock_init(&p->lock, "apiserver");
 	(void)parse_listen(host->conf->str(conf, "listen", "127.0.0.1:16443"), &p->address, &p->port, err);
-	p->crds = am_xcalloc(n + 1, sizeof(char *));
-	for (size_t i = 0; i < n; i++)
-		if (host->conf->entry(conf, "crds", i, &key, &value) == 0)
-			p->crds[i] = am_xstrdup(value);
+	p->crds = read_strings(host, conf, "crds");
 	p->event_ttl = host->conf->integer(conf, "eventTTL", 3600 * AM_NS_PER_S);
 	p->relaxed = strcmp(host->conf->str(conf, "sync", "full"), "normal") == 0;
+	p->key_file = am_xstrdup(host->conf->str(conf, "encryptionKeys", NULL));
+	p->encrypted = read_strings(host, conf, "encrypted");
 	p->token_life_max = host->conf->integer(conf, "tokenMaxLife", 8760 * INT64_C(3600) * AM_NS_PER_S);
 	p->token_key_life = host->conf->integer(conf, "tokenKeyLife", 2160 * INT64_C(3600) * AM_NS_PER_S);
 	p->token_extend = host->conf->integer(conf, "tokenExtend", 0) != 0;
@@ -166,7 +195,8 @@ open_server(struct plugin *p, struct ambient_error *err)
 {
 	struct rest_server *s = &p->server;
 	struct am_engine_options eo = { .dir = p->host->state_dir, .event_ttl_ns = p->event_ttl,
-					.survive_process_only = p->relaxed };
+					.survive_process_only = p->relaxed, .key_file = p->key_file,
+					.encrypted = p->encrypted[0] != NULL ? (const char *const *)p->encrypted : NULL };
 
 	memset(s, 0, sizeof(*s));
 	s->clock = am_clock_real();
@@ -261,9 +291,9 @@ destroy(void *self)
 	struct plugin *p = self;
 
 	server_stop(p);
-	for (size_t i = 0; p->crds[i] != NULL; i++)
-		free((char *)(uintptr_t)p->crds[i]);
-	free(p->crds);
+	free_strings(p->crds);
+	free_strings(p->encrypted);
+	free(p->key_file);
 	free(p->address);
 	am_lock_fini(&p->lock);
 	free(p);
