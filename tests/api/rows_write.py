@@ -203,12 +203,132 @@ def row_093(f):
     f.api.patch(f.core + "/configmaps/nope", {}, "strategic-merge-patch").fails(404, "NotFound")
 
 
+def apply(f, name, spec, manager, query="", **metadata):
+    return f.api.do("PATCH", "%s/%s?fieldManager=%s%s" % (f.w, name, manager, query), f.widget(name, spec, **metadata),
+                    {"Content-Type": "application/apply-patch+yaml"})
+
+
+def entry(o, manager, operation="Apply"):
+    for e in o["metadata"].get("managedFields", []):
+        if e["manager"] == manager and e["operation"] == operation:
+            return e
+    return {}
+
+
 @row
 def row_094(f):
-    """Apply is not offered: 415 (level A of the reference), as rows 95 to 99 too."""
-    r = f.api.do("PATCH", f.w + "/a?fieldManager=m", f.widget("a"), {"Content-Type": "application/apply-patch+yaml"})
-    s = r.fails(415, "UnsupportedMediaType")
-    assert "merge-patch" in s["message"]
+    name = "a-" + rand()
+    o = apply(f, name, {"size": 1}, "m").ok(201)
+    assert o["spec"] == {"size": 1} and generation(o) == 1
+    e = entry(o, "m")
+    assert e["apiVersion"] == f.group + "/v1" and e["fieldsType"] == "FieldsV1" and e["time"].endswith("Z"), e
+    assert e["fieldsV1"] == {"f:spec": {"f:size": {}}}, e
+    assert f.api.get(f.w + "/" + name).ok() == o
+    r = f.api.do("PATCH", f.w + "/" + name, f.widget(name), {"Content-Type": "application/apply-patch+yaml"})
+    s = r.fails(422, "Invalid", "FieldValueRequired", "fieldManager")
+    assert "fieldManager: Required value: is required for apply patch" in s["message"], s
+    yaml = "apiVersion: %s/v1\nkind: Widget\nmetadata:\n  name: y%s\nspec:\n  mode: b # a comment\n" % (f.group, name)
+    r = f.api.do("PATCH", f.w + "/y" + name + "?fieldManager=m", yaml, {"Content-Type": "application/apply-patch+yaml"})
+    assert r.ok(201)["spec"]["mode"] == "b"
+    f.api.do("PATCH", f.w + "/y" + name + "?fieldManager=m", "a: [", {"Content-Type": "application/apply-patch+yaml"}).fails(400)
+    f.api.do("PATCH", f.w + "/y" + name + "?fieldManager=m", "{}", {"Content-Type": "application/apply-patch+cbor"}).fails(415)
+
+
+@row
+def row_095(f):
+    name = "a-" + rand()
+    apply(f, name, {"size": 1}, "m1").ok(201)
+    s = apply(f, name, {"size": 2}, "m2").fails(409, "Conflict", "FieldManagerConflict", ".spec.size")
+    assert s["message"] == 'Apply failed with 1 conflict: conflict with "m1": .spec.size', s
+    o = apply(f, name, {"size": 2}, "m2", "&force=true").ok()
+    assert o["spec"]["size"] == 2 and not entry(o, "m1") and entry(o, "m2")["fieldsV1"] == {"f:spec": {"f:size": {}}}
+
+
+@row
+def row_096(f):
+    name = "a-" + rand()
+    apply(f, name, {"size": 9, "mode": "a"}, "m1").ok(201)
+    assert apply(f, name, {"mode": "a"}, "m1").ok()["spec"] == {"mode": "a", "size": 3}
+
+
+@row
+def row_097(f):
+    name = "a-" + rand()
+    apply(f, name, {"ports": [{"name": "a", "port": 1}]}, "m1").ok(201)
+    o = apply(f, name, {"ports": [{"name": "b", "port": 2}]}, "m2").ok()
+    assert o["spec"]["ports"] == [{"name": "a", "port": 1}, {"name": "b", "port": 2}]
+    assert apply(f, name, {}, "m1").ok()["spec"]["ports"] == [{"name": "b", "port": 2}]
+    assert "ports" not in apply(f, name, {}, "m2").ok()["spec"]
+
+
+@row
+def row_098(f):
+    name = "a-" + rand()
+    apply(f, name, {"cmds": ["x"]}, "m1").ok(201)
+    apply(f, name, {"cmds": ["y"]}, "m2").fails(409, "Conflict", "FieldManagerConflict", ".spec.cmds")
+
+
+@row
+def row_099(f):
+    name = "a-" + rand()
+    o = apply(f, name, {"size": 1}, "m1").ok(201)
+    o["spec"]["size"] = 2
+    n = f.api.put(f.w + "/" + name + "?fieldManager=editor", o).ok()
+    assert entry(n, "editor", "Update")["fieldsV1"] == {"f:spec": {"f:size": {}}}, n["metadata"]["managedFields"]
+    assert not entry(n, "m1")
+    s = apply(f, name, {"size": 1}, "m1").fails(409, "Conflict", "FieldManagerConflict", ".spec.size")
+    assert 'conflict with "editor" using %s/v1' % f.group in s["message"], s
+    n = f.api.merge(f.w + "/" + name, {"spec": {"mode": "a"}}).ok()
+    assert entry(n, "rows", "Update")["fieldsV1"] == {"f:spec": {"f:mode": {}}}, n["metadata"]["managedFields"]
+
+
+@row
+def apply_is_seen_by_watch_and_dry_runs_are_not(f):
+    name = "a-" + rand()
+    o = apply(f, name, {"size": 1}, "m").ok(201)
+    with f.api.watch("%s?watch=true&resourceVersion=%d&timeoutSeconds=2" % (f.w, rv(o))) as w:
+        assert rv(apply(f, name, {"size": 1}, "m").ok()) == rv(o)
+        assert apply(f, name, {"size": 2}, "m", "&dryRun=All").ok()["spec"]["size"] == 2
+        n = apply(f, name, {"size": 3}, "m").ok()
+        assert [e["object"] for e in w.rest()] == [n]
+    apply(f, name, {"size": 4}, "m", resourceVersion=str(rv(o))).fails(409, "Conflict")
+    apply(f, name, {"size": 4}, "m", managedFields=[{"manager": "x"}]).fails(400, "BadRequest", text="metadata.managedFields must be nil")
+    assert f.api.get(f.w + "/" + name).ok() == n
+
+
+@row
+def apply_creates_only_for_who_may_create(f):
+    account, client = f.account()
+    rules = [{"apiGroups": [f.group], "resources": ["widgets"], "verbs": ["get", "patch"]}]
+    rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/" % f.ns
+    f.api.post(rbac + "roles", {"metadata": {"name": account}, "rules": rules}).ok(201)
+    f.api.post(rbac + "rolebindings", {
+        "metadata": {"name": account}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": f.ns}]}).ok(201)
+    name = "a-" + rand()
+    kind = {"Content-Type": "application/apply-patch+yaml"}
+    url = f.w + "/" + name + "?fieldManager=m"
+    s = client.do("PATCH", url, f.widget(name), kind).fails(403, "Forbidden")
+    assert 'cannot create resource "widgets"' in s["message"], s
+    f.api.do("PATCH", url, f.widget(name), kind).ok(201)
+    client.do("PATCH", url, f.widget(name, {"size": 2}), kind).ok()
+
+
+@row
+def parallel_applies_of_many_managers_all_land(f):
+    name = "a-" + rand()
+    codes = []
+
+    def work(i):
+        codes.append(apply(f, name, {"ports": [{"name": "p%d" % i, "port": i}]}, "m%d" % i).status)
+
+    ts = [threading.Thread(target=work, args=(i,)) for i in range(12)]
+    [t.start() for t in ts]
+    [t.join() for t in ts]
+    assert sorted(codes) == [200] * 11 + [201], codes
+    o = f.api.get(f.w + "/" + name).ok()
+    assert sorted(p["port"] for p in o["spec"]["ports"]) == list(range(12))
+    assert len(o["metadata"]["managedFields"]) == 12
 
 
 @row

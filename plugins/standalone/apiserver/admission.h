@@ -20,6 +20,8 @@ struct am_change {
 	int64_t now;                  /* wall time */
 	enum am_field_validation fields;
 	struct am_buf *unknown;       /* sentences about unknown fields, one per line */
+	const struct am_node *sent;   /* metadata.managedFields of the request; NULL: none */
+	struct am_node *managed;      /* what an apply makes of it */
 	char **warnings;
 	size_t n_warnings;
 };
@@ -88,7 +90,7 @@ int am_change_edit(struct am_engine *engine, struct am_store *store, const char 
 		   const char *uid, const struct am_commit *commit, struct ambient_error *err);
 /* Whether nothing keeps a deleted object any more. */
 bool am_change_may_go(const struct am_store *store, const struct am_node *object);
-/* The text to store: without resourceVersion and managedFields. */
+/* The text to store: without resourceVersion. */
 void am_change_print(struct am_node *object, struct am_buf *out);
 /* scale.c */
 int am_scale_write(struct am_engine *engine, const struct am_write *write, struct am_written *written,

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "core/base/util.h"
-#include "plugins/standalone/apiserver/admission.h"
+#include "plugins/standalone/apiserver/ownership.h"
 
 #define ATTEMPTS       200
 #define NAME_ATTEMPTS  8
@@ -94,9 +94,12 @@ apply_patch(struct request *r, struct am_node *patch)
 	struct am_change *c = &r->change;
 	struct am_buf text = { 0 };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
+	int rc;
 
-	am_object_print(r->old, c->res, &text);
-	struct am_node *target = parse(c->arena, am_slice(text.data, text.len), c->failure);
+	if (r->old != NULL)
+		am_object_print(r->old, c->res, &text);
+	struct am_node *target = r->old != NULL ? parse(c->arena, am_slice(text.data, text.len), c->failure)
+						: am_node_object(c->arena);
 	am_buf_fini(&text);
 	if (target == NULL)
 		return -AMBIENT_E_INTERNAL;
@@ -120,6 +123,11 @@ apply_patch(struct request *r, struct am_node *patch)
 	case AM_PATCH_STRATEGIC:
 		c->object = am_patch_strategic(c->arena, target, patch, c->res->kind, c->failure);
 		return c->object != NULL ? 0 : -AMBIENT_E_INVALID;
+	case AM_PATCH_APPLY:
+		rc = check_type(c, patch);
+		if (rc == 0 && !(c->res->flags & AM_RES_CUSTOM))
+			strip_nulls(patch);
+		return rc == 0 ? am_apply(c, r->write, target, patch) : rc;
 	default:
 		return am_fail(c->failure, 415, "UnsupportedMediaType", "this patch type is not served");
 	}
@@ -504,6 +512,7 @@ prepare_create(struct request *r)
 	if (kind != NULL && kind->create != NULL)
 		kind->create(c);
 	rc = judge_unknown(c);
+	am_apply_track(c, r->write);
 	return rc == 0 ? validate(r) : rc;
 }
 
@@ -534,6 +543,7 @@ prepare_update(struct request *r)
 	if (rc < 0)
 		return rc;
 	bump_generation(c);
+	am_apply_track(c, r->write);
 	return validate(r);
 }
 
@@ -545,7 +555,6 @@ am_change_print(struct am_node *object, struct am_buf *out)
 	struct am_node *metadata = am_node_get(object, "metadata");
 
 	am_node_del(metadata, "resourceVersion");
-	am_node_del(metadata, "managedFields");
 	am_node_print(object, out);
 }
 
@@ -601,12 +610,30 @@ commit(struct request *r, struct am_buf *raw, struct am_written *written)
 	if (op.result == AM_OP_DONE)
 		return answer(r, written, op.object, code);
 	if (op.result == AM_OP_EXISTS)
-		return r->write->name != NULL && r->write->verb == AM_VERB_UPDATE ? 1 : already_exists(r, c->ns, name);
+		return r->write->verb != AM_VERB_CREATE ? 1 : already_exists(r, c->ns, name);
 	return am_change_refused(&op, c->res, c->failure);
 }
 
+/* That somebody wrote the same again is no change, though it would move the time of his entry. */
 static bool
-unchanged(const struct request *r, const struct am_buf *raw)
+same_but_for_times(struct am_change *c)
+{
+	struct am_node *metadata = am_node_get(c->object, "metadata"), *fields = am_node_get(metadata, "managedFields");
+	const struct am_node *before = am_node_path(c->old, "metadata", "managedFields", NULL);
+
+	if (!am_managed_same(fields, before))
+		return false;
+	if (fields != NULL)
+		am_node_set(c->arena, metadata, "managedFields", am_node_clone(c->arena, before));
+	if (am_node_equal(c->object, c->old))
+		return true;
+	if (fields != NULL)
+		am_node_set(c->arena, metadata, "managedFields", fields);
+	return false;
+}
+
+static bool
+unchanged(struct request *r, const struct am_buf *raw)
 {
 	const struct am_object *old = r->old;
 
@@ -615,7 +642,7 @@ unchanged(const struct request *r, const struct am_buf *raw)
 	if (raw->len == old->len - old->rv_len && memcmp(raw->data, old->body, old->rv_at) == 0 &&
 	    memcmp(raw->data + old->rv_at, old->body + old->rv_at + old->rv_len, raw->len - old->rv_at) == 0)
 		return true;
-	return am_node_equal(r->change.object, r->change.old) && !am_change_may_go(r->change.res->store, r->change.object);
+	return same_but_for_times(&r->change) && !am_change_may_go(r->change.res->store, r->change.object);
 }
 
 static int
@@ -652,7 +679,9 @@ one_try(struct am_engine *engine, const struct am_write *write, struct am_writte
 	r.unknown.max = 64 * 1024;
 	if (write->name != NULL)
 		r.old = am_engine_peek(engine, write->res->store->group, write->res->plural, write->ns, write->name);
-	bool upsert = write->verb == AM_VERB_UPDATE && write->subresource == NULL && write->res->priv->create_on_update;
+	bool apply = write->verb == AM_VERB_PATCH && write->patch == AM_PATCH_APPLY;
+	bool upsert = write->subresource == NULL &&
+		      (apply || (write->verb == AM_VERB_UPDATE && write->res->priv->create_on_update));
 	if (r.old == NULL && write->verb != AM_VERB_CREATE && !upsert)
 		return am_fail_not_found(failure, write->res, write->name);
 	if (r.old != NULL && write->verb == AM_VERB_CREATE) {
@@ -683,11 +712,10 @@ check_request(const struct am_write *write, struct am_failure *failure)
 	if (write->verb == AM_VERB_PATCH && write->patch == AM_PATCH_STRATEGIC && (write->res->flags & AM_RES_CUSTOM))
 		return am_fail(failure, 415, "UnsupportedMediaType", "the body of the request was in an unknown format - accepted "
 			       "media types include: application/json-patch+json, application/merge-patch+json");
-	if (write->verb == AM_VERB_PATCH && write->patch == AM_PATCH_APPLY)
-		return am_fail(failure, 415, "UnsupportedMediaType", "server-side apply is not served here yet - accepted media "
-			       "types include: application/json-patch+json, application/merge-patch+json%s",
-			       write->res->flags & AM_RES_CUSTOM ? "" : ", application/strategic-merge-patch+json");
-	if (write->verb == AM_VERB_PATCH && write->force)
+	bool apply = write->verb == AM_VERB_PATCH && write->patch == AM_PATCH_APPLY;
+	if (apply && manager == 0)
+		am_failure_cause(failure, "FieldValueRequired", "fieldManager", "Required value: is required for apply patch");
+	if (write->verb == AM_VERB_PATCH && !apply && write->force)
 		am_failure_cause(failure, "FieldValueForbidden", "force",
 				 "Forbidden: may not be specified for non-apply patch");
 	if (manager > 128)

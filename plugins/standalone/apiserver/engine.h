@@ -246,6 +246,8 @@ struct am_write {
 	enum am_field_validation fields;
 	bool dry_run, force;
 	const char *field_manager;  /* NULL: none given */
+	const char *agent;          /* who writes when there is no field manager: the User-Agent's product; or NULL */
+	const char *through;        /* a subresource that is mapped to the main one: "scale"; or NULL */
 	const char *user;           /* for the records */
 	am_guard_f *guard;
 	void *guard_arg;

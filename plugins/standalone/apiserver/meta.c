@@ -66,6 +66,8 @@ shape_member(struct am_change *change, struct am_node *metadata, struct am_node 
 	for (size_t i = 0; i < AM_COUNTOF(members); i++) {
 		if (strcmp(members[i].name, m->key) != 0)
 			continue;
+		if (strcmp(m->key, "managedFields") == 0)
+			change->sent = m;
 		bool empty = m->type == AMBIENT_T_NULL || members[i].shape == DROPPED ||
 			     ((m->type == AMBIENT_T_OBJECT || m->type == AMBIENT_T_ARRAY) && m->count == 0) ||
 			     (m->type == AMBIENT_T_STRING && m->len == 0);

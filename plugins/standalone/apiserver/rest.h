@@ -108,6 +108,8 @@ bool rest_query_true(struct rest_call *call, const char *name); /* "true", "1", 
 int rest_negotiate_answer(struct rest_call *call, bool tables);
 /* The body as JSON text; lives in the call's arena or the request. */
 int rest_negotiate_body(struct rest_call *call, struct am_slice *ret);
+/* The body of an apply, YAML, as JSON text; 400. */
+int rest_apply_body(struct rest_call *call, struct am_slice *body);
 /* Content-Type without parameters, lower case. */
 const char *rest_content_type(struct rest_call *call);
 bool rest_accepts(struct rest_call *call, const char *type); /* exactly this media type is named */

@@ -221,6 +221,18 @@ body_of_yaml(struct rest_call *call, struct am_slice body, struct am_slice *ret)
 	return 0;
 }
 
+int
+rest_apply_body(struct rest_call *call, struct am_slice *body)
+{
+	const char *p = body->p;
+	size_t n = body->n;
+
+	/* JSON is YAML, but numbers keep their text only when it is read as JSON. */
+	while (n > 0 && strchr(" \t\r\n", *p) != NULL)
+		p++, n--;
+	return n > 0 && *p == '{' && am_json_check(p, n, NULL) == 0 ? 0 : body_of_yaml(call, *body, body);
+}
+
 static int
 body_of_proto(struct rest_call *call, struct am_slice body, struct am_slice *ret)
 {

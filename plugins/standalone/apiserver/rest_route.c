@@ -251,7 +251,7 @@ answer_limits(struct rest_call *call)
 			    "\"pods/exec, attach, portforward, proxy, ephemeralcontainers: 501\","
 			    "\"admission and conversion webhooks, aggregated API servers: not offered\","
 			    "\"apps, autoscaling, policy, storage and other groups: absent\","
-			    "\"server-side apply: 415\",\"protobuf and CBOR answers: 406\"]}",
+			    "\"protobuf and CBOR answers: 406\"]}",
 		     REST_VERSION);
 	rest_answer_json(call, 200, &body);
 }

@@ -149,6 +149,37 @@ is_rbac(struct rest_call *call)
 	return strcmp(call->group, "rbac.authorization.k8s.io") == 0;
 }
 
+/* The product of the User-Agent, printable: who writes when no field manager is given. */
+static const char *
+agent_of(struct rest_call *call)
+{
+	const char *text = am_http_header(call->http, "User-Agent");
+	size_t n = 0;
+
+	if (text == NULL)
+		return NULL;
+	char *agent = am_arena_strndup(call->arena, text, AM_MIN(strcspn(text, "/"), (size_t)128));
+	for (const char *c = agent; c != NULL && *c != '\0'; c++)
+		if (*c >= ' ' && *c <= '~')
+			agent[n++] = *c;
+	if (agent != NULL)
+		agent[n] = '\0';
+	return agent;
+}
+
+/* A PUT or an apply that makes the object is a create, and needs the right to it. */
+static int
+guard(void *arg, const struct am_node *old, const struct am_node *object, struct am_failure *failure)
+{
+	struct rest_call *call = arg;
+	struct rest_access access = { .verb = "create", .group = call->group, .plural = call->plural, .ns = call->ns,
+				      .name = call->name };
+
+	int rc = old == NULL && strcmp(call->verb, "create") != 0 ? rest_require(call, &call->user, &access) : 0;
+
+	return rc == 0 && is_rbac(call) ? rest_escalation_guard(arg, old, object, failure) : rc;
+}
+
 static void
 write_object(struct rest_call *call, enum am_verb verb, enum am_patch_kind patch, struct am_slice body)
 {
@@ -164,12 +195,13 @@ write_object(struct rest_call *call, enum am_verb verb, enum am_patch_kind patch
 		.dry_run = call->dry_run,
 		.force = rest_query_true(call, "force"),
 		.field_manager = call->field_manager,
+		.agent = agent_of(call),
 		.user = call->user.name,
 	};
 	struct am_written written = { 0 };
 
-	if (is_rbac(call)) {
-		w.guard = rest_escalation_guard;
+	if (is_rbac(call) || verb != AM_VERB_CREATE) {
+		w.guard = guard;
 		w.guard_arg = call;
 	}
 	if (am_engine_write(call->server->engine, &w, &written, &call->failure) < 0) {
@@ -202,6 +234,7 @@ patch_kind(struct rest_call *call, enum am_patch_kind *ret)
 		{ "application/json-patch+json", AM_PATCH_JSON },
 		{ "application/merge-patch+json", AM_PATCH_MERGE },
 		{ "application/strategic-merge-patch+json", AM_PATCH_STRATEGIC },
+		{ "application/apply-patch+yaml", AM_PATCH_APPLY },
 	};
 	const char *type = rest_content_type(call);
 	bool custom = (call->res->flags & AM_RES_CUSTOM) != 0;
@@ -211,10 +244,9 @@ patch_kind(struct rest_call *call, enum am_patch_kind *ret)
 			*ret = kinds[i].kind;
 			return 0;
 		}
-	/* Server-side apply is not offered; to take it for a merge would lose deletions and ownership silently. */
 	return am_fail(&call->failure, 415, "UnsupportedMediaType",
 		       "the body of the request was in an unknown format - accepted media types include: "
-		       "application/json-patch+json, application/merge-patch+json%s",
+		       "application/json-patch+json, application/merge-patch+json%s, application/apply-patch+yaml",
 		       custom ? "" : ", application/strategic-merge-patch+json");
 }
 
@@ -227,14 +259,19 @@ patch_object(struct rest_call *call)
 		rest_answer_failure(call);
 		return;
 	}
-	if (am_http_query(call->http, "force") != NULL) {
+	if (kind != AM_PATCH_APPLY && am_http_query(call->http, "force") != NULL) {
 		am_failure_cause(&call->failure, "FieldValueForbidden", "force",
 				 "Forbidden: may not be specified for non-apply patch");
 		am_fail_invalid(&call->failure, "PatchOptions", "meta.k8s.io", "");
 		rest_answer_failure(call);
 		return;
 	}
-	write_object(call, AM_VERB_PATCH, kind, am_http_body(call->http));
+	struct am_slice body = am_http_body(call->http);
+
+	if (kind == AM_PATCH_APPLY && rest_apply_body(call, &body) < 0)
+		rest_answer_failure(call);
+	else
+		write_object(call, AM_VERB_PATCH, kind, body);
 }
 
 /* ---- deletes */

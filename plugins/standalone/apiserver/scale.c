@@ -77,6 +77,11 @@ requested(struct am_engine *engine, const struct am_write *write, struct am_aren
 	}
 	if (write->verb != AM_VERB_PATCH)
 		return body;
+	if (write->patch != AM_PATCH_JSON && write->patch != AM_PATCH_MERGE) {
+		am_fail(failure, 415, "UnsupportedMediaType", "the body of the request was in an unknown format - accepted media "
+			"types for scale include: application/json-patch+json, application/merge-patch+json");
+		return NULL;
+	}
 	if (am_engine_scale(engine, write->res, write->ns, write->name, &now, failure) == 0)
 		scale = am_node_parse(arena, now.data, now.len, &err);
 	am_buf_fini(&now);
@@ -122,6 +127,7 @@ am_scale_write(struct am_engine *engine, const struct am_write *write, struct am
 		inner.verb = AM_VERB_PATCH;
 		inner.patch = AM_PATCH_MERGE;
 		inner.subresource = NULL;
+		inner.through = "scale";
 		inner.body = am_slice(text.data, text.len);
 		inner.force = false;
 		rc = am_engine_write(engine, &inner, written, failure);

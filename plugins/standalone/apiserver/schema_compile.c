@@ -338,6 +338,17 @@ kw_list_type(struct compiler *c, struct am_schema *s, const struct am_node *valu
 }
 
 static void
+kw_map_type(struct compiler *c, struct am_schema *s, const struct am_node *value)
+{
+	const char *name = am_node_text(value, "");
+
+	s->atomic_map = strcmp(name, "atomic") == 0;
+	if (!s->atomic_map && strcmp(name, "granular") != 0)
+		report(c, "FieldValueNotSupported", "x-kubernetes-map-type",
+		       "Unsupported value: supported values: \"atomic\", \"granular\"");
+}
+
+static void
 kw_unique(struct compiler *c, struct am_schema *s, const struct am_node *value)
 {
 	if (value->boolean)
@@ -424,7 +435,7 @@ static const struct keyword {
 	{ "x-kubernetes-int-or-string", kw_int_or_string, 0 },
 	{ "x-kubernetes-list-type", kw_list_type, 0 },
 	{ "x-kubernetes-list-map-keys", kw_map_keys, 0 },
-	{ "x-kubernetes-map-type", kw_ignored, 0 },
+	{ "x-kubernetes-map-type", kw_map_type, 0 },
 	{ "x-kubernetes-validations", kw_rules, VALUE },
 	{ "description", kw_ignored, 0 },
 	{ "title", kw_ignored, 0 },

@@ -26,7 +26,7 @@ struct am_schema_list {
 struct am_schema {
 	enum am_schema_type type;
 	enum am_list_type list_type;
-	bool int_or_string, preserve, embedded, nullable;
+	bool int_or_string, preserve, embedded, nullable, atomic_map;
 	bool exclusive_min, exclusive_max, has_min, has_max, has_multiple;
 	double min, max, multiple;
 	int64_t min_length, max_length, min_items, max_items, min_properties, max_properties; /* -1: none */
