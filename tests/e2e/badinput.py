@@ -402,34 +402,86 @@ def test_numbers_go_through_unharmed(p):
     assert raw_number(p.request("GET", s.path, raw=True)[1].decode()) == NUMBERS
 
 
-def test_agent_that_fills_the_disk(p):
-    """A platform whose pods and workspaces are on a small file system: a sentence, and another session runs afterwards.
-    The database is elsewhere: on one full disk not even the failure can be written down."""
-    state = os.path.join(p.dir, "small")
-    small = os.path.join(state, "node")
+FILLS = "cat /dev/zero > fill; while :; do echo 0123456789012345678901234567890123456789; done"
+
+
+def on_small_disk(small, size, state, body):
+    """Runs body(platform) with a file system of that size at `small`; says why when there can be none."""
     os.makedirs(small, 0o700, exist_ok=True)
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=700", "tmpfs", small],
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%s,mode=700" % size, "tmpfs", small],
                                            stderr=subprocess.DEVNULL, check=False).returncode != 0:
-        return "no tmpfs can be mounted here"
+        return required("mount", "no tmpfs can be mounted here")
     q = None
     try:
         q = Platform("full", state=state)
         q.start()
         q.namespace()
         q.origins.make("full")
-        s = q.session("full", "cat /dev/zero > fill; while :; do echo 0123456789012345678901234567890123456789; done",
-                      repos=[q.repo("full", "work")], timeout=60)
+        body(q)
+    finally:
+        if q is not None:
+            q.close()
+        subprocess.run(["umount", "-l", small], check=True)
+    return None
+
+
+def test_agent_that_fills_the_disk(p):
+    """A platform whose pods and workspaces are on a small file system: a sentence, and another session runs afterwards."""
+    state = os.path.join(p.dir, "small")
+
+    def body(q):
+        s = q.session("full", FILLS, repos=[q.repo("full", "work")], timeout=60)
         s.wait("Failed")
         assert s.reason == "DiskFull" and "No space left" in s.message, s.status
         assert q.request("GET", "/readyz", raw=True)[0] == 200
         s.delete()
         until(lambda: not os.path.exists(s.volume), what="the full workspace to go")
         q.session("after", "true").wait("Completed")
-    finally:
-        if q is not None:
-            q.close()
-        subprocess.run(["umount", "-l", small], check=True)
-    return None
+
+    return on_small_disk(os.path.join(state, "node"), "48m", state, body)
+
+
+def test_agent_that_fills_the_databases_disk_too(p):
+    """The API server's database lies on the disk that the agent fills: its reserve takes the end of the session, health
+    and every refusal say why, and with space all goes on by itself."""
+    state = os.path.join(p.dir, "small-all")
+
+    def refused_for_space(q, name):
+        try:
+            q.request("POST", "/api/v1/namespaces/%s/configmaps" % q.ns, {"metadata": {"name": name}})
+        except Status as e:
+            assert e.code == 507 and "the disk that holds state.db is full" in str(e), e
+            return True
+        return False
+
+    def reserve(q):
+        found = [os.path.join(d, "state.db-wal") for d, _, files in os.walk(q.state) if "state.db-wal" in files]
+        return found and os.path.getsize(found[0]) >= 8 << 20
+
+    def body(q):
+        until(lambda: reserve(q), what="the reserve")
+        s = q.session("full", FILLS, repos=[q.repo("full", "work")], timeout=60)
+        s.wait("Failed")
+        assert s.reason == "DiskFull" and "No space left" in s.message, s.status
+        with open(os.path.join(state, "more"), "wb") as f:
+            try:
+                while f.write(bytes(65536)):
+                    pass
+            except OSError:
+                pass
+        # What the disk still had for itself is written, then the sentence comes.
+        until(lambda: refused_for_space(q, "late-%s" % os.urandom(4).hex()), what="a refusal for want of space")
+        code, text = q.request("GET", "/readyz", raw=True)
+        assert code == 500 and b"the disk that holds state.db is full" in text, (code, text)
+        assert "database space exceeded: the disk that holds state.db is full" in q.log()
+        assert s.phase == "Failed", s.status
+        s.delete()
+        os.unlink(os.path.join(state, "more"))
+        until(lambda: not os.path.exists(s.volume), what="the full workspace to go")
+        until(lambda: q.request("GET", "/readyz", raw=True)[0] == 200, what="health")
+        q.session("after", "true").wait("Completed")
+
+    return on_small_disk(state, "96m", state, body)
 
 
 def make():

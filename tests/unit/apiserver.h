@@ -21,6 +21,7 @@ struct fixture {
 	bool janitor;           /* a thread; else janitor_run by hand */
 	size_t ring;
 	const char *key_file;
+	int64_t quota;
 };
 
 static am_unused_ void
@@ -28,7 +29,7 @@ fixture_reopen(struct fixture *f)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_engine_options options = { .dir = f->dir, .clock = f->clock, .no_janitor = !f->janitor, .ring = f->ring,
-					     .key_file = f->key_file };
+					     .key_file = f->key_file, .quota = f->quota };
 
 	ck_assert_msg(am_engine_open(&options, &f->engine, &err) == 0, "%s", err.message);
 	am_engine_janitor_run(f->engine);

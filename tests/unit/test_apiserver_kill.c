@@ -195,12 +195,60 @@ refusal(void)
 	return err.message;
 }
 
+static void
+remove_database(void)
+{
+	static const char *const names[] = { "state.db", "state.db-wal", "state.db-shm" };
+	char path[96];
+
+	for (size_t i = 0; i < AM_COUNTOF(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", f.dir, names[i]);
+		unlink(path);
+	}
+}
+
 START_TEST(a_newer_and_a_foreign_database_are_refused)
 {
-	run_sql("PRAGMA user_version=2");
-	ck_assert_str_eq(refusal(), "state.db has format 2, this release reads up to 1; use the release that wrote it");
-	run_sql("PRAGMA user_version=1; PRAGMA application_id=7");
-	ck_assert_str_eq(refusal(), "state.db is a database of another program; move it away or use another state directory");
+	static const char *const foreign =
+		"state.db is a file of another program; move it away or use another state directory";
+	struct ambient_error err;
+	char path[96];
+
+	run_sql("PRAGMA user_version=3");
+	ck_assert_str_eq(refusal(), "state.db has format 3, this release reads up to 2; use the release that wrote it");
+	run_sql("PRAGMA user_version=2; PRAGMA application_id=7");
+	ck_assert_str_eq(refusal(), foreign);
+	run_sql("PRAGMA user_version=0; PRAGMA application_id=0");
+	ck_assert_str_eq(refusal(), foreign);
+	snprintf(path, sizeof(path), "%s/state.db", f.dir);
+	ck_assert_int_eq(am_file_write(path, "#!/bin/sh\necho this is no database, whatever its name says\n", 58, 0600, &err), 0);
+	ck_assert_str_eq(refusal(), foreign);
+}
+END_TEST
+
+/* What the release before wrote is read, brought forward once, and then as any other. */
+START_TEST(the_format_before_is_brought_forward)
+{
+	char path[512];
+	const char *top = getenv("top_srcdir");
+	struct am_buf sql = { 0 };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	snprintf(path, sizeof(path), "%s/tests/upgrade/state-1.sql", top != NULL ? top : ".");
+	ck_assert_msg(am_file_read(path, 1 << 20, &sql, &err) == 0, "%s", err.message);
+	remove_database();
+	run_sql(am_buf_str(&sql));
+	am_buf_fini(&sql);
+	for (int i = 0; i < 2; i++) {
+		fixture_reopen(&f);
+		ck_assert_str_eq(stored(&f, "", "configmaps", "default", "kept", "/data/k"), "\"v1\"");
+		ck_assert_uint_gt(am_engine_rv(f.engine), 217665000005u);
+		am_engine_look(f.engine);
+		ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, CM, "default", "kept", NULL, "{\"data\":{\"turn\":\"%d\"}}", i), 200);
+		fixture_clear(&f);
+		am_engine_close(f.engine);
+		f.engine = NULL;
+	}
 }
 END_TEST
 
@@ -213,18 +261,12 @@ END_TEST
 
 START_TEST(a_new_database_starts_above_an_old_one)
 {
-	char path[96];
-
 	fixture_reopen(&f);
 	uint64_t rv = am_engine_rv(f.engine);
 	am_engine_close(f.engine);
 	f.engine = NULL;
 	ck_assert_uint_gt(rv, UINT64_C(100000000000));
-	static const char *const names[] = { "state.db", "state.db-wal", "state.db-shm" };
-	for (size_t i = 0; i < AM_COUNTOF(names); i++) {
-		snprintf(path, sizeof(path), "%s/%s", f.dir, names[i]);
-		unlink(path);
-	}
+	remove_database();
 	f.clock = am_clock_fake_new();
 	am_clock_fake_set_wall(f.clock, am_clock_wall(am_clock_real()) + 60 * AM_NS_PER_S);
 	fixture_reopen(&f);
@@ -239,6 +281,7 @@ cases(TCase *tc)
 	tcase_add_checked_fixture(tc, open_all, done);
 	tcase_add_test(tc, row_205_kill_9_loses_nothing);
 	tcase_add_test(tc, a_newer_and_a_foreign_database_are_refused);
+	tcase_add_test(tc, the_format_before_is_brought_forward);
 	tcase_add_test(tc, a_damaged_row_is_refused);
 	tcase_add_test(tc, a_new_database_starts_above_an_old_one);
 }

@@ -459,10 +459,11 @@ am_change_refused(const struct am_op *op, const struct am_resource *res, struct 
 	case AM_OP_REFUSED:
 		return am_fail_on(failure, 403, "Forbidden", res, op->name,
 				  "is forbidden: create not allowed while custom resource definition is terminating");
+	case AM_OP_NO_SPACE:
+		return am_fail_space(op->store->engine, failure);
 	default:
 		if (op->err.code == AMBIENT_E_NOMEM)
-			return am_fail(failure, 500, "InternalError", "Internal error occurred: database space exceeded: %s",
-				       op->err.message);
+			return am_fail_space(op->store->engine, failure);
 		return am_fail(failure, 500, "InternalError", "Internal error occurred: %s", op->err.message);
 	}
 }

@@ -4,24 +4,12 @@
  * without resourceVersion.  The revision is stored once per transaction in meta.rv, so a revision that was given
  * out is never given out again; a new database starts at a number made from the time, so that clients of an
  * older one are told 410 instead of being lied to.
- *
- * The format: application_id "AmbS", user_version 1.  A file with another application_id or a higher version is
- * left alone and refused.
  */
-#include <sqlite3.h>
+#include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
-#include "plugins/standalone/apiserver/engine_priv.h"
+#include "plugins/standalone/apiserver/db_priv.h"
 #include "plugins/standalone/apiserver/seal.h"
-
-#define APPLICATION_ID 0x416d6253 /* "AmbS" */
-#define USER_VERSION   1
-
-enum statement {
-	S_BEGIN, S_COMMIT, S_ROLLBACK, S_META, S_INSERT, S_UPDATE, S_DELETE, S_LOG, S_RES_FIND, S_RES_ADD, S_TRIM_FIND,
-	S_TRIM, S__COUNT
-};
 
 static const char *const statements[S__COUNT] = {
 	[S_BEGIN] = "BEGIN IMMEDIATE",
@@ -37,157 +25,21 @@ static const char *const statements[S__COUNT] = {
 	[S_TRIM_FIND] = ("SELECT max(rv) FROM (SELECT rv FROM log WHERE rv <= "
 			 "(SELECT rv FROM log ORDER BY rv DESC LIMIT 1 OFFSET ?1) AND ts <= ?2 ORDER BY rv LIMIT ?3)"),
 	[S_TRIM] = "DELETE FROM log WHERE rv <= ?1",
+	[S_PAGES] = "PRAGMA page_count",
+	[S_FREE] = "PRAGMA freelist_count",
+	[S_RESERVE_HAS] = "SELECT count(*) FROM reserve",
+	[S_RESERVE_PUT] = "INSERT INTO reserve(body) VALUES(zeroblob(?1))",
+	[S_RESERVE_DROP] = "DELETE FROM reserve",
 };
 
-static const char *const schema =
-	"CREATE TABLE meta(k TEXT PRIMARY KEY, v) WITHOUT ROWID;"
-	"CREATE TABLE res(id INTEGER PRIMARY KEY AUTOINCREMENT, grp TEXT NOT NULL, plural TEXT NOT NULL,"
-	" UNIQUE(grp, plural));"
-	"CREATE TABLE obj(id INTEGER PRIMARY KEY, res INTEGER NOT NULL, ns TEXT NOT NULL, name TEXT NOT NULL,"
-	" rv INTEGER NOT NULL, mtime INTEGER NOT NULL, body BLOB NOT NULL);"
-	"CREATE UNIQUE INDEX obj_key ON obj(res, ns, name);"
-	"CREATE TABLE log(rv INTEGER PRIMARY KEY, res INTEGER NOT NULL, ns TEXT NOT NULL, name TEXT NOT NULL,"
-	" op INTEGER NOT NULL, ts INTEGER NOT NULL, body BLOB, prev BLOB);";
-
-struct am_db {
-	sqlite3 *handle;
-	sqlite3_stmt *stmt[S__COUNT];
-	uint64_t rv, compacted;
-	/* Encryption of the bodies of some resources. */
-	const struct am_seal *seal; /* NULL: none */
-	const char *const *sealed;  /* their names, ended by NULL */
-	bool *is_sealed;            /* by their numbers */
-	size_t n_is_sealed;
-	struct am_buf body, prev;   /* of the row that is being written or read */
-};
-
-static int
-fail(struct am_db *db, const char *what, struct ambient_error *err)
+int
+am_db_prepare(struct am_db *db)
 {
-	int code = sqlite3_extended_errcode(db->handle);
-	bool full = (code & 0xff) == SQLITE_FULL;
+	int rc = SQLITE_OK;
 
-	return ambient_err(err, full ? AMBIENT_E_NOMEM : AMBIENT_E_UNAVAILABLE, "state.db: cannot %s: %s%s", what,
-			   sqlite3_errmsg(db->handle), full ? "; free some disk space" : "");
-}
-
-/* Runs a statement that gives no row. */
-static int
-run(struct am_db *db, enum statement s, const char *what, struct ambient_error *err)
-{
-	int rc = sqlite3_step(db->stmt[s]);
-
-	sqlite3_reset(db->stmt[s]);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : fail(db, what, err);
-}
-
-static int
-exec(struct am_db *db, const char *sql, struct ambient_error *err)
-{
-	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db, "prepare the file", err);
-}
-
-/* The first column of the first row, 0 when there is none. */
-static int
-number(struct am_db *db, const char *sql, int64_t *ret, struct ambient_error *err)
-{
-	sqlite3_stmt *stmt = NULL;
-
-	*ret = 0;
-	if (sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL) != SQLITE_OK)
-		return fail(db, "read the file", err);
-	int rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW)
-		*ret = sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : fail(db, "read the file", err);
-}
-
-static int
-set_meta(struct am_db *db, const char *key, uint64_t value, struct ambient_error *err)
-{
-	sqlite3_bind_text(db->stmt[S_META], 1, key, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(db->stmt[S_META], 2, (int64_t)value);
-	return run(db, S_META, "write", err);
-}
-
-/* 1: a file of ours; 0: an empty one; negative: refused. */
-static int
-identify(struct am_db *db, struct ambient_error *err)
-{
-	int64_t application, version, tables;
-	int rc = number(db, "PRAGMA application_id", &application, err);
-
-	if (rc == 0)
-		rc = number(db, "PRAGMA user_version", &version, err);
-	if (rc == 0)
-		rc = number(db, "SELECT count(*) FROM sqlite_master", &tables, err);
-	if (rc < 0)
-		return rc;
-	if (application == 0 && version == 0 && tables == 0)
-		return 0;
-	if (application != APPLICATION_ID)
-		return ambient_err(err, AMBIENT_E_INVALID, "state.db is a database of another program; move it away or use "
-				   "another state directory");
-	if (version > USER_VERSION)
-		return ambient_err(err, AMBIENT_E_INVALID, "state.db has format %lld, this release reads up to %d; use the "
-				   "release that wrote it", (long long)version, USER_VERSION);
-	return 1;
-}
-
-static int
-create(struct am_db *db, int64_t now_ns, struct ambient_error *err)
-{
-	char sql[256];
-	/* 1,000 revisions for each second since 2020: more than a database lives through. */
-	int64_t start = AM_MAX((now_ns / AM_NS_PER_S - INT64_C(1577836800)) * 1000, INT64_C(1000));
-
-	snprintf(sql, sizeof(sql), "INSERT INTO meta VALUES('rv', %lld), ('compacted', %lld);"
-		 "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;", (long long)start, (long long)start,
-		 APPLICATION_ID, USER_VERSION);
-	int rc = exec(db, "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; BEGIN IMMEDIATE;", err);
-	if (rc == 0)
-		rc = exec(db, schema, err);
-	return rc == 0 ? exec(db, sql, err) : rc;
-}
-
-static int
-prepare(struct am_db *db, bool full_sync, int64_t now_ns, struct ambient_error *err)
-{
-	int64_t rv, compacted, last;
-
-	sqlite3_busy_timeout(db->handle, 5000);
-	int known = identify(db, err);
-	if (known < 0)
-		return known;
-	int rc = known == 0 ? create(db, now_ns, err) : 0;
-	if (rc == 0)
-		rc = exec(db, full_sync ? "PRAGMA synchronous=FULL;" : "PRAGMA synchronous=NORMAL;", err);
-	if (rc == 0)
-		/* A small cache: objects are read from our own memory, never from here. */
-		rc = exec(db, "PRAGMA journal_mode=WAL; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=0;"
-			  "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-2048;", err);
-	for (int i = 0; rc == 0 && i < S__COUNT; i++)
-		if (sqlite3_prepare_v3(db->handle, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL) != SQLITE_OK)
-			rc = fail(db, "prepare its statements", err);
-	if (rc == 0)
-		rc = number(db, "SELECT v FROM meta WHERE k = 'rv'", &rv, err);
-	if (rc == 0)
-		rc = number(db, "SELECT v FROM meta WHERE k = 'compacted'", &compacted, err);
-	if (rc == 0)
-		rc = number(db, "SELECT coalesce(max(rv), 0) FROM log", &last, err);
-	if (rc < 0)
-		return rc;
-	if (rv <= 0 || last > rv)
-		return ambient_err(err, AMBIENT_E_INVALID, "state.db is damaged: its revision is %lld, its history ends at %lld; "
-				   "restore a copy", (long long)rv, (long long)last);
-	db->rv = (uint64_t)rv;
-	db->compacted = (uint64_t)compacted;
-	if (known == 0 || full_sync)
-		return 0;
-	/* Without full sync the last transactions may be gone: never give their revisions out again. */
-	db->rv += 1000000;
-	return set_meta(db, "rv", db->rv, err);
+	for (int i = 0; rc == SQLITE_OK && i < S__COUNT; i++)
+		rc = sqlite3_prepare_v3(db->handle, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL);
+	return rc;
 }
 
 /* ---- encryption ---- */
@@ -268,41 +120,43 @@ open_body(struct am_db *db, const struct am_db_row *row, char column, const void
 }
 
 int
-am_db_open(const char *dir, bool full_sync, int64_t now_ns, struct am_db **ret, struct ambient_error *err)
+am_db_fail(struct am_db *db, const char *what, struct ambient_error *err)
 {
-	struct am_db *db = am_xcalloc(1, sizeof(*db));
-	char *path = am_xasprintf("%s/state.db", dir);
-	mode_t mask = umask(0077);
-	int rc = sqlite3_open_v2(path, &db->handle,
-				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+	int code = sqlite3_extended_errcode(db->handle), number = sqlite3_system_errno(db->handle);
 
-	if (rc != SQLITE_OK)
-		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "%s: cannot open: %s", path,
-				 db->handle != NULL ? sqlite3_errmsg(db->handle) : "no memory");
-	else
-		rc = prepare(db, full_sync, now_ns, err);
-	umask(mask);
-	free(path);
-	if (rc < 0) {
-		am_db_close(db);
-		return rc;
-	}
-	*ret = db;
-	return 0;
+	db->full = (code & 0xff) == SQLITE_FULL || ((code & 0xff) == SQLITE_IOERR && (number == ENOSPC || number == EDQUOT));
+	return ambient_err(err, db->full ? AMBIENT_E_NOMEM : AMBIENT_E_UNAVAILABLE, "state.db: cannot %s: %s%s", what,
+			   sqlite3_errmsg(db->handle), db->full ? "; free some disk space" : "");
 }
 
-void
-am_db_close(struct am_db *db)
+bool
+am_db_full(const struct am_db *db)
 {
-	if (db == NULL)
-		return;
-	for (int i = 0; i < S__COUNT; i++)
-		sqlite3_finalize(db->stmt[i]);
-	sqlite3_close(db->handle);
-	am_buf_fini(&db->body);
-	am_buf_fini(&db->prev);
-	free(db->is_sealed);
-	free(db);
+	return db->full;
+}
+
+/* Runs a statement that gives no row. */
+int
+am_db_run(struct am_db *db, enum am_db_statement s, const char *what, struct ambient_error *err)
+{
+	int rc = sqlite3_step(db->stmt[s]);
+
+	if (rc == SQLITE_DONE || rc == SQLITE_ROW) {
+		sqlite3_reset(db->stmt[s]);
+		return 0;
+	}
+	/* The reset would say the same again, but by then for a statement that is over. */
+	int ret = am_db_fail(db, what, err);
+	sqlite3_reset(db->stmt[s]);
+	return ret;
+}
+
+int
+am_db_set_meta(struct am_db *db, const char *key, uint64_t value, struct ambient_error *err)
+{
+	sqlite3_bind_text(db->stmt[S_META], 1, key, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(db->stmt[S_META], 2, (int64_t)value);
+	return am_db_run(db, S_META, "write", err);
 }
 
 uint64_t
@@ -320,16 +174,17 @@ am_db_compacted(const struct am_db *db)
 int
 am_db_begin(struct am_db *db, struct ambient_error *err)
 {
-	return run(db, S_BEGIN, "begin", err);
+	db->full = false;
+	return am_db_run(db, S_BEGIN, "begin", err);
 }
 
 int
 am_db_commit(struct am_db *db, uint64_t rv, struct ambient_error *err)
 {
-	int rc = rv != db->rv ? set_meta(db, "rv", rv, err) : 0;
+	int rc = rv != db->rv ? am_db_set_meta(db, "rv", rv, err) : 0;
 
 	if (rc == 0)
-		rc = run(db, S_COMMIT, "commit", err);
+		rc = am_db_run(db, S_COMMIT, "commit", err);
 	if (rc == 0)
 		db->rv = rv;
 	return rc;
@@ -339,7 +194,7 @@ void
 am_db_rollback(struct am_db *db)
 {
 	if (!sqlite3_get_autocommit(db->handle))
-		(void)run(db, S_ROLLBACK, "roll back", NULL);
+		(void)am_db_run(db, S_ROLLBACK, "roll back", NULL);
 }
 
 int
@@ -357,10 +212,10 @@ am_db_res(struct am_db *db, const char *group, const char *plural, int64_t *ret_
 	if (rc == SQLITE_ROW)
 		return 0;
 	if (rc != SQLITE_DONE)
-		return fail(db, "read", err);
+		return am_db_fail(db, "read", err);
 	sqlite3_bind_text(add, 1, group, -1, SQLITE_STATIC);
 	sqlite3_bind_text(add, 2, plural, -1, SQLITE_STATIC);
-	rc = run(db, S_RES_ADD, "write", err);
+	rc = am_db_run(db, S_RES_ADD, "write", err);
 	*ret_id = sqlite3_last_insert_rowid(db->handle);
 	note_res(db, *ret_id, group, plural);
 	return rc;
@@ -378,7 +233,7 @@ am_db_insert(struct am_db *db, struct am_db_row *row, struct ambient_error *err)
 	sqlite3_bind_int64(s, 5, row->mtime);
 	int rc = bind_body(db, s, 6, row, 'b', &db->body, err);
 	if (rc == 0)
-		rc = run(db, S_INSERT, "write", err);
+		rc = am_db_run(db, S_INSERT, "write", err);
 	row->id = sqlite3_last_insert_rowid(db->handle);
 	return rc;
 }
@@ -392,14 +247,14 @@ am_db_update(struct am_db *db, const struct am_db_row *row, struct ambient_error
 	sqlite3_bind_int64(s, 2, (int64_t)row->rv);
 	sqlite3_bind_int64(s, 3, row->mtime);
 	int rc = bind_body(db, s, 4, row, 'b', &db->body, err);
-	return rc == 0 ? run(db, S_UPDATE, "write", err) : rc;
+	return rc == 0 ? am_db_run(db, S_UPDATE, "write", err) : rc;
 }
 
 int
 am_db_delete(struct am_db *db, int64_t id, struct ambient_error *err)
 {
 	sqlite3_bind_int64(db->stmt[S_DELETE], 1, id);
-	return run(db, S_DELETE, "write", err);
+	return am_db_run(db, S_DELETE, "write", err);
 }
 
 int
@@ -416,7 +271,7 @@ am_db_log(struct am_db *db, const struct am_db_row *row, struct ambient_error *e
 	int rc = bind_body(db, s, 7, row, 'b', &db->body, err);
 	if (rc == 0)
 		rc = bind_body(db, s, 8, row, 'p', &db->prev, err);
-	return rc == 0 ? run(db, S_LOG, "write", err) : rc;
+	return rc == 0 ? am_db_run(db, S_LOG, "write", err) : rc;
 }
 
 /* ---- reading at start ---- */
@@ -429,7 +284,7 @@ am_db_each_res(struct am_db *db, int (*fn)(void *arg, int64_t id, const char *gr
 	int rc;
 
 	if (sqlite3_prepare_v2(db->handle, "SELECT id, grp, plural FROM res ORDER BY id", -1, &s, NULL) != SQLITE_OK)
-		return fail(db, "read", err);
+		return am_db_fail(db, "read", err);
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
 		const char *group = (const char *)sqlite3_column_text(s, 1), *plural = (const char *)sqlite3_column_text(s, 2);
 
@@ -438,7 +293,7 @@ am_db_each_res(struct am_db *db, int (*fn)(void *arg, int64_t id, const char *gr
 			break;
 	}
 	sqlite3_finalize(s);
-	return rc == SQLITE_DONE ? 0 : fail(db, "read", err);
+	return rc == SQLITE_DONE ? 0 : am_db_fail(db, "read", err);
 }
 
 static int
@@ -448,7 +303,7 @@ each_row(struct am_db *db, const char *sql, am_db_row_f *fn, void *arg, struct a
 	int rc, ret = 0;
 
 	if (sqlite3_prepare_v2(db->handle, sql, -1, &s, NULL) != SQLITE_OK)
-		return fail(db, "read", err);
+		return am_db_fail(db, "read", err);
 	while (ret == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
 		struct am_db_row row = {
 			.id = sqlite3_column_int64(s, 0), .res = sqlite3_column_int64(s, 1),
@@ -467,7 +322,7 @@ each_row(struct am_db *db, const char *sql, am_db_row_f *fn, void *arg, struct a
 	sqlite3_finalize(s);
 	if (ret < 0)
 		return ret;
-	return rc == SQLITE_DONE ? 0 : fail(db, "read", err);
+	return rc == SQLITE_DONE ? 0 : am_db_fail(db, "read", err);
 }
 
 int
@@ -518,12 +373,12 @@ find_stale(struct am_db *db, const char *sql, struct stale *stale, struct ambien
 	int rc;
 
 	if (sqlite3_prepare_v2(db->handle, sql, -1, &s, NULL) != SQLITE_OK)
-		return fail(db, "read", err);
+		return am_db_fail(db, "read", err);
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
 		if (is_sealed(db, sqlite3_column_int64(s, 1)))
 			note_stale(db, s, stale);
 	sqlite3_finalize(s);
-	return rc == SQLITE_DONE ? 0 : fail(db, "read", err);
+	return rc == SQLITE_DONE ? 0 : am_db_fail(db, "read", err);
 }
 
 struct reseal {
@@ -544,7 +399,7 @@ reseal_row(void *arg, const struct am_db_row *row, struct ambient_error *err)
 	if (rc == 0 && r->log)
 		rc = bind_body(r->db, s, 3, row, 'p', &r->prev, err);
 	if (rc == 0 && sqlite3_step(s) != SQLITE_DONE)
-		rc = fail(r->db, "encrypt", err);
+		rc = am_db_fail(r->db, "encrypt", err);
 	sqlite3_reset(s);
 	return rc;
 }
@@ -557,7 +412,7 @@ reseal_table(struct am_db *db, bool log, const struct stale *stale, struct ambie
 
 	if (sqlite3_prepare_v2(db->handle, log ? "UPDATE log SET body = ?2, prev = ?3 WHERE rv = ?1"
 					       : "UPDATE obj SET body = ?2 WHERE id = ?1", -1, &r.write, NULL) != SQLITE_OK)
-		return fail(db, "encrypt", err);
+		return am_db_fail(db, "encrypt", err);
 	for (size_t i = 0; rc == 0 && i < stale->n; i++) {
 		char sql[160];
 
@@ -581,7 +436,7 @@ am_db_reseal(struct am_db *db, size_t *ret_n, struct ambient_error *err)
 	*ret_n = 0;
 	if (db->seal == NULL)
 		return 0;
-	rc = exec(db, "PRAGMA secure_delete=ON;", err);
+	rc = am_db_exec(db, "PRAGMA secure_delete=ON;", err);
 	if (rc == 0)
 		rc = find_stale(db, "SELECT id, res, body, NULL FROM obj", &objects, err);
 	if (rc == 0)
@@ -599,7 +454,7 @@ am_db_reseal(struct am_db *db, size_t *ret_n, struct ambient_error *err)
 	}
 	/* The clear text is still in free pages and in the write-ahead log. */
 	if (rc == 0 && (objects.clear || history.clear)) {
-		rc = exec(db, "VACUUM;", err);
+		rc = am_db_exec(db, "VACUUM;", err);
 		am_db_checkpoint(db, true);
 	}
 	*ret_n = objects.n + history.n;
@@ -627,10 +482,10 @@ am_db_trim(struct am_db *db, int64_t keep, int64_t older_than_ns, int batch, boo
 	if (rc < 0)
 		return rc;
 	sqlite3_bind_int64(db->stmt[S_TRIM], 1, (int64_t)upto);
-	rc = run(db, S_TRIM, "trim its history", err);
+	rc = am_db_run(db, S_TRIM, "trim its history", err);
 	*ret_left = rc == 0 && sqlite3_changes(db->handle) >= batch;
 	if (rc == 0)
-		rc = set_meta(db, "compacted", upto, err);
+		rc = am_db_set_meta(db, "compacted", upto, err);
 	if (rc == 0)
 		rc = am_db_commit(db, db->rv, err);
 	if (rc < 0)
@@ -638,13 +493,4 @@ am_db_trim(struct am_db *db, int64_t keep, int64_t older_than_ns, int batch, boo
 	else
 		db->compacted = upto;
 	return rc;
-}
-
-void
-am_db_checkpoint(struct am_db *db, bool truncate)
-{
-	(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
-					NULL, NULL);
-	if (truncate)
-		(void)sqlite3_exec(db->handle, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
 }

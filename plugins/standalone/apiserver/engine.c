@@ -360,6 +360,20 @@ am_engine_compact(struct am_engine *engine, int64_t keep_rows, struct ambient_er
 	return rc;
 }
 
+static int
+look(void *arg, struct ambient_error *err)
+{
+	(void)err;
+	am_space_look(arg);
+	return 0;
+}
+
+void
+am_engine_look(struct am_engine *engine)
+{
+	(void)am_writer_call(engine->writer, look, engine, NULL);
+}
+
 struct checkpoint {
 	struct am_engine *engine;
 	bool truncate;
@@ -371,6 +385,10 @@ checkpoint(void *arg, struct ambient_error *err)
 	struct checkpoint *c = arg;
 
 	am_db_checkpoint(c->engine->db, c->truncate);
+	if (atomic_load(&c->engine->space) == AM_SPACE_ENOUGH)
+		am_db_vacuum(c->engine->db);
+	if (c->engine->options.quota > 0)
+		am_space_look(c->engine);
 	return 0;
 }
 

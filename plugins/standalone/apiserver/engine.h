@@ -37,6 +37,10 @@ struct am_engine_options {
 	int64_t event_ttl_ns;      /* 0: one hour */
 	const char *key_file;      /* see seal.h; NULL: nothing is encrypted */
 	const char *const *encrypted; /* "secrets", "widgets.example.com" ..., ended by NULL, kept; NULL: secrets */
+	int64_t quota;             /* bytes that the database may use; 0: what the disk gives */
+	/* Told, on the writer thread, when space is exceeded, and when it is there again. */
+	void (*space_changed)(void *arg, bool exceeded);
+	void *space_arg;
 	bool no_janitor;           /* tests: no garbage collection thread, see am_engine_janitor_run */
 };
 
@@ -299,6 +303,9 @@ size_t am_engine_janitor_run(struct am_engine *engine);
 size_t am_engine_aggregate(struct am_engine *engine);
 /* Trims history now, down to the configured rows (tests, and row 71's forced compaction: keep = 0). */
 int am_engine_compact(struct am_engine *engine, int64_t keep_rows, struct ambient_error *err);
+
+/* Makes the reserve for a full disk, or looks whether there is space again. */
+void am_engine_look(struct am_engine *engine);
 
 struct am_engine_stats {
 	uint64_t objects, watches, commits, writes, events_dropped;

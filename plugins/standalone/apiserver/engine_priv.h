@@ -192,13 +192,48 @@ int am_db_each_log(struct am_db *db, am_db_row_f *fn, void *arg, struct ambient_
  * go.  In a transaction of its own. */
 int am_db_trim(struct am_db *db, int64_t keep, int64_t older_than_ns, int batch, bool *ret_left,
 	       struct ambient_error *err);
+/* Whether the last thing that failed since am_db_begin did so for want of space. */
+bool am_db_full(const struct am_db *db);
+
+/* ---- db_space.c: likewise ---- */
+
+int64_t am_db_used(struct am_db *db); /* bytes, without what lies free in the file */
+/* Makes sure that the file can grow by that much, before a transaction is begun. */
+int am_db_room(struct am_db *db, size_t bytes, struct ambient_error *err);
 void am_db_checkpoint(struct am_db *db, bool truncate);
+/* Between two transactions: a checkpoint when much has been written since the last one. */
+void am_db_breathe(struct am_db *db);
+/* Gives back some of what lies free in the file when that is much. */
+void am_db_vacuum(struct am_db *db);
+/* Sets aside what is written on when the disk is full.  No harm when it is there. */
+int am_db_reserve_make(struct am_db *db, struct ambient_error *err);
+/* From now on the reserve is written on. */
+int am_db_reserve_open(struct am_db *db, struct ambient_error *err);
+
+/* ---- space.c ---- */
+
+struct am_op;
+
+/* Why not everything is written any more. */
+enum am_space { AM_SPACE_ENOUGH, AM_SPACE_QUOTA, AM_SPACE_DISK };
+
+/* The writer thread, but for the last two. */
+bool am_space_admits(struct am_engine *engine, const struct am_op *op);
+/* Room for these operations; what is not admitted gets AM_OP_NO_SPACE. */
+void am_space_prepare(struct am_engine *engine, struct am_op *const *batch, size_t n);
+/* A transaction failed: true when it was for want of space, and it is worth trying again with what is admitted now. */
+bool am_space_failed(struct am_engine *engine, const struct ambient_error *err);
+/* Looks whether all is well (again); the janitor calls it now and then. */
+void am_space_look(struct am_engine *engine);
+/* The failure of what was not written. */
+int am_fail_space(struct am_engine *engine, struct am_failure *failure);
+int am_space_healthy(struct am_engine *engine, struct ambient_error *err); /* any thread */
 
 /* ---- writer.c ---- */
 
 enum am_op_kind { AM_OP_CREATE, AM_OP_UPDATE, AM_OP_DELETE, AM_OP_CALL };
 enum am_op_result { AM_OP_DONE, AM_OP_RETRY, AM_OP_EXISTS, AM_OP_NO_NAMESPACE, AM_OP_NAMESPACE_ENDS, AM_OP_REFUSED,
-		    AM_OP_FAILED };
+		    AM_OP_NO_SPACE, AM_OP_FAILED };
 
 /* One commit, on the stack of its caller until am_writer_run returns. */
 struct am_op {
@@ -253,6 +288,8 @@ struct am_engine {
 	struct am_writer *writer;
 	struct am_janitor *janitor;
 	uint64_t objects, watches, commits, writes, dropped;
+	_Atomic(int) space;           /* enum am_space; changed by the writer thread */
+	unsigned emergency_events;    /* written since space is not enough; the writer thread's */
 };
 
 /* A revision was published: the janitor looks whether it means work.  engine->lock held, writer thread. */

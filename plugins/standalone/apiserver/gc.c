@@ -15,6 +15,9 @@
 #define TRIM_EVERY       (60 * AM_NS_PER_S)
 #define EXPIRE_EVERY     (30 * AM_NS_PER_S)
 #define CHECKPOINT_EVERY (1 * AM_NS_PER_S)
+#define LOOK_EVERY       TRIM_EVERY
+#define LOOK_EVERY_FULL  (2 * AM_NS_PER_S)
+#define LOG_ROWS_FULL    200 /* history that stays while there is no space */
 #define HISTORY_AGE      (600 * AM_NS_PER_S)
 #define EXPIRE_BATCH     100
 #define CYCLE_LIMIT      4096
@@ -33,7 +36,7 @@ struct am_janitor {
 	struct am_map *tasks; /* kind and key -> struct task; engine->lock */
 	struct am_thread *thread;
 	bool stop;
-	int64_t next_trim, next_expire, next_checkpoint;
+	int64_t next_trim, next_expire, next_checkpoint, next_look;
 	uint64_t checkpointed;
 };
 
@@ -436,7 +439,8 @@ do_timed(struct am_janitor *janitor)
 		janitor->next_expire = now + (n == EXPIRE_BATCH ? AM_NS_PER_S : EXPIRE_EVERY);
 	}
 	if (now >= janitor->next_trim) {
-		(void)am_engine_trim(engine, engine->options.log_rows, HISTORY_AGE, NULL);
+		bool enough = atomic_load(&engine->space) == AM_SPACE_ENOUGH;
+		(void)am_engine_trim(engine, enough ? engine->options.log_rows : LOG_ROWS_FULL, enough ? HISTORY_AGE : 0, NULL);
 		am_engine_forget(engine);
 		note_all(engine); /* what failed, for example on a full disk, is tried again */
 		janitor->next_trim = now + TRIM_EVERY;
@@ -446,6 +450,10 @@ do_timed(struct am_janitor *janitor)
 			am_engine_checkpoint(engine, false);
 		janitor->checkpointed = writes;
 		janitor->next_checkpoint = now + CHECKPOINT_EVERY;
+	}
+	if (now >= janitor->next_look) {
+		am_engine_look(engine);
+		janitor->next_look = now + (atomic_load(&engine->space) == AM_SPACE_ENOUGH ? LOOK_EVERY : LOOK_EVERY_FULL);
 	}
 	am_lock(&engine->lock);
 }
@@ -465,6 +473,7 @@ janitor_main(void *arg)
 		int64_t until = janitor->next_checkpoint;
 		if (engine->writes == janitor->checkpointed)
 			until = AM_MIN(janitor->next_expire, janitor->next_trim);
+		until = AM_MIN(until, janitor->next_look);
 		if (!janitor->stop && am_map_len(janitor->tasks) == 0)
 			am_cond_wait(&janitor->wake, &engine->lock, until);
 	}
@@ -505,6 +514,8 @@ am_janitor_start(struct am_janitor *janitor, struct ambient_error *err)
 	note_all(janitor->engine);
 	if (janitor->engine->options.no_janitor)
 		return 0;
+	/* The reserve is set aside when the start is over. */
+	janitor->next_look = am_clock_boot(janitor->engine->clock) + AM_NS_PER_S;
 	janitor->thread = am_thread_new("api-janitor", 0, janitor_main, janitor);
 	return janitor->thread != NULL ? 0 : ambient_err(err, AMBIENT_E_NOMEM, "cannot start the janitor's thread");
 }

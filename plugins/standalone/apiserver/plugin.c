@@ -21,7 +21,7 @@ struct plugin {
 	char *address;
 	uint16_t port;
 	const char **crds;
-	int64_t event_ttl;
+	int64_t event_ttl, quota;
 	bool relaxed;
 	int64_t token_life_max, token_key_life;
 	bool token_extend;
@@ -44,9 +44,10 @@ static const struct ambient_option opt_event_ttl = {
 	sizeof(struct ambient_option), "eventTTL", AMBIENT_OPT_DURATION, 0, "1h", 60 * AM_NS_PER_S,
 	30 * INT64_C(86400) * AM_NS_PER_S, "How long Events are kept.", NULL,
 };
-static const struct ambient_option opt_sync = {
-	sizeof(struct ambient_option), "sync", AMBIENT_OPT_STRING, 0, "full", 0, 0,
-	"\"full\": a write is on the disk before it is answered; \"normal\": the last ones may be lost when the power goes.",
+static const struct ambient_option opt_durability = {
+	sizeof(struct ambient_option), "durability", AMBIENT_OPT_STRING, 0, "power", 0, 0,
+	"What an answered write survives: \"power\", a cut of the power too; \"process\", the end of the daemon and of the "
+	"operating system only as far as it came, which is faster.",
 	NULL,
 };
 static const struct ambient_option opt_token_max = {
@@ -74,8 +75,14 @@ static const struct ambient_option opt_encrypted = {
 	sizeof(struct ambient_option), "encrypted", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
 	"The resources that are encrypted, such as \"configmaps\" or \"widgets.example.com\"; otherwise \"secrets\".", NULL,
 };
-static const struct ambient_option *const options[] = { &opt_listen, &opt_crds, &opt_event_ttl, &opt_sync,
-							&opt_token_max, &opt_token_key, &opt_token_extend, &opt_keys,
+static const struct ambient_option opt_quota = {
+	sizeof(struct ambient_option), "quota", AMBIENT_OPT_SIZE, 0, "0", 0, INT64_C(1) << 50,
+	"What the database may use of the disk; beyond it only deletions, status and leases are written.  0: what the disk "
+	"gives.",
+	NULL,
+};
+static const struct ambient_option *const options[] = { &opt_listen, &opt_crds, &opt_event_ttl, &opt_durability,
+							&opt_quota, &opt_token_max, &opt_token_key, &opt_token_extend, &opt_keys,
 							&opt_encrypted, NULL };
 
 /* "127.0.0.1:16443", "[::1]:16443" */
@@ -102,14 +109,14 @@ parse_listen(const char *text, char **ret_address, uint16_t *ret_port, struct am
 static int
 check(const struct ambient_host *host, const struct ambient_conf *conf, struct ambient_error *err)
 {
-	const char *sync = host->conf->str(conf, "sync", "full");
+	const char *durability = host->conf->str(conf, "durability", "power");
 	char *address = NULL;
 	uint16_t port;
 	int rc = parse_listen(host->conf->str(conf, "listen", "127.0.0.1:16443"), &address, &port, err);
 
 	free(address);
-	if (rc == 0 && strcmp(sync, "full") != 0 && strcmp(sync, "normal") != 0)
-		rc = ambient_err(err, AMBIENT_E_INVALID, "sync: \"%s\" is neither \"full\" nor \"normal\"", sync);
+	if (rc == 0 && strcmp(durability, "power") != 0 && strcmp(durability, "process") != 0)
+		rc = ambient_err(err, AMBIENT_E_INVALID, "durability: \"%s\" is neither \"power\" nor \"process\"", durability);
 	return rc;
 }
 
@@ -149,12 +156,13 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	(void)parse_listen(host->conf->str(conf, "listen", "127.0.0.1:16443"), &p->address, &p->port, err);
 	p->crds = read_strings(host, conf, "crds");
 	p->event_ttl = host->conf->integer(conf, "eventTTL", 3600 * AM_NS_PER_S);
-	p->relaxed = strcmp(host->conf->str(conf, "sync", "full"), "normal") == 0;
 	p->key_file = am_xstrdup(host->conf->str(conf, "encryptionKeys", NULL));
 	p->encrypted = read_strings(host, conf, "encrypted");
 	p->token_life_max = host->conf->integer(conf, "tokenMaxLife", 8760 * INT64_C(3600) * AM_NS_PER_S);
 	p->token_key_life = host->conf->integer(conf, "tokenKeyLife", 2160 * INT64_C(3600) * AM_NS_PER_S);
 	p->token_extend = host->conf->integer(conf, "tokenExtend", 0) != 0;
+	p->relaxed = strcmp(host->conf->str(conf, "durability", "power"), "process") == 0;
+	p->quota = host->conf->integer(conf, "quota", 0);
 	*ret_self = p;
 	return 0;
 }
@@ -178,6 +186,14 @@ close_server(struct plugin *p)
 	memset(s, 0, sizeof(*s));
 }
 
+static void
+space_changed(void *arg, bool exceeded)
+{
+	struct plugin *p = arg;
+
+	p->host->metrics->gauge(p->host, "database_space_exceeded", exceeded ? 1 : 0);
+}
+
 static int
 open_keys(struct plugin *p, struct ambient_error *err)
 {
@@ -195,7 +211,8 @@ open_server(struct plugin *p, struct ambient_error *err)
 {
 	struct rest_server *s = &p->server;
 	struct am_engine_options eo = { .dir = p->host->state_dir, .event_ttl_ns = p->event_ttl,
-					.survive_process_only = p->relaxed, .key_file = p->key_file,
+					.survive_process_only = p->relaxed, .quota = p->quota,
+					.space_changed = space_changed, .space_arg = p, .key_file = p->key_file,
 					.encrypted = p->encrypted[0] != NULL ? (const char *const *)p->encrypted : NULL };
 
 	memset(s, 0, sizeof(*s));

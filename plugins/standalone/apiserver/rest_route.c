@@ -211,8 +211,10 @@ answer_health(struct rest_call *call)
 		am_buf_adds(&body, "ok");
 	} else {
 		am_buf_adds(&body, "[+]ping ok\n");
-		if (!excluded)
-			am_buf_adds(&body, ok ? "[+]storage ok\n" : "[-]storage failed: reason withheld\n");
+		if (!excluded && err.code == 0)
+			am_buf_adds(&body, "[+]storage ok\n");
+		else if (!excluded)
+			am_buf_addf(&body, "[-]storage failed: %s\n", err.code == AMBIENT_E_NOMEM ? err.message : "reason withheld");
 		am_buf_addf(&body, "%s check %s\n", check, ok ? "passed" : "failed");
 	}
 	am_http_set_header(call->http, "Cache-Control", "no-cache, private");

@@ -167,8 +167,10 @@ write_batch(struct am_engine *engine, struct am_op *const *batch, size_t n, stru
 	for (size_t i = 0; i < n; i++) {
 		batch[i]->result = check(engine, batch[i], batch, i);
 		batch[i]->mtime = now;
-		done += batch[i]->result == AM_OP_DONE;
 	}
+	am_space_prepare(engine, batch, n);
+	for (size_t i = 0; i < n; i++)
+		done += batch[i]->result == AM_OP_DONE;
 	if (done == 0)
 		return 0;
 	int rc = am_db_begin(engine->db, err);
@@ -183,7 +185,7 @@ write_batch(struct am_engine *engine, struct am_op *const *batch, size_t n, stru
 		rc = am_db_commit(engine->db, rv, err);
 	if (rc < 0) {
 		fail_batch(engine, batch, n, err);
-		return rc;
+		return am_space_failed(engine, err) ? write_batch(engine, batch, n, err) : rc;
 	}
 	am_lock(&engine->lock);
 	publish(engine, batch, n);
@@ -249,6 +251,11 @@ writer_main(void *arg)
 			batch[i]->done = true;
 			am_cond_signal(&batch[i]->cond);
 		}
+		if (!call) {
+			am_unlock(&writer->lock);
+			am_db_breathe(writer->engine->db);
+			am_lock(&writer->lock);
+		}
 	}
 	am_unlock(&writer->lock);
 }
@@ -293,7 +300,7 @@ am_writer_healthy(struct am_writer *writer, struct ambient_error *err)
 	if (code != 0 && err != NULL)
 		*err = writer->health;
 	am_unlock(&writer->lock);
-	return -code;
+	return code != 0 ? -code : am_space_healthy(writer->engine, err);
 }
 
 struct am_writer *
