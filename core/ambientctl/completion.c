@@ -163,6 +163,10 @@ run_complete(struct ctl *ctl)
 		offer(word, "fish", "");
 	} else if (command == &ctl_plugin && am_streq(ctl->words[ctl->word_count - 2], "plugin")) {
 		offer(word, "inspect", "");
+	} else if (command == &ctl_user && am_streq(ctl->words[ctl->word_count - 2], "user")) {
+		offer(word, "add", "");
+		offer(word, "remove", "");
+		offer(word, "list", "");
 	}
 	return CTL_OK;
 }

@@ -75,6 +75,8 @@ void ctl_help(const struct ctl_command *command);
 extern const struct ctl_command *const ctl_commands[]; /* ended by NULL */
 extern int32_t ctl_interrupted; /* non-zero after SIGINT or SIGTERM; for am_kube_request.cancelled */
 int ctl_connect(struct ctl *ctl);
+/* The kubeconfig that a standalone daemon of this user, or of this machine, wrote; NULL when there is none. */
+char *ctl_standalone_kubeconfig(void);
 /* Prints "ambientctl: text: the error" and gives the exit code for it. */
 int ctl_fail(const struct ambient_error *err, const char *fmt, ...) am_printf_(2, 3);
 int ctl_usage(const char *fmt, ...) am_printf_(1, 2);
@@ -130,6 +132,6 @@ int ctl_follow(struct ctl *ctl, const char *name, const struct am_node *session,
 
 /* ---- the commands */
 extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_stop,
-	ctl_delete, ctl_plugin, ctl_completion, ctl_complete, ctl_version;
+	ctl_delete, ctl_user, ctl_plugin, ctl_completion, ctl_complete, ctl_version;
 
 #endif

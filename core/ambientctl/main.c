@@ -14,7 +14,7 @@
 #include "core/base/mem.h"
 
 const struct ctl_command *const ctl_commands[] = {
-	&ctl_run, &ctl_get_command, &ctl_describe, &ctl_logs, &ctl_messages_command, &ctl_stop, &ctl_delete, &ctl_plugin,
+	&ctl_run, &ctl_get_command, &ctl_describe, &ctl_logs, &ctl_messages_command, &ctl_stop, &ctl_delete, &ctl_user, &ctl_plugin,
 	&ctl_completion, &ctl_version, &ctl_complete, NULL,
 };
 
@@ -63,9 +63,8 @@ ctl_fail(const struct ambient_error *err, const char *fmt, ...)
 	return err->code > 0 && err->code < AMBIENT_E__COUNT && codes[err->code] != 0 ? codes[err->code] : CTL_FAILED;
 }
 
-/* The kubeconfig that a standalone daemon of this user, or of this machine, wrote; NULL when there is none. */
-static char *
-standalone_kubeconfig(void)
+char *
+ctl_standalone_kubeconfig(void)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 	char *paths[] = {
@@ -96,7 +95,7 @@ ctl_connect(struct ctl *ctl)
 	int rc;
 
 	if (path == NULL && am_empty(getenv("KUBECONFIG")))
-		standalone = standalone_kubeconfig();
+		standalone = ctl_standalone_kubeconfig();
 	rc = standalone != NULL ? am_kube_config_file(standalone, context, &config, &err)
 				: am_kube_config_default(path, context, &config, &err);
 	if (rc < 0) {

@@ -243,9 +243,9 @@ CRD_SPEC = {
 
 
 class Fixture:
-    def __init__(self, host_program, plugin, crds):
-        self.state = tempfile.mkdtemp(prefix="ambient-api-")
-        self.args = [host_program, plugin, self.state, "listen=127.0.0.1:0"] + ["crds=" + c for c in crds]
+    def __init__(self, host_program, plugin, crds, options=(), state=None):
+        self.state = state or tempfile.mkdtemp(prefix="ambient-api-")
+        self.args = [host_program, plugin, self.state, "listen=127.0.0.1:0"] + ["crds=" + c for c in crds] + list(options)
         self.process = None
         self.start()
         self.group = rand() + ".example.com"

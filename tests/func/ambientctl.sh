@@ -47,9 +47,24 @@ check 0 '--push-to' __complete -- run --p
 check 0 'claude-code' __complete -- run --runner-type ''
 check 0 'agent' __complete -- logs -c a
 check 0 '' __complete -- get ''
-for command in run get describe logs messages stop delete plugin completion version; do
+for command in run get describe logs messages stop delete user plugin completion version; do
 	check 0 "usage: ambientctl $command" "$command" --help
 done
+check 2 'usage: ambientctl user' user
+check 2 'usage: ambientctl user' user add
+check 2 'usage: ambientctl user' user frob x
+check 4 'there is no state of a standalone API server' user list
+check 4 "$tmp: there is no state" user add x --state "$tmp"
+check 0 'remove' __complete -- user r
+mkdir -p "$tmp/s/pki" && : >"$tmp/s/pki/ca.crt"
+check 0 'NAME' user list --state "$tmp/s"
+check 2 'are the cluster' user add system:x --state "$tmp/s"
+check 2 'it has a space' user add 'a b' --state "$tmp/s"
+check 3 'there is no such user' user remove x --state "$tmp/s"
+printf '#ambient-users 2\n' >"$tmp/s/users.csv"
+check 5 'users.csv:1: the form "2" is not known' user list --state "$tmp/s"
+printf 'sha256:12,x,1\n' >"$tmp/s/users.csv"
+check 5 'users.csv:1: "sha256:" is followed by' user list --state "$tmp/s"
 printf 'not a plugin' >"$tmp/x.so"
 check 5 'x.so' plugin inspect "$tmp/x.so"
 plugin=$top_builddir/plugins/agenticsession/.libs/agenticsession.so

@@ -228,7 +228,13 @@ int
 rest_user_of_token(struct rest_server *server, struct am_arena *arena, const char *token,
 		   const char *const *audiences, struct rest_user *ret, struct ambient_error *err)
 {
-	return rest_token_check(server, arena, token, audiences, ret, err);
+	bool for_api = audiences == NULL;
+
+	if (!rest_static_find(server->users, arena, token, ret))
+		return rest_token_check(server, arena, token, audiences, ret, err);
+	for (size_t i = 0; !for_api && audiences[i] != NULL; i++)
+		for_api = strcmp(audiences[i], REST_AUDIENCE) == 0;
+	return for_api ? 0 : ambient_err(err, AMBIENT_E_UNAUTHORIZED, "the token is for another audience");
 }
 
 int

@@ -25,7 +25,7 @@ struct plugin {
 	bool relaxed;
 	int64_t token_life_max, token_key_life;
 	bool token_extend;
-	char *key_file;
+	char *key_file, *token_file;
 	const char **encrypted;
 	struct rest_server server;
 	bool started;
@@ -71,6 +71,11 @@ static const struct ambient_option opt_keys = {
 	"A file of keys, a line \"ID KEY\" each (KEY: 32 bytes in base64), with which objects are encrypted in the database: "
 	"the first writes, all read.  What was stored otherwise is encrypted at the next start.", NULL,
 };
+static const struct ambient_option opt_token_file = {
+	sizeof(struct ambient_option), "tokenFile", AMBIENT_OPT_PATH, 0, NULL, 0, 0,
+	"Users with tokens: lines token,user,uid,\"group,group\", read again when the file changes.  A token may be given as "
+	"sha256: and its hash in hex.", NULL,
+};
 static const struct ambient_option opt_encrypted = {
 	sizeof(struct ambient_option), "encrypted", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
 	"The resources that are encrypted, such as \"configmaps\" or \"widgets.example.com\"; otherwise \"secrets\".", NULL,
@@ -83,7 +88,7 @@ static const struct ambient_option opt_quota = {
 };
 static const struct ambient_option *const options[] = { &opt_listen, &opt_crds, &opt_event_ttl, &opt_durability,
 							&opt_quota, &opt_token_max, &opt_token_key, &opt_token_extend, &opt_keys,
-							&opt_encrypted, NULL };
+							&opt_encrypted, &opt_token_file, NULL };
 
 /* "127.0.0.1:16443", "[::1]:16443" */
 static int
@@ -157,6 +162,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	p->crds = read_strings(host, conf, "crds");
 	p->event_ttl = host->conf->integer(conf, "eventTTL", 3600 * AM_NS_PER_S);
 	p->key_file = am_xstrdup(host->conf->str(conf, "encryptionKeys", NULL));
+	p->token_file = am_xstrdup(host->conf->str(conf, "tokenFile", NULL));
 	p->encrypted = read_strings(host, conf, "encrypted");
 	p->token_life_max = host->conf->integer(conf, "tokenMaxLife", 8760 * INT64_C(3600) * AM_NS_PER_S);
 	p->token_key_life = host->conf->integer(conf, "tokenKeyLife", 2160 * INT64_C(3600) * AM_NS_PER_S);
@@ -181,6 +187,7 @@ close_server(struct plugin *p)
 	rest_discovery_free(s->discovery);
 	rest_openapi_free(s->openapi);
 	rest_keys_free(s->keys);
+	rest_static_free(s->users);
 	rest_pki_free(s->pki);
 	free(s->address);
 	memset(s, 0, sizeof(*s));
@@ -224,6 +231,8 @@ open_server(struct plugin *p, struct ambient_error *err)
 	int rc = rest_pki_open(p->host->state_dir, p->address, &s->pki, err);
 	if (rc == 0)
 		rc = open_keys(p, err);
+	if (rc == 0)
+		rc = rest_static_open(p->host->state_dir, p->token_file, &s->users, err);
 	if (rc == 0)
 		rc = am_engine_open(&eo, &s->engine, err);
 	if (rc == 0) {
@@ -311,6 +320,7 @@ destroy(void *self)
 	free_strings(p->crds);
 	free_strings(p->encrypted);
 	free(p->key_file);
+	free(p->token_file);
 	free(p->address);
 	am_lock_fini(&p->lock);
 	free(p);

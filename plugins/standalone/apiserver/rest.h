@@ -42,6 +42,7 @@ struct rest_server {
 	struct rest_openapi *openapi;
 	struct rest_rbac *rbac;
 	struct rest_keys *keys;
+	struct rest_static *users;
 	int64_t token_life_max;    /* ns; 0: no limit of its own */
 	bool token_extend;
 	char *address;             /* "127.0.0.1" */
@@ -172,6 +173,13 @@ void rest_user_add_extra(struct am_arena *arena, struct rest_user *user, const c
 void rest_user_print(const struct rest_user *user, struct am_buf *out);
 int rest_user_add_audience(struct am_arena *arena, struct rest_user *user, const char *audience);
 bool rest_user_in(const struct rest_user *user, const char *group);
+
+/* auth_static.c: users with tokens, in files */
+struct rest_static;
+/* dir: of users.csv; token_file: another such file, or NULL. */
+int rest_static_open(const char *dir, const char *token_file, struct rest_static **ret, struct ambient_error *err);
+void rest_static_free(struct rest_static *users);
+bool rest_static_find(struct rest_static *users, struct am_arena *arena, const char *token, struct rest_user *user);
 
 /* auth_token.c */
 struct rest_token_ref {
