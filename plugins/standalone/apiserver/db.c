@@ -453,10 +453,8 @@ am_db_reseal(struct am_db *db, size_t *ret_n, struct ambient_error *err)
 			am_db_rollback(db);
 	}
 	/* The clear text is still in free pages and in the write-ahead log. */
-	if (rc == 0 && (objects.clear || history.clear)) {
-		rc = am_db_exec(db, "VACUUM;", err);
-		am_db_checkpoint(db, true);
-	}
+	if (rc == 0 && (objects.clear || history.clear))
+		rc = am_db_rewrite(db, err);
 	*ret_n = objects.n + history.n;
 	free(objects.keys);
 	free(history.keys);

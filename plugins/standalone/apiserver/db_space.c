@@ -110,6 +110,20 @@ am_db_vacuum(struct am_db *db)
 	db->room = 0;
 }
 
+int
+am_db_rewrite(struct am_db *db, struct ambient_error *err)
+{
+	int none = 0, chunk = CHUNK;
+
+	/* Cut to a whole chunk the file would keep old pages behind its end. */
+	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_CHUNK_SIZE, &none);
+	int rc = am_db_exec(db, "VACUUM;", err);
+
+	am_db_checkpoint(db, true);
+	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
+	return rc;
+}
+
 /* ---- the reserve ---- */
 
 static int

@@ -205,6 +205,8 @@ void am_db_checkpoint(struct am_db *db, bool truncate);
 void am_db_breathe(struct am_db *db);
 /* Gives back some of what lies free in the file when that is much. */
 void am_db_vacuum(struct am_db *db);
+/* Writes the whole file anew, so that nothing of what was deleted stays in it. */
+int am_db_rewrite(struct am_db *db, struct ambient_error *err);
 /* Sets aside what is written on when the disk is full.  No harm when it is there. */
 int am_db_reserve_make(struct am_db *db, struct ambient_error *err);
 /* From now on the reserve is written on. */
