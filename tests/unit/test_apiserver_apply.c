@@ -442,7 +442,7 @@ static void
 check_model(const struct model *m)
 {
 	struct am_object *object = am_engine_peek(f.engine, "example.com", "widgets", "default", "w");
-	char pointer[64], text[16], name[8];
+	char pointer[64], text[16], name[16];
 
 	fixture_clear(&f);
 	f.written.object = object;
@@ -462,7 +462,7 @@ START_TEST(random_managers_agree_with_a_model)
 {
 	uint64_t random = 42;
 	struct am_buf text = { 0 };
-	char name[8];
+	char name[16];
 
 	/* m0 updates, the others apply.  m3 holds the object's other fields, so that the container never goes. */
 	for (int round = 0; round < 6; round++) {

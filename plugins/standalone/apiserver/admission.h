@@ -67,10 +67,6 @@ bool am_meta_remove_finalizer(struct am_node *object, const char *finalizer);
 void am_meta_add_finalizer(struct am_arena *arena, struct am_node *object, const char *finalizer);
 size_t am_meta_finalizers(const struct am_node *object);
 
-/* strategic.c */
-struct am_node *am_patch_strategic(struct am_arena *arena, struct am_node *target, const struct am_node *patch,
-				   const char *kind, struct am_failure *failure);
-
 /* views.c: events.k8s.io shows core events under other names. */
 struct am_event_view {
 	void (*show)(struct am_arena *arena, struct am_node *object);

@@ -94,6 +94,7 @@ apply_patch(struct request *r, struct am_node *patch)
 	struct am_change *c = &r->change;
 	struct am_buf text = { 0 };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_type type;
 	int rc;
 
 	if (r->old != NULL)
@@ -121,7 +122,8 @@ apply_patch(struct request *r, struct am_node *patch)
 				       "the server rejected our request due to an error in our request: %s", err.message);
 		return 0;
 	case AM_PATCH_STRATEGIC:
-		c->object = am_patch_strategic(c->arena, target, patch, c->res->kind, c->failure);
+		type = am_type_of(c->res);
+		c->object = am_patch_strategic(c->arena, target, patch, &type, c->failure);
 		return c->object != NULL ? 0 : -AMBIENT_E_INVALID;
 	case AM_PATCH_APPLY:
 		rc = check_type(c, patch);

@@ -43,16 +43,7 @@ void openapi_add_gvk(struct am_buf *out, const struct openapi_kind *k, const cha
 void openapi_add_definitions(const struct openapi_out *o); /* the members of definitions, or components.schemas */
 void openapi_add_paths(const struct openapi_out *o);       /* the members of paths */
 
-/* openapi_table.c: which lists are not atomic, and how they merge. */
-struct openapi_list {
-	const char *message, *field;
-	const char *merge_key; /* of strategic merge; NULL with a strategy: a set of scalars */
-	const char *strategy;  /* NULL: replaced as a whole */
-	const char *map_keys;  /* of server-side apply, comma separated; NULL: no map */
-	bool set;
-};
-const struct openapi_list *openapi_list_of(const char *message, const char *field);
-bool openapi_is_atomic(const char *message, const char *field); /* field NULL: the whole message */
+/* openapi_table.c */
 const char *openapi_words(const char *message, const char *field); /* NULL: none; field NULL: of the message */
 
 /* A v2 document of our own making as the protobuf form of it. */

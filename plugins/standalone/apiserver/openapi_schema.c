@@ -180,7 +180,7 @@ add_type(const struct openapi_out *o, const char *type)
 static void
 add_list_rules(const struct openapi_out *o, const char *message, const char *field)
 {
-	const struct openapi_list *rule = openapi_list_of(message, field);
+	const struct rest_proto_list *rule = rest_proto_list_of(message, field);
 
 	if (rule != NULL && rule->map_keys != NULL) {
 		am_buf_adds(o->out, ",\"x-kubernetes-list-map-keys\":[\"");
@@ -218,7 +218,7 @@ add_field(const struct openapi_out *o, const char *message, const struct rest_pr
 			am_buf_adds(o->out, "{\"type\":\"array\",\"items\":");
 		add_type(o, f->type);
 		am_buf_adds(o->out, f->wrapped_list ? ",\"x-kubernetes-list-type\":\"atomic\"}" : "");
-		if (openapi_is_atomic(message, f->json))
+		if (rest_proto_is_atomic(message, f->json))
 			am_buf_adds(o->out, ",\"x-kubernetes-map-type\":\"atomic\"");
 	} else if (scalar != NULL) {
 		am_buf_adds(o->out, scalar);
@@ -303,7 +303,7 @@ add_message(const struct openapi_out *o, const struct rest_proto_message *m, con
 	each_field(m, field_required, &fields);
 	if (fields.any)
 		am_buf_addc(o->out, ']');
-	if (openapi_is_atomic(m->name, NULL))
+	if (rest_proto_is_atomic(m->name, NULL))
 		am_buf_adds(o->out, ",\"x-kubernetes-map-type\":\"atomic\"");
 	if (k != NULL)
 		end_schema(o->out, k, k->kind);

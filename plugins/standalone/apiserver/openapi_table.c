@@ -1,104 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What clients want to know of builtin kinds and the wire table does not say: how lists merge, which objects are
- * replaced as a whole, and a sentence about the kinds and the fields that people ask kubectl explain for.
+ * What clients want to know of builtin kinds and the wire table does not say: a sentence about the kinds and the fields
+ * that people ask kubectl explain for.
  */
 #include "plugins/standalone/apiserver/openapi_priv.h"
-
-/* ---- lists */
-
-static const struct openapi_list lists[] = {
-	{ "b.JobStatus", "conditions", "type", "merge", NULL, false },
-	{ "b.PodFailurePolicyOnExitCodesRequirement", "values", NULL, NULL, NULL, true },
-	{ "b.UncountedTerminatedPods", "failed", NULL, NULL, NULL, true },
-	{ "b.UncountedTerminatedPods", "succeeded", NULL, NULL, NULL, true },
-	{ "c.Container", "env", "name", "merge", "name", false },
-	{ "c.Container", "ports", "containerPort", "merge", "containerPort,protocol", false },
-	{ "c.Container", "volumeDevices", "devicePath", "merge", "devicePath", false },
-	{ "c.Container", "volumeMounts", "mountPath", "merge", "mountPath", false },
-	{ "c.ContainerRestartRuleOnExitCodes", "values", NULL, NULL, NULL, true },
-	{ "c.ContainerStatus", "allocatedResourcesStatus", "name", "merge", "name", false },
-	{ "c.ContainerStatus", "volumeMounts", "mountPath", "merge", "mountPath", false },
-	{ "c.EphemeralContainerCommon", "env", "name", "merge", "name", false },
-	{ "c.EphemeralContainerCommon", "ports", "containerPort", "merge", "containerPort,protocol", false },
-	{ "c.EphemeralContainerCommon", "volumeDevices", "devicePath", "merge", "devicePath", false },
-	{ "c.EphemeralContainerCommon", "volumeMounts", "mountPath", "merge", "mountPath", false },
-	{ "c.NamespaceStatus", "conditions", "type", "merge", "type", false },
-	{ "c.NodeSpec", "podCIDRs", NULL, "merge", NULL, true },
-	{ "c.NodeStatus", "addresses", "type", "merge", "type", false },
-	{ "c.NodeStatus", "conditions", "type", "merge", "type", false },
-	{ "c.PersistentVolumeClaimStatus", "conditions", "type", "merge", "type", false },
-	{ "c.PodSpec", "containers", "name", "merge", "name", false },
-	{ "c.PodSpec", "ephemeralContainers", "name", "merge", "name", false },
-	{ "c.PodSpec", "hostAliases", "ip", "merge", "ip", false },
-	{ "c.PodSpec", "imagePullSecrets", "name", "merge", "name", false },
-	{ "c.PodSpec", "initContainers", "name", "merge", "name", false },
-	{ "c.PodSpec", "resourceClaims", "name", "merge,retainKeys", "name", false },
-	{ "c.PodSpec", "schedulingGates", "name", "merge", "name", false },
-	{ "c.PodSpec", "topologySpreadConstraints", "topologyKey", "merge", "topologyKey,whenUnsatisfiable", false },
-	{ "c.PodSpec", "volumes", "name", "merge,retainKeys", "name", false },
-	{ "c.PodStatus", "conditions", "type", "merge", "type", false },
-	{ "c.PodStatus", "hostIPs", "ip", "merge", NULL, false },
-	{ "c.PodStatus", "podIPs", "ip", "merge", "ip", false },
-	{ "c.PodStatus", "resourceClaimStatuses", "name", "merge,retainKeys", "name", false },
-	{ "c.ResourceRequirements", "claims", NULL, NULL, "name", false },
-	{ "c.ResourceStatus", "resources", NULL, NULL, "resourceID", false },
-	{ "c.ServiceAccount", "secrets", "name", "merge", "name", false },
-	{ "c.ServiceSpec", "ports", "port", "merge", "port,protocol", false },
-	{ "c.ServiceStatus", "conditions", "type", "merge", "type", false },
-	{ "m.ObjectMeta", "finalizers", NULL, "merge", NULL, true },
-	{ "m.ObjectMeta", "ownerReferences", "uid", "merge", "uid", false },
-	{ "x.CustomResourceDefinitionStatus", "conditions", NULL, NULL, "type", false },
-	{ "x.JSONSchemaProps", "x-kubernetes-validations", "rule", "merge", "rule", false },
-};
-
-static const struct {
-	const char *message, *field;
-} atomics[] = {
-	{ "c.ConfigMapKeySelector", NULL },
-	{ "c.FileKeySelector", NULL },
-	{ "c.LocalObjectReference", NULL },
-	{ "c.NodeSelector", NULL },
-	{ "c.NodeSelectorTerm", NULL },
-	{ "c.ObjectFieldSelector", NULL },
-	{ "c.ObjectReference", NULL },
-	{ "c.PodSpec", "nodeSelector" },
-	{ "c.ResourceFieldSelector", NULL },
-	{ "c.ScopeSelector", NULL },
-	{ "c.SecretKeySelector", NULL },
-	{ "c.ServiceSpec", "selector" },
-	{ "c.TypedLocalObjectReference", NULL },
-	{ "m.LabelSelector", NULL },
-	{ "m.OwnerReference", NULL },
-	{ "r.RoleRef", NULL },
-	{ "r.Subject", NULL },
-};
 
 static bool
 same_field(const char *a, const char *b)
 {
 	return (a == NULL && b == NULL) || am_streq(a, b);
 }
-
-const struct openapi_list *
-openapi_list_of(const char *message, const char *field)
-{
-	for (size_t i = 0; i < AM_COUNTOF(lists); i++)
-		if (strcmp(lists[i].message, message) == 0 && strcmp(lists[i].field, field) == 0)
-			return &lists[i];
-	return NULL;
-}
-
-bool
-openapi_is_atomic(const char *message, const char *field)
-{
-	for (size_t i = 0; i < AM_COUNTOF(atomics); i++)
-		if (strcmp(atomics[i].message, message) == 0 && same_field(atomics[i].field, field))
-			return true;
-	return false;
-}
-
-/* ---- words */
 
 static const struct {
 	const char *message, *field, *words;

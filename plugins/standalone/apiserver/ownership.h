@@ -107,6 +107,12 @@ const struct am_paths *am_typed_close(struct am_arena *arena, const struct am_ty
 void am_typed_check(struct am_arena *arena, const struct am_type *type, const struct am_node *value,
 		    struct am_buf *problems);
 
+/* ---- strategic.c ---- */
+
+/* target is changed in place.  NULL with failure (400) when the patch is no good. */
+struct am_node *am_patch_strategic(struct am_arena *arena, struct am_node *target, const struct am_node *patch,
+				   const struct am_type *type, struct am_failure *failure);
+
 /* ---- managed.c ---- */
 
 #define AM_MANAGED_UPDATES 10 /* entries of writes that are no applies; older ones are put together */

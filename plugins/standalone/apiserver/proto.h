@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of proto_table.c: proto.c reads bodies with it, types.c knows the shape of builtin kinds from it. */
+/* The tables of builtin kinds: proto.c reads bodies with them, types.c and OpenAPI know the kinds' shapes from them. */
 #ifndef AM_APISERVER_PROTO_H
 #define AM_APISERVER_PROTO_H
 
@@ -25,5 +25,16 @@ bool rest_proto_field_of(const struct rest_proto_message *message, const char *n
 			 const struct rest_proto_message **owner, struct rest_proto_field *field);
 /* "c.Pod" for "v1" and "Pod"; NULL when it is not in the table. */
 const struct rest_proto_message *rest_proto_of_kind(const char *api_version, const char *kind);
+
+/* proto_lists.c: which lists are not atomic, and how they merge. */
+struct rest_proto_list {
+	const char *message, *field;
+	const char *merge_key; /* of strategic merge; NULL with a strategy: a set of scalars */
+	const char *strategy;  /* NULL: replaced as a whole */
+	const char *map_keys;  /* of server-side apply, comma separated; NULL: no map */
+	bool set;
+};
+const struct rest_proto_list *rest_proto_list_of(const char *message, const char *field);
+bool rest_proto_is_atomic(const char *message, const char *field); /* field NULL: the whole message */
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How a value is taken apart, by kind: custom resources by the x-kubernetes extensions of their schema, builtin ones by
- * the shape of their messages and the tables below, which say what Kubernetes' own types say in their tags.  Lists that
- * no table names are one value, for apply and for strategic merge.
+ * the shape of their messages and the tables of proto_lists.c.
  */
 #include <stdlib.h>
 
@@ -11,81 +10,7 @@
 #include "plugins/standalone/apiserver/proto.h"
 #include "plugins/standalone/apiserver/schema_priv.h"
 
-/* Sorted by field.  keys: of server-side apply, "" for a set of scalars, NULL: one value.  merge_key: of a strategic
- * merge, likewise. */
-static const struct list_rule {
-	const char *field, *keys, *merge_key;
-} lists[] = {
-	{ "b.JobStatus.conditions", NULL, "type" },
-	{ "b.PodFailurePolicyOnExitCodesRequirement.values", "", NULL },
-	{ "b.UncountedTerminatedPods.failed", "", NULL },
-	{ "b.UncountedTerminatedPods.succeeded", "", NULL },
-	{ "c.Container.env", "name", "name" },
-	{ "c.Container.ports", "containerPort,protocol", "containerPort" },
-	{ "c.Container.volumeDevices", "devicePath", "devicePath" },
-	{ "c.Container.volumeMounts", "mountPath", "mountPath" },
-	{ "c.ContainerRestartRuleOnExitCodes.values", "", NULL },
-	{ "c.ContainerStatus.allocatedResourcesStatus", "name", "name" },
-	{ "c.ContainerStatus.volumeMounts", "mountPath", "mountPath" },
-	{ "c.EphemeralContainerCommon.env", "name", "name" },
-	{ "c.EphemeralContainerCommon.ports", "containerPort,protocol", "containerPort" },
-	{ "c.EphemeralContainerCommon.volumeDevices", "devicePath", "devicePath" },
-	{ "c.EphemeralContainerCommon.volumeMounts", "mountPath", "mountPath" },
-	{ "c.NamespaceStatus.conditions", "type", "type" },
-	{ "c.NodeSpec.podCIDRs", "", "" },
-	{ "c.NodeStatus.addresses", "type", "type" },
-	{ "c.NodeStatus.conditions", "type", "type" },
-	{ "c.PersistentVolumeClaimStatus.conditions", "type", "type" },
-	{ "c.PodSpec.containers", "name", "name" },
-	{ "c.PodSpec.ephemeralContainers", "name", "name" },
-	{ "c.PodSpec.hostAliases", "ip", "ip" },
-	{ "c.PodSpec.imagePullSecrets", "name", "name" },
-	{ "c.PodSpec.initContainers", "name", "name" },
-	{ "c.PodSpec.resourceClaims", "name", "name" },
-	{ "c.PodSpec.schedulingGates", "name", "name" },
-	{ "c.PodSpec.topologySpreadConstraints", "topologyKey,whenUnsatisfiable", "topologyKey" },
-	{ "c.PodSpec.volumes", "name", "name" },
-	{ "c.PodStatus.conditions", "type", "type" },
-	{ "c.PodStatus.hostIPs", NULL, "ip" },
-	{ "c.PodStatus.podIPs", "ip", "ip" },
-	{ "c.PodStatus.resourceClaimStatuses", "name", "name" },
-	{ "c.ResourceRequirements.claims", "name", NULL },
-	{ "c.ResourceStatus.resources", "resourceID", NULL },
-	{ "c.ServiceAccount.secrets", "name", "name" },
-	{ "c.ServiceSpec.ports", "port,protocol", "port" },
-	{ "c.ServiceStatus.conditions", "type", "type" },
-	{ "m.ObjectMeta.finalizers", "", "" },
-	{ "m.ObjectMeta.ownerReferences", "uid", "uid" },
-	{ "x.CustomResourceDefinitionStatus.conditions", "type", NULL },
-};
-
-/* Objects that apply takes as one value: messages, and maps by their field.  Sorted. */
-static const char *const atomic[] = {
-	"c.ConfigMapKeySelector", "c.FileKeySelector", "c.LocalObjectReference", "c.NodeSelector", "c.NodeSelectorTerm",
-	"c.ObjectFieldSelector", "c.ObjectReference", "c.PodSpec.nodeSelector", "c.ResourceFieldSelector", "c.ScopeSelector",
-	"c.SecretKeySelector", "c.ServiceSpec.selector", "c.TypedLocalObjectReference", "m.LabelSelector", "m.OwnerReference",
-	"r.RoleRef", "r.Subject",
-};
-
 static const struct am_type deduced = { .how = AM_HOW_DEDUCED }, leaf = { .how = AM_HOW_LEAF };
-
-static int
-rule_cmp(const void *key, const void *rule)
-{
-	return strcmp(key, ((const struct list_rule *)rule)->field);
-}
-
-static int
-name_cmp(const void *key, const void *name)
-{
-	return strcmp(key, *(const char *const *)name);
-}
-
-static bool
-is_atomic(const char *name)
-{
-	return bsearch(name, atomic, AM_COUNTOF(atomic), sizeof(atomic[0]), name_cmp) != NULL;
-}
 
 /* ---- builtin kinds */
 
@@ -95,30 +20,34 @@ of_message(const struct rest_proto_message *message)
 {
 	if (message == NULL)
 		return leaf;
-	return (struct am_type){ .how = is_atomic(message->name) ? AM_HOW_LEAF : AM_HOW_OBJECT, .message = message };
+	return (struct am_type){ .how = rest_proto_is_atomic(message->name, NULL) ? AM_HOW_LEAF : AM_HOW_OBJECT, .message = message };
+}
+
+static struct am_type
+of_list(const struct rest_proto_message *owner, const struct rest_proto_field *field, const struct rest_proto_message *message)
+{
+	const struct rest_proto_list *rule = rest_proto_list_of(owner->name, field->json);
+	struct am_type type = { .how = AM_HOW_LEAF, .message = message, .list = true };
+
+	if (rule == NULL)
+		return type;
+	if (rule->strategy != NULL)
+		type.merge_key = rule->merge_key != NULL ? rule->merge_key : "";
+	type.keys = rule->map_keys;
+	if (rule->set || rule->map_keys != NULL)
+		type.how = rule->set ? AM_HOW_SET : AM_HOW_KEYED;
+	return type;
 }
 
 static struct am_type
 of_field(const struct rest_proto_message *owner, const struct rest_proto_field *field)
 {
 	const struct rest_proto_message *message = rest_proto_find(field->type);
-	char name[128];
+	enum am_how how = rest_proto_is_atomic(owner->name, field->json) ? AM_HOW_LEAF : AM_HOW_OBJECT;
 
-	(void)snprintf(name, sizeof(name), "%s.%s", owner->name, field->json);
 	if (field->map)
-		return (struct am_type){ .how = is_atomic(name) ? AM_HOW_LEAF : AM_HOW_OBJECT, .message = message, .map = true };
-	if (!field->repeated)
-		return of_message(message);
-	const struct list_rule *rule = bsearch(name, lists, AM_COUNTOF(lists), sizeof(lists[0]), rule_cmp);
-	struct am_type type = { .how = AM_HOW_LEAF, .message = message, .list = true };
-	if (rule == NULL)
-		return type;
-	type.merge_key = rule->merge_key;
-	if (rule->keys != NULL) {
-		type.how = rule->keys[0] == '\0' ? AM_HOW_SET : AM_HOW_KEYED;
-		type.keys = rule->keys;
-	}
-	return type;
+		return (struct am_type){ .how = how, .message = message, .map = true };
+	return field->repeated ? of_list(owner, field, message) : of_message(message);
 }
 
 /* ---- custom resources */
