@@ -300,6 +300,8 @@ vfs_fake_install(void)
 {
 	static sqlite3_vfs vfs;
 
+	if (disk.real != NULL)
+		return;
 	disk.real = sqlite3_vfs_find(NULL);
 	vfs = *disk.real;
 	vfs.zName = "fake";

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-void vfs_fake_install(void); /* once per process; then everything is as without it */
+void vfs_fake_install(void); /* then everything is as without it */
 /* Bytes that all open files together may have; 0: no limit. */
 void vfs_fake_capacity(int64_t bytes);
 int64_t vfs_fake_used(void);
