@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import apilib
+import kubectl_apply
 from apilib import rand
 
 SCENARIOS = []
@@ -32,8 +33,10 @@ class Kubectl:
         self.minor = int(re.match(r"\d+", v["minor"]).group(0))
         self.ns = fixture.namespace()
 
-    def run(self, *args, stdin=None, code=0, timeout=60):
+    def run(self, *args, stdin=None, code=0, timeout=60, editor=None):
         env = {"PATH": os.environ["PATH"], "HOME": self.home, "KUBECONFIG": self.f.kubeconfig}
+        if editor:
+            env["KUBE_EDITOR"] = editor
         args = (self.program,) + (("-n", self.ns) if hasattr(self, "ns") else ()) + args
         r = subprocess.run(args, input=stdin, env=env, timeout=timeout, capture_output=True, text=True)
         assert code is None or r.returncode == code, "%s: exit %d\n%s%s" % (" ".join(args[1:]), r.returncode, r.stdout,
@@ -302,7 +305,7 @@ def main(argv):
     try:
         for i, program in enumerate(kubectls):
             k = Kubectl(program, fixture, i)
-            for fn in SCENARIOS:
+            for fn in SCENARIOS + kubectl_apply.SCENARIOS:
                 def bound(_, fn=fn, k=k):
                     fn(k)
                 bound.__name__ = "kubectl_1_%d_%s" % (k.minor, fn.__name__)
