@@ -77,6 +77,7 @@ let_go(struct am_http_request *r)
 void
 am_http_answer(struct am_http_request *r, int status, const char *content_type, struct am_buf *body)
 {
+	static const struct am_buf empty = { 0 };
 	struct MHD_Response *response;
 	bool queued = r->state == AM_HTTP_QUEUED;
 
@@ -84,6 +85,8 @@ am_http_answer(struct am_http_request *r, int status, const char *content_type, 
 		status = MHD_HTTP_INTERNAL_SERVER_ERROR;
 		am_buf_fini(body);
 	}
+	if (r->observer != NULL)
+		r->observer(r->observer_arg, status, body != NULL ? body : &empty);
 	if (body == NULL || body->len == 0) {
 		response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
 	} else {
@@ -213,6 +216,8 @@ start_stream(struct am_http_request *r, int status, const char *content_type, co
 	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, on_pull, r, on_stream_end);
 	if (response == NULL)
 		on_stream_end(r);
+	if (r->observer != NULL)
+		r->observer(r->observer_arg, status, NULL);
 	decide(r, status, content_type, response);
 }
 

@@ -89,6 +89,13 @@ struct am_http_peer {
 };
 const struct am_http_peer *am_http_peer(const struct am_http_request *request);
 
+/* The peer's address, without a port; "" when it is not known. */
+void am_http_address(const struct am_http_request *request, char buf[64]);
+/* Looks on: called when the answer is decided, with its body (NULL: it is streamed), on the thread that answers; and once
+ * more with status 0, when the request is over, on any thread: it must not block there. */
+typedef void am_http_observer_f(void *arg, int status, const struct am_buf *body);
+void am_http_observe(struct am_http_request *request, am_http_observer_f *observer, void *arg);
+
 /* ---- the answer */
 
 /* Before the answer; the name and value are copied; line breaks in a value become spaces. */

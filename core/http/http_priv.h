@@ -87,6 +87,8 @@ struct am_http_request {
 	bool kept, begun, answered;        /* the answering side's */
 	void *attached;
 	void (*release)(void *);
+	am_http_observer_f *observer;
+	void *observer_arg;
 	struct MHD_Response *response;
 	int status;
 	size_t n_headers;

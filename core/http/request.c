@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The request as handlers read it: target, parameters, headers, body.  Nothing here is kept beyond the request. */
 #include <poll.h>
+#include <netdb.h>
 #include <stdlib.h>
 
 #include "core/http/http_priv.h"
@@ -80,6 +81,8 @@ am_http_request_unref(struct am_http_request *r)
 {
 	if (r == NULL || atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
+	if (r->observer != NULL)
+		r->observer(r->observer_arg, 0, NULL);
 	if (r->release != NULL)
 		r->release(r->attached);
 	for (size_t i = 0; i < r->n_params; i++) {
@@ -277,6 +280,26 @@ am_http_attach(struct am_http_request *r, void *data, void (*release)(void *))
 	am_assert(r->release == NULL);
 	r->attached = data;
 	r->release = release;
+}
+
+void
+am_http_observe(struct am_http_request *r, am_http_observer_f *observer, void *arg)
+{
+	am_assert(r->observer == NULL);
+	r->observer = observer;
+	r->observer_arg = arg;
+}
+
+void
+am_http_address(const struct am_http_request *r, char buf[64])
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *sa = info != NULL ? info->client_addr : NULL;
+	socklen_t len = sa != NULL && sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+	if (sa == NULL || getnameinfo(sa, len, buf, 64, NULL, 0, NI_NUMERICHOST) != 0)
+		buf[0] = '\0';
 }
 
 struct am_httpd *

@@ -17,17 +17,22 @@
 struct ambient_conf {
 	char **args;
 	int n;
+	char prefix[64]; /* of a group: "rules.0." */
 };
 
 /* The i-th value of that name. */
 static const char *
 find(const struct ambient_conf *conf, const char *name, size_t i)
 {
-	size_t len = strlen(name);
+	size_t len = strlen(name), before = strlen(conf->prefix);
 
-	for (int k = 0; k < conf->n; k++)
-		if (strncmp(conf->args[k], name, len) == 0 && conf->args[k][len] == '=' && i-- == 0)
-			return conf->args[k] + len + 1;
+	for (int k = 0; k < conf->n; k++) {
+		const char *arg = conf->args[k];
+
+		if (strncmp(arg, conf->prefix, before) == 0 && strncmp(arg + before, name, len) == 0 && arg[before + len] == '=' &&
+		    i-- == 0)
+			return arg + before + len + 1;
+	}
 	return NULL;
 }
 
@@ -64,6 +69,19 @@ conf_entry(const struct ambient_conf *conf, const char *name, size_t i, const ch
 	*key = NULL;
 	*value = find(conf, name, i);
 	return *value != NULL ? 0 : -AMBIENT_E_NOTFOUND;
+}
+
+/* Groups are written "name.0.member=value" and counted by "name=" as often as there are groups. */
+static const struct ambient_conf *
+conf_group(const struct ambient_conf *conf, const char *name, size_t i)
+{
+	static struct ambient_conf groups[16];
+
+	if (i >= sizeof(groups) / sizeof(groups[0]))
+		return NULL;
+	groups[i] = (struct ambient_conf){ .args = conf->args, .n = conf->n };
+	(void)snprintf(groups[i].prefix, sizeof(groups[i].prefix), "%s.%zu.", name, i);
+	return &groups[i];
 }
 
 static void
@@ -106,7 +124,7 @@ main(int argc, char **argv)
 {
 	static const struct ambient_conf_api conf_api = {
 		.size = sizeof(conf_api), .str = conf_str, .integer = conf_integer, .count = conf_count,
-		.entry = conf_entry,
+		.entry = conf_entry, .group = conf_group,
 	};
 	static const struct ambient_log_api log_api = { .size = sizeof(log_api), .write = log_write };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
@@ -119,7 +137,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: apiserver_host PLUGIN.so STATE_DIR [name=value]...\n");
 		return 2;
 	}
-	struct ambient_conf conf = { argv + 3, argc - 3 };
+	struct ambient_conf conf = { .args = argv + 3, .n = argc - 3 };
 
 	host.state_dir = argv[2];
 	void *lib = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import apilib
-from apilib import Client, rand, row
+from apilib import Client, eventually, rand, row
 from rows_identity import AUTHN, check_token, token_of
 
 HOST, PLUGIN, CTL = sys.argv[1:4]
@@ -295,6 +295,122 @@ def restored_defaults(_):
         rv = s.api.get(roles + "edit").ok()["metadata"]["resourceVersion"]
         s.restart()
         assert s.api.get(roles + "edit").ok()["metadata"]["resourceVersion"] == rv, "nothing is written when nothing is lacking"
+
+
+def events(path):
+    with open(path) as f:
+        return [json.loads(line) for line in f]
+
+
+def rules(*groups):
+    """auditRules as the test host takes them."""
+    out = ["auditRules="] * len(groups)
+    for i, g in enumerate(groups):
+        for k, v in g.items():
+            out += ["auditRules.%d.%s=%s" % (i, k, x) for x in (v if isinstance(v, list) else [v])]
+    return out
+
+
+@row
+def audit_log(_):
+    state = apilib.tempfile.mkdtemp(prefix="ambient-api-")
+    path = os.path.join(state, "audit.log")
+    secret, quiet = "hush-" + rand(20), "quiet-" + rand()
+    options = ["auditFile=" + path, "auditLevel=RequestResponse"] + rules(
+        {"level": "None", "paths": ["/healthz*", "/livez", "/readyz"]},
+        {"level": "None", "namespaces": quiet},
+        {"level": "Metadata", "resources": ["pods", "nodes"], "verbs": ["get", "list"]})
+    with Server(*options, state=state) as s:
+        a = s.api
+        r = a.post(s.core + "/configmaps", {"metadata": {"name": "c"}, "data": {"k": "seen"}}, {"User-Agent": "tester/1"})
+        audit_id = r.headers["Audit-Id"]
+        assert len(audit_id) == 36
+        assert a.get("/api", Audit_Id="mine-1").headers["Audit-Id"] == "mine-1"
+        assert len(a.get("/api", Audit_Id="bad id;").headers["Audit-Id"]) == 36
+        a.post("/api/v1/namespaces", {"metadata": {"name": quiet}}).ok(201)
+        a.get("/api/v1/namespaces/%s/configmaps" % quiet).ok()
+        a.get(s.core + "/pods").ok()
+        a.get("/healthz").status
+        a.merge(s.core + "/configmaps/c", {"data": {"k": "changed"}}).ok()
+        # What is secret, in every way that it can pass.
+        b64 = base64.b64encode(secret.encode()).decode()
+        a.post(s.core + "/secrets", {"metadata": {"name": "x"}, "stringData": {"k": secret}}).ok(201)
+        a.put(s.core + "/secrets/x", {"metadata": {"name": "x"}, "data": {"k": b64}}).ok()
+        a.merge(s.core + "/secrets/x", {"stringData": {"k2": secret}}).ok()
+        a.get(s.core + "/secrets").ok()
+        name, sa = s.account()
+        check_token(s, sa.token)
+        d = json.loads(s.ctl("user", "add", "bob", "-o", "json"))
+        s.api.with_token(d["token"]).get(s.core + "/secrets").fails(403)
+        s.api.with_token("nonsense").get("/api").fails(401)
+        a.get(s.core + "/configmaps/c", Impersonate_User="eve", Impersonate_Group="g").fails(403)
+        with a.watch(s.core + "/configmaps?watch=1&timeoutSeconds=1") as w:
+            w.rest()
+        a.get(s.core + "/configmaps/none").fails(404)
+        a.delete(s.core + "/secrets/x").ok()
+        s.stop()
+        raw = open(path).read()
+        for bad in (secret, b64, sa.token, sa.token.split(".")[2], d["token"]):
+            assert bad not in raw, "what is secret is in the audit log"
+        assert os.stat(path).st_mode & 0o777 == 0o600
+        all_of = events(path)
+
+        def find(**want):
+            got = [e for e in all_of if all(e.get(k) == v or (e.get("objectRef") or {}).get(k) == v for k, v in want.items())]
+            assert got, (want, len(all_of))
+            return got
+
+        e = find(auditID=audit_id)
+        assert len(e) == 1
+        e = e[0]
+        assert e["kind"] == "Event" and e["apiVersion"] == "audit.k8s.io/v1" and e["stage"] == "ResponseComplete", e
+        assert e["level"] == "RequestResponse" and e["verb"] == "create" and e["userAgent"] == "tester/1", e
+        assert e["user"]["username"] == "admin" and "system:masters" in e["user"]["groups"] and e["sourceIPs"] == ["127.0.0.1"], e
+        assert e["objectRef"] == {"resource": "configmaps", "namespace": s.ns, "apiVersion": "v1"}, e
+        assert e["requestObject"]["data"] == {"k": "seen"} and e["responseObject"]["metadata"]["uid"], e
+        assert e["responseStatus"] == {"metadata": {}, "code": 201} and e["requestURI"] == s.core + "/configmaps", e
+        assert e["requestReceivedTimestamp"] <= e["stageTimestamp"] and e["requestReceivedTimestamp"].endswith("Z"), e
+        assert find(verb="patch", resource="configmaps")[0]["requestObject"] == {"data": {"k": "changed"}}
+        assert find(auditID="mine-1")[0]["requestURI"] == "/api"
+        assert not [e for e in all_of if (e.get("objectRef") or {}).get("namespace") == quiet or "/healthz" in e["requestURI"]]
+        e = find(resource="pods", verb="list")[0]
+        assert e["level"] == "Metadata" and "responseObject" not in e
+        for e in find(resource="secrets") + find(subresource="token") + find(resource="tokenreviews"):
+            assert e["level"] == "Metadata" and "requestObject" not in e and "responseObject" not in e, e
+        e = [e for e in find(resource="secrets", verb="list") if e["responseStatus"]["code"] == 403][0]
+        assert e["user"]["username"] == "bob" and e["annotations"]["authorization.k8s.io/decision"] == "forbid", e
+        assert e["responseStatus"]["reason"] == "Forbidden" and 'User "bob" cannot list' in e["responseStatus"]["message"], e
+        e = [e for e in find(requestURI="/api") if e["responseStatus"]["code"] == 401]
+        assert e and e[0]["user"] == {}, e
+        e = [e for e in all_of if "impersonatedUser" in e][0]
+        assert e["user"]["username"] == "admin" and e["impersonatedUser"]["username"] == "eve" and e["responseStatus"]["code"] == 403, e
+        assert [e["stage"] for e in find(verb="watch", resource="configmaps")] == ["ResponseStarted", "ResponseComplete"]
+        assert find(name="none")[0]["responseStatus"]["code"] == 404
+        assert "auditLevel" in s.refuses("auditLevel=Loud")
+        assert "cannot be opened" in s.refuses("auditFile=" + state)
+
+
+@row
+def audit_log_turns_over(_):
+    state = apilib.tempfile.mkdtemp(prefix="ambient-api-")
+    path = os.path.join(state, "audit.log")
+    with Server("auditFile=" + path, "auditMaxSize=20000", "auditMaxBackups=2", state=state) as s:
+        for i in range(120):
+            s.api.get("/api/v1/namespaces/n%d/configmaps" % i)
+        # Moved away by somebody else: begun anew.
+        eventually(lambda: os.path.exists(path + ".2"))
+        os.rename(path, path + ".moved")
+        s.api.get("/api/v1/namespaces/after/configmaps")
+        eventually(lambda: os.path.exists(path))
+        s.stop()
+        assert sorted(os.path.basename(p) for p in glob.glob(path + "*")) == [
+            "audit.log", "audit.log.1", "audit.log.2", "audit.log.moved"]
+        seen = []
+        for p in (path + ".2", path + ".1", path + ".moved", path):
+            assert os.path.getsize(p) <= 20000, p
+            seen += [e["objectRef"]["namespace"] for e in events(p) if (e.get("objectRef") or {}).get("namespace", "").startswith(("n", "after"))]
+        numbers = [int(n[1:]) for n in seen if n[1:].isdigit()]
+        assert numbers == list(range(numbers[0], 120)) and seen[-1] == "after", "in order, none lost but with the oldest file"
 
 
 if __name__ == "__main__":

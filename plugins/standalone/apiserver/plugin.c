@@ -26,6 +26,7 @@ struct plugin {
 	int64_t token_life_max, token_key_life;
 	bool token_extend;
 	char *key_file, *token_file;
+	struct rest_audit_options audit;
 	const char **encrypted;
 	struct rest_server server;
 	bool started;
@@ -88,7 +89,9 @@ static const struct ambient_option opt_quota = {
 };
 static const struct ambient_option *const options[] = { &opt_listen, &opt_crds, &opt_event_ttl, &opt_durability,
 							&opt_quota, &opt_token_max, &opt_token_key, &opt_token_extend, &opt_keys,
-							&opt_encrypted, &opt_token_file, NULL };
+							&opt_encrypted, &opt_token_file, &rest_opt_audit_file,
+							&rest_opt_audit_level, &rest_opt_audit_rules,
+							&rest_opt_audit_size, &rest_opt_audit_backups, NULL };
 
 /* "127.0.0.1:16443", "[::1]:16443" */
 static int
@@ -122,6 +125,12 @@ check(const struct ambient_host *host, const struct ambient_conf *conf, struct a
 	free(address);
 	if (rc == 0 && strcmp(durability, "power") != 0 && strcmp(durability, "process") != 0)
 		rc = ambient_err(err, AMBIENT_E_INVALID, "durability: \"%s\" is neither \"power\" nor \"process\"", durability);
+	if (rc == 0) {
+		struct rest_audit_options audit;
+
+		rc = rest_audit_conf(host, conf, &audit, err);
+		rest_audit_conf_fini(&audit);
+	}
 	return rc;
 }
 
@@ -164,6 +173,8 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	p->key_file = am_xstrdup(host->conf->str(conf, "encryptionKeys", NULL));
 	p->token_file = am_xstrdup(host->conf->str(conf, "tokenFile", NULL));
 	p->encrypted = read_strings(host, conf, "encrypted");
+	(void)rest_audit_conf(host, conf, &p->audit, err);
+	p->audit.hidden = (const char *const *)p->encrypted;
 	p->token_life_max = host->conf->integer(conf, "tokenMaxLife", 8760 * INT64_C(3600) * AM_NS_PER_S);
 	p->token_key_life = host->conf->integer(conf, "tokenKeyLife", 2160 * INT64_C(3600) * AM_NS_PER_S);
 	p->token_extend = host->conf->integer(conf, "tokenExtend", 0) != 0;
@@ -188,6 +199,7 @@ close_server(struct plugin *p)
 	rest_openapi_free(s->openapi);
 	rest_keys_free(s->keys);
 	rest_static_free(s->users);
+	rest_audit_close(s->audit);
 	rest_pki_free(s->pki);
 	free(s->address);
 	memset(s, 0, sizeof(*s));
@@ -233,6 +245,9 @@ open_server(struct plugin *p, struct ambient_error *err)
 		rc = open_keys(p, err);
 	if (rc == 0)
 		rc = rest_static_open(p->host->state_dir, p->token_file, &s->users, err);
+	p->audit.clock = s->clock;
+	if (rc == 0 && p->audit.path != NULL)
+		rc = rest_audit_open(&p->audit, &s->audit, err);
 	if (rc == 0)
 		rc = am_engine_open(&eo, &s->engine, err);
 	if (rc == 0) {
@@ -320,6 +335,7 @@ destroy(void *self)
 	free_strings(p->crds);
 	free_strings(p->encrypted);
 	free(p->key_file);
+	rest_audit_conf_fini(&p->audit);
 	free(p->token_file);
 	free(p->address);
 	am_lock_fini(&p->lock);

@@ -43,6 +43,7 @@ struct rest_server {
 	struct rest_rbac *rbac;
 	struct rest_keys *keys;
 	struct rest_static *users;
+	struct rest_audit *audit;  /* NULL: no audit log */
 	int64_t token_life_max;    /* ns; 0: no limit of its own */
 	bool token_extend;
 	char *address;             /* "127.0.0.1" */
@@ -78,6 +79,7 @@ struct rest_call {
 	struct rest_user user;
 	struct rest_user real_user; /* who impersonates user, when impersonated */
 	bool impersonated;
+	char audit_id[65];
 	const char *decision;      /* by what he may, for the audit log; "" or NULL when nothing had to be looked up */
 
 	/* rest_route.c */
@@ -180,6 +182,35 @@ struct rest_static;
 int rest_static_open(const char *dir, const char *token_file, struct rest_static **ret, struct ambient_error *err);
 void rest_static_free(struct rest_static *users);
 bool rest_static_find(struct rest_static *users, struct am_arena *arena, const char *token, struct rest_user *user);
+
+/* audit.c, audit_conf.c */
+struct ambient_option;
+struct ambient_host;
+struct ambient_conf;
+struct audit_rule;
+struct rest_audit;
+struct rest_audit_options {
+	const char *path;
+	int level;                 /* of requests that no rule is for */
+	struct audit_rule *rules;
+	size_t n_rules;
+	int64_t max_size, backups;
+	const char *const *hidden; /* resources whose bodies are not to be seen, beside secrets and tokens; or NULL */
+	struct am_clock *clock;
+};
+extern const struct ambient_option rest_opt_audit_file, rest_opt_audit_level, rest_opt_audit_rules, rest_opt_audit_size,
+	rest_opt_audit_backups;
+/* What it fills is freed by rest_audit_conf_fini, also after a failure. */
+int rest_audit_conf(const struct ambient_host *host, const struct ambient_conf *conf, struct rest_audit_options *ret,
+		    struct ambient_error *err);
+void rest_audit_conf_fini(struct rest_audit_options *options);
+/* The options outlive it. */
+int rest_audit_open(const struct rest_audit_options *options, struct rest_audit **ret, struct ambient_error *err);
+void rest_audit_close(struct rest_audit *audit); /* when every request is over */
+/* Gives the request its id, and the answer the header. */
+void rest_audit_id(struct rest_call *call);
+/* It is known who asks and whether he may. */
+void rest_audit_begin(struct rest_call *call, bool allowed);
 
 /* auth_token.c */
 struct rest_token_ref {

@@ -362,7 +362,10 @@ serve(struct rest_call *call)
 		rest_answer_failure(call);
 		return;
 	}
-	if (rest_authenticate(call) < 0 || rest_authorize(call) < 0) {
+	bool may = rest_authenticate(call) == 0 && rest_authorize(call) == 0;
+
+	rest_audit_begin(call, may);
+	if (!may) {
 		rest_answer_failure(call);
 		return;
 	}
@@ -379,6 +382,7 @@ rest_serve(void *self, struct am_http_request *request)
 
 	call.arena = am_arena_new_limited((size_t)96 << 20);
 	call.path = am_http_path(request);
+	rest_audit_id(&call);
 	serve(&call);
 	am_resource_unref(call.res);
 	am_failure_fini(&call.failure);
