@@ -167,6 +167,9 @@ run_complete(struct ctl *ctl)
 		offer(word, "add", "");
 		offer(word, "remove", "");
 		offer(word, "list", "");
+	} else if (command == &ctl_standalone && am_streq(ctl->words[ctl->word_count - 2], "standalone")) {
+		offer(word, "backup", "");
+		offer(word, "restore", "");
 	}
 	return CTL_OK;
 }

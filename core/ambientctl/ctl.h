@@ -132,6 +132,6 @@ int ctl_follow(struct ctl *ctl, const char *name, const struct am_node *session,
 
 /* ---- the commands */
 extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_stop,
-	ctl_delete, ctl_user, ctl_plugin, ctl_completion, ctl_complete, ctl_version;
+	ctl_delete, ctl_user, ctl_plugin, ctl_standalone, ctl_completion, ctl_complete, ctl_version;
 
 #endif

@@ -47,9 +47,13 @@ check 0 '--push-to' __complete -- run --p
 check 0 'claude-code' __complete -- run --runner-type ''
 check 0 'agent' __complete -- logs -c a
 check 0 '' __complete -- get ''
-for command in run get describe logs messages stop delete user plugin completion version; do
+for command in run get describe logs messages stop delete user standalone plugin completion version; do
 	check 0 "usage: ambientctl $command" "$command" --help
 done
+check 2 'usage: ambientctl standalone backup' standalone frob x
+check 4 'there is no state of a standalone API server' standalone backup "$tmp/b.tar"
+check 2 'say where to restore to' standalone restore "$tmp/b.tar"
+check 0 'restore' __complete -- standalone r
 check 2 'usage: ambientctl user' user
 check 2 'usage: ambientctl user' user add
 check 2 'usage: ambientctl user' user frob x
