@@ -18,8 +18,8 @@ static const struct {
 	[AMBIENT_PATCH_APPLY] = { "application/apply-patch+yaml" },
 };
 
-static int
-permitted(const struct am_instance *instance, const struct host_target *t, uint32_t verb, struct ambient_error *err)
+int
+host_permitted(const struct am_instance *instance, const struct host_target *t, uint32_t verb, struct ambient_error *err)
 {
 	const struct am_plugin_decl *decl = instance->plugin->decl;
 
@@ -78,7 +78,7 @@ host_send(struct ambient_call *call, const struct host_target *t, uint32_t verb,
 	struct am_instance *instance = instance_of(call->host);
 	struct am_gvr gvr;
 	struct am_buf path = { 0 };
-	int rc = permitted(instance, t, verb, err);
+	int rc = host_permitted(instance, t, verb, err);
 
 	if (rc == 0)
 		rc = fence(instance->host, call, verb, err);

@@ -2,13 +2,21 @@
 /*
  * apply and status: make an object be what a draft says, and send nothing when it already is.
  *
- * The present object comes from the cache when the kind is watched, else from the API server.  "Already is" means that
- * every field of the draft has its value in the object; what others (or defaulting) added is left alone.  What has to
- * change is sent as a merge patch with the resource version that was compared, so that a concurrent change is a
- * conflict and a retry, never a lost update.
+ * apply is server-side apply with the instance as field manager: a field that a later draft no longer names goes, if
+ * nobody else owns it.  It is forced, because the instance decides what its children look like, and it carries the
+ * resource version that was compared, so that a concurrent change is a conflict and a retry, never a lost update.
+ *
+ * Whether something has to be sent is decided here: when the same draft was applied before, by this process, and the
+ * object is still the one that came of it or has everything that the draft says (what others or defaulting added does
+ * not count).  The first apply of a process is always sent, since the draft may have named more before; the API server
+ * writes nothing when nothing changes.
+ *
+ * status sends what differs as a merge patch.
  */
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/base/util.h"
 #include "core/host/client_priv.h"
 
 /* Does `there` have everything of `wanted`?  Lists have to have the same length and order. */
@@ -113,6 +121,47 @@ merge_owner(struct am_draft_info *d, const struct am_node *there, struct am_node
 	return am_node_set_at(d->arena, d->root, "/metadata/ownerReferences", refs, err);
 }
 
+/* ---- what was applied last */
+
+#define APPLIED_MAX 65536 /* objects of one instance; with more, all are forgotten and sent once more */
+
+struct applied {
+	unsigned char digest[16];
+	char uid[48], rv[24];
+};
+
+static const char *
+meta_text(const struct am_node *object, const char *key)
+{
+	return am_node_text(am_node_path(object, "metadata", key, NULL), "");
+}
+
+static bool
+applied_before(struct am_instance *instance, const char *key, const struct applied *now, bool *unchanged)
+{
+	am_lock(&instance->lock);
+	const struct applied *last = am_map_get(instance->applied, key);
+	bool same = last != NULL && memcmp(last->digest, now->digest, sizeof(now->digest)) == 0 && strcmp(last->uid, now->uid) == 0;
+	*unchanged = same && strcmp(last->rv, now->rv) == 0;
+	am_unlock(&instance->lock);
+	return same;
+}
+
+static void
+remember(struct am_instance *instance, const char *key, const struct applied *now)
+{
+	struct applied *copy = am_xcalloc(1, sizeof(*copy));
+
+	*copy = *now;
+	am_lock(&instance->lock);
+	if (am_map_len(instance->applied) >= APPLIED_MAX) {
+		am_map_free(instance->applied);
+		instance->applied = am_map_new_owning(free);
+	}
+	am_map_put(instance->applied, key, copy);
+	am_unlock(&instance->lock);
+}
+
 /* The object as it is, as a tree in the call's arena. */
 static int
 present(struct ambient_call *call, const struct am_draft_info *d, bool live, struct am_node **ret, struct ambient_error *err)
@@ -157,40 +206,179 @@ give_present(struct ambient_call *call, const struct am_node *there, const struc
 	am_buf_fini(&text);
 }
 
+/* ---- apply */
+
+struct apply {
+	struct ambient_call *call;
+	struct am_draft_info d;
+	struct am_node *owner, *there, *body; /* body: what is sent, without resourceVersion */
+	const char *key;
+	struct applied now;
+};
+
+/* Apply names what is to be there; what is to be absent is said in another way. */
+static void
+strip_nulls(struct am_node *node)
+{
+	for (struct am_node *m = node->first, *next; m != NULL; m = next) {
+		next = m->next;
+		if (m->type == AMBIENT_T_NULL && node->type == AMBIENT_T_OBJECT)
+			am_node_remove(node, m);
+		else
+			strip_nulls(m);
+	}
+}
+
+/* The nulls of the draft for which there is something, as a merge patch; NULL: none. */
+static struct am_node *
+removals(struct am_arena *arena, const struct am_node *there, const struct am_node *wanted)
+{
+	struct am_node *patch = NULL;
+
+	for (const struct am_node *m = wanted->type == AMBIENT_T_OBJECT ? wanted->first : NULL; m != NULL; m = m->next) {
+		const struct am_node *present = am_node_get(there, m->key);
+		if (present == NULL)
+			continue;
+		struct am_node *part = m->type == AMBIENT_T_NULL ? am_node_null(arena) : removals(arena, present, m);
+		if (part == NULL)
+			continue;
+		if (patch == NULL)
+			patch = am_node_object(arena);
+		am_node_set(arena, patch, m->key, part);
+	}
+	return patch;
+}
+
+static int
+make_body(struct apply *a, struct ambient_error *err)
+{
+	struct am_arena *arena = a->d.arena;
+	const char *api_version, *kind;
+	struct am_buf text = { 0 };
+	unsigned char digest[32];
+	int rc = host_kind(instance_of(a->call->host), a->d.kind, &api_version, &kind, err);
+
+	if (rc < 0)
+		return rc;
+	a->body = am_node_clone(arena, a->d.root);
+	strip_nulls(a->body);
+	am_node_set(arena, a->body, "apiVersion", am_node_str(arena, api_version));
+	am_node_set(arena, a->body, "kind", am_node_str(arena, kind));
+	if (a->owner != NULL) {
+		struct am_node *refs = am_node_array(arena);
+		am_node_append(refs, am_node_clone(arena, a->owner));
+		rc = am_node_set_at(arena, a->body, "/metadata/ownerReferences", refs, err);
+	}
+	am_node_print(a->body, &text);
+	if (rc == 0 && (text.failed || am_arena_failed(arena)))
+		rc = ambient_err(err, AMBIENT_E_NOMEM, "%s \"%s\" is too large", a->d.kind, a->d.name);
+	am_sha256(am_buf_str(&text), text.len, digest);
+	memcpy(a->now.digest, digest, sizeof(a->now.digest));
+	am_buf_fini(&text);
+	a->key = am_arena_printf(arena, "%s\n%s\n%s", a->d.kind, a->d.ns, a->d.name);
+	return rc < 0 || a->key != NULL ? rc : ambient_err(err, AMBIENT_E_NOMEM, "no memory for %s \"%s\"", a->d.kind, a->d.name);
+}
+
+static void
+note_version(struct apply *a, const char *uid, const char *rv)
+{
+	(void)am_strlcpy(a->now.uid, uid, sizeof(a->now.uid));
+	(void)am_strlcpy(a->now.rv, rv, sizeof(a->now.rv));
+}
+
+static int
+send_apply(struct apply *a, const struct ambient_object **ret, struct ambient_error *err)
+{
+	const struct host_target t = { .kind = a->d.kind, .ns = a->d.ns, .name = a->d.name, .query = "&force=true" };
+	const struct ambient_object *answer = NULL;
+	struct am_buf text = { 0 };
+	int rc = 0;
+
+	if (a->there != NULL)
+		rc = am_node_set_at(a->d.arena, a->body, "/metadata/resourceVersion",
+				    am_node_str(a->d.arena, meta_text(a->there, "resourceVersion")), err);
+	else
+		rc = host_permitted(instance_of(a->call->host), &t, AM_VERB_CREATE, err);
+	am_node_print(a->body, &text);
+	if (rc == 0)
+		rc = host_patch(a->call, &t, AMBIENT_PATCH_APPLY, am_buf_str(&text), text.len, &answer, err);
+	am_buf_fini(&text);
+	if (rc < 0)
+		return rc;
+	note_version(a, ambient_str(answer, "/metadata/uid", ""), ambient_str(answer, "/metadata/resourceVersion", ""));
+	remember(instance_of(a->call->host), a->key, &a->now);
+	if (ret != NULL)
+		*ret = answer;
+	return 0;
+}
+
+/* It is not there: apply makes it.  Somebody may have been faster; then it is looked at again. */
+static int
+apply_new(struct apply *a, const struct ambient_object **ret, struct ambient_error *err)
+{
+	struct ambient_error other = AMBIENT_ERROR_INIT;
+	int rc = send_apply(a, ret, err);
+
+	if (rc != -AMBIENT_E_INVALID && rc != -AMBIENT_E_CONFLICT && rc != -AMBIENT_E_EXISTS)
+		return rc;
+	return present(a->call, &a->d, true, &a->there, &other) == 0 ? 1 : rc;
+}
+
+/* 1: it is what it should be. */
+static int
+is_applied(struct apply *a, struct ambient_error *err)
+{
+	struct am_instance *instance = instance_of(a->call->host);
+	bool unchanged;
+	int rc = a->owner != NULL ? merge_owner(&a->d, a->there, am_node_clone(a->d.arena, a->owner), err) : 0;
+
+	if (rc < 0)
+		return rc;
+	note_version(a, meta_text(a->there, "uid"), meta_text(a->there, "resourceVersion"));
+	if (!applied_before(instance, a->key, &a->now, &unchanged))
+		return 0;
+	if (!unchanged && !covers(a->there, a->d.root))
+		return 0;
+	remember(instance, a->key, &a->now);
+	return 1;
+}
+
 int
 host_apply(struct ambient_call *call, struct ambient_draft *draft, uint32_t flags, const struct ambient_object **ret,
 	   struct ambient_error *err)
 {
 	struct ambient_error own = AMBIENT_ERROR_INIT;
-	struct am_draft_info d;
-	struct am_node *there = NULL, *owner = NULL;
+	struct apply a = { .call = call };
 
 	err = err != NULL ? err : &own;
-	int rc = am_draft_open(draft, &d, err);
+	int rc = am_draft_open(draft, &a.d, err);
 	if (rc == 0 && (flags & AMBIENT_APPLY_NO_OWNER) == 0)
-		rc = owner_ref(call, &d, &owner, err);
+		rc = owner_ref(call, &a.d, &a.owner, err);
 	if (rc < 0)
 		return rc;
-	(void)am_node_del(am_node_get(d.root, "metadata"), "resourceVersion");
-	rc = present(call, &d, false, &there, err);
-	if (rc == -AMBIENT_E_NOTFOUND) {
-		if (owner != NULL && (rc = merge_owner(&d, NULL, owner, err)) < 0)
-			return rc;
-		rc = host_write(call, &d, NULL, AM_VERB_CREATE, ret, err);
-		if (rc != -AMBIENT_E_EXISTS)
-			return rc;
-		rc = present(call, &d, true, &there, err);
-	}
-	if (rc == 0 && owner != NULL)
-		rc = merge_owner(&d, there, am_node_clone(d.arena, owner), err);
-	if (rc < 0)
+	(void)am_node_del(am_node_get(a.d.root, "metadata"), "resourceVersion");
+	rc = make_body(&a, err);
+	if (rc == 0)
+		rc = present(call, &a.d, false, &a.there, err);
+	if (rc == -AMBIENT_E_NOTFOUND)
+		rc = apply_new(&a, ret, err);
+	if (rc < 0 || a.there == NULL)
 		return rc;
-	struct am_node *patch = missing(d.arena, there, d.root);
-	if (patch == NULL) {
-		give_present(call, there, ret);
-		return 0;
+	struct am_node *gone = removals(a.d.arena, a.there, a.d.root);
+	const struct ambient_object *answer = NULL;
+	rc = gone != NULL ? send_patch(call, &a.d, NULL, a.there, gone, &answer, err) : 0;
+	if (rc == 0 && answer != NULL) {
+		struct am_slice text = am_object_text(answer);
+		a.there = am_node_parse(a.d.arena, text.p, text.n, err);
+		rc = a.there != NULL ? 0 : -err->code;
 	}
-	return send_patch(call, &d, NULL, there, patch, ret, err);
+	if (rc == 0)
+		rc = is_applied(&a, err);
+	if (rc == 0)
+		return send_apply(&a, ret, err);
+	if (rc > 0)
+		give_present(call, a.there, ret);
+	return rc < 0 ? rc : 0;
 }
 
 int

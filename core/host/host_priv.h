@@ -80,7 +80,8 @@ struct am_instance {
 	size_t reconciler_count;
 	struct host_watch *watches;    /* fixed after am_instance_watch */
 	size_t watch_count;
-	struct am_lock lock;           /* guards state and failure */
+	struct am_lock lock;           /* guards what follows */
+	struct am_map *applied;        /* "kind\nns\nname" -> what was applied last, see apply.c */
 	enum am_plugin_state state;
 	char failure[320];
 };

@@ -193,6 +193,7 @@ am_instance_new(struct am_host *host, const struct am_instance_options *options,
 	instance->provider = options->provider;
 	instance->state = AM_PLUGIN_CHECKED;
 	am_lock_init(&instance->lock, "instance");
+	instance->applied = am_map_new_owning(free);
 	if (host->state != NULL)
 		instance->state_dir = am_xasprintf("%s/%s", host->state, options->name);
 	fill_table(instance);
@@ -227,6 +228,7 @@ am_instance_free(struct am_instance *instance)
 		free(instance->reconcilers[i].name);
 	}
 	delist(instance->host, instance);
+	am_map_free(instance->applied);
 	am_lock_fini(&instance->lock);
 	free(instance->reconcilers);
 	free(instance->name);

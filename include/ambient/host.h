@@ -86,10 +86,11 @@ struct ambient_client_api {
 	/* options: DeleteOptions as JSON, or NULL for background propagation.  A 404 is success. */
 	int (*remove)(struct ambient_call *call, const char *kind, const char *ns, const char *name,
 		      const char *options, struct ambient_error *err);
-	/* Makes the object be what the draft says, owned by the reconciled object; nothing is sent when the
-	 * cached object already is.  Fields that the draft does not name are left alone; null: the field is to be
-	 * absent.  CONFLICT: it was changed meanwhile; EXISTS: somebody else is its controller; INVALID: the owner is
-	 * in another namespace; NOTFOUND: the owner is gone. */
+	/* Server-side apply: makes the object be what the draft says, owned by the reconciled object, with the
+	 * instance as field manager; nothing is sent when it already is.  A field that an earlier draft named and this
+	 * one does not goes, if nobody else owns it; other fields are left alone; null: the field is to be absent,
+	 * whosever it is.  CONFLICT: it was changed meanwhile; EXISTS: somebody else is its controller; INVALID: the
+	 * owner is in another namespace; NOTFOUND: the owner is gone. */
 	int (*apply)(struct ambient_call *call, struct ambient_draft *draft, uint32_t flags,
 		     const struct ambient_object **ret, struct ambient_error *err);
 	/* The same for /status of the draft's object; only the fields under /status are looked at.  A draft_from says

@@ -192,7 +192,7 @@ END_TEST
 START_TEST(apply_creates_with_owner_and_manager)
 {
 	begin_host();
-	rule("POST", "/api/v1/namespaces/n/configmaps?fieldManager=widget-eu", 0, 201, NULL, CONFIGMAP("c", "11", ""), 0);
+	rule("PATCH", "/api/v1/namespaces/n/configmaps/c?fieldManager=widget-eu&force=true", 0, 201, NULL, CONFIGMAP("c", "11", ""), 0);
 	begin_widget();
 	ck_assert_msg(ambient_apply(C, draft(CONFIGMAPS, "c", "/data/k", "\"v\""), &err) == 0, "%s", err.message);
 	ck_assert_int_eq(fake_api_count(api), quiet + 1);
@@ -205,6 +205,7 @@ START_TEST(apply_creates_with_owner_and_manager)
 	};
 	for (size_t i = 0; i < AM_COUNTOF(members); i++)
 		ck_assert_str_eq(sent(quiet, members[i][0]), members[i][1]);
+	ck_assert_str_eq(fake_api_header(fake_api_request(api, quiet), "Content-Type"), "application/apply-patch+yaml");
 	end_widget();
 }
 END_TEST
@@ -214,6 +215,7 @@ END_TEST
 	"\"ownerReferences\":[{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"name\":\"w\",\"uid\":\"u-w\",\"controller\":true,"  \
 	"\"blockOwnerDeletion\":true}]}" rest "}"
 
+/* What it may have applied before it was restarted, only the API server knows: the first apply is always sent. */
 START_TEST(apply_sends_nothing_when_it_already_is)
 {
 	const struct ambient_object *answer = NULL;
@@ -221,27 +223,77 @@ START_TEST(apply_sends_nothing_when_it_already_is)
 	begin_host();
 	serve_kind("/api/v1/configmaps", "ConfigMap",
 		   OWNED("c", "7", "\"labels\":{\"of\":\"others\"},", ",\"data\":{\"k\":\"v\",\"defaulted\":\"by the server\"}"));
+	rule("PATCH", "/api/v1/namespaces/n/configmaps/c?*", 0, 200, NULL,
+	     OWNED("c", "7", "\"labels\":{\"of\":\"others\"},", ",\"data\":{\"k\":\"v\",\"defaulted\":\"by the server\"}"), 0);
 	begin_widget();
-	ck_assert_int_eq(inst->table.pub.client->apply(C, draft(CONFIGMAPS, "c", "/data/k", "\"v\""), 0, &answer, &err), 0);
-	ck_assert_str_eq(ambient_str(answer, "/metadata/resourceVersion", ""), "7");
-	/* null: the field is to be absent, as it is */
-	ck_assert_int_eq(ambient_apply(C, draft(CONFIGMAPS, "c", "/data/gone", "null"), &err), 0);
-	ck_assert_int_eq(fake_api_count(api), quiet);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(inst->table.pub.client->apply(C, draft(CONFIGMAPS, "c", "/data/k", "\"v\""), 0, &answer, &err), 0);
+		ck_assert_str_eq(ambient_str(answer, "/metadata/resourceVersion", ""), "7");
+		ck_assert_int_eq(fake_api_count(api), quiet + 1);
+	}
+	/* A draft that names less is another one: the field has to go. */
+	ck_assert_int_eq(ambient_apply(C, draft(CONFIGMAPS, "c", "/data", "{}"), &err), 0);
+	ck_assert_int_eq(fake_api_count(api), quiet + 2);
+	ck_assert_str_eq(sent(quiet + 1, "/data"), "{}");
 	end_widget();
 }
 END_TEST
 
-START_TEST(apply_patches_what_differs_at_the_version_it_saw)
+START_TEST(apply_sends_again_when_a_field_was_changed)
 {
 	begin_host();
-	rule("PATCH", "/api/v1/namespaces/n/configmaps/c?fieldManager=widget-eu", 0, 200, NULL, CONFIGMAP("c", "12", ""), 0);
+	rule("PATCH", "/api/v1/namespaces/n/configmaps/c?*", 0, 200, NULL, OWNED("c", "11", "", ",\"data\":{\"k\":\"v\"}"), 0);
+	rule("PUT", "*", 1, 200, NULL, OWNED("c", "12", "\"labels\":{\"x\":\"y\"},", ",\"data\":{\"k\":\"v\"}"), 0);
+	rule("PUT", "*", 1, 200, NULL, OWNED("c", "13", "", ",\"data\":{\"k\":\"other\"}"), 0);
+	begin_widget();
+	ck_assert_int_eq(ambient_apply(C, draft(CONFIGMAPS, "c", "/data/k", "\"v\""), &err), 0);
+	/* Another field: nothing to do, and nothing to do after that. */
+	struct ambient_draft *d = draft(CONFIGMAPS, "c", "/metadata/resourceVersion", "\"11\"");
+	ck_assert_int_eq(ambient_update(C, d, NULL, &err), 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(ambient_apply(C, draft(CONFIGMAPS, "c", "/data/k", "\"v\""), &err), 0);
+	ck_assert_int_eq(fake_api_count(api), quiet + 2);
+	ck_assert_int_eq(ambient_update(C, d, NULL, &err), 0);
+	ck_assert_int_eq(ambient_apply(C, draft(CONFIGMAPS, "c", "/data/k", "\"v\""), &err), 0);
+	ck_assert_int_eq(fake_api_count(api), quiet + 4);
+	ck_assert_str_eq(sent(quiet + 3, "/metadata/resourceVersion"), "\"13\"");
+	end_widget();
+}
+END_TEST
+
+START_TEST(apply_says_everything_at_the_version_it_saw)
+{
+	begin_host();
+	rule("PATCH", "/api/v1/namespaces/n/configmaps/c?fieldManager=widget-eu&force=true", 0, 200, NULL, CONFIGMAP("c", "12", ""), 0);
 	serve_kind("/api/v1/configmaps", "ConfigMap", OWNED("c", "7", "", ",\"data\":{\"k\":\"v\",\"same\":\"s\"}"));
 	begin_widget();
 	struct ambient_draft *d = draft(CONFIGMAPS, "c", "/data/k", "\"new\"");
 	ambient_draft_set_str(d, "/data/same", "s");
 	ck_assert_int_eq(ambient_apply(C, d, &err), 0);
-	ck_assert_str_eq(fake_api_request(api, quiet)->body, "{\"data\":{\"k\":\"new\"},\"metadata\":{\"resourceVersion\":\"7\"}}");
-	ck_assert_str_eq(fake_api_header(fake_api_request(api, quiet), "Content-Type"), "application/merge-patch+json");
+	ck_assert_str_eq(sent(quiet, "/data"), "{\"k\":\"new\",\"same\":\"s\"}");
+	ck_assert_str_eq(sent(quiet, "/metadata/resourceVersion"), "\"7\"");
+	ck_assert_str_eq(fake_api_header(fake_api_request(api, quiet), "Content-Type"), "application/apply-patch+yaml");
+	end_widget();
+}
+END_TEST
+
+START_TEST(apply_takes_away_what_shall_be_absent)
+{
+	begin_host();
+	rule("PATCH", "/api/v1/namespaces/n/configmaps/c?fieldManager=widget-eu", 0, 200, NULL,
+	     OWNED("c", "12", "", ",\"data\":{\"k\":\"v\"}"), 0);
+	rule("PATCH", "/api/v1/namespaces/n/configmaps/c?fieldManager=widget-eu&force=true", 0, 200, NULL,
+	     OWNED("c", "12", "", ",\"data\":{\"k\":\"v\"}"), 0);
+	serve_kind("/api/v1/configmaps", "ConfigMap", OWNED("c", "7", "", ",\"data\":{\"k\":\"v\",\"theirs\":\"t\"}"));
+	begin_widget();
+	for (int i = 0; i < 2; i++) {
+		struct ambient_draft *d = draft(CONFIGMAPS, "c", "/data", "{\"k\":\"v\",\"theirs\":null,\"nobodys\":null}");
+		ck_assert_msg(ambient_apply(C, d, &err) == 0, "%s", err.message);
+		ck_assert_int_eq(fake_api_count(api), quiet + 2);
+	}
+	ck_assert_str_eq(fake_api_request(api, quiet)->body, "{\"data\":{\"theirs\":null},\"metadata\":{\"resourceVersion\":\"7\"}}");
+	ck_assert_str_eq(sent(quiet + 1, "/data"), "{\"k\":\"v\"}");
+	ck_assert_str_eq(sent(quiet + 1, "/metadata/resourceVersion"), "\"12\"");
 	end_widget();
 }
 END_TEST
@@ -259,10 +311,10 @@ START_TEST(apply_that_loses_a_race_is_a_conflict)
 }
 END_TEST
 
-START_TEST(apply_finds_that_it_exists_already)
+START_TEST(apply_finds_that_somebody_was_faster)
 {
 	begin_host();
-	rule("POST", "*", 0, 409, NULL, STATUS(409, "AlreadyExists"), 0);
+	rule("PATCH", "*", 1, 422, NULL, STATUS(422, "Invalid"), 0);
 	rule("GET", "/api/v1/namespaces/n/configmaps/c", 0, 200, NULL, CONFIGMAP("c", "9", ",\"data\":{\"k\":\"old\"}"), 0);
 	rule("PATCH", "*", 0, 200, NULL, CONFIGMAP("c", "12", ",\"data\":{\"k\":\"v\"}"), 0);
 	begin_widget();
@@ -275,10 +327,21 @@ START_TEST(apply_finds_that_it_exists_already)
 }
 END_TEST
 
+START_TEST(apply_that_is_refused_says_why)
+{
+	begin_host();
+	rule("PATCH", "*", 0, 422, NULL, STATUS(422, "Invalid"), 0);
+	rule("GET", "*configmaps/c", 0, 404, NULL, STATUS(404, "NotFound"), 0);
+	begin_widget();
+	ck_assert_int_eq(ambient_apply(C, draft(CONFIGMAPS, "c", "/data/k", "1"), &err), -AMBIENT_E_INVALID);
+	ck_assert_int_eq(fake_api_count(api), quiet + 2);
+	end_widget();
+}
+END_TEST
+
 START_TEST(CU1_apply_and_owners)
 {
 	begin_host();
-	rule("POST", "*", 0, 201, NULL, CONFIGMAP("c", "11", ""), 0);
 	rule("PATCH", "*", 0, 200, NULL, CONFIGMAP("shared", "12", ""), 0);
 	serve_kind("/api/v1/configmaps", "ConfigMap",
 		   "{\"metadata\":{\"name\":\"taken\",\"namespace\":\"n\",\"uid\":\"t\",\"resourceVersion\":\"7\",\"ownerReferences\":["
@@ -286,13 +349,13 @@ START_TEST(CU1_apply_and_owners)
 		   "{\"metadata\":{\"name\":\"shared\",\"namespace\":\"n\",\"uid\":\"s\",\"resourceVersion\":\"8\",\"ownerReferences\":["
 		   "{\"apiVersion\":\"v1\",\"kind\":\"Other\",\"name\":\"o\",\"uid\":\"u-o\"}]}}");
 	begin_widget();
-	/* somebody else's controller reference is not overwritten, others' references are kept */
+	/* somebody else's controller reference is not overwritten; others' references are not ours to say */
 	ck_assert_int_eq(ambient_apply(C, draft(CONFIGMAPS, "taken", "/data/k", "1"), &err), -AMBIENT_E_EXISTS);
 	ck_assert_msg(said("already controlled by Other \"o\""), "%s", err.message);
 	ck_assert_int_eq(fake_api_count(api), quiet);
 	ck_assert_int_eq(ambient_apply(C, draft(CONFIGMAPS, "shared", "/data/k", "\"1\""), &err), 0);
-	ck_assert_str_eq(sent(quiet, "/metadata/ownerReferences/0/uid"), "\"u-o\"");
-	ck_assert_str_eq(sent(quiet, "/metadata/ownerReferences/1/uid"), "\"u-w\"");
+	ck_assert_str_eq(sent(quiet, "/metadata/ownerReferences/0/uid"), "\"u-w\"");
+	ck_assert_str_eq(sent(quiet, "/metadata/ownerReferences/1/uid"), "-");
 	/* an owner is in the same namespace, or there is none */
 	struct ambient_draft *far = ambient_draft_new(C, CONFIGMAPS, "m", "c");
 	ck_assert_int_eq(ambient_apply(C, far, &err), -AMBIENT_E_INVALID);
@@ -313,7 +376,7 @@ START_TEST(apply_of_a_kind_that_is_not_watched_reads_it_live)
 {
 	begin_host();
 	rule("GET", "/api/v1/namespaces/n/secrets/s", 1, 404, NULL, STATUS(404, "NotFound"), 0);
-	rule("POST", "/api/v1/namespaces/n/secrets?*", 1, 201, NULL, "{\"kind\":\"Secret\"," META("s", "11") "}", 0);
+	rule("PATCH", "/api/v1/namespaces/n/secrets/s?*", 1, 201, NULL, "{\"kind\":\"Secret\"," META("s", "11") "}", 0);
 	rule("GET", "/api/v1/namespaces/n/secrets/s", 1, 200, NULL, "{\"kind\":\"Secret\",\"apiVersion\":\"v1\"," META("s", "11") ",\"data\":{\"k\":\"dg==\"}}", 0);
 	begin_widget();
 	for (int i = 0; i < 2; i++)
@@ -488,9 +551,12 @@ cases(TCase *tc)
 	tcase_add_test(tc, a_deletion_of_what_is_gone_is_success);
 	tcase_add_test(tc, apply_creates_with_owner_and_manager);
 	tcase_add_test(tc, apply_sends_nothing_when_it_already_is);
-	tcase_add_test(tc, apply_patches_what_differs_at_the_version_it_saw);
+	tcase_add_test(tc, apply_sends_again_when_a_field_was_changed);
+	tcase_add_test(tc, apply_says_everything_at_the_version_it_saw);
+	tcase_add_test(tc, apply_takes_away_what_shall_be_absent);
 	tcase_add_test(tc, apply_that_loses_a_race_is_a_conflict);
-	tcase_add_test(tc, apply_finds_that_it_exists_already);
+	tcase_add_test(tc, apply_finds_that_somebody_was_faster);
+	tcase_add_test(tc, apply_that_is_refused_says_why);
 	tcase_add_test(tc, CU1_apply_and_owners);
 	tcase_add_test(tc, apply_of_a_kind_that_is_not_watched_reads_it_live);
 	tcase_add_test(tc, status_sends_what_differs);
