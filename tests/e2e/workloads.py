@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs of every kind with pods which really run: against the whole standalone platform."""
+import calendar
 import os
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
 from lib import Platform, until  # noqa: E402
-from rows_pods import conditions, job, log_of, pods_of, until_condition  # noqa: E402
+from rows_pods import conditions, job, log_of, pod_spec, pods_of, until_condition  # noqa: E402
 
 INDEX = "batch.kubernetes.io/job-completion-index"
+CRONS = "/apis/batch/v1/namespaces/%s/cronjobs"
 TRACKING = "batch.kubernetes.io/job-tracking"
 
 
@@ -100,10 +103,43 @@ def test_each_pod_counts_once_whatever_dies(p):
     assert o["status"]["uncountedTerminatedPods"] == {}, o["status"]
 
 
+def cron(p, name, **spec):
+    template = {"spec": {"template": {"spec": pod_spec("echo at $(date +%s)")}}}
+    p.request("POST", CRONS % p.ns, {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": name},
+                                     "spec": {"schedule": "* * * * *", "jobTemplate": template, **spec}})
+    return CRONS % p.ns + "/" + name
+
+
+def test_row_211_cronjob(p):
+    """Made when the suite began, so that its minute is over by now, or soon."""
+    path = CRONS % p.ns + "/r211"
+    until(lambda: p.get(path)["status"].get("lastScheduleTime"), 90 + lib.PATIENCE, "the first Job")
+    minutes = int(calendar.timegm(time.strptime(p.get(path)["status"]["lastScheduleTime"], "%Y-%m-%dT%H:%M:%SZ")) / 60)
+    o = until_condition(p, p.jobs("r211-%d" % minutes), "Complete")
+    (ref,) = o["metadata"]["ownerReferences"]
+    assert (ref["kind"], ref["name"], ref["controller"]) == ("CronJob", "r211", True), ref
+    until(lambda: p.get(path)["status"].get("lastSuccessfulTime"), what="lastSuccessfulTime")
+    assert not [j for j in p.request("GET", p.jobs())["items"] if j["metadata"]["name"].startswith("r211-off")]
+
+
+def test_kubectl_create_job_from_cronjob(p):
+    if lib.shutil.which("kubectl") is None:
+        return lib.required("kubectl", "kubectl is not installed")
+    for args, text in ((("create", "job", "by-hand", "--from=cronjob/r211-off"), "created"),
+                       (("wait", "--for=condition=complete", "--timeout=60s", "job/by-hand"), "condition met"),
+                       (("get", "cronjob", "r211-off"), "True"), (("describe", "cronjob", "r211"), "Created job r211-")):
+        done = p.kubectl(*args)
+        assert done.returncode == 0 and text in done.stdout, (args, done.stdout)
+    p.request("DELETE", CRONS % p.ns + "/r211-off")
+    until(lambda: p.get(p.jobs("by-hand")) is None, what="the Job to follow its CronJob")
+
+
 def make():
     p = Platform("work")
     p.start()
     p.namespace()
+    cron(p, "r211")
+    cron(p, "r211-off", suspend=True)
     return p
 
 

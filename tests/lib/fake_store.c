@@ -275,7 +275,15 @@ indexed(struct fake_host *fake, const struct am_node *node, const char *index, c
 	decl = fake->plugin != NULL ? declared(fake, line, ':') : NULL;
 	if (decl == NULL || *decl != ':')
 		return false;
-	return am_streq(am_node_text(am_node_at(node, decl + 1), NULL), value);
+	const char *star = strstr(decl + 1, "/*/");
+	if (star == NULL)
+		return am_streq(am_node_text(am_node_at(node, decl + 1), NULL), value);
+	snprintf(line, sizeof(line), "%.*s", (int)(star - decl - 1), decl + 1);
+	const struct am_node *list = am_node_at(node, line);
+	for (const struct am_node *e = list != NULL ? list->first : NULL; e != NULL; e = e->next)
+		if (am_streq(am_node_text(am_node_at(e, star + 2), NULL), value))
+			return true;
+	return false;
 }
 
 static int

@@ -58,6 +58,15 @@ bool am_same_at(const struct am_node *a, const struct am_node *b, const char *po
 void am_pod_fill_spec(struct am_change *change, struct am_node *spec);
 void am_pod_check_spec(struct am_change *change, const struct am_node *spec, const char *field);
 
+/* admission_job.c, used for CronJobs too; prefix is the path of spec. */
+void am_job_fill_spec(struct am_change *change, struct am_node *spec);
+void am_job_check_spec(struct am_change *change, const struct am_node *spec, const char *prefix);
+/* "1,3-5", ascending and below completions; else a cause.  *ret_total: how many. */
+bool am_job_check_indexes(struct am_change *change, const struct am_node *text, const char *field, const char *what,
+			  int64_t completions, int64_t *ret_total);
+/* admission_jobstatus.c */
+void am_job_check_status(struct am_change *change);
+
 /* meta.c */
 /* Drops unknown members of metadata and checks types; 400 for a shape that cannot be. */
 int am_meta_shape(struct am_change *change);

@@ -84,6 +84,13 @@ job_indexes_add(struct ambient_call *call, struct job_indexes *set, int64_t inde
 		add_range(call, set, index, index);
 }
 
+void
+job_indexes_add_all(struct ambient_call *call, struct job_indexes *set, const struct job_indexes *other)
+{
+	for (size_t i = 0; i < other->n; i++)
+		add_range(call, set, other->at[i].first, other->at[i].last);
+}
+
 static bool
 number(const char **p, int64_t *ret)
 {

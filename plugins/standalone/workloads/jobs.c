@@ -109,12 +109,8 @@ come_back(struct ambient_result *result, int64_t wait)
 static int
 used_indexes(struct ambient_call *call, const struct job_view *v, struct job_indexes *used, struct ambient_error *err)
 {
-	for (size_t i = 0; i < v->done.n; i++)
-		for (int64_t k = v->done.at[i].first; k <= v->done.at[i].last; k++)
-			job_indexes_add(call, used, k);
-	for (size_t i = 0; i < v->dead.n; i++)
-		for (int64_t k = v->dead.at[i].first; k <= v->dead.at[i].last; k++)
-			job_indexes_add(call, used, k);
+	job_indexes_add_all(call, used, &v->done);
+	job_indexes_add_all(call, used, &v->dead);
 	for (size_t i = 0; i < v->count; i++) {
 		const struct job_pod *p = &v->pods[i];
 

@@ -10,8 +10,7 @@
  *   jobstatus.c  writing a Job's status and conditions
  *   indexes.c    sets of completion indexes
  *   orphans.c    pods that have lost their Job, or left it
- *   cronjobs.c   CronJobs
- *   cron.c       the schedules of CronJobs
+ *   cronjobs.c   CronJobs; their schedules are read by ../shared/cron.c
  *   accounts.c   the "default" ServiceAccount and the ConfigMap "kube-root-ca.crt" of each namespace
  *
  * Nothing is kept between two calls: everything follows from the objects.
@@ -32,6 +31,7 @@
 #define TRACKING   "batch.kubernetes.io/job-tracking"
 #define JOB_CONTROLLER "kubernetes.io/job-controller"
 #define BY_JOB     "byJob" /* index of pods by the Job's uid in their labels */
+#define BY_OWNER   "byOwner" /* index of Jobs by the uids of their owners */
 #define A_INDEX    "batch.kubernetes.io/job-completion-index"
 #define A_FAILURES "batch.kubernetes.io/job-index-failure-count"
 #define A_IGNORED  "batch.kubernetes.io/job-index-ignored-failure-count"
@@ -49,6 +49,7 @@ struct job_indexes {
 /* "1,3-5,7"; what is not below completions, or makes no sense, is left out. */
 void job_indexes_parse(struct ambient_call *call, struct job_indexes *set, const char *text, int64_t completions);
 void job_indexes_add(struct ambient_call *call, struct job_indexes *set, int64_t index);
+void job_indexes_add_all(struct ambient_call *call, struct job_indexes *set, const struct job_indexes *other);
 bool job_indexes_has(const struct job_indexes *set, int64_t index);
 int64_t job_indexes_total(const struct job_indexes *set);
 int64_t job_indexes_common(const struct job_indexes *a, const struct job_indexes *b); /* how many are in both */
@@ -160,6 +161,8 @@ int jobs_reconcile(void *self, struct ambient_call *call, const struct ambient_r
 		   struct ambient_result *result, struct ambient_error *err);
 int orphans_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
 		      struct ambient_result *result, struct ambient_error *err);
+int cronjobs_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
+		       struct ambient_result *result, struct ambient_error *err);
 int accounts_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
 		       struct ambient_result *result, struct ambient_error *err);
 int rootca_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
