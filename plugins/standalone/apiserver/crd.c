@@ -202,11 +202,15 @@ reshape(const struct am_resource *storage, const struct am_object *object)
 static void
 reshape_all(struct am_store *store)
 {
-	for (size_t i = 0; store->storage != NULL && i < store->n; i++) {
-		struct am_object *now = store->items[i], *shown = reshape(store->storage, now);
+	struct am_sorted *before = am_sorted_ref(store->objects);
+	struct am_cursor c = { 0, 0 };
+
+	for (struct am_object *now; store->storage != NULL && (now = am_sorted_next(before, &c)) != NULL;) {
+		struct am_object *shown = reshape(store->storage, now);
 		if (shown != NULL)
 			am_store_put(store, shown->ns, shown->name, shown);
 	}
+	am_sorted_unref(before);
 }
 
 static bool

@@ -78,13 +78,30 @@ struct am_ring {
 	uint64_t floor;                    /* events with rv <= floor are not, or not all, there */
 };
 
+/* ---- sorted.c ---- */
+
+struct am_sorted;
+struct am_cursor {
+	size_t leaf, at;
+};
+
+struct am_sorted *am_sorted_new(void);
+struct am_sorted *am_sorted_ref(struct am_sorted *s); /* engine->lock held; what it is good for then needs no lock */
+void am_sorted_unref(struct am_sorted *s);            /* NULL is fine */
+size_t am_sorted_count(const struct am_sorted *s);
+struct am_cursor am_sorted_seek(const struct am_sorted *s, const char *ns, const char *name, bool after);
+struct am_object *am_sorted_next(const struct am_sorted *s, struct am_cursor *c); /* borrowed; NULL: that was all */
+size_t am_sorted_rank(const struct am_sorted *s, struct am_cursor c);             /* how many are before it */
+struct am_object *am_sorted_peek(const struct am_sorted *s, const char *ns, const char *name); /* borrowed */
+/* Puts, replaces or (object NULL) removes.  Takes the reference of object; the one of what was there is returned. */
+struct am_object *am_sorted_put(struct am_sorted **at, const char *ns, const char *name, struct am_object *object);
+
 struct am_store {
 	struct am_engine *engine;
 	char *group, *plural;
 	int64_t id;                        /* in the database; never used again */
 	uint64_t rv;                       /* of the last change */
-	struct am_object **items;          /* by namespace, name */
-	size_t n, cap;
+	struct am_sorted *objects;
 	struct am_ring ring;
 	struct am_watch *watches;
 	const struct am_resource **versions; /* served now; each a reference */
@@ -109,12 +126,9 @@ int am_version_cmp(const char *a, const char *b); /* the preferred one first */
 
 /* ---- store.c: engine->lock held ---- */
 
-size_t am_store_lower(const struct am_store *store, const char *ns, const char *name, bool *found);
 struct am_object *am_store_peek(const struct am_store *store, const char *ns, const char *name); /* borrowed */
 /* Puts, replaces or (object NULL) removes; keeps indexes.  Takes the reference of object. */
 void am_store_put(struct am_store *store, const char *ns, const char *name, struct am_object *object);
-/* [first, end) of a namespace; ns NULL: all. */
-void am_store_range(const struct am_store *store, const char *ns, size_t *first, size_t *end);
 /* Dependents of an owner: borrowed entries, NULL when none. */
 struct am_dependents {
 	struct am_dependent {

@@ -420,9 +420,11 @@ static void
 note_all(struct am_engine *engine)
 {
 	am_lock(&engine->lock);
-	for (struct am_store *store = engine->stores; store != NULL; store = store->next)
-		for (size_t i = 0; i < store->n; i++)
-			am_janitor_note(engine, store, NULL, store->items[i]);
+	for (struct am_store *store = engine->stores; store != NULL; store = store->next) {
+		struct am_cursor c = { 0, 0 };
+		for (struct am_object *object; (object = am_sorted_next(store->objects, &c)) != NULL;)
+			am_janitor_note(engine, store, NULL, object);
+	}
 	am_unlock(&engine->lock);
 }
 

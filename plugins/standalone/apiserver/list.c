@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Get and list.  A list is a snapshot: references taken under the lock, selected and handed out without it.  Pages of
+ * Get and list.  A list is a snapshot: the table as it is, of which the lock is held for one reference only.  Pages of
  * one list show one revision: while nothing changed since, the live table; else the table with the ring's events
  * undone; else 410 with a token that goes on at the current revision.
  */
@@ -172,96 +172,31 @@ token_parse(const char *text, struct token *token, struct am_failure *failure)
 
 /* ---- the table as it was ---- */
 
-/* The first event of each key after rv says what was there at rv. */
-static bool
-collect_undo(const struct am_store *store, uint64_t rv, struct am_map *undo)
+/* Undoes the events after rv, the last one first, in a table of our own.  NULL: they are not all there, or do not say
+ * what they replaced.  The lock is held. */
+static struct am_sorted *
+as_of(const struct am_store *store, uint64_t rv)
 {
 	uint64_t sequence;
-	char key[640];
 
 	if (!am_ring_seek(&store->ring, rv, &sequence))
-		return false;
-	for (; sequence < store->ring.head; sequence++) {
-		const struct am_ring_event *event = am_ring_at(&store->ring, sequence);
+		return NULL;
+	struct am_sorted *then = am_sorted_ref(store->objects);
+	for (uint64_t i = store->ring.head; i-- > sequence;) {
+		const struct am_ring_event *event = am_ring_at(&store->ring, i);
+		bool added = event->type == AM_EVENT_ADDED;
 		/* Events that were read back from disk do not know the revision of what they replaced. */
-		if (event->type != AM_EVENT_ADDED && (event->old == NULL || event->old->rv == event->rv))
-			return false;
-		int n = snprintf(key, sizeof(key), "%s/%s", event->object->ns, event->object->name);
-		if (n < 0 || (size_t)n >= sizeof(key))
-			return false;
-		if (!am_map_has(undo, key))
-			am_map_put(undo, key, (void *)(uintptr_t)event);
+		if (!added && (event->old == NULL || event->old->rv == event->rv)) {
+			am_sorted_unref(then);
+			return NULL;
+		}
+		am_object_unref(am_sorted_put(&then, event->object->ns, event->object->name,
+					      added ? NULL : am_object_ref(event->old)));
 	}
-	return true;
-}
-
-static int
-object_cmp(const void *pa, const void *pb)
-{
-	const struct am_object *a = *(struct am_object *const *)pa, *b = *(struct am_object *const *)pb;
-
-	return am_key_cmp(a->ns, a->name, b->ns, b->name);
-}
-
-/* Fills list with references to all objects as of rv.  The lock is held. */
-static bool
-snapshot_at(const struct am_store *store, const char *ns, uint64_t rv, struct am_list *list)
-{
-	struct am_map *undo = am_map_new();
-	const char *key;
-	void *value;
-	char name[640];
-	bool ok = collect_undo(store, rv, undo);
-
-	list->items = ok ? am_xcalloc(store->n + am_map_len(undo) + 1, sizeof(*list->items)) : NULL;
-	for (size_t i = 0; ok && i < store->n; i++) {
-		snprintf(name, sizeof(name), "%s/%s", store->items[i]->ns, store->items[i]->name);
-		if (!am_map_has(undo, name))
-			list->items[list->n++] = am_object_ref(store->items[i]);
-	}
-	for (size_t it = 0; ok && am_map_next(undo, &it, &key, &value);) {
-		const struct am_ring_event *event = value;
-		if (event->type != AM_EVENT_ADDED)
-			list->items[list->n++] = am_object_ref(event->old);
-	}
-	am_map_free(undo);
-	if (!ok)
-		return false;
-	qsort(list->items, list->n, sizeof(*list->items), object_cmp);
-	size_t kept = 0;
-	for (size_t i = 0; i < list->n; i++) {
-		if (ns == NULL || strcmp(list->items[i]->ns, ns) == 0)
-			list->items[kept++] = list->items[i];
-		else
-			am_object_unref(list->items[i]);
-	}
-	list->n = kept;
-	return true;
-}
-
-static void
-snapshot_now(const struct am_store *store, const char *ns, struct am_list *list)
-{
-	size_t first, end;
-
-	am_store_range(store, ns, &first, &end);
-	list->items = malloc((end - first + 1) * sizeof(*list->items));
-	for (size_t i = first; list->items != NULL && i < end; i++)
-		list->items[list->n++] = am_object_ref(store->items[i]);
+	return then;
 }
 
 /* ---- selecting and cutting ---- */
-
-static void
-drop_front(struct am_list *list, const struct token *token)
-{
-	size_t at = 0;
-
-	while (at < list->n && am_key_cmp(list->items[at]->ns, list->items[at]->name, token->ns, token->name) <= 0)
-		am_object_unref(list->items[at++]);
-	memmove(list->items, list->items + at, (list->n - at) * sizeof(*list->items));
-	list->n -= at;
-}
 
 static void
 cut(struct am_list *list, size_t at)
@@ -271,26 +206,47 @@ cut(struct am_list *list, size_t at)
 }
 
 static void
-select_page(struct am_list *list, const struct am_selector *selector, int64_t limit)
+add(struct am_list *list, size_t *cap, struct am_object *object)
 {
-	size_t kept = 0, i = 0;
+	if (list->n == *cap) {
+		*cap = AM_MAX(2 * *cap, (size_t)64);
+		list->items = am_xrealloc(list->items, *cap, sizeof(*list->items));
+	}
+	list->items[list->n++] = am_object_ref(object);
+}
+
+/* The page behind token (NULL: from the start).  Needs no lock. */
+static void
+select_page(const struct am_sorted *table, const char *ns, const struct token *token, const struct am_selector *selector,
+	    int64_t limit, struct am_list *list)
+{
+	struct am_cursor c = am_sorted_seek(table, ns != NULL ? ns : "", "", false);
+	struct am_object *object;
+	size_t cap = selector != NULL || limit > 0 || ns != NULL ? 0 : am_sorted_count(table);
 
 	list->remaining = -1;
-	for (; i < list->n && (limit <= 0 || kept < (size_t)limit); i++) {
-		if (am_selector_match(selector, list->items[i]))
-			list->items[kept++] = list->items[i];
-		else
-			am_object_unref(list->items[i]);
+	if (cap > 0)
+		list->items = am_xcalloc(cap, sizeof(*list->items));
+	if (token != NULL && (ns == NULL || strcmp(token->ns, ns) >= 0))
+		c = am_sorted_seek(table, token->ns, token->name, true);
+	while (limit <= 0 || list->n < (size_t)limit) {
+		object = am_sorted_next(table, &c);
+		if (object == NULL || (ns != NULL && strcmp(object->ns, ns) != 0))
+			return;
+		if (am_selector_match(selector, object))
+			add(list, &cap, object);
 	}
-	if (i < list->n && kept > 0) {
-		struct am_object *last = list->items[kept - 1];
-		list->cont = token_make((int64_t)list->rv, last->ns, last->name);
-		if (selector == NULL)
-			list->remaining = (int64_t)(list->n - i);
-	}
-	for (; i < list->n; i++)
-		am_object_unref(list->items[i]);
-	list->n = kept;
+	struct am_cursor rest = c;
+	object = am_sorted_next(table, &rest);
+	if (object == NULL || (ns != NULL && strcmp(object->ns, ns) != 0))
+		return;
+	const struct am_object *last = list->items[list->n - 1];
+	list->cont = token_make((int64_t)list->rv, last->ns, last->name);
+	if (selector != NULL)
+		return;
+	/* No text has a byte that sorts behind this one. */
+	size_t end = ns != NULL ? am_sorted_rank(table, am_sorted_seek(table, ns, "\xff", false)) : am_sorted_count(table);
+	list->remaining = (int64_t)(end - am_sorted_rank(table, c));
 }
 
 static int
@@ -305,25 +261,19 @@ expired(struct am_failure *failure, const struct token *token)
 
 /* exact: the revision to show, 0: the current one. */
 static int
-snapshot(struct am_engine *engine, const struct am_resource *res, const char *ns, uint64_t exact,
-	 const struct token *token, struct am_list *list, struct am_failure *failure)
+snapshot(struct am_engine *engine, const struct am_resource *res, uint64_t exact, const struct token *token,
+	 struct am_list *list, struct am_sorted **ret, struct am_failure *failure)
 {
-	bool ok = true;
+	struct am_store *store = res->store;
 
 	am_lock(&engine->lock);
-	if (exact == 0 || (exact >= res->store->rv && exact <= engine->rv)) {
-		list->rv = exact == 0 ? engine->rv : exact;
-		snapshot_now(res->store, ns, list);
-	} else {
-		list->rv = exact;
-		ok = exact <= engine->rv && snapshot_at(res->store, ns, exact, list);
-	}
+	list->rv = exact == 0 ? engine->rv : exact;
+	if (exact == 0 || (exact >= store->rv && exact <= engine->rv))
+		*ret = am_sorted_ref(store->objects);
+	else
+		*ret = exact <= engine->rv ? as_of(store, exact) : NULL;
 	am_unlock(&engine->lock);
-	if (!ok)
-		return expired(failure, token);
-	if (list->items == NULL)
-		return am_fail(failure, 500, "InternalError", "Internal error occurred: no memory for the list");
-	return 0;
+	return *ret != NULL ? 0 : expired(failure, token);
 }
 
 static int
@@ -331,6 +281,7 @@ list_page(struct am_engine *engine, const struct am_resource *res, const char *n
 	  const struct am_selector *selector, struct am_list *list, struct am_failure *failure)
 {
 	struct token token = { 0 };
+	struct am_sorted *table = NULL;
 	uint64_t rv = 0, exact = 0;
 	bool paged = !am_empty(q->cont);
 	int rc = am_parse_rv(q->resource_version, &rv, failure);
@@ -347,11 +298,10 @@ list_page(struct am_engine *engine, const struct am_resource *res, const char *n
 			    (q->limit > 0 && am_empty(q->resource_version_match))))
 		exact = rv;
 	if (rc == 0)
-		rc = snapshot(engine, res, ns, exact, paged ? &token : NULL, list, failure);
-	if (rc == 0 && paged)
-		drop_front(list, &token);
+		rc = snapshot(engine, res, exact, paged ? &token : NULL, list, &table, failure);
 	if (rc == 0)
-		select_page(list, selector, q->limit);
+		select_page(table, ns, paged ? &token : NULL, selector, q->limit, list);
+	am_sorted_unref(table);
 	token_fini(&token);
 	return rc;
 }
@@ -389,8 +339,10 @@ am_engine_all(struct am_engine *engine, const char *group, const char *plural, c
 	*list = (struct am_list){ .remaining = -1 };
 	am_lock(&engine->lock);
 	const struct am_store *store = am_store_find(engine, group, plural);
+	struct am_sorted *table = store != NULL ? am_sorted_ref(store->objects) : NULL;
 	list->rv = engine->rv;
-	if (store != NULL)
-		snapshot_now(store, ns, list);
 	am_unlock(&engine->lock);
+	if (table != NULL)
+		select_page(table, ns, NULL, NULL, 0, list);
+	am_sorted_unref(table);
 }

@@ -47,6 +47,7 @@ am_store_add(struct am_engine *engine, const char *group, const char *plural, in
 	char key[640];
 	struct am_store *store = am_xcalloc(1, sizeof(*store));
 
+	store->objects = am_sorted_new();
 	store->engine = engine;
 	store->group = am_xstrdup(group);
 	store->plural = am_xstrdup(plural);
@@ -179,9 +180,7 @@ am_registry_fini(struct am_engine *engine)
 	for (struct am_store *store = engine->stores, *next; store != NULL; store = next) {
 		next = store->next;
 		am_ring_fini(&store->ring);
-		for (size_t i = 0; i < store->n; i++)
-			am_object_unref(store->items[i]);
-		free(store->items);
+		am_sorted_unref(store->objects);
 		for (size_t i = 0; i < store->n_versions; i++)
 			am_resource_unref(store->versions[i]);
 		free(store->versions);

@@ -16,8 +16,8 @@ struct am_watch {
 	struct am_selector *selector;
 	void (*wake)(void *arg);
 	void *arg;
-	struct am_list initial;      /* objects that were there at the start */
-	size_t at;
+	struct am_sorted *initial;   /* the objects that were there at the start; NULL: all were told */
+	struct am_cursor at;
 	bool end_marker;             /* INITIAL_END is still to be said */
 	struct am_object *current;   /* what the last am_watch_next handed out */
 	uint64_t skip;               /* events up to this revision are not for us */
@@ -64,12 +64,8 @@ attach(struct am_watch *w, uint64_t rv, bool from_rv, bool initial)
 		w->lost = !am_ring_seek(&store->ring, rv, &w->sequence);
 	}
 	if (initial) {
-		size_t first, end;
-		am_store_range(store, w->ns, &first, &end);
-		w->initial.items = am_xcalloc(end - first + 1, sizeof(*w->initial.items));
-		for (size_t i = first; i < end; i++)
-			w->initial.items[w->initial.n++] = am_object_ref(store->items[i]);
-		w->initial.rv = store->engine->rv;
+		w->initial = am_sorted_ref(store->objects);
+		w->at = am_sorted_seek(w->initial, w->ns != NULL ? w->ns : "", "", false);
 	}
 	w->next = store->watches;
 	if (w->next != NULL)
@@ -127,7 +123,7 @@ am_watch_close(struct am_watch *w)
 	w->engine->watches--;
 	am_unlock(&w->engine->lock);
 	am_object_unref(w->current);
-	am_list_fini(&w->initial);
+	am_sorted_unref(w->initial);
 	am_selector_free(w->selector);
 	am_resource_unref(w->res);
 	free(w->ns);
@@ -139,15 +135,17 @@ am_watch_close(struct am_watch *w)
 static bool
 next_initial(struct am_watch *w, struct am_event *event)
 {
-	while (w->at < w->initial.n) {
-		struct am_object *object = w->initial.items[w->at++];
+	struct am_object *object;
+
+	while (w->initial != NULL && (object = am_sorted_next(w->initial, &w->at)) != NULL &&
+	       (w->ns == NULL || strcmp(object->ns, w->ns) == 0)) {
 		if (!am_selector_match(w->selector, object))
 			continue;
 		*event = (struct am_event){ AM_EVENT_ADDED, object->rv, object };
 		return true;
 	}
-	if (w->initial.items != NULL)
-		am_list_fini(&w->initial);
+	am_sorted_unref(w->initial);
+	w->initial = NULL;
 	if (!w->end_marker)
 		return false;
 	w->end_marker = false;
@@ -208,8 +206,8 @@ am_watch_next(struct am_watch *w, struct am_event *event, struct am_failure *fai
 {
 	am_object_unref(w->current);
 	w->current = NULL;
-	if (w->initial.items != NULL || w->end_marker) {
-		/* An object of the initial list stays referenced by the list until the next call. */
+	if (w->initial != NULL || w->end_marker) {
+		/* An object of the initial list stays referenced by the table until the next call. */
 		if (next_initial(w, event)) {
 			w->current = am_object_ref(event->object);
 			return 1;
