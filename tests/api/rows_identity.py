@@ -375,6 +375,34 @@ def token_secrets_are_filled(f):
 
 
 @row
+def typed_secrets(f):
+    def post(kind, **data):
+        return f.api.post(f.core + "/secrets", {"metadata": {"generateName": "t-"}, "type": "kubernetes.io/" + kind,
+                                                "stringData": data})
+
+    post("basic-auth", password="x").ok(201)
+    post("basic-auth", other="x").fails(422, cause="FieldValueRequired", field="data[username]")
+    post("dockerconfigjson", **{".dockerconfigjson": '{"auths":{}}'}).ok(201)
+    s = post("dockerconfigjson", **{".dockerconfigjson": "hush, no json"}).fails(422, field="data[.dockerconfigjson]")
+    assert "hush" not in json.dumps(s)
+    post("dockerconfigjson").fails(422, cause="FieldValueRequired")
+    post("tls", **{"tls.crt": "x"}).fails(422, cause="FieldValueRequired", field="data[tls.key]")
+    post("ssh-auth", other="x").fails(422, cause="FieldValueRequired", field="data[ssh-privatekey]")
+
+
+@row
+def discovery_of_the_issuer(f):
+    name, sa = f.account()
+    d = sa.get("/.well-known/openid-configuration").ok()
+    assert d["jwks_uri"] == "https://127.0.0.1:%d/openid/v1/jwks" % f.port and d["id_token_signing_alg_values_supported"] == ["ES256"]
+    r = sa.get("/openid/v1/jwks")
+    assert r.ok()["keys"][0]["kty"] == "EC" and r.headers["Content-Type"] == "application/jwk-set+json"
+    sa.get("/openid/v1/other").fails(403)
+    assert f.api.get("/openid/v1/other").status == 404 and f.api.get("/openid/v1").status == 404
+    f.nobody.get("/openid/v1/jwks").fails(403)
+
+
+@row
 def bad_credentials(f):
     for header in ("Basic YTpi", "Bearer", "Bearer ", "Bearer  ", "Digest x"):
         r = f.nobody.get("/api", Authorization=header)

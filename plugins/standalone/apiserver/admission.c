@@ -230,25 +230,55 @@ check_too_long(struct am_change *change, size_t total)
 		am_failure_cause(change->failure, "FieldValueTooLong", "data", "Too long: may not be more than %d bytes", DATA_MAX);
 }
 
+/* A configuration of registries is JSON, or nobody can use it. */
 static void
-secret_check(struct am_change *change)
+check_docker_config(struct am_change *change, const struct am_node *data, const char *key)
 {
-	const char *type = am_node_get_str(change->object, "type", "");
-	const struct am_node *data = am_node_get(change->object, "data");
-	size_t total = 0;
+	const struct am_node *value = am_node_get(data, key);
+	struct am_buf out = { 0 };
 	char field[96];
 
-	check_data(change, "data", true, &total);
-	check_too_long(change, total);
+	snprintf(field, sizeof(field), "data[%s]", key);
+	if (value != NULL && value->type == AMBIENT_T_STRING && am_base64_decode(&out, value->text, value->len, false) == 0 &&
+	    am_json_check(am_buf_str(&out), out.len, NULL) < 0)
+		am_failure_cause(change->failure, "FieldValueInvalid", field, "Invalid value: \"<secret contents redacted>\": it is no JSON");
+	am_buf_fini(&out);
+}
+
+/* What the type of a Secret says of its content. */
+static void
+check_typed(struct am_change *change, const char *type, const struct am_node *data)
+{
+	const struct am_node *annotations = am_node_path(change->object, "metadata", "annotations", NULL);
+	char field[96];
+
 	for (size_t i = 0; i < AM_COUNTOF(typed_secrets); i++) {
 		snprintf(field, sizeof(field), "data[%s]", typed_secrets[i].key);
 		if (strcmp(type, typed_secrets[i].type) == 0 && am_node_get(data, typed_secrets[i].key) == NULL)
 			am_need(change, field);
 	}
+	if (strcmp(type, "kubernetes.io/dockerconfigjson") == 0)
+		check_docker_config(change, data, ".dockerconfigjson");
+	if (strcmp(type, "kubernetes.io/dockercfg") == 0)
+		check_docker_config(change, data, ".dockercfg");
+	if (strcmp(type, "kubernetes.io/basic-auth") == 0 && am_node_get(data, "username") == NULL &&
+	    am_node_get(data, "password") == NULL) {
+		am_need(change, "data[username]");
+		am_need(change, "data[password]");
+	}
 	if (strcmp(type, "kubernetes.io/service-account-token") == 0 &&
-	    am_empty(am_node_get_str(am_node_path(change->object, "metadata", "annotations", NULL),
-				     "kubernetes.io/service-account.name", NULL)))
+	    am_empty(am_node_get_str(annotations, "kubernetes.io/service-account.name", NULL)))
 		am_need(change, "metadata.annotations[kubernetes.io/service-account.name]");
+}
+
+static void
+secret_check(struct am_change *change)
+{
+	size_t total = 0;
+
+	check_data(change, "data", true, &total);
+	check_too_long(change, total);
+	check_typed(change, am_node_get_str(change->object, "type", ""), am_node_get(change->object, "data"));
 	am_immutable(change, "/type", "type");
 	check_immutable_data(change);
 }

@@ -225,12 +225,13 @@ static void
 answer_openid(struct rest_call *call)
 {
 	struct am_buf body = { 0 };
+	bool v6 = strchr(call->server->address, ':') != NULL;
 
 	am_json_addf(&body,
-		     "{\"issuer\":%s,\"jwks_uri\":\"https://%j:%d/openid/v1/jwks\",\"response_types_supported\":"
+		     "{\"issuer\":%s,\"jwks_uri\":\"https://%j%j%j:%d/openid/v1/jwks\",\"response_types_supported\":"
 		     "[\"id_token\"],\"subject_types_supported\":[\"public\"],"
 		     "\"id_token_signing_alg_values_supported\":[\"ES256\"]}",
-		     REST_AUDIENCE, call->server->address, (int)call->server->port);
+		     REST_AUDIENCE, v6 ? "[" : "", call->server->address, v6 ? "]" : "", (int)call->server->port);
 	am_http_answer(call->http, 200, "application/json", &body);
 }
 
@@ -239,6 +240,10 @@ answer_jwks(struct rest_call *call)
 {
 	struct am_buf body = { 0 };
 
+	if (call->n_parts != 3 || strcmp(call->parts[2], "jwks") != 0) {
+		rest_answer_not_found_path(call);
+		return;
+	}
 	rest_keys_jwks(call->server->keys, &body);
 	am_http_answer(call->http, 200, "application/jwk-set+json", &body);
 }
@@ -271,7 +276,7 @@ static const struct route {
 	{ "apis", NULL, true, rest_discover },
 	{ "openapi", NULL, true, rest_openapi },
 	{ ".well-known", "openid-configuration", false, answer_openid },
-	{ "openid", "v1", true, answer_jwks },
+	{ "openid", "v1", true, answer_jwks }, /* and nothing else below it */
 	{ "standalone", "limits", false, answer_limits },
 };
 
