@@ -28,14 +28,14 @@ roll(uint64_t n)
 static void
 key_of(size_t i, char ns[16], char name[16])
 {
-	snprintf(ns, 16, "ns-%zu", i / 130);
-	snprintf(name, 16, "n-%04zu", i);
+	snprintf(ns, 32, "ns-%zu", i / 130);
+	snprintf(name, 32, "n-%04zu", i);
 }
 
 static struct am_object *
 make(size_t i, uint64_t rv)
 {
-	char ns[16], name[16], raw[128];
+	char ns[32], name[32], raw[128];
 
 	key_of(i, ns, name);
 	snprintf(raw, sizeof(raw), "{\"metadata\":{\"namespace\":\"%s\",\"name\":\"%s\"}}", ns, name);
@@ -47,7 +47,7 @@ check_model(const struct model *m)
 {
 	struct am_cursor c = { 0, 0 };
 	size_t rank = 0, total = 0;
-	char ns[16], name[16];
+	char ns[32], name[32];
 
 	for (size_t i = 0; i < KEYS; i++) {
 		key_of(i, ns, name);
@@ -70,7 +70,7 @@ check_model(const struct model *m)
 START_TEST(what_was_put_is_there_in_order)
 {
 	struct model now = { .table = am_sorted_new() }, held[HELD] = { 0 };
-	char ns[16], name[16];
+	char ns[32], name[32];
 
 	seed = 88172645463325252u + (uint64_t)_i;
 	for (uint64_t step = 1; step <= STEPS; step++) {
