@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads and writes the tar files of backups, one member after the other: nothing here seeks, so that pipes will do. */
 #include "core/ambientctl/archive.h"
 
 #include <errno.h>

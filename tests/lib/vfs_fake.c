@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The VFS of vfs_fake.h: sizes are counted, and what was not synced is remembered as what was there before. */
 #include "tests/lib/vfs_fake.h"
 
 #include <fcntl.h>
