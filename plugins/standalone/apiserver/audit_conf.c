@@ -76,7 +76,7 @@ rest_audit_conf(const struct ambient_host *host, const struct ambient_conf *conf
 		struct ambient_error *err)
 {
 	size_t n = host->conf->count(conf, "auditRules");
-	enum audit_level level;
+	enum audit_level level = AUDIT_METADATA;
 	int rc = read_level(host->conf->str(conf, "auditLevel", "Metadata"), &level, "auditLevel", err);
 
 	*o = (struct rest_audit_options){ .path = am_xstrdup(host->conf->str(conf, "auditFile", NULL)), .level = (int)level };

@@ -47,7 +47,7 @@ struct rest_server {
 	int64_t token_life_max;    /* ns; 0: no limit of its own */
 	bool token_extend;
 	char *address;             /* "127.0.0.1" */
-	uint16_t port;
+	_Atomic(uint16_t) port;    /* known after it listens */
 	_Atomic(int) ready;
 };
 
