@@ -4,6 +4,7 @@ import base64
 import json
 
 from apilib import eventually, name_of, rand, row
+from rows_read import pb
 from rows_watch import AUTHZ, RBAC, can_i, claims, grant
 
 AUTHN = "/apis/authentication.k8s.io/v1"
@@ -372,6 +373,29 @@ def token_secrets_are_filled(f):
     assert "data" not in f.api.get(f.core + "/secrets/" + name_of(late)).ok()
     f.api.post(f.core + "/serviceaccounts", {"metadata": {"name": "late"}}).ok(201)
     assert "token" in f.api.get(f.core + "/secrets/" + name_of(late)).ok()["data"]
+
+
+@row
+def tokens_and_reviews_in_protobuf(f):
+    name, sa = f.account()
+    head = {"Content-Type": "application/vnd.kubernetes.protobuf", "Accept": "application/vnd.kubernetes.protobuf,application/json"}
+
+    def unknown(group, kind, raw):
+        return b"k8s\0" + pb(1, pb(1, group + "/v1") + pb(2, kind)) + pb(2, raw)
+
+    p = f.core + "/serviceaccounts/%s/token" % name
+    spec = pb(1, "aud") + bytes([4 << 3]) + b"\x90\x1c"  # 3600
+    d = f.api.post(p, unknown("authentication.k8s.io", "TokenRequest", pb(2, spec)), head).ok(201)
+    c = claims(d["status"]["token"])
+    assert c["aud"] == ["aud"] and c["exp"] - c["iat"] == 3600, c
+    spec = bytes([4 << 3]) + b"\x0a"
+    f.api.post(p, unknown("authentication.k8s.io", "TokenRequest", pb(2, spec)), head).fails(422)
+    review = pb(2, pb(1, sa.token))
+    d = f.api.post(AUTHN + "/tokenreviews", unknown("authentication.k8s.io", "TokenReview", review), head).ok(201)
+    assert d["status"]["authenticated"] and d["status"]["user"]["username"].endswith(":" + name)
+    access = pb(2, pb(1, pb(2, "get") + pb(5, "pods")) + pb(3, "u") + pb(4, "system:masters"))
+    d = f.api.post(AUTHZ + "/subjectaccessreviews", unknown("authorization.k8s.io", "SubjectAccessReview", access), head).ok(201)
+    assert d["status"]["allowed"] is True, d
 
 
 @row

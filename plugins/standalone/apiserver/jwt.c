@@ -24,6 +24,7 @@
 #define KEYS_MAX  64
 #define PEM_LIMIT ((size_t)64 * 1024)
 #define HALF      32
+#define SEEN      1024 /* a power of two */
 
 struct key {
 	EVP_PKEY *pkey;
@@ -32,12 +33,15 @@ struct key {
 };
 
 struct rest_keys {
-	struct am_lock lock; /* guards items and n */
+	struct am_lock lock; /* guards items, n and seen */
 	char *dir;
 	struct am_clock *clock;
 	int64_t life, keep;
 	struct key items[KEYS_MAX]; /* the first one signs */
 	size_t n;
+	/* Hashes of tokens whose signatures were good, by their first bytes.  Clients show the same token with every
+	 * request, and checking a signature costs more than all else that is done for a small one. */
+	unsigned char seen[SEEN][32];
 };
 
 /* ---- one key */
@@ -344,6 +348,37 @@ verify(EVP_PKEY *key, const char *text, size_t n, const unsigned char raw[2 * HA
 
 /* ---- tokens */
 
+/* The slot of a token; true when it is in it. */
+static bool
+was_seen(struct rest_keys *keys, const unsigned char digest[32], bool note)
+{
+	size_t slot = (digest[0] | (size_t)digest[1] << 8) & (SEEN - 1);
+
+	am_lock(&keys->lock);
+	bool seen = memcmp(keys->seen[slot], digest, 32) == 0;
+
+	if (note)
+		memcpy(keys->seen[slot], digest, 32);
+	am_unlock(&keys->lock);
+	return seen;
+}
+
+/* The key is one that verifies now: what it has signed once, it has signed. */
+static bool
+verify_once(struct rest_keys *keys, EVP_PKEY *key, const char *token, size_t n, const unsigned char raw[2 * HALF])
+{
+	unsigned char digest[32];
+
+	am_sha256(token, strlen(token), digest);
+	if (was_seen(keys, digest, false))
+		return true;
+	bool ok = verify(key, token, n, raw);
+
+	if (ok)
+		(void)was_seen(keys, digest, true);
+	return ok;
+}
+
 int
 rest_jwt_sign(struct rest_keys *keys, const struct am_buf *claims, struct am_buf *out, struct ambient_error *err)
 {
@@ -404,7 +439,7 @@ rest_jwt_verify(struct rest_keys *keys, struct am_arena *arena, const char *toke
 	if (head != NULL && strcmp(am_node_get_str(head, "alg", ""), "ES256") == 0 && am_node_get(head, "crit") == NULL &&
 	    am_base64_decode(&raw, dot2 + 1, strlen(dot2 + 1), true) == 0 && raw.len == 2 * HALF &&
 	    (key = verifying_key(keys, am_node_get_str(head, "kid", ""))) != NULL)
-		ok = verify(key, token, (size_t)(dot2 - token), (const unsigned char *)raw.data);
+		ok = verify_once(keys, key, token, (size_t)(dot2 - token), (const unsigned char *)raw.data);
 	EVP_PKEY_free(key);
 	am_buf_fini(&raw);
 	struct am_node *claims = ok ? decode_part(arena, dot + 1, (size_t)(dot2 - dot - 1)) : NULL;
