@@ -58,16 +58,16 @@ system_paths(struct am_arena *arena)
 	return am_arena_failed(arena) ? NULL : am_paths_make(arena, AM_SLICE(""), 0, kids, AM_COUNTOF(root) + 1);
 }
 
-/* What a write through this subresource can own. */
+/* What a write through this subresource can own.  A status write owns what it says of metadata, even where that is not
+ * stored, as upstream has it. */
 static const struct am_paths *
 ownable(struct am_change *c, const struct am_paths *paths)
 {
 	static const char *const status[] = { "f:status", NULL }, *const with_meta[] = { "f:status", "f:metadata", NULL };
-	bool custom = (c->res->flags & AM_RES_CUSTOM) != 0;
 
 	paths = am_paths_minus(c->arena, paths, system_paths(c->arena));
 	if (am_streq(c->subresource, "status"))
-		return am_paths_choose(c->arena, paths, custom ? status : with_meta, true);
+		return am_paths_choose(c->arena, paths, with_meta, true);
 	if (c->subresource == NULL && (c->res->flags & AM_RES_STATUS) && !c->res->priv->create_status)
 		return am_paths_choose(c->arena, paths, status, false);
 	return paths;
@@ -77,9 +77,7 @@ ownable(struct am_change *c, const struct am_paths *paths)
 static void
 restrict_config(struct am_change *c, struct am_node *config)
 {
-	static const char *const identity[] = { "name", "namespace", "uid", "resourceVersion", NULL };
-	struct am_node *metadata = am_node_get(config, "metadata");
-	bool custom = (c->res->flags & AM_RES_CUSTOM) != 0;
+	static const char *const kept[] = { "apiVersion", "kind", "metadata", "status" };
 
 	if (c->subresource == NULL) {
 		if ((c->res->flags & AM_RES_STATUS) && !c->res->priv->create_status)
@@ -87,18 +85,12 @@ restrict_config(struct am_change *c, struct am_node *config)
 		return;
 	}
 	for (struct am_node *m = config->first, *next; m != NULL; m = next) {
-		next = m->next;
-		if (strcmp(m->key, "status") != 0 && strcmp(m->key, "metadata") != 0 && strcmp(m->key, "apiVersion") != 0 &&
-		    strcmp(m->key, "kind") != 0)
-			am_node_remove(config, m);
-	}
-	for (struct am_node *m = custom && metadata != NULL ? metadata->first : NULL, *next; m != NULL; m = next) {
 		bool keep = false;
 		next = m->next;
-		for (size_t i = 0; identity[i] != NULL; i++)
-			keep |= strcmp(m->key, identity[i]) == 0;
+		for (size_t i = 0; i < AM_COUNTOF(kept); i++)
+			keep |= strcmp(m->key, kept[i]) == 0;
 		if (!keep)
-			am_node_remove(metadata, m);
+			am_node_remove(config, m);
 	}
 }
 
@@ -230,10 +222,20 @@ describe_manager(const struct am_manager *m, struct am_buf *out)
 		am_buf_addf(out, " using %s", m->api_version);
 }
 
+/* As upstream sorts them: by name, and of one name those with a subresource first. */
 static int
-by_name(const void *a, const void *b)
+conflict_cmp(const void *a, const void *b)
 {
-	return strcmp((*(const struct am_manager *const *)a)->name, (*(const struct am_manager *const *)b)->name);
+	const struct am_manager *x = *(const struct am_manager *const *)a, *y = *(const struct am_manager *const *)b;
+	int c = strcmp(x->name, y->name);
+
+	if (c == 0)
+		c = strcmp(x->operation, y->operation);
+	if (c == 0 && strcmp(x->operation, "Update") == 0)
+		c = strcmp(x->api_version, y->api_version);
+	if (c == 0)
+		c = (x->subresource[0] == '\0') - (y->subresource[0] == '\0');
+	return c != 0 ? c : strcmp(x->subresource, y->subresource);
 }
 
 /* What kubectl had applied from its own side before, and nobody has changed since, it may change from this side. */
@@ -262,7 +264,7 @@ conflict_failure(struct applying *a, const struct am_paths *taken, const struct 
 	for (size_t i = 0; sorted != NULL && i < a->managers.n; i++)
 		sorted[i] = &a->managers.entries[i];
 	if (sorted != NULL && a->managers.n > 1)
-		qsort(sorted, a->managers.n, sizeof(*sorted), by_name);
+		qsort(sorted, a->managers.n, sizeof(*sorted), conflict_cmp);
 	for (size_t i = 0; sorted != NULL && i < a->managers.n; i++) {
 		const struct am_paths *both = am_paths_common(a->arena, sorted[i]->set, taken);
 		size_t before = conflicts.n;

@@ -379,18 +379,32 @@ add_step(struct am_buf *out, struct am_slice name)
 }
 
 static void
+cut(struct am_buf *path, size_t mark)
+{
+	path->len = mark;
+	if (path->data != NULL)
+		path->data[mark] = '\0';
+}
+
+/* What is in the set at this level first, then what is below. */
+static void
 each(const struct am_paths *paths, struct am_buf *path, void (*fn)(void *arg, const char *path), void *arg)
 {
 	size_t mark = path->len;
 
-	if (paths->in != 0)
-		fn(arg, am_buf_str(path));
 	for (size_t i = 0; i < paths->n; i++) {
+		if (paths->kids[i]->in == 0)
+			continue;
+		add_step(path, paths->kids[i]->name);
+		fn(arg, am_buf_str(path));
+		cut(path, mark);
+	}
+	for (size_t i = 0; i < paths->n; i++) {
+		if (paths->kids[i]->n == 0)
+			continue;
 		add_step(path, paths->kids[i]->name);
 		each(paths->kids[i], path, fn, arg);
-		path->len = mark;
-		if (path->data != NULL)
-			path->data[mark] = '\0';
+		cut(path, mark);
 	}
 }
 
@@ -399,6 +413,8 @@ am_paths_each(const struct am_paths *paths, void (*fn)(void *arg, const char *pa
 {
 	struct am_buf path = { 0 };
 
+	if (paths != NULL && paths->in != 0)
+		fn(arg, "");
 	if (paths != NULL)
 		each(paths, &path, fn, arg);
 	am_buf_fini(&path);

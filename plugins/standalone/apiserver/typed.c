@@ -70,6 +70,12 @@ is_object(const struct am_node *node)
 }
 
 static bool
+is_null(const struct am_node *node)
+{
+	return node != NULL && node->type == AMBIENT_T_NULL;
+}
+
+static bool
 by_member(const struct am_type *type, const struct am_node *node)
 {
 	return is_object(node) && (type->how == AM_HOW_OBJECT || type->how == AM_HOW_DEDUCED);
@@ -247,6 +253,9 @@ compare(struct am_arena *arena, const struct am_type *type, struct am_slice name
 	bool open_a = list_items(arena, type, old, &a), open_b = list_items(arena, type, value, &b);
 	size_t i = 0, k = 0, n = 0;
 
+	/* Beside a container null is an empty one. */
+	open_a |= open_b && value != NULL && is_null(old);
+	open_b |= open_a && old != NULL && is_null(value);
 	/* An object became a list, or the like: all of one went, all of the other came. */
 	if (open_a != open_b && old != NULL && value != NULL && type->how == AM_HOW_DEDUCED)
 		return am_paths_union(arena, compare(arena, type, name, old, NULL), compare(arena, type, name, NULL, value));
@@ -368,6 +377,9 @@ am_typed_merge(struct am_arena *arena, const struct am_type *type, const struct 
 
 	if (config == NULL)
 		return live != NULL ? am_node_clone(arena, live) : NULL;
+	/* null names no member of a container, so none changes. */
+	if (config->type == AMBIENT_T_NULL && live != NULL && live->count > 0 && (by_member(type, live) || by_element(type, live)))
+		return am_node_clone(arena, live);
 	if (live == NULL || live->type != config->type || !list_items(arena, type, live, &a) ||
 	    !list_items(arena, type, config, &b))
 		return am_node_clone(arena, config);
