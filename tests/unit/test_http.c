@@ -61,11 +61,48 @@ feed_done(void *arg)
 	atomic_fetch_add(&f->dones, 1);
 }
 
+/* What an observer was told, and the peer's address and headers. */
+static struct {
+	atomic_int whole, streams, ends, status, headers;
+	char address[64];
+} seen;
+
+static void
+on_moment(void *arg, int status, const struct am_buf *body)
+{
+	ck_assert_ptr_eq(arg, &seen);
+	if (status != 0)
+		atomic_store(&seen.status, status);
+	atomic_fetch_add(status == 0 ? &seen.ends : body != NULL ? &seen.whole : &seen.streams, 1);
+	if (body != NULL && status == 200)
+		ck_assert_ptr_nonnull(strstr(am_buf_str(body), "q=looked"));
+}
+
+static bool
+on_header(void *arg, const char *rest, const char *value)
+{
+	ck_assert_str_eq(value, "v");
+	ck_assert(strcmp(rest, "One") == 0 || strcmp(rest, "two") == 0);
+	atomic_fetch_add((atomic_int *)arg, 1);
+	return true;
+}
+
+static void
+look_on(struct am_http_request *r)
+{
+	am_http_observe(r, on_moment, &seen);
+	am_http_address(r, seen.address);
+	am_http_headers_of(r, "X-Observe-", on_header, &seen.headers);
+}
+
 static void
 handler(void *self am_unused_, struct am_http_request *r)
 {
 	const char *path = am_http_path(r);
 	struct am_buf body = { 0 };
+
+	if (am_http_header(r, "X-Observe") != NULL)
+		look_on(r);
 
 	if (strcmp(path, "/echo") == 0) {
 		struct am_slice in = am_http_body(r);
@@ -214,6 +251,36 @@ START_TEST(answers_whole)
 	ck_assert_ptr_nonnull(strstr(hear(fd, "n=0 "), "q=2"));
 	close(fd);
 	am_httpd_stop(h);
+}
+END_TEST
+
+/* An observer is told of every way to answer, and when the request is over. */
+START_TEST(observers_see_every_answer)
+{
+	struct am_httpd_options o = { 0 };
+	struct am_httpd *h = start(&o);
+	int fd;
+
+	ck_assert_ptr_nonnull(strstr(ask(h, "GET /echo?q=looked HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Observe: 1\r\n"
+					    "X-Observe-One: v\r\nx-observe-two: v\r\n\r\n"), "q=looked"));
+	wait_for(&seen.ends, 1);
+	ck_assert_int_eq(atomic_load(&seen.whole), 1);
+	ck_assert_int_eq(atomic_load(&seen.status), 200);
+	ck_assert_int_eq(atomic_load(&seen.headers), 2);
+	ck_assert_str_eq(seen.address, "127.0.0.1");
+	/* Also of the answer that the listener gives for a handler that gave none. */
+	ck_assert_ptr_nonnull(strstr(ask(h, "GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Observe: 1\r\n\r\n"), " 500 "));
+	wait_for(&seen.ends, 2);
+	ck_assert_int_eq(atomic_load(&seen.whole), 2);
+	ck_assert_int_eq(atomic_load(&seen.status), 500);
+	fd = dial(h);
+	say(fd, "GET /feed HTTP/1.1\r\nHost: x\r\nX-Observe: 1\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(hear(fd, "\r\n\r\n"), "200 OK"));
+	wait_for(&seen.streams, 1);
+	ck_assert_int_eq(atomic_load(&seen.ends), 2);
+	close(fd);
+	am_httpd_stop(h);
+	ck_assert_int_eq(atomic_load(&seen.ends), 3);
 }
 END_TEST
 
@@ -601,6 +668,7 @@ cases(TCase *tc)
 {
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	tcase_add_test(tc, answers_whole);
+	tcase_add_test(tc, observers_see_every_answer);
 	tcase_add_test(tc, limits_bodies);
 	tcase_add_test(tc, refuses_ambiguous_framing);
 	tcase_add_test(tc, slow_peer_is_closed);
