@@ -329,6 +329,14 @@ service_create(struct am_change *change)
 
 const struct am_kind am_kind_service = { .create = service_create, .fill = service_fill };
 
+static void
+network_policy_create(struct am_change *change)
+{
+	am_change_warn(change, "standalone: nothing enforces NetworkPolicies");
+}
+
+const struct am_kind am_kind_network_policy = { .create = network_policy_create };
+
 /* The node makes a claim's directory when a pod first uses it; so a claim counts as bound from the start. */
 static void
 claim_create(struct am_change *change)

@@ -36,7 +36,8 @@ struct am_kind {
 
 extern const struct am_kind am_kind_namespace, am_kind_pod, am_kind_job, am_kind_cronjob, am_kind_secret,
 	am_kind_config_map, am_kind_service_account, am_kind_service, am_kind_claim, am_kind_lease, am_kind_event,
-	am_kind_role, am_kind_binding, am_kind_crd, am_kind_node;
+	am_kind_role, am_kind_binding, am_kind_crd, am_kind_node, am_kind_quota, am_kind_limit_range,
+	am_kind_network_policy;
 
 void am_change_warn(struct am_change *change, const char *fmt, ...) am_printf_(2, 3);
 
@@ -64,6 +65,8 @@ void am_job_check_spec(struct am_change *change, const struct am_node *spec, con
 /* "1,3-5", ascending and below completions; else a cause.  *ret_total: how many. */
 bool am_job_check_indexes(struct am_change *change, const struct am_node *text, const char *field, const char *what,
 			  int64_t completions, int64_t *ret_total);
+/* limits.c: defaults and bounds of the namespace's LimitRanges; 403. */
+int am_limits_admit(struct am_change *change);
 /* admission_jobstatus.c */
 void am_job_check_status(struct am_change *change);
 

@@ -8,6 +8,7 @@
 
 #include "core/base/util.h"
 #include "plugins/standalone/apiserver/ownership.h"
+#include "plugins/standalone/apiserver/quota.h"
 
 #define ATTEMPTS       200
 #define NAME_ATTEMPTS  8
@@ -514,6 +515,9 @@ prepare_create(struct request *r)
 	shape(c);
 	if (kind != NULL && kind->create != NULL)
 		kind->create(c);
+	rc = am_limits_admit(c);
+	if (rc < 0)
+		return rc;
 	rc = judge_unknown(c);
 	am_apply_track(c, r->write);
 	return rc == 0 ? validate(r) : rc;
@@ -603,13 +607,26 @@ commit(struct request *r, struct am_buf *raw, struct am_written *written)
 		am_object_unref(there);
 		if (there != NULL)
 			return already_exists(r, c->ns, name);
+		struct am_charge dry;
+		int refused = am_quota_charge(c, &dry);
+		am_charge_fini(&dry);
+		if (refused < 0)
+			return refused;
 		return answer(r, written, am_object_new(raw->data, raw->len, r->old != NULL ? r->old->rv : 0, 0, c->now), code);
 	}
 	struct am_op op = { .kind = AM_OP_CREATE, .store = c->res->store, .ns = c->ns, .name = name, .old = r->old,
 			    .raw = raw->data, .len = raw->len };
 	if (r->old != NULL)
 		op.kind = am_change_may_go(c->res->store, c->object) ? AM_OP_DELETE : AM_OP_UPDATE;
-	am_writer_run(c->engine->writer, &op);
+	struct am_charge charge;
+	int rc = am_quota_charge(c, &charge);
+	if (rc == 0) {
+		op.with = charge.n > 0 ? &charge.items[0].op : NULL;
+		am_writer_run(c->engine->writer, &op);
+	}
+	am_charge_fini(&charge);
+	if (rc < 0)
+		return rc;
 	if (op.result == AM_OP_DONE)
 		return answer(r, written, op.object, code);
 	if (op.result == AM_OP_EXISTS)

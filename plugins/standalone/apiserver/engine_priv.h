@@ -269,6 +269,7 @@ struct am_op {
 	int64_t mtime;
 	bool done;
 	struct am_cond cond;
+	struct am_op *with;       /* stored together with it, or not at all; NULL: none.  Not queued by itself */
 	struct am_op *next;
 };
 
@@ -298,7 +299,7 @@ struct am_engine {
 	struct am_map *uids;          /* uid -> struct am_store_entry */
 	struct am_map *owners;        /* owner uid -> struct am_dependents */
 	uint64_t generation;          /* of the registry */
-	struct am_store *namespaces, *crds, *events, *cluster_roles;
+	struct am_store *namespaces, *crds, *events, *cluster_roles, *quotas;
 	struct am_db *db;
 	struct am_seal *seal;         /* NULL: nothing is encrypted */
 	struct am_writer *writer;

@@ -11,6 +11,7 @@
 
 #include "core/base/log.h"
 #include "plugins/standalone/apiserver/janitor.h"
+#include "plugins/standalone/apiserver/quota.h"
 
 #define TRIM_EVERY       (60 * AM_NS_PER_S)
 #define EXPIRE_EVERY     (30 * AM_NS_PER_S)
@@ -23,7 +24,7 @@
 #define CYCLE_LIMIT      4096
 
 enum task_kind { TASK_DEPENDENT = 'd', TASK_OWNER = 'o', TASK_NAMESPACE = 'n', TASK_DEFINITION = 'c',
-		 TASK_AGGREGATE = 'a' };
+		 TASK_AGGREGATE = 'a', TASK_QUOTA = 'q' };
 
 struct task {
 	enum task_kind kind;
@@ -121,7 +122,10 @@ am_janitor_note(struct am_engine *engine, struct am_store *store, const struct a
 {
 	struct am_janitor *janitor = engine->janitor;
 	bool deleting = object != NULL && (object->flags & AM_OBJ_DELETING);
+	const char *ns;
 
+	if (am_quota_concerns(engine, store, old, object, &ns))
+		enqueue(janitor, TASK_QUOTA, ns);
 	if (object == NULL) {
 		note_gone(janitor, store, old);
 		return;
@@ -389,6 +393,8 @@ work(struct am_engine *engine, const struct task *task)
 		return work_owner(engine, task->key);
 	case TASK_NAMESPACE:
 		return am_janitor_namespace(engine, task->key);
+	case TASK_QUOTA:
+		return am_quota_refresh(engine, task->key);
 	case TASK_DEFINITION:
 		return am_janitor_definition(engine, task->key);
 	case TASK_AGGREGATE:

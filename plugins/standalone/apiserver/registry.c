@@ -164,6 +164,7 @@ am_registry_init(struct am_engine *engine, struct ambient_error *err)
 	engine->cluster_roles = am_store_find(engine, "rbac.authorization.k8s.io", "clusterroles");
 	engine->crds = am_store_find(engine, "apiextensions.k8s.io", "customresourcedefinitions");
 	engine->events = am_store_find(engine, "", "events");
+	engine->quotas = am_store_find(engine, "", "resourcequotas");
 	return 0;
 }
 

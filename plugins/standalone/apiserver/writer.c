@@ -4,7 +4,7 @@
  * against the object that it saw, and queues that.  The writer takes what is queued, checks that each
  * operation's object is still the one it saw, writes them in one transaction, commits, publishes the events in
  * the order of their revisions, and only then answers: a success is durable.  An operation whose object has changed
- * meanwhile is answered with RETRY and prepared again.
+ * meanwhile is answered with RETRY and prepared again.  An operation may carry others: all are stored, or none.
  */
 #include <stdlib.h>
 
@@ -157,6 +157,24 @@ fail_batch(struct am_engine *engine, struct am_op *const *batch, size_t n, const
 	}
 }
 
+/* An operation and what goes with it, which stands behind it: all, or none. */
+static void
+join_groups(struct am_op *const *batch, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool all = true;
+		size_t end = i;
+
+		for (; batch[end]->with != NULL; end++)
+			all &= batch[end]->result == AM_OP_DONE;
+		all &= batch[end]->result == AM_OP_DONE;
+		for (size_t k = i; !all && k <= end; k++)
+			if (batch[k]->result == AM_OP_DONE)
+				batch[k]->result = AM_OP_RETRY;
+		i = end;
+	}
+}
+
 static int
 write_batch(struct am_engine *engine, struct am_op *const *batch, size_t n, struct ambient_error *err)
 {
@@ -169,6 +187,7 @@ write_batch(struct am_engine *engine, struct am_op *const *batch, size_t n, stru
 		batch[i]->mtime = now;
 	}
 	am_space_prepare(engine, batch, n);
+	join_groups(batch, n);
 	for (size_t i = 0; i < n; i++)
 		done += batch[i]->result == AM_OP_DONE;
 	if (done == 0)
@@ -202,9 +221,16 @@ take(struct am_writer *writer, struct am_op *batch[BATCH])
 	size_t n = 0;
 
 	while (n < BATCH && writer->first != NULL && !(n > 0 && writer->first->kind == AM_OP_CALL)) {
-		batch[n++] = writer->first;
+		size_t group = 0;
+		for (struct am_op *op = writer->first; op != NULL; op = op->with)
+			group++;
+		if (n + group > BATCH)
+			break;
+		bool call = writer->first->kind == AM_OP_CALL;
+		for (struct am_op *op = writer->first; op != NULL; op = op->with)
+			batch[n++] = op;
 		writer->first = writer->first->next;
-		if (batch[n - 1]->kind == AM_OP_CALL)
+		if (call)
 			break;
 	}
 	if (writer->first == NULL)
@@ -263,11 +289,13 @@ writer_main(void *arg)
 void
 am_writer_run(struct am_writer *writer, struct am_op *op)
 {
-	op->err = (struct ambient_error)AMBIENT_ERROR_INIT;
-	op->object = NULL;
-	op->next = NULL;
-	op->done = false;
-	am_cond_init(&op->cond, am_clock_real());
+	for (struct am_op *o = op; o != NULL; o = o->with) {
+		o->err = (struct ambient_error)AMBIENT_ERROR_INIT;
+		o->object = NULL;
+		o->next = NULL;
+		o->done = false;
+		am_cond_init(&o->cond, am_clock_real());
+	}
 	am_lock(&writer->lock);
 	*writer->last = op;
 	writer->last = &op->next;
@@ -275,7 +303,8 @@ am_writer_run(struct am_writer *writer, struct am_op *op)
 	while (!op->done)
 		am_cond_wait(&op->cond, &writer->lock, AM_FOREVER);
 	am_unlock(&writer->lock);
-	am_cond_fini(&op->cond);
+	for (struct am_op *o = op; o != NULL; o = o->with)
+		am_cond_fini(&o->cond);
 }
 
 int

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ResourceQuotas: what a write takes from them, stored together with it; see quota.c. */
+#ifndef AM_APISERVER_QUOTA_H
+#define AM_APISERVER_QUOTA_H
+
+#include "plugins/standalone/apiserver/admission.h"
+
+struct am_charge {
+	struct am_charge_item {
+		struct am_object *quota;
+		struct am_buf raw;
+		struct am_op op;
+	} items[8]; /* more quotas in a namespace are checked, and counted by the janitor */
+	size_t n;
+};
+
+/* What the finished object of change takes from the quotas of its namespace, as operations that go with its own.
+ * 403 when one of them has not enough left. */
+int am_quota_charge(struct am_change *change, struct am_charge *charge);
+void am_charge_fini(struct am_charge *charge);
+/* Whether quotas are to be counted anew, and in which namespace.  engine->lock held. */
+bool am_quota_concerns(struct am_engine *engine, const struct am_store *store, const struct am_object *old,
+		       const struct am_object *object, const char **ret_ns);
+/* Counts anew; returns how many quotas changed. */
+size_t am_quota_refresh(struct am_engine *engine, const char *ns);
+
+#endif
