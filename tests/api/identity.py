@@ -96,8 +96,14 @@ def local_users(_):
         listed = [json.loads(line) for line in s.ctl("user", "list", "-o", "json").splitlines()]
         assert [(u["name"], u["groups"]) for u in listed] == [("bob", ["devs", "team-a"]), ("mia", [])], listed
         assert "devs, team-a" in s.ctl("user", "list")
-        s.ctl("user", "remove", "bob")
-        bob.get(s.core + "/pods").fails(401)
+        s.api.merge(r + "/devs", {"roleRef": {"name": "view"}}).ok()
+        with bob.watch(s.core + "/configmaps?watch=1&timeoutSeconds=60", seconds=60) as w:
+            s.api.post(s.core + "/configmaps", {"metadata": {"name": "seen"}}).ok(201)
+            w.until(lambda e: e["object"]["metadata"]["name"] == "seen")
+            s.ctl("user", "remove", "bob")
+            bob.get(s.core + "/pods").fails(401)
+            s.api.post(s.core + "/configmaps", {"metadata": {"name": "unseen"}}).ok(201)
+            assert w.rest() == [] and w.clean, "an open watch ends, too"
         assert whoami(s.api.with_token(token))["username"] == "mia"
         assert "no such user" in s.ctl("user", "remove", "bob", code=3)
         # Users survive a restart; a broken list is told with its line, and the old one stays.

@@ -13,6 +13,7 @@
 #include "plugins/standalone/apiserver/rest.h"
 
 #define FILES 2
+#define GLANCE (20 * AM_NS_PER_MS)
 
 struct file {
 	char *path;               /* NULL: none */
@@ -28,6 +29,7 @@ struct rest_static {
 	struct am_lock lock;      /* guards what follows */
 	struct file files[FILES];
 	struct am_map *by_hash;   /* -> struct am_user, of the files' lists */
+	int64_t looked;           /* boot time of the last look at the files */
 };
 
 static bool
@@ -129,6 +131,23 @@ rest_static_free(struct rest_static *s)
 }
 
 bool
+rest_static_alive(struct rest_static *s, const char *hash)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	int64_t now = am_clock_boot(am_clock_real());
+
+	am_lock(&s->lock);
+	if (now - s->looked >= GLANCE) {
+		s->looked = now;
+		(void)refresh(s, false, &err);
+	}
+	bool alive = am_map_has(s->by_hash, hash);
+
+	am_unlock(&s->lock);
+	return alive;
+}
+
+bool
 rest_static_find(struct rest_static *s, struct am_arena *arena, const char *token, struct rest_user *user)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
@@ -144,6 +163,7 @@ rest_static_find(struct rest_static *s, struct am_arena *arena, const char *toke
 	if (found != NULL) {
 		memset(user, 0, sizeof(*user));
 		user->name = am_arena_strdup(arena, found->name);
+		user->token_hash = am_arena_strdup(arena, hash);
 		user->uid = *found->uid != '\0' ? am_arena_strdup(arena, found->uid) : NULL;
 		for (size_t i = 0; i < found->n_groups; i++)
 			(void)rest_user_add_group(arena, user, am_arena_strdup(arena, found->groups[i]));

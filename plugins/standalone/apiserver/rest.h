@@ -61,6 +61,7 @@ struct rest_user {
 	size_t n_extra;
 	const char **audiences;    /* of a token: whom it is for, ended by NULL; NULL: the API */
 	size_t n_audiences;
+	const char *token_hash;    /* of a user of a token file; else NULL */
 	bool stale;                /* its token should have been read again by now */
 };
 
@@ -181,6 +182,8 @@ struct rest_static;
 /* dir: of users.csv; token_file: another such file, or NULL. */
 int rest_static_open(const char *dir, const char *token_file, struct rest_static **ret, struct ambient_error *err);
 void rest_static_free(struct rest_static *users);
+/* Is the token of that hash still in the files?  Looks at them at most each 20 ms. */
+bool rest_static_alive(struct rest_static *users, const char *hash);
 bool rest_static_find(struct rest_static *users, struct am_arena *arena, const char *token, struct rest_user *user);
 
 /* audit.c, audit_conf.c */

@@ -20,6 +20,7 @@ struct watch {
 	char include_object[16];
 	bool bookmarks, columns_sent, over;
 	int64_t ends_at, bookmark_at;
+	char token[65];            /* the hash of a local user's; "" for others */
 	uint64_t said_rv;          /* of the last event or bookmark */
 	struct am_buf pending;     /* rendered, not yet taken; consumed from `at` */
 	size_t at;
@@ -133,6 +134,9 @@ pull(void *arg, char *buf, size_t max, int64_t *wake_at)
 	if (w->at < w->pending.len)
 		return take(w, buf, max);
 	fill(w, AM_MIN(max, PENDING_MAX));
+	/* A user who was removed sees nothing more. */
+	if (w->pending.len > 0 && *w->token != '\0' && !rest_static_alive(w->server->users, w->token))
+		return AM_HTTP_END;
 	int64_t now = am_clock_boot(w->server->clock);
 
 	if (!w->over && now >= w->bookmark_at) {
@@ -198,6 +202,9 @@ rest_watch(struct rest_call *call)
 	w->server = call->server;
 	w->http = call->http;
 	w->form = call->form;
+	const char *token = call->impersonated ? call->real_user.token_hash : call->user.token_hash;
+
+	am_strlcpy(w->token, token != NULL ? token : "", sizeof(w->token));
 	am_strlcpy(w->include_object, call->include_object, sizeof(w->include_object));
 	w->bookmarks = rest_query_true(call, "allowWatchBookmarks");
 	w->ends_at = end_of(call, now);
