@@ -161,7 +161,8 @@ def row_088(f):
 def row_089(f):
     o = f.new()
     f.api.patch(f.path(o), '{"no', "json-patch").fails(400)
-    f.api.patch(f.path(o), [{"op": "remove", "path": "/spec/nope"}], "json-patch").fails(422)
+    s = f.api.patch(f.path(o), [{"op": "remove", "path": "/spec/nope"}], "json-patch").fails(422, "Invalid", "FieldValueInvalid", "patch")
+    assert s["message"] == "the server rejected our request due to an error in our request", s
 
 
 @row

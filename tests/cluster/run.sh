@@ -105,6 +105,21 @@ for example in "$top"/etc/examples/*.yaml; do
 	check "$(basename "$example") is accepted" k apply --validate=strict -f "$example"
 done
 
+# Server-side apply: the standalone API server must answer as this one does.
+host=$build/tests/api/apiserver_host
+plugin=$build/plugins/standalone/apiserver/.libs/apiserver.so
+if ! command -v python3 >/dev/null; then
+	skip "random applies are answered as by the real server" "no python3"
+elif [ ! -x "$host" ] || [ ! -e "$plugin" ]; then
+	skip "random applies are answered as by the real server" "the API server is not built"
+else
+	for seed in 1 2 "$(date +%s)"; do
+		check "random applies are answered as by the real server, seed $seed" \
+			python3 -B "$src/apply.py" "$KUBECONFIG" "$host" "$plugin" "$seed" 30
+		say "$(tail -1 "$dir/said")"
+	done
+fi
+
 . "$src/session.sh"
 
 echo "1..$n"

@@ -271,7 +271,7 @@ START_TEST(preconditions_dry_runs_and_faults)
 	ck_assert_int_eq(apply_to(WIDGET_KIND, "w", NULL, "m", false, "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\","
 		"\"metadata\":{\"name\":\"w\",\"resourceVersion\":\"1\"},\"spec\":{\"size\":2}}"), 409);
 	ck_assert_int_eq(apply("m", "{\"nope\":1,\"size\":2}"), 500);
-	ck_assert_str_eq(f.failure.message, "failed to create typed patch object (default/w; example.com/v1, Kind=Widget): "
+	ck_assert_str_eq(f.failure.message, "failed to create typed patch object (/w; example.com/v1, Kind=Widget): "
 					    ".spec.nope: field not declared in schema");
 	ck_assert_int_eq(apply("m", "{\"ports\":[{\"port\":1}]}"), 500);
 	ck_assert_msg(strstr(f.failure.message, ".spec.ports: element 0: associative list with keys has an element that omits all "

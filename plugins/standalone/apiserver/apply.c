@@ -100,6 +100,7 @@ static int
 check_config(struct applying *a)
 {
 	struct am_change *c = a->change;
+	const struct am_node *metadata = am_node_get(a->config, "metadata");
 	struct am_buf problems = { .max = 32768 };
 	int rc = 0;
 
@@ -107,11 +108,35 @@ check_config(struct applying *a)
 	if (problems.len > 0) {
 		problems.data[problems.len - 1] = '\0';
 		bool several = strchr(problems.data, '\n') != NULL;
-		rc = am_fail(c->failure, 500, "", "failed to create typed patch object (%s/%s; %s, Kind=%s): %s%s", c->ns,
-			     a->write->name, a->version, c->res->kind, several ? "errors:\n" : "", problems.data);
+		rc = am_fail(c->failure, 500, "", "failed to create typed patch object (%s/%s; %s/%s, Kind=%s): %s%s",
+			     am_node_get_str(metadata, "namespace", ""), a->write->name, c->res->group, c->res->version, c->res->kind,
+			     several ? "errors:\n" : "", problems.data);
 	}
 	am_buf_fini(&problems);
 	return rc;
+}
+
+/* What the object says of itself must fit to what is there. */
+static int
+check_identity(struct applying *a, struct am_node *metadata)
+{
+	struct am_change *c = a->change;
+	const char *uid = am_node_get_str(metadata, "uid", NULL), *now = am_node_get_str(am_node_get(a->live, "metadata"), "uid", "");
+
+	if (a->fresh && am_node_get(metadata, "name") == NULL)
+		return am_fail(c->failure, 400, "BadRequest", "the name of the object (%s based on URL) was undeterminable: name must "
+			       "be provided", a->write->name);
+	if (uid != NULL && a->fresh)
+		return am_fail(c->failure, 409, "Conflict", "Operation cannot be fulfilled on %s%s%s \"%s\": uid mismatch: the provided "
+			       "object specified uid %.64s, and no existing object was found", c->res->plural,
+			       c->res->group[0] != '\0' ? "." : "", c->res->group, a->write->name, uid);
+	if (uid != NULL && strcmp(uid, now) != 0) {
+		am_failure_cause(c->failure, "FieldValueInvalid", "metadata.uid", "Invalid value: \"%.64s\": field is immutable", uid);
+		return am_fail_invalid(c->failure, c->res->kind, c->res->group, a->write->name);
+	}
+	if (a->fresh)
+		am_node_del(metadata, "resourceVersion");
+	return 0;
 }
 
 /* Names are the URL's; what stands in the body was or will be compared with it. */
@@ -128,22 +153,20 @@ read_config(struct applying *a)
 		am_node_set(a->arena, a->config, "metadata", metadata);
 	}
 	const struct am_node *managed = am_node_get(metadata, "managedFields");
-	if (managed != NULL && managed->type != AMBIENT_T_NULL && managed->count > 0)
+	if (managed != NULL && managed->type != AMBIENT_T_NULL)
 		return am_fail(c->failure, 400, "BadRequest", "metadata.managedFields must be nil");
 	am_node_del(metadata, "managedFields");
-	if (a->fresh && am_node_get(metadata, "uid") != NULL)
-		return am_fail_on(c->failure, 409, "Conflict", c->res, a->write->name,
-				  "cannot be applied: uid mismatch: the provided object specified uid %.64s, and no existing object "
-				  "was found", am_node_get_str(metadata, "uid", "?"));
-	if (a->fresh && am_node_get(metadata, "resourceVersion") != NULL)
-		return am_fail_on(c->failure, 409, "Conflict", c->res, a->write->name,
-				  "cannot be applied: a resourceVersion was given, and no existing object was found");
+	restrict_config(c, a->config);
+	int rc = check_identity(a, metadata);
+	if (rc == 0)
+		rc = check_config(a);
+	if (rc < 0)
+		return rc;
 	if (am_node_get(metadata, "name") == NULL)
 		am_node_set(a->arena, metadata, "name", am_node_str(a->arena, a->write->name));
 	if ((c->res->flags & AM_RES_NAMESPACED) && am_node_get(metadata, "namespace") == NULL)
 		am_node_set(a->arena, metadata, "namespace", am_node_str(a->arena, c->ns));
-	restrict_config(c, a->config);
-	return check_config(a);
+	return 0;
 }
 
 /* Who owned what until now; what nobody did belongs to whoever came before. */

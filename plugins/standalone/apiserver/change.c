@@ -24,13 +24,13 @@ struct request {
 /* ---- reading the body ---- */
 
 static struct am_node *
-parse(struct am_arena *arena, struct am_slice text, struct am_failure *failure)
+parse(struct am_arena *arena, struct am_slice text, bool patch, struct am_failure *failure)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_node *node = am_node_parse(arena, text.p, text.n, &err);
 
 	if (node == NULL)
-		am_fail(failure, 400, "BadRequest", "the object provided cannot be read: %s%s",
+		am_fail(failure, 400, "BadRequest", "%s: %s%s", patch ? "error decoding patch" : "the object provided cannot be read",
 			strstr(err.message, "appears twice") != NULL ? "strict decoding error: duplicate field: " : "", err.message);
 	return node;
 }
@@ -100,7 +100,7 @@ apply_patch(struct request *r, struct am_node *patch)
 
 	if (r->old != NULL)
 		am_object_print(r->old, c->res, &text);
-	struct am_node *target = r->old != NULL ? parse(c->arena, am_slice(text.data, text.len), c->failure)
+	struct am_node *target = r->old != NULL ? parse(c->arena, am_slice(text.data, text.len), false, c->failure)
 						: am_node_object(c->arena);
 	am_buf_fini(&text);
 	if (target == NULL)
@@ -108,19 +108,20 @@ apply_patch(struct request *r, struct am_node *patch)
 	switch (r->write->patch) {
 	case AM_PATCH_MERGE:
 		if (patch->type != AMBIENT_T_OBJECT)
-			return am_fail(c->failure, 400, "BadRequest", "a merge patch must be a JSON object");
+			return am_fail(c->failure, 400, "BadRequest", "error decoding patch: a merge patch must be a JSON object");
 		c->object = am_patch_merge(c->arena, target, patch);
 		return 0;
 	case AM_PATCH_JSON:
 		if (patch->type != AMBIENT_T_ARRAY)
-			return am_fail(c->failure, 400, "BadRequest", "a JSON patch must be an array of operations");
+			return am_fail(c->failure, 400, "BadRequest", "error decoding patch: a JSON patch must be an array of operations");
 		if (patch->count > 10000)
 			return am_fail(c->failure, 413, "RequestEntityTooLarge", "the allowed maximum operations in a JSON patch is "
 				       "10000, got %u", patch->count);
 		c->object = am_patch_json(c->arena, target, patch, &err);
-		if (c->object == NULL)
-			return am_fail(c->failure, 422, "Invalid",
-				       "the server rejected our request due to an error in our request: %s", err.message);
+		if (c->object == NULL) {
+			am_failure_cause(c->failure, "FieldValueInvalid", "patch", "Invalid value: %s", err.message);
+			return am_fail(c->failure, 422, "Invalid", "the server rejected our request due to an error in our request");
+		}
 		return 0;
 	case AM_PATCH_STRATEGIC:
 		type = am_type_of(c->res);
@@ -140,7 +141,7 @@ static int
 decode(struct request *r)
 {
 	struct am_change *c = &r->change;
-	struct am_node *body = parse(c->arena, r->write->body, c->failure);
+	struct am_node *body = parse(c->arena, r->write->body, r->write->verb == AM_VERB_PATCH, c->failure);
 	int rc;
 
 	if (body == NULL)
@@ -537,7 +538,7 @@ prepare_update(struct request *r)
 	if (rc < 0)
 		return rc;
 	am_object_raw(r->old, &raw);
-	c->old = parse(c->arena, am_slice(raw.data, raw.len), c->failure);
+	c->old = parse(c->arena, am_slice(raw.data, raw.len), false, c->failure);
 	am_buf_fini(&raw);
 	if (c->old == NULL)
 		return -AMBIENT_E_INTERNAL;

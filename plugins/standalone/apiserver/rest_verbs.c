@@ -7,6 +7,34 @@
 
 /* ---- parameters */
 
+static const char *
+options_kind(struct rest_call *call)
+{
+	if (strcmp(call->verb, "patch") == 0)
+		return "PatchOptions";
+	return strcmp(call->verb, "update") == 0 ? "UpdateOptions" : "CreateOptions";
+}
+
+static int
+check_manager(struct rest_call *call, const char *manager)
+{
+	size_t at = 0;
+
+	while (manager[at] != '\0' && (unsigned char)manager[at] >= ' ' && manager[at] != 0x7f)
+		at++;
+	if (strlen(manager) > 128)
+		am_failure_cause(&call->failure, "FieldValueTooLong", "fieldManager", "Too long: may not be more than 128 bytes");
+	if (manager[at] != '\0') {
+		struct am_buf quoted = { 0 };
+		am_json_add_str(&quoted, manager);
+		am_failure_cause(&call->failure, "FieldValueInvalid", "fieldManager",
+				 "Invalid value: %s: invalid character U+%04X (at position %zu)", am_buf_str(&quoted),
+				 (unsigned char)manager[at], at);
+		am_buf_fini(&quoted);
+	}
+	return call->failure.n_causes > 0 ? am_fail_invalid(&call->failure, options_kind(call), "meta.k8s.io", "") : 0;
+}
+
 static int
 read_options(struct rest_call *call)
 {
@@ -19,7 +47,7 @@ read_options(struct rest_call *call)
 		if (strcmp(dry, "All") != 0) {
 			am_failure_cause(&call->failure, "FieldValueNotSupported", "dryRun",
 					 "Unsupported value: \"%s\": supported values: \"All\"", dry);
-			return am_fail_invalid(&call->failure, "CreateOptions", "meta.k8s.io", "");
+			return am_fail_invalid(&call->failure, options_kind(call), "meta.k8s.io", "");
 		}
 		call->dry_run = true;
 	}
@@ -31,17 +59,12 @@ read_options(struct rest_call *call)
 	} else if (fields != NULL && strcmp(fields, "Warn") != 0) {
 		am_failure_cause(&call->failure, "FieldValueNotSupported", "fieldValidation",
 				 "Unsupported value: \"%s\": supported values: \"Ignore\", \"Strict\", \"Warn\"", fields);
-		return am_fail_invalid(&call->failure, "CreateOptions", "meta.k8s.io", "");
-	}
-	if (manager != NULL && strlen(manager) > 128) {
-		am_failure_cause(&call->failure, "FieldValueTooLong", "fieldManager",
-				 "Too long: may not be more than 128 bytes");
-		return am_fail_invalid(&call->failure, "CreateOptions", "meta.k8s.io", "");
+		return am_fail_invalid(&call->failure, options_kind(call), "meta.k8s.io", "");
 	}
 	call->field_manager = manager;
 	if (include != NULL)
 		call->include_object = include;
-	return 0;
+	return manager != NULL ? check_manager(call, manager) : 0;
 }
 
 static int
