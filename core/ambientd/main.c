@@ -252,6 +252,8 @@ main(int argc, char **argv)
 	}
 	/* Workers allocate little and free it at once; an arena for each of them would only keep memory. */
 	(void)mallopt(M_ARENA_MAX, 2);
+	/* A long list's text goes back to the system; left alone, the limit grows until the heap keeps it. */
+	(void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
 	int signals = block_signals();
 	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
 	struct am_daemon *daemon = am_daemon_new(&a.daemon);

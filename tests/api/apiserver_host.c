@@ -8,6 +8,7 @@
 #include <ambient/ambient.h>
 
 #include <dlfcn.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -137,6 +138,9 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: apiserver_host PLUGIN.so STATE_DIR [name=value]...\n");
 		return 2;
 	}
+	/* As ambientd: what is measured here is to be true there. */
+	(void)mallopt(M_ARENA_MAX, 2);
+	(void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
 	struct ambient_conf conf = { .args = argv + 3, .n = argc - 3 };
 
 	host.state_dir = argv[2];

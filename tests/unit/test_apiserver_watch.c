@@ -353,10 +353,64 @@ START_TEST(row_128_208_resume_after_restart)
 }
 END_TEST
 
+/* The ring of 64 is long over it: what it has no more comes from the log, selectors and all, until that is trimmed. */
+START_TEST(a_watch_begins_in_the_log)
+{
+	char name[16], rv[32];
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	make("first", "");
+	snprintf(rv, sizeof(rv), "%llu", (unsigned long long)am_engine_rv(f.engine));
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "m%d", i);
+		make(name, "\"pick\":\"yes\"");
+		ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, CM, "default", name, NULL, "{\"metadata\":{\"labels\":{\"pick\":\"no\"}}}"), 200);
+		ck_assert_int_eq(delete(&f, CM, "default", name, (struct am_delete_options){ .grace = -1 }), 200);
+	}
+	for (int turn = 0; turn < 2; turn++) {
+		struct am_watch *w = NULL;
+		struct am_event event;
+		uint64_t last = 0;
+		int seen[3] = { 0 }, n;
+		ck_assert_int_eq(am_engine_watch(f.engine, res, "default", &LIST(.resource_version = rv, .label_selector = "pick=yes"), NULL,
+						 NULL, &w, &f.failure), 0);
+		while ((n = am_watch_next(w, &event, &f.failure)) == 1) {
+			ck_assert_uint_gt(event.rv, last);
+			last = event.rv;
+			seen[event.type]++;
+		}
+		ck_assert_int_eq(n, 0);
+		/* The second turn sees what the first one made and deleted. */
+		ck_assert_int_eq(seen[AM_EVENT_ADDED], 100 + turn);
+		ck_assert_int_eq(seen[AM_EVENT_MODIFIED], 0);
+		ck_assert_int_eq(seen[AM_EVENT_DELETED], 100 + turn);
+		make("live", "\"pick\":\"yes\"");
+		ck_assert_int_eq(am_watch_next(w, &event, &f.failure), 1);
+		ck_assert_str_eq(event.object->name, "live");
+		ck_assert_int_eq(am_watch_next(w, &event, &f.failure), 0);
+		ck_assert_int_eq(delete(&f, CM, "default", "live", (struct am_delete_options){ .grace = -1 }), 200);
+		am_watch_close(w);
+		fixture_clear(&f);
+		am_resource_unref(res);
+		am_engine_close(f.engine);
+		fixture_reopen(&f);
+		res = resource(&f, CM);
+	}
+	ck_assert_int_eq(am_engine_compact(f.engine, 0, &err), 0);
+	struct am_watch *w = NULL;
+	struct am_event event;
+	ck_assert_int_eq(am_engine_watch(f.engine, res, "default", &LIST(.resource_version = rv), NULL, NULL, &w, &f.failure), 0);
+	ck_assert_int_eq(am_watch_next(w, &event, &f.failure), -AMBIENT_E_GONE);
+	ck_assert_int_eq(f.failure.code, 410);
+	am_watch_close(w);
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, open_all, done);
+	tcase_add_test(tc, a_watch_begins_in_the_log);
 	tcase_add_test(tc, row_053_054_055_057);
 	tcase_add_test(tc, row_056);
 	tcase_add_test(tc, row_048_051_058_059_060_061);

@@ -333,9 +333,25 @@ am_db_each_object(struct am_db *db, am_db_row_f *fn, void *arg, struct ambient_e
 }
 
 int
-am_db_each_log(struct am_db *db, am_db_row_f *fn, void *arg, struct ambient_error *err)
+am_db_each_log(struct am_db *db, const struct am_db_range *range, am_db_row_f *fn, void *arg, struct ambient_error *err)
 {
-	return each_row(db, "SELECT 0, res, ns, name, rv, ts, body, prev, op FROM log ORDER BY rv", fn, arg, err);
+	char sql[256];
+
+	snprintf(sql, sizeof(sql), "SELECT 0, res, ns, name, rv, ts, body, prev, op FROM log WHERE rv > %lld AND rv <= %lld "
+		 "AND %lld IN (0, res) ORDER BY rv", (long long)range->after, (long long)range->upto, (long long)range->res);
+	return each_row(db, sql, fn, arg, err);
+}
+
+int
+am_db_log_start(struct am_db *db, size_t rows, uint64_t *ret, struct ambient_error *err)
+{
+	char sql[128];
+	int64_t rv;
+
+	snprintf(sql, sizeof(sql), "SELECT rv FROM log ORDER BY rv DESC LIMIT 1 OFFSET %zu", rows);
+	int rc = am_db_number(db, sql, &rv, err);
+	*ret = (uint64_t)rv;
+	return rc;
 }
 
 /* ---- what was written without the key, or with an older one ---- */

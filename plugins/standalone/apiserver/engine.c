@@ -62,7 +62,7 @@ load_log(void *arg, const struct am_db_row *row, struct ambient_error *err)
 	struct loader *l = arg;
 	struct am_store *store = store_of(l, row);
 	struct am_object *now = store != NULL ? am_store_peek(store, row->ns, row->name) : NULL;
-	struct am_object *object, *old = NULL;
+	struct am_object *object, *old;
 
 	if (store == NULL)
 		return 0;
@@ -74,10 +74,8 @@ load_log(void *arg, const struct am_db_row *row, struct ambient_error *err)
 	if (now != NULL && now->rv == row->rv && row->op != AM_EVENT_DELETED)
 		object = am_object_ref(now);
 	else
-		object = am_json_check(row->body, row->len, NULL) < 0 ? NULL :
-			am_object_new(row->body, row->len, row->rv, 0, row->mtime);
-	if (row->prev != NULL && am_json_check(row->prev, row->prev_len, NULL) == 0)
-		old = am_object_new(row->prev, row->prev_len, row->rv, 0, row->mtime);
+		object = am_log_object(row);
+	old = am_log_old(row);
 	if (object != NULL) {
 		am_ring_push(&store->ring, row->rv, (enum am_event_type)row->op, object, old);
 		store->rv = AM_MAX(store->rv, row->rv);
@@ -99,6 +97,21 @@ load_definitions(struct am_engine *engine)
 		if (am_crd_established(list.items[i]) && am_crd_register(engine, list.items[i], false, &err) < 0)
 			am_log_error("apiserver", "definition \"%s\": %s", list.items[i]->name, err.message);
 	am_list_fini(&list);
+}
+
+/* What the rings can hold; who wants to see more of the log reads it from there. */
+static int
+load_history(struct loader *l, struct ambient_error *err)
+{
+	struct am_engine *engine = l->engine;
+	struct am_db_range range = { .upto = INT64_MAX };
+	int rc = am_db_log_start(engine->db, 2 * engine->options.ring, &range.after, err);
+
+	for (struct am_store *store = engine->stores; rc == 0 && store != NULL; store = store->next) {
+		store->ring.floor = AM_MAX(store->ring.floor, range.after);
+		store->rv = AM_MAX(store->rv, range.after);
+	}
+	return rc == 0 ? am_db_each_log(engine->db, &range, load_log, l, err) : rc;
 }
 
 static int
@@ -123,7 +136,7 @@ load(struct am_engine *engine, struct ambient_error *err)
 	if (rc == 0)
 		rc = am_db_each_object(engine->db, load_object, &l, err);
 	if (rc == 0)
-		rc = am_db_each_log(engine->db, load_log, &l, err);
+		rc = load_history(&l, err);
 	free(l.by_id);
 	if (rc == 0)
 		rc = am_db_reseal(engine->db, &n, err);

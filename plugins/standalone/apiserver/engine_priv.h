@@ -146,10 +146,15 @@ const struct am_store_entry *am_store_by_uid(struct am_engine *engine, const cha
 
 /* ---- ring.c, watch.c: engine->lock held ---- */
 
+struct am_db_row;
+
 void am_ring_init(struct am_ring *ring, size_t cap, uint64_t floor);
 void am_ring_fini(struct am_ring *ring);
 void am_ring_push(struct am_ring *ring, uint64_t rv, enum am_event_type type, struct am_object *object,
 		  struct am_object *old);
+/* From a row of the log, new: the object (NULL: it cannot be read), and what selectors saw before it, or NULL. */
+struct am_object *am_log_object(const struct am_db_row *row);
+struct am_object *am_log_old(const struct am_db_row *row);
 /* Sequence of the first event after rv; false when some of them are gone. */
 bool am_ring_seek(const struct am_ring *ring, uint64_t rv, uint64_t *ret);
 void am_ring_forget(struct am_ring *ring, uint64_t upto);
@@ -201,7 +206,13 @@ typedef int am_db_row_f(void *arg, const struct am_db_row *row, struct ambient_e
 int am_db_each_res(struct am_db *db, int (*fn)(void *arg, int64_t id, const char *group, const char *plural),
 		   void *arg, struct ambient_error *err);
 int am_db_each_object(struct am_db *db, am_db_row_f *fn, void *arg, struct ambient_error *err);
-int am_db_each_log(struct am_db *db, am_db_row_f *fn, void *arg, struct ambient_error *err);
+struct am_db_range {
+	uint64_t after, upto;
+	int64_t res;             /* 0: all */
+};
+int am_db_each_log(struct am_db *db, const struct am_db_range *range, am_db_row_f *fn, void *arg, struct ambient_error *err);
+/* The revision behind which lie the last so many rows of the log; 0: there are not more. */
+int am_db_log_start(struct am_db *db, size_t rows, uint64_t *ret, struct ambient_error *err);
 /* Deletes at most `batch` of the oldest log rows as long as more than keep remain; *ret_left says if more would
  * go.  In a transaction of its own. */
 int am_db_trim(struct am_db *db, int64_t keep, int64_t older_than_ns, int batch, bool *ret_left,

@@ -49,6 +49,19 @@ am_ring_push(struct am_ring *ring, uint64_t rv, enum am_event_type type, struct 
 	*slot(ring, ring->head++) = (struct am_ring_event){ rv, (uint8_t)type, am_object_ref(object), am_object_ref(old) };
 }
 
+struct am_object *
+am_log_old(const struct am_db_row *row)
+{
+	return row->prev != NULL && am_json_check(row->prev, row->prev_len, NULL) == 0 ?
+		am_object_new(row->prev, row->prev_len, row->rv, 0, row->mtime) : NULL;
+}
+
+struct am_object *
+am_log_object(const struct am_db_row *row)
+{
+	return am_json_check(row->body, row->len, NULL) == 0 ? am_object_new(row->body, row->len, row->rv, 0, row->mtime) : NULL;
+}
+
 bool
 am_ring_seek(const struct am_ring *ring, uint64_t rv, uint64_t *ret)
 {

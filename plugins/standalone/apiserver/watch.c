@@ -2,11 +2,16 @@
 /*
  * Watches: cursors into a resource's ring.  A watch has no queue of its own, so that a slow one costs nothing and
  * holds nobody up; when the ring has gone over its cursor, it is told that it fell behind.  Registering takes the
- * snapshot and the cursor under one lock: nothing is missed, nothing comes twice.
+ * snapshot and the cursor under one lock: nothing is missed, nothing comes twice.  Who comes with an older revision
+ * than the ring knows gets what lies between from the log on disk first.
  */
 #include <stdlib.h>
 
 #include "plugins/standalone/apiserver/engine_priv.h"
+
+/* What a watch may read from the log; who is further behind lists again. */
+#define PAST_EVENTS 20000
+#define PAST_BYTES  ((size_t)16 * 1024 * 1024)
 
 struct am_watch {
 	struct am_engine *engine;
@@ -18,6 +23,8 @@ struct am_watch {
 	void *arg;
 	struct am_sorted *initial;   /* the objects that were there at the start; NULL: all were told */
 	struct am_cursor at;
+	struct am_ring_event *past;  /* what the ring had no more, read from the log */
+	size_t n_past, at_past, past_bytes;
 	bool end_marker;             /* INITIAL_END is still to be said */
 	struct am_object *current;   /* what the last am_watch_next handed out */
 	uint64_t skip;               /* events up to this revision are not for us */
@@ -74,6 +81,56 @@ attach(struct am_watch *w, uint64_t rv, bool from_rv, bool initial)
 	store->engine->watches++;
 }
 
+/* ---- the past: from the log on disk, on the writer's thread, so that nothing is written meanwhile ---- */
+
+struct past {
+	struct am_watch *watch;
+	uint64_t after;
+};
+
+static int
+add_past(void *arg, const struct am_db_row *row, struct ambient_error *err)
+{
+	struct am_watch *w = arg;
+	struct am_ring_event e = { .rv = row->rv, .type = (uint8_t)row->op };
+
+	w->past_bytes += row->len + row->prev_len;
+	if (w->n_past == PAST_EVENTS || w->past_bytes > PAST_BYTES)
+		return ambient_err(err, AMBIENT_E_GONE, "too much has happened since");
+	e.object = am_log_object(row);
+	e.old = am_log_old(row);
+	if (w->n_past % 64 == 0)
+		w->past = am_xrealloc(w->past, w->n_past + 64, sizeof(*w->past));
+	w->past[w->n_past++] = e;
+	return e.object != NULL ? 0 : ambient_err(err, AMBIENT_E_INTERNAL, "revision %llu cannot be read",
+						  (unsigned long long)row->rv);
+}
+
+static int
+read_past(void *arg, struct ambient_error *err)
+{
+	struct past *p = arg;
+	struct am_watch *w = p->watch;
+	struct am_engine *engine = w->engine;
+	struct am_db_range range = { .after = p->after, .res = w->store->id };
+	int rc = 0;
+
+	am_lock(&engine->lock);
+	/* The janitor may let the ring forget more while we read. */
+	for (w->lost = range.after < engine->floor; rc == 0 && !w->lost;) {
+		if (am_ring_seek(&w->store->ring, range.after, &w->sequence))
+			break;
+		range.upto = w->store->ring.floor;
+		am_unlock(&engine->lock);
+		rc = am_db_each_log(engine->db, &range, add_past, w, err);
+		am_lock(&engine->lock);
+		range.after = range.upto;
+	}
+	w->lost = w->lost || rc < 0;
+	am_unlock(&engine->lock);
+	return rc;
+}
+
 int
 am_engine_watch(struct am_engine *engine, const struct am_resource *res, const char *ns,
 		const struct am_list_query *query, void (*wake)(void *arg), void *arg, struct am_watch **ret,
@@ -103,9 +160,25 @@ am_engine_watch(struct am_engine *engine, const struct am_resource *res, const c
 	w->end_marker = send;
 	am_lock(&engine->lock);
 	attach(w, rv, rv != 0, send || (query->send_initial_events < 0 && rv == 0));
+	bool lost = w->lost && rv >= engine->floor;
 	am_unlock(&engine->lock);
+	struct past past = { w, rv };
+	if (lost)
+		(void)am_writer_call(engine->writer, read_past, &past, NULL);
 	*ret = w;
 	return 0;
+}
+
+static void
+forget_past(struct am_watch *w)
+{
+	for (size_t i = 0; i < w->n_past; i++) {
+		am_object_unref(w->past[i].object);
+		am_object_unref(w->past[i].old);
+	}
+	free(w->past);
+	w->past = NULL;
+	w->n_past = w->at_past = 0;
 }
 
 void
@@ -123,6 +196,7 @@ am_watch_close(struct am_watch *w)
 	w->engine->watches--;
 	am_unlock(&w->engine->lock);
 	am_object_unref(w->current);
+	forget_past(w);
 	am_sorted_unref(w->initial);
 	am_selector_free(w->selector);
 	am_resource_unref(w->res);
@@ -175,6 +249,23 @@ translate(const struct am_watch *w, const struct am_ring_event *e, struct am_obj
 	return *object != NULL ? AM_EVENT_DELETED : -1;
 }
 
+static bool
+next_past(struct am_watch *w, struct am_event *event)
+{
+	while (w->at_past < w->n_past) {
+		const struct am_ring_event *e = &w->past[w->at_past++];
+		int type = translate(w, e, &w->current);
+
+		if (type < 0)
+			continue;
+		*event = (struct am_event){ (enum am_event_type)type, e->rv, w->current };
+		return true;
+	}
+	if (w->past != NULL)
+		forget_past(w);
+	return false;
+}
+
 /* The lock is held.  1, 0, or -GONE. */
 static int
 next_live(struct am_watch *w, struct am_event *event)
@@ -212,6 +303,12 @@ am_watch_next(struct am_watch *w, struct am_event *event, struct am_failure *fai
 			w->current = am_object_ref(event->object);
 			return 1;
 		}
+	}
+	if (next_past(w, event)) {
+		am_lock(&w->engine->lock);
+		w->rv = AM_MAX(w->rv, event->rv);
+		am_unlock(&w->engine->lock);
+		return 1;
 	}
 	am_lock(&w->engine->lock);
 	int rc = next_live(w, event);
