@@ -273,6 +273,52 @@ same_number(const struct am_node *a, const struct am_node *b)
 	return am_node_is_int(a, &x) && am_node_is_int(b, &y) && x == y;
 }
 
+static int
+key_cmp(const void *x, const void *y)
+{
+	const struct am_node *a = *(const struct am_node *const *)x, *b = *(const struct am_node *const *)y;
+	int c = memcmp(a->key, b->key, a->key_len < b->key_len ? a->key_len : b->key_len);
+
+	return c != 0 ? c : (a->key_len > b->key_len) - (a->key_len < b->key_len);
+}
+
+/* Two objects of the same size whose members are in different orders; keys are unique. */
+static bool
+equal_sorted(const struct am_node *a, const struct am_node *b)
+{
+	const struct am_node **left = malloc(2 * sizeof(*left) * a->count), **right = left + a->count;
+	uint32_t n = 0, k = 0;
+	bool same = left != NULL;
+
+	for (const struct am_node *m = a->first; same && m != NULL; m = m->next)
+		left[n++] = m;
+	for (const struct am_node *m = b->first; same && m != NULL; m = m->next)
+		right[k++] = m;
+	if (same) {
+		qsort(left, n, sizeof(*left), key_cmp);
+		qsort(right, k, sizeof(*right), key_cmp);
+	}
+	for (uint32_t i = 0; same && i < n; i++)
+		same = key_cmp(&left[i], &right[i]) == 0 && am_node_equal(left[i], right[i]);
+	free(left);
+	return same;
+}
+
+/* Mostly the members are in the same order. */
+static bool
+equal_members(const struct am_node *a, const struct am_node *b)
+{
+	const struct am_node *other = b->first;
+
+	for (const struct am_node *m = a->first; m != NULL; m = m->next, other = other->next) {
+		if (key_cmp(&m, &other) != 0)
+			return equal_sorted(a, b);
+		if (!am_node_equal(m, other))
+			return false;
+	}
+	return true;
+}
+
 bool
 am_node_equal(const struct am_node *a, const struct am_node *b)
 {
@@ -282,12 +328,7 @@ am_node_equal(const struct am_node *a, const struct am_node *b)
 		return false;
 	switch (a->type) {
 	case AMBIENT_T_OBJECT:
-		for (const struct am_node *m = a->first; m != NULL; m = m->next) {
-			const struct am_node *other = get_n(b, m->key, m->key_len);
-			if (other == NULL || !am_node_equal(m, other))
-				return false;
-		}
-		return true;
+		return equal_members(a, b);
 	case AMBIENT_T_ARRAY:
 		for (const struct am_node *x = a->first, *y = b->first; x != NULL; x = x->next, y = y->next) {
 			if (!am_node_equal(x, y))

@@ -382,6 +382,22 @@ START_TEST(order_of_a_shared_list)
 }
 END_TEST
 
+START_TEST(owners_survive_a_restart_and_a_deletion)
+{
+	ck_assert_int_eq(apply_to(WIDGET_KIND, "w", NULL, "m", false, "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{"
+		"\"name\":\"w\",\"finalizers\":[\"x.y/z\"]},\"spec\":{\"size\":1}}"), 201);
+	fixture_clear(&f);
+	am_engine_close(f.engine);
+	fixture_reopen(&f);
+	ck_assert_int_eq(apply_to(WIDGET_KIND, "w", NULL, "n", false, WIDGET("{\"size\":2}")), 409);
+	ck_assert_int_eq(delete(&f, WIDGET_KIND, "default", "w", (struct am_delete_options){ .grace = -1 }), 200);
+	ck_assert_str_eq(owns("m"), "{\"f:metadata\":{\"f:finalizers\":{\"v:\\\"x.y/z\\\"\":{}}},\"f:spec\":{\"f:size\":{}}}");
+	/* To apply without the finalizer is to let it go. */
+	ck_assert_int_eq(apply("m", "{\"size\":1}"), 200);
+	ck_assert_ptr_null(stored(&f, "example.com", "widgets", "default", "w", "/spec"));
+}
+END_TEST
+
 /* ---- a model: for each of some fields its value and who owns it */
 
 #define FIELDS   6
@@ -573,6 +589,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, builtin_lists_and_defaults_of_keys);
 	tcase_add_test(tc, two_versions_of_one_definition);
 	tcase_add_test(tc, order_of_a_shared_list);
+	tcase_add_test(tc, owners_survive_a_restart_and_a_deletion);
 	tcase_add_test(tc, random_managers_agree_with_a_model);
 	tcase_add_test(tc, sets_of_paths);
 }

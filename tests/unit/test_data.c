@@ -180,6 +180,35 @@ START_TEST(diff_then_merge_is_identity)
 }
 END_TEST
 
+START_TEST(equal_whatever_the_order)
+{
+	static const struct {
+		const char *a, *b;
+		bool equal;
+	} rows[] = {
+		{ "{\"a\":1,\"b\":2,\"c\":3}", "{\"c\":3,\"a\":1,\"b\":2}", true },
+		{ "{\"a\":1,\"b\":2,\"c\":3}", "{\"a\":1,\"c\":2,\"b\":3}", false },
+		{ "{\"a\":1,\"b\":2}", "{\"a\":1,\"c\":2}", false },
+		{ "{\"a\":1,\"ab\":2,\"\":3}", "{\"\":3,\"ab\":2,\"a\":1.0}", true },
+		{ "{\"a\\u0000b\":1,\"a\":2}", "{\"a\":2,\"a\\u0000b\":1}", true },
+		{ "{\"a\\u0000b\":1,\"a\":2}", "{\"a\":2,\"a\\u0000c\":1}", false },
+		{ "{\"a\":{\"x\":[1,{\"p\":1,\"q\":2}],\"y\":null}}", "{\"a\":{\"y\":null,\"x\":[1,{\"q\":2,\"p\":1}]}}", true },
+		{ "[1,2]", "[2,1]", false },
+		{ "{}", "{}", true },
+		{ "{\"a\":1}", "{\"a\":1,\"b\":1}", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct am_arena *arena = am_arena_new();
+		const struct am_node *a = am_node_parse(arena, rows[i].a, strlen(rows[i].a), NULL);
+		const struct am_node *b = am_node_parse(arena, rows[i].b, strlen(rows[i].b), NULL);
+		ck_assert_msg(am_node_equal(a, b) == rows[i].equal, "%s %s", rows[i].a, rows[i].b);
+		ck_assert_msg(am_node_equal(b, a) == rows[i].equal, "%s %s", rows[i].b, rows[i].a);
+		am_arena_free(arena);
+	}
+}
+END_TEST
+
 START_TEST(set_at_makes_parents)
 {
 	struct am_arena *arena = am_arena_new();
@@ -294,6 +323,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, merge_patch);
 	tcase_add_test(tc, json_patch);
 	tcase_add_test(tc, diff_then_merge_is_identity);
+	tcase_add_test(tc, equal_whatever_the_order);
 	tcase_add_test(tc, set_at_makes_parents);
 	tcase_add_test(tc, framing_at_every_byte);
 	tcase_add_test(tc, framing_skips_what_is_too_large);
