@@ -48,7 +48,7 @@ ctl_archive_name_ok(const char *name)
 	if (n == 0 || n >= CTL_ARCHIVE_NAME || name[0] == '/' || name[n - 1] == '/')
 		return false;
 	for (const char *p = name; p != NULL; p = strchr(p, '/'), p += p != NULL)
-		if (*p == '/' || *p == '\0' || (p[0] == '.' && (p[1] == '/' || p[1] == '\0' || p[1] == '.')))
+		if (*p == '/' || *p == '\0' || *p == '.')
 			return false;
 	for (const char *p = name; *p != '\0'; p++)
 		if ((unsigned char)*p <= ' ' || (unsigned char)*p > '~' || *p == '\\')

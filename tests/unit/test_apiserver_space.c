@@ -3,6 +3,9 @@
  * No more space: on a full disk, and at the quota, what ends things is still written, everything else is refused with
  * a sentence, nothing is lost, and it goes on by itself.
  */
+#include <sys/stat.h>
+
+#include "plugins/standalone/apiserver/engine_priv.h"
 #include "tests/lib/vfs_fake.h"
 #include "tests/unit/apiserver.h"
 
@@ -172,6 +175,43 @@ START_TEST(a_full_disk_at_the_start)
 }
 END_TEST
 
+static int64_t
+size_of(const char *name)
+{
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", f.dir, name);
+	ck_assert_int_eq(stat(path, &st), 0);
+	return st.st_size;
+}
+
+/* However much is written, the write-ahead log begins again; and what was deleted is given back to the disk. */
+START_TEST(the_files_stay_as_small_as_what_is_in_them)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	char name[32];
+
+	am_engine_look(f.engine);
+	for (int i = 0; i < 400; i++) {
+		snprintf(name, sizeof(name), "m-%d", i);
+		ck_assert_int_eq(make_map(name, 60000), 201);
+	}
+	ck_assert_int_lt(size_of("state.db-wal"), 12 << 20);
+	ck_assert_int_gt(size_of("state.db"), 48 << 20);
+	for (int i = 0; i < 400; i++) {
+		snprintf(name, sizeof(name), "m-%d", i);
+		ck_assert_int_eq(delete(&f, CM, "default", name, (struct am_delete_options){ .grace = -1 }), 200);
+	}
+	ck_assert_int_eq(am_engine_compact(f.engine, 0, &err), 0);
+	for (int i = 0; i < 100; i++)
+		am_engine_checkpoint(f.engine, false);
+	ck_assert_int_lt(size_of("state.db"), 26 << 20);
+	ck_assert_int_lt(size_of("state.db-wal"), 12 << 20);
+	ck_assert_int_eq(am_engine_healthy(f.engine, NULL), 0);
+}
+END_TEST
+
 static void
 note_change(void *arg, bool exceeded)
 {
@@ -221,6 +261,7 @@ cases(TCase *tc)
 	tcase_add_checked_fixture(tc, open_all, done);
 	tcase_add_loop_test(tc, a_full_disk_lets_things_end, 0, 4);
 	tcase_add_test(tc, a_full_disk_at_the_start);
+	tcase_add_test(tc, the_files_stay_as_small_as_what_is_in_them);
 	tcase_add_test(tc, the_quota_lets_things_end);
 }
 
