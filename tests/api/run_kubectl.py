@@ -285,6 +285,41 @@ def logs(k):
     k.run("delete", "pod", n, "--grace-period=0", "--force")
 
 
+@scenario
+def quotas_limits_and_what_is_absent(k):
+    ns = k.f.namespace()
+    k.run("create", "quota", "q", "--hard=count/configmaps=1,pods=2", "-n", ns)
+    k.run("apply", "-n", ns, "-f", k.file("""apiVersion: v1
+kind: LimitRange
+metadata: {name: l}
+spec: {limits: [{type: Container, default: {cpu: 500m}, max: {cpu: "1"}}]}
+"""))
+    k.run("create", "configmap", "one", "-n", ns)
+    r = k.run("create", "configmap", "two", "-n", ns, code=1)
+    assert "exceeded quota: q, requested: count/configmaps=1, used: count/configmaps=1, limited: count/configmaps=1" in r.stderr, r.stderr
+    out = k.out("describe", "quota", "q", "-n", ns)
+    assert re.search(r"count/configmaps +1 +1", out) and re.search(r"pods +0 +2", out), out
+    out = k.out("describe", "limits", "l", "-n", ns)
+    assert re.search(r"Container +cpu +- +1 +500m +500m +-", out), out
+    out = k.out("describe", "namespace", ns)
+    assert "Resource Quotas" in out and "Resource Limits" in out and "count/configmaps" in out, out
+    r = k.run("get", "deployments", "-n", ns, code=1)
+    assert 'the server doesn\'t have a resource type "deployments"' in r.stderr, r.stderr
+    r = k.run("apply", "-n", ns, "-f", k.file("""apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: np}
+spec: {podSelector: {}}
+"""))
+    assert "nothing enforces NetworkPolicies" in r.stderr or k.minor < 19, r.stderr
+    k.run("create", "cronjob", "c", "--image=i:1", "--schedule=*/5 * * * *", "-n", ns)
+    k.run("create", "job", "j", "--from=cronjob/c", "-n", ns)
+    out = k.out("get", "all", "-n", ns)
+    assert "cronjob.batch/c" in out and "job.batch/j" in out, out
+    k.run("delete", "job", "j", "--cascade=orphan" if k.minor >= 20 else "--cascade=false", "-n", ns)
+    r = k.run("create", "cronjob", "bad", "--image=i:1", "--schedule=* * *", "-n", ns, code=1)
+    assert "expected exactly 5 fields, found 3" in r.stderr, r.stderr
+
+
 def programs():
     named = os.environ.get("AMBIENT_KUBECTLS")
     if named:

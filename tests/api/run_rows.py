@@ -6,6 +6,7 @@ import sys
 import apilib
 import rows_openapi  # noqa: F401
 import rows_identity  # noqa: F401
+import rows_kinds  # noqa: F401
 import rows_read  # noqa: F401
 import rows_watch  # noqa: F401
 import rows_write  # noqa: F401

@@ -190,6 +190,37 @@ make_cron(const char *name, const char *spec, const char *job)
 		      name, spec, job);
 }
 
+START_TEST(unknown_fields)
+{
+	static const char odd[] = "{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"odd\":1,\"template\":{\"spec\":{\"restartPolicy\":\"Never\","
+				  "\"containers\":[{\"name\":\"c\",\"image\":\"i:1\",\"comand\":[\"x\"]}]}}},\"more\":{\"a\":1}}";
+
+	ck_assert_int_eq(create(&f, JOB, "default", odd, "warned"), 201);
+	ck_assert_uint_eq(f.written.n_warnings, 3);
+	ck_assert_str_eq(f.written.warnings[0], "unknown field \"spec.odd\"");
+	ck_assert_str_eq(f.written.warnings[1], "unknown field \"spec.template.spec.containers[0].comand\"");
+	ck_assert_str_eq(f.written.warnings[2], "unknown field \"more\"");
+	ck_assert_str_eq(answer(&f, "/spec/odd"), "");
+	ck_assert_str_eq(answer(&f, "/more"), "");
+	const struct am_resource *res = resource(&f, JOB);
+	char body[512];
+	snprintf(body, sizeof(body), odd, "strict");
+	struct am_write write = { .verb = AM_VERB_CREATE, .res = res, .ns = "default", .body = am_slice(body, strlen(body)),
+				  .fields = AM_FIELDS_STRICT };
+	fixture_clear(&f);
+	ck_assert_int_lt(am_engine_write(f.engine, &write, &f.written, &f.failure), 0);
+	ck_assert_int_eq(f.failure.code, 400);
+	ck_assert_ptr_nonnull(strstr(f.failure.message, "strict decoding error: unknown field \"spec.odd\", unknown field "
+						       "\"spec.template.spec.containers[0].comand\", unknown field \"more\""));
+	write.fields = AM_FIELDS_IGNORE;
+	fixture_clear(&f);
+	ck_assert_int_eq(am_engine_write(f.engine, &write, &f.written, &f.failure), 0);
+	ck_assert_uint_eq(f.written.n_warnings, 0);
+	ck_assert_str_eq(answer(&f, "/spec/odd"), "");
+	am_resource_unref(res);
+}
+END_TEST
+
 START_TEST(cronjobs)
 {
 	static const struct {
@@ -230,6 +261,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_may_change);
 	tcase_add_test(tc, row_195_status_rules);
 	tcase_add_test(tc, status_of_indexes);
+	tcase_add_test(tc, unknown_fields);
 	tcase_add_test(tc, cronjobs);
 }
 

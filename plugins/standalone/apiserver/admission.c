@@ -398,6 +398,26 @@ lease_check(struct am_change *change)
 
 const struct am_kind am_kind_lease = { .check = lease_check };
 
+/* What events.k8s.io asks for beyond presence. */
+static void
+check_new_event(struct am_change *change)
+{
+	static const struct {
+		const char *key, *field;
+		size_t max;
+	} lengths[] = { { "action", "action", 128 }, { "reason", "reason", 128 }, { "message", "note", 1024 },
+			{ "reportingInstance", "reportingInstance", 128 } };
+	static const char *const types[] = { "Normal", "Warning", NULL };
+	const char *type = am_node_get_str(change->object, "type", "");
+
+	for (size_t i = 0; i < AM_COUNTOF(lengths); i++)
+		if (strlen(am_node_get_str(change->object, lengths[i].key, "")) > lengths[i].max)
+			am_failure_cause(change->failure, "FieldValueInvalid", lengths[i].field, "Invalid value: can have at most %zu "
+					 "characters", lengths[i].max);
+	if (*type != '\0' && strcmp(type, "Normal") != 0 && strcmp(type, "Warning") != 0)
+		am_unsupported(change, "type", type, types);
+}
+
 static void
 event_check(struct am_change *change)
 {
@@ -415,6 +435,7 @@ event_check(struct am_change *change)
 		for (size_t i = 0; i < AM_COUNTOF(required); i++)
 			if (am_empty(am_node_get_str(change->object, required[i], NULL)))
 				am_need(change, strcmp(required[i], "reportingComponent") == 0 ? "reportingController" : required[i]);
+		check_new_event(change);
 	}
 }
 

@@ -70,6 +70,9 @@ int am_limits_admit(struct am_change *change);
 /* admission_jobstatus.c */
 void am_job_check_status(struct am_change *change);
 
+/* unknown.c: takes out what a builtin kind does not have, and notes it in change->unknown. */
+void am_unknown_builtin(struct am_change *change);
+
 /* meta.c */
 /* Drops unknown members of metadata and checks types; 400 for a shape that cannot be. */
 int am_meta_shape(struct am_change *change);

@@ -154,8 +154,10 @@ decode(struct request *r)
 		c->object = body;
 	}
 	rc = check_type(c, c->object);
-	if (rc == 0)
+	if (rc == 0) {
+		am_unknown_builtin(c);
 		to_storage(c);
+	}
 	return rc == 0 ? am_meta_shape(c) : rc;
 }
 

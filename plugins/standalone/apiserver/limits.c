@@ -154,6 +154,20 @@ set_defaults(struct am_change *change, const struct am_node *range)
 	am_buf_fini(&text);
 }
 
+/* A limit that is said without a request is the request too. */
+static void
+requests_from_limits(struct am_change *change)
+{
+	static const char *const lists[] = { "containers", "initContainers" };
+
+	for (size_t l = 0; l < AM_COUNTOF(lists); l++) {
+		struct am_node *list = am_node_path(change->object, "spec", lists[l], NULL);
+		for (struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
+			if (am_node_path(c, "resources", "limits", NULL) != NULL)
+				copy_missing(change, am_node_get(c, "resources"), "requests", "limits");
+	}
+}
+
 /* ---- bounds ---- */
 
 struct judge {
@@ -306,6 +320,8 @@ am_limits_admit(struct am_change *change)
 
 	if ((!pod && !claim) || change->res->group[0] != '\0' || change->subresource != NULL || (pod && change->old != NULL))
 		return 0;
+	if (pod)
+		requests_from_limits(change);
 	am_engine_all(change->engine, "", "limitranges", change->ns, &list);
 	for (int pass = 0; pass < 2; pass++)
 		for (size_t i = 0; i < list.n; i++) {

@@ -248,21 +248,6 @@ answer_jwks(struct rest_call *call)
 	am_http_answer(call->http, 200, "application/jwk-set+json", &body);
 }
 
-/* What this server does not do, for people and programs; kube-api.md 5. */
-static void
-answer_limits(struct rest_call *call)
-{
-	struct am_buf body = { 0 };
-
-	am_json_addf(&body, "{\"version\":%s,\"refused\":["
-			    "\"pods/exec, attach, portforward, proxy, ephemeralcontainers: 501\","
-			    "\"admission and conversion webhooks, aggregated API servers: not offered\","
-			    "\"apps, autoscaling, policy, storage and other groups: absent\","
-			    "\"protobuf and CBOR answers: 406\"]}",
-		     REST_VERSION);
-	rest_answer_json(call, 200, &body);
-}
-
 static const struct route {
 	const char *first, *second;
 	bool prefix;
@@ -277,7 +262,7 @@ static const struct route {
 	{ "openapi", NULL, true, rest_openapi },
 	{ ".well-known", "openid-configuration", false, answer_openid },
 	{ "openid", "v1", true, answer_jwks }, /* and nothing else below it */
-	{ "standalone", "limits", false, answer_limits },
+	{ "standalone", "limits", false, rest_limits },
 };
 
 static const struct route *

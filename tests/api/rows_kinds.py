@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quotas, limit ranges, what is stored with a warning, what is absent, and the page that says so."""
+import threading
+
+from apilib import eventually, row
+
+
+def post(f, ns, plural, body, group="api/v1"):
+    return f.api.post("/%s/namespaces/%s/%s" % (group, ns, plural), body)
+
+
+def config_map(name):
+    return {"metadata": {"name": name}}
+
+
+@row
+def quota_holds_against_racing_creates(f):
+    ns, codes, lock = f.namespace(), [], threading.Lock()
+    post(f, ns, "resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": {"count/configmaps": "10", "count/%s.%s" % (
+        "leases", "coordination.k8s.io"): "0"}}}).ok(201)
+
+    def create(start):
+        for i in range(8):
+            a = post(f, ns, "configmaps", config_map("m-%d-%d" % (start, i)))
+            with lock:
+                codes.append(a.status)
+
+    threads = [threading.Thread(target=create, args=(t,)) for t in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    quota = f.api.get("/api/v1/namespaces/%s/resourcequotas/q" % ns).json
+    there = len(f.api.get("/api/v1/namespaces/%s/configmaps" % ns).json["items"])
+    assert codes.count(201) <= 10 and set(codes) == {201, 403}, codes
+    assert quota["status"]["used"]["count/configmaps"] == "10" == str(there), quota["status"]
+    post(f, ns, "configmaps", config_map("more")).fails(
+        403, "Forbidden", text='configmaps "more" is forbidden: exceeded quota: q, requested: count/configmaps=1, used: '
+                               'count/configmaps=10, limited: count/configmaps=10')
+    post(f, ns, "leases", {"metadata": {"name": "l"}}, "apis/coordination.k8s.io/v1").fails(403, "Forbidden")
+    f.api.delete("/api/v1/namespaces/%s/configmaps/m-0-0" % ns)
+    eventually(lambda: post(f, ns, "configmaps", config_map("again")).status == 201, what="room after a delete")
+
+
+@row
+def limit_range_gives_defaults(f):
+    ns = f.namespace()
+    post(f, ns, "limitranges", {"metadata": {"name": "l"}, "spec": {"limits": [
+        {"type": "Container", "default": {"cpu": "500m"}, "max": {"cpu": "1"}}]}}).ok(201)
+
+    def pod(name, resources):
+        return post(f, ns, "pods", {"metadata": {"name": name}, "spec": {"restartPolicy": "Never", "containers": [
+            {"name": "c", "image": "i:1", "resources": resources}]}})
+
+    p = pod("a", {}).ok(201)
+    assert p["spec"]["containers"][0]["resources"] == {"limits": {"cpu": "500m"}, "requests": {"cpu": "500m"}}, p
+    assert "LimitRanger plugin set: cpu request" in p["metadata"]["annotations"]["kubernetes.io/limit-ranger"]
+    pod("b", {"limits": {"cpu": "2"}}).fails(403, "Forbidden", text="maximum cpu usage per Container is 1, but limit is 2")
+
+
+@row
+def what_nothing_acts_on_is_stored_with_a_warning(f):
+    ns = f.namespace()
+    a = post(f, ns, "networkpolicies", {"metadata": {"name": "n"}, "spec": {"podSelector": {}}}, "apis/networking.k8s.io/v1")
+    a.ok(201)
+    assert any("nothing enforces NetworkPolicies" in w for w in a.warnings), a.headers
+    a = post(f, ns, "services", {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}})
+    a.ok(201)
+    assert any("nothing routes to Services" in w for w in a.warnings), a.headers
+    assert "clusterIP" not in a.json["spec"], a.json
+    groups = {g["name"] for g in f.api.get("/apis").json["groups"]}
+    assert not groups & {"apps", "autoscaling", "admissionregistration.k8s.io", "storage.k8s.io"}, groups
+    assert f.api.get("/apis/apps/v1").status == 404
+
+
+@row
+def unknown_fields_of_builtin_kinds(f):
+    ns = f.namespace()
+    body = {"metadata": {"name": "u"}, "spec": {"ports": [{"port": 80, "prot": 1}], "odd": True}}
+    path = "/api/v1/namespaces/%s/services" % ns
+    f.api.post(path + "?fieldValidation=Strict", body).fails(
+        400, "BadRequest", text='strict decoding error: unknown field "spec.ports[0].prot", unknown field "spec.odd"')
+    a = f.api.post(path, body)
+    a.ok(201)
+    said = " ".join(a.warnings)
+    assert 'unknown field \\"spec.odd\\"' in said or 'unknown field "spec.odd"' in said, said
+    assert "odd" not in a.json["spec"], a.json
+
+
+@row
+def the_page_of_limits(f):
+    page = f.api.get("/standalone/limits").ok(200)
+    assert page["format"] == 1 and page["version"].endswith("+standalone"), page
+    assert all(set(e) == {"feature", "answer", "why"} for e in page["limits"]) and len(page["limits"]) > 10, page
+    assert any("NetworkPolicies" in e["feature"] and e["answer"] == "warning" for e in page["limits"])
+
+
+@row
+def events_are_checked(f):
+    ns = f.namespace()
+    event = {"metadata": {"name": "e"}, "regarding": {"kind": "Pod", "namespace": ns, "name": "p"}, "reason": "R",
+             "type": "Normal", "action": "A", "reportingController": "c", "reportingInstance": "i",
+             "eventTime": "2026-01-01T00:00:00.000000Z"}
+    for missing in ("eventTime", "reportingController", "action", "reason", "type"):
+        post(f, ns, "events", {k: v for k, v in event.items() if k != missing}, "apis/events.k8s.io/v1").fails(422, "Invalid")
+    post(f, ns, "events", {**event, "type": "Odd"}, "apis/events.k8s.io/v1").fails(422, "Invalid", field="type")
+    post(f, ns, "events", {**event, "note": "x" * 1025}, "apis/events.k8s.io/v1").fails(422, "Invalid", field="note")
+    post(f, ns, "events", {**event, "reason": "x" * 129}, "apis/events.k8s.io/v1").fails(422, "Invalid", field="reason")
+    post(f, ns, "events", event, "apis/events.k8s.io/v1").ok(201)
+    post(f, ns, "events", {"metadata": {"name": "o"}, "involvedObject": {"namespace": "elsewhere"}}).fails(422, "Invalid")
