@@ -108,3 +108,21 @@ def events_are_checked(f):
     post(f, ns, "events", {**event, "reason": "x" * 129}, "apis/events.k8s.io/v1").fails(422, "Invalid", field="reason")
     post(f, ns, "events", event, "apis/events.k8s.io/v1").ok(201)
     post(f, ns, "events", {"metadata": {"name": "o"}, "involvedObject": {"namespace": "elsewhere"}}).fails(422, "Invalid")
+
+
+@row
+def eviction_is_a_delete(f):
+    ns = f.namespace()
+    path = "/api/v1/namespaces/%s/pods" % ns
+    f.api.post(path, {"metadata": {"name": "p"}, "spec": {"restartPolicy": "Never", "containers": [
+        {"name": "c", "image": "i:1"}]}}).ok(201)
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p", "namespace": ns}}
+    f.api.post(path + "/p/eviction", {**body, "metadata": {"name": "other"}}).fails(400, "BadRequest")
+    f.api.post(path + "/p/eviction?dryRun=All", body).ok(201)
+    assert "deletionTimestamp" not in f.api.get(path + "/p").ok()["metadata"]
+    answer = f.api.post(path + "/p/eviction", {**body, "deleteOptions": {"gracePeriodSeconds": 7}}).ok(201)
+    assert answer["status"] == "Success", answer
+    assert f.api.get(path + "/p").ok()["metadata"]["deletionGracePeriodSeconds"] == 7
+    f.api.post(path + "/none/eviction", {**body, "metadata": {"name": "none"}}).fails(404, "NotFound")
+    subs = {r["name"]: r for r in f.api.get("/api/v1").ok()["resources"]}
+    assert subs["pods/eviction"]["kind"] == "Eviction" and subs["pods/eviction"]["group"] == "policy", subs["pods/eviction"]

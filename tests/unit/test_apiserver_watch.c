@@ -406,10 +406,80 @@ START_TEST(a_watch_begins_in_the_log)
 }
 END_TEST
 
+/* The work of 1,000 watchers is theirs: each sees every write in order, whatever one does that never looks. */
+START_TEST(row_207)
+{
+	static struct am_watch *watches[1000], *slow;
+	static uint64_t seen[AM_COUNTOF(watches)];
+	struct am_list_query q = LIST(.resource_version = NULL);
+	char rv[24], name[32];
+	struct am_event event;
+
+	snprintf(rv, sizeof(rv), "%llu", (unsigned long long)am_engine_rv(f.engine));
+	q.resource_version = rv;
+	ck_assert_int_eq(am_engine_watch(f.engine, res, "default", &q, NULL, NULL, &slow, &f.failure), 0);
+	for (size_t i = 0; i < AM_COUNTOF(watches); i++)
+		ck_assert_int_eq(am_engine_watch(f.engine, res, "default", &q, NULL, NULL, &watches[i], &f.failure), 0);
+	for (int round = 0; round < 8; round++) {
+		for (int k = 0; k < 50; k++) {
+			snprintf(name, sizeof(name), "w-%d-%d", round, k);
+			make(name, "");
+		}
+		for (size_t i = 0; i < AM_COUNTOF(watches); i++)
+			for (int k = 0; k < 50; k++) {
+				ck_assert_int_eq(am_watch_next(watches[i], &event, &f.failure), 1);
+				snprintf(name, sizeof(name), "w-%d-%d", round, k);
+				ck_assert_str_eq(event.object->name, name);
+				ck_assert(event.rv > seen[i]);
+				seen[i] = event.rv;
+			}
+	}
+	for (size_t i = 0; i < AM_COUNTOF(watches); i++) {
+		ck_assert_int_eq(am_watch_next(watches[i], &event, &f.failure), 0);
+		am_watch_close(watches[i]);
+	}
+	int n = 0, rc;
+	while ((rc = am_watch_next(slow, &event, &f.failure)) == 1)
+		n++;
+	/* Told that it fell behind, or given all of it from the log: never a gap. */
+	ck_assert(rc == -AMBIENT_E_GONE || (rc == 0 && n == 400));
+	am_watch_close(slow);
+}
+END_TEST
+
+static const char *
+uid_of(const char *name)
+{
+	return stored(&f, "", "configmaps", "default", name, "/metadata/uid");
+}
+
+START_TEST(row_209)
+{
+	struct am_list l;
+
+	make("a", "");
+	uint64_t before = am_engine_rv(f.engine);
+	am_clock_fake_set_wall(f.clock, am_clock_wall(f.clock) - 3600 * AM_NS_PER_S);
+	char now[32], wanted[64];
+	am_time_format(now, am_clock_wall(f.clock), false);
+	make("b", "");
+	ck_assert(am_engine_rv(f.engine) > before);
+	ck_assert_str_ne(uid_of("a"), uid_of("b"));
+	snprintf(wanted, sizeof(wanted), "\"%s\"", now);
+	ck_assert_str_eq(stored(&f, "", "configmaps", "default", "b", "/metadata/creationTimestamp"), wanted);
+	ck_assert_int_eq(list(&l, LIST(.limit = 0)), 200);
+	ck_assert_uint_eq(l.n, 2);
+	ck_assert(l.rv == am_engine_rv(f.engine));
+	am_list_fini(&l);
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, open_all, done);
+	tcase_add_test(tc, row_207);
+	tcase_add_test(tc, row_209);
 	tcase_add_test(tc, a_watch_begins_in_the_log);
 	tcase_add_test(tc, row_053_054_055_057);
 	tcase_add_test(tc, row_056);

@@ -92,6 +92,7 @@ verbs_of(const struct row *row)
 
 static const struct rest_subresource builtin_subs[] = {
 	{ "", "pods", "log", "Pod", "", "v1", "get" },
+	{ "", "pods", "eviction", "Eviction", "policy", "v1", "create" },
 	{ "", "serviceaccounts", "token", "TokenRequest", "authentication.k8s.io", "v1", "create" },
 	{ "", "namespaces", "finalize", "Namespace", "", "v1", "update" },
 };

@@ -137,6 +137,9 @@ void rest_table_columns(const struct am_resource *res, struct am_buf *out);     
 void rest_table_row(struct am_clock *clock, const struct am_resource *res, const struct am_object *object,
 		    const char *include_object, struct am_buf *out);
 
+/* rest_evict.c: POST pods/NAME/eviction */
+void rest_evict(struct rest_call *call, const struct am_node *body);
+
 /* rest_limits.c: GET /standalone/limits */
 void rest_limits(struct rest_call *call);
 

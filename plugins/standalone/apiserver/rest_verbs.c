@@ -474,6 +474,10 @@ special_subresource(struct rest_call *call)
 				return true;
 			}
 	}
+	if (strcmp(call->plural, "pods") == 0 && strcmp(call->sub, "eviction") == 0 && strcmp(call->verb, "create") == 0) {
+		create_unstored(call, "Eviction", "policy/v1", rest_evict);
+		return true;
+	}
 	if (strcmp(call->plural, "serviceaccounts") == 0 && strcmp(call->sub, "token") == 0) {
 		create_unstored(call, "TokenRequest", "authentication.k8s.io/v1", rest_token_create);
 		return true;
