@@ -734,7 +734,8 @@ check_request(const struct am_write *write, struct am_failure *failure)
 
 	if (write->verb == AM_VERB_PATCH && write->patch == AM_PATCH_STRATEGIC && (write->res->flags & AM_RES_CUSTOM))
 		return am_fail(failure, 415, "UnsupportedMediaType", "the body of the request was in an unknown format - accepted "
-			       "media types include: application/json-patch+json, application/merge-patch+json");
+			       "media types include: application/json-patch+json, application/merge-patch+json, "
+			       "application/apply-patch+yaml");
 	bool apply = write->verb == AM_VERB_PATCH && write->patch == AM_PATCH_APPLY;
 	if (apply && manager == 0)
 		am_failure_cause(failure, "FieldValueRequired", "fieldManager", "Required value: is required for apply patch");

@@ -268,7 +268,7 @@ compare(struct am_arena *arena, const struct am_type *type, struct am_slice name
 		int c = i == a.n ? 1 : k == b.n ? -1 : slice_cmp(a.v[i].name, b.v[k].name);
 		struct am_slice step = c <= 0 ? a.v[i].name : b.v[k].name;
 		size_t n_a = run_of(&a, i, step), n_b = run_of(&b, k, step);
-		kids[n] = compare_runs(arena, type, step, a.v + i, n_a, b.v + k, n_b);
+		kids[n] = compare_runs(arena, type, step, n_a > 0 ? a.v + i : NULL, n_a, n_b > 0 ? b.v + k : NULL, n_b);
 		n += kids[n] != NULL;
 		i += n_a;
 		k += n_b;
