@@ -313,10 +313,36 @@ START_TEST(row_121_122_two_versions)
 }
 END_TEST
 
+/* A new default shows in what was stored before it, also after a restart, which looks only at what may need it. */
+START_TEST(a_new_shape_survives_a_restart)
+{
+	static const char *const crds = "apiextensions.k8s.io/v1/customresourcedefinitions";
+
+	make_widgets(&f);
+	ck_assert_int_eq(create(&f, WIDGET_KIND, "default", "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{"
+				"\"name\":\"old\"},\"spec\":{}}"), 201);
+	ck_assert_int_eq(patch(&f, AM_PATCH_JSON, crds, NULL, WIDGETS, NULL, "[{\"op\":\"add\",\"path\":\"/spec/versions/0/schema/"
+			       "openAPIV3Schema/properties/spec/properties/color\",\"value\":{\"type\":\"string\",\"default\":\"red\"}}]"), 200);
+	am_engine_janitor_run(f.engine);
+	for (int i = 0; i < 1100; i++)
+		ck_assert_int_eq(create(&f, "v1/configmaps", "default", "{\"metadata\":{\"name\":\"m%d\"}}", i), 201);
+	ck_assert_int_eq(create(&f, WIDGET_KIND, "default", "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{"
+				"\"name\":\"new\"},\"spec\":{\"color\":\"blue\"}}"), 201);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_str_eq(stored(&f, "example.com", "widgets", "default", "old", "/spec/color"), "\"red\"");
+		ck_assert_str_eq(stored(&f, "example.com", "widgets", "default", "new", "/spec/color"), "\"blue\"");
+		fixture_clear(&f);
+		am_engine_close(f.engine);
+		fixture_reopen(&f);
+	}
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, open_all, done);
+	tcase_add_test(tc, a_new_shape_survives_a_restart);
 	tcase_add_test(tc, row_182_183_184);
 	tcase_add_test(tc, row_084_195);
 	tcase_add_test(tc, pod_defaults_and_admission);

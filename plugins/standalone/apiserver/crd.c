@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "core/base/log.h"
+#include "core/base/util.h"
 #include "plugins/standalone/apiserver/janitor.h"
 
 #define GROUP     "apiextensions.k8s.io"
@@ -199,14 +200,46 @@ reshape(const struct am_resource *storage, const struct am_object *object)
 	return ret;
 }
 
+/* What was admitted before a new shape was known and is written after it: nobody prepares a write for that long. */
+#define IN_FLIGHT 1000
+/* A release that prunes or defaults otherwise changes this. */
+#define SHAPE_RULES "1"
+
+static uint64_t
+shape_of(const struct am_resource *storage)
+{
+	unsigned char hash[32];
+	char *text = am_xasprintf("%s\n%s\n%s", SHAPE_RULES, storage->version, storage->schema);
+	uint64_t shape = 0;
+
+	am_sha256(text, strlen(text), hash);
+	free(text);
+	for (int i = 0; i < 8; i++)
+		shape = shape << 8 | hash[i];
+	return shape >> 1;
+}
+
+/* The revision up to which stored bodies may have another shape than this one; from now on they have this. */
+static uint64_t
+note_shape(struct am_engine *engine, const struct am_store *store, const struct am_resource *storage)
+{
+	uint64_t shape = storage != NULL ? shape_of(storage) : 0;
+	uint64_t upto = am_db_marked(engine->db, store->id, shape);
+
+	if (upto == UINT64_MAX)
+		(void)am_db_mark(engine->db, store->id, shape, am_db_rv(engine->db) + IN_FLIGHT, NULL);
+	return upto;
+}
+
+/* What was written up to that revision. */
 static void
-reshape_all(struct am_store *store)
+reshape_all(struct am_store *store, uint64_t upto)
 {
 	struct am_sorted *before = am_sorted_ref(store->objects);
 	struct am_cursor c = { 0, 0 };
 
 	for (struct am_object *now; store->storage != NULL && (now = am_sorted_next(before, &c)) != NULL;) {
-		struct am_object *shown = reshape(store->storage, now);
+		struct am_object *shown = now->rv <= upto ? reshape(store->storage, now) : NULL;
 		if (shown != NULL)
 			am_store_put(store, shown->ns, shown->name, shown);
 	}
@@ -244,6 +277,9 @@ apply(void *arg, struct ambient_error *err)
 	if (store == NULL)
 		store = am_store_add(engine, r->group, r->plural, id);
 	bool same = same_schema(store->storage, r->storage);
+	am_unlock(&engine->lock);
+	uint64_t upto = same ? 0 : note_shape(engine, store, r->storage);
+	am_lock(&engine->lock);
 	for (size_t i = 0; i < r->n; i++)
 		((struct am_resource *)(uintptr_t)r->served[i])->store = store;
 	if (r->storage != NULL)
@@ -251,7 +287,7 @@ apply(void *arg, struct ambient_error *err)
 	am_registry_set(store, r->served, r->n, r->storage);
 	store->refusing = r->refusing;
 	if (!same)
-		reshape_all(store);
+		reshape_all(store, upto);
 	if (r->n == 0)
 		am_watch_end_all(store);
 	am_unlock(&engine->lock);

@@ -159,6 +159,35 @@ am_db_set_meta(struct am_db *db, const char *key, uint64_t value, struct ambient
 	return am_db_run(db, S_META, "write", err);
 }
 
+int
+am_db_mark(struct am_db *db, int64_t res, uint64_t shape, uint64_t rv, struct ambient_error *err)
+{
+	char key[2][40];
+	int rc = am_db_begin(db, err);
+
+	snprintf(key[0], sizeof(key[0]), "shape.%lld", (long long)res);
+	snprintf(key[1], sizeof(key[1]), "shaped.%lld", (long long)res);
+	if (rc == 0)
+		rc = am_db_set_meta(db, key[0], shape, err);
+	if (rc == 0)
+		rc = am_db_set_meta(db, key[1], rv, err);
+	if (rc == 0)
+		rc = am_db_commit(db, db->rv, err);
+	am_db_rollback(db);
+	return rc;
+}
+
+uint64_t
+am_db_marked(struct am_db *db, int64_t res, uint64_t shape)
+{
+	char sql[192];
+	int64_t rv;
+
+	snprintf(sql, sizeof(sql), "SELECT b.v FROM meta a, meta b WHERE a.k = 'shape.%lld' AND b.k = 'shaped.%lld' AND a.v = %lld",
+		 (long long)res, (long long)res, (long long)shape);
+	return am_db_number(db, sql, &rv, NULL) == 0 && rv > 0 ? (uint64_t)rv : UINT64_MAX;
+}
+
 uint64_t
 am_db_rv(const struct am_db *db)
 {

@@ -198,6 +198,10 @@ struct am_db_row {
 	size_t len, prev_len;
 	int op;                  /* enum am_event_type, log rows only */
 };
+/* Which shape the bodies of a resource have that were written behind a revision; UINT64_MAX: none has it for certain.
+ * A shape is a number below 2^63. */
+int am_db_mark(struct am_db *db, int64_t res, uint64_t shape, uint64_t rv, struct ambient_error *err);
+uint64_t am_db_marked(struct am_db *db, int64_t res, uint64_t shape);
 int am_db_insert(struct am_db *db, struct am_db_row *row, struct ambient_error *err); /* sets id */
 int am_db_update(struct am_db *db, const struct am_db_row *row, struct ambient_error *err);
 int am_db_delete(struct am_db *db, int64_t id, struct ambient_error *err);
