@@ -472,7 +472,7 @@ END_TEST
 
 START_TEST(node_registers_once_and_does_not_answer_itself)
 {
-	begin("");
+	begin(",\"cgroups\":\"\"");
 	ck_assert_int_eq(fake_host_reconcile(fake, "node", "", "standalone", NULL, NULL), 0);
 	ck_assert_str_eq(fake_host_at(fake, NODE, "", "standalone", "/status/conditions/0/status"), "True");
 	ck_assert_str_eq(fake_host_at(fake, NODE, "", "standalone", "/metadata/annotations/standalone~1limits"), "unenforced");

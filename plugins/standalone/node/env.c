@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The list under construction is the text "NAME=value\0…", in which a later name replaces an earlier one. */
 static const char *
@@ -147,37 +146,23 @@ env_field(struct node *node, struct ambient_call *call, const struct ambient_obj
 	return NULL;
 }
 
-/* "500m" -> 0.5, "64Mi" -> bytes; 0 when it is no quantity. */
-static double
-quantity(const char *text)
+/* resourceFieldRef: requests.X and limits.X, rounded up; no limit: the machine's. */
+void
+env_resource(const struct ambient_object *container, const struct ambient_object *ref, char *out, size_t size)
 {
-	static const char *const units[] = { "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti" };
-	static const double factors[] = { 0.001, 1e3, 1e6, 1e9, 1e12, 1024.0, 1048576.0, 1073741824.0, 1099511627776.0 };
-	char *end;
-	double n = strtod(text, &end);
+	const char *resource = ambient_str(ref, "/resource", "");
+	double value, by = quantity_at(ref, "/divisor");
+	char at[160];
 
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (strcmp(end, units[i]) == 0)
-			return n * factors[i];
-	return *end == '\0' ? n : 0;
-}
-
-/* resourceFieldRef: requests.X and limits.X of cpu and memory, rounded up; no limit: the machine's. */
-static void
-resource_field(const struct ambient_object *container, const struct ambient_object *ref, char *out, size_t size)
-{
-	const char *resource = ambient_str(ref, "/resource", ""), *divisor = ambient_str(ref, "/divisor", "1");
-	bool cpu = strstr(resource, "cpu") != NULL;
-	double value, by = quantity(divisor);
-	char at[96];
-
-	(void)snprintf(at, sizeof(at), "/resources/%s", resource);
-	for (char *p = at; *p != '\0'; p++)
-		*p = *p == '.' ? '/' : *p;
-	value = quantity(ambient_str(container, at, "0"));
-	if (value <= 0 && strncmp(resource, "limits.", 7) == 0)
-		value = cpu ? (double)sysconf(_SC_NPROCESSORS_ONLN)
-			    : (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+	(void)snprintf(at, sizeof(at), "/resources/%.120s", resource);
+	/* Only the first dot parts the list from the resource. */
+	if (strchr(at, '.') != NULL)
+		*strchr(at, '.') = '/';
+	value = quantity_at(container, at);
+	if (value <= 0 && strcmp(resource, "limits.cpu") == 0)
+		value = (double)schedule_capacity(SHARE_CPU) / 1000;
+	else if (value <= 0 && strcmp(resource, "limits.memory") == 0)
+		value = (double)schedule_capacity(SHARE_MEMORY);
 	value /= by > 0 ? by : 1;
 	int64_t whole = (int64_t)value;
 	(void)snprintf(out, size, "%lld", (long long)(whole + ((double)whole < value)));
@@ -276,7 +261,7 @@ add_env(struct node *node, struct ambient_call *call, const struct ambient_objec
 	if ((ref = ambient_at(env, "/valueFrom/configMapKeyRef")) != NULL)
 		return add_key_ref(call, pod, name, ref, false, names, t, err);
 	if ((ref = ambient_at(env, "/valueFrom/resourceFieldRef")) != NULL) {
-		resource_field(container, ref, number, sizeof(number));
+		env_resource(container, ref, number, sizeof(number));
 		put(names, "", name, number);
 		return 0;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Node object of this machine.  Limits are not enforced, and the Node says so in an annotation, so that
- * nobody relies on them.  A real control plane takes a node that is silent for 40 s for dead; a standalone one
+ * The Node object of this machine.  Whether limits are enforced is said in an annotation, which the API server reads
+ * to warn of those that are not; so are the directories that hostPath may show.  A real control plane takes a node that is silent for 40 s for dead; a standalone one
  * does not, and is spared the writes.
  */
 #include "node.h"
@@ -20,6 +20,41 @@ architecture(const struct utsname *u)
 	return strcmp(u->machine, "x86_64") == 0 ? "amd64" : strcmp(u->machine, "aarch64") == 0 ? "arm64" : u->machine;
 }
 
+static const char *
+limits_said(const struct node *node)
+{
+	return !node->limits_hold ? "unenforced" : node->groups_version == 2 ? "cgroup2" : "cgroup1";
+}
+
+static void
+annotate(const struct node *node, struct ambient_draft *d)
+{
+	struct text paths = { 0 };
+
+	for (size_t i = 0; node->host_paths != NULL && node->host_paths[i] != NULL; i++)
+		text_printf(&paths, "%s%s", i > 0 ? ":" : "", node->host_paths[i]);
+	ambient_draft_set_str(d, "/metadata/annotations/standalone~1limits", limits_said(node));
+	ambient_draft_set_str(d, "/metadata/annotations/standalone~1sandbox", node->no_sandbox ? "none" : "bubblewrap");
+	ambient_draft_set_str(d, "/metadata/annotations/standalone~1host-paths", text_str(&paths));
+	text_free(&paths);
+}
+
+/* The machine or the configuration is another one than when the Node was made. */
+static int
+annotate_again(struct node *node, struct ambient_call *call, const struct ambient_object *obj, struct ambient_error *err)
+{
+	struct ambient_draft *d = ambient_draft_new(call, NODE, NULL, NULL);
+	const char *all[] = { "/metadata/annotations/standalone~1limits", "/metadata/annotations/standalone~1sandbox",
+			      "/metadata/annotations/standalone~1host-paths" };
+	bool same = true;
+
+	annotate(node, d);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		same = same && strcmp(ambient_str(ambient_draft_view(d), all[i], ""), ambient_str(obj, all[i], "")) == 0;
+	return same ? 0 : ambient_patch(call, NODE, "", node->name, NULL, AMBIENT_PATCH_MERGE,
+					ambient_json(ambient_draft_view(d), "", NULL), NULL, err);
+}
+
 static int
 register_node(struct node *node, struct ambient_call *call, const struct utsname *u, struct ambient_error *err)
 {
@@ -29,8 +64,7 @@ register_node(struct node *node, struct ambient_call *call, const struct utsname
 	ambient_draft_set_str(d, "/metadata/labels/kubernetes.io~1hostname", node->name);
 	ambient_draft_set_str(d, "/metadata/labels/kubernetes.io~1os", "linux");
 	ambient_draft_set_str(d, "/metadata/labels/kubernetes.io~1arch", architecture(u));
-	ambient_draft_set_str(d, "/metadata/annotations/standalone~1limits", "unenforced");
-	ambient_draft_set_str(d, "/metadata/annotations/standalone~1sandbox", node->no_sandbox ? "none" : "bubblewrap");
+	annotate(node, d);
 	rc = ambient_create(call, d, NULL, err);
 	return rc == -AMBIENT_E_EXISTS ? 0 : rc;
 }
@@ -73,7 +107,8 @@ set_capacity(struct ambient_draft *d, const char *at)
 		       (long long)sysconf(_SC_PHYS_PAGES) * (sysconf(_SC_PAGESIZE) / 1024));
 	ambient_draft_set_str(d, path, text);
 	(void)snprintf(path, sizeof(path), "%s/pods", at);
-	ambient_draft_set_str(d, path, "500");
+	(void)snprintf(text, sizeof(text), "%d", SCHEDULE_PODS);
+	ambient_draft_set_str(d, path, text);
 }
 
 int
@@ -96,6 +131,12 @@ machine_reconcile(void *self, struct ambient_call *call, const struct ambient_re
 		if (rc == 0)
 			rc = ambient_get_live(call, NODE, "", node->name, &obj, err);
 	}
+	if (rc == 0)
+		rc = annotate_again(node, call, obj, err);
+	if (rc == 0)
+		rc = ambient_get(call, NODE, "", node->name, &obj, err);
+	if (rc == -AMBIENT_E_NOTFOUND)
+		rc = ambient_get_live(call, NODE, "", node->name, &obj, err);
 	if (rc < 0)
 		return rc;
 	result->requeue_after = node->cluster ? BEAT_CLUSTER : BEAT_STANDALONE;

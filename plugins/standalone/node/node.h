@@ -7,7 +7,11 @@
  *   pod.c      the reconciler of pods: start, follow, end, forget
  *   spec.c     from a pod to the shim's specification
  *   env.c      environment variables
+ *   life.c     probes, hooks, sidecars
+ *   resources.c  quantities, limits, the control groups of this machine
+ *   schedule.c whether a pod has room here
  *   volumes.c  volumes and mounts
+ *   etc.c      /etc/hosts and /etc/resolv.conf
  *   files.c    files in kubelet's way: a generation of files behind a link that is swapped
  *   state.c    state.jsonl -> what each container does
  *   status.c   that -> the pod's status
@@ -60,6 +64,10 @@ int file_write(const char *path, const char *data, size_t n, int mode); /* atomi
 int make_dirs(const char *path);                               /* 0700; 0 or -errno */
 int remove_tree(const char *path);                             /* follows nothing; 0 or -errno */
 
+enum share { SHARE_CPU, SHARE_MEMORY, SHARE_PODS, SHARES };  /* milli, bytes, number */
+#define SCHEDULE_PODS 500
+#define GROUPS_MAX    3                                      /* memory, cpu, pids in version 1; only the first in 2 */
+
 struct image {
 	char *match, *path, *root;
 	char **binds, **entrypoint, **env; /* ended by NULL */
@@ -77,13 +85,21 @@ struct local {
 	bool watched;            /* the watcher shall connect */
 	bool started;            /* a shim was started */
 	int pulls;               /* how often the image was not there */
+	int64_t noted;           /* number of the last of the shim's notes that became an Event; -1: not read yet */
 	char ip[20];
+	int64_t share[SHARES];   /* what it holds of the machine; under the lock, as the next */
+	bool unscheduled;        /* waits for room */
 };
 
 struct node {
 	const struct ambient_host *host;
 	char *name, *shim, *bwrap, *root; /* root: the state directory */
-	bool no_sandbox, cluster;
+	bool no_sandbox, cluster, strict_limits;
+	int groups_version;      /* of control groups; 0: none */
+	bool limits_hold;        /* all limits are enforced */
+	char groups[GROUPS_MAX][512];
+	int64_t pod_pids;
+	char **host_paths;       /* what hostPath volumes may show; ended by NULL */
 	struct image **images;
 	size_t image_count;
 	pthread_mutex_t lock;    /* guards pods, the watcher's fields and `server` */
@@ -103,9 +119,11 @@ struct local *local_find(struct node *node, const char *uid);      /* takes and 
 void local_load(struct node *node);                                /* from disk, at create */
 void local_free_all(struct node *node);
 
+#define UNSCHEDULABLE "Unschedulable"
+
 /* Why a pod cannot start now.  reason "" : it can. */
 struct trouble {
-	char reason[64];         /* ContainerCreating, CreateContainerConfigError, CreateContainerError, ErrImagePull */
+	char reason[64];         /* ContainerCreating, CreateContainerConfigError, CreateContainerError, ErrImagePull, … */
 	char message[400];
 	char container[64];      /* "" : all of them */
 	bool wait;               /* something else may appear; else only a change of the pod or the configuration helps */
@@ -126,6 +144,7 @@ int env_build(struct node *node, struct ambient_call *call, const struct ambient
 	      struct trouble *t, struct ambient_error *err);
 /* $(NAME) in command and args, from what env_build returned in names ("NAME=value\0…"). */
 void env_expand(const struct text *names, const char *in, struct text *out);
+void env_resource(const struct ambient_object *container, const struct ambient_object *ref, char *out, size_t size);
 /* Value of a fieldRef; NULL: unknown path. */
 const char *env_field(struct node *node, struct ambient_call *call, const struct ambient_object *pod,
 		      const struct local *local, const char *path);
@@ -133,12 +152,42 @@ const char *env_field(struct node *node, struct ambient_call *call, const struct
 int find_object(struct ambient_call *call, const char *kind, const char *ns, const char *name, struct trouble *t,
 		const struct ambient_object **ret, struct ambient_error *err);
 
+/* life.c */
+void life_add(struct text *out, const struct text *names, const struct local *local, const struct ambient_object *container,
+	      struct trouble *t);
+bool life_sidecar(const struct ambient_object *container);         /* among the init containers */
+
+/* resources.c */
+double quantity(const char *text);                                 /* "500m" -> 0.5, "64Mi" -> bytes; 0: none */
+double quantity_at(const struct ambient_object *obj, const char *pointer);
+/* list: "limits" or "requests"; in units of 1/unit, rounded up. */
+int64_t resources_of(const struct ambient_object *container, const char *list, const char *resource, double unit);
+void resources_detect(struct node *node, const char *root);        /* root "": no control groups */
+void resources_forget(const struct node *node, const struct local *local);
+void resources_add_limits(struct text *out, const struct node *node, const struct ambient_object *container);
+void resources_add_groups(struct text *out, const struct node *node);
+void resources_add_quotas(struct text *out, const struct ambient_object *pod, const struct local *local);
+
+/* schedule.c */
+int schedule_check(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+		   struct trouble *t, struct ambient_error *err);
+void schedule_hold(struct node *node, const struct ambient_object *pod, struct local *local); /* one that runs */
+void schedule_release(struct node *node, struct local *local);
+int64_t schedule_capacity(enum share share);
+
 /* volumes.c */
+bool volumes_in_memory(const struct ambient_object *volume);
+void volumes_add_memory(struct text *out, const struct ambient_object *pod, const struct local *local);
 int volumes_prepare(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
 		    struct trouble *t, struct ambient_error *err);
-/* Appends {"source","target","readOnly"} objects, comma-separated. */
+/* Appends {"source","target","readOnly"} objects, comma-separated; names for subPathExpr. */
 int volumes_mounts(struct node *node, const struct ambient_object *pod, const struct local *local,
-		   const struct ambient_object *container, struct text *out, struct trouble *t);
+		   const struct ambient_object *container, const struct text *names, struct text *out, struct trouble *t);
+
+/* etc.c */
+int etc_prepare(const struct node *node, const struct ambient_object *pod, const struct local *local); /* 0 or -errno */
+void etc_mounts(const struct node *node, const struct ambient_object *pod, const struct local *local,
+		const struct ambient_object *container, struct text *out);
 
 /* files.c */
 struct payload {
@@ -159,14 +208,21 @@ struct container_state {
 	int code;
 	char reason[64], started[40], finished[40];
 	char *message;           /* may be NULL */
+	char *note;              /* why it waits; may be NULL */
+	bool up, ready;          /* of a running one */
+	bool was_up;             /* any instance */
 	bool has_last;           /* an earlier instance ended */
 	int last_code;
 	char last_reason[64], last_started[40], last_finished[40];
+	char *last_message;      /* may be NULL */
 };
 struct pod_state {
 	struct container_state *c;
 	size_t count;
 	bool any, ended, deadline; /* any: there is a state file with a record */
+	char *evicted;             /* why; NULL: it was not */
+	struct state_note { int64_t i; char container[64], reason[64]; char *message; } *notes; /* of this reading, new ones only */
+	size_t note_count;
 	int64_t kill_at;           /* wall ns at which the shim will kill, by its last "stop"; 0: not asked to end */
 };
 int state_read(struct ambient_call *call, const struct local *local, struct pod_state *ret, struct ambient_error *err);

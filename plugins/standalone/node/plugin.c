@@ -21,7 +21,7 @@ AMBIENT_DECLARE("name=node\0"
 		"for=v1/persistentvolumeclaims\0"
 		"may=v1/pods:delete,patch\0"
 		"may=v1/pods/status:patch,update\0"
-		"may=v1/nodes:create,get\0"
+		"may=v1/nodes:create,get,patch\0"
 		"may=v1/nodes/status:patch,update\0"
 		"may=v1/persistentvolumeclaims:get,patch\0"
 		"may=v1/persistentvolumeclaims/status:patch,update\0"
@@ -56,8 +56,16 @@ static const struct ambient_option opt_name = { sizeof(opt_name), "name", AMBIEN
 	"name of the Node; unset: the daemon's, else \"standalone\"", NULL };
 static const struct ambient_option opt_port = { sizeof(opt_port), "port", AMBIENT_OPT_INT, 0, "0", 0, 65535,
 	"port of the log endpoint on 127.0.0.1; 0: any", NULL };
+static const struct ambient_option opt_groups = { sizeof(opt_groups), "cgroups", AMBIENT_OPT_STRING, 0, "/sys/fs/cgroup", 0, 0,
+	"where the control groups are, which enforce limits; \"\": none, and limits are not enforced", NULL };
+static const struct ambient_option opt_strict = { sizeof(opt_strict), "strictLimits", AMBIENT_OPT_BOOL, 0, "false", 0, 0,
+	"pods with limits wait as long as the machine cannot enforce them; else they run with a warning", NULL };
+static const struct ambient_option opt_pids = { sizeof(opt_pids), "podPids", AMBIENT_OPT_INT, 0, "4096", 16, 4194304,
+	"how many processes and threads a container may have", NULL };
+static const struct ambient_option opt_paths = { sizeof(opt_paths), "hostPaths", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
+	"directories that volumes of type hostPath may show, with all below them; unset: none", NULL };
 static const struct ambient_option *const options[] = { &opt_images, &opt_sandbox, &opt_bwrap, &opt_shim, &opt_name,
-	&opt_port, NULL };
+	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, NULL };
 
 static char **
 strings(const struct ambient_host *host, const struct ambient_conf *conf, const char *name, bool map)
@@ -145,6 +153,12 @@ check(const struct ambient_host *host, const struct ambient_conf *conf, struct a
 
 	if (strcmp(sandbox, "bwrap") != 0 && strcmp(sandbox, "none") != 0)
 		return ambient_err(err, AMBIENT_E_INVALID, "sandbox is \"bwrap\" or \"none\", not \"%s\"", sandbox);
+	for (size_t i = 0; i < host->conf->count(conf, "hostPaths"); i++) {
+		const char *key = NULL, *path = "";
+
+		if (host->conf->entry(conf, "hostPaths", i, &key, &path) == 0 && (path[0] != '/' || strchr(path, ':') != NULL))
+			return ambient_err(err, AMBIENT_E_INVALID, "hostPaths: \"%s\" is no absolute path without a colon", path);
+	}
 	for (size_t i = 0; i < host->conf->count(conf, "images"); i++) {
 		const struct ambient_conf *group = host->conf->group(conf, "images", i);
 
@@ -169,6 +183,7 @@ destroy(void *self)
 	free(node->shim);
 	free(node->bwrap);
 	free(node->root);
+	free_strings(node->host_paths);
 	pthread_mutex_destroy(&node->lock);
 	free(node);
 }
@@ -208,6 +223,10 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	node->root = realpath(host->state_dir, NULL);
 	node->no_sandbox = strcmp(host->conf->str(conf, "sandbox", "bwrap"), "none") == 0;
 	node->cluster = mode != NULL && strcmp(mode, "cluster") == 0;
+	node->strict_limits = host->conf->integer(conf, "strictLimits", 0) != 0;
+	node->pod_pids = host->conf->integer(conf, "podPids", 4096);
+	node->host_paths = strings(host, conf, "hostPaths", false);
+	resources_detect(node, host->conf->str(conf, "cgroups", "/sys/fs/cgroup"));
 	node->port = (uint16_t)host->conf->integer(conf, "port", 0);
 	if (node->name == NULL || node->shim == NULL || node->bwrap == NULL || node->root == NULL)
 		rc = ambient_err(err, AMBIENT_E_NOMEM, "cannot use the state directory \"%s\": %s", host->state_dir,

@@ -83,6 +83,7 @@ make_local(struct node *node, const char *ns, const char *name, const char *uid,
 	l->watch_fd = -1;
 	(void)snprintf(path, sizeof(path), "%s/state.jsonl", l->dir);
 	l->started = stat(path, &st) == 0;
+	l->noted = l->started ? -1 : 0;
 	pthread_mutex_lock(&node->lock);
 	if (ip != NULL)
 		(void)snprintf(l->ip, sizeof(l->ip), "%s", ip);
@@ -214,6 +215,8 @@ forget(struct node *node, struct local *local, struct ambient_result *result, st
 		(void)ambient_requeue_after(result, LOOK_AGAIN / 10);
 		return 1;
 	}
+	schedule_release(node, local);
+	resources_forget(node, local);
 	rc = remove_tree(local->dir);
 	if (rc < 0)
 		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot remove \"%s\": %s", local->dir, strerror(-rc));
@@ -294,8 +297,10 @@ terminate(struct node *node, struct ambient_call *call, const struct ambient_obj
 		if (alive)
 			return ambient_requeue_after(result, LOOK_AGAIN / 50); /* it is leaving */
 	}
-	if (local != NULL)
+	if (local != NULL) {
+		schedule_release(node, local);
 		drop_volumes(local);
+	}
 	rc = remove_object(call, pod, err);
 	claims_wake(node, pod);
 	return rc;
@@ -308,7 +313,9 @@ report_trouble(struct node *node, struct ambient_call *call, const struct ambien
 	struct pod_state none = { 0 };
 	bool pull = strcmp(t->reason, "ErrImagePull") == 0;
 
-	if (strcmp(t->reason, "ContainerCreating") == 0)
+	if (strcmp(t->reason, UNSCHEDULABLE) == 0)
+		ambient_event(call, pod, "Warning", "FailedScheduling", "%s", t->message);
+	else if (strcmp(t->reason, "ContainerCreating") == 0)
 		ambient_event(call, pod, "Warning", "FailedMount", "%s", t->message);
 	else if (strcmp(t->reason, "ImagePullBackOff") != 0 || local->pulls == 1)
 		ambient_event(call, pod, "Warning", "Failed", "Error: %s: %s", t->reason, t->message);
@@ -336,8 +343,12 @@ start(struct node *node, struct ambient_call *call, const struct ambient_object 
 {
 	struct trouble t = { .reason = "" };
 	struct text spec = { 0 };
-	int rc = volumes_prepare(node, call, pod, local, &t, err);
+	int rc = schedule_check(node, call, pod, local, &t, err);
 
+	if (rc == 0 && t.reason[0] == '\0')
+		rc = volumes_prepare(node, call, pod, local, &t, err);
+	if (rc == 0 && t.reason[0] == '\0' && etc_prepare(node, pod, local) < 0)
+		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot write \"%s/etc\"", local->dir);
 	if (rc == 0 && t.reason[0] == '\0')
 		rc = spec_build(node, call, pod, local, &spec, &t, err);
 	if (rc == 0 && t.reason[0] == '\0') {
@@ -369,7 +380,8 @@ refresh(struct node *node, struct ambient_call *call, const struct ambient_objec
 	for (size_t i = 0; i < ambient_len(pod, "/spec/volumes"); i++) {
 		const struct ambient_object *v = container_at(pod, "/spec/volumes", i);
 
-		made = made || ambient_len(v, "/secret") + ambient_len(v, "/configMap") + ambient_len(v, "/projected") > 0;
+		made = made || ambient_len(v, "/secret") + ambient_len(v, "/configMap") + ambient_len(v, "/projected") +
+			       ambient_len(v, "/downwardAPI") > 0;
 	}
 	if (!made)
 		return 0;
@@ -384,6 +396,23 @@ refresh(struct node *node, struct ambient_call *call, const struct ambient_objec
 	return rc;
 }
 
+/* What the shim noted becomes Events, each once in the life of the daemon: notes from before it are old news. */
+static void
+tell_notes(struct ambient_call *call, const struct ambient_object *pod, struct local *local, const struct pod_state *state)
+{
+	int64_t last = local->noted;
+
+	for (size_t i = 0; i < state->note_count; i++) {
+		const struct state_note *n = &state->notes[i];
+
+		if (local->noted >= 0 && n->i > local->noted)
+			ambient_event(call, pod, strcmp(n->reason, "Killing") == 0 ? "Normal" : "Warning", n->reason, "%s",
+				      n->message != NULL ? n->message : "");
+		last = n->i > last ? n->i : last;
+	}
+	local->noted = last < 0 ? 0 : last;
+}
+
 static int
 follow(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
        struct ambient_result *result, struct ambient_error *err)
@@ -395,11 +424,16 @@ follow(struct node *node, struct ambient_call *call, const struct ambient_object
 	if (rc < 0)
 		return rc;
 	over = !alive || state.ended;
+	if (!over && local->share[SHARE_PODS] == 0)
+		schedule_hold(node, pod, local); /* it ran before the daemon did */
+	tell_notes(call, pod, local, &state);
 	rc = status_write(node, call, pod, local, &state, alive, NULL, err);
 	state_free(&state);
 	if (rc < 0)
 		return rc;
 	if (over) {
+		schedule_release(node, local);
+		resources_forget(node, local);
 		drop_volumes(local);
 		claims_wake(node, pod);
 		return 0;

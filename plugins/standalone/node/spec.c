@@ -78,7 +78,7 @@ add_argv(struct text *out, const struct text *names, const struct ambient_object
 
 static void
 add_mounts(struct text *out, struct node *node, const struct ambient_object *pod, const struct local *local,
-	   const struct ambient_object *container, const struct image *image, struct trouble *t)
+	   const struct ambient_object *container, const struct image *image, const struct text *names, struct trouble *t)
 {
 	struct text mounts = { 0 };
 
@@ -94,7 +94,8 @@ add_mounts(struct text *out, struct node *node, const struct ambient_object *pod
 		text_json(&mounts, colon != NULL ? colon + 1 : source);
 		text_puts(&mounts, ",\"readOnly\":true}");
 	}
-	(void)volumes_mounts(node, pod, local, container, &mounts, t);
+	etc_mounts(node, pod, local, container, &mounts);
+	(void)volumes_mounts(node, pod, local, container, names, &mounts, t);
 	text_printf(out, ",\"mounts\":[%s]", text_str(&mounts));
 	text_free(&mounts);
 }
@@ -107,6 +108,10 @@ add_security(struct text *out, const struct ambient_object *pod, const struct am
 	int64_t uid = ambient_int(container, "/securityContext/runAsUser", ambient_int(pod, "/spec/securityContext/runAsUser", -1));
 	int64_t gid = ambient_int(container, "/securityContext/runAsGroup",
 				  ambient_int(pod, "/spec/securityContext/runAsGroup", -1));
+	/* One group is all that a user namespace of ours has.  fsGroup is it, unless the container has another one: the
+	 * volumes' files belong to that group then, and in either case to the container's user. */
+	if (gid < 0)
+		gid = ambient_int(pod, "/spec/securityContext/fsGroup", -1);
 	int non_root = ambient_bool(container, "/securityContext/runAsNonRoot",
 				    ambient_bool(pod, "/spec/securityContext/runAsNonRoot", 0));
 
@@ -157,8 +162,10 @@ add_container(struct node *node, struct ambient_call *call, const struct ambient
 			text_puts(out, ",\"root\":");
 			text_json(out, image->root);
 		}
+		life_add(out, &names, local, container, t);
+		resources_add_limits(out, node, container);
 		add_security(out, pod, container, t);
-		add_mounts(out, node, pod, local, container, image, t);
+		add_mounts(out, node, pod, local, container, image, &names, t);
 	}
 	text_puts(out, "}");
 	out->failed = out->failed || env.failed || names.failed;
@@ -195,6 +202,9 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 	text_json(spec, ambient_str(pod, "/spec/restartPolicy", "Always"));
 	text_printf(spec, ",\"grace\":%lld,\"deadline\":%lld",
 		    (long long)ambient_int(pod, "/spec/terminationGracePeriodSeconds", 30), (long long)deadline);
+	resources_add_groups(spec, node);
+	resources_add_quotas(spec, pod, local);
+	volumes_add_memory(spec, pod, local);
 	for (size_t k = 0; k < 2 && rc == 0 && t->reason[0] == '\0'; k++) {
 		text_printf(spec, ",\"%s\":[", lists[k][1]);
 		for (size_t i = 0; i < ambient_len(pod, lists[k][0]) && rc == 0 && t->reason[0] == '\0'; i++) {

@@ -46,6 +46,7 @@ static void
 exited(struct container_state *c, const struct ambient_object *r)
 {
 	c->state = C_EXITED;
+	c->up = c->ready = false;
 	c->code = (int)ambient_int(r, "/code", 0);
 	copy(c->reason, sizeof(c->reason), ambient_str(r, "/reason", ""));
 	copy(c->started, sizeof(c->started), ambient_str(r, "/started", ""));
@@ -60,11 +61,39 @@ starting(struct container_state *c)
 	if (c->state == C_WAITING || c->state == C_EXITED) {
 		c->has_last = true;
 		c->last_code = c->code;
+		free(c->last_message);
+		c->last_message = c->message;
+		c->message = NULL;
 		copy(c->last_reason, sizeof(c->last_reason), c->reason);
 		copy(c->last_started, sizeof(c->last_started), c->started);
 		copy(c->last_finished, sizeof(c->last_finished), c->finished);
 	}
 	c->state = C_STARTING;
+	c->up = c->ready = false;
+}
+
+static void
+set_ready(struct container_state *c, const struct ambient_object *r)
+{
+	/* An older shim has no probes: what runs is ready. */
+	c->up = ambient_bool(r, "/up", 1);
+	c->ready = ambient_bool(r, "/ready", 1);
+	c->was_up = c->was_up || c->up;
+}
+
+static void
+add_note(struct pod_state *state, const struct ambient_object *r)
+{
+	struct state_note *grown = realloc(state->notes, (state->note_count + 1) * sizeof(*grown)), *n;
+
+	if (grown == NULL)
+		return;
+	state->notes = grown;
+	n = &grown[state->note_count++];
+	n->i = ambient_int(r, "/i", 0);
+	copy(n->container, sizeof(n->container), ambient_str(r, "/container", ""));
+	copy(n->reason, sizeof(n->reason), ambient_str(r, "/reason", ""));
+	n->message = strdup(ambient_str(r, "/message", ""));
 }
 
 static void
@@ -81,6 +110,13 @@ apply(struct pod_state *state, const struct ambient_object *r)
 	else if (strcmp(rec, "stop") == 0)
 		state->kill_at = time_parse(ambient_str(r, "/t", NULL)) +
 				 ambient_int(r, "/graceMs", 0) * AMBIENT_MILLISECOND;
+	else if (strcmp(rec, "evict") == 0) {
+		free(state->evicted);
+		state->evicted = strdup(ambient_str(r, "/message", ""));
+	} else if (strcmp(rec, "note") == 0) {
+		add_note(state, r);
+		return;
+	}
 	if (name == NULL || (c = make(state, name)) == NULL)
 		return;
 	if (strcmp(rec, "exit") == 0)
@@ -90,11 +126,14 @@ apply(struct pod_state *state, const struct ambient_object *r)
 	else if (strcmp(rec, "running") == 0) {
 		c->state = C_RUNNING;
 		copy(c->started, sizeof(c->started), ambient_str(r, "/started", ""));
+		set_ready(c, r);
+	} else if (strcmp(rec, "ready") == 0) {
+		set_ready(c, r);
 	} else if (strcmp(rec, "waiting") == 0) {
-		/* code, reason and times stay those of the end before. */
+		/* code, reason, message and times stay those of the end before. */
 		c->state = C_WAITING;
-		free(c->message);
-		c->message = strdup(ambient_str(r, "/message", ""));
+		free(c->note);
+		c->note = strdup(ambient_str(r, "/message", ""));
 	}
 	if (strcmp(rec, "waiting") != 0)
 		c->restart = (int)ambient_int(r, "/n", c->restart);
@@ -132,8 +171,15 @@ state_read(struct ambient_call *call, const struct local *local, struct pod_stat
 void
 state_free(struct pod_state *state)
 {
-	for (size_t i = 0; i < state->count; i++)
+	for (size_t i = 0; i < state->count; i++) {
 		free(state->c[i].message);
+		free(state->c[i].last_message);
+		free(state->c[i].note);
+	}
+	for (size_t i = 0; i < state->note_count; i++)
+		free(state->notes[i].message);
+	free(state->notes);
+	free(state->evicted);
 	free(state->c);
 	memset(state, 0, sizeof(*state));
 }

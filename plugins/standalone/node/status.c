@@ -13,7 +13,7 @@
 
 struct verdict {
 	const char *phase, *reason, *message;
-	bool over, initialized, ready, started;
+	bool over, initialized, ready, started, disrupted;
 };
 
 bool
@@ -26,43 +26,52 @@ status_terminal(const struct ambient_object *pod)
 
 static void
 judge(const struct ambient_object *pod, const struct local *local, const struct pod_state *state, bool alive,
-      const struct trouble *t, struct verdict *v)
+      struct verdict *v)
 {
 	size_t inits = ambient_len(pod, "/spec/initContainers"), mains = ambient_len(pod, "/spec/containers");
-	size_t ok = 0, running = 0, begun = 0;
+	size_t ok = 0, ready = 0, begun = 0, waits = 0;
 
 	memset(v, 0, sizeof(*v));
 	v->over = state->ended || (local->started && !alive);
 	v->initialized = true;
 	for (size_t i = 0; i < inits; i++) {
-		const struct container_state *c =
-			state_of(state, ambient_str(container_at(pod, "/spec/initContainers", i), "/name", ""));
+		const struct ambient_object *spec = container_at(pod, "/spec/initContainers", i);
+		const struct container_state *c = state_of(state, ambient_str(spec, "/name", ""));
 
-		v->initialized = v->initialized && c != NULL && c->state == C_EXITED && c->code == 0;
+		if (life_sidecar(spec)) {
+			v->initialized = v->initialized && c != NULL && c->was_up;
+			waits += c == NULL || c->state != C_RUNNING || !c->ready;
+		} else {
+			v->initialized = v->initialized && c != NULL && c->state == C_EXITED && c->code == 0;
+		}
 	}
 	for (size_t i = 0; i < mains; i++) {
 		const struct container_state *c =
 			state_of(state, ambient_str(container_at(pod, "/spec/containers", i), "/name", ""));
 
 		ok += c != NULL && c->state == C_EXITED && c->code == 0;
-		running += c != NULL && c->state == C_RUNNING;
+		ready += c != NULL && c->state == C_RUNNING && c->ready;
 		begun += c != NULL && (c->state == C_RUNNING || c->state == C_EXITED || c->state == C_WAITING);
 	}
 	v->started = local->started;
-	v->ready = running == mains && !v->over;
+	v->ready = ready == mains && waits == 0 && !v->over;
 	if (!v->over) {
 		v->phase = begun > 0 ? "Running" : "Pending";
 		return;
 	}
-	v->phase = ok == mains && !state->deadline ? "Succeeded" : "Failed";
-	if (state->deadline) {
+	v->phase = ok == mains && !state->deadline && state->evicted == NULL ? "Succeeded" : "Failed";
+	if (state->evicted != NULL) {
+		v->reason = "Evicted";
+		v->message = state->evicted;
+	} else if (state->deadline) {
 		v->reason = "DeadlineExceeded";
 		v->message = "Pod was active on the node longer than the specified deadline";
 	} else if (!state->ended) {
 		v->reason = "NodeLost";
 		v->message = LOST;
 	}
-	(void)t;
+	/* Its end was the node's doing, not the program's. */
+	v->disrupted = state->evicted != NULL || !state->ended;
 }
 
 static void
@@ -108,19 +117,41 @@ add_state(struct text *out, const struct ambient_object *pod, const struct local
 		text_puts(out, "\"waiting\":{\"reason\":");
 		if (c != NULL && c->state == C_WAITING) {
 			text_puts(out, "\"CrashLoopBackOff\",\"message\":");
-			text_json(out, c->message != NULL ? c->message : "");
+			text_json(out, c->note != NULL ? c->note : "");
 		} else if (hit) {
 			text_json(out, t->reason);
 			if (t->message[0] != '\0') {
 				text_puts(out, ",\"message\":");
 				text_json(out, t->message);
 			}
-		} else if (!init && ambient_len(pod, "/spec/initContainers") > 0 && !v->initialized) {
+		} else if (v->started && !v->initialized) {
 			text_puts(out, "\"PodInitializing\"");
 		} else {
 			text_puts(out, "\"ContainerCreating\"");
 		}
 		text_puts(out, "}");
+	}
+	text_puts(out, "}");
+}
+
+/* The end of the instance before. */
+static void
+add_last(struct text *out, const struct local *local, const struct container_state *c, const char *name)
+{
+	bool waiting = c != NULL && c->state == C_WAITING;
+	const char *message;
+
+	text_puts(out, ",\"lastState\":{");
+	if (c != NULL && (c->has_last || waiting)) {
+		message = waiting ? c->message : c->last_message;
+		text_printf(out, "\"terminated\":{\"exitCode\":%d,\"reason\":\"%s\"", waiting ? c->code : c->last_code,
+			    waiting ? c->reason : c->last_reason);
+		if (message != NULL && message[0] != '\0') {
+			text_puts(out, ",\"message\":");
+			text_json(out, message);
+		}
+		times(out, waiting ? c->started : c->last_started, waiting ? c->finished : c->last_finished);
+		text_printf(out, ",\"containerID\":\"ambient://%s/%s/%d\"}", local->uid, name, waiting ? c->restart : c->restart - 1);
 	}
 	text_puts(out, "}");
 }
@@ -132,7 +163,7 @@ add_container(struct text *out, struct node *node, const struct ambient_object *
 {
 	const char *name = ambient_str(spec, "/name", ""), *image = ambient_str(spec, "/image", "");
 	const struct container_state *c = state_of(state, name);
-	bool running = c != NULL && c->state == C_RUNNING && !v->over;
+	bool running = c != NULL && c->state == C_RUNNING && !v->over, sidecar = init && life_sidecar(spec);
 	bool ran = c != NULL && c->state != C_NONE;
 
 	text_puts(out, "{\"name\":");
@@ -141,22 +172,13 @@ add_container(struct text *out, struct node *node, const struct ambient_object *
 	text_json(out, image);
 	text_printf(out, ",\"imageID\":\"%s\"", ran ? "standalone:host" : "");
 	text_printf(out, ",\"ready\":%s,\"started\":%s,\"restartCount\":%d",
-		    (init ? c != NULL && c->state == C_EXITED && c->code == 0 : running) ? "true" : "false",
-		    running ? "true" : "false", c != NULL ? c->restart : 0);
+		    (init && !sidecar ? c != NULL && c->state == C_EXITED && c->code == 0 : running && c->ready) ? "true" : "false",
+		    running && c->up ? "true" : "false", c != NULL ? c->restart : 0);
 	if (ran)
 		text_printf(out, ",\"containerID\":\"ambient://%s/%s/%d\"", local->uid, name, c->restart);
 	add_state(out, pod, local, c, name, init, v, t);
-	text_puts(out, ",\"lastState\":{");
-	if (c != NULL && (c->has_last || c->state == C_WAITING)) {
-		bool waiting = c->state == C_WAITING;
-
-		text_printf(out, "\"terminated\":{\"exitCode\":%d,\"reason\":\"%s\"", waiting ? c->code : c->last_code,
-			    waiting ? c->reason : c->last_reason);
-		times(out, waiting ? c->started : c->last_started, waiting ? c->finished : c->last_finished);
-		text_puts(out, "}");
-	}
-	text_puts(out, "}}");
-	(void)node;
+	add_last(out, local, c, name);
+	text_puts(out, "}");
 }
 
 static void
@@ -199,14 +221,16 @@ add_condition(struct text *out, const struct ambient_object *pod, const char *ty
 		    out->len > 1 ? "," : "", type, status, since);
 	if (reason != NULL)
 		text_printf(out, ",\"reason\":\"%s\"", reason);
-	if (message != NULL)
-		text_printf(out, ",\"message\":\"%s\"", message);
+	if (message != NULL) {
+		text_puts(out, ",\"message\":");
+		text_json(out, message);
+	}
 	text_puts(out, "}");
 }
 
-/* Conditions of others (DisruptionTarget, readiness gates) are kept as they are. */
+/* Conditions of others (readiness gates, a DisruptionTarget that is not ours) are kept as they are. */
 static void
-keep_others(struct text *out, const struct ambient_object *pod)
+keep_others(struct text *out, const struct ambient_object *pod, bool disrupted)
 {
 	static const char *const ours[] = { "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady",
 		"PodScheduled" };
@@ -215,7 +239,7 @@ keep_others(struct text *out, const struct ambient_object *pod)
 	for (size_t i = 0; i < n; i++) {
 		const struct ambient_object *c = ambient_item(pod, "/status/conditions", i, NULL);
 		const char *type = ambient_str(c, "/type", ""), *json;
-		bool mine = false;
+		bool mine = disrupted && strcmp(type, "DisruptionTarget") == 0;
 		size_t len = 0;
 
 		for (size_t k = 0; k < sizeof(ours) / sizeof(ours[0]); k++)
@@ -244,30 +268,34 @@ add_conditions(struct ambient_draft *d, const struct ambient_object *pod, const 
 	add_condition(&out, pod, "Ready", v->ready, why, NULL, now);
 	add_condition(&out, pod, "ContainersReady", v->ready, why, NULL, now);
 	add_condition(&out, pod, "PodScheduled", true, NULL, NULL, now);
-	keep_others(&out, pod);
+	if (v->disrupted)
+		add_condition(&out, pod, "DisruptionTarget", true, "TerminationByKubelet", v->message, now);
+	keep_others(&out, pod, v->disrupted);
 	text_puts(&out, "]");
 	if (!out.failed)
 		ambient_draft_set_json(d, "/status/conditions", text_str(&out));
 	text_free(&out);
 }
 
-/* BestEffort: nobody says anything; Guaranteed: cpu and memory limits everywhere, and no smaller requests. */
-static const char *
-qos_class(const struct ambient_object *pod)
+/* It is not on this node yet: nothing but the reason why. */
+static int
+write_unscheduled(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct trouble *t,
+		  struct ambient_error *err)
 {
-	size_t n = ambient_len(pod, "/spec/containers");
-	bool any = false, all = n > 0;
+	struct ambient_draft *d = ambient_draft_from(call, POD, pod);
+	struct text out = { 0 };
+	char now[40];
 
-	for (size_t i = 0; i < n; i++) {
-		const struct ambient_object *c = container_at(pod, "/spec/containers", i);
-		const char *cpu = ambient_str(c, "/resources/limits/cpu", NULL);
-		const char *mem = ambient_str(c, "/resources/limits/memory", NULL);
-
-		any = any || ambient_len(c, "/resources/limits") > 0 || ambient_len(c, "/resources/requests") > 0;
-		all = all && cpu != NULL && mem != NULL && strcmp(ambient_str(c, "/resources/requests/cpu", cpu), cpu) == 0 &&
-		      strcmp(ambient_str(c, "/resources/requests/memory", mem), mem) == 0;
-	}
-	return !any ? "BestEffort" : all ? "Guaranteed" : "Burstable";
+	time_stamp(now, node->host->clock->wall(node->host));
+	text_puts(&out, "[");
+	add_condition(&out, pod, "PodScheduled", false, UNSCHEDULABLE, t->message, now);
+	keep_others(&out, pod, false);
+	text_puts(&out, "]");
+	ambient_draft_set_str(d, "/status/phase", "Pending");
+	if (!out.failed)
+		ambient_draft_set_json(d, "/status/conditions", text_str(&out));
+	text_free(&out);
+	return ambient_status(call, d, err);
 }
 
 int
@@ -280,7 +308,9 @@ status_write(struct node *node, struct ambient_call *call, const struct ambient_
 
 	if (status_terminal(pod))
 		return 0;
-	judge(pod, local, state, alive, t, &v);
+	if (t != NULL && strcmp(t->reason, UNSCHEDULABLE) == 0)
+		return write_unscheduled(node, call, pod, t, err);
+	judge(pod, local, state, alive, &v);
 	d = ambient_draft_from(call, POD, pod);
 	ambient_draft_set_str(d, "/status/phase", v.phase);
 	if (v.reason != NULL) {
@@ -296,8 +326,6 @@ status_write(struct node *node, struct ambient_call *call, const struct ambient_
 	}
 	time_stamp(buf, local->accepted);
 	ambient_draft_set_str(d, "/status/startTime", buf);
-	if (ambient_type(pod, "/status/qosClass") == AMBIENT_T_NONE)
-		ambient_draft_set_str(d, "/status/qosClass", qos_class(pod));
 	add_conditions(d, pod, &v, node->host->clock->wall(node->host));
 	add_containers(d, node, pod, local, "/spec/initContainers", "/status/initContainerStatuses", state, &v, t);
 	add_containers(d, node, pod, local, "/spec/containers", "/status/containerStatuses", state, &v, t);

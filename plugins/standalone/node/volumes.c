@@ -113,6 +113,20 @@ add_map(const struct ambient_object *pod, const char *at, struct text *out)
 }
 
 static void
+resource_value(const struct ambient_object *pod, const struct ambient_object *ref, char *out, size_t size)
+{
+	const char *name = ambient_str(ref, "/containerName", "");
+
+	(void)snprintf(out, size, "0");
+	for (size_t i = 0; i < ambient_len(pod, "/spec/containers"); i++) {
+		const struct ambient_object *c = container_at(pod, "/spec/containers", i);
+
+		if (strcmp(ambient_str(c, "/name", ""), name) == 0)
+			env_resource(c, ref, out, size);
+	}
+}
+
+static void
 add_downward(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
 	     const struct ambient_object *source, int mode, struct payload *p, struct trouble *t)
 {
@@ -120,8 +134,12 @@ add_downward(struct node *node, struct ambient_call *call, const struct ambient_
 		const struct ambient_object *item = ambient_item(source, "/items", i, NULL);
 		const char *field = ambient_str(item, "/fieldRef/fieldPath", ""), *value;
 		struct text all = { 0 };
+		char number[32];
 
-		if (strcmp(field, "metadata.labels") == 0 || strcmp(field, "metadata.annotations") == 0) {
+		if (ambient_at(item, "/resourceFieldRef") != NULL) {
+			resource_value(pod, ambient_at(item, "/resourceFieldRef"), number, sizeof(number));
+			value = number;
+		} else if (strcmp(field, "metadata.labels") == 0 || strcmp(field, "metadata.annotations") == 0) {
 			add_map(pod, strcmp(field, "metadata.labels") == 0 ? "/metadata/labels" : "/metadata/annotations", &all);
 			value = text_str(&all);
 		} else {
@@ -248,47 +266,9 @@ prepare_made(struct node *node, struct ambient_call *call, const struct ambient_
 	return rc;
 }
 
-int
-volumes_prepare(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
-		struct trouble *t, struct ambient_error *err)
-{
-	size_t n = ambient_len(pod, "/spec/volumes");
-	char dir[PATH_MAX];
-	int rc = 0;
-
-	for (size_t i = 0; i < n && rc == 0 && t->reason[0] == '\0'; i++) {
-		const struct ambient_object *v = container_at(pod, "/spec/volumes", i);
-		const char *kind = made_of(v), *claim;
-
-		(void)snprintf(dir, sizeof(dir), "%s/volumes/%s", local->dir, ambient_str(v, "/name", ""));
-		if (kind != NULL) {
-			rc = prepare_made(node, call, pod, local, v, kind, dir, t, err);
-		} else if ((claim = ambient_str(v, "/persistentVolumeClaim/claimName", NULL)) != NULL) {
-			const struct ambient_object *obj;
-
-			rc = find_object(call, CLAIM, local->ns, claim, t, &obj, err);
-			if (rc == 0 && (obj == NULL || ambient_type(obj, "/metadata/deletionTimestamp") != AMBIENT_T_NONE))
-				trouble_set(t, "ContainerCreating", true, "persistentvolumeclaim \"%s\" not found", claim);
-			else if (rc == 0 && claim_dir(node, local->ns, claim, dir, sizeof(dir)) < 0)
-				rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make the directory of claim \"%s\"", claim);
-		} else if (ambient_type(v, "/emptyDir") != AMBIENT_T_NONE) {
-			int made = make_dirs(dir);
-
-			if (made < 0)
-				rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make \"%s\": %s", dir, strerror(-made));
-			(void)chmod(dir, 0777);
-		} else {
-			trouble_set(t, "CreateContainerError", false,
-				    "volume \"%s\": its type is not supported on this node (there are emptyDir, configMap, secret, "
-				    "downwardAPI, projected, persistentVolumeClaim)", ambient_str(v, "/name", ""));
-		}
-	}
-	return rc;
-}
-
-/* dir + sub, made when missing, with no way out of dir; the real path. */
+/* dir + sub, with no way out of dir; the real path.  make: directories that are missing. */
 static int
-resolve(const char *dir, const char *sub, char *out, size_t size)
+resolve(const char *dir, const char *sub, bool make, char *out, size_t size)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
 	char prefix[PATH_MAX], link[64];
@@ -302,7 +282,7 @@ resolve(const char *dir, const char *sub, char *out, size_t size)
 		end += strcspn(sub + end, "/");
 		(void)snprintf(prefix, sizeof(prefix), "%.*s", (int)end, sub);
 		fd = (int)syscall(SYS_openat2, root, end > 0 ? prefix : ".", &how, sizeof(how));
-		if (fd < 0 && errno == ENOENT) {
+		if (fd < 0 && errno == ENOENT && make) {
 			char *slash = strrchr(prefix, '/');
 			const char *name = slash != NULL ? slash + 1 : prefix;
 			int parent;
@@ -342,6 +322,163 @@ resolve(const char *dir, const char *sub, char *out, size_t size)
 	return rc;
 }
 
+/* ---- hostPath ---- */
+
+static const struct host_type {
+	const char *name;
+	mode_t mode;
+	bool make;
+} host_types[] = {
+	{ "", 0, false }, { "DirectoryOrCreate", S_IFDIR, true }, { "Directory", S_IFDIR, false }, { "FileOrCreate", S_IFREG, true },
+	{ "File", S_IFREG, false }, { "Socket", S_IFSOCK, false }, { "CharDevice", S_IFCHR, false }, { "BlockDevice", S_IFBLK, false },
+};
+
+static const char *
+allowed_root(const struct node *node, const char *path)
+{
+	for (size_t i = 0; node->host_paths != NULL && node->host_paths[i] != NULL; i++) {
+		size_t n = strlen(node->host_paths[i]);
+
+		while (n > 1 && node->host_paths[i][n - 1] == '/')
+			n--;
+		if (strncmp(path, node->host_paths[i], n) == 0 && (path[n] == '/' || path[n] == '\0' || n == 1))
+			return node->host_paths[i];
+	}
+	return NULL;
+}
+
+/* An empty file in a directory that is there. */
+static void
+make_file(const char *root, const char *sub)
+{
+	char parent[PATH_MAX], real[PATH_MAX], path[PATH_MAX];
+	const char *slash = strrchr(sub, '/');
+	int fd;
+
+	(void)snprintf(parent, sizeof(parent), "%.*s", slash != NULL ? (int)(slash - sub) : 0, sub);
+	if (resolve(root, parent, false, real, sizeof(real)) < 0 || strlen(real) > PATH_MAX - 300)
+		return;
+	(void)snprintf(path, sizeof(path), "%.3700s/%.255s", real, slash != NULL ? slash + 1 : sub);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* Links below an allowed directory do not lead out of it. */
+static int
+host_path(const struct node *node, const struct ambient_object *volume, char *out, size_t size, struct trouble *t)
+{
+	const char *path = ambient_str(volume, "/hostPath/path", ""), *type = ambient_str(volume, "/hostPath/type", "");
+	const char *root = allowed_root(node, path), *sub;
+	const struct host_type *known = NULL;
+	struct stat st;
+	int rc;
+
+	if (root == NULL || strstr(path, "..") != NULL) {
+		trouble_set(t, "CreateContainerError", false, "volume \"%s\": hostPath \"%.200s\" is not below a directory of \"hostPaths\" in "
+			    "the configuration of plugin \"node\"", ambient_str(volume, "/name", ""), path);
+		return -EPERM;
+	}
+	sub = path + strlen(root);
+	sub += strspn(sub, "/");
+	for (size_t i = 0; i < sizeof(host_types) / sizeof(host_types[0]); i++)
+		if (strcmp(type, host_types[i].name) == 0)
+			known = &host_types[i];
+	if (known != NULL && known->make && known->mode == S_IFREG && sub[0] != '\0')
+		make_file(root, sub);
+	rc = known == NULL ? -EINVAL : resolve(root, sub, known->make && known->mode == S_IFDIR, out, size);
+	if (rc == 0 && known->mode != 0 && (stat(out, &st) < 0 || (st.st_mode & S_IFMT) != known->mode))
+		rc = -ENOTDIR;
+	if (rc < 0)
+		trouble_set(t, "ContainerCreating", true, "hostPath type check failed: %.200s is not a %s: %s", path,
+			    type[0] != '\0' ? type : "file or directory", strerror(-rc));
+	return rc;
+}
+
+bool
+volumes_in_memory(const struct ambient_object *volume)
+{
+	return strcmp(ambient_str(volume, "/emptyDir/medium", ""), "Memory") == 0;
+}
+
+void
+volumes_add_memory(struct text *out, const struct ambient_object *pod, const struct local *local)
+{
+	bool first = true;
+
+	text_puts(out, ",\"tmpfs\":[");
+	for (size_t i = 0; i < ambient_len(pod, "/spec/volumes"); i++) {
+		const struct ambient_object *v = container_at(pod, "/spec/volumes", i);
+		char dir[PATH_MAX];
+
+		if (!volumes_in_memory(v))
+			continue;
+		(void)snprintf(dir, sizeof(dir), "%s/volumes/%s", local->dir, ambient_str(v, "/name", ""));
+		text_puts(out, first ? "{\"path\":" : ",{\"path\":");
+		text_json(out, dir);
+		text_printf(out, ",\"size\":%lld}", (long long)quantity_at(v, "/emptyDir/sizeLimit"));
+		first = false;
+	}
+	text_puts(out, "]");
+}
+
+static int
+prepare_claim(struct node *node, struct ambient_call *call, const struct local *local, const char *claim, struct trouble *t,
+	      struct ambient_error *err)
+{
+	const struct ambient_object *obj;
+	char dir[PATH_MAX];
+	int rc = find_object(call, CLAIM, local->ns, claim, t, &obj, err);
+
+	if (rc < 0)
+		return rc;
+	if (obj == NULL || ambient_type(obj, "/metadata/deletionTimestamp") != AMBIENT_T_NONE)
+		trouble_set(t, "ContainerCreating", true, "persistentvolumeclaim \"%s\" not found", claim);
+	else if (claim_dir(node, local->ns, claim, dir, sizeof(dir)) < 0)
+		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make the directory of claim \"%s\"", claim);
+	return rc;
+}
+
+static int
+prepare_empty(const struct local *local, const struct ambient_object *volume, struct ambient_error *err)
+{
+	char dir[PATH_MAX];
+	int rc;
+
+	(void)snprintf(dir, sizeof(dir), "%s/volumes/%s", local->dir, ambient_str(volume, "/name", ""));
+	rc = make_dirs(dir);
+	(void)chmod(dir, 0777);
+	return rc < 0 ? ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make \"%s\": %s", dir, strerror(-rc)) : 0;
+}
+
+int
+volumes_prepare(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+		struct trouble *t, struct ambient_error *err)
+{
+	char dir[PATH_MAX], path[PATH_MAX];
+	int rc = 0;
+
+	for (size_t i = 0; i < ambient_len(pod, "/spec/volumes") && rc == 0 && t->reason[0] == '\0'; i++) {
+		const struct ambient_object *v = container_at(pod, "/spec/volumes", i);
+		const char *kind = made_of(v), *claim;
+
+		(void)snprintf(dir, sizeof(dir), "%s/volumes/%s", local->dir, ambient_str(v, "/name", ""));
+		if (kind != NULL)
+			rc = prepare_made(node, call, pod, local, v, kind, dir, t, err);
+		else if ((claim = ambient_str(v, "/persistentVolumeClaim/claimName", NULL)) != NULL)
+			rc = prepare_claim(node, call, local, claim, t, err);
+		else if (ambient_at(v, "/hostPath") != NULL)
+			(void)host_path(node, v, path, sizeof(path), t);
+		else if (ambient_type(v, "/emptyDir") != AMBIENT_T_NONE)
+			rc = prepare_empty(local, v, err);
+		else
+			trouble_set(t, "CreateContainerError", false,
+				    "volume \"%s\": its type is not supported on this node (there are emptyDir, configMap, secret, "
+				    "downwardAPI, projected, persistentVolumeClaim, hostPath)", ambient_str(v, "/name", ""));
+	}
+	return rc;
+}
+
 static const struct ambient_object *
 volume_named(const struct ambient_object *pod, const char *name)
 {
@@ -363,42 +500,74 @@ sub_path_ok(const char *sub)
 	return sub[0] != '/' && strlen(sub) < 1024;
 }
 
-int
-volumes_mounts(struct node *node, const struct ambient_object *pod, const struct local *local,
-	       const struct ambient_object *container, struct text *out, struct trouble *t)
+/* Where the volume lies on this machine. */
+static int
+source_of(struct node *node, const struct local *local, const struct ambient_object *v, char *dir, size_t size,
+	  struct trouble *t)
 {
-	for (size_t i = 0; i < ambient_len(container, "/volumeMounts"); i++) {
-		const struct ambient_object *m = ambient_item(container, "/volumeMounts", i, NULL);
-		const char *name = ambient_str(m, "/name", ""), *sub = ambient_str(m, "/subPath", "");
-		const struct ambient_object *v = volume_named(pod, name);
-		const char *claim = v != NULL ? ambient_str(v, "/persistentVolumeClaim/claimName", NULL) : NULL;
-		char dir[PATH_MAX], real[PATH_MAX];
-		bool ro = ambient_bool(m, "/readOnly", 0);
-		int rc = 0;
+	const char *claim = ambient_str(v, "/persistentVolumeClaim/claimName", NULL);
 
-		if (v == NULL || ambient_type(m, "/subPathExpr") != AMBIENT_T_NONE || !sub_path_ok(sub)) {
-			trouble_set(t, "CreateContainerConfigError", false, v == NULL ? "there is no volume \"%s\""
-				    : "mount of volume \"%s\": subPathExpr and paths with \"..\" are not supported", name);
-			return 0;
-		}
-		if (claim != NULL)
-			rc = claim_dir(node, local->ns, claim, dir, sizeof(dir));
-		else
-			(void)snprintf(dir, sizeof(dir), "%s/volumes/%s", local->dir, name);
-		/* What comes from the API is the cluster's: a container does not write there. */
-		ro = ro || made_of(v) != NULL || ambient_bool(v, "/persistentVolumeClaim/readOnly", 0);
-		if (rc == 0)
-			rc = resolve(dir, sub, real, sizeof(real));
-		if (rc < 0) {
-			trouble_set(t, "CreateContainerConfigError", true, "volume \"%s\", subPath \"%.100s\": %s", name, sub,
-				    strerror(-rc));
-			return 0;
-		}
-		text_puts(out, out->len > 0 && text_str(out)[out->len - 1] == '}' ? ",{\"source\":" : "{\"source\":");
+	if (claim != NULL)
+		return claim_dir(node, local->ns, claim, dir, size);
+	if (ambient_at(v, "/hostPath") != NULL)
+		return host_path(node, v, dir, size, t);
+	(void)snprintf(dir, size, "%s/volumes/%s", local->dir, ambient_str(v, "/name", ""));
+	return 0;
+}
+
+/* subPath, or subPathExpr with the container's variables in it; false: it says no path. */
+static bool
+sub_path(const struct ambient_object *mount, const struct text *names, struct text *out)
+{
+	const char *expr = ambient_str(mount, "/subPathExpr", NULL);
+
+	if (expr != NULL)
+		env_expand(names, expr, out);
+	else
+		text_puts(out, ambient_str(mount, "/subPath", ""));
+	return !out->failed && sub_path_ok(text_str(out)) && (expr == NULL || strstr(text_str(out), "$(") == NULL);
+}
+
+static void
+add_mount(struct node *node, const struct ambient_object *pod, const struct local *local, const struct ambient_object *m,
+	  const struct text *names, struct text *out, struct trouble *t)
+{
+	const char *name = ambient_str(m, "/name", "");
+	const struct ambient_object *v = volume_named(pod, name);
+	char dir[PATH_MAX], real[PATH_MAX];
+	struct text sub = { 0 };
+	bool ro;
+	int rc;
+
+	if (v == NULL || !sub_path(m, names, &sub)) {
+		trouble_set(t, "CreateContainerConfigError", false, v == NULL ? "there is no volume \"%s\""
+			    : "mount of volume \"%s\": subPath is no path inside it, or subPathExpr names a variable that is not there", name);
+		text_free(&sub);
+		return;
+	}
+	rc = source_of(node, local, v, dir, sizeof(dir), t);
+	/* What comes from the API is the cluster's: a container does not write there. */
+	ro = ambient_bool(m, "/readOnly", 0) || made_of(v) != NULL || ambient_bool(v, "/persistentVolumeClaim/readOnly", 0);
+	if (rc == 0)
+		rc = resolve(dir, text_str(&sub), ambient_at(v, "/hostPath") == NULL, real, sizeof(real));
+	if (rc < 0) {
+		trouble_set(t, "CreateContainerConfigError", true, "volume \"%s\", subPath \"%.100s\": %s", name, text_str(&sub),
+			    strerror(-rc));
+	} else {
+		text_puts(out, out->len > 0 ? ",{\"source\":" : "{\"source\":");
 		text_json(out, real);
 		text_puts(out, ",\"target\":");
 		text_json(out, ambient_str(m, "/mountPath", ""));
 		text_printf(out, ",\"readOnly\":%s}", ro ? "true" : "false");
 	}
+	text_free(&sub);
+}
+
+int
+volumes_mounts(struct node *node, const struct ambient_object *pod, const struct local *local,
+	       const struct ambient_object *container, const struct text *names, struct text *out, struct trouble *t)
+{
+	for (size_t i = 0; i < ambient_len(container, "/volumeMounts") && t->reason[0] == '\0'; i++)
+		add_mount(node, pod, local, ambient_item(container, "/volumeMounts", i, NULL), names, out, t);
 	return 0;
 }
