@@ -87,7 +87,7 @@ at(const char *name, const char *pointer)
 
 /* Real processes need real time: looks every 5 ms, 4 s at most. */
 static bool
-until(const char *name, const char *pointer, const char *value)
+until_quietly(const char *name, const char *pointer, const char *value)
 {
 	for (int i = 0; i < 800; i++) {
 		(void)reconcile(name);
@@ -95,6 +95,14 @@ until(const char *name, const char *pointer, const char *value)
 			return true;
 		(void)usleep(5000);
 	}
+	return false;
+}
+
+static bool
+until(const char *name, const char *pointer, const char *value)
+{
+	if (until_quietly(name, pointer, value))
+		return true;
 	fprintf(stderr, "%s is \"%s\", not \"%s\"\n%s\n%s\n", pointer, at(name, pointer), value, at(name, "/status"),
 		fake_host_log(fake));
 	return false;
@@ -438,7 +446,14 @@ START_TEST(watcher_asks_for_a_reconcile)
 	put_pod("p", RUN("while ! [ -e /e/go ]; do sleep 0.02; done") ",\"volumeMounts\":[{\"name\":\"e\",\"mountPath\":\"/e\"}]",
 		",\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}}]");
 	ck_assert(until("p", "/status/phase", "Running"));
-	(void)usleep(200000);
+	/* The watcher connects after the first reconcile and asks for one more, so that nothing is missed between. */
+	for (int i = 0; i < 1000 && !asked; i++) {
+		while ((request = fake_host_queued(fake)) != NULL)
+			asked = asked || strcmp(request, "pods n/p 0") == 0;
+		(void)usleep(2000);
+	}
+	ck_assert(asked);
+	asked = false;
 	while (fake_host_queued(fake) != NULL)
 		;
 	char path[256];
@@ -484,6 +499,113 @@ START_TEST(node_registers_once_and_does_not_answer_itself)
 }
 END_TEST
 
+START_TEST(probes_and_sidecars_are_told)
+{
+	begin("");
+	put_pod("p", RUN("sleep 60") ",\"readinessProbe\":{\"exec\":{\"command\":[\"sh\",\"-c\",\"echo not yet; exit 1\"]},\"periodSeconds\":1}",
+		",\"initContainers\":[{\"name\":\"s\",\"image\":\"test:1\",\"restartPolicy\":\"Always\"," RUN("exec sleep 60") "}]");
+	ck_assert(until("p", "/status/phase", "Running"));
+	ck_assert(until("p", "/status/initContainerStatuses/0/ready", "true"));
+	ck_assert(until("p", "/status/containerStatuses/0/started", "true"));
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/ready"), "false");
+	for (int i = 0; i < 800 && fake_host_events(fake, "Unhealthy") == 0; i++) {
+		(void)reconcile("p");
+		(void)usleep(5000);
+	}
+	ck_assert_ptr_nonnull(strstr(fake_host_event(fake, "Unhealthy"), "Readiness probe failed: not yet"));
+	end();
+}
+END_TEST
+
+START_TEST(what_does_not_fit_waits_for_room)
+{
+	begin("");
+	put_pod("big", RUN("while ! [ -e /e/go ]; do sleep 0.02; done") ",\"resources\":{\"requests\":{\"memory\":\"1Mi\"}},"
+		"\"volumeMounts\":[{\"name\":\"e\",\"mountPath\":\"/e\"}]", ",\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}}]");
+	ck_assert(until("big", "/status/phase", "Running"));
+	/* All of the machine's memory: more than is left. */
+	char container[256], path[256];
+	snprintf(container, sizeof(container), RUN("true") ",\"resources\":{\"requests\":{\"memory\":\"%lld\"}}",
+		 (long long)schedule_capacity(SHARE_MEMORY));
+	put_pod("p", container, "");
+	(void)reconcile("p");
+	ck_assert_str_eq(at("p", "/status/phase"), "Pending");
+	ck_assert_str_eq(at("p", "/status/conditions/0/reason"), "Unschedulable");
+	ck_assert_str_eq(at("p", "/status/conditions/0/message"), "0/1 nodes are available: 1 Insufficient memory.");
+	snprintf(path, sizeof(path), "%s/pods/%s/volumes/e/go", state_dir, at("big", "/metadata/uid"));
+	ck_assert_int_eq(file_write(path, "", 0, 0644), 0);
+	ck_assert(until("big", "/status/phase", "Succeeded"));
+	bool asked = false;
+	for (const char *q; (q = fake_host_queued(fake)) != NULL;)
+		asked = asked || strcmp(q, "pods n/p 0") == 0;
+	ck_assert(asked);
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	end();
+}
+END_TEST
+
+START_TEST(too_large_an_empty_dir_is_evicted)
+{
+	begin("");
+	put_pod("p", RUN("head -c 200000 /dev/zero > /e/f; exec sleep 600") ",\"volumeMounts\":[{\"name\":\"e\",\"mountPath\":\"/e\"}]",
+		",\"volumes\":[{\"name\":\"e\",\"emptyDir\":{\"sizeLimit\":\"100k\"}}]");
+	ck_assert(until("p", "/status/phase", "Running"));
+	/* The shim looks every ten seconds. */
+	for (int i = 0; i < 6 && strcmp(at("p", "/status/phase"), "Failed") != 0; i++)
+		(void)until_quietly("p", "/status/phase", "Failed");
+	ck_assert_str_eq(at("p", "/status/reason"), "Evicted");
+	ck_assert_ptr_nonnull(strstr(at("p", "/status/message"), "EmptyDir volume \"e\" exceeds the limit \"100k\""));
+	ck_assert_ptr_nonnull(strstr(at("p", "/status/conditions"), "DisruptionTarget"));
+	end();
+}
+END_TEST
+
+START_TEST(host_paths_are_those_that_are_allowed)
+{
+	char dir[64] = "/tmp/ambient-host-XXXXXX", more[256], shown[512], path[256];
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(more, sizeof(more), ",\"hostPaths\":[\"%s\"]", dir);
+	begin(more);
+	snprintf(path, sizeof(path), "%s/f", dir);
+	ck_assert_int_eq(file_write(path, "host\n", 5, 0644), 0);
+	snprintf(path, sizeof(path), "%s/out", dir);
+	ck_assert_int_eq(symlink("/etc", path), 0);
+	snprintf(shown, sizeof(shown), ",\"volumes\":[{\"name\":\"h\",\"hostPath\":{\"path\":\"%s\",\"type\":\"Directory\"}}]", dir);
+	put_pod("p", RUN("cat /h/f") ",\"volumeMounts\":[{\"name\":\"h\",\"mountPath\":\"/h\"}]", shown);
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	ck_assert_ptr_nonnull(strstr(log_of("p", "c"), "F host\n"));
+	snprintf(shown, sizeof(shown), ",\"volumes\":[{\"name\":\"h\",\"hostPath\":{\"path\":\"%s/out/ssl\"}}]", dir);
+	put_pod("q", RUN("true") ",\"volumeMounts\":[{\"name\":\"h\",\"mountPath\":\"/h\"}]", shown);
+	(void)reconcile("q");
+	ck_assert_str_eq(at("q", "/status/phase"), "Pending");
+	put_pod("r", RUN("true"), ",\"volumes\":[{\"name\":\"h\",\"hostPath\":{\"path\":\"/etc\"}}]");
+	(void)reconcile("r");
+	ck_assert_ptr_nonnull(strstr(at("r", "/status/containerStatuses/0/state/waiting/message"), "hostPaths"));
+	(void)remove_tree(dir);
+	end();
+}
+END_TEST
+
+START_TEST(memory_volumes_aliases_and_sub_path_expr)
+{
+	begin("");
+	put_pod("p", RUN("stat -f -c %T /m; cat /etc/hosts; echo s > /s/f; id -g; cat /d/cpu")
+		",\"env\":[{\"name\":\"WHO\",\"value\":\"me\"}],\"resources\":{\"limits\":{\"cpu\":\"1500m\"}},"
+		"\"volumeMounts\":[{\"name\":\"m\",\"mountPath\":\"/m\"},{\"name\":\"e\",\"mountPath\":\"/s\",\"subPathExpr\":\"$(WHO)\"},"
+		"{\"name\":\"e\",\"mountPath\":\"/e\"},{\"name\":\"d\",\"mountPath\":\"/d\"}]",
+		",\"securityContext\":{\"fsGroup\":2000},\"hostAliases\":[{\"ip\":\"10.1.2.3\",\"hostnames\":[\"a.example\",\"b\"]}],"
+		"\"volumes\":[{\"name\":\"m\",\"emptyDir\":{\"medium\":\"Memory\",\"sizeLimit\":\"1Mi\"}},{\"name\":\"e\",\"emptyDir\":{}},"
+		"{\"name\":\"d\",\"downwardAPI\":{\"items\":[{\"path\":\"cpu\",\"resourceFieldRef\":{\"containerName\":\"c\","
+		"\"resource\":\"limits.cpu\",\"divisor\":\"1m\"}}]}}]");
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	const char *log = log_of("p", "c");
+	ck_assert_msg(strstr(log, "F tmpfs\n") != NULL && strstr(log, "F 10.1.2.3\ta.example\tb\n") != NULL, "%s", log);
+	ck_assert_msg(strstr(log, "F 2000\n") != NULL && strstr(log, "F 1500") != NULL, "%s", log);
+	end();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -504,6 +626,11 @@ cases(TCase *tc)
 	tcase_add_test(tc, pod_deadline);
 	tcase_add_test(tc, watcher_asks_for_a_reconcile);
 	tcase_add_test(tc, same_name_other_uid);
+	tcase_add_test(tc, probes_and_sidecars_are_told);
+	tcase_add_test(tc, what_does_not_fit_waits_for_room);
+	tcase_add_test(tc, too_large_an_empty_dir_is_evicted);
+	tcase_add_test(tc, host_paths_are_those_that_are_allowed);
+	tcase_add_test(tc, memory_volumes_aliases_and_sub_path_expr);
 	tcase_add_test(tc, node_registers_once_and_does_not_answer_itself);
 }
 
