@@ -49,9 +49,8 @@ am_http_send(struct am_http_request *r)
 	return rc;
 }
 
-/* Decided: hands the request back to the HTTP thread. */
-static void
-decide(struct am_http_request *r, int status, const char *content_type, struct MHD_Response *response)
+void
+am_http_decide(struct am_http_request *r, int status, const char *content_type, struct MHD_Response *response)
 {
 	bool suspended = r->state == AM_HTTP_QUEUED;
 
@@ -65,8 +64,8 @@ decide(struct am_http_request *r, int status, const char *content_type, struct M
 		MHD_resume_connection(r->connection);
 }
 
-static void
-let_go(struct am_http_request *r)
+void
+am_http_let_go(struct am_http_request *r)
 {
 	struct am_httpd *httpd = r->httpd;
 
@@ -97,9 +96,9 @@ am_http_answer(struct am_http_request *r, int status, const char *content_type, 
 		if (response == NULL)
 			free(data);
 	}
-	decide(r, status, content_type, response);
+	am_http_decide(r, status, content_type, response);
 	if (queued)
-		let_go(r);
+		am_http_let_go(r);
 }
 
 void
@@ -218,14 +217,14 @@ start_stream(struct am_http_request *r, int status, const char *content_type, co
 		on_stream_end(r);
 	if (r->observer != NULL)
 		r->observer(r->observer_arg, status, NULL);
-	decide(r, status, content_type, response);
+	am_http_decide(r, status, content_type, response);
 }
 
 void
 am_http_stream(struct am_http_request *r, int status, const char *content_type, const struct am_http_source *source)
 {
 	start_stream(r, status, content_type, source);
-	let_go(r);
+	am_http_let_go(r);
 }
 
 /* ---- pipes */
@@ -305,7 +304,7 @@ am_http_end(struct am_http_request *r)
 	r->pipe->ended = true;
 	am_unlock(&r->lock);
 	am_http_kick(r);
-	let_go(r);
+	am_http_let_go(r);
 }
 
 bool

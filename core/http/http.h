@@ -7,6 +7,9 @@
  *
  * Limits hold before a handler sees anything: connections, size of head and body, idle time, queue.  Requests
  * whose framing is ambiguous (Content-Length beside Transfer-Encoding, repeated lengths) are refused.
+ *
+ * A request may also leave HTTP (101): then its connection is a tunnel with a thread of its own, on top of which
+ * a WebSocket can be spoken.
  */
 #ifndef AM_HTTP_HTTP_H
 #define AM_HTTP_HTTP_H
@@ -64,6 +67,8 @@ const char *am_http_path(struct am_http_request *request);                /* une
 const char *am_http_query(struct am_http_request *request, const char *name);
 /* The i-th parameter; false past the end. */
 bool am_http_query_at(struct am_http_request *request, size_t i, const char **name, const char **value);
+/* Is the word in one of that header's comma-separated lists?  Letters' case does not count. */
+bool am_http_header_has(const struct am_http_request *request, const char *name, const char *word);
 const char *am_http_header(const struct am_http_request *request, const char *name); /* the first; NULL: absent */
 /* Every value of that header in order; return false to end. */
 void am_http_header_each(const struct am_http_request *request, const char *name,
@@ -130,6 +135,51 @@ int am_http_write(struct am_http_request *request, const char *data, size_t n);
 void am_http_end(struct am_http_request *request);
 /* Has the peer left, or does the listener stop?  Any thread, while the request is not answered to its end. */
 bool am_http_gone(const struct am_http_request *request);
+
+/* ---- tunnels: the connection leaves HTTP */
+
+struct am_http_tunnel;
+/* Runs on a thread of its own and may block, but looks at am_http_tunnel_stopping; the connection is closed when it
+ * returns.  tunnel is NULL when the peer had left before, and then only arg is to be released. */
+typedef void am_http_tunnel_f(void *arg, struct am_http_tunnel *tunnel);
+/* Answers 101 with the headers that were set; to be called by the handler.  UNAVAILABLE, THROTTLED, NOMEM: nothing was answered, fn never runs. */
+int am_http_upgrade(struct am_http_request *request, am_http_tunnel_f *fn, void *arg, struct ambient_error *err);
+/* To poll; its other ends are these functions.  At the listener's stop it reads as ended. */
+int am_http_tunnel_fd(const struct am_http_tunnel *tunnel);
+/* Bytes that are here already: read at once, whatever poll says. */
+bool am_http_tunnel_early(const struct am_http_tunnel *tunnel);
+ssize_t am_http_tunnel_read(struct am_http_tunnel *tunnel, void *buf, size_t n);        /* as recv, never blocks */
+ssize_t am_http_tunnel_write(struct am_http_tunnel *tunnel, const void *buf, size_t n); /* as send, never blocks */
+bool am_http_tunnel_stopping(const struct am_http_tunnel *tunnel);
+
+/* ---- WebSocket over a tunnel: one thread owns it */
+
+#define AM_WS_MESSAGE_MAX ((size_t)1 << 20)
+
+struct am_ws;
+typedef void am_ws_f(void *arg, struct am_ws *ws); /* as am_http_tunnel_f */
+/* Agrees to a WebSocket and to the first of the peer's protocols that is in the list (ended by NULL).  INVALID: this
+ * is no WebSocket handshake that we take, the message says why.  On failure nothing was answered. */
+int am_ws_accept(struct am_http_request *request, const char *const *protocols, am_ws_f *fn, void *arg,
+		 struct ambient_error *err);
+const char *am_ws_protocol(const struct am_ws *ws);
+
+struct am_ws_message {
+	const char *data;  /* until the next call */
+	size_t len;
+	bool text;         /* valid UTF-8 */
+};
+struct pollfd;
+#define AM_WS_POLL_MAX 8
+/* Drives the connection (sends what is queued, answers pings, pings itself) until a message is there (1), or one of
+ * n more descriptors is ready, what was queued has been sent, or timeout_ms (-1: none) is over (0), or the connection
+ * is (-AMBIENT_E_UNAVAILABLE).
+ * want false: messages stay where they are, so that the peer feels it. */
+int am_ws_wait(struct am_ws *ws, struct pollfd *more, size_t n, int timeout_ms, bool want, struct am_ws_message *ret);
+/* Queues one message made of two parts.  Who sends much waits while am_ws_queued is much. */
+int am_ws_send(struct am_ws *ws, bool text, const void *head, size_t head_len, const void *data, size_t len);
+size_t am_ws_queued(const struct am_ws *ws);
+void am_ws_close(struct am_ws *ws, int code, const char *reason); /* then return from fn; without it: 1000 */
 
 /* ---- helpers */
 

@@ -23,9 +23,9 @@
 #include "core/base/mem.h"
 #include "core/http/http.h"
 
-#define AM_HTTP_PARAMS_MAX  64
 #define AM_HTTP_HEADERS_MAX 24
 #define AM_HTTP_PIPE_MAX    (64 * 1024)
+#define AM_HTTP_TUNNELS_MAX 256
 #define AM_HTTP_HEARTBEAT   (15 * AM_NS_PER_S)
 /* Of a body that is too large so much is still read, so that the peer gets to see the answer. */
 #define AM_HTTP_DRAIN_MAX   ((size_t)8 << 20)
@@ -45,6 +45,8 @@ struct am_httpd {
 	int open;                          /* requests suspended for their handler or keeper */
 	int streams;                       /* answers being streamed */
 	struct am_http_request *stream_list; /* all of them: for the ticker and for stop */
+	struct am_http_tunnel *tunnel_list; /* until their threads are joined */
+	int tunnels;                       /* of them those that have not ended */
 	int64_t tick_at;                   /* when the ticker wakes */
 	struct am_thread **workers;
 	struct am_thread *ticker;
@@ -79,7 +81,7 @@ struct am_http_request {
 	struct am_slice path;
 	char *path_plain;
 	struct am_http_param *params;
-	size_t n_params;
+	size_t n_params, max_params;
 	struct am_buf body;
 	size_t drained;
 	int refuse;                        /* answer this status when the body is through */
@@ -118,6 +120,15 @@ void am_http_refuse(struct am_http_request *request, int status, const char *why
 /* On the HTTP thread, with state ANSWERED. */
 enum MHD_Result am_http_send(struct am_http_request *request);
 void am_http_kick(struct am_http_request *request); /* resumes a suspended source */
+/* Decided (response NULL: the connection is closed without a word): hands the request back to the HTTP thread; then
+ * the answering side's reference goes. */
+void am_http_decide(struct am_http_request *request, int status, const char *content_type,
+		    struct MHD_Response *response);
+void am_http_let_go(struct am_http_request *request);
+
+/* tunnel.c */
+void am_http_tunnels_stop(struct am_httpd *httpd); /* after `stopping` is set, with httpd->lock held */
+void am_http_tunnels_join(struct am_httpd *httpd); /* when none is open */
 
 /* pool.c */
 int am_http_pool_start(struct am_httpd *httpd, struct ambient_error *err);

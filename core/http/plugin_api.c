@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host's http table: the same server for plugins.  A handler of a plugin answers by blocking writes only; its
- * answer ends when it returns.
+ * The host's http table: the same server for plugins.  A handler of a plugin answers by blocking writes, and its
+ * answer ends when it returns, or agrees to a WebSocket, which goes on in a thread of its own.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -17,16 +17,28 @@ struct ambient_http_listener {
 /* Lives on the stack of the worker that runs the handler. */
 struct ambient_http_request {
 	struct am_http_request *request;
-	bool begun;
+	bool begun, left;                  /* left: for a WebSocket */
+};
+
+/* On the stack of the WebSocket's thread. */
+struct ambient_websocket {
+	struct am_ws *ws;
+};
+
+struct socket_call {
+	ambient_websocket_f *fn;
+	void *arg;
 };
 
 static void
 on_request(void *self, struct am_http_request *request)
 {
 	struct ambient_http_listener *listener = self;
-	struct ambient_http_request r = { request, false };
+	struct ambient_http_request r = { request, false, false };
 
 	listener->handler(listener->self, &r);
+	if (r.left)
+		return;
 	if (!r.begun)
 		am_http_answer_text(request, 500, "text/plain; charset=utf-8", "the handler gave no answer\n");
 	else
@@ -148,7 +160,7 @@ api_peer_name(const struct ambient_http_request *r)
 static int
 api_begin(struct ambient_http_request *r, int status, const char *content_type)
 {
-	if (r->begun || status < 200 || status > 599)
+	if (r->begun || r->left || status < 200 || status > 599)
 		return -AMBIENT_E_INVALID;
 	r->begun = true;
 	am_http_begin(r->request, status, content_type);
@@ -167,6 +179,83 @@ api_gone(const struct ambient_http_request *r)
 	return am_http_gone(r->request);
 }
 
+static int
+api_query_at(const struct ambient_http_request *r, size_t i, const char **name, const char **value)
+{
+	return am_http_query_at(r->request, i, name, value);
+}
+
+static void
+on_socket(void *arg, struct am_ws *ws)
+{
+	struct socket_call *call = arg;
+	struct ambient_websocket socket = { ws };
+
+	call->fn(call->arg, ws != NULL ? &socket : NULL);
+	free(call);
+}
+
+static int
+api_ws_accept(struct ambient_http_request *r, const char *const *protocols, ambient_websocket_f *fn, void *arg,
+	      struct ambient_error *err)
+{
+	struct socket_call *call;
+	int rc;
+
+	if (r->begun || r->left)
+		return ambient_err(err, AMBIENT_E_INVALID, "the request is answered already");
+	call = am_xcalloc(1, sizeof(*call));
+	*call = (struct socket_call){ fn, arg };
+	rc = am_ws_accept(r->request, protocols, on_socket, call, err);
+	r->left = rc == 0;
+	if (rc < 0)
+		free(call);
+	return rc;
+}
+
+static const char *
+api_ws_protocol(const struct ambient_websocket *socket)
+{
+	return am_ws_protocol(socket->ws);
+}
+
+static int
+api_ws_wait(struct ambient_websocket *socket, struct pollfd *more, size_t n, int timeout_ms, int want,
+	    struct ambient_websocket_message *ret)
+{
+	struct am_ws_message message = { NULL, 0, false };
+
+	if (n > AM_WS_POLL_MAX)
+		return -AMBIENT_E_INVALID;
+	int rc = am_ws_wait(socket->ws, more, n, timeout_ms, want != 0, &message);
+
+	if (rc == 1) {
+		ret->data = message.data;
+		ret->len = message.len;
+		if (ret->size >= offsetof(struct ambient_websocket_message, text) + sizeof(ret->text))
+			ret->text = message.text;
+	}
+	return rc;
+}
+
+static int
+api_ws_send(struct ambient_websocket *socket, const void *head, size_t head_len, const void *data, size_t len)
+{
+	return am_ws_send(socket->ws, false, head, head_len, data, len);
+}
+
+static size_t
+api_ws_queued(const struct ambient_websocket *socket)
+{
+	return am_ws_queued(socket->ws);
+}
+
+static void
+api_ws_close(struct ambient_websocket *socket, int code, const char *reason)
+{
+	am_ws_close(socket->ws, code, reason);
+}
+
 const struct ambient_http_api am_http_plugin_api = {
 	.size = sizeof(struct ambient_http_api),
 	.listen = api_listen,
@@ -181,4 +270,11 @@ const struct ambient_http_api am_http_plugin_api = {
 	.begin = api_begin,
 	.write = api_write,
 	.gone = api_gone,
+	.query_at = api_query_at,
+	.ws_accept = api_ws_accept,
+	.ws_protocol = api_ws_protocol,
+	.ws_wait = api_ws_wait,
+	.ws_send = api_ws_send,
+	.ws_queued = api_ws_queued,
+	.ws_close = api_ws_close,
 };

@@ -161,11 +161,15 @@ parse_params(struct am_http_request *r)
 {
 	const char *p = r->target + r->path.n;
 
-	r->params = calloc(AM_HTTP_PARAMS_MAX, sizeof(*r->params));
+	/* As many as the head has room for: a command to execute must not lose its end. */
+	r->max_params = 1;
+	for (const char *q = p; *q != '\0'; q++)
+		r->max_params += *q == '&';
+	r->params = calloc(r->max_params, sizeof(*r->params));
 	if (r->params == NULL || *p != '?')
 		return;
 	p++;
-	while (*p != '\0' && r->n_params < AM_HTTP_PARAMS_MAX) {
+	while (*p != '\0' && r->n_params < r->max_params) {
 		size_t n = strcspn(p, "&");
 		const char *eq = memchr(p, '=', n);
 		size_t name_len = eq != NULL ? (size_t)(eq - p) : n;
@@ -266,6 +270,39 @@ am_http_headers_of(const struct am_http_request *r, const char *prefix,
 	struct each_prefix each = { prefix, fn, arg };
 
 	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, each_prefixed, &each);
+}
+
+struct search {
+	const char *word;
+	bool found;
+};
+
+static bool
+search_list(void *arg, const char *value)
+{
+	struct search *s = arg;
+	size_t len = strlen(s->word);
+
+	while (*value != '\0' && !s->found) {
+		value += strspn(value, ", \t");
+		size_t n = strcspn(value, ",");
+		const char *next = value + n;
+
+		while (n > 0 && (value[n - 1] == ' ' || value[n - 1] == '\t'))
+			n--;
+		s->found = n == len && strncasecmp(value, s->word, n) == 0;
+		value = next;
+	}
+	return !s->found;
+}
+
+bool
+am_http_header_has(const struct am_http_request *r, const char *name, const char *word)
+{
+	struct search s = { word, false };
+
+	am_http_header_each(r, name, search_list, &s);
+	return s.found;
 }
 
 struct am_slice

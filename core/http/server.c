@@ -419,6 +419,7 @@ am_httpd_stop(struct am_httpd *httpd)
 	am_cond_broadcast(&httpd->tick);
 	for (struct am_http_request *r = httpd->stream_list; r != NULL; r = r->next_stream)
 		am_http_kick(r);
+	am_http_tunnels_stop(httpd);
 	/* Handlers and keepers must end by themselves: without them a connection would stay suspended. */
 	while (httpd->open > 0)
 		am_cond_wait(&httpd->idle, &httpd->lock, AM_FOREVER);
@@ -428,6 +429,7 @@ am_httpd_stop(struct am_httpd *httpd)
 			break;
 	am_unlock(&httpd->lock);
 	am_http_pool_stop(httpd);
+	am_http_tunnels_join(httpd);
 	MHD_stop_daemon(httpd->daemon);
 	am_assert(httpd->streams == 0);
 	free_httpd(httpd);

@@ -180,6 +180,8 @@ struct ambient_message_api {
  * plugin and may block; what it gets is borrowed until it returns. */
 struct ambient_http_listener;
 struct ambient_http_request;
+struct ambient_websocket;
+struct pollfd;
 struct ambient_http_listen {
 	size_t size;
 	const char *address;   /* "127.0.0.1" */
@@ -191,6 +193,15 @@ struct ambient_http_listen {
 	int32_t self_signed;   /* 1, with no cert_pem: the host makes a certificate for address */
 };
 typedef void ambient_http_handler_f(void *self, struct ambient_http_request *request);
+/* Runs on a thread of its own; the connection ends when it returns.  ws is NULL when the peer had left before, and
+ * then only arg is to be released. */
+typedef void ambient_websocket_f(void *arg, struct ambient_websocket *ws);
+struct ambient_websocket_message {
+	size_t size;
+	const char *data;      /* until the next call */
+	size_t len;
+	int32_t text;          /* 1: valid UTF-8; 0: bytes */
+};
 struct ambient_http_api {
 	size_t size;
 	int (*listen)(const struct ambient_host *host, const struct ambient_http_listen *options,
@@ -209,6 +220,23 @@ struct ambient_http_api {
 	int (*begin)(struct ambient_http_request *request, int status, const char *content_type);
 	int (*write)(struct ambient_http_request *request, const char *data, size_t len);
 	int (*gone)(const struct ambient_http_request *request); /* has the peer left, or does the listener close */
+	/* The i-th parameter; 0 past the end. */
+	int (*query_at)(const struct ambient_http_request *request, size_t i, const char **name, const char **value);
+	/* Instead of begin: agrees to a WebSocket and to the first of the peer's protocols that is in the list (ended by
+	 * NULL).  INVALID: no handshake that is taken, err says why; nothing was answered then.  The request is not
+	 * to be touched after success. */
+	int (*ws_accept)(struct ambient_http_request *request, const char *const *protocols, ambient_websocket_f *fn,
+			 void *arg, struct ambient_error *err);
+	const char *(*ws_protocol)(const struct ambient_websocket *ws);
+	/* Drives the connection until a message is there (1), or one of at most 8 more descriptors is ready or timeout_ms
+	 * (-1: none) is over (0), or the connection is (-AMBIENT_E_UNAVAILABLE).  want 0: messages stay where they are,
+	 * so that the peer has to wait. */
+	int (*ws_wait)(struct ambient_websocket *ws, struct pollfd *more, size_t n, int timeout_ms, int want,
+		       struct ambient_websocket_message *ret);
+	/* Queues one binary message made of two parts; who sends much waits while ws_queued is much. */
+	int (*ws_send)(struct ambient_websocket *ws, const void *head, size_t head_len, const void *data, size_t len);
+	size_t (*ws_queued)(const struct ambient_websocket *ws);
+	void (*ws_close)(struct ambient_websocket *ws, int code, const char *reason); /* without it: 1000 */
 };
 
 struct ambient_host {

@@ -175,7 +175,13 @@ AT(ambient_http_listen, threads, 48);
 AT(ambient_http_listen, body_max, 56);
 AT(ambient_http_listen, self_signed, 64);
 
-SIZE(ambient_http_api, 104);
+SIZE(ambient_websocket_message, 32);
+AT(ambient_websocket_message, size, 0);
+AT(ambient_websocket_message, data, 8);
+AT(ambient_websocket_message, len, 16);
+AT(ambient_websocket_message, text, 24);
+
+SIZE(ambient_http_api, 160);
 AT(ambient_http_api, size, 0);
 AT(ambient_http_api, listen, 8);
 AT(ambient_http_api, port, 16);
@@ -189,6 +195,13 @@ AT(ambient_http_api, peer_name, 72);
 AT(ambient_http_api, begin, 80);
 AT(ambient_http_api, write, 88);
 AT(ambient_http_api, gone, 96);
+AT(ambient_http_api, query_at, 104);
+AT(ambient_http_api, ws_accept, 112);
+AT(ambient_http_api, ws_protocol, 120);
+AT(ambient_http_api, ws_wait, 128);
+AT(ambient_http_api, ws_send, 136);
+AT(ambient_http_api, ws_queued, 144);
+AT(ambient_http_api, ws_close, 152);
 
 SIZE(ambient_host, 168);
 AT(ambient_host, size, 0);
