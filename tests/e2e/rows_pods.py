@@ -357,7 +357,7 @@ def test_row_210_disk_full(_):
     small = Platform("full")
     small.state = os.path.join(small.dir, "small")
     os.mkdir(small.state, 0o700)
-    done = lib.subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "none", small.state], text=True,
+    done = lib.subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m,mode=0700", "none", small.state], text=True,
                               stdout=lib.subprocess.PIPE, stderr=lib.subprocess.STDOUT, check=False)
     if done.returncode != 0:
         small.close()
@@ -380,7 +380,7 @@ def test_row_210_disk_full(_):
                 pass
 
         failed = None
-        for i in range(40):  # what the log of the database has allocated already may take some
+        for i in range(120):  # what the log of the database has allocated already may take some
             try:
                 post("fill-%d" % i)
             except Status as status:
