@@ -5,6 +5,7 @@ port, its API by HTTPS and kubectl, and git origins whose clones and pushes can 
 Nothing here waits by sleeping for time to pass: a test holds an agent at a file, and git at a gate, and lets go."""
 import base64
 import fcntl
+import glob
 import http.client
 import json
 import os
@@ -358,11 +359,22 @@ class Platform:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        until(lambda: not running(dict(self.pod_processes())), what="the pods to end")
+        self.remove_groups()
         self.origins.close()
         if os.environ.get("AMBIENT_KEEP"):
             print("# kept: " + self.dir)
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
+
+    def remove_groups(self):
+        """Shims that were killed leave their control groups to the next daemon, which does not come."""
+        name = 2166136261
+        for byte in os.path.realpath(self.state + "/node").encode():
+            name = (name ^ byte) * 16777619 & 0xffffffff
+        for top in glob.glob("/sys/fs/cgroup/ambient-%08x" % name) + glob.glob("/sys/fs/cgroup/*/ambient-%08x" % name):
+            for where, _, _ in os.walk(top, topdown=False):
+                os.rmdir(where)
 
     def log(self):
         try:

@@ -55,8 +55,10 @@ says() {
 	fi
 }
 holds() { find /proc/[0-9]*/fd /proc/[0-9]*/exe -maxdepth 1 -lname "$1" 2>/dev/null; }
+groups() { find /sys/fs/cgroup -maxdepth 2 -type d -name 'ambient-*' 2>/dev/null | sort; }
+groups_before=$(groups)
 nothing_left() {
-	[ -z "$(holds "$place/*")$(grep -F "$place" /proc/mounts)" ]
+	[ -z "$(holds "$place/*")$(grep -F "$place" /proc/mounts)" ] && [ "$(groups)" = "$groups_before" ]
 }
 daemon() { holds "$place/state/lock" | cut -d/ -f3 | head -1; }
 is_up() { [ -n "$(daemon)" ] && ctl get >/dev/null 2>&1; }

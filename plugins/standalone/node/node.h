@@ -163,6 +163,7 @@ double quantity_at(const struct ambient_object *obj, const char *pointer);
 /* list: "limits" or "requests"; in units of 1/unit, rounded up. */
 int64_t resources_of(const struct ambient_object *container, const char *list, const char *resource, double unit);
 void resources_detect(struct node *node, const char *root);        /* root "": no control groups */
+void resources_leave(const struct node *node);                     /* takes away what detect made, when it is empty */
 void resources_forget(const struct node *node, const struct local *local);
 void resources_add_limits(struct text *out, const struct node *node, const struct ambient_object *container);
 void resources_add_groups(struct text *out, const struct node *node);

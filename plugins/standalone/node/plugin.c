@@ -196,6 +196,7 @@ stop(void *self)
 	/* The shims stay: pods outlive the daemon. */
 	logs_stop(node);
 	watch_stop(node);
+	resources_leave(node);
 }
 
 static int

@@ -108,6 +108,17 @@ own_path(const char *controller, char *out, size_t size)
 	text_free(&text);
 }
 
+/* Two nodes of one machine share no group: one that stops takes its own away. */
+static void
+group_name(const struct node *node, char out[32])
+{
+	uint32_t hash = UINT32_C(2166136261); /* FNV-1a */
+
+	for (const char *p = node->root; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * UINT32_C(16777619);
+	(void)snprintf(out, 32, "ambient-%08x", hash);
+}
+
 static bool
 make_dir(const char *path)
 {
@@ -119,18 +130,20 @@ static void
 detect_v1(struct node *node, const char *root)
 {
 	static const char *const controllers[GROUPS_MAX] = { "memory", "cpu", "pids" };
+	char name[32];
 	int found = 0;
 
+	group_name(node, name);
 	for (size_t i = 0; i < GROUPS_MAX; i++) {
 		char own[PATH_MAX], top[PATH_MAX];
 		struct stat st;
 
 		own_path(controllers[i], own, sizeof(own));
-		if ((size_t)snprintf(top, sizeof(top), "%s/%s%s", root, controllers[i], own) >= sizeof(top) - 16 || stat(top, &st) < 0)
+		if ((size_t)snprintf(top, sizeof(top), "%s/%s%s", root, controllers[i], own) >= sizeof(top) - 32 || stat(top, &st) < 0)
 			(void)snprintf(top, sizeof(top), "%s/%s", root, controllers[i]);
 		if (stat(top, &st) < 0)
 			continue;
-		(void)snprintf(top + strlen(top), sizeof(top) - strlen(top), "/ambient");
+		(void)snprintf(top + strlen(top), sizeof(top) - strlen(top), "/%s", name);
 		if (!make_dir(top) || access(top, W_OK) < 0)
 			continue;
 		(void)snprintf(node->groups[i], sizeof(node->groups[i]), "%.500s", top);
@@ -146,9 +159,10 @@ static void
 detect_v2(struct node *node, const char *root)
 {
 	static const char all[] = "+memory +cpu +pids";
-	char own[PATH_MAX], top[PATH_MAX], base[PATH_MAX];
+	char own[PATH_MAX], top[PATH_MAX], base[PATH_MAX], name[32];
 
-	(void)snprintf(base, sizeof(base), "%.400s/ambient", root);
+	group_name(node, name);
+	(void)snprintf(base, sizeof(base), "%.400s/%s", root, name);
 	if (make_dir(base)) {
 		(void)put(root, "cgroup.subtree_control", all);
 	} else {
@@ -173,7 +187,7 @@ resources_detect(struct node *node, const char *root)
 {
 	char path[PATH_MAX];
 
-	if (root[0] == '\0' || strlen(root) > 200)
+	if (node->root == NULL || root[0] == '\0' || strlen(root) > 200)
 		return;
 	(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", root);
 	if (access(path, F_OK) == 0)
@@ -235,6 +249,15 @@ resources_forget(const struct node *node, const struct local *local)
 		(void)closedir(d);
 		(void)rmdir(pod);
 	}
+}
+
+void
+resources_leave(const struct node *node)
+{
+	/* A group that still holds pods stays, for the next daemon on this state. */
+	for (size_t i = 0; i < GROUPS_MAX; i++)
+		if (node->groups[i][0] != '\0')
+			(void)rmdir(node->groups[i]);
 }
 
 /* ---- into the specification ---- */
