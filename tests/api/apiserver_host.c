@@ -7,6 +7,7 @@
  */
 #include <ambient/ambient.h>
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <malloc.h>
 #include <poll.h>
@@ -120,6 +121,26 @@ wait_for_end(void)
 	}
 }
 
+/* A thread that was joined may still be on its way out of the kernel, where the leak checker, which stops every
+ * thread, falls over it. */
+static void
+wait_for_threads(void)
+{
+	for (int i = 0; i < 2000; i++) {
+		DIR *dir = opendir("/proc/self/task");
+		int n = 0;
+
+		while (dir != NULL && readdir(dir) != NULL)
+			n++;
+		if (dir != NULL)
+			(void)closedir(dir);
+		if (n <= 3) /* ".", ".." and this one */
+			return;
+		(void)usleep(1000);
+	}
+	fprintf(stderr, "threads are left that nobody ended\n");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -172,5 +193,6 @@ main(int argc, char **argv)
 		server->stop(self);
 	}
 	plugin->destroy(self);
+	wait_for_threads();
 	return rc < 0;
 }

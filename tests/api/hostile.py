@@ -6,6 +6,7 @@ where the request could be understood as one, a Status; afterwards nothing was s
 memory has not grown with what was sent.
 """
 import json
+import os
 import shutil
 import socket
 import sys
@@ -172,8 +173,10 @@ def zz_memory_has_not_grown(f):
         f.api.post(f.w, b"[" * (2 << 20))
     grown = resident(f) - f.began
     print("# resident %d MiB, grown by %d MiB" % (resident(f) >> 20, grown >> 20))
-    assert grown < GROWTH, grown
     unharmed(f)
+    if os.environ.get("AMBIENT_SLOW"):
+        raise apilib.Skip("a sanitizer keeps what was freed")
+    assert grown < GROWTH, grown
 
 
 def run(argv):

@@ -403,8 +403,9 @@ def audit_log_turns_over(_):
     with Server("auditFile=" + path, "auditMaxSize=20000", "auditMaxBackups=2", state=state) as s:
         for i in range(120):
             s.api.get("/api/v1/namespaces/n%d/configmaps" % i)
+        eventually(lambda: any("/n119/" in open(p).read() for p in glob.glob(path + "*")))
+        assert os.path.exists(path + ".2")
         # Moved away by somebody else: begun anew.
-        eventually(lambda: os.path.exists(path + ".2"))
         os.rename(path, path + ".moved")
         s.api.get("/api/v1/namespaces/after/configmaps")
         eventually(lambda: os.path.exists(path))
