@@ -55,10 +55,17 @@ says() {
 	fi
 }
 holds() { find /proc/[0-9]*/fd /proc/[0-9]*/exe -maxdepth 1 -lname "$1" 2>/dev/null; }
-groups() { find /sys/fs/cgroup -maxdepth 2 -type d -name 'ambient-*' 2>/dev/null | sort; }
-groups_before=$(groups)
+# The control groups of this place's pods: others run on this machine too.
+groups() { # DIRECTORY-OF-THE-NODE'S-STATE
+	local LC_ALL=C hash=2166136261 i char
+	for ((i = 0; i < ${#1}; i++)); do
+		printf -v char '%d' "'${1:i:1}"
+		hash=$((((hash ^ (char & 255)) * 16777619) & 0xffffffff))
+	done
+	find /sys/fs/cgroup -maxdepth 2 -type d -name "$(printf 'ambient-%08x' $hash)" 2>/dev/null
+}
 nothing_left() {
-	[ -z "$(holds "$place/*")$(grep -F "$place" /proc/mounts)" ] && [ "$(groups)" = "$groups_before" ]
+	[ -z "$(holds "$place/*")$(grep -F "$place" /proc/mounts)$(groups "$place/state/node")" ]
 }
 daemon() { holds "$place/state/lock" | cut -d/ -f3 | head -1; }
 is_up() { [ -n "$(daemon)" ] && ctl get >/dev/null 2>&1; }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Node object of this machine.  Whether limits are enforced is said in an annotation, which the API server reads
- * to warn of those that are not; so are the directories that hostPath may show.  A real control plane takes a node that is silent for 40 s for dead; a standalone one
- * does not, and is spared the writes.
+ * The Node object of this machine.  Whether limits are enforced is said in an annotation, so are the directories that
+ * hostPath may show.  A real control plane takes a node that is silent for 40 s for dead; a standalone one does not,
+ * and is spared the writes.
  */
 #include "node.h"
 
