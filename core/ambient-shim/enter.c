@@ -14,11 +14,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,8 +28,6 @@
 #include <unistd.h>
 
 #include "core/base/str.h"
-
-#define NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 struct word {
 	int32_t pid, error;
@@ -49,7 +49,8 @@ drop_power(void)
 
 	memset(none, 0, sizeof(none));
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+		/* Who may not has no power to pass on, and gains none without new privileges. */
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
 			return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &head, none) < 0)
 		return -1;
@@ -100,22 +101,57 @@ fail:
 	_exit(127);
 }
 
-/* Both user namespaces that bubblewrap may have made are joined by the container's own one. */
+static bool
+same(const char *a, int b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
+
+/* Those that the container does not share with us; one that is shared may not be joined without being root. */
+static int
+others(const struct shim_container *c)
+{
+	static const struct {
+		const char *name;
+		int flag;
+	} all[] = { { "mnt", CLONE_NEWNS }, { "pid", CLONE_NEWPID }, { "ipc", CLONE_NEWIPC }, { "uts", CLONE_NEWUTS },
+		    { "cgroup", CLONE_NEWCGROUP } };
+	char ours[64], theirs[64];
+	struct stat x, y;
+	int flags = 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		(void)snprintf(ours, sizeof(ours), "/proc/self/ns/%s", all[i].name);
+		(void)snprintf(theirs, sizeof(theirs), "/proc/%d/ns/%s", (int)c->child, all[i].name);
+		if (stat(ours, &x) < 0 || stat(theirs, &y) < 0 || x.st_ino != y.st_ino)
+			flags |= all[i].flag;
+	}
+	return flags;
+}
+
+/* Started by an ordinary user, bubblewrap makes the namespaces as the root of one user namespace and goes on in a
+ * second one below it, as the user: only the first has power over them, so it is joined before them. */
 static int
 join(const struct shim_container *c)
 {
-	char ours[64] = "", theirs[64] = "", path[64];
-	int flags = NAMESPACES;
-	ssize_t a, b;
+	static const char own[] = "/proc/self/ns/user";
+	int flags = others(c), user, parent, rc = -1;
+	char path[64];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)c->child);
-	a = readlink("/proc/self/ns/user", ours, sizeof(ours) - 1);
-	b = readlink(path, theirs, sizeof(theirs) - 1);
-	if (a <= 0 || b <= 0)
+	user = open(path, O_RDONLY | O_CLOEXEC);
+	if (user < 0)
 		return -1;
-	if (strcmp(ours, theirs) != 0)
-		flags |= CLONE_NEWUSER;
-	return setns(c->child_fd, flags);
+	if (same(own, user))
+		return setns(c->child_fd, flags);
+	parent = ioctl(user, NS_GET_PARENT);
+	if (parent < 0 || same(own, parent))
+		rc = setns(c->child_fd, flags | CLONE_NEWUSER);
+	else if (setns(parent, CLONE_NEWUSER) == 0 && setns(c->child_fd, flags) == 0)
+		rc = setns(user, CLONE_NEWUSER);
+	return rc;
 }
 
 static int
