@@ -2,7 +2,7 @@
 """kubectl's ways to change an object: server-side apply, diff, edit, set, scale."""
 import json
 
-from apilib import rand
+from apilib import Skip, rand
 
 SCENARIOS = []
 
@@ -96,6 +96,8 @@ def edit_takes_over_what_it_changes(k):
 
 @scenario
 def set_label_annotate_have_managers(k):
+    if k.minor < 21:
+        raise Skip("kubectl 1.%d knows CronJobs of batch/v1beta1 only" % k.minor)
     n = "c-" + rand()
     k.run("apply", "--server-side", "-f", k.file(CRONJOB % (n, "old")))
     k.run("set", "image", "cronjob/" + n, "c=new")

@@ -13,7 +13,7 @@ import sys
 
 import apilib
 import kubectl_apply
-from apilib import rand
+from apilib import Skip, rand
 
 SCENARIOS = []
 
@@ -311,11 +311,18 @@ metadata: {name: np}
 spec: {podSelector: {}}
 """))
     assert "nothing enforces NetworkPolicies" in r.stderr or k.minor < 19, r.stderr
+
+
+@scenario
+def cronjobs_and_their_jobs(k):
+    if k.minor < 21:
+        raise Skip("kubectl 1.%d knows CronJobs of batch/v1beta1 only" % k.minor)
+    ns = k.f.namespace()
     k.run("create", "cronjob", "c", "--image=i:1", "--schedule=*/5 * * * *", "-n", ns)
     k.run("create", "job", "j", "--from=cronjob/c", "-n", ns)
     out = k.out("get", "all", "-n", ns)
     assert "cronjob.batch/c" in out and "job.batch/j" in out, out
-    k.run("delete", "job", "j", "--cascade=orphan" if k.minor >= 20 else "--cascade=false", "-n", ns)
+    k.run("delete", "job", "j", "--cascade=orphan", "-n", ns)
     r = k.run("create", "cronjob", "bad", "--image=i:1", "--schedule=* * *", "-n", ns, code=1)
     assert "expected exactly 5 fields, found 3" in r.stderr, r.stderr
 
