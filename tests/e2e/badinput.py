@@ -449,7 +449,8 @@ def test_agent_that_fills_the_databases_disk_too(p):
 
     def refused_for_space(q, name):
         try:
-            q.request("POST", "/api/v1/namespaces/%s/configmaps" % q.ns, {"metadata": {"name": name}})
+            q.request("POST", "/api/v1/namespaces/%s/configmaps" % q.ns,
+                      {"metadata": {"name": name}, "data": {"text": "x" * 200000}})
         except Status as e:
             assert e.code == 507 and "the disk that holds state.db is full" in str(e), e
             return True
@@ -470,7 +471,7 @@ def test_agent_that_fills_the_databases_disk_too(p):
                     pass
             except OSError:
                 pass
-        # What the disk still had for itself is written, then the sentence comes.
+        # What the database still had for itself is written, then the sentence comes.
         until(lambda: refused_for_space(q, "late-%s" % os.urandom(4).hex()), what="a refusal for want of space")
         code, text = q.request("GET", "/readyz", raw=True)
         assert code == 500 and b"the disk that holds state.db is full" in text, (code, text)

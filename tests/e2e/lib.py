@@ -4,6 +4,7 @@ port, its API by HTTPS and kubectl, and git origins whose clones and pushes can 
 
 Nothing here waits by sleeping for time to pass: a test holds an agent at a file, and git at a gate, and lets go."""
 import base64
+import errno
 import fcntl
 import glob
 import http.client
@@ -218,6 +219,20 @@ def running(pids):
     return {pid for pid, born in pids.items() if pid in table and table[pid][1] == born}
 
 
+def removed(top):
+    """Removes a tree of control groups; False as long as something in it is still on its way out."""
+    try:
+        for where, _, _ in os.walk(top, topdown=False):
+            os.rmdir(where)
+    except FileNotFoundError:
+        return False
+    except OSError as e:
+        if e.errno != errno.EBUSY:
+            raise
+        return False
+    return True
+
+
 def tree_of(roots, table):
     """pid -> start time of these and what comes from them; without the naps of agents that wait for a file.  A nap that
     was forked and not executed yet still has its parent's command line."""
@@ -373,8 +388,7 @@ class Platform:
         for byte in os.path.realpath(self.state + "/node").encode():
             name = (name ^ byte) * 16777619 & 0xffffffff
         for top in glob.glob("/sys/fs/cgroup/ambient-%08x" % name) + glob.glob("/sys/fs/cgroup/*/ambient-%08x" % name):
-            for where, _, _ in os.walk(top, topdown=False):
-                os.rmdir(where)
+            until(lambda: removed(top), what=top + " to be empty")
 
     def log(self):
         try:

@@ -328,6 +328,7 @@ struct am_engine {
 void am_janitor_note(struct am_engine *engine, struct am_store *store, const struct am_object *old,
 		     const struct am_object *object);
 struct am_janitor *am_janitor_new(struct am_engine *engine);
+void am_janitor_wake(struct am_janitor *janitor); /* the space has changed; takes the lock */
 int am_janitor_start(struct am_janitor *janitor, struct ambient_error *err);
 void am_janitor_stop(struct am_janitor *janitor);
 void am_janitor_free(struct am_janitor *janitor);

@@ -461,8 +461,11 @@ do_timed(struct am_janitor *janitor)
 	}
 	if (now >= janitor->next_look) {
 		am_engine_look(engine);
-		janitor->next_look = now + (atomic_load(&engine->space) == AM_SPACE_ENOUGH ? LOOK_EVERY : LOOK_EVERY_FULL);
+		janitor->next_look = now + LOOK_EVERY;
 	}
+	/* Also when the disk has filled up since the last look. */
+	if (atomic_load(&engine->space) != AM_SPACE_ENOUGH)
+		janitor->next_look = AM_MIN(janitor->next_look, now + LOOK_EVERY_FULL);
 	am_lock(&engine->lock);
 }
 
@@ -514,6 +517,14 @@ am_janitor_new(struct am_engine *engine)
 	janitor->tasks = am_map_new();
 	am_cond_init(&janitor->wake, engine->clock);
 	return janitor;
+}
+
+void
+am_janitor_wake(struct am_janitor *janitor)
+{
+	am_lock(&janitor->engine->lock);
+	am_cond_signal(&janitor->wake);
+	am_unlock(&janitor->engine->lock);
 }
 
 int

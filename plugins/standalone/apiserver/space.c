@@ -30,6 +30,8 @@ enter(struct am_engine *engine, enum am_space space)
 	else
 		am_log_error("apiserver", "database space exceeded: %s; until then only deletions, status and leases are written",
 			     sentences[space]);
+	if (engine->janitor != NULL)
+		am_janitor_wake(engine->janitor);
 	if (engine->options.space_changed != NULL)
 		engine->options.space_changed(engine->options.space_arg, space != AM_SPACE_ENOUGH);
 }
