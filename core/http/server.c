@@ -411,8 +411,9 @@ am_httpd_stop(struct am_httpd *httpd)
 	int64_t until = am_clock_boot(am_clock_real()) + 3 * AM_NS_PER_S;
 	int fd = MHD_quiesce_daemon(httpd->daemon);
 
+	/* The daemon's thread lets go of the socket some time later: refuse newcomers now, close when it has ended. */
 	if (fd >= 0)
-		close(fd);
+		shutdown(fd, SHUT_RDWR);
 	am_lock(&httpd->lock);
 	atomic_store(&httpd->stopping, true);
 	am_cond_broadcast(&httpd->work);
@@ -431,6 +432,8 @@ am_httpd_stop(struct am_httpd *httpd)
 	am_http_pool_stop(httpd);
 	am_http_tunnels_join(httpd);
 	MHD_stop_daemon(httpd->daemon);
+	if (fd >= 0)
+		close(fd);
 	am_assert(httpd->streams == 0);
 	free_httpd(httpd);
 }
