@@ -28,6 +28,11 @@ int am_daemon_configure(struct am_daemon *daemon);
 int am_daemon_log_format(const struct am_daemon *daemon);
 /* Prints the effective configuration with origins. */
 void am_daemon_print(struct am_daemon *daemon);
+/*
+ * Prints rows of a manual page: the core's options, or those of the plugins in these files (ended by NULL), which are
+ * loaded for it, not created.  An exit code; complaints go to stderr.
+ */
+int am_daemon_manual(char *const *paths);
 /* Starts everything; returns when the workers run (or wait for the lease).  An exit code; 0 also when cancelled. */
 int am_daemon_start(struct am_daemon *daemon);
 /* A new generation of the configuration, or the old one and the reason in the log. */

@@ -31,7 +31,7 @@ static const char help[] =
 	"  -s, --set PATH=VALUE   override one value, e.g. -s log.level=debug; may be repeated\n"
 	"      --check-config     load configuration and plugins, print every mistake, start nothing\n"
 	"      --print-config     print the effective configuration with the origin of each value\n"
-	"      --manual           print the options of the configuration file as rows of a manual page\n"
+	"      --manual [FILE...] print the options of the configuration file, or of these plugins, as rows of a manual page\n"
 	"  -h, --help             this text\n"
 	"  -V, --version          the version\n"
 	"\n"
@@ -53,16 +53,6 @@ usage_error(void)
 {
 	(void)fputs("Try \"ambientd --help\".\n", stderr);
 	return AM_EXIT_CONFIG;
-}
-
-static void
-print_manual(void)
-{
-	struct am_buf out = { 0 };
-
-	am_conf_print_core_manual(&out);
-	(void)fputs(am_buf_str(&out), stdout);
-	am_buf_fini(&out);
 }
 
 /* -1: go on; else the exit code. */
@@ -96,8 +86,7 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 			a->action = PRINT;
 			break;
 		case MANUAL:
-			print_manual();
-			return AM_EXIT_OK;
+			return am_daemon_manual(argv + optind);
 		case 'h':
 			(void)fputs(help, stdout);
 			return AM_EXIT_OK;

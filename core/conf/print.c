@@ -208,6 +208,25 @@ print_roff(struct am_buf *out, const char *s)
 	}
 }
 
+/* The page is the same wherever it is built. */
+static void
+print_default(struct am_buf *out, const char *def)
+{
+	static const struct {
+		const char *dir, *name;
+	} dirs[] = { { AM_PKGLIBDIR, "<libdir>/ambient" }, { AM_LIBEXECDIR, "<libexecdir>/ambient" } };
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		size_t len = strlen(dirs[i].dir);
+		if (strncmp(def, dirs[i].dir, len) == 0 && def[len] == '/') {
+			am_buf_adds(out, dirs[i].name);
+			def += len;
+			break;
+		}
+	}
+	print_roff(out, *def != '\0' ? def : "\"\"");
+}
+
 static void
 print_manual(const struct ambient_option *const *rows, struct am_buf *out, int depth)
 {
@@ -231,11 +250,8 @@ print_manual(const struct ambient_option *const *rows, struct am_buf *out, int d
 		if (row->flags & AMBIENT_OPT_RELOAD)
 			am_buf_adds(out, ", reloadable");
 		if (row->def != NULL) {
-			/* The page is the same wherever it is built. */
-			bool ours = strncmp(row->def, AM_PKGLIBDIR "/", sizeof(AM_PKGLIBDIR)) == 0;
-
-			am_buf_addf(out, ", default %s", ours ? "<libdir>/ambient" : "");
-			print_roff(out, row->def + (ours ? sizeof(AM_PKGLIBDIR) - 1 : 0));
+			am_buf_adds(out, ", default ");
+			print_default(out, row->def);
 		}
 		am_buf_adds(out, ")\n");
 		print_roff(out, row->text != NULL ? row->text : "");
