@@ -170,10 +170,11 @@ on_pull(void *cls, uint64_t pos am_unused_, char *buf, size_t max)
 			return n;
 		if (n == AM_HTTP_END)
 			return MHD_CONTENT_READER_END_OF_STREAM;
-		if (n < 0 || am_http_fd_gone(r->fd))
-			return MHD_CONTENT_READER_END_WITH_ERROR;
 		int64_t now = am_clock_boot(httpd->clock);
 
+		/* A peer that has left is noticed when something is sent, or else now and then. */
+		if (n < 0 || (now >= r->beat_at && am_http_fd_gone(r->fd)))
+			return MHD_CONTENT_READER_END_WITH_ERROR;
 		am_lock(&r->lock);
 		if (r->pending) {
 			am_unlock(&r->lock);

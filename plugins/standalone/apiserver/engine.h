@@ -130,6 +130,7 @@ const struct am_resource *am_engine_resource(struct am_engine *engine, const cha
 /* By kind, e.g. for ownerReferences or a Scale target. */
 const struct am_resource *am_engine_resource_of_kind(struct am_engine *engine, const char *group, const char *version,
 						     const char *kind);
+const struct am_resource *am_resource_ref(const struct am_resource *res);
 void am_resource_unref(const struct am_resource *res); /* NULL is fine */
 /* Everything served, ordered by group ("" first), version (most preferred first), plural.  Release with
  * am_resources_free.  *ret_generation (may be NULL) changes whenever the answer would. */

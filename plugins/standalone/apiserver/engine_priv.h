@@ -119,7 +119,6 @@ struct am_store *am_store_add(struct am_engine *engine, const char *group, const
 /* Takes the references and the array.  Custom resources come and go with their definition. */
 void am_registry_set(struct am_store *store, const struct am_resource **versions, size_t n,
 		     const struct am_resource *storage);
-const struct am_resource *am_resource_ref(const struct am_resource *res);
 /* A reference to the version that bodies are kept in, or NULL.  Takes the lock. */
 const struct am_resource *am_store_storage(struct am_store *store);
 int am_version_cmp(const char *a, const char *b); /* the preferred one first */

@@ -192,6 +192,7 @@ close_server(struct plugin *p)
 	atomic_store(&s->ready, 0);
 	am_httpd_stop(s->httpd);
 	rest_logs_reap(s, true);
+	rest_texts_free(s->texts);
 	rest_rbac_free(s->rbac);
 	if (s->engine != NULL)
 		am_engine_close(s->engine);
@@ -237,6 +238,7 @@ open_server(struct plugin *p, struct ambient_error *err)
 	memset(s, 0, sizeof(*s));
 	s->clock = am_clock_real();
 	s->address = am_xstrdup(p->address);
+	s->texts = rest_texts_new();
 	s->discovery = rest_discovery_new();
 	s->openapi = rest_openapi_new();
 	curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -32,6 +32,7 @@ struct rest_pki;
 struct rest_discovery;
 struct rest_openapi;
 struct rest_rbac;
+struct rest_texts;
 
 struct rest_server {
 	struct am_engine *engine;
@@ -41,6 +42,7 @@ struct rest_server {
 	struct rest_discovery *discovery;
 	struct rest_openapi *openapi;
 	struct rest_rbac *rbac;
+	struct rest_texts *texts;
 	struct rest_keys *keys;
 	struct rest_static *users;
 	struct rest_audit *audit;  /* NULL: no audit log */
@@ -148,6 +150,26 @@ void rest_verb(struct rest_call *call);
 
 /* watch_http.c */
 void rest_watch(struct rest_call *call);
+
+/* watch_text.c: what watches send */
+struct rest_text {
+	_Atomic(uint32_t) refs;
+	size_t len;
+	char data[];
+};
+struct rest_text_form {
+	enum rest_form form;
+	bool columns;              /* Table: with the columns' definitions */
+	char include_object[16];
+};
+struct rest_texts *rest_texts_new(void);
+void rest_texts_free(struct rest_texts *texts); /* before the engine is closed */
+uint64_t rest_texts_made(const struct rest_texts *texts); /* how many events were rendered so far */
+struct rest_text *rest_text_of(struct am_buf *buf);       /* takes it; NULL: no memory */
+void rest_text_unref(struct rest_text *text);             /* NULL is fine */
+/* One line, the caller's reference; not for INITIAL_END.  NULL: no memory. */
+struct rest_text *rest_text_event(struct rest_server *server, const struct rest_text_form *form,
+				  const struct am_resource *res, const struct am_event *event);
 
 /* discovery.c */
 struct rest_virtual { /* create-only resources that are not stored */

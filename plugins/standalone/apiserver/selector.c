@@ -242,14 +242,16 @@ parse_labels(struct am_selector *selector, const char *text, struct am_failure *
 
 /* ---- fields ---- */
 
+static const char name_field[] = "/metadata/name", namespace_field[] = "/metadata/namespace";
+
 /* The pointer of a supported field; NULL when the resource does not offer it. */
 static const char *
 field_pointer(struct am_arena *arena, const struct am_resource *res, const char *name)
 {
 	if (strcmp(name, "metadata.name") == 0)
-		return "/metadata/name";
+		return name_field;
 	if (strcmp(name, "metadata.namespace") == 0)
-		return "/metadata/namespace";
+		return namespace_field;
 	for (size_t i = 0; res->selectable != NULL && res->selectable[i] != NULL; i++) {
 		if (strcmp(res->selectable[i], name) != 0)
 			continue;
@@ -392,7 +394,10 @@ match_field(const struct requirement *r, const struct am_object *object)
 	struct am_slice value;
 	bool equal;
 
-	if (!am_json_find(am_object_text(object), r->key, &value))
+	/* The two that everybody may ask for are at hand. */
+	if (r->key == name_field || r->key == namespace_field)
+		equal = strcmp(r->key == name_field ? object->name : object->ns, r->values[0]) == 0;
+	else if (!am_json_find(am_object_text(object), r->key, &value))
 		equal = r->values[0][0] == '\0';
 	else if (am_json_type(value) == AMBIENT_T_STRING)
 		equal = am_json_str_eq(value, r->values[0]);

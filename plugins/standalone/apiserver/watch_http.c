@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watches: a source over the engine's cursor.  The HTTP thread pulls; an event is rendered when the socket has room
- * for it, so a slow peer only lags behind with its cursor, and is ended with a 410 when it falls off the history.
+ * Watches: a source over the engine's cursor.  The HTTP thread pulls; an event is taken when the socket has room for
+ * it, so a slow peer only lags behind with its cursor, and is ended with a 410 when it falls off the history.  All that
+ * is there and fits goes out with one write.
  * Bookmarks go out about once a minute and shortly before the end.
  */
 #include <stdlib.h>
@@ -9,20 +10,18 @@
 #include "plugins/standalone/apiserver/rest.h"
 
 #define BOOKMARK_EVERY (60 * AM_NS_PER_S)
-#define PENDING_MAX    ((size_t)256 * 1024)
 
 struct watch {
 	struct rest_server *server;
 	struct am_http_request *http;
 	struct am_watch *cursor;
 	const struct am_resource *res;
-	enum rest_form form;
-	char include_object[16];
-	bool bookmarks, columns_sent, over;
+	struct rest_text_form form;
+	bool bookmarks, over, failed;
 	int64_t ends_at, bookmark_at;
 	char token[65];            /* the hash of a local user's; "" for others */
 	uint64_t said_rv;          /* of the last event or bookmark */
-	struct am_buf pending;     /* rendered, not yet taken; consumed from `at` */
+	struct rest_text *text;    /* taken up to `at`; NULL: the next event */
 	size_t at;
 };
 
@@ -35,123 +34,130 @@ on_wake(void *arg)
 	am_http_resume(w->http);
 }
 
-static void
-add_bookmark(struct watch *w, uint64_t rv, bool initial_end)
+static struct rest_text *
+bookmark(struct watch *w, uint64_t rv, bool initial_end)
 {
-	struct am_buf *out = &w->pending;
+	struct am_buf out = { 0 }, version = { 0 };
 	const char *slash = *w->res->group != '\0' ? "/" : "";
-	struct am_buf version = { 0 };
+	bool table = w->form.form == REST_TABLE;
 
 	am_buf_addf(&version, "%s%s%s", w->res->group, slash, w->res->version);
-	am_buf_adds(out, "{\"type\":\"BOOKMARK\",\"object\":");
-	if (w->form == REST_TABLE)
-		am_buf_adds(out, "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\"");
-	else if (w->form == REST_PARTIAL || w->form == REST_PARTIAL_LIST)
-		am_buf_adds(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\"");
+	am_buf_adds(&out, "{\"type\":\"BOOKMARK\",\"object\":");
+	if (table)
+		am_buf_adds(&out, "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\"");
+	else if (w->form.form == REST_PARTIAL || w->form.form == REST_PARTIAL_LIST)
+		am_buf_adds(&out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\"");
 	else
-		am_json_addf(out, "{\"kind\":%s,\"apiVersion\":%s", w->res->kind, am_buf_str(&version));
-	am_json_addf(out, ",\"metadata\":{\"resourceVersion\":\"%l\"", (int64_t)rv);
-	if (w->form != REST_TABLE)
-		am_buf_adds(out, ",\"creationTimestamp\":null");
+		am_json_addf(&out, "{\"kind\":%s,\"apiVersion\":%s", w->res->kind, am_buf_str(&version));
+	am_json_addf(&out, ",\"metadata\":{\"resourceVersion\":\"%l\"", (int64_t)rv);
+	if (!table)
+		am_buf_adds(&out, ",\"creationTimestamp\":null");
 	if (initial_end)
-		am_buf_adds(out, ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}");
-	am_buf_adds(out, w->form == REST_TABLE ? "},\"columnDefinitions\":null,\"rows\":[]}}\n" : "}}}\n");
+		am_buf_adds(&out, ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}");
+	am_buf_adds(&out, table ? "},\"columnDefinitions\":null,\"rows\":[]}}\n" : "}}}\n");
 	am_buf_fini(&version);
 	w->said_rv = rv;
+	return rest_text_of(&out);
 }
 
-static void
-add_event(struct watch *w, const struct am_event *event)
+static struct rest_text *
+last_word(struct watch *w, const struct am_failure *failure)
 {
-	static const char *const types[] = { "ADDED", "MODIFIED", "DELETED" };
-	struct am_buf *out = &w->pending;
+	struct am_buf out = { 0 };
 
-	w->said_rv = event->rv;
-	if (event->type == AM_EVENT_INITIAL_END) {
-		if (w->bookmarks)
-			add_bookmark(w, event->rv, true);
-		return;
-	}
-	am_buf_addf(out, "{\"type\":\"%s\",\"object\":", types[event->type]);
-	rest_render(w->server, w->form, w->include_object, w->res, event->object, !w->columns_sent, out);
-	w->columns_sent = true;
-	am_buf_adds(out, "}\n");
-}
-
-static void
-add_error(struct watch *w, const struct am_failure *failure)
-{
-	am_buf_adds(&w->pending, "{\"type\":\"ERROR\",\"object\":");
-	am_failure_status(failure, &w->pending);
-	am_buf_adds(&w->pending, "}\n");
 	w->over = true;
+	am_buf_adds(&out, "{\"type\":\"ERROR\",\"object\":");
+	am_failure_status(failure, &out);
+	am_buf_adds(&out, "}\n");
+	return rest_text_of(&out);
 }
 
-/* Renders what there is, until enough is pending. */
-static void
-fill(struct watch *w, size_t enough)
+static struct rest_text *
+text_of(struct watch *w, const struct am_event *event)
 {
-	while (!w->over && w->pending.len < enough) {
-		struct am_failure failure = { 0 };
-		struct am_event event;
-		int rc = am_watch_next(w->cursor, &event, &failure);
-
-		if (rc == 1)
-			add_event(w, &event);
-		else if (rc < 0 && failure.code != 0)
-			add_error(w, &failure);
-		else if (rc < 0)
-			w->over = true;
-		am_failure_fini(&failure);
-		if (rc == 0)
-			return;
-	}
+	w->said_rv = event->rv;
+	if (event->type == AM_EVENT_INITIAL_END)
+		return bookmark(w, event->rv, true);
+	struct rest_text *text = rest_text_event(w->server, &w->form, w->res, event);
+	w->form.columns = false;
+	return text;
 }
 
-static ssize_t
+/* Whether there is one; it is in w->text then, unless memory failed. */
+static bool
+next(struct watch *w)
+{
+	struct am_failure failure = { 0 };
+	struct am_event event;
+	int rc;
+
+	if (w->over)
+		return false;
+	do {
+		rc = am_watch_next(w->cursor, &event, &failure);
+	} while (rc == 1 && event.type == AM_EVENT_INITIAL_END && !w->bookmarks);
+	/* A user who was removed sees nothing more. */
+	if (rc == 1 && *w->token != '\0' && !rest_static_alive(w->server->users, w->token))
+		w->over = true;
+	else if (rc == 1)
+		w->text = text_of(w, &event);
+	else if (rc < 0 && failure.code != 0)
+		w->text = last_word(w, &failure);
+	else if (rc < 0)
+		w->over = true;
+	if (rc < 0)
+		am_failure_fini(&failure);
+	w->failed = rc != 0 && w->text == NULL && !w->over;
+	return w->text != NULL;
+}
+
+static size_t
 take(struct watch *w, char *buf, size_t max)
 {
-	size_t n = AM_MIN(max, w->pending.len - w->at);
+	size_t n = AM_MIN(max, w->text->len - w->at);
 
-	memcpy(buf, w->pending.data + w->at, n);
+	memcpy(buf, w->text->data + w->at, n);
 	w->at += n;
-	if (w->at == w->pending.len) {
+	if (w->at == w->text->len) {
+		rest_text_unref(w->text);
+		w->text = NULL;
 		w->at = 0;
-		/* A burst does not keep its memory for a quiet hour. */
-		if (w->pending.cap > 16 * 1024)
-			am_buf_fini(&w->pending);
-		else
-			am_buf_reset(&w->pending);
 	}
-	return (ssize_t)n;
+	return n;
+}
+
+static bool
+bookmark_due(struct watch *w, int64_t now, bool quiet)
+{
+	if (w->over || now < w->bookmark_at)
+		return false;
+	uint64_t rv = am_watch_rv(w->cursor);
+
+	if (quiet && rv >= w->said_rv) {
+		w->text = bookmark(w, rv, false);
+		w->failed = w->text == NULL;
+	}
+	w->bookmark_at = now + BOOKMARK_EVERY;
+	if (now < w->ends_at - 2 * AM_NS_PER_S)
+		w->bookmark_at = AM_MIN(w->bookmark_at, w->ends_at - 2 * AM_NS_PER_S);
+	return w->text != NULL;
 }
 
 static ssize_t
 pull(void *arg, char *buf, size_t max, int64_t *wake_at)
 {
 	struct watch *w = arg;
+	size_t n = 0;
 
-	if (w->at < w->pending.len)
-		return take(w, buf, max);
-	fill(w, AM_MIN(max, PENDING_MAX));
-	/* A user who was removed sees nothing more. */
-	if (w->pending.len > 0 && *w->token != '\0' && !rest_static_alive(w->server->users, w->token))
-		return AM_HTTP_END;
+	while (n < max && (w->text != NULL || next(w)))
+		n += take(w, buf + n, max - n);
 	int64_t now = am_clock_boot(w->server->clock);
-
-	if (!w->over && now >= w->bookmark_at) {
-		uint64_t rv = am_watch_rv(w->cursor);
-
-		if (w->pending.len == 0 && rv >= w->said_rv)
-			add_bookmark(w, rv, false);
-		w->bookmark_at = now + BOOKMARK_EVERY;
-		if (now < w->ends_at - 2 * AM_NS_PER_S)
-			w->bookmark_at = AM_MIN(w->bookmark_at, w->ends_at - 2 * AM_NS_PER_S);
-	}
-	if (w->pending.failed)
+	if (bookmark_due(w, now, n == 0))
+		n = take(w, buf, max);
+	if (n > 0)
+		return (ssize_t)n;
+	if (w->failed)
 		return AM_HTTP_ABORT;
-	if (w->pending.len > 0)
-		return take(w, buf, max);
 	if (w->over || now >= w->ends_at)
 		return AM_HTTP_END;
 	*wake_at = AM_MIN(w->ends_at, w->bookmark_at);
@@ -165,7 +171,7 @@ done(void *arg)
 
 	am_watch_close(w->cursor);
 	am_resource_unref(w->res);
-	am_buf_fini(&w->pending);
+	rest_text_unref(w->text);
 	free(w);
 }
 
@@ -201,11 +207,12 @@ rest_watch(struct rest_call *call)
 						       query.field_selector != NULL ? query.field_selector : "");
 	w->server = call->server;
 	w->http = call->http;
-	w->form = call->form;
+	w->form.form = call->form;
+	w->form.columns = call->form == REST_TABLE;
 	const char *token = call->impersonated ? call->real_user.token_hash : call->user.token_hash;
 
 	am_strlcpy(w->token, token != NULL ? token : "", sizeof(w->token));
-	am_strlcpy(w->include_object, call->include_object, sizeof(w->include_object));
+	am_strlcpy(w->form.include_object, call->include_object, sizeof(w->form.include_object));
 	w->bookmarks = rest_query_true(call, "allowWatchBookmarks");
 	w->ends_at = end_of(call, now);
 	w->bookmark_at = AM_FOREVER;
