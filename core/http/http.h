@@ -96,7 +96,7 @@ const struct am_http_peer *am_http_peer(const struct am_http_request *request);
 
 /* The peer's address, without a port; "" when it is not known. */
 void am_http_address(const struct am_http_request *request, char buf[64]);
-/* Looks on: called when the answer is decided, with its body (NULL: it is streamed), on the thread that answers; and once
+/* Looks on: called when the answer is decided, with its body (NULL: it is streamed, or a tunnel), on the thread that answers; and once
  * more with status 0, when the request is over, on any thread: it must not block there. */
 typedef void am_http_observer_f(void *arg, int status, const struct am_buf *body);
 void am_http_observe(struct am_http_request *request, am_http_observer_f *observer, void *arg);
@@ -142,7 +142,7 @@ struct am_http_tunnel;
 /* Runs on a thread of its own and may block, but looks at am_http_tunnel_stopping; the connection is closed when it
  * returns.  tunnel is NULL when the peer had left before, and then only arg is to be released. */
 typedef void am_http_tunnel_f(void *arg, struct am_http_tunnel *tunnel);
-/* Answers 101 with the headers that were set; to be called by the handler.  UNAVAILABLE, THROTTLED, NOMEM: nothing was answered, fn never runs. */
+/* Answers 101 with the headers that were set; by the handler, or after am_http_keep by any thread.  UNAVAILABLE, THROTTLED, NOMEM: nothing was answered, fn never runs. */
 int am_http_upgrade(struct am_http_request *request, am_http_tunnel_f *fn, void *arg, struct ambient_error *err);
 /* To poll; its other ends are these functions.  At the listener's stop it reads as ended. */
 int am_http_tunnel_fd(const struct am_http_tunnel *tunnel);

@@ -126,6 +126,9 @@ tunnel_main(void *arg)
 	struct am_http_tunnel *t = arg;
 	struct am_httpd *httpd = t->httpd;
 	struct am_http_request *r = t->request;
+
+	if (r->observer != NULL)
+		r->observer(r->observer_arg, MHD_HTTP_SWITCHING_PROTOCOLS, NULL);
 	bool open = write_head(t);
 
 	t->fn(t->arg, open ? t : NULL);

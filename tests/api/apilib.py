@@ -390,16 +390,8 @@ class FakeNode:
                 node.asked.append(self.path)
                 subject = dict(x[0] for x in self.connection.getpeercert()["subject"])
                 node.callers.add(subject["commonName"])
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain")
-                self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
                 try:
-                    for line in (b"one\n", b"two\n"):
-                        self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-                        self.wfile.flush()
-                        time.sleep(node.pause)
-                    self.wfile.write(b"0\r\n\r\n")
+                    node.answer(self)
                 except OSError:  # the server ended it, because its own peer had left
                     self.close_connection = True
 
@@ -416,6 +408,18 @@ class FakeNode:
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
+
+    def answer(self, r):
+        """The log; r is the request's handler."""
+        r.send_response(200)
+        r.send_header("Content-Type", "text/plain")
+        r.send_header("Transfer-Encoding", "chunked")
+        r.end_headers()
+        for line in (b"one\n", b"two\n"):
+            r.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            r.wfile.flush()
+            time.sleep(self.pause)
+        r.wfile.write(b"0\r\n\r\n")
 
     def register(self, name):
         self.f.api.post("/api/v1/nodes", {"metadata": {"name": name}})

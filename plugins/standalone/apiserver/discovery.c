@@ -91,8 +91,11 @@ verbs_of(const struct row *row)
 }
 
 static const struct rest_subresource builtin_subs[] = {
+	{ "", "pods", "attach", "PodAttachOptions", "", "v1", "create,get" },
+	{ "", "pods", "exec", "PodExecOptions", "", "v1", "create,get" },
 	{ "", "pods", "log", "Pod", "", "v1", "get" },
 	{ "", "pods", "eviction", "Eviction", "policy", "v1", "create" },
+	{ "", "pods", "portforward", "PodPortForwardOptions", "", "v1", "create,get" },
 	{ "", "serviceaccounts", "token", "TokenRequest", "authentication.k8s.io", "v1", "create" },
 	{ "", "namespaces", "finalize", "Namespace", "", "v1", "update" },
 };

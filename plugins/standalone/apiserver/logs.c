@@ -2,12 +2,12 @@
 /*
  * pods/log: checks the request as Kubernetes does, then passes through what the pod's node says.  The node shows a
  * certificate of its own making, which cannot be verified; it knows us by our client certificate.  A log that is
- * followed has a thread of its own, so that the workers stay free.
+ * followed has a thread of its own.
  */
 #include <curl/curl.h>
 #include <stdlib.h>
 
-#include "plugins/standalone/apiserver/rest.h"
+#include "plugins/standalone/apiserver/pass.h"
 
 #define FOLLOWERS_MAX 128
 #define ERROR_MAX     ((size_t)64 * 1024)
@@ -20,9 +20,6 @@ struct job {
 	CURL *curl;
 	bool begun, cut;
 	struct am_buf error;
-	struct am_thread *thread;
-	_Atomic(int) done;
-	struct job *next;
 };
 
 /* ---- what may be asked */
@@ -68,71 +65,11 @@ check_options(struct rest_call *call)
 	return rc < 0 ? rc : check_number(call, "sinceSeconds", 1);
 }
 
-/* Names of one list of containers, "a b"; counts them, looks for one. */
-static size_t
-container_names(const struct am_node *list, const char *wanted, struct am_buf *names, const char **first, bool *found)
-{
-	size_t n = 0;
-
-	for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next, n++) {
-		const char *name = am_node_get_str(c, "name", "");
-
-		am_buf_addf(names, "%s%s", n > 0 ? " " : "", name);
-		if (n == 0 && first != NULL)
-			*first = name;
-		if (wanted != NULL && strcmp(name, wanted) == 0)
-			*found = true;
-	}
-	return n;
-}
-
-static int
-choose_container(struct rest_call *call, const struct am_node *pod, const char **ret)
-{
-	const char *wanted = rest_query(call, "container"), *first = NULL;
-	struct am_buf names = { 0 }, init = { 0 };
-	bool found = false;
-	size_t n = container_names(am_node_path(pod, "spec", "containers", NULL), wanted, &names, &first, &found);
-	size_t n_init = container_names(am_node_path(pod, "spec", "initContainers", NULL), wanted, &init, NULL, &found);
-	int rc = 0;
-
-	if (wanted == NULL && n == 1) {
-		*ret = first;
-	} else if (wanted == NULL) {
-		rc = am_fail(&call->failure, 400, "BadRequest",
-			     "a container name must be specified for pod %s, choose one of: [%s]%s%s%s", call->name,
-			     am_buf_str(&names), n_init > 0 ? " or one of the init containers: [" : "",
-			     n_init > 0 ? am_buf_str(&init) : "", n_init > 0 ? "]" : "");
-	} else if (!found) {
-		rc = am_fail(&call->failure, 400, "BadRequest", "container %s is not valid for pod %s", wanted, call->name);
-	} else {
-		*ret = wanted;
-	}
-	am_buf_fini(&names);
-	am_buf_fini(&init);
-	return rc;
-}
-
-static const struct am_node *
-status_of(const struct am_node *pod, const char *container)
-{
-	static const char *const lists[] = { "containerStatuses", "initContainerStatuses" };
-
-	for (size_t i = 0; i < AM_COUNTOF(lists); i++) {
-		const struct am_node *list = am_node_path(pod, "status", lists[i], NULL);
-
-		for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
-			if (strcmp(am_node_get_str(c, "name", ""), container) == 0)
-				return c;
-	}
-	return NULL;
-}
-
 /* Is there a log to read? */
 static int
 check_state(struct rest_call *call, const struct am_node *pod, const char *container)
 {
-	const struct am_node *status = status_of(pod, container);
+	const struct am_node *status = rest_pod_status_of(pod, container);
 	const struct am_node *waiting = am_node_path(status, "state", "waiting", NULL);
 	bool before = am_node_path(status, "lastState", "terminated", NULL) != NULL;
 
@@ -152,46 +89,6 @@ check_state(struct rest_call *call, const struct am_node *pod, const char *conta
 
 /* ---- where it is */
 
-static int
-node_url(struct rest_call *call, const struct am_node *pod, struct am_buf *url)
-{
-	const char *node = am_node_text(am_node_path(pod, "spec", "nodeName", NULL), "");
-	struct am_object *object = NULL;
-	char *address = NULL;
-	struct am_slice list, v, type;
-	int64_t port = 0;
-
-	if (*node == '\0')
-		return am_fail(&call->failure, 400, "BadRequest", "pod %s does not have a host assigned", call->name);
-	object = am_engine_peek(call->server->engine, "", "nodes", NULL, node);
-	if (object != NULL) {
-		port = am_json_int(am_object_text(object), "/status/daemonEndpoints/kubeletEndpoint/Port", 0);
-		if (am_json_find(am_object_text(object), "/status/addresses", &list))
-			for (size_t it = 0; address == NULL && am_json_element(list, &it, &v);)
-				if (am_json_find(v, "/type", &type) && am_json_str_eq(type, "InternalIP"))
-					address = am_json_dup(v, "/address");
-	}
-	if (address != NULL && port > 0 && port < 65536)
-		am_buf_addf(url, "https://%s:%lld", address, (long long)port);
-	else
-		am_fail(&call->failure, 503, "ServiceUnavailable",
-			"node \"%s\" of pod \"%s\" has not told where its logs can be read", node, call->name);
-	free(address);
-	am_object_unref(object);
-	return url->len > 0 ? 0 : -AMBIENT_E_UNAVAILABLE;
-}
-
-static void
-add_escaped(struct am_buf *out, const char *text)
-{
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
-		if ((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '-' ||
-		    *p == '.' || *p == '_')
-			am_buf_addc(out, (char)*p);
-		else
-			am_buf_addf(out, "%%%02X", *p);
-}
-
 static void
 add_query(struct rest_call *call, struct am_buf *url)
 {
@@ -207,12 +104,20 @@ add_query(struct rest_call *call, struct am_buf *url)
 	for (size_t i = 0; i < AM_COUNTOF(values); i++)
 		if (rest_query(call, values[i]) != NULL) {
 			am_buf_addf(url, "%c%s=", sep, values[i]);
-			add_escaped(url, rest_query(call, values[i]));
+			rest_add_escaped(url, rest_query(call, values[i]));
 			sep = '&';
 		}
 }
 
 /* ---- passing through */
+
+static void
+begin(struct job *job)
+{
+	job->begun = true;
+	am_http_set_header(job->http, "X-Content-Type-Options", "nosniff");
+	am_http_begin(job->http, 200, "text/plain");
+}
 
 static size_t
 on_data(char *p, size_t size, size_t n, void *arg)
@@ -227,10 +132,8 @@ on_data(char *p, size_t size, size_t n, void *arg)
 			am_buf_add(&job->error, p, n);
 		return n;
 	}
-	if (!job->begun) {
-		job->begun = true;
-		am_http_begin(job->http, 200, "text/plain");
-	}
+	if (!job->begun)
+		begin(job);
 	if (am_http_write(job->http, p, n) < 0) {
 		job->cut = true;
 		return 0;
@@ -247,10 +150,8 @@ on_header(char *p, size_t size, size_t n, void *arg)
 
 	n *= size;
 	curl_easy_getinfo(job->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status == 200 && n <= 2 && (p[0] == '\r' || p[0] == '\n') && !job->begun) {
-		job->begun = true;
-		am_http_begin(job->http, 200, "text/plain");
-	}
+	if (status == 200 && n <= 2 && (p[0] == '\r' || p[0] == '\n') && !job->begun)
+		begin(job);
 	return n;
 }
 
@@ -274,7 +175,6 @@ static void
 answer_trouble(struct job *job, CURLcode rc, long status)
 {
 	struct am_failure failure = { 0 };
-	struct am_buf body = { 0 };
 
 	if (rc != CURLE_OK)
 		am_fail(&failure, 500, "InternalError", "Internal error occurred: the node of pod \"%s\" does not answer: %s",
@@ -285,15 +185,14 @@ answer_trouble(struct job *job, CURLcode rc, long status)
 	else
 		am_fail(&failure, 500, "InternalError", "Internal error occurred: the node of pod \"%s\" answered %ld: %s",
 			job->pod, status, am_buf_str(&job->error));
-	am_failure_status(&failure, &body);
-	am_http_answer(job->http, failure.code, "application/json", &body);
-	am_buf_fini(&body);
+	rest_pass_answer(job->http, &failure);
 	am_failure_fini(&failure);
 }
 
 static void
-run(struct job *job)
+run(void *arg)
 {
+	struct job *job = arg;
 	struct rest_pki *pki = job->server->pki;
 	CURL *curl = curl_easy_init();
 	CURLcode rc = CURLE_FAILED_INIT;
@@ -328,8 +227,10 @@ run(struct job *job)
 }
 
 static void
-free_job(struct job *job)
+free_job(void *arg)
 {
+	struct job *job = arg;
+
 	free(job->url);
 	free(job->pod);
 	free(job->container);
@@ -337,83 +238,15 @@ free_job(struct job *job)
 	free(job);
 }
 
-/* ---- followers */
-
-static struct am_lock followers_lock = { .mutex = PTHREAD_MUTEX_INITIALIZER, .name = "log-followers" };
-static struct job *followers;
-static int n_followers;
-
-static void
-follow(void *arg)
-{
-	struct job *job = arg;
-
-	run(job);
-	atomic_store(&job->done, 1);
-}
-
-/* Joins those that have ended, or (all) every one of the server. */
-void
-rest_logs_reap(struct rest_server *server, bool all)
-{
-	struct job *list = NULL;
-
-	am_lock(&followers_lock);
-	for (struct job **link = &followers; *link != NULL;) {
-		struct job *job = *link;
-
-		if (job->server == server && (all || atomic_load(&job->done) != 0)) {
-			*link = job->next;
-			job->next = list;
-			list = job;
-			n_followers--;
-		} else {
-			link = &job->next;
-		}
-	}
-	am_unlock(&followers_lock);
-	while (list != NULL) {
-		struct job *job = list;
-
-		list = job->next;
-		am_thread_join(job->thread);
-		free_job(job);
-	}
-}
-
-/* The job is a follower's from here on; false: there are too many, or no thread. */
-static bool
-start_follower(struct rest_server *server, struct job *job)
-{
-	rest_logs_reap(server, false);
-	am_lock(&followers_lock);
-	bool room = n_followers < FOLLOWERS_MAX;
-
-	if (room) {
-		am_http_keep(job->http);
-		job->thread = am_thread_new("pod-log", 0, follow, job);
-		room = job->thread != NULL;
-	}
-	if (room) {
-		job->next = followers;
-		followers = job;
-		n_followers++;
-	}
-	am_unlock(&followers_lock);
-	return room;
-}
-
 void
 rest_logs(struct rest_call *call)
 {
-	struct am_object *object = am_engine_get(call->server->engine, call->res, call->ns, call->name, NULL, &call->failure);
-	struct ambient_error err = AMBIENT_ERROR_INIT;
-	struct am_node *pod = object != NULL ? am_node_parse(call->arena, object->body, object->len, &err) : NULL;
+	const struct am_node *pod = rest_pod_get(call);
 	const char *container = NULL;
 	struct am_buf url = { 0 };
 
-	if (pod == NULL || check_options(call) < 0 || choose_container(call, pod, &container) < 0 ||
-	    check_state(call, pod, container) < 0 || node_url(call, pod, &url) < 0) {
+	if (pod == NULL || check_options(call) < 0 || rest_pod_container(call, pod, &container) < 0 ||
+	    check_state(call, pod, container) < 0 || rest_pod_node(call, pod, &url) < 0) {
 		rest_answer_failure(call);
 	} else {
 		struct job *job = am_xcalloc(1, sizeof(*job));
@@ -425,17 +258,13 @@ rest_logs(struct rest_call *call)
 		job->url = am_xstrdup(am_buf_str(&url));
 		job->pod = am_xstrdup(call->name);
 		job->container = am_xstrdup(container);
-		am_http_set_header(call->http, "X-Content-Type-Options", "nosniff");
 		if (!rest_query_true(call, "follow")) {
 			run(job);
 			free_job(job);
-		} else if (!start_follower(call->server, job)) {
+		} else if (!rest_pass(call->server, call->http, FOLLOWERS_MAX, run, free_job, job)) {
 			free_job(job);
-			am_fail(&call->failure, 429, "TooManyRequests", "too many logs are followed at once");
-			call->failure.retry_after = 1;
-			rest_answer_failure(call);
+			rest_pass_too_many(call, "logs are followed");
 		}
 	}
 	am_buf_fini(&url);
-	am_object_unref(object);
 }

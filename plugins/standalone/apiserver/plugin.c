@@ -191,7 +191,7 @@ close_server(struct plugin *p)
 
 	atomic_store(&s->ready, 0);
 	am_httpd_stop(s->httpd);
-	rest_logs_reap(s, true);
+	rest_pass_reap(s, true);
 	rest_texts_free(s->texts);
 	rest_rbac_free(s->rbac);
 	if (s->engine != NULL)

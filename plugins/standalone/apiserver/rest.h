@@ -316,7 +316,13 @@ void rest_pki_free(struct rest_pki *pki);
 
 /* logs.c */
 void rest_logs(struct rest_call *call);
-void rest_logs_reap(struct rest_server *server, bool all); /* joins followers that have ended, or all */
+
+/* connect.c */
+bool rest_is_connect(const struct rest_call *call); /* pods/NAME/exec, attach, portforward */
+void rest_connect(struct rest_call *call);
+
+/* passing.c: joins the threads that have ended, or all */
+void rest_pass_reap(struct rest_server *server, bool all);
 
 /* proto.c: a protobuf body of a known kind as JSON. */
 int rest_proto_to_json(const char *data, size_t n, struct am_buf *out, struct ambient_error *err);

@@ -457,8 +457,7 @@ not_implemented(struct rest_call *call)
 static bool
 special_subresource(struct rest_call *call)
 {
-	static const char *const absent[] = { "exec", "attach", "portforward", "proxy", "ephemeralcontainers", "resize",
-					      "binding", NULL };
+	static const char *const absent[] = { "proxy", "ephemeralcontainers", "resize", "binding", NULL };
 	bool core = *call->group == '\0';
 
 	if (call->sub == NULL || !core)
@@ -466,6 +465,13 @@ special_subresource(struct rest_call *call)
 	if (strcmp(call->plural, "pods") == 0) {
 		if (strcmp(call->sub, "log") == 0 && strcmp(call->verb, "get") == 0) {
 			rest_logs(call);
+			return true;
+		}
+		if (rest_is_connect(call)) {
+			if (strcmp(call->verb, "get") == 0 || strcmp(call->verb, "create") == 0)
+				rest_connect(call);
+			else
+				not_allowed(call);
 			return true;
 		}
 		for (size_t i = 0; absent[i] != NULL; i++)
