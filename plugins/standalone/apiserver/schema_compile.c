@@ -9,16 +9,10 @@
 #include "plugins/standalone/apiserver/engine.h"
 #include "plugins/standalone/apiserver/schema_priv.h"
 
-#define MAX_DEPTH    64
-#define MAX_PATTERNS 1000
+#define MAX_DEPTH 64
 
 const char *const am_schema_type_names[AM_SCHEMA_TYPES] = {
 	"", "object", "array", "string", "integer", "number", "boolean",
-};
-
-struct am_schema_set {
-	pcre2_code *codes[MAX_PATTERNS];
-	size_t n;
 };
 
 struct compiler {
@@ -31,20 +25,6 @@ struct compiler {
 };
 
 static const struct am_schema *compile(struct compiler *c, const struct am_node *node);
-
-struct am_schema_set *
-am_schema_set_new(void)
-{
-	return am_xcalloc(1, sizeof(struct am_schema_set));
-}
-
-void
-am_schema_set_free(struct am_schema_set *set)
-{
-	for (size_t i = 0; set != NULL && i < set->n; i++)
-		pcre2_code_free(set->codes[i]);
-	free(set);
-}
 
 /* ---- reporting ---- */
 
@@ -134,7 +114,7 @@ kw_properties(struct compiler *c, struct am_schema *s, const struct am_node *val
 }
 
 static const struct am_schema anything = {
-	.preserve = true, .nullable = true, .min_length = -1, .max_length = -1, .min_items = -1, .max_items = -1,
+	.anything = true, .preserve = true, .nullable = true, .min_length = -1, .max_length = -1, .min_items = -1, .max_items = -1,
 	.min_properties = -1, .max_properties = -1,
 };
 
@@ -262,24 +242,17 @@ kw_default(struct compiler *c, struct am_schema *s, const struct am_node *value)
 static void
 kw_pattern(struct compiler *c, struct am_schema *s, const struct am_node *value)
 {
-	int code;
-	PCRE2_SIZE at;
-	uint32_t references = 0;
+	const char *problem;
+	char text[256];
 
 	s->pattern = am_node_text(value, "");
 	if (*s->pattern == '\0')
 		return;
-	pcre2_code *compiled = c->set->n >= MAX_PATTERNS ? NULL :
-		pcre2_compile((PCRE2_SPTR)s->pattern, PCRE2_ZERO_TERMINATED,
-			      PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
-	if (compiled != NULL) {
-		c->set->codes[c->set->n++] = compiled;
-		pcre2_pattern_info(compiled, PCRE2_INFO_BACKREFMAX, &references);
+	s->code = am_schema_pattern(c->set, s->pattern, strlen(s->pattern), &problem);
+	if (s->code == NULL) {
+		snprintf(text, sizeof(text), "Invalid value: must be a valid regular expression, but isn't: %.150s", problem);
+		report(c, "FieldValueInvalid", "pattern", text);
 	}
-	if (compiled == NULL || references > 0)
-		report(c, "FieldValueInvalid", "pattern", "Invalid value: must be a valid regular expression");
-	else
-		s->code = compiled;
 }
 
 static void

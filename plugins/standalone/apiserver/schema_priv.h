@@ -26,6 +26,7 @@ struct am_schema_list {
 struct am_schema {
 	enum am_schema_type type;
 	enum am_list_type list_type;
+	bool anything; /* what additionalProperties: true stands for */
 	bool int_or_string, preserve, embedded, nullable, atomic_map;
 	bool exclusive_min, exclusive_max, has_min, has_max, has_multiple;
 	double min, max, multiple;
@@ -44,5 +45,13 @@ struct am_schema {
 };
 
 const struct am_schema *am_schema_property_of(const struct am_schema *schema, const char *name);
+
+/* schema_pattern.c: NULL with a static sentence in problem.  A pattern of a set is freed with it. */
+pcre2_code *am_schema_pattern(struct am_schema_set *set, const char *p, size_t n, const char **problem);
+pcre2_code *am_pattern_compile(const char *p, size_t n, const char **problem) am_nodiscard_;
+/* 1 with the bytes of the match in ret (may be NULL), 0, or -1 when it takes too many steps.  *match is made when first
+ * needed and is the caller's to free. */
+int am_pattern_find(pcre2_match_context **match, const pcre2_code *code, const char *text, size_t n, size_t from,
+		    size_t ret[2]);
 
 #endif

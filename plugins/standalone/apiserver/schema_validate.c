@@ -10,10 +10,7 @@
 #include "core/base/map.h"
 #include "plugins/standalone/apiserver/schema_priv.h"
 
-#define MAX_STEPS      2000000
-#define PATTERN_STEPS  200000
-#define PATTERN_DEPTH  1000
-#define PATTERN_HEAP   1024 /* KiB */
+#define MAX_STEPS 2000000
 
 struct checker {
 	struct am_failure *failure;
@@ -156,23 +153,6 @@ characters(const struct am_node *node)
 	return n;
 }
 
-static bool
-pattern_matches(struct checker *c, const struct am_schema *s, const struct am_node *node)
-{
-	if (c->match == NULL) {
-		c->match = pcre2_match_context_create(NULL);
-		am_assert(c->match != NULL);
-		pcre2_set_match_limit(c->match, PATTERN_STEPS);
-		pcre2_set_depth_limit(c->match, PATTERN_DEPTH);
-		pcre2_set_heap_limit(c->match, PATTERN_HEAP);
-	}
-	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-	int rc = data == NULL ? PCRE2_ERROR_NOMEMORY :
-		pcre2_match(s->code, (PCRE2_SPTR)node->text, node->len, 0, 0, data, c->match);
-	pcre2_match_data_free(data);
-	return rc >= 0;
-}
-
 static void
 check_string(struct checker *c, const struct am_schema *s, const struct am_node *node)
 {
@@ -185,7 +165,7 @@ check_string(struct checker *c, const struct am_schema *s, const struct am_node 
 		snprintf(text, sizeof(text), "should be at least %lld chars long", (long long)s->min_length);
 		invalid(c, node, text, "");
 	}
-	if (s->code != NULL && !pattern_matches(c, s, node)) {
+	if (s->code != NULL && am_pattern_find(&c->match, s->code, node->text, node->len, 0, NULL) <= 0) {
 		char *quoted = am_xasprintf("'%s'", s->pattern);
 		invalid(c, node, "should match ", quoted);
 		free(quoted);
