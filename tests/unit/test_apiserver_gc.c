@@ -310,7 +310,7 @@ START_TEST(row_115_116_119_120)
 		"\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\"}}}]}}"), 201);
 	am_engine_janitor_run(f.engine);
 	ck_assert_str_eq(stored(&f, "apiextensions.k8s.io", "customresourcedefinitions", NULL, "gadgets.example.com",
-				"/status/conditions/0/reason"), "\"KindConflict\"");
+				"/status/conditions/0/reason"), "\"ListKindConflict\"");
 	ck_assert(am_engine_resource(f.engine, "example.com", "v1", "gadgets") == NULL);
 	ck_assert_int_eq(create(&f, WIDGET_KIND, "default", "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":"
 				"{\"name\":\"w\",\"finalizers\":[\"example.com/f\"]}}"), 201);
@@ -322,6 +322,11 @@ START_TEST(row_115_116_119_120)
 	am_engine_janitor_run(f.engine);
 	ck_assert(stored(&f, "apiextensions.k8s.io", "customresourcedefinitions", NULL, WIDGETS, "") == NULL);
 	ck_assert(am_engine_resource(f.engine, "example.com", "v1", "widgets") == NULL);
+	/* The kind is free: who waited for it has it. */
+	ck_assert_str_eq(stored(&f, "apiextensions.k8s.io", "customresourcedefinitions", NULL, "gadgets.example.com",
+				"/status/conditions/0/reason"), "\"NoConflicts\"");
+	ck_assert_int_eq(delete(&f, CRD, NULL, "gadgets.example.com", (struct am_delete_options){ .grace = -1 }), 200);
+	am_engine_janitor_run(f.engine);
 	make_widgets(&f);
 	ck_assert_int_eq(create(&f, WIDGET_KIND, "default", "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":"
 				"{\"name\":\"w\"}}"), 201);

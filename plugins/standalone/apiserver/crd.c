@@ -121,11 +121,31 @@ flag(const struct am_node *node, const char *key)
 	return member != NULL && member->type == AMBIENT_T_BOOL && member->boolean;
 }
 
+/* What clients of a deprecated version are told: to use the best one that is not, when that is better. */
+static const char *
+deprecation(struct am_arena *arena, const struct am_node *versions, const struct am_node *version, const struct am_resource *res)
+{
+	const char *best = res->version;
+
+	for (const struct am_node *v = versions->first; v != NULL; v = v->next) {
+		const char *name = am_node_get_str(v, "name", "");
+		if (flag(v, "served") && !flag(v, "deprecated") && am_version_cmp(name, best) < 0)
+			best = name;
+	}
+	const char *text = best == res->version ?
+		am_arena_printf(arena, "%s/%s %s is deprecated", res->group, res->version, res->kind) :
+		am_arena_printf(arena, "%s/%s %s is deprecated; use %s/%s %s", res->group, res->version, res->kind, res->group, best,
+				res->kind);
+	return am_node_get_str(version, "deprecationWarning", text);
+}
+
 /* Takes the arena. */
 static struct am_resource *
-make_version(struct am_arena *arena, const struct am_node *root, const struct am_node *version, struct ambient_error *err)
+make_version(struct am_arena *arena, const struct am_node *root, const struct am_node *version, const char *accepted,
+	     struct ambient_error *err)
 {
-	const struct am_node *spec = am_node_get(root, "spec"), *names = am_node_get(spec, "names");
+	const struct am_node *spec = am_node_get(root, "spec");
+	const struct am_node *names = am_node_parse(arena, accepted, strlen(accepted), err);
 	const struct am_node *openapi = am_node_path(version, "schema", "openAPIV3Schema", NULL);
 	struct am_resource *res = zalloc(arena, sizeof(*res));
 	struct am_resource_priv *priv = zalloc(arena, sizeof(*priv));
@@ -149,9 +169,12 @@ make_version(struct am_arena *arena, const struct am_node *root, const struct am
 		res->flags |= AM_RES_STORAGE;
 	if (am_node_path(root, "metadata", "deletionTimestamp", NULL) != NULL)
 		res->flags |= AM_RES_READ_DELETE;
+	if (flag(version, "deprecated"))
+		res->deprecation = deprecation(arena, am_node_get(spec, "versions"), version, res);
 	add_columns(arena, res, am_node_get(version, "additionalPrinterColumns"));
 	add_subresources(res, am_node_get(version, "subresources"));
 	priv->spec = print_node(arena, spec);
+	priv->names = am_arena_strdup(arena, accepted);
 	priv->schema = openapi == NULL ? NULL : am_schema_compile(arena, priv->set, openapi, "schema", &failure);
 	if (priv->schema == NULL) {
 		ambient_err(err, AMBIENT_E_INVALID, "the schema of version \"%s\" is not structural: %s", res->version,
@@ -171,6 +194,7 @@ struct registration {
 	const struct am_resource **served;
 	size_t n;
 	const struct am_resource *storage;
+	char *names; /* what it is served under, as JSON */
 	bool refusing;
 };
 
@@ -302,6 +326,7 @@ registration_fini(struct registration *r)
 	for (size_t i = 0; r->served != NULL && i < r->n; i++)
 		am_resource_unref(r->served[i]);
 	free(r->served);
+	free(r->names);
 	am_resource_unref(r->storage);
 }
 
@@ -334,7 +359,7 @@ build(struct registration *r, const struct am_object *crd, struct ambient_error 
 		if (r->served == NULL)
 			r->served = am_xcalloc(n_versions, sizeof(*r->served));
 		bool served = flag(version, "served"), storage = flag(version, "storage");
-		struct am_resource *res = make_version(arena, root, version, err);
+		struct am_resource *res = make_version(arena, root, version, r->names, err);
 		if (res == NULL)
 			return -AMBIENT_E_INVALID;
 		if (storage && r->storage == NULL)
@@ -344,6 +369,8 @@ build(struct registration *r, const struct am_object *crd, struct ambient_error 
 		else
 			am_resource_unref(res);
 	}
+	for (size_t i = 0; r->storage != NULL && i < r->n; i++)
+		r->served[i]->priv->narrows = !am_streq(r->served[i]->schema, r->storage->schema);
 	qsort(r->served, r->n, sizeof(*r->served), version_order);
 	if (r->n > 0)
 		((struct am_resource *)(uintptr_t)r->served[0])->flags |= AM_RES_PREFERRED;
@@ -361,19 +388,48 @@ is_current(struct am_engine *engine, const struct registration *r, const struct 
 	const struct am_store *store = am_store_find(engine, r->group, r->plural);
 	if (store != NULL && store->storage != NULL && store->refusing == r->refusing &&
 	    am_json_find(am_object_text(crd), "/spec", &spec))
-		same = am_slice_eq(spec, store->storage->priv->spec);
+		same = am_slice_eq(spec, store->storage->priv->spec) && am_streq(r->names, store->storage->priv->names);
 	am_unlock(&engine->lock);
 	return same;
 }
 
+/* What is of a builtin kind is no definition's to serve, to empty or to end. */
+static bool
+is_builtin(struct am_engine *engine, const char *group, const char *plural)
+{
+	am_lock(&engine->lock);
+	struct am_store *store = am_store_find(engine, group, plural);
+	bool ret = store != NULL && store->storage != NULL && !(store->storage->flags & AM_RES_CUSTOM);
+	am_unlock(&engine->lock);
+	return ret;
+}
+
+/* The accepted names, else those that it asks for. */
+static char *
+names_of(struct am_slice crd, const struct am_node *accepted)
+{
+	struct am_buf text = { 0 };
+	struct am_slice names;
+
+	if (accepted != NULL)
+		am_node_print(accepted, &text);
+	else if ((am_json_find(crd, "/status/acceptedNames", &names) && am_json_type(names) == AMBIENT_T_OBJECT) ||
+		 am_json_find(crd, "/spec/names", &names))
+		am_buf_add(&text, names.p, names.n);
+	return am_buf_steal(&text, NULL);
+}
+
 int
-am_crd_register(struct am_engine *engine, const struct am_object *crd, bool threads, struct ambient_error *err)
+am_crd_register(struct am_engine *engine, const struct am_object *crd, const struct am_node *names, bool threads,
+		struct ambient_error *err)
 {
 	struct am_slice text = am_object_text(crd);
 	char *group = am_json_dup(text, "/spec/group"), *plural = am_json_dup(text, "/spec/names/plural");
 	struct registration r = { .engine = engine, .group = group, .plural = plural,
-				  .refusing = (crd->flags & AM_OBJ_DELETING) != 0 };
-	int rc = group == NULL || plural == NULL ? ambient_err(err, AMBIENT_E_INVALID, "it has no names") : 0;
+				  .names = names_of(text, names), .refusing = (crd->flags & AM_OBJ_DELETING) != 0 };
+	int rc = group == NULL || plural == NULL || r.names == NULL ? ambient_err(err, AMBIENT_E_INVALID, "it has no names") : 0;
+	if (rc == 0 && is_builtin(engine, group, plural))
+		rc = ambient_err(err, AMBIENT_E_INVALID, "its resource is a builtin one");
 	bool current = rc == 0 && is_current(engine, &r, crd);
 
 	if (rc == 0 && !current)
@@ -391,147 +447,68 @@ am_crd_unregister(struct am_engine *engine, const char *group, const char *plura
 {
 	struct registration r = { .engine = engine, .group = group, .plural = plural };
 
+	if (is_builtin(engine, group, plural))
+		return 0;
 	return am_writer_call(engine->writer, apply, &r, err);
 }
 
 bool
-am_crd_established(const struct am_object *crd)
+am_crd_condition(const struct am_object *crd, const char *name, const char *wanted)
 {
 	struct am_slice list, element, type, status;
 
 	if (!am_json_find(am_object_text(crd), "/status/conditions", &list) || am_json_type(list) != AMBIENT_T_ARRAY)
 		return false;
 	for (size_t it = 0; am_json_element(list, &it, &element);)
-		if (am_json_find(element, "/type", &type) && am_json_str_eq(type, "Established") &&
-		    am_json_find(element, "/status", &status) && am_json_str_eq(status, "True"))
+		if (am_json_find(element, "/type", &type) && am_json_str_eq(type, name) &&
+		    am_json_find(element, "/status", &status) && am_json_str_eq(status, wanted))
 			return true;
 	return false;
 }
 
-/* ---- names and conditions, on the janitor ---- */
-
-struct verdict {
-	struct am_engine *engine;
-	const char *conflict, *message; /* NULL: the names are fine */
-	char text[256];
-};
-
-static bool
-in_list(const char *const *list, const char *name)
+bool
+am_crd_established(const struct am_object *crd)
 {
-	for (size_t i = 0; list != NULL && list[i] != NULL; i++)
-		if (strcmp(list[i], name) == 0)
-			return true;
-	return false;
+	return am_crd_condition(crd, "Established", "True");
 }
 
-static void
-conflict(struct verdict *v, const char *reason, const char *name)
-{
-	v->conflict = reason;
-	snprintf(v->text, sizeof(v->text), "\"%.100s\" is already in use", name);
-	v->message = v->text;
-}
-
-static void
-compare_names(struct verdict *v, const struct am_node *names, const struct am_resource *other)
-{
-	const struct am_node *shorts = am_node_get(names, "shortNames");
-	const char *singular = am_node_get_str(names, "singular", "");
-
-	if (strcmp(other->kind, am_node_get_str(names, "kind", "")) == 0)
-		conflict(v, "KindConflict", other->kind);
-	else if (strcmp(other->list_kind, am_node_get_str(names, "listKind", "")) == 0)
-		conflict(v, "ListKindConflict", other->list_kind);
-	else if (strcmp(other->singular, singular) == 0 || strcmp(other->plural, singular) == 0)
-		conflict(v, "SingularConflict", singular);
-	for (const struct am_node *e = shorts != NULL ? shorts->first : NULL; e != NULL; e = e->next)
-		if (in_list(other->short_names, am_node_text(e, "")))
-			conflict(v, "ShortNamesConflict", am_node_text(e, ""));
-}
-
-static void
-judge_names(struct verdict *v, const struct am_node *object)
-{
-	const struct am_node *spec = am_node_get(object, "spec"), *names = am_node_get(spec, "names");
-	size_t n;
-	const struct am_resource **list = am_engine_resources(v->engine, &n, NULL);
-
-	for (size_t i = 0; i < n && v->conflict == NULL; i++)
-		if (strcmp(list[i]->group, am_node_get_str(spec, "group", "")) == 0 &&
-		    strcmp(list[i]->plural, am_node_get_str(names, "plural", "")) != 0)
-			compare_names(v, names, list[i]);
-	am_resources_free(list, n);
-}
-
-/* The storage version is among those that objects may be kept in. */
-static bool
-note_stored(struct am_arena *arena, const struct am_node *object, struct am_node *status)
-{
-	const struct am_node *versions = am_node_path(object, "spec", "versions", NULL);
-	struct am_node *stored = am_node_get(status, "storedVersions");
-	const char *name = NULL;
-
-	for (const struct am_node *v = versions != NULL ? versions->first : NULL; v != NULL; v = v->next)
-		if (flag(v, "storage"))
-			name = am_node_get_str(v, "name", "");
-	for (const struct am_node *e = stored != NULL ? stored->first : NULL; e != NULL; e = e->next)
-		if (am_streq(am_node_text(e, NULL), name))
-			return false;
-	if (name == NULL)
-		return false;
-	if (stored == NULL) {
-		am_node_set(arena, status, "storedVersions", am_node_array(arena));
-		stored = am_node_get(status, "storedVersions");
-	}
-	am_node_append(stored, am_node_str(arena, name));
-	return true;
-}
-
-static int
-edit_conditions(void *arg, struct am_arena *arena, struct am_node *object)
-{
-	struct verdict *v = arg;
-	int64_t now = am_clock_wall(v->engine->clock);
-	const struct am_node *names = am_node_path(object, "spec", "names", NULL);
-	bool changed = false;
-
-	if (v->conflict != NULL) {
-		changed |= am_janitor_set_condition(arena, object, "NamesAccepted", "False", v->conflict, v->message, now);
-		changed |= am_janitor_set_condition(arena, object, "Established", "False", "NotAccepted",
-						    "not all names are accepted", now);
-	} else {
-		changed |= am_janitor_set_condition(arena, object, "NamesAccepted", "True", "NoConflicts", "no conflicts found",
-						    now);
-		changed |= am_janitor_set_condition(arena, object, "Established", "True", "InitialNamesAccepted",
-						    "the initial names have been accepted", now);
-		struct am_node *status = am_node_get(object, "status"), *accepted = am_node_get(status, "acceptedNames");
-		if (accepted == NULL || !am_node_equal(accepted, names)) {
-			am_node_set(arena, status, "acceptedNames", am_node_clone(arena, names));
-			changed = true;
-		}
-		changed |= note_stored(arena, object, status);
-	}
-	return changed ? 0 : -AMBIENT_E_EXISTS;
-}
+/* ---- names, conditions, and what they lead to, on the janitor ---- */
 
 static size_t
 establish(struct am_engine *engine, const struct am_object *crd)
 {
-	struct verdict v = { .engine = engine };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	struct am_arena *arena = am_arena_new();
-	const struct am_node *root = am_node_parse(arena, crd->body, crd->len, NULL);
-	struct am_commit commit = { edit_conditions, &v };
+	struct am_crd_verdict *v = am_crd_judge(engine, crd);
+	struct am_commit commit = { am_crd_edit_status, v };
+	size_t steps = 0;
 
-	if (root != NULL && !am_crd_established(crd))
-		judge_names(&v, root);
-	am_arena_free(arena);
-	if (v.conflict == NULL && am_crd_register(engine, crd, true, &err) < 0) {
+	if (v != NULL && v->served && am_crd_register(engine, crd, v->accepted, true, &err) < 0)
 		am_log_error("apiserver", "definition \"%s\" is not served: %s", crd->name, err.message);
-		return 0;
+	else if (v != NULL)
+		steps = am_change_edit(engine, engine->crds, "", crd->name, crd->uid, &commit, NULL) == 0;
+	am_crd_verdict_free(v);
+	return steps;
+}
+
+/* Those of a group whose names were taken may have them now. */
+static size_t
+establish_waiting(struct am_engine *engine, const char *group, const char *but)
+{
+	struct am_cursor c = { 0, 0 };
+	size_t steps = 0;
+
+	am_lock(&engine->lock);
+	struct am_sorted *list = am_sorted_ref(engine->crds->objects);
+	am_unlock(&engine->lock);
+	for (struct am_object *crd; (crd = am_sorted_next(list, &c)) != NULL;) {
+		struct am_slice its;
+
+		if (am_json_find(am_object_text(crd), "/spec/group", &its) && am_json_str_eq(its, group) &&
+		    strcmp(crd->name, but) != 0 && !(crd->flags & AM_OBJ_DELETING) && am_crd_condition(crd, "NamesAccepted", "False"))
+			steps += establish(engine, crd);
 	}
-	return am_change_edit(engine, engine->crds, "", crd->name, crd->uid, &commit, NULL) == 0;
+	am_sorted_unref(list);
+	return steps;
 }
 
 /* ---- the end ---- */
@@ -556,11 +533,11 @@ terminate(struct am_engine *engine, const struct am_object *crd)
 	size_t steps = 0, left = 0, held;
 
 	if (am_crd_established(crd))
-		(void)am_crd_register(engine, crd, true, &err);
+		(void)am_crd_register(engine, crd, NULL, true, &err);
 	am_lock(&engine->lock);
 	struct am_store *store = am_store_find(engine, group, plural);
 	am_unlock(&engine->lock);
-	if (store != NULL)
+	if (store != NULL && !is_builtin(engine, group, plural))
 		steps += am_janitor_empty(engine, store, NULL, &left, &held);
 	if (left == 0)
 		steps += am_change_edit(engine, engine->crds, "", crd->name, crd->uid, &commit, NULL) == 0;
@@ -580,8 +557,13 @@ am_janitor_definition(struct am_engine *engine, const char *name)
 		char *plural = am_xstrndup(name, (size_t)(dot - name));
 		steps = am_crd_unregister(engine, dot + 1, plural, NULL) == 0;
 		free(plural);
-	} else if (crd != NULL) {
-		steps = crd->flags & AM_OBJ_DELETING ? terminate(engine, crd) : establish(engine, crd);
+		steps += establish_waiting(engine, dot + 1, name);
+	} else if (crd != NULL && (crd->flags & AM_OBJ_DELETING)) {
+		steps = terminate(engine, crd);
+	} else if (crd != NULL && dot != NULL) {
+		steps = establish(engine, crd);
+		if (steps > 0)
+			steps += establish_waiting(engine, dot + 1, name);
 	}
 	am_object_unref(crd);
 	return steps;

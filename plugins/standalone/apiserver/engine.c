@@ -94,7 +94,7 @@ load_definitions(struct am_engine *engine)
 
 	am_engine_all(engine, "apiextensions.k8s.io", "customresourcedefinitions", NULL, &list);
 	for (size_t i = 0; i < list.n; i++)
-		if (am_crd_established(list.items[i]) && am_crd_register(engine, list.items[i], false, &err) < 0)
+		if (am_crd_established(list.items[i]) && am_crd_register(engine, list.items[i], NULL, false, &err) < 0)
 			am_log_error("apiserver", "definition \"%s\": %s", list.items[i]->name, err.message);
 	am_list_fini(&list);
 }

@@ -119,6 +119,7 @@ struct am_resource {
 	const struct am_column *columns; /* custom resources only; the HTTP half knows the builtin ones */
 	size_t n_columns;
 	const char *schema;             /* custom: text of openAPIV3Schema, for /openapi/v3; else NULL */
+	const char *deprecation;        /* custom: what clients of this version are told; NULL: nothing */
 	const char *scale_spec, *scale_status, *scale_selector; /* paths of /scale, or NULL */
 	struct am_store *store;
 	struct am_resource_priv *priv;

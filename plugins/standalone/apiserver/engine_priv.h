@@ -55,9 +55,10 @@ struct am_resource_priv {
 	struct am_arena *arena;            /* holds all of it */
 	struct am_schema_set *set;
 	const struct am_schema *schema;    /* custom: compiled */
-	const char *spec;                  /* custom: the definition's spec, to see whether it changed */
+	const char *spec, *names;          /* custom: the definition's spec and accepted names, to see whether they changed */
 	const struct am_kind *kind;        /* builtin: rules; NULL: none of its own */
 	const struct am_event_view *view;
+	bool narrows;                      /* custom: objects are stored by another schema, and pruned to show them */
 	bool generation;                   /* counts metadata.generation */
 	bool unconditional;                /* PUT without resourceVersion is allowed */
 	bool create_on_update;
@@ -339,9 +340,13 @@ void am_engine_checkpoint(struct am_engine *engine, bool truncate);
 
 /* ---- crd.c ---- */
 
-/* Brings the registry to what this definition says.  threads: the writer runs; else while loading. */
-int am_crd_register(struct am_engine *engine, const struct am_object *crd, bool threads, struct ambient_error *err);
+/* Brings the registry to what this definition says, under those names (NULL: the accepted ones).  threads: the writer
+ * runs; else while loading. */
+int am_crd_register(struct am_engine *engine, const struct am_object *crd, const struct am_node *names, bool threads,
+		    struct ambient_error *err);
 int am_crd_unregister(struct am_engine *engine, const char *group, const char *plural, struct ambient_error *err);
 bool am_crd_established(const struct am_object *crd);
+/* Whether that condition has that status. */
+bool am_crd_condition(const struct am_object *crd, const char *name, const char *wanted);
 
 #endif

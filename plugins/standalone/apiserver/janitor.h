@@ -15,4 +15,18 @@ size_t am_janitor_empty(struct am_engine *engine, struct am_store *store, const 
 bool am_janitor_set_condition(struct am_arena *arena, struct am_node *object, const char *type, const char *status,
 			      const char *reason, const char *message, int64_t now);
 
+/* crd_status.c: what a definition's status says. */
+struct am_crd_verdict {
+	struct am_engine *engine;
+	struct am_arena *arena;
+	const char *conflict, *message;  /* NULL: every name is fine */
+	const struct am_node *accepted;  /* the names that it has: of those asked for, the free ones; else what it had */
+	bool served;
+};
+/* Whether it may have the names that it asks for; NULL: it cannot be read. */
+struct am_crd_verdict *am_crd_judge(struct am_engine *engine, const struct am_object *crd);
+void am_crd_verdict_free(struct am_crd_verdict *verdict);
+/* An am_commit with the verdict. */
+int am_crd_edit_status(void *verdict, struct am_arena *arena, struct am_node *object);
+
 #endif

@@ -317,6 +317,8 @@ static void
 serve_resource(struct rest_call *call)
 {
 	call->res = am_engine_resource(call->server->engine, call->group, call->version, call->plural);
+	if (call->res != NULL && call->res->deprecation != NULL)
+		rest_add_warning(call, call->res->deprecation);
 	if (call->res != NULL || rest_virtual_find(call->group, call->version, call->plural) != NULL) {
 		rest_verb(call);
 		return;

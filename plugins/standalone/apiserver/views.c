@@ -4,6 +4,7 @@
  * in a version that is not the stored one, where only apiVersion differs.
  */
 #include "plugins/standalone/apiserver/admission.h"
+#include "plugins/standalone/apiserver/schema.h"
 
 static const struct {
 	const char *core, *shown;
@@ -47,14 +48,20 @@ events_store(struct am_arena *arena, struct am_node *object)
 
 const struct am_event_view am_view_events = { events_show, events_store };
 
+/* As a view, or as a version with another schema than the stored one shows it. */
 static void
-print_view(const struct am_object *object, const struct am_resource *res, struct am_buf *out)
+print_otherwise(const struct am_object *object, const struct am_resource *res, struct am_buf *out)
 {
 	struct am_arena *arena = am_arena_new();
 	struct am_node *node = am_node_parse(arena, object->body, object->len, NULL);
 
 	if (node != NULL) {
-		res->priv->view->show(arena, node);
+		if (res->priv->view != NULL) {
+			res->priv->view->show(arena, node);
+		} else {
+			am_node_set(arena, node, "apiVersion", am_node_str(arena, am_arena_printf(arena, "%s/%s", res->group, res->version)));
+			am_schema_prune(res->priv->schema, node, NULL, NULL);
+		}
 		am_node_print(node, out);
 	} else {
 		out->failed = true;
@@ -67,8 +74,8 @@ am_object_print(const struct am_object *object, const struct am_resource *res, s
 {
 	struct am_slice version;
 
-	if (res->priv->view != NULL) {
-		print_view(object, res, out);
+	if (res->priv->view != NULL || res->priv->narrows) {
+		print_otherwise(object, res, out);
 	} else if ((res->flags & AM_RES_STORAGE) || !am_json_find(am_object_text(object), "/apiVersion", &version)) {
 		am_buf_add(out, object->body, object->len);
 	} else {

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a version of a definition says besides its schema: deprecation, columns, the paths of scale and of selectable
+ * fields. */
+#include "plugins/standalone/apiserver/crd.h"
+
+#define WARNING_MAX    256
+#define SELECTABLE_MAX 8
+#define COLUMN         "additionalPrinterColumns[%d]."
+
+struct place {
+	struct am_change *change;
+	const struct am_node *version;
+	int i;
+	char field[160];
+};
+
+/* The place for messages; valid until the next one. */
+static const char *am_printf_(2, 3)
+at(struct place *p, const char *fmt, ...)
+{
+	va_list ap;
+	int n = snprintf(p->field, sizeof(p->field), "spec.versions[%d].", p->i);
+
+	va_start(ap, fmt);
+	vsnprintf(p->field + n, sizeof(p->field) - (size_t)n, fmt, ap);
+	va_end(ap);
+	return p->field;
+}
+
+static void
+check_deprecation(struct place *p)
+{
+	const struct am_node *flag = am_node_get(p->version, "deprecated"), *warning = am_node_get(p->version, "deprecationWarning");
+	const char *field = at(p, "deprecationWarning");
+
+	if (warning == NULL || warning->type != AMBIENT_T_STRING)
+		return;
+	if (flag == NULL || !flag->boolean)
+		am_bad(p->change, field, warning, "can only be set for deprecated versions");
+	if (warning->len == 0)
+		am_bad(p->change, field, warning, "must not be an empty string");
+	if (warning->len > WARNING_MAX)
+		am_bad(p->change, field, warning, "must be <= 256 characters long");
+	for (size_t i = 0; i < warning->len; i++)
+		if ((unsigned char)warning->text[i] < ' ' || warning->text[i] == 0x7f) {
+			am_bad(p->change, field, warning, am_arena_printf(p->change->arena, "must only contain printable UTF-8 characters; "
+									 "non-printable character found at index %zu", i));
+			return;
+		}
+}
+
+/* ---- columns ---- */
+
+static bool
+among(const char *text, const char *const *list)
+{
+	for (size_t i = 0; list[i] != NULL; i++)
+		if (strcmp(text, list[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+check_column(struct place *p, const struct am_node *column, int k)
+{
+	static const char *const types[] = { "boolean", "date", "integer", "number", "string", NULL };
+	static const char *const formats[] = { "byte", "date", "date-time", "double", "float", "int32", "int64", "password", NULL };
+		const char *type = am_node_get_str(column, "type", ""), *format = am_node_get_str(column, "format", "");
+	const char *path = am_node_get_str(column, "jsonPath", "");
+
+	if (am_empty(am_node_get_str(column, "name", NULL)))
+		am_need(p->change, at(p, COLUMN "name", k));
+	if (*type == '\0')
+		am_failure_cause(p->change->failure, "FieldValueRequired", at(p, COLUMN "type", k),
+				 "Required value: must be one of boolean,date,integer,number,string");
+	else if (!among(type, types))
+		am_bad(p->change, at(p, COLUMN "type", k), am_node_get(column, "type"),
+		       "must be one of boolean,date,integer,number,string");
+	if (*format != '\0' && !among(format, formats))
+		am_bad(p->change, at(p, COLUMN "format", k), am_node_get(column, "format"),
+		       "must be one of byte,date,date-time,double,float,int32,int64,password");
+	if (*path == '\0')
+		am_need(p->change, at(p, COLUMN "JSONPath", k));
+	else if (*path != '.')
+		am_bad(p->change, at(p, COLUMN "JSONPath", k), am_node_get(column, "jsonPath"),
+		       "must be a simple json path starting with .");
+}
+
+/* ---- scale ---- */
+
+static void
+check_scale_path(struct place *p, const struct am_node *scale, const char *key, bool in_spec, bool in_status)
+{
+	const struct am_node *value = am_node_get(scale, key);
+	const char *path = am_node_text(value, "");
+	const char *field = at(p, "subresources.scale.%s", key);
+
+	if (*path == '\0')
+		am_need(p->change, field);
+	else if (*path != '.')
+		am_bad(p->change, field, value, "must be a simple json path starting with .");
+	else if (!(in_spec && am_starts(path, ".spec.")) && !(in_status && am_starts(path, ".status.")))
+		am_bad(p->change, field, value, in_spec && in_status ? "should be a json path under either .spec or .status" :
+		       in_spec ? "should be a json path under .spec" : "should be a json path under .status");
+	else if (strlen(path) > AM_SCALE_PATH_MAX || strpbrk(path, "[]*\"'\\/~") != NULL)
+		am_bad(p->change, field, value, "must name its steps by dots only");
+}
+
+static void
+check_scale(struct place *p)
+{
+	const struct am_node *scale = am_node_path(p->version, "subresources", "scale", NULL);
+
+	if (scale == NULL)
+		return;
+	check_scale_path(p, scale, "specReplicasPath", true, false);
+	check_scale_path(p, scale, "statusReplicasPath", false, true);
+	if (!am_empty(am_node_get_str(scale, "labelSelectorPath", NULL)))
+		check_scale_path(p, scale, "labelSelectorPath", true, true);
+}
+
+/* ---- selectable fields ---- */
+
+/* Why that path names nothing that can be selected by; NULL when it does. */
+static const char *
+selectable_problem(struct am_change *change, const struct am_node *schema, const char *path)
+{
+	static const char *const types[] = { "string", "boolean", "integer", NULL };
+
+	if (*path != '.')
+		return am_arena_printf(change->arena, "is an invalid path: expected [ or . but got: %.60s", path);
+	if (strpbrk(path, "[]") != NULL)
+		return "is an invalid path: array notation is not allowed";
+	if (strcmp(path, ".metadata") == 0 || am_starts(path, ".metadata."))
+		return "must not point to fields in metadata";
+	while (*path == '.') {
+		size_t n = strcspn(path + 1, ".");
+		const char *key = am_arena_strndup(change->arena, path + 1, n);
+		schema = am_node_path(schema, "properties", key, NULL);
+		if (schema == NULL)
+			return "is an invalid path: does not refer to a valid field";
+		path += 1 + n;
+	}
+	if (!among(am_node_get_str(schema, "type", ""), types))
+		return "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.";
+	return NULL;
+}
+
+static void
+check_selectable(struct place *p)
+{
+	const struct am_node *list = am_node_get(p->version, "selectableFields");
+	const struct am_node *schema = am_node_path(p->version, "schema", "openAPIV3Schema", NULL);
+	int k = 0;
+
+	for (const struct am_node *f = list != NULL ? list->first : NULL; f != NULL; f = f->next, k++) {
+		const struct am_node *value = am_node_get(f, "jsonPath");
+		const char *path = am_node_text(value, ""), *field = at(p, "selectableFields[%d].jsonPath", k), *problem;
+		if (*path == '\0') {
+			am_need(p->change, field);
+			continue;
+		}
+		if ((problem = selectable_problem(p->change, schema, path)) != NULL) {
+			am_bad(p->change, field, value, problem);
+			continue;
+		}
+		for (const struct am_node *e = list->first; e != f; e = e->next)
+			if (strcmp(am_node_get_str(e, "jsonPath", ""), path) == 0) {
+				am_failure_cause(p->change->failure, "FieldValueDuplicate", field, "Duplicate value: \"%.200s\"", path);
+				break;
+			}
+	}
+	if (k > SELECTABLE_MAX)
+		am_failure_cause(p->change->failure, "FieldValueTooMany", at(p, "selectableFields"),
+				 "Too many: %d: must have at most %d items", k, SELECTABLE_MAX);
+}
+
+void
+am_crd_check_version(struct am_change *change, const struct am_node *version, int i)
+{
+	struct place p = { .change = change, .version = version, .i = i };
+	const struct am_node *columns = am_node_get(version, "additionalPrinterColumns");
+	int k = 0;
+
+	check_deprecation(&p);
+	for (const struct am_node *c = columns != NULL ? columns->first : NULL; c != NULL; c = c->next)
+		check_column(&p, c, k++);
+	check_scale(&p);
+	check_selectable(&p);
+}
