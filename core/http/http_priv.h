@@ -9,8 +9,10 @@
  * parties hold references: libmicrohttpd's connection (until "completed"), the response object (until it is
  * destroyed), and whoever answers (handler or keeper).
  *
- * Locks: request->lock, then libmicrohttpd's own.  httpd->lock is never taken with a request's lock held, but the
- * other way round: httpd->lock, then request->lock.
+ * Whoever calls am_http_resume may hold locks of his own and have a thousand streams to wake: it only notes the request,
+ * and the ticker does the rest.
+ *
+ * Locks: httpd->lock, then request->lock, then libmicrohttpd's own; never the other way round.  wake_lock comes last.
  */
 #ifndef AM_HTTP_HTTP_PRIV_H
 #define AM_HTTP_HTTP_PRIV_H
@@ -50,6 +52,8 @@ struct am_httpd {
 	int64_t tick_at;                   /* when the ticker wakes */
 	struct am_thread **workers;
 	struct am_thread *ticker;
+	struct am_lock wake_lock;          /* guards the next one */
+	struct am_http_request *awake;     /* to be resumed, each a reference, the last one first */
 };
 
 /* What is known of a connection; made when it opens. */
@@ -96,6 +100,8 @@ struct am_http_request {
 	size_t n_headers;
 	char *headers[AM_HTTP_HEADERS_MAX][2];
 	struct am_http_request *next_queued;
+	struct am_http_request *next_awake; /* wake_lock */
+	bool is_awake;                     /* wake_lock: it is in the list */
 
 	/* Streaming. */
 	struct am_lock lock;               /* guards the rest */
@@ -137,6 +143,7 @@ void am_http_pool_stop(struct am_httpd *httpd);
 void am_http_stream_add(struct am_httpd *httpd, struct am_http_request *request);
 void am_http_stream_del(struct am_httpd *httpd, struct am_http_request *request);
 void am_http_tick_at(struct am_httpd *httpd, int64_t at);
+void am_http_forget_awake(struct am_httpd *httpd); /* when nobody resumes any more */
 void am_http_open_done(struct am_httpd *httpd);
 
 /* peer.c */

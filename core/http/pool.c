@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Workers behind a bounded queue, and the ticker, one thread that wakes waiting sources at the time that they asked
- * for and sends each suspended stream a heartbeat, without which a peer that has left would never be noticed.
+ * Workers behind a bounded queue, and the ticker, one thread that wakes waiting sources when something is there for them
+ * or at the time that they asked for, and sends each suspended stream a heartbeat, without which a peer that has left
+ * would never be noticed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -125,6 +126,27 @@ am_http_tick_at(struct am_httpd *httpd, int64_t at)
 	am_unlock(&httpd->lock);
 }
 
+/* One by one: what was taken may be noted again at once. */
+static struct am_http_request *
+next_awake(struct am_httpd *httpd)
+{
+	am_lock(&httpd->wake_lock);
+	struct am_http_request *r = httpd->awake;
+	if (r != NULL) {
+		httpd->awake = r->next_awake;
+		r->is_awake = false;
+	}
+	am_unlock(&httpd->wake_lock);
+	return r;
+}
+
+void
+am_http_forget_awake(struct am_httpd *httpd)
+{
+	for (struct am_http_request *r; (r = next_awake(httpd)) != NULL;)
+		am_http_request_unref(r);
+}
+
 static void
 ticker(void *arg)
 {
@@ -132,6 +154,17 @@ ticker(void *arg)
 
 	am_lock(&httpd->lock);
 	while (!atomic_load(&httpd->stopping)) {
+		struct am_http_request *awake = next_awake(httpd);
+
+		if (awake != NULL) {
+			am_unlock(&httpd->lock);
+			for (; awake != NULL; awake = next_awake(httpd)) {
+				am_http_kick(awake);
+				am_http_request_unref(awake);
+			}
+			am_lock(&httpd->lock);
+			continue;
+		}
 		int64_t now = am_clock_boot(httpd->clock);
 
 		if (now < httpd->tick_at) {

@@ -332,6 +332,8 @@ free_httpd(struct am_httpd *httpd)
 	am_cond_fini(&httpd->work);
 	am_cond_fini(&httpd->idle);
 	am_cond_fini(&httpd->tick);
+	am_http_forget_awake(httpd);
+	am_lock_fini(&httpd->wake_lock);
 	am_lock_fini(&httpd->lock);
 	free((char *)(uintptr_t)httpd->o.cert_pem);
 	free((char *)(uintptr_t)httpd->o.key_pem);
@@ -351,6 +353,7 @@ am_httpd_start(const struct am_httpd_options *options, struct am_httpd **ret, st
 	httpd->o.client_ca_pem = am_xstrdup(options->client_ca_pem);
 	httpd->clock = options->clock != NULL ? options->clock : am_clock_real();
 	am_lock_init(&httpd->lock, "httpd");
+	am_lock_init(&httpd->wake_lock, "httpd-wake");
 	am_cond_init(&httpd->work, httpd->clock);
 	am_cond_init(&httpd->idle, am_clock_real());
 	am_cond_init(&httpd->tick, httpd->clock);

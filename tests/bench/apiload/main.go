@@ -236,7 +236,7 @@ func watch(rv string, ready *sync.WaitGroup, out chan<- []time.Duration) {
 			fmt.Fprintln(os.Stderr, "apiload: a watch ended:", err)
 			break
 		}
-		if i := bytes.LastIndex(line, at); i >= 0 {
+		if i := bytes.Index(line, at); i >= 0 {
 			line = line[i+len(at):]
 			sent, _ := strconv.ParseInt(string(line[:bytes.IndexByte(line, '"')]), 10, 64)
 			late = append(late, time.Duration(time.Now().UnixNano()-sent))
