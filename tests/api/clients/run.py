@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that we did not write, against the API server alone: run.py HOST_PROGRAM PLUGIN.so CRD_DIR
 
-One server; each client that is there is run against it.  Nothing is downloaded.
+One server; each client that is there is run against it.  What is downloaded or takes long to build lies in a cache
+outside the tree, filled by prepare.sh.
 """
 import os
 import shutil
@@ -9,6 +10,8 @@ import subprocess
 import sys
 
 import apilib
+import controllers
+import informers
 import library
 from apilib import Skip
 
@@ -24,15 +27,32 @@ def debian_python():
     raise Skip("no python3 here has the kubernetes library (Debian: python3-kubernetes)")
 
 
-# Name, what AMBIENT_REQUIRE calls it, how its program is found, and what it is tested with.
+def prepared(name):
+    def find():
+        r = subprocess.run([os.path.join(HERE, "prepare.sh"), name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for line in r.stderr.splitlines()[:-1]:
+            print("# " + line)
+        if r.returncode == 3:
+            raise Skip(r.stderr.splitlines()[-1])
+        assert r.returncode == 0, r.stderr
+        version, *argv = r.stdout.splitlines()
+        return argv, version
+    return find
+
+
+# Name, what AMBIENT_REQUIRE calls it, how its program is found, and which cases it is to pass.
 CLIENTS = [
-    ("python", "python3-kubernetes", debian_python, library),
+    ("python", "python3-kubernetes", debian_python, library.Library, library.CASES),
+    ("go", "go", prepared("go"), library.Library, informers.CASES),
+    ("controller_runtime", "go", prepared("go"), controllers.Controller, controllers.CASES),
 ]
 
 
 def absent(name, tool, why):
     def fn(_):
-        if tool in os.environ.get("AMBIENT_REQUIRE", "").split(","):
+        # What is merely not fetched yet is not missing, unless this run was to fetch it.
+        wanted = tool == "python3-kubernetes" or os.environ.get("AMBIENT_CLIENTS") == "fetch"
+        if wanted and tool in os.environ.get("AMBIENT_REQUIRE", "").split(","):
             raise AssertionError("%s, and AMBIENT_REQUIRE has %s" % (why, tool))
         raise Skip(why)
     fn.__name__ = name
@@ -43,15 +63,15 @@ def main(argv):
     fixture = apilib.Fixture(argv[1], argv[2], [argv[3]])
     try:
         library.served(fixture)
-        for name, tool, find, suite in CLIENTS:
+        for name, tool, find, make, cases in CLIENTS:
             try:
                 program, version = find()
             except Skip as e:
                 apilib.ROWS.append(absent(name, tool, str(e)))
                 continue
             print("# %s %s" % (name, version))
-            client = suite.Library(name, program, fixture)
-            for case in suite.CASES:
+            client = make(name, program, fixture)
+            for case in cases:
                 def bound(_, case=case, client=client):
                     case(client)
                 bound.__name__ = "%s_%s" % (name, case.__name__)
