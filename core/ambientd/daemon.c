@@ -24,6 +24,7 @@ am_daemon_new(const struct am_daemon_options *options)
 
 	d->config = options->config;
 	d->sets = options->sets;
+	d->durability = options->durability;
 	d->clock = am_clock_real();
 	d->lock_fd = -1;
 	return d;
@@ -40,6 +41,8 @@ am_daemon_free(struct am_daemon *d)
 		am_conf_free(d->old[i]);
 	if (d->lock_fd >= 0)
 		(void)close(d->lock_fd);
+	free(d->own_set);
+	free(d->own_sets);
 	free(d->old);
 	free(d->plugins);
 	free(d->state);
@@ -75,10 +78,36 @@ make_host(struct am_daemon *d)
 	d->host = am_host_new(&options);
 }
 
+/* Which instance is the API server is known only now: one more override, and the files again. */
+static void
+set_durability(struct am_daemon *d)
+{
+	const char *server = am_conf_str(section(d, "cluster"), "server");
+	size_t n = 0;
+
+	if (am_empty(server)) {
+		am_conf_fail(d->file, NULL, NULL, "--durability is about the API server of a standalone daemon, but \"cluster.server\" "
+			     "names none");
+		return;
+	}
+	while (d->sets != NULL && d->sets[n] != NULL)
+		n++;
+	d->own_set = am_xasprintf("plugins.%s.config.durability=%s", server, d->durability);
+	d->own_sets = am_xcalloc(n + 2, sizeof(*d->own_sets));
+	for (size_t i = 0; i < n; i++)
+		d->own_sets[i] = d->sets[i];
+	d->own_sets[n] = d->own_set;
+	d->sets = d->own_sets;
+	am_conf_free(d->file);
+	d->file = am_conf_load(d->config, d->sets);
+}
+
 int
 am_daemon_configure(struct am_daemon *d)
 {
 	d->file = am_conf_load(d->config, d->sets);
+	if (d->durability != NULL)
+		set_durability(d);
 	/* Goes on after a mistake, so that those about plugins are seen in the same run. */
 	int level = am_log_level_parse(am_conf_str(section(d, "log"), "level"));
 	if (level != 0)

@@ -18,6 +18,7 @@ enum { AM_EXIT_OK = 0, AM_EXIT_FAILURE = 1, AM_EXIT_CONFIG = 2 };
 struct am_daemon_options {
 	const char *config;           /* path; NULL: defaults only */
 	const char *const *sets;      /* ended by NULL; or NULL */
+	const char *durability;       /* of the standalone API server; NULL: as configured */
 };
 
 struct am_daemon *am_daemon_new(const struct am_daemon_options *options);

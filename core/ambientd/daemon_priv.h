@@ -21,6 +21,8 @@ struct daemon_plugin {
 struct am_daemon {
 	const char *config;
 	const char *const *sets;
+	const char *durability, **own_sets; /* own_sets: the sets and one for durability, own_set */
+	char *own_set;
 	struct am_conf_file *file;             /* newest generation */
 	struct am_conf_file **old;             /* earlier ones: plugins may still read them */
 	size_t old_count;

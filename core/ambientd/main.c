@@ -29,6 +29,8 @@ static const char help[] =
 	"\n"
 	"  -c, --config FILE      configuration; default " AM_SYSCONFDIR "/ambient.conf\n"
 	"  -s, --set PATH=VALUE   override one value, e.g. -s log.level=debug; may be repeated\n"
+	"      --durability MODE  of a standalone API server: power, a write that was answered survives a power cut, or\n"
+	"                         process, the last ones may not; default as configured\n"
 	"      --check-config     load configuration and plugins, print every mistake, start nothing\n"
 	"      --print-config     print the effective configuration with the origin of each value\n"
 	"      --manual [FILE...] print the options of the configuration file, or of these plugins, as rows of a manual page\n"
@@ -59,12 +61,13 @@ usage_error(void)
 static int
 parse_arguments(int argc, char **argv, struct arguments *a)
 {
-	enum { CHECK_CONFIG = 256, PRINT_CONFIG, MANUAL };
+	enum { CHECK_CONFIG = 256, PRINT_CONFIG, MANUAL, DURABILITY };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },	   { "set", required_argument, NULL, 's' },
 		{ "check-config", no_argument, NULL, CHECK_CONFIG }, { "print-config", no_argument, NULL, PRINT_CONFIG },
 		{ "manual", no_argument, NULL, MANUAL },	   { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },		   { NULL, 0, NULL, 0 },
+		{ "version", no_argument, NULL, 'V' },		   { "durability", required_argument, NULL, DURABILITY },
+		{ NULL, 0, NULL, 0 },
 	};
 	static const char standard[] = AM_SYSCONFDIR "/ambient.conf";
 
@@ -78,6 +81,13 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 			a->sets = am_xrealloc(a->sets, a->set_count + 2, sizeof(*a->sets));
 			a->sets[a->set_count++] = optarg;
 			a->sets[a->set_count] = NULL;
+			break;
+		case DURABILITY:
+			if (!am_streq(optarg, "power") && !am_streq(optarg, "process")) {
+				(void)fprintf(stderr, "ambientd: --durability is \"power\" or \"process\", not \"%s\"\n", optarg);
+				return usage_error();
+			}
+			a->daemon.durability = optarg;
 			break;
 		case CHECK_CONFIG:
 			a->action = CHECK;

@@ -62,6 +62,14 @@ plugins='apiserver: { config: { listen = "127.0.0.1:0"; }; }; workloads: { worke
 configuration one "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"127.0.0.1:0\"; };
 plugins: { $plugins };"
 check "--check-config" "$ambientd" -c "$tmp/one.conf" --check-config
+printed() { "$ambientd" -c "$tmp/one.conf" "$@" --print-config | grep -A9 'apiserver' | grep 'durability = '; }
+check "--durability is told to the API server" grep -q '"process"' <(printed --durability=process)
+check "it wins over the file and --set" grep -q '"power"' <(printed -s plugins.apiserver.config.durability=process --durability power)
+check "of any other word it says what there is" grep -q -- '--durability is "power" or "process", not "fast"' \
+    <("$ambientd" -c "$tmp/one.conf" --durability fast 2>&1)
+configuration bare 'mode = "cluster";'
+check "without an API server of its own it is refused" grep -q '"cluster.server" names none' \
+    <("$ambientd" -c "$tmp/bare.conf" --durability process --check-config 2>&1)
 start one
 one=$pid
 if await $((30 * slow)) ready one; then pass "starts"; else fail "starts"; sed 's/^/# /' "$tmp/one.log"; finish; exit; fi
