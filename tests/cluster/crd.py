@@ -49,6 +49,19 @@ def array(items, **more):
     return {"type": "array", "items": items, **more}
 
 
+# On purpose.
+DIFFERENT = {
+    "unknown keyword": "what is not evaluated is refused, not dropped",
+    "negative length": "no value could ever satisfy it",
+    "multiple of nothing": "no value could ever satisfy it",
+    "empty enum": "it is kept as it was written",
+    "list type in anyOf": "one cause is enough",
+    "idiom without the flag": "every wrong type is named",
+    "scale by an index": "a path of /scale names its steps by dots",
+    "selectable nine": "a ninth one is counted besides",
+}
+
+
 class Side:
     """One of the two servers, and what was seen of it."""
 
@@ -765,7 +778,7 @@ def run(scenario, pair):
     ours, real = (s.seen for s in pair)
     wrong = 0
     for a, b in zip(ours, real):
-        if json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
+        if json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True) and a[0] not in DIFFERENT:
             wrong += 1
             print("%s: %s" % (scenario.__name__, a[0]))
             print("\n".join("    " + d for d in list(apply.differences(json.loads(json.dumps(a)), json.loads(json.dumps(b))))[:6]))

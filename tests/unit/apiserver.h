@@ -198,7 +198,7 @@ make_widgets(struct fixture *f)
 		"\"mode\":{\"type\":\"string\",\"enum\":[\"a\",\"b\"]},\"replicas\":{\"type\":\"integer\"},"
 		"\"tags\":{\"type\":\"array\",\"x-kubernetes-list-type\":\"set\",\"items\":{\"type\":\"string\"}},"
 		"\"ports\":{\"type\":\"array\",\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":[\"name\"],"
-		"\"items\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"port\":{\"type\":\"integer\"}}}},"
+		"\"items\":{\"type\":\"object\",\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\"},\"port\":{\"type\":\"integer\"}}}},"
 		"\"free\":{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true},"
 		"\"any\":{\"x-kubernetes-int-or-string\":true},"
 		"\"cmds\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}},"

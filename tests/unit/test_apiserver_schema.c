@@ -147,6 +147,36 @@ START_TEST(what_is_not_structural_is_refused)
 		{ "{\"type\":\"integer\",\"default\":\"a\"}", "s.properties[x].default" },
 		{ "{\"type\":\"array\",\"items\":{\"type\":\"object\"},\"x-kubernetes-list-type\":\"map\"}",
 		  "s.properties[x].x-kubernetes-list-map-keys" },
+#define LIST(type, items) "{\"type\":\"array\",\"x-kubernetes-list-type\":\"" type "\",\"items\":" items "}"
+#define MAP(keys, items) "{\"type\":\"array\",\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":" keys ",\"items\":" items "}"
+#define ITEM(a) "{\"type\":\"object\",\"required\":[\"a\"],\"properties\":{\"a\":" a "}}"
+		{ "{\"type\":\"string\",\"allOf\":[{\"anyOf\":[{\"not\":{\"type\":\"string\"}}]}]}",
+		  "s.properties[x].allOf[0].anyOf[0].not.type" },
+		{ "{\"type\":\"object\",\"anyOf\":[{\"properties\":{\"a\":{\"type\":\"string\"}}}]}",
+		  "s.properties[x].anyOf[0].properties[a].type" },
+		{ "{\"x-kubernetes-int-or-string\":true,\"anyOf\":[{\"type\":\"string\"},{\"type\":\"integer\"}]}",
+		  "s.properties[x].anyOf[0].type" },
+		{ "{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":false}",
+		  "s.properties[x].x-kubernetes-preserve-unknown-fields" },
+		{ "{\"type\":\"object\",\"x-kubernetes-embedded-resource\":true}", "s.properties[x].properties" },
+		{ "{\"type\":\"object\",\"x-kubernetes-embedded-resource\":true,\"properties\":{\"kind\":{\"type\":\"integer\"}}}",
+		  "s.properties[x].properties[kind].type" },
+		{ "{\"type\":\"string\",\"x-kubernetes-list-type\":\"set\"}", "s.properties[x].type" },
+		{ "{\"type\":\"string\",\"x-kubernetes-map-type\":\"atomic\"}", "s.properties[x].type" },
+		{ LIST("set", "{\"type\":\"object\"}"), "s.properties[x].items.x-kubernetes-map-type" },
+		{ LIST("set", "{\"type\":\"string\",\"nullable\":true}"), "s.properties[x].items.nullable" },
+		{ LIST("atomic\",\"x-kubernetes-list-map-keys\":[\"a\"],\"title\":\"", "{\"type\":\"string\"}"),
+		  "s.properties[x].x-kubernetes-list-type" },
+		{ MAP("[\"a\"]", "{\"type\":\"string\"}"), "s.properties[x].items.type" },
+		{ MAP("[\"a\"]", "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}"),
+		  "s.properties[x].items.properties[a].default" },
+		{ MAP("[\"a\",\"a\"]", ITEM("{\"type\":\"string\"}")), "s.properties[x].x-kubernetes-list-map-keys" },
+		{ MAP("[\"b\"]", ITEM("{\"type\":\"string\"}")), "s.properties[x].x-kubernetes-list-map-keys" },
+		{ MAP("[\"a\"]", ITEM("{\"type\":\"string\",\"nullable\":true}")), "s.properties[x].items.properties[a].nullable" },
+		{ MAP("[\"a\"]", ITEM("{\"type\":\"object\"}")), "s.properties[x].items.properties[a].type" },
+		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}},\"default\":{\"b\":1}}", "s.properties[x].default" },
+		{ "{\"type\":\"object\",\"required\":[\"a\"],\"properties\":{\"a\":{\"type\":\"string\"}},\"default\":{}}",
+		  "s.properties[x].default.a" },
 		{ "{\"type\":\"object\",\"x-kubernetes-validations\":[{\"rule\":\"a\"}]}",
 		  "s.properties[x].x-kubernetes-validations[0].rule" },
 	};
@@ -154,6 +184,36 @@ START_TEST(what_is_not_structural_is_refused)
 	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
 		ck_assert_msg(schema_of_x(rows[i].schema) == NULL, "%s", rows[i].schema);
 		ck_assert_str_eq(failure.causes[0].field, rows[i].field);
+	}
+}
+END_TEST
+
+START_TEST(roots)
+{
+	static const struct { const char *schema, *field; } rows[] = {
+		{ "{\"type\":\"object\",\"properties\":{\"metadata\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"}}}}}",
+		  NULL },
+		{ "{\"x-kubernetes-preserve-unknown-fields\":true}", "s.type" },
+		{ "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", "s.type" },
+		{ "{\"type\":\"object\",\"nullable\":true}", "s.nullable" },
+		{ "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}", "s.additionalProperties" },
+		{ "{\"type\":\"object\",\"default\":{\"kind\":\"A\"}}", "s.default.apiVersion" },
+		{ "{\"type\":\"object\",\"properties\":{\"kind\":{\"type\":\"integer\"}}}", "s.properties[kind].type" },
+		{ "{\"type\":\"object\",\"properties\":{\"metadata\":{\"type\":\"string\"}}}", "s.properties[metadata].type" },
+		{ "{\"type\":\"object\",\"properties\":{\"metadata\":{\"type\":\"object\",\"properties\":{\"labels\":{\"type\":\"object\"}}}}}",
+		  "s.properties[metadata]" },
+		{ "{\"type\":\"object\",\"properties\":{\"metadata\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\","
+		  "\"default\":\"a\"}}}}}", "s.properties[metadata].properties[name].default" },
+		{ "{\"type\":\"object\",\"anyOf\":[{\"properties\":{\"metadata\":{\"required\":[\"name\"]}}}]}",
+		  "s.anyOf[0].properties[metadata]" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		am_failure_fini(&failure);
+		const struct am_schema *s = am_schema_compile(arena, set, node(rows[i].schema), "s", &failure);
+		ck_assert_msg((s != NULL) == (rows[i].field == NULL), "%s", rows[i].schema);
+		if (s == NULL)
+			ck_assert_str_eq(failure.causes[0].field, rows[i].field);
 	}
 }
 END_TEST
@@ -232,6 +292,7 @@ cases(TCase *tc)
 	tcase_add_checked_fixture(tc, setup, done);
 	tcase_add_test(tc, values_and_messages);
 	tcase_add_test(tc, what_is_not_structural_is_refused);
+	tcase_add_test(tc, roots);
 	tcase_add_test(tc, pruning_and_defaulting);
 	tcase_add_test(tc, unchanged_parts_are_not_judged_again);
 	tcase_add_test(tc, hostile_patterns_end);

@@ -175,6 +175,32 @@ check_selectable(struct place *p)
 				 "Too many: %d: must have at most %d items", k, SELECTABLE_MAX);
 }
 
+/* ---- the schema, where there is a status subresource ---- */
+
+/* Status is written alone, so nothing may be said about the whole that it could break. */
+static void
+check_root(struct place *p)
+{
+	static const char *const not_allowed[] = { "allOf", "anyOf", "oneOf", "not", "default", "enum", "minProperties", "maxProperties",
+		"additionalProperties", "nullable", "x-kubernetes-embedded-resource", "x-kubernetes-int-or-string",
+		"x-kubernetes-list-type", "x-kubernetes-map-type", NULL };
+	const struct am_node *schema = am_node_path(p->version, "schema", "openAPIV3Schema", NULL);
+	const char *type = am_node_get_str(schema, "type", "");
+
+	if (am_node_path(p->version, "subresources", "status", NULL) == NULL)
+		return;
+	if (*type != '\0' && strcmp(type, "object") != 0)
+		am_bad(p->change, at(p, "schema.openAPIV3Schema.type"), am_node_get(schema, "type"),
+		       "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled");
+	for (const struct am_node *m = schema != NULL ? schema->first : NULL; m != NULL; m = m->next)
+		if (among(m->key, not_allowed)) {
+			am_failure_cause(p->change->failure, "FieldValueInvalid", at(p, "schema.openAPIV3Schema"),
+					 "Invalid value: \"%s\": is not allowed at the root of the schema if the status subresource is enabled",
+					 m->key);
+			return;
+		}
+}
+
 void
 am_crd_check_version(struct am_change *change, const struct am_node *version, int i)
 {
@@ -185,6 +211,7 @@ am_crd_check_version(struct am_change *change, const struct am_node *version, in
 	check_deprecation(&p);
 	for (const struct am_node *c = columns != NULL ? columns->first : NULL; c != NULL; c = c->next)
 		check_column(&p, c, k++);
+	check_root(&p);
 	check_scale(&p);
 	check_selectable(&p);
 }

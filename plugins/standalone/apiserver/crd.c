@@ -175,9 +175,9 @@ make_version(struct am_arena *arena, const struct am_node *root, const struct am
 	add_subresources(res, am_node_get(version, "subresources"));
 	priv->spec = print_node(arena, spec);
 	priv->names = am_arena_strdup(arena, accepted);
-	priv->schema = openapi == NULL ? NULL : am_schema_compile(arena, priv->set, openapi, "schema", &failure);
+	priv->schema = openapi == NULL ? NULL : am_schema_compile_stored(arena, priv->set, openapi, &failure);
 	if (priv->schema == NULL) {
-		ambient_err(err, AMBIENT_E_INVALID, "the schema of version \"%s\" is not structural: %s", res->version,
+		ambient_err(err, AMBIENT_E_INVALID, "the schema of version \"%s\" cannot be used: %s", res->version,
 			    failure.n_causes > 0 ? failure.causes[0].message : "it is missing");
 		am_failure_fini(&failure);
 		am_resource_unref(res);

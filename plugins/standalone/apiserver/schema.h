@@ -20,6 +20,9 @@ void am_schema_set_free(struct am_schema_set *set);
  * path; NULL only then. */
 const struct am_schema *am_schema_compile(struct am_arena *arena, struct am_schema_set *set,
 					  const struct am_node *openapi, const char *path, struct am_failure *failure);
+/* As am_schema_compile, of what an earlier release may have taken: its structure is not judged again. */
+const struct am_schema *am_schema_compile_stored(struct am_arena *arena, struct am_schema_set *set,
+						 const struct am_node *openapi, struct am_failure *failure);
 
 /* Drops what the schema does not specify; apiVersion, kind and metadata of the root stay (see meta.c).  Each dropped
  * field's path goes to unknown, which may be NULL. */

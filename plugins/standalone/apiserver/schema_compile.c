@@ -22,6 +22,7 @@ struct compiler {
 	struct am_buf path;
 	int depth;
 	bool junctor; /* inside allOf, anyOf, oneOf, not */
+	bool stored;  /* it was taken once, maybe under laxer rules: structure is not judged */
 };
 
 static const struct am_schema *compile(struct compiler *c, const struct am_node *node);
@@ -124,8 +125,6 @@ kw_additional(struct compiler *c, struct am_schema *s, const struct am_node *val
 	if (value->type == AMBIENT_T_BOOL) {
 		if (value->boolean)
 			s->additional = &anything;
-		else
-			forbid(c, "additionalProperties", "must not be false");
 		return;
 	}
 	size_t mark = enter(c, ".additionalProperties", NULL);
@@ -301,6 +300,7 @@ kw_list_type(struct compiler *c, struct am_schema *s, const struct am_node *valu
 {
 	const char *name = am_node_text(value, "");
 
+	s->list_typed = true;
 	if (strcmp(name, "set") == 0)
 		s->list_type = AM_LIST_SET;
 	else if (strcmp(name, "map") == 0)
@@ -315,6 +315,7 @@ kw_map_type(struct compiler *c, struct am_schema *s, const struct am_node *value
 {
 	const char *name = am_node_text(value, "");
 
+	s->map_typed = true;
 	s->atomic_map = strcmp(name, "atomic") == 0;
 	if (!s->atomic_map && strcmp(name, "granular") != 0)
 		report(c, "FieldValueNotSupported", "x-kubernetes-map-type",
@@ -369,8 +370,8 @@ SIZE(kw_max_items, max_items)
 SIZE(kw_min_properties, min_properties)
 SIZE(kw_max_properties, max_properties)
 
-/* VALUE: allowed inside a junctor. */
-enum { VALUE = 1 };
+/* VALUE: allowed inside a junctor.  FLAGGED: false is. */
+enum { VALUE = 1, FLAGGED = 2, UNDEFINED = 4 };
 
 static const struct keyword {
 	const char *name;
@@ -379,11 +380,11 @@ static const struct keyword {
 } keywords[] = {
 	{ "type", kw_type, 0 },
 	{ "properties", kw_properties, VALUE },
-	{ "additionalProperties", kw_additional, 0 },
+	{ "additionalProperties", kw_additional, UNDEFINED },
 	{ "items", kw_items, VALUE },
 	{ "required", kw_required, VALUE },
 	{ "enum", kw_enum, VALUE },
-	{ "default", kw_default, 0 },
+	{ "default", kw_default, UNDEFINED },
 	{ "pattern", kw_pattern, VALUE },
 	{ "format", kw_format, VALUE },
 	{ "minimum", kw_minimum, VALUE },
@@ -397,18 +398,18 @@ static const struct keyword {
 	{ "maxItems", kw_max_items, VALUE },
 	{ "minProperties", kw_min_properties, VALUE },
 	{ "maxProperties", kw_max_properties, VALUE },
-	{ "nullable", kw_nullable, 0 },
+	{ "nullable", kw_nullable, FLAGGED },
 	{ "allOf", kw_all_of, VALUE },
 	{ "anyOf", kw_any_of, VALUE },
 	{ "oneOf", kw_one_of, VALUE },
 	{ "not", kw_not, VALUE },
 	{ "uniqueItems", kw_unique, VALUE },
-	{ "x-kubernetes-preserve-unknown-fields", kw_preserve, 0 },
-	{ "x-kubernetes-embedded-resource", kw_embedded, 0 },
-	{ "x-kubernetes-int-or-string", kw_int_or_string, 0 },
-	{ "x-kubernetes-list-type", kw_list_type, 0 },
-	{ "x-kubernetes-list-map-keys", kw_map_keys, 0 },
-	{ "x-kubernetes-map-type", kw_map_type, 0 },
+	{ "x-kubernetes-preserve-unknown-fields", kw_preserve, FLAGGED },
+	{ "x-kubernetes-embedded-resource", kw_embedded, FLAGGED },
+	{ "x-kubernetes-int-or-string", kw_int_or_string, FLAGGED },
+	{ "x-kubernetes-list-type", kw_list_type, UNDEFINED },
+	{ "x-kubernetes-list-map-keys", kw_map_keys, UNDEFINED },
+	{ "x-kubernetes-map-type", kw_map_type, UNDEFINED },
 	{ "x-kubernetes-validations", kw_rules, VALUE },
 	{ "description", kw_ignored, 0 },
 	{ "title", kw_ignored, 0 },
@@ -422,10 +423,12 @@ one_keyword(struct compiler *c, struct am_schema *s, const struct am_node *membe
 	for (size_t i = 0; i < AM_COUNTOF(keywords); i++) {
 		if (strcmp(keywords[i].name, member->key) != 0)
 			continue;
-		/* The one idiom: anyOf: [{type: integer}, {type: string}] beside x-kubernetes-int-or-string. */
-		bool idiom = c->junctor && keywords[i].fn == kw_type;
-		if (c->junctor && !(keywords[i].flags & VALUE) && !idiom)
-			forbid(c, member->key, "must be empty to be structural");
+		int flags = keywords[i].flags;
+		/* Types are judged with the whole node, for the idioms beside x-kubernetes-int-or-string. */
+		bool fine = (flags & VALUE) || keywords[i].fn == kw_type || ((flags & FLAGGED) && !member->boolean);
+		if (c->junctor && !fine)
+			forbid(c, member->key, flags & FLAGGED ? "must be false to be structural" :
+			       flags & UNDEFINED ? "must be undefined to be structural" : "must be empty to be structural");
 		else if (member->type != AMBIENT_T_NULL)
 			keywords[i].fn(c, s, member);
 		return;
@@ -436,60 +439,6 @@ one_keyword(struct compiler *c, struct am_schema *s, const struct am_node *membe
 }
 
 /* ---- a node ---- */
-
-static bool
-has_type_idiom(const struct am_schema *s)
-{
-	for (size_t i = 0; i < s->any_of.n; i++)
-		if (s->any_of.items[i]->type != AM_SCHEMA_ANY)
-			return true;
-	for (size_t i = 0; i < s->all_of.n; i++)
-		if (has_type_idiom(s->all_of.items[i]))
-			return true;
-	return false;
-}
-
-static void
-check_structure(struct compiler *c, const struct am_schema *s)
-{
-	if (s->type == AM_SCHEMA_ANY && !s->int_or_string && !s->preserve)
-		report(c, "FieldValueRequired", "type", c->depth == 1 ? "Required value: must not be empty at the root" :
-		       "Required value: must not be empty for specified object fields");
-	if (s->int_or_string && s->type != AM_SCHEMA_ANY)
-		report(c, "FieldValueForbidden", "type",
-		       "Forbidden: must be empty if x-kubernetes-int-or-string is true");
-	if (!s->int_or_string && has_type_idiom(s))
-		forbid(c, "anyOf[0].type", "must be empty to be structural");
-	if (c->depth == 1 && s->type != AM_SCHEMA_OBJECT)
-		report(c, "FieldValueInvalid", "type", "Invalid value: must be object at the root");
-	if (s->n_properties > 0 && s->additional != NULL)
-		forbid(c, "additionalProperties", "additionalProperties and properties are mutual exclusive");
-	if (s->type == AM_SCHEMA_ARRAY && s->items == NULL && !s->preserve)
-		report(c, "FieldValueRequired", "items", "Required value: must be specified");
-	if (s->list_type == AM_LIST_MAP && s->n_map_keys == 0)
-		report(c, "FieldValueRequired", "x-kubernetes-list-map-keys",
-		       "Required value: must not be empty if x-kubernetes-list-type is map");
-	for (size_t i = 0; i < s->n_map_keys && s->items != NULL; i++)
-		if (am_schema_property_of(s->items, s->map_keys[i]) == NULL)
-			report(c, "FieldValueInvalid", "x-kubernetes-list-map-keys",
-			       "Invalid value: entries must all be names of item properties");
-}
-
-static void
-check_default(struct compiler *c, const struct am_schema *s)
-{
-	struct am_failure inner = { 0 };
-
-	if (s->fallback == NULL)
-		return;
-	am_schema_validate(s, s->fallback, NULL, &inner);
-	if (inner.n_causes > 0) {
-		char text[256];
-		snprintf(text, sizeof(text), "Invalid value: %.200s", inner.causes[0].message);
-		report(c, "FieldValueInvalid", "default", text);
-	}
-	am_failure_fini(&inner);
-}
 
 static const struct am_schema *
 compile(struct compiler *c, const struct am_node *node)
@@ -508,12 +457,21 @@ compile(struct compiler *c, const struct am_node *node)
 	c->depth++;
 	for (const struct am_node *m = node->first; m != NULL; m = m->next)
 		one_keyword(c, s, m);
-	if (!c->junctor) {
-		check_structure(c, s);
-		check_default(c, s);
-	}
+	if (!c->junctor && !c->stored)
+		am_schema_check_structure(c->arena, s, node, am_buf_str(&c->path), c->depth == 1, c->failure);
 	c->depth--;
 	return s;
+}
+
+static const struct am_schema *
+compile_all(struct compiler *c, const struct am_node *openapi, const char *path)
+{
+	size_t before = c->failure->n_causes;
+
+	am_buf_adds(&c->path, path);
+	const struct am_schema *schema = compile(c, openapi);
+	am_buf_fini(&c->path);
+	return c->failure->n_causes > before ? NULL : schema;
 }
 
 const struct am_schema *
@@ -521,12 +479,17 @@ am_schema_compile(struct am_arena *arena, struct am_schema_set *set, const struc
 		  struct am_failure *failure)
 {
 	struct compiler c = { .arena = arena, .set = set, .failure = failure };
-	size_t before = failure->n_causes;
 
-	am_buf_adds(&c.path, path);
-	const struct am_schema *schema = compile(&c, openapi);
-	am_buf_fini(&c.path);
-	return failure->n_causes > before ? NULL : schema;
+	return compile_all(&c, openapi, path);
+}
+
+const struct am_schema *
+am_schema_compile_stored(struct am_arena *arena, struct am_schema_set *set, const struct am_node *openapi,
+			 struct am_failure *failure)
+{
+	struct compiler c = { .arena = arena, .set = set, .failure = failure, .stored = true };
+
+	return compile_all(&c, openapi, "schema");
 }
 
 const struct am_schema *

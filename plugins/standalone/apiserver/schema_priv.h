@@ -27,6 +27,7 @@ struct am_schema {
 	enum am_schema_type type;
 	enum am_list_type list_type;
 	bool anything; /* what additionalProperties: true stands for */
+	bool list_typed, map_typed; /* it says of which type the list or map is */
 	bool int_or_string, preserve, embedded, nullable, atomic_map;
 	bool exclusive_min, exclusive_max, has_min, has_max, has_multiple;
 	double min, max, multiple;
@@ -53,5 +54,10 @@ pcre2_code *am_pattern_compile(const char *p, size_t n, const char **problem) am
  * needed and is the caller's to free. */
 int am_pattern_find(pcre2_match_context **match, const pcre2_code *code, const char *text, size_t n, size_t from,
 		    size_t ret[2]);
+/* schema_structure.c: the rules for a node that is no part of a junctor. */
+void am_schema_check_structure(struct am_arena *arena, const struct am_schema *s, const struct am_node *node, const char *path,
+			       bool root, struct am_failure *failure);
+/* schema_shape.c: as am_schema_prune, for a value that is no whole object unless resource says so. */
+void am_schema_prune_value(const struct am_schema *schema, struct am_node *value, bool resource);
 
 #endif

@@ -72,6 +72,15 @@ am_schema_prune(const struct am_schema *schema, struct am_node *root, void (*unk
 	am_buf_fini(&p.path);
 }
 
+void
+am_schema_prune_value(const struct am_schema *schema, struct am_node *value, bool resource)
+{
+	struct pruner p = { 0 };
+
+	prune(&p, schema, value, resource || schema->embedded);
+	am_buf_fini(&p.path);
+}
+
 static void
 fill(struct am_arena *arena, const struct am_schema *s, struct am_node *node)
 {
