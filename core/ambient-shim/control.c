@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The socket: lines of JSON both ways, protocol 1.  The shim greets with {"shim":1,"pid":N}.
+ * The socket: lines of JSON both ways, protocol 2.  The shim greets with {"shim":2,"pid":N}.
  *   {"op":"status"}            -> {"ok":true,"containers":[…],…}
  *   {"op":"stop","graceMs":N}  -> {"ok":true}; without graceMs: the pod's own grace
  *   {"op":"subscribe"}         -> {"ok":true}, then every record of state.jsonl as it is written
+ *   {"op":"exec","container":C,"argv":[…],"stdin":B,"stdout":B,"stderr":B} -> {"ok":true}, {"exit":N} at its end; with the
+ *     line go the descriptors of those that are true, in this order; with "tty":true none, and the answer brings the
+ *     terminal's master.  One a connection; it is killed when the connection ends.  Since protocol 2.
  * Anything else is answered by {"ok":false,"error":…}.  The socket lies in a directory of mode 0700.  It is
  * bound through /proc/self/fd, since the path may be longer than a socket's address.
  */
@@ -18,9 +21,6 @@
 #include <unistd.h>
 
 #include "core/data/scan.h"
-
-#define LINE_LIMIT 4096
-
 int
 shim_control_open(struct shim *shim, struct ambient_error *err)
 {
@@ -48,18 +48,28 @@ shim_control_open(struct shim *shim, struct ambient_error *err)
 }
 
 static void
+close_fds(struct shim_client *client)
+{
+	for (size_t i = 0; i < client->fd_count; i++)
+		(void)close(client->fds[i]);
+	client->fd_count = 0;
+}
+
+static void
 drop(struct shim *shim, size_t i)
 {
+	shim_exec_abandon(shim, shim->clients[i].fd);
+	close_fds(&shim->clients[i]);
 	(void)close(shim->clients[i].fd);
 	am_buf_fini(&shim->clients[i].in);
 	shim->clients[i] = shim->clients[--shim->client_count];
 }
 
-/* False when the client was dropped: it does not read what we say. */
+/* False when the client was dropped: it does not read what we say.  fd goes along; -1: none. */
 static bool
-say(struct shim *shim, size_t i, const char *line, size_t n)
+say(struct shim *shim, size_t i, const char *line, size_t n, int fd)
 {
-	if (send(shim->clients[i].fd, line, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n)
+	if (shim_send(shim->clients[i].fd, line, n, fd))
 		return true;
 	drop(shim, i);
 	return false;
@@ -77,75 +87,101 @@ shim_control_accept(struct shim *shim)
 		(void)close(fd);
 		return;
 	}
-	shim->clients[shim->client_count] = (struct shim_client){ .fd = fd, .in = { .max = LINE_LIMIT } };
+	shim->clients[shim->client_count] = (struct shim_client){ .fd = fd, .in = { .max = SHIM_LINE_MAX } };
 	int n = snprintf(hello, sizeof(hello), "{\"shim\":%d,\"pid\":%d}\n", SHIM_PROTOCOL_VERSION, (int)getpid());
-	(void)say(shim, shim->client_count++, hello, (size_t)n);
+	(void)say(shim, shim->client_count++, hello, (size_t)n, -1);
 }
 
 void
 shim_control_tell(struct shim *shim, const char *line, size_t n)
 {
 	for (size_t i = 0; i < shim->client_count;)
-		i += !shim->clients[i].subscribed || say(shim, i, line, n) ? 1 : 0;
+		i += !shim->clients[i].subscribed || say(shim, i, line, n, -1) ? 1 : 0;
 }
 
+void
+shim_control_tell_one(struct shim *shim, int fd, const char *line, size_t n)
+{
+	for (size_t i = 0; i < shim->client_count; i++)
+		if (shim->clients[i].fd == fd) {
+			(void)say(shim, i, line, n, -1);
+			return;
+		}
+}
+
+/* False when the client was dropped. */
 static bool
 answer(struct shim *shim, size_t i, const char *line, size_t n)
 {
+	am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
 	am_auto(am_buf_fini) struct am_buf out = { 0 };
-	struct am_slice text = am_slice(line, n);
+	struct shim_client *client = &shim->clients[i];
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	am_auto(am_freep) char *op = NULL;
-	int64_t grace;
+	int rc, fd = client->fd, master = -1;
+	struct shim_op op;
 
-	if (am_json_check(line, n, &err) < 0)
+	rc = shim_op_parse(arena, line, n, &op, &err);
+	if (rc == 0 && op.kind == SHIM_OP_EXEC)
+		rc = shim_exec_start(shim, &op, fd, client->fds, client->fd_count, &master, &err);
+	close_fds(client);
+	if (rc < 0)
 		am_json_addf(&out, "{\"ok\":false,\"error\":%s}\n", err.message);
-	else if ((op = am_json_dup(text, "/op")) == NULL)
-		am_buf_adds(&out, "{\"ok\":false,\"error\":\"there is no op\"}\n");
-	else if (strcmp(op, "status") == 0)
+	else if (op.kind == SHIM_OP_STATUS)
 		shim_snapshot(shim, &out);
-	else if (strcmp(op, "subscribe") == 0)
-		am_buf_adds(&out, "{\"ok\":true}\n");
-	else if (strcmp(op, "stop") == 0)
-		am_buf_adds(&out, "{\"ok\":true}\n");
 	else
-		am_json_addf(&out, "{\"ok\":false,\"error\":\"unknown op; known: status, stop, subscribe\"}\n");
-	if (!say(shim, i, am_buf_str(&out), out.len))
-		return false;
-	if (op != NULL && strcmp(op, "subscribe") == 0)
-		shim->clients[i].subscribed = true;
-	if (op != NULL && strcmp(op, "stop") == 0) {
-		int fd = shim->clients[i].fd;
+		am_buf_adds(&out, "{\"ok\":true}\n");
+	bool said = say(shim, i, am_buf_str(&out), out.len, master);
 
-		grace = am_json_int(text, "/graceMs", -1);
-		shim_stop(shim, grace >= 0 && grace < INT64_C(1000000000) ? grace * AM_NS_PER_MS : shim->grace);
+	if (master >= 0)
+		(void)close(master);
+	if (!said)
+		return false;
+	client->subscribed = client->subscribed || op.kind == SHIM_OP_SUBSCRIBE;
+	if (rc == 0 && op.kind == SHIM_OP_STOP) {
+		shim_stop(shim, op.grace >= 0 && op.grace < INT64_C(1000000000) ? op.grace * AM_NS_PER_MS : shim->grace);
 		/* Telling the subscribers may have dropped this one. */
 		return i < shim->client_count && shim->clients[i].fd == fd;
 	}
 	return true;
 }
 
+/* What has come; false when the client is to be dropped. */
+static bool
+take(struct shim_client *client)
+{
+	char chunk[4096];
+	int fds[SHIM_FDS_MAX];
+	ssize_t n = shim_recv(client->fd, chunk, sizeof(chunk), fds, SHIM_FDS_MAX);
+
+	if (n < 0 && errno == EAGAIN)
+		return true;
+	for (size_t i = 0; i < SHIM_FDS_MAX && fds[i] >= 0; i++) {
+		if (client->fd_count < SHIM_FDS_MAX) {
+			client->fds[client->fd_count++] = fds[i];
+			continue;
+		}
+		(void)close(fds[i]);
+		n = -1;
+	}
+	if (n > 0)
+		am_buf_add(&client->in, chunk, (size_t)n);
+	return n > 0 && !client->in.failed;
+}
+
 void
 shim_control_read(struct shim *shim, size_t i)
 {
-	char chunk[LINE_LIMIT];
-	ssize_t n = recv(shim->clients[i].fd, chunk, sizeof(chunk), MSG_DONTWAIT);
 	struct am_buf *in = &shim->clients[i].in;
 	char *nl;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n > 0)
-		am_buf_add(in, chunk, (size_t)n);
-	if (n <= 0 || in->failed) {
+	if (!take(&shim->clients[i])) {
 		drop(shim, i);
 		return;
 	}
 	while (in->len > 0 && (nl = memchr(in->data, '\n', in->len)) != NULL) {
-		char line[LINE_LIMIT];
 		size_t len = (size_t)(nl - in->data);
+		am_auto(am_freep) char *line = am_xstrndup(in->data, len);
 
-		memcpy(line, in->data, len);
 		am_buf_consume(in, len + 1);
 		if (!answer(shim, i, line, len))
 			return;

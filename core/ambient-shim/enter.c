@@ -6,8 +6,11 @@
  *
  * A process id namespace is entered only by one's children, so there are two forks: a helper joins the
  * namespaces and makes the process as its own sibling (CLONE_PARENT), which is then our child as any other: we
- * reap it, and it dies with us.  The helper's word comes through a close-on-exec pipe: the process number, then an
+ * reap it, and it dies with us.  The helper's word comes through a close-on-exec socket: the process number, then an
  * errno when the program could not be executed.
+ *
+ * A terminal is opened by the process itself, so that it is one of the container's own and has a name there; its
+ * master comes through the same socket.
  */
 #include "core/ambient-shim/shim.h"
 
@@ -22,6 +25,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -33,12 +37,13 @@ struct word {
 	int32_t pid, error;
 };
 
-static void
-tell(int fd, pid_t pid, int error)
+/* master: goes along; -1: none. */
+static int
+tell(int fd, pid_t pid, int error, int master)
 {
 	struct word w = { (int32_t)pid, error };
 
-	(void)!write(fd, &w, sizeof(w));
+	return shim_send(fd, &w, sizeof(w), master) ? 0 : -1;
 }
 
 static int
@@ -57,24 +62,45 @@ drop_power(void)
 	return 0;
 }
 
-/* execvpe searches our PATH, not the container's. */
+/* execvp searches our PATH, which therefore becomes the container's. */
 static void
-execute(const char *const *argv, const char *const *env)
+execute(const struct shim *shim, const struct shim_container *c, const char *const *argv, bool tty)
 {
-	union { const char *const *in; char *const *out; } a = { .in = argv }, e = { .in = env };
+	union { const char *const *in; char *const *out; } a = { .in = argv };
 
-	for (size_t i = 0; env[i] != NULL; i++)
-		if (am_starts(env[i], "PATH="))
-			(void)setenv("PATH", env[i] + 5, 1);
-	(void)execvpe(argv[0], a.out, e.out);
+	(void)clearenv();
+	if (tty)
+		(void)setenv("TERM", "xterm", 1);
+	if (shim->sandbox == SHIM_NONE)
+		(void)setenv("STANDALONE_ROOT", am_xasprintf("%s/containers/%s/root", shim->dir, c->name), 1);
+	for (size_t i = 0; c->env[i] != NULL; i++)
+		(void)putenv((char *)(uintptr_t)c->env[i]);
+	(void)execvp(argv[0], a.out);
+}
+
+/* A new terminal of the container's becomes this session's and fds. */
+static int
+open_terminal(int fds[3], int word_fd)
+{
+	int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0, slave = -1;
+
+	if (master >= 0 && ioctl(master, TIOCSPTLCK, &unlock) == 0)
+		slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0 || ioctl(slave, TIOCSCTTY, 0) < 0 || tell(word_fd, 0, 0, master) < 0)
+		return -1;
+	fds[0] = fds[1] = fds[2] = slave;
+	return 0;
 }
 
 static void
-become(const struct shim_container *c, const char *const *argv, const int fds[3], int word_fd)
+become(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int std[3], bool tty, int word_fd)
 {
+	int fds[3] = { std[0], std[1], std[2] };
 	sigset_t none;
 
 	(void)setsid();
+	if (tty && open_terminal(fds, word_fd) < 0)
+		goto fail;
 	for (int i = 0; i < 3; i++) {
 		int fd = fds[i] >= 0 ? fds[i] : open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -95,9 +121,9 @@ become(const struct shim_container *c, const char *const *argv, const int fds[3]
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)umask(022);
-	execute(argv, c->env);
+	execute(shim, c, argv, tty);
 fail:
-	tell(word_fd, 0, errno);
+	(void)tell(word_fd, 0, errno, -1);
 	_exit(127);
 }
 
@@ -164,48 +190,43 @@ enter_groups(const struct shim_container *c)
 }
 
 static void
-helper(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int fds[3], int word_fd)
+helper(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int std[3], bool tty, int word_fd)
 {
 	pid_t pid;
 
 	if (enter_groups(c) < 0 || (shim->sandbox == SHIM_BWRAP && join(c) < 0)) {
-		tell(word_fd, 0, errno);
+		(void)tell(word_fd, 0, errno, -1);
 		_exit(127);
 	}
 	pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid == 0)
-		become(c, argv, fds, word_fd);
-	tell(word_fd, pid > 0 ? pid : 0, pid > 0 ? 0 : errno);
+		become(shim, c, argv, std, tty, word_fd);
+	(void)tell(word_fd, pid > 0 ? pid : 0, pid > 0 ? 0 : errno, -1);
 	_exit(pid > 0 ? 0 : 127);
 }
 
 int
 shim_enter(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int std[3],
-	   pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err)
+	   int *ret_master, pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err)
 {
+	int word_fds[2], error = ESRCH, master = -1, fd;
 	struct word w = { 0, 0 };
-	int word_fds[2], error = ESRCH;
 	bool failed = false;
 	pid_t pid = 0, first;
 
 	if (c->child_fd < 0 || c->reaped)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "container \"%s\" does not run", c->name);
-	if (pipe2(word_fds, O_CLOEXEC) < 0)
-		return am_err_errno(err, errno, "cannot make a pipe");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, word_fds) < 0)
+		return am_err_errno(err, errno, "cannot make a pair of sockets");
 	first = fork();
 	if (first == 0)
-		helper(shim, c, argv, std, word_fds[1]);
+		helper(shim, c, argv, std, ret_master != NULL, word_fds[1]);
 	if (first < 0)
 		error = errno;
 	(void)close(word_fds[1]);
-	while (first > 0) {
-		ssize_t n = read(word_fds[0], &w, sizeof(w));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n != (ssize_t)sizeof(w))
-			break;
-		/* The two words come in any order. */
+	while (first > 0 && shim_recv(word_fds[0], &w, sizeof(w), &fd, 1) == (ssize_t)sizeof(w)) {
+		/* The words come in any order. */
+		master = fd >= 0 ? fd : master;
 		pid = w.pid > 0 ? w.pid : pid;
 		error = failed ? error : w.error;
 		failed = error != 0;
@@ -216,9 +237,13 @@ shim_enter(const struct shim *shim, const struct shim_container *c, const char *
 	if (pid > 0 && error == 0) {
 		*ret_pid = pid;
 		*ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+		if (ret_master != NULL)
+			*ret_master = master;
 		return 0;
 	}
 	if (pid > 0)
 		(void)waitpid(pid, NULL, 0);
+	if (master >= 0)
+		(void)close(master);
 	return am_err_errno(err, error, "cannot start \"%s\" in container \"%s\"", argv[0], c->name);
 }

@@ -144,6 +144,7 @@ finish(struct shim *shim, struct shim_container *c, int code, const char *reason
 
 	close_container(c);
 	shim_probe_end(shim, c);
+	shim_exec_end(shim, c);
 	if (code == 137 && shim_cgroup_oom(shim, c))
 		reason = "OOMKilled";
 	shim_cgroup_end(shim, c);

@@ -215,7 +215,7 @@ tick(struct shim *shim)
 static bool
 over(const struct shim *shim)
 {
-	return shim->closing && !any(shim, SHIM_STARTING) && !any(shim, SHIM_RUNNING);
+	return shim->closing && !any(shim, SHIM_STARTING) && !any(shim, SHIM_RUNNING) && shim->execs == NULL;
 }
 
 void
@@ -240,7 +240,7 @@ reap(struct shim *shim)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (shim_task_reaped(shim, pid, status))
+		if (shim_task_reaped(shim, pid, status) || shim_exec_reaped(shim, pid, status))
 			continue;
 		for (size_t i = 0; i < shim->count; i++) {
 			struct shim_container *c = &shim->containers[i];

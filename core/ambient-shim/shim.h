@@ -10,10 +10,12 @@
  *   cgroup.c   limits, where the machine has control groups for us
  *   sandbox.c  how a container is started: bubblewrap, or not sandboxed at all
  *   enter.c    a further process in a running container
+ *   exec.c     commands from outside, by way of enter.c
  *   task.c     what probes and hooks do, each in a process of its own
  *   probe.c    when they do it, and what follows
  *   life.c     a container from its start to its end
  *   control.c  the socket
+ *   op.c       what its lines ask for
  *   loop.c     the one loop: what may start, what must stop, deadlines
  *
  * One thread, one poll loop; times are CLOCK_BOOTTIME except where they are shown.
@@ -30,10 +32,13 @@
 
 #define SHIM_SPEC_VERSION     1
 #define SHIM_STATE_VERSION    1
-#define SHIM_PROTOCOL_VERSION 1
+#define SHIM_PROTOCOL_VERSION 2
 #define SHIM_SPEC_MAX         (16 << 20)
 #define SHIM_CONTAINERS_MAX   64
-#define SHIM_CLIENTS_MAX      16
+#define SHIM_CLIENTS_MAX      64
+#define SHIM_EXECS_MAX        32
+#define SHIM_FDS_MAX          3
+#define SHIM_LINE_MAX         (256 << 10)
 #define SHIM_TMPFS_MAX        64
 #define SHIM_LOG_MAX          (10 << 20)
 #define SHIM_LOG_FILES        5
@@ -138,8 +143,15 @@ struct shim {
 	int64_t notes;                 /* number of the last note */
 	int64_t measure_at;
 	struct shim_task *measuring, *tasks;
-	struct shim_client { int fd; bool subscribed; struct am_buf in; } clients[SHIM_CLIENTS_MAX];
+	struct shim_client {
+		int fd;
+		bool subscribed;
+		struct am_buf in;
+		int fds[SHIM_FDS_MAX]; /* that came and wait for their line */
+		size_t fd_count;
+	} clients[SHIM_CLIENTS_MAX];
 	size_t client_count;
+	struct shim_exec *execs;
 };
 
 /* spec.c.  text must stay for nothing: everything is copied into shim->arena. */
@@ -194,9 +206,31 @@ bool shim_sandbox_executed(struct shim *shim, const struct shim_container *c);
 /* Ends what the container left behind, where no process namespace does it. */
 void shim_sandbox_sweep(struct shim *shim, const struct shim_container *c);
 
-/* enter.c.  std: for 0, 1, 2; -1: /dev/null.  The process is ours to reap; *ret_pidfd may be -1. */
+/* op.c */
+struct shim_op {
+	enum { SHIM_OP_NONE, SHIM_OP_STATUS, SHIM_OP_SUBSCRIBE, SHIM_OP_STOP, SHIM_OP_EXEC } kind;
+	int64_t grace;                 /* ms; -1: not given */
+	const char *container;         /* what follows lives in the arena */
+	const char *const *argv;
+	bool tty, std[3];
+};
+int shim_op_parse(struct am_arena *arena, const char *line, size_t n, struct shim_op *ret, struct ambient_error *err);
+/* All of data or false; fd goes along, -1: none. */
+bool shim_send(int socket, const void *data, size_t n, int fd);
+/* As recv; fds: those that came along, -1 for the rest.  More than max, at most SHIM_FDS_MAX, are an error. */
+ssize_t shim_recv(int socket, void *buf, size_t size, int *fds, size_t max);
+
+/* enter.c.  std: for 0, 1, 2; -1: /dev/null; of no effect with ret_master, which is given when the process shall have a
+ * terminal.  The process is ours to reap; *ret_pidfd may be -1. */
 int shim_enter(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int std[3],
-	       pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err);
+	       int *ret_master, pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err);
+
+/* exec.c.  client: the connection's socket. */
+int shim_exec_start(struct shim *shim, const struct shim_op *op, int client, const int *fds, size_t n, int *ret_master,
+		    struct ambient_error *err);
+bool shim_exec_reaped(struct shim *shim, pid_t pid, int status);  /* false: none of ours */
+void shim_exec_abandon(struct shim *shim, int client);
+void shim_exec_end(struct shim *shim, const struct shim_container *c);
 
 /* task.c.  A task is a child that tries something; its output is kept up to 1 KiB. */
 struct shim_task *shim_task_start(struct shim *shim, const struct shim_container *c, const struct shim_action *action,
@@ -230,6 +264,7 @@ int shim_control_open(struct shim *shim, struct ambient_error *err);
 void shim_control_accept(struct shim *shim);
 void shim_control_read(struct shim *shim, size_t client);
 void shim_control_tell(struct shim *shim, const char *line, size_t n); /* to subscribers; the slow are dropped */
+void shim_control_tell_one(struct shim *shim, int fd, const char *line, size_t n);
 void shim_control_close(struct shim *shim);
 
 /* loop.c */

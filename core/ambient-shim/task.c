@@ -171,7 +171,7 @@ launch(struct shim *shim, struct shim_task *task, const struct shim_container *c
 		return;
 	}
 	if (a != NULL && a->kind == SHIM_EXEC) {
-		if (shim_enter(shim, c, a->argv, (const int[]){ -1, fds[1], fds[1] }, &task->pid, &task->pidfd, &err) < 0)
+		if (shim_enter(shim, c, a->argv, (const int[]){ -1, fds[1], fds[1] }, NULL, &task->pid, &task->pidfd, &err) < 0)
 			fail(task, err.message);
 	} else {
 		task->pid = fork();

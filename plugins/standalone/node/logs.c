@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kubelet's log endpoint: GET /containerLogs/NAMESPACE/POD/CONTAINER, for the API server only.  The files hold
+ * Logs: GET /containerLogs/NAMESPACE/POD/CONTAINER.  The files hold
  * lines "TIME stream F|P text" (core/ambient-shim/log.c); the time is cut off again unless asked for, the parts
  * of a long line are joined.  Following ends when the container has ended and everything was sent.
  */
@@ -262,13 +262,6 @@ stream(struct reading *r)
 	text_free(&r->out);
 }
 
-static void
-refuse(struct reading *r, int status, const char *text)
-{
-	if (r->http->begin(r->request, status, "text/plain") == 0)
-		(void)r->http->write(r->request, text, strlen(text));
-}
-
 /* 0, or -1 when the value is no number from min up. */
 static int
 number(struct reading *r, const char *name, int64_t min, int64_t *ret)
@@ -283,14 +276,6 @@ number(struct reading *r, const char *name, int64_t min, int64_t *ret)
 	return errno != 0 || *end != '\0' || *ret < min ? -1 : 0;
 }
 
-static bool
-truth(struct reading *r, const char *name)
-{
-	const char *s = r->http->query(r->request, name);
-
-	return s != NULL && (strcmp(s, "true") == 0 || strcmp(s, "1") == 0);
-}
-
 static int
 read_query(struct reading *r)
 {
@@ -298,8 +283,8 @@ read_query(struct reading *r)
 	const char *when = r->http->query(r->request, "sinceTime");
 
 	r->tail = r->limit = -1;
-	r->follow = truth(r, "follow");
-	r->timestamps = truth(r, "timestamps");
+	r->follow = server_truth(r->node, r->request, "follow");
+	r->timestamps = server_truth(r->node, r->request, "timestamps");
 	if (number(r, "tailLines", 0, &r->tail) < 0 || number(r, "limitBytes", 1, &r->limit) < 0 ||
 	    number(r, "sinceSeconds", 1, &seconds) < 0)
 		return -1;
@@ -333,74 +318,35 @@ find_restart(struct reading *r, bool previous)
 	return previous ? newest - 1 : newest;
 }
 
-static void
-handle(void *self, struct ambient_http_request *request)
+void
+logs_handle(struct node *node, struct ambient_http_request *request)
 {
-	struct node *node = self;
 	struct reading r = { .node = node, .request = request, .http = node->host->http };
-	const char *peer = r.http->peer_name(request), *path = r.http->path(request);
+	const char *path = r.http->path(request);
 	char ns[64], pod[256], text[600];
-	bool known = false;
+	bool known;
 
-	if (peer == NULL || (strcmp(peer, "system:ambient:apiserver") != 0 &&
-			     strcmp(peer, "kube-apiserver-kubelet-client") != 0)) {
-		refuse(&r, 403, "only the API server may read logs here\n");
-		return;
-	}
-	if (strcmp(r.http->method(request), "GET") != 0 ||
-	    sscanf(path, "/containerLogs/%63[^/]/%255[^/]/%63[^/]", ns, pod, r.container) != 3 || r.container[0] == '.') {
-		refuse(&r, 404, "not found\n");
+	if (sscanf(path, "/containerLogs/%63[^/]/%255[^/]/%63[^/]", ns, pod, r.container) != 3 || r.container[0] == '.') {
+		server_refuse(node, request, 404, "not found\n");
 		return;
 	}
 	if (read_query(&r) < 0) {
-		refuse(&r, 400, "tailLines, limitBytes, sinceSeconds or sinceTime is out of range\n");
+		server_refuse(node, request, 400, "tailLines, limitBytes, sinceSeconds or sinceTime is out of range\n");
 		return;
 	}
-	pthread_mutex_lock(&node->lock);
-	for (const struct local *l = node->pods; l != NULL && !known; l = l->next)
-		if (strcmp(l->ns, ns) == 0 && strcmp(l->name, pod) == 0) {
-			(void)snprintf(r.dir, sizeof(r.dir), "%s", l->dir);
-			known = true;
-		}
-	pthread_mutex_unlock(&node->lock);
-	r.restart = known ? find_restart(&r, truth(&r, "previous")) : -1;
+	known = server_find(node, ns, pod, r.dir, sizeof(r.dir));
+	r.restart = known ? find_restart(&r, server_truth(node, request, "previous")) : -1;
 	if (r.restart < 0) {
-		if (truth(&r, "previous"))
+		if (server_truth(node, request, "previous"))
 			(void)snprintf(text, sizeof(text), "previous terminated container \"%s\" in pod \"%s\" not found", r.container,
 				       pod);
 		else
 			(void)snprintf(text, sizeof(text), "container \"%s\" in pod \"%s\" is waiting to start: ContainerCreating",
 				       r.container, pod);
-		refuse(&r, 400, text);
+		server_refuse(node, request, 400, text);
 		return;
 	}
 	(void)snprintf(r.base, sizeof(r.base), "%s/containers/%s/%d.log", r.dir, r.container, r.restart);
 	if (r.http->begin(request, 200, "text/plain") == 0)
 		stream(&r);
-}
-
-int
-logs_start(struct node *node, struct ambient_error *err)
-{
-	const struct ambient_host *host = node->host;
-	struct ambient_http_listen options = {
-		.size = sizeof(options), .address = "127.0.0.1", .port = node->port, .threads = 8, .self_signed = 1,
-		.client_ca_pem = host->fact != NULL ? host->fact(host, "cluster-ca") : NULL,
-	};
-	int rc;
-
-	if (!AMBIENT_HAS(host->http, listen))
-		return 0;
-	rc = host->http->listen(host, &options, handle, node, &node->server, err);
-	if (rc == 0)
-		node->port = host->http->port(node->server);
-	return rc;
-}
-
-void
-logs_stop(struct node *node)
-{
-	if (node->server != NULL)
-		node->host->http->close(node->server);
-	node->server = NULL;
 }

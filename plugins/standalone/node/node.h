@@ -17,7 +17,10 @@
  *   status.c   that -> the pod's status
  *   shim.c     starting a shim, talking to it, knowing whether it lives
  *   watch.c    the thread that hears from the shims
- *   logs.c     kubelet's log endpoint
+ *   server.c   kubelet's endpoint
+ *   logs.c     of it: logs
+ *   exec.c     of it: commands in a container
+ *   channel.c  the messages of such a session
  *   machine.c  the Node object
  *   claims.c   volume claims are directories
  *   text.c     a growing string, JSON writing, times
@@ -25,7 +28,7 @@
  * On disk, below the instance's state directory (0700): pods/<uid>/{pod.json, state.jsonl, shim.lock, sock,
  * volumes/, containers/<name>/<n>.log} and pvc/<namespace>/<claim>/.  Paths carry uids, names alone never.
  *
- * Threads: reconcilers on workers, one watcher, the log endpoint's pool.  The table of pods is guarded by its
+ * Threads: reconcilers on workers, one watcher, the endpoint's pool, one per session.  The table of pods is guarded by its
  * lock; everything else belongs to a call or never changes after create.
  */
 #ifndef NODE_H
@@ -110,6 +113,7 @@ struct node {
 	bool stopping;
 	struct ambient_http_listener *server;
 	uint16_t port;
+	int sessions;            /* of exec and attach; under the lock */
 };
 
 /* pod.c */
@@ -249,9 +253,30 @@ int watch_start(struct node *node, struct ambient_error *err);
 void watch_stop(struct node *node);
 void watch_wake(struct node *node);
 
-/* logs.c */
-int logs_start(struct node *node, struct ambient_error *err);
-void logs_stop(struct node *node);
+/* server.c */
+int server_start(struct node *node, struct ambient_error *err);
+void server_stop(struct node *node);
+void server_refuse(struct node *node, struct ambient_http_request *request, int status, const char *text);
+bool server_truth(struct node *node, struct ambient_http_request *request, const char *name); /* "1" or "true" */
+bool server_find(struct node *node, const char *ns, const char *pod, char *dir, size_t size); /* the pod's directory */
+
+/* logs.c, exec.c: answer a request of the API server's. */
+void logs_handle(struct node *node, struct ambient_http_request *request);
+void exec_handle(struct node *node, struct ambient_http_request *request);
+
+/* channel.c */
+enum channel { CHANNEL_STDIN, CHANNEL_STDOUT, CHANNEL_STDERR, CHANNEL_ERROR, CHANNEL_RESIZE, CHANNEL_CLOSE = 255 };
+struct channel_message {
+	enum { CHANNEL_NOTHING, CHANNEL_INPUT, CHANNEL_END, CHANNEL_SIZE } kind; /* END: of the input */
+	const char *data;        /* of INPUT, within the message */
+	size_t len;
+	unsigned short width, height;
+};
+/* false: no message that a client may send. */
+bool channel_parse(const struct ambient_host *host, bool v5, const char *data, size_t len, struct channel_message *ret);
+void channel_success(struct text *out);
+void channel_exited(struct text *out, int code);
+void channel_failure(struct text *out, const char *message);
 
 /* machine.c, claims.c */
 int machine_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,

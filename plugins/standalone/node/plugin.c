@@ -194,7 +194,7 @@ stop(void *self)
 	struct node *node = self;
 
 	/* The shims stay: pods outlive the daemon. */
-	logs_stop(node);
+	server_stop(node);
 	watch_stop(node);
 	resources_leave(node);
 }
@@ -244,7 +244,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	}
 	if (rc == 0) {
 		local_load(node);
-		rc = logs_start(node, err);
+		rc = server_start(node, err);
 	}
 	if (rc == 0)
 		rc = watch_start(node, err);
