@@ -170,6 +170,7 @@ run_complete(struct ctl *ctl)
 	} else if (command == &ctl_standalone && am_streq(ctl->words[ctl->word_count - 2], "standalone")) {
 		offer(word, "backup", "");
 		offer(word, "restore", "");
+		offer(word, "check", "");
 	}
 	return CTL_OK;
 }

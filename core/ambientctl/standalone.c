@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * standalone backup, restore: the standalone API server's state in one archive (archive.h): its database, keys,
+ * standalone backup, restore, check (check.c): the standalone API server's state in one archive (archive.h): its database, keys,
  * certificates and users.  A backup is taken while the server runs, by SQLite's own means, in one read transaction: it is
  * the state at one revision, and no write waits for it.  A restore is prepared beside the state, verified whole, and put
  * in place by one rename; it tells every client to list again, as they may have seen what the backup does not know.
  */
 #include "core/ambientctl/archive.h"
-#include "core/ambientctl/ctl.h"
+#include "core/ambientctl/standalone.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,17 +56,17 @@ progress_say(struct progress *p, const char *what, int64_t done, int64_t all)
 
 /* ---- the database */
 
-static int
-db_fail(sqlite3 *db, const char *path, struct ambient_error *err)
+int
+ctl_db_fail(sqlite3 *db, const char *path, struct ambient_error *err)
 {
 	return ambient_err(err, AMBIENT_E_INVALID, "%s: %s", path, db != NULL ? sqlite3_errmsg(db) : "no memory");
 }
 
-static int
-db_open(const char *path, int flags, sqlite3 **ret, struct ambient_error *err)
+int
+ctl_db_open(const char *path, int flags, sqlite3 **ret, struct ambient_error *err)
 {
 	if (sqlite3_open_v2(path, ret, flags | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK)
-		return db_fail(*ret, path, err);
+		return ctl_db_fail(*ret, path, err);
 	(void)sqlite3_busy_timeout(*ret, 10000);
 	return 0;
 }
@@ -80,17 +79,17 @@ db_ask(sqlite3 *db, const char *path, const char *sql, char text[64], struct amb
 
 	text[0] = '\0';
 	if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
-		return db_fail(db, path, err);
+		return ctl_db_fail(db, path, err);
 	int rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW && sqlite3_column_text(stmt, 0) != NULL)
 		am_strlcpy(text, (const char *)sqlite3_column_text(stmt, 0), 64);
-	rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : db_fail(db, path, err);
+	rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : ctl_db_fail(db, path, err);
 	sqlite3_finalize(stmt);
 	return rc;
 }
 
-static int
-db_number(sqlite3 *db, const char *path, const char *sql, int64_t *ret, struct ambient_error *err)
+int
+ctl_db_number(sqlite3 *db, const char *path, const char *sql, int64_t *ret, struct ambient_error *err)
 {
 	char text[64];
 	int rc = db_ask(db, path, sql, text, err);
@@ -99,11 +98,11 @@ db_number(sqlite3 *db, const char *path, const char *sql, int64_t *ret, struct a
 	return rc;
 }
 
-static int
-db_is_ours(sqlite3 *db, const char *path, struct ambient_error *err)
+int
+ctl_db_is_ours(sqlite3 *db, const char *path, struct ambient_error *err)
 {
 	int64_t id;
-	int rc = db_number(db, path, "PRAGMA application_id", &id, err);
+	int rc = ctl_db_number(db, path, "PRAGMA application_id", &id, err);
 
 	return rc < 0 || id == APPLICATION_ID ? rc
 		: ambient_err(err, AMBIENT_E_INVALID, "%s is no database of a standalone API server", path);
@@ -124,7 +123,7 @@ copy_pages(sqlite3 *from, sqlite3 *to, const char *path, struct ambient_error *e
 	(void)sqlite3_backup_finish(backup);
 	if (ctl_interrupted != 0)
 		return ambient_err(err, AMBIENT_E_CANCELLED, "interrupted");
-	return rc == SQLITE_DONE ? 0 : db_fail(to, path, err);
+	return rc == SQLITE_DONE ? 0 : ctl_db_fail(to, path, err);
 }
 
 /* A copy at one revision: our read transaction keeps what it has seen, so that no step has to begin again. */
@@ -132,16 +131,16 @@ static int
 copy_database(const char *from_path, const char *to_path, int64_t *ret_rv, struct ambient_error *err)
 {
 	sqlite3 *from = NULL, *to = NULL;
-	int rc = db_open(from_path, SQLITE_OPEN_READWRITE, &from, err);
+	int rc = ctl_db_open(from_path, SQLITE_OPEN_READWRITE, &from, err);
 
 	if (rc == 0 && sqlite3_exec(from, "PRAGMA wal_autocheckpoint=0; BEGIN", NULL, NULL, NULL) != SQLITE_OK)
-		rc = db_fail(from, from_path, err);
+		rc = ctl_db_fail(from, from_path, err);
 	if (rc == 0)
-		rc = db_is_ours(from, from_path, err);
+		rc = ctl_db_is_ours(from, from_path, err);
 	if (rc == 0)
-		rc = db_number(from, from_path, "SELECT v FROM meta WHERE k = 'rv'", ret_rv, err);
+		rc = ctl_db_number(from, from_path, "SELECT v FROM meta WHERE k = 'rv'", ret_rv, err);
 	if (rc == 0)
-		rc = db_open(to_path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &to, err);
+		rc = ctl_db_open(to_path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &to, err);
 	if (rc == 0)
 		rc = copy_pages(from, to, to_path, err);
 	sqlite3_close(to);
@@ -372,22 +371,22 @@ settle_database(const char *dir, struct ambient_error *err)
 	sqlite3 *db = NULL;
 	char said[64], sql[512];
 	int64_t rv, now = (am_clock_wall(am_clock_real()) / AM_NS_PER_S - INT64_C(1577836800)) * 1000;
-	int rc = db_open(path, SQLITE_OPEN_READWRITE, &db, err);
+	int rc = ctl_db_open(path, SQLITE_OPEN_READWRITE, &db, err);
 
 	if (rc == 0)
-		rc = db_is_ours(db, path, err);
+		rc = ctl_db_is_ours(db, path, err);
 	if (rc == 0)
 		rc = db_ask(db, path, "PRAGMA quick_check(1)", said, err);
 	if (rc == 0 && strcmp(said, "ok") != 0)
 		rc = ambient_err(err, AMBIENT_E_INVALID, "the archive's database is damaged: %s", said);
 	if (rc == 0)
-		rc = db_number(db, path, "SELECT v FROM meta WHERE k = 'rv'", &rv, err);
+		rc = ctl_db_number(db, path, "SELECT v FROM meta WHERE k = 'rv'", &rv, err);
 	if (rc == 0) {
 		rv = AM_MAX(rv + 1000000, now);
 		snprintf(sql, sizeof(sql), "BEGIN; UPDATE meta SET v = %lld WHERE k IN ('rv', 'compacted'); DELETE FROM log; COMMIT",
 			 (long long)rv);
 		if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-			rc = db_fail(db, path, err);
+			rc = ctl_db_fail(db, path, err);
 	}
 	if (sqlite3_close(db) != SQLITE_OK && rc == 0)
 		rc = ambient_err(err, AMBIENT_E_INTERNAL, "%s cannot be closed", path);
@@ -515,10 +514,13 @@ run(struct ctl *ctl)
 	const char *state = ctl_value(ctl, "state-dir");
 	am_auto(am_freep) char *dir = NULL, *database = NULL;
 
-	if (am_streq(ctl->words[0], "restore"))
+	bool check = am_streq(ctl->words[0], "check");
+
+	if (am_streq(ctl->words[0], "restore") && ctl->word_count == 2)
 		return restore(ctl, ctl->words[1]);
-	if (!am_streq(ctl->words[0], "backup"))
-		return ctl_usage("usage: ambientctl standalone backup FILE|-, or ambientctl standalone restore FILE|- --state-dir DIR");
+	if (ctl->word_count != (check ? 1 : 2) || (!check && !am_streq(ctl->words[0], "backup")))
+		return ctl_usage("usage: ambientctl standalone backup FILE|-, ambientctl standalone restore FILE|- --state-dir DIR, "
+				 "or ambientctl standalone check");
 	if (state != NULL) {
 		dir = am_xasprintf("%s/apiserver", state);
 	} else if ((dir = ctl_standalone_kubeconfig()) != NULL) {
@@ -530,7 +532,7 @@ run(struct ctl *ctl)
 			      dir != NULL ? " in " : "", dir != NULL ? dir : "");
 		return CTL_UNREACHABLE;
 	}
-	return backup(ctl, dir, ctl->words[1]);
+	return check ? ctl_standalone_check(database) : backup(ctl, dir, ctl->words[1]);
 }
 
 static const struct ctl_option options[] = {
@@ -540,7 +542,8 @@ static const struct ctl_option options[] = {
 };
 
 const struct ctl_command ctl_standalone = {
-	.name = "standalone", .synopsis = "standalone backup|restore FILE|- [--state-dir DIR]",
-	.text = "Save the standalone API server's state, or bring it back.", .options = options, .min = 2, .max = 2,
+	.name = "standalone", .synopsis = "standalone backup|restore FILE|- [--state-dir DIR], or standalone check",
+	.text = "Save the standalone API server's state, bring it back, or look whether it is whole.", .options = options, .min = 1,
+	.max = 2,
 	.offline = true, .run = run,
 };

@@ -4,6 +4,7 @@ was there at one revision; what is restored is equal to it; a damaged archive ch
 import fcntl
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,37 @@ def flip(path, at, to):
         f.write(data)
 
 
+def damage(base):
+    """Copies of the database with one thing wrong each, and what is to be said of it."""
+    good = os.path.join(base, "apiserver/state.db")
+
+    def sql(*statements):
+        def change(path):
+            db = sqlite3.connect(path, isolation_level=None)
+            for s in statements:
+                db.execute(s)
+            db.close()
+        return change
+
+    def page(path):
+        db = sqlite3.connect(path)
+        at = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'obj_key'").fetchone()[0] - 1
+        db.close()
+        with open(path, "r+b") as f:
+            f.seek(4096 * at)
+            f.write(b"\xff" * 4096)
+    wrong = ((page, b"damaged"), (sql("UPDATE obj SET body = '{\"a\":' WHERE id = (SELECT min(id) FROM obj)"), b"is no JSON"),
+             (sql("UPDATE meta SET v = 5 WHERE k = 'rv'"), b"its revision is 5, but"),
+             (sql("UPDATE obj SET res = 99999 WHERE id = (SELECT min(id) FROM obj)"), b"resource 99999, which is not there"),
+             (sql("PRAGMA application_id = 7"), b"is no database of a standalone API server"))
+    for i, (change, said) in enumerate(wrong):
+        copy = os.path.join(base, "wrong-%d" % i)
+        os.makedirs(copy + "/apiserver", 0o700)
+        shutil.copy(good, copy + "/apiserver/state.db")
+        change(copy + "/apiserver/state.db")
+        yield copy, said
+
+
 def run(base, cases):
     state = os.path.join(base, "apiserver")
     os.makedirs(state, 0o700)
@@ -102,8 +134,14 @@ def run(base, cases):
         assert piped[:19] == b"ambient-backup.json", piped[:64]
         assert not [n for n in os.listdir(base) if n not in ("apiserver", "b.tar")], os.listdir(base)
         cases("nothing is written over, nothing is left behind")
+        assert b"is whole: " in ctl("check", "--state-dir", base).stdout
     finally:
         f.stop()
+    said = ctl("check", "--state-dir", base).stdout.split()
+    assert int(said[3]) > 10 and int(said[5]) >= int(said[3]), said
+    for copy, said in damage(base):
+        assert said in ctl("check", "--state-dir", copy, code=5).stderr, said
+    cases("a check finds what is wrong, and nothing where nothing is")
     size = os.path.getsize(target)
     for at, what in ((size // 2, "damaged"), (600, ""), (20, "")):
         flip(target, at, target + ".bad")
@@ -144,7 +182,7 @@ def main():
         count[0] += 1
         print("ok %d - %s" % (count[0], text), flush=True)
 
-    print("1..5")
+    print("1..6")
     try:
         run(base, cases)
     except Exception as e:  # pylint: disable=broad-except

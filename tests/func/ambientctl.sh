@@ -52,6 +52,9 @@ for command in run get describe logs messages stop delete user standalone plugin
 done
 check 2 'usage: ambientctl standalone backup' standalone frob x
 check 4 'there is no state of a standalone API server' standalone backup "$tmp/b.tar"
+check 2 'usage: ambientctl standalone backup' standalone check x
+check 4 'there is no state of a standalone API server' standalone check
+check 0 'check' __complete -- standalone c
 check 2 'say where to restore to' standalone restore "$tmp/b.tar"
 check 0 'restore' __complete -- standalone r
 check 2 'usage: ambientctl user' user
