@@ -89,7 +89,6 @@ def outlives_the_server(l):
         l.f.args[3] = "listen=127.0.0.1:%d" % l.f.port
         l.f.stop(kill=True)
         l.f.start()
-        l.api = l.f.api
         l.gadget("after", 5)
         l.follows(r, "after", 5)
         l.api.merge(l.gadgets + "/before", {"spec": {"size": 6}}).ok()

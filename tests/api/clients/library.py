@@ -18,10 +18,15 @@ class Library:
     """One library: how its program is started, the fixture, and a namespace of its own."""
 
     def __init__(self, name, argv, fixture):
-        self.name, self.argv, self.f, self.api = name, argv, fixture, fixture.api
+        self.name, self.argv, self.f = name, argv, fixture
         self.ns = fixture.namespace()
         self.core = "/api/v1/namespaces/" + self.ns
         self.gadgets = "/apis/%s/v1/namespaces/%s/gadgets" % (GROUP, self.ns)
+
+    @property
+    def api(self):
+        """Another one, once the server has been started anew."""
+        return self.f.api
 
     def start(self, name, **env):
         return Robot(self.argv + [name], self.f, self.ns, **env)

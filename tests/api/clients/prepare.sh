@@ -36,10 +36,10 @@ node)
 	run=(node client.mjs) ;;
 kopf)
 	tool python3
-	files=(requirements.txt operator.py) with=$(python3 --version)
+	files=(requirements.txt controller.py) with=$(python3 --version)
 	version="kopf $(sed -n 's/^kopf==//p' "$src/requirements.txt"), $with"
-	build() { python3 -m venv "$1" && "$1/bin/pip" install --no-deps -r "$src/requirements.txt" && cp "$src/operator.py" "$1"; }
-	run=(bin/python3 operator.py) ;;
+	build() { python3 -m venv "$1" && "$1/bin/pip" install --no-deps -r "$src/requirements.txt" && cp "$src/controller.py" "$1"; }
+	run=(bin/python3 controller.py) ;;
 rust)
 	tool cargo
 	files=(Cargo.toml Cargo.lock src/main.rs) with=$(cargo --version)

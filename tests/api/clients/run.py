@@ -45,6 +45,8 @@ CLIENTS = [
     ("python", "python3-kubernetes", debian_python, library.Library, library.CASES),
     ("go", "go", prepared("go"), library.Library, informers.CASES),
     ("controller_runtime", "go", prepared("go"), controllers.Controller, controllers.CASES),
+    ("node", "node", prepared("node"), library.Library, [c for c in library.CASES if c.__name__ != "election"]),
+    ("kopf", "python3", prepared("kopf"), controllers.Controller, controllers.CASES),
 ]
 
 
