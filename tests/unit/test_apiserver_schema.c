@@ -237,6 +237,11 @@ START_TEST(pruning_and_defaulting)
 		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"default\":3}}}", "{\"a\":null}", "{\"a\":3}", "" },
 		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"nullable\":true,\"default\":3}}}", "{\"a\":null}",
 		  "{\"a\":null}", "" },
+		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":\"integer\",\"nullable\":true}}}",
+		  "{\"a\":null,\"b\":null}", "{\"b\":null}", "" },
+		{ "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"}}", "{\"a\":null,\"b\":1,\"c\":null}", "{\"b\":1}", "" },
+		{ "{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true}", "{\"a\":null}", "{\"a\":null}", "" },
+		{ "{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}", "[null]", "[null]", "" },
 		{ "{\"type\":\"object\",\"properties\":{\"o\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"default\":"
 		  "3}}}}}", "{}", "{}", "" },
 		{ "{\"type\":\"object\",\"properties\":{\"o\":{\"type\":\"object\",\"default\":{},\"properties\":{\"a\":{\"type\":\"integer\","
@@ -274,6 +279,39 @@ START_TEST(unchanged_parts_are_not_judged_again)
 }
 END_TEST
 
+/* What is judged again after a change of x. */
+START_TEST(elements_are_correlated_by_their_keys)
+{
+#define LONG "{\"name\":\"p\",\"v\":\"long\"}"
+#define OK_  "{\"name\":\"q\",\"v\":\"ok\"}"
+	static const char keyed[] = "{\"type\":\"array\",\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":[\"name\"],"
+		"\"items\":{\"type\":\"object\",\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\"},\"v\":{"
+		"\"type\":\"string\",\"maxLength\":2}}}}";
+	static const char plain[] = "{\"type\":\"array\",\"x-kubernetes-list-type\":\"set\",\"items\":{\"type\":\"string\",\"maxLength\":2}}";
+	static const struct { const char *schema, *old, *now, *fields; } rows[] = {
+		{ keyed, "[" LONG "," OK_ "]", "[" OK_ "," LONG "]", "" },
+		{ keyed, "[" LONG "," OK_ "]", "[{\"name\":\"r\",\"v\":\"ok\"}," LONG "]", "" },
+		{ keyed, "[" LONG "," OK_ "]", "[{\"name\":\"r\",\"v\":\"long\"}," LONG "]", "x[0].v " },
+		{ keyed, "[" LONG "]", "[{\"name\":\"p\",\"v\":\"longer\"}]", "x[0].v " },
+		{ plain, "[\"long\",\"ok\"]", "[\"long\",\"ok\"]", "" },
+		{ plain, "[\"long\",\"ok\"]", "[\"long\",\"no\"]", "x[0] " },
+		{ plain, "null", "[\"long\"]", "x[0] " },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		const struct am_schema *s = schema_of_x(rows[i].schema);
+		struct am_buf fields = { 0 };
+		ck_assert(s != NULL);
+		am_schema_validate(s, node(am_arena_printf(arena, "{\"x\":%s}", rows[i].now)),
+				   node(am_arena_printf(arena, "{\"x\":%s}", rows[i].old)), &failure);
+		for (size_t k = 0; k < failure.n_causes; k++)
+			am_buf_addf(&fields, "%s ", failure.causes[k].field);
+		ck_assert_msg(strcmp(am_buf_str(&fields), rows[i].fields) == 0, "row %zu: %s", i, am_buf_str(&fields));
+		am_buf_fini(&fields);
+	}
+}
+END_TEST
+
 START_TEST(hostile_patterns_end)
 {
 	const struct am_schema *s = schema_of_x("{\"type\":\"string\",\"pattern\":\"^(a+)+$\"}");
@@ -295,6 +333,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, roots);
 	tcase_add_test(tc, pruning_and_defaulting);
 	tcase_add_test(tc, unchanged_parts_are_not_judged_again);
+	tcase_add_test(tc, elements_are_correlated_by_their_keys);
 	tcase_add_test(tc, hostile_patterns_end);
 }
 

@@ -30,7 +30,8 @@ void am_schema_prune(const struct am_schema *schema, struct am_node *root,
 		     void (*unknown)(void *arg, const char *path), void *arg);
 void am_schema_default(struct am_arena *arena, const struct am_schema *schema, struct am_node *root);
 /* Adds causes to failure.  Where old (may be NULL) holds an equal value at the same place, it is not looked at:
- * what was stored under a laxer schema may stay. */
+ * what was stored under a laxer schema may stay.  In a list the place is the keys of one of type map; other lists are
+ * one value. */
 void am_schema_validate(const struct am_schema *schema, const struct am_node *root, const struct am_node *old,
 			struct am_failure *failure);
 /* schema_format.c: unknown formats accept everything. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pruning and defaulting.  Defaults apply where the parent exists; null for a field that has a default and is not
- * nullable counts as absent.
+ * Pruning and defaulting.  Defaults apply where the parent exists; null for a member that is not nullable counts as
+ * absent.
  */
 #include "plugins/standalone/apiserver/schema_priv.h"
 
@@ -89,7 +89,7 @@ fill(struct am_arena *arena, const struct am_schema *s, struct am_node *node)
 		struct am_node *member = am_node_get(node, property->name);
 		const struct am_node *fallback = property->schema->fallback;
 
-		if (member != NULL && member->type == AMBIENT_T_NULL && fallback != NULL && !property->schema->nullable) {
+		if (member != NULL && member->type == AMBIENT_T_NULL && !property->schema->nullable) {
 			am_node_remove(node, member);
 			member = NULL;
 		}
@@ -108,9 +108,15 @@ am_schema_default(struct am_arena *arena, const struct am_schema *schema, struct
 {
 	if (root->type == AMBIENT_T_OBJECT) {
 		fill(arena, schema, root);
-		for (struct am_node *m = root->first; schema->additional != NULL && m != NULL; m = m->next)
-			if (am_schema_property_of(schema, m->key) == NULL)
+		for (struct am_node *m = root->first, *next; schema->additional != NULL && m != NULL; m = next) {
+			next = m->next;
+			if (am_schema_property_of(schema, m->key) != NULL)
+				continue;
+			if (m->type == AMBIENT_T_NULL && !schema->additional->nullable)
+				am_node_remove(root, m);
+			else
 				am_schema_default(arena, schema->additional, m);
+		}
 	} else if (root->type == AMBIENT_T_ARRAY && schema->items != NULL) {
 		for (struct am_node *e = root->first; e != NULL; e = e->next)
 			am_schema_default(arena, schema->items, e);

@@ -290,21 +290,47 @@ check_duplicates(struct checker *c, const struct am_schema *s, const struct am_n
 	am_map_free(seen);
 }
 
+/* The elements of a list of type map by their keys; NULL: they correspond to nothing. */
+static struct am_map *
+by_identity(const struct am_schema *s, const struct am_node *list)
+{
+	struct am_buf text = { 0 };
+
+	if (s->list_type != AM_LIST_MAP || list == NULL || list->type != AMBIENT_T_ARRAY)
+		return NULL;
+	struct am_map *map = am_map_new();
+	for (const struct am_node *e = list->first; e != NULL; e = e->next) {
+		am_buf_reset(&text);
+		print_identity(s, e, &text);
+		am_map_putn(map, am_buf_str(&text), text.len, (void *)(uintptr_t)e);
+	}
+	am_buf_fini(&text);
+	return map;
+}
+
 static void
 check_array(struct checker *c, const struct am_schema *s, const struct am_node *node, const struct am_node *old)
 {
 	size_t mark = c->path.len, i = 0;
-	const struct am_node *before = old != NULL && old->type == AMBIENT_T_ARRAY ? old->first : NULL;
+	struct am_map *before = by_identity(s, old);
+	struct am_buf text = { 0 };
 
 	check_counts(c, node, s->min_items, s->max_items, "items");
 	for (const struct am_node *e = node->first; s->items != NULL && e != NULL; e = e->next, i++) {
+		const struct am_node *was = NULL;
+		if (before != NULL) {
+			am_buf_reset(&text);
+			print_identity(s, e, &text);
+			was = am_map_getn(before, am_buf_str(&text), text.len);
+		}
 		am_buf_addf(&c->path, "[%zu]", i);
-		check(c, s->items, e, before);
+		check(c, s->items, e, was);
 		leave(c, mark);
-		before = before != NULL ? before->next : NULL;
 	}
 	if (s->list_type != AM_LIST_ATOMIC)
 		check_duplicates(c, s, node);
+	am_buf_fini(&text);
+	am_map_free(before);
 }
 
 /* ---- junctors ---- */
