@@ -333,6 +333,10 @@ am_duration_format(char buf[16], int64_t ns)
 		(void)snprintf(buf, 16, "%dh", (int)h);
 	else if (d < 8 && h % 24 != 0)
 		(void)snprintf(buf, 16, "%dd%dh", (int)d, (int)(h % 24));
+	else if (d < 2 * 365)
+		(void)snprintf(buf, 16, "%dd", (int)d);
+	else if (d < 8 * 365 && d % 365 != 0)
+		(void)snprintf(buf, 16, "%dy%dd", (int)(d / 365), (int)(d % 365));
 	else
-		(void)snprintf(buf, 16, "%lldd", (long long)AM_MIN(d, 99999999));
+		(void)snprintf(buf, 16, "%lldy", (long long)AM_MIN(d / 365, 99999999));
 }

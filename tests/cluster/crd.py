@@ -58,6 +58,7 @@ DIFFERENT = {
     "list type in anyOf": "one cause is enough",
     "idiom without the flag": "every wrong type is named",
     "scale by an index": "a path of /scale names its steps by dots",
+    "an alternative that holds no more": "the path is named",
     "selectable nine": "a ninth one is counted besides",
 }
 
@@ -375,6 +376,7 @@ VERSIONS = {
     "scale of the whole spec": scale(specReplicasPath=".spec."),
     "selectable": fields(".spec.x"),
     "selectable twice": fields(".spec.x", ".spec.x"),
+    "an alternative that holds no more": "the path is named",
     "selectable nine": fields(*[".spec.x"] + [".status.a%d" % i for i in range(8)]),
     "selectable unknown": fields(".spec.y"),
     "selectable object": fields(".spec"),

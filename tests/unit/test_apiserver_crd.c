@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Definitions: who gets which names, what their status says, what of them is refused. */
+#include "plugins/standalone/apiserver/jsonpath.h"
 #include "tests/unit/apiserver.h"
 
 #define CRD "apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -311,6 +312,39 @@ START_TEST(what_a_version_may_say)
 }
 END_TEST
 
+/* want NULL: nothing is found; ok: whether it is a path at all. */
+START_TEST(json_paths)
+{
+	static const char object[] = "{\"metadata\":{\"annotations\":{\"a.b/c\":\"s\",\"it's\":\"q\"}},\"spec\":{\"l\":[\"p\",\"q\",\"r\"],\"n\":null},"
+		"\"c\":[{\"t\":\"A\",\"v\":1,\"s\":\"x\"},{\"t\":\"B\",\"v\":2,\"s\":\"y\",\"on\":true},{\"t\":\"B\",\"v\":3}]}";
+	static const struct { const char *path, *want; bool ok; } rows[] = {
+		{ ".spec.l", "[\"p\",\"q\",\"r\"]", true }, { ".spec.l[0]", "\"p\"", true }, { ".spec.l[-1]", "\"r\"", true },
+		{ ".spec.l[3]", NULL, true }, { ".spec.l[-4]", NULL, true }, { ".spec.l[*]", "\"p\"", true },
+		{ ".spec.l[1:]", "\"q\"", true }, { ".spec.l[:2]", "\"p\"", true }, { ".spec.l[-2:-1]", "\"q\"", true },
+		{ ".spec.l[1:1]", NULL, true }, { ".spec.l[7,2]", "\"r\"", true }, { ".spec.n", NULL, true }, { ".spec.x", NULL, true },
+		{ ".metadata.annotations.a\\.b/c", "\"s\"", true }, { ".metadata.annotations['a.b/c']", "\"s\"", true },
+		{ ".metadata.annotations['x', \"it's\"]", "\"q\"", true }, { ".metadata.annotations['it\\'s']", "\"q\"", true },
+		{ ".c[?(@.t==\"B\")].s", "\"y\"", true }, { ".c[?(@.t == 'B')].v", "2", true }, { ".c[?(@.t!='A')].v", "2", true },
+		{ ".c[?(@.v>2)].v", "3", true }, { ".c[?(@.v>=2)].v", "2", true }, { ".c[?(@.v<1.5)].t", "\"A\"", true },
+		{ ".c[?(@.on)].t", "\"B\"", true }, { ".c[?(@.on==true)].v", "2", true }, { ".c[?(@.v==\"2\")].v", NULL, true },
+		{ ".c[?(@.s==$.c[1].s)].v", "2", true }, { ".c[?(@.t=='C')].v", NULL, true }, { ".c..v", "1", true },
+		{ "..s", "\"x\"", true }, { ".c[*].on", "true", true }, { ".", object, true },
+		{ ".spec[?(@.l)]", NULL, true },
+		{ "spec", NULL, false }, { ".spec.l[", NULL, false }, { ".spec.l[x]", NULL, false }, { ".spec..", NULL, false },
+		{ ".c[?(@.t==)].s", NULL, false }, { ".c[?(@.t='B')].s", NULL, false }, { ".c[?(@.t==\"B)].s", NULL, false },
+		{ ".spec.l[0:1:0]", NULL, false }, { ".spec.l[1,]", NULL, false }, { ".c[?('a')]", NULL, false }, { "{.spec}", NULL, false },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		struct am_slice found;
+		bool there = am_jsonpath_find(am_slice(object, sizeof(object) - 1), rows[i].path, &found);
+		ck_assert_msg(there == (rows[i].want != NULL), "%s", rows[i].path);
+		ck_assert_msg(!there || am_slice_eq(found, rows[i].want), "%s: %.*s", rows[i].path, (int)found.n, found.p);
+		ck_assert_msg(am_jsonpath_ok(rows[i].path) == rows[i].ok, "%s", rows[i].path);
+	}
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -323,6 +357,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_is_stored_stays_a_version);
 	tcase_add_test(tc, a_version_shows_what_it_has);
 	tcase_add_test(tc, what_a_version_may_say);
+	tcase_add_test(tc, json_paths);
 }
 
 UNIT_MAIN("apiserver_crd", cases)

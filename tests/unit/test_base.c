@@ -135,8 +135,13 @@ START_TEST(time_there_and_back)
 	ck_assert(am_time_parse("2026-01-01T01:00:00+01:00", &v) == 0 && v == INT64_C(1767225600) * AM_NS_PER_S);
 	ck_assert(am_time_parse("2026-13-01T00:00:00Z", &v) < 0);
 	ck_assert(am_time_parse("2026-01-01", &v) < 0);
-	am_duration_format(age, 200 * AM_NS_PER_S);
-	ck_assert_str_eq(age, "3m20s");
+	static const struct { int64_t s; const char *want; } ages[] = {
+		{ 200, "3m20s" }, { 729 * 86400, "729d" }, { 730 * 86400, "2y" }, { 731 * 86400, "2y1d" }, { 2921 * 86400, "8y" },
+	};
+	for (size_t i = 0; i < AM_COUNTOF(ages); i++) {
+		am_duration_format(age, ages[i].s * AM_NS_PER_S);
+		ck_assert_str_eq(age, ages[i].want);
+	}
 }
 END_TEST
 

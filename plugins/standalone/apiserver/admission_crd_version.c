@@ -2,6 +2,7 @@
 /* What a version of a definition says besides its schema: deprecation, columns, the paths of scale and of selectable
  * fields. */
 #include "plugins/standalone/apiserver/crd.h"
+#include "plugins/standalone/apiserver/jsonpath.h"
 
 #define WARNING_MAX    256
 #define SELECTABLE_MAX 8
@@ -84,6 +85,9 @@ check_column(struct place *p, const struct am_node *column, int k)
 	else if (*path != '.')
 		am_bad(p->change, at(p, COLUMN "JSONPath", k), am_node_get(column, "jsonPath"),
 		       "must be a simple json path starting with .");
+	else if (!am_jsonpath_ok(path))
+		am_change_warn(p->change, "column \"%s\" of version \"%s\" is always empty: \"%.200s\" is no JSON path",
+			       am_node_get_str(column, "name", ""), am_node_get_str(p->version, "name", ""), path);
 }
 
 /* ---- scale ---- */

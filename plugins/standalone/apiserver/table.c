@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "plugins/standalone/apiserver/jsonpath.h"
 #include "plugins/standalone/apiserver/rest.h"
 
 struct cell_input {
@@ -488,108 +489,47 @@ builtin_columns(const struct am_resource *res)
 	return general;
 }
 
-/* ---- JSON paths of custom columns */
+/* ---- custom columns */
 
-/* One step of a path: a member, an index, or a filter by one member's string. */
-struct step {
-	char key[128], value[128];
-	int64_t index; /* -1: none */
-	bool filter;
-};
-
-/* Takes the next step off the path; false at its end or when it is none that we know. */
-static bool
-next_step(const char **path, struct step *s)
+static void
+date_cell(struct am_clock *clock, struct am_slice v, struct am_buf *out)
 {
-	const char *p = *path;
-	size_t n = 0;
+	struct am_buf text = { 0 };
+	int64_t at;
+	char age[16];
 
-	memset(s, 0, sizeof(*s));
-	s->index = -1;
-	if (*p == '.') {
-		for (p++; *p != '\0' && *p != '.' && *p != '['; p++) {
-			if (*p == '\\' && p[1] != '\0')
-				p++;
-			if (n + 1 >= sizeof(s->key))
-				return false;
-			s->key[n++] = *p;
-		}
-		*path = p;
-		return n > 0;
-	}
-	if (*p != '[')
-		return false;
-	const char *end = strchr(p, ']');
-	char text[280];
+	if (am_json_type(v) != AMBIENT_T_STRING || !am_json_unescape(v, &text)) {
+		am_buf_adds(out, "null");
+	} else if (am_time_parse(am_buf_str(&text), &at) < 0) {
+		am_json_add_str(out, "<invalid>");
+	} else {
+		int64_t ns = am_clock_wall(clock) - at;
 
-	if (end == NULL || (size_t)(end - p - 1) >= sizeof(text))
-		return false;
-	memcpy(text, p + 1, (size_t)(end - p - 1));
-	text[end - p - 1] = '\0';
-	*path = end + 1;
-	n = strlen(text);
-	if (n >= 2 && (text[0] == '\'' || text[0] == '"') && text[n - 1] == text[0]) {
-		text[n - 1] = '\0';
-		return am_strlcpy(s->key, text + 1, sizeof(s->key)) < sizeof(s->key);
+		am_duration_format(age, ns > 0 ? ns : 0);
+		am_json_add_str(out, age);
 	}
-	char quote[2], close[2];
-
-	if (sscanf(text, "?(@.%127[A-Za-z0-9_]==%1['\"]%127[^'\"]%1['\"]", s->key, quote, s->value, close) == 4 ||
-	    sscanf(text, "?(@.%127[A-Za-z0-9_] == %1['\"]%127[^'\"]%1['\"]", s->key, quote, s->value, close) == 4) {
-		s->filter = true;
-		return true;
-	}
-	return am_parse_i64(text, &s->index) == 0 && s->index >= 0;
+	am_buf_fini(&text);
 }
 
-static bool
-take_step(struct am_slice in, const struct step *s, struct am_slice *ret)
+/* Integers are cut off, as kube-apiserver does it. */
+static void
+number_cell(struct am_slice v, bool integer, struct am_buf *out)
 {
-	struct am_slice key, v;
+	size_t digits = 0;
 
-	if (s->index >= 0 || s->filter) {
-		int64_t i = 0;
-
-		if (am_json_type(in) != AMBIENT_T_ARRAY)
-			return false;
-		for (size_t it = 0; am_json_element(in, &it, &v); i++) {
-			bool hit = i == s->index;
-
-			if (s->filter)
-				for (size_t m = 0; !hit && am_json_type(v) == AMBIENT_T_OBJECT &&
-						   am_json_member(v, &m, &key, ret);)
-					hit = am_slice_eq(key, s->key) && am_json_type(*ret) == AMBIENT_T_STRING &&
-					      am_json_str_eq(*ret, s->value);
-			if (hit) {
-				*ret = v;
-				return true;
-			}
-		}
-		return false;
+	while (digits < v.n && strchr("-0123456789", v.p[digits]) != NULL)
+		digits++;
+	if (integer && digits < v.n) {
+		char *text = am_xstrndup(v.p, v.n);
+		double d = strtod(text, NULL);
+		free(text);
+		if (d > -9e15 && d < 9e15)
+			am_buf_addf(out, "%lld", (long long)d);
+		else
+			am_buf_adds(out, "null");
+	} else {
+		am_buf_add(out, v.p, v.n);
 	}
-	if (am_json_type(in) != AMBIENT_T_OBJECT)
-		return false;
-	for (size_t it = 0; am_json_member(in, &it, &key, &v);)
-		if (am_slice_eq(key, s->key)) {
-			*ret = v;
-			return true;
-		}
-	return false;
-}
-
-static bool
-json_path(struct am_slice object, const char *path, struct am_slice *ret)
-{
-	struct step s;
-
-	*ret = object;
-	while (*path != '\0') {
-		struct am_slice from = *ret;
-
-		if (!next_step(&path, &s) || !take_step(from, &s, ret))
-			return false;
-	}
-	return am_json_type(*ret) != AMBIENT_T_NULL;
 }
 
 /* A value of another type than the column's is null. */
@@ -597,36 +537,21 @@ static void
 custom_cell(struct am_clock *clock, const struct am_column *c, struct am_slice object, struct am_buf *out)
 {
 	struct am_slice v;
-	int type;
+	int type = am_jsonpath_find(object, c->path, &v) ? am_json_type(v) : AMBIENT_T_NULL;
+	bool integer = strcmp(c->type, "integer") == 0;
 
-	if (!json_path(object, c->path, &v)) {
+	if (type == AMBIENT_T_NULL)
 		am_buf_adds(out, "null");
-		return;
-	}
-	type = am_json_type(v);
-	if (strcmp(c->type, "date") == 0) {
-		struct am_buf text = { 0 };
-		int64_t at;
-		char age[16];
-
-		if (type == AMBIENT_T_STRING && am_json_unescape(v, &text) && am_time_parse(am_buf_str(&text), &at) == 0) {
-			int64_t ns = am_clock_wall(clock) - at;
-
-			am_duration_format(age, ns > 0 ? ns : 0);
-			am_json_add_str(out, age);
-		} else {
-			am_buf_adds(out, "null");
-		}
-		am_buf_fini(&text);
-	} else if (strcmp(c->type, "string") == 0 && type != AMBIENT_T_STRING) {
+	else if (strcmp(c->type, "date") == 0)
+		date_cell(clock, v, out);
+	else if (strcmp(c->type, "string") == 0 && type != AMBIENT_T_STRING)
 		am_json_add_strn(out, v.p, v.n);
-	} else if ((strcmp(c->type, "boolean") == 0) != (type == AMBIENT_T_BOOL) && strcmp(c->type, "string") != 0) {
-		am_buf_adds(out, "null");
-	} else if ((strcmp(c->type, "integer") == 0 || strcmp(c->type, "number") == 0) && type != AMBIENT_T_NUMBER) {
-		am_buf_adds(out, "null");
-	} else {
+	else if ((integer || strcmp(c->type, "number") == 0) && type == AMBIENT_T_NUMBER)
+		number_cell(v, integer, out);
+	else if ((strcmp(c->type, "boolean") == 0 && type == AMBIENT_T_BOOL) || strcmp(c->type, "string") == 0)
 		am_buf_add(out, v.p, v.n);
-	}
+	else
+		am_buf_adds(out, "null");
 }
 
 /* ---- the two halves of a Table */
