@@ -110,14 +110,19 @@ host=$build/tests/api/apiserver_host
 plugin=$build/plugins/standalone/apiserver/.libs/apiserver.so
 if ! command -v python3 >/dev/null; then
 	skip "random applies are answered as by the real server" "no python3"
+	skip "definitions and their objects are answered as by the real server" "no python3"
 elif [ ! -x "$host" ] || [ ! -e "$plugin" ]; then
 	skip "random applies are answered as by the real server" "the API server is not built"
+	skip "definitions and their objects are answered as by the real server" "the API server is not built"
 else
 	for seed in 1 2 "$(date +%s)"; do
 		check "random applies are answered as by the real server, seed $seed" \
 			python3 -B "$src/apply.py" "$KUBECONFIG" "$host" "$plugin" "$seed" 30
 		say "$(tail -1 "$dir/said")"
 	done
+	check "definitions and their objects are answered as by the real server" \
+		python3 -B "$src/crd.py" "$KUBECONFIG" "$host" "$plugin"
+	grep observations "$dir/said" | sed 's/^/# /'
 fi
 
 . "$src/session.sh"

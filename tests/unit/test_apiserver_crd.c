@@ -345,6 +345,45 @@ START_TEST(json_paths)
 }
 END_TEST
 
+#define SCALE_OF(name, n) "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"Scale\",\"metadata\":{\"name\":\"" name "\"},\"spec\":{" n "}}"
+
+START_TEST(a_scale_is_checked_and_applied)
+{
+	static const struct { const char *body; int code; } puts[] = {
+		{ SCALE_OF("w", "\"replicas\":4"), 200 }, { "{\"spec\":{\"replicas\":5}}", 200 }, { SCALE_OF("w", ""), 200 },
+		{ SCALE_OF("other", "\"replicas\":4"), 400 }, { "{\"kind\":\"Widget\",\"spec\":{\"replicas\":4}}", 400 },
+		{ "{\"apiVersion\":\"autoscaling/v9\",\"spec\":{\"replicas\":4}}", 400 }, { SCALE_OF("w", "\"replicas\":1.5"), 422 },
+		{ SCALE_OF("w", "\"replicas\":2147483648"), 422 },
+		{ "{\"metadata\":{\"resourceVersion\":\"1\"},\"spec\":{\"replicas\":4}}", 409 },
+	};
+
+	make_widgets(&f);
+	ck_assert_int_eq(create(&f, WIDGET_KIND, "default", "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":"
+				"\"w\"},\"spec\":{\"replicas\":1}}"), 201);
+	for (size_t i = 0; i < AM_COUNTOF(puts); i++)
+		ck_assert_msg(update(&f, WIDGET_KIND, "default", "w", "scale", "%s", puts[i].body) == puts[i].code, "%s", puts[i].body);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, WIDGET_KIND, "default", "w", "scale", "{\"metadata\":{\"resourceVersion\":\"1\"}}"), 409);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, WIDGET_KIND, "default", "w", "scale", "{\"spec\":{\"replicas\":6}}"), 200);
+	ck_assert_int_eq(patch(&f, AM_PATCH_STRATEGIC, WIDGET_KIND, "default", "w", "scale", "{}"), 415);
+	/* Somebody has the field: a conflict, named as the Scale names it; then his who takes it. */
+	struct am_write apply = { .verb = AM_VERB_PATCH, .patch = AM_PATCH_APPLY, .subresource = "scale", .name = "w", .ns = "default",
+				  .field_manager = "m", .body = am_slice_of(SCALE_OF("w", "\"replicas\":7")) };
+	for (int force = 0; force < 2; force++) {
+		apply.res = resource(&f, WIDGET_KIND);
+		apply.force = force;
+		fixture_clear(&f);
+		ck_assert_int_eq(am_engine_write(f.engine, &apply, &f.written, &f.failure) < 0, !force);
+		am_resource_unref(apply.res);
+		if (!force)
+			ck_assert_str_eq(field(&f, 0), ".spec.replicas");
+	}
+	ck_assert_str_eq(answer(&f, "/spec/replicas"), "7");
+	ck_assert_str_eq(answer(&f, "/metadata/managedFields/0/manager"), "\"m\"");
+	ck_assert_str_eq(answer(&f, "/metadata/managedFields/0/subresource"), "\"scale\"");
+	ck_assert_str_eq(answer(&f, "/metadata/managedFields/0/fieldsV1"), "{\"f:spec\":{\"f:replicas\":{}}}");
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -358,6 +397,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, a_version_shows_what_it_has);
 	tcase_add_test(tc, what_a_version_may_say);
 	tcase_add_test(tc, json_paths);
+	tcase_add_test(tc, a_scale_is_checked_and_applied);
 }
 
 UNIT_MAIN("apiserver_crd", cases)

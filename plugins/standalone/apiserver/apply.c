@@ -354,6 +354,15 @@ update_annotation(struct applying *a)
 
 /* ---- apply */
 
+/* The subresource, as managedFields have it. */
+static const char *
+through(const struct am_change *change, const struct am_write *write)
+{
+	if (change->subresource != NULL)
+		return change->subresource;
+	return write->through != NULL ? write->through : "";
+}
+
 int
 am_apply(struct am_change *change, const struct am_write *write, struct am_node *live, struct am_node *config)
 {
@@ -365,7 +374,7 @@ am_apply(struct am_change *change, const struct am_write *write, struct am_node 
 
 	am_time_format(a.now, change->now, false);
 	a.mine = (struct am_manager){ write->field_manager, "Apply", a.version,
-				      change->subresource != NULL ? change->subresource : "", "", NULL };
+				      through(change, write), "", NULL };
 	int rc = read_config(&a);
 	if (rc < 0)
 		return rc;
@@ -419,7 +428,6 @@ am_apply_track(struct am_change *change, const struct am_write *write)
 	const struct am_node *stored = am_node_path(change->old, "metadata", "managedFields", NULL);
 	struct am_type type = am_type_of(change->res);
 	struct am_managers managers = { 0 };
-	const char *through = change->subresource != NULL ? change->subresource : write->through;
 	char now[32];
 
 	if (write->patch == AM_PATCH_APPLY) {
@@ -441,7 +449,7 @@ am_apply_track(struct am_change *change, const struct am_write *write)
 	const struct am_paths *differs = am_typed_compare(change->arena, &type, change->old, change->object);
 	differs = am_paths_minus(change->arena, differs, system_paths(change->arena));
 	am_time_format(now, change->now, false);
-	struct am_manager mine = { manager_name(write), "Update", version_of(change), through != NULL ? through : "", now, NULL };
+	struct am_manager mine = { manager_name(write), "Update", version_of(change), through(change, write), now, NULL };
 	const struct am_paths *gained = am_paths_only(change->arena, differs, AM_PATH_ADDED | AM_PATH_MODIFIED);
 	const struct am_manager *there = am_managers_find(&managers, &mine);
 	const struct am_paths *kept = there != NULL ? am_paths_minus(change->arena, there->set,

@@ -523,12 +523,21 @@ drop_cleanup(void *arg, struct am_arena *arena, struct am_node *object)
 	return am_meta_remove_finalizer(object, FINALIZER) ? 0 : -AMBIENT_E_EXISTS;
 }
 
+static int
+note_progress(void *arg, struct am_arena *arena, struct am_node *object)
+{
+	struct am_engine *engine = arg;
+
+	return am_janitor_set_condition(arena, object, "Terminating", "True", "InstanceDeletionInProgress",
+					"CustomResource deletion is in progress", am_clock_wall(engine->clock)) ? 0 : -AMBIENT_E_EXISTS;
+}
+
 static size_t
 terminate(struct am_engine *engine, const struct am_object *crd)
 {
 	struct am_slice text = am_object_text(crd);
 	char *group = am_json_dup(text, "/spec/group"), *plural = am_json_dup(text, "/spec/names/plural");
-	struct am_commit commit = { drop_cleanup, engine };
+	struct am_commit commit = { drop_cleanup, engine }, progress = { note_progress, engine };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	size_t steps = 0, left = 0, held;
 
@@ -539,8 +548,7 @@ terminate(struct am_engine *engine, const struct am_object *crd)
 	am_unlock(&engine->lock);
 	if (store != NULL && !is_builtin(engine, group, plural))
 		steps += am_janitor_empty(engine, store, NULL, &left, &held);
-	if (left == 0)
-		steps += am_change_edit(engine, engine->crds, "", crd->name, crd->uid, &commit, NULL) == 0;
+	steps += am_change_edit(engine, engine->crds, "", crd->name, crd->uid, left == 0 ? &commit : &progress, NULL) == 0;
 	free(group);
 	free(plural);
 	return steps;

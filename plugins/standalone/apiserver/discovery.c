@@ -84,7 +84,7 @@ verbs_of(const struct row *row)
 	if (row->virt != NULL)
 		return "\"create\"";
 	if ((row->res->flags & AM_RES_READ_DELETE) != 0)
-		return "\"delete\",\"get\",\"list\",\"watch\"";
+		return "\"delete\",\"deletecollection\",\"get\",\"list\",\"watch\"";
 	if ((row->res->flags & AM_RES_NO_DELETECOLLECTION) != 0)
 		return "\"create\",\"delete\",\"get\",\"list\",\"patch\",\"update\",\"watch\"";
 	return "\"create\",\"delete\",\"deletecollection\",\"get\",\"list\",\"patch\",\"update\",\"watch\"";
