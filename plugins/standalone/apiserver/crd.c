@@ -255,17 +255,31 @@ note_shape(struct am_engine *engine, const struct am_store *store, const struct 
 	return upto;
 }
 
-/* What was written up to that revision. */
+struct shapes {
+	struct am_object **items;
+	size_t n, cap;
+};
+
+/* What was written up to that revision, as it is shown from now on.  Without the lock: this is the only thread that
+ * writes, and readers need not wait for it. */
 static void
-reshape_all(struct am_store *store, uint64_t upto)
+reshape_all(struct am_engine *engine, const struct am_store *store, const struct am_resource *storage, uint64_t upto,
+	    struct shapes *ret)
 {
-	struct am_sorted *before = am_sorted_ref(store->objects);
 	struct am_cursor c = { 0, 0 };
 
-	for (struct am_object *now; store->storage != NULL && (now = am_sorted_next(before, &c)) != NULL;) {
-		struct am_object *shown = now->rv <= upto ? reshape(store->storage, now) : NULL;
-		if (shown != NULL)
-			am_store_put(store, shown->ns, shown->name, shown);
+	am_lock(&engine->lock);
+	struct am_sorted *before = am_sorted_ref(store->objects);
+	am_unlock(&engine->lock);
+	for (struct am_object *now; storage != NULL && (now = am_sorted_next(before, &c)) != NULL;) {
+		struct am_object *shown = now->rv <= upto ? reshape(storage, now) : NULL;
+		if (shown == NULL)
+			continue;
+		if (ret->n == ret->cap) {
+			ret->cap = ret->cap > 0 ? 2 * ret->cap : 256;
+			ret->items = am_xrealloc(ret->items, ret->cap, sizeof(*ret->items));
+		}
+		ret->items[ret->n++] = shown;
 	}
 	am_sorted_unref(before);
 }
@@ -302,7 +316,9 @@ apply(void *arg, struct ambient_error *err)
 		store = am_store_add(engine, r->group, r->plural, id);
 	bool same = same_schema(store->storage, r->storage);
 	am_unlock(&engine->lock);
-	uint64_t upto = same ? 0 : note_shape(engine, store, r->storage);
+	struct shapes shapes = { 0 };
+	if (!same)
+		reshape_all(engine, store, r->storage, note_shape(engine, store, r->storage), &shapes);
 	am_lock(&engine->lock);
 	for (size_t i = 0; i < r->n; i++)
 		((struct am_resource *)(uintptr_t)r->served[i])->store = store;
@@ -310,11 +326,12 @@ apply(void *arg, struct ambient_error *err)
 		((struct am_resource *)(uintptr_t)r->storage)->store = store;
 	am_registry_set(store, r->served, r->n, r->storage);
 	store->refusing = r->refusing;
-	if (!same)
-		reshape_all(store, upto);
+	for (size_t i = 0; i < shapes.n; i++)
+		am_store_put(store, shapes.items[i]->ns, shapes.items[i]->name, shapes.items[i]);
 	if (r->n == 0)
 		am_watch_end_all(store);
 	am_unlock(&engine->lock);
+	free(shapes.items);
 	r->served = NULL;
 	r->storage = NULL;
 	return 0;

@@ -17,6 +17,8 @@ static const struct {
 	{ "NetworkPolicies", "warning", "stored; nothing enforces them" },
 	{ "admission webhooks, ValidatingAdmissionPolicies, aggregated API servers", "absent", "a hook that is skipped would be a lie" },
 	{ "conversion webhooks of definitions", "422", "spec.conversion.strategy must be None" },
+	{ "unknown keywords in the schema of a definition", "422", "nothing in a schema is ignored unseen" },
+	{ "objects stored before the storage version of their definition changed", "200", "shown as the new version's schema has them" },
 	{ "pods/portforward, pods/ephemeralcontainers, pods/resize, pods/binding, services/proxy, nodes/proxy", "501",
 	  "not implemented by the standalone server" },
 	{ "SPDY upgrades", "501", "exec and attach speak WebSocket; kubectl 1.31 and newer do by default" },
