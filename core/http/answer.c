@@ -22,6 +22,9 @@ am_http_set_header(struct am_http_request *r, const char *name, const char *valu
 {
 	if (r->n_headers == AM_HTTP_HEADERS_MAX)
 		return;
+	/* Room for eight more; few answers need it twice. */
+	if (r->n_headers % 8 == 0)
+		r->headers = am_xrealloc(r->headers, r->n_headers + 8, sizeof(*r->headers));
 	char *copy = am_xstrdup(value);
 
 	for (char *p = copy; *p != '\0'; p++)
@@ -228,7 +231,7 @@ start_stream(struct am_http_request *r, int status, const char *content_type, co
 	r->streaming = true;
 	am_http_request_ref(r); /* the response's */
 	am_http_stream_add(r->httpd, r);
-	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, on_pull, r, on_stream_end);
+	response = MHD_create_response_from_callback(r->length, 16 * 1024, on_pull, r, on_stream_end);
 	if (response == NULL)
 		on_stream_end(r);
 	if (r->observer != NULL)
@@ -311,6 +314,21 @@ am_http_write(struct am_http_request *r, const char *data, size_t n)
 			am_http_kick(r);
 	}
 	return rc;
+}
+
+void
+am_http_set_length(struct am_http_request *r, uint64_t length)
+{
+	r->length = length;
+}
+
+void
+am_http_abort(struct am_http_request *r)
+{
+	am_lock(&r->lock);
+	r->pipe->broken = true;
+	am_unlock(&r->lock);
+	am_http_end(r);
 }
 
 void

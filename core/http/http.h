@@ -133,6 +133,8 @@ void am_http_resume(struct am_http_request *request);
 void am_http_begin(struct am_http_request *request, int status, const char *content_type);
 int am_http_write(struct am_http_request *request, const char *data, size_t n);
 void am_http_end(struct am_http_request *request);
+void am_http_abort(struct am_http_request *request); /* instead of end: the peer sees that the body is not whole */
+void am_http_set_length(struct am_http_request *request, uint64_t length); /* of the body to come; before begin */
 /* Has the peer left, or does the listener stop?  Any thread, while the request is not answered to its end. */
 bool am_http_gone(const struct am_http_request *request);
 

@@ -25,7 +25,7 @@
 #include "core/base/mem.h"
 #include "core/http/http.h"
 
-#define AM_HTTP_HEADERS_MAX 24
+#define AM_HTTP_HEADERS_MAX 100
 #define AM_HTTP_PIPE_MAX    (64 * 1024)
 #define AM_HTTP_TUNNELS_MAX 256
 #define AM_HTTP_HEARTBEAT   (15 * AM_NS_PER_S)
@@ -97,8 +97,9 @@ struct am_http_request {
 	void *observer_arg;
 	struct MHD_Response *response;
 	int status;
+	uint64_t length;                   /* of a pipe's body, when told */
 	size_t n_headers;
-	char *headers[AM_HTTP_HEADERS_MAX][2];
+	char *(*headers)[2];
 	struct am_http_request *next_queued;
 	struct am_http_request *next_awake; /* wake_lock */
 	bool is_awake;                     /* wake_lock: it is in the list */

@@ -58,6 +58,7 @@ am_http_request_new(struct am_httpd *httpd, struct MHD_Connection *connection, c
 	r->refs = 1;
 	r->method = "GET";
 	r->fd = -1;
+	r->length = MHD_SIZE_UNKNOWN;
 	const char *mark = strchr(r->target, '?');
 	r->path = am_slice(r->target, mark != NULL ? (size_t)(mark - r->target) : strlen(r->target));
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -93,6 +94,7 @@ am_http_request_unref(struct am_http_request *r)
 		free(r->headers[i][0]);
 		free(r->headers[i][1]);
 	}
+	free(r->headers);
 	if (r->response != NULL)
 		MHD_destroy_response(r->response);
 	if (r->pipe != NULL) {

@@ -5,6 +5,8 @@ The node is a fake, which the API server dials as it dials a kubelet; the bytes 
 here, since it is not to look at them."""
 import base64
 import hashlib
+import http.client
+import http.server
 import json
 import os
 import shutil
@@ -344,12 +346,185 @@ def stop_with_sessions_open(f):
     f.start()
 
 
+class Pod:
+    """A pod's server at an address of its own: tells what it was asked, streams, redirects, cuts, upgrades."""
+
+    def __init__(self, f):
+        self.seen, self.go = [], threading.Event()
+        pod = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def serve(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                pod.seen.append((self.command, self.path, self.headers, body))
+                pod.answer(self)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
+
+            def log_message(self, *_):
+                pass
+
+        while True:
+            self.ip = "127.%d.%d.%d" % (64 + ord(os.urandom(1)) % 64, ord(os.urandom(1)), 1 + ord(os.urandom(1)) % 250)
+            try:
+                self.server = http.server.ThreadingHTTPServer((self.ip, 0), Handler)
+                break
+            except OSError:
+                pass
+        self.port = self.server.server_address[1]
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.pod = running_pod(f, self.ip)
+        self.path = "%s/pods/%s:%d/proxy" % (f.core, name_of(self.pod), self.port)
+
+    def answer(self, r):
+        what = r.path.split("?")[0]
+        if what == "/events":
+            r.send_response(200)
+            for k, v in (("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")):
+                r.send_header(k, v)
+            r.end_headers()
+            for line in (b"data: one\n\n", b"data: two\n\n"):
+                r.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                self.go.wait(60 * PATIENCE)
+            r.wfile.write(b"0\r\n\r\n")
+        elif what == "/ws":
+            r.close_connection = True
+            r.send_response_only(101)
+            for k, v in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Protocol", "mine")):
+                r.send_header(k, v)
+            r.end_headers()
+            echo(r.connection)
+        else:
+            status, fields, body = {
+                "/moved": (302, {"Location": "/there?a=1"}, b""),
+                "/away": (302, {"Location": "https://example.com/x"}, b""),
+                "/none": (204, {}, b""),
+                "/short": (200, {"Content-Length": "100"}, b"only this"),
+                "/odd": (418, {"Connection": "X-Mine, close", "X-Many": "y" * 200}, b"tea"),
+            }.get(what, (200, {"X-Pod": "yes", "Set-Cookie": "a=b"}, b"hello"))
+            r.send_response(status)
+            if "Content-Length" not in fields and status != 204:
+                r.send_header("Content-Length", str(len(body)))
+            for k, v in fields.items():
+                r.send_header(k, v)
+            r.end_headers()
+            if r.command != "HEAD":
+                r.wfile.write(body)
+            r.close_connection = what in ("/short", "/odd")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.go.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@row
+def proxy_passes_requests(f):
+    with Pod(f) as pod:
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            body = None if method in ("GET", "OPTIONS", "DELETE") else b"\0body of " + method.encode()
+            r = f.api.do(method, pod.path + "/a//b%2Fc/../d;e?x=1&y=%20", body, {"Content-Type": "text/x", "Cookie": "c=d"})
+            assert (r.status, r.raw, r.headers["X-Pod"], r.headers["Set-Cookie"]) == (200, b"hello", "yes", "a=b"), r.raw
+            assert r.headers["Content-Length"] == "5", r.headers
+            got = pod.seen.pop()
+            assert got[:2] == (method, "/a//b%2Fc/../d;e?x=1&y=%20") and got[3] == (body or b""), got
+            assert got[2]["Content-Type"] == "text/x" and got[2]["Cookie"] == "c=d", got[2]
+        r = f.api.do("HEAD", pod.path + "/")
+        assert (r.status, r.headers["Content-Length"], r.raw) == (200, "5", b""), r.headers
+        r = f.api.get(pod.path + "?q=1")
+        assert r.status == 301 and r.headers["Location"] == pod.path + "/?q=1", r.headers
+        for path, want in (("/moved", pod.path + "/there?a=1"), ("/away", "https://example.com/x")):
+            r = f.api.get(pod.path + path)
+            assert r.status == 302 and r.headers["Location"] == want, r.headers["Location"]
+        assert f.api.get(pod.path + "/none").status == 204
+        r = f.api.get(pod.path + "/odd")
+        assert r.status == 418 and r.raw == b"tea" and len(r.headers["X-Many"]) == 200
+        r = f.api.get(pod.path.replace("/pods/", "/pods/http:") + "/deep" + "/x" * 40)
+        assert r.status == 200 and pod.seen[-1][1] == "/deep" + "/x" * 40
+        big = os.urandom(2 << 20)
+        assert f.api.post(pod.path + "/up", big, {"Content-Type": "a/b"}).status == 200 and pod.seen[-1][3] == big
+        f.api.post(pod.path + "/up", b"x" * (4 << 20), {"Content-Type": "a/b"}).fails(413)
+
+
+@row
+def proxy_keeps_secrets(f):
+    """What proves who the client is does not reach the pod, nor what he says of others."""
+    with Pod(f) as pod:
+        name, sa = f.account()
+        sa.get(pod.path + "/").fails(403)
+        grant(f, name, [{"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]}])
+        r = sa.get(pod.path + "/x", X_Forwarded_For="1.2.3.4", X_Remote_User="root", Forwarded="for=x", X_Hop="1",
+                   Connection="X-Hop", X_Other="2")
+        assert r.status == 200
+        got = pod.seen[-1][2]
+        for field in ("Authorization", "X-Remote-User", "Forwarded", "X-Hop", "Impersonate-User"):
+            assert field not in got, got
+        assert sa.token not in str(got) and got["X-Other"] == "2"
+        assert got.get_all("X-Forwarded-For") == ["127.0.0.1"] and got["X-Forwarded-Proto"] == "https", got
+        assert got["X-Forwarded-Prefix"] == pod.path, got
+        sa.do("POST", pod.path + "/x", b"").fails(403)
+        sa.do("OPTIONS", pod.path + "/x").fails(403)
+        r = f.api.get(pod.path + "/x", Impersonate_User="u", Impersonate_Group="system:masters")
+        assert r.status == 200 and "Impersonate-User" not in pod.seen[-1][2] and "Impersonate-Group" not in pod.seen[-1][2]
+        token = "base64url.bearer.authorization.k8s.io.abc"
+        sock, status, h = ask(f, pod.path + "/ws", Sec_WebSocket_Protocol=token + ", mine")
+        assert status == 101 and h["sec-websocket-protocol"] == "mine"
+        assert pod.seen[-1][2]["Sec-WebSocket-Protocol"] == "mine", pod.seen[-1][2]
+        sock.sendall(b"ping")
+        assert take(sock, 4) == b"ping"
+        sock.close()
+
+
+@row
+def proxy_streams(f):
+    with Pod(f) as pod:
+        conn = f.api.connect(60 * PATIENCE)
+        conn.request("GET", pod.path + "/events", headers=f.api.headers(None))
+        r = conn.getresponse()
+        assert r.headers["Content-Type"] == "text/event-stream" and r.readline() == b"data: one\n"
+        pod.go.set()
+        assert r.read() == b"\ndata: two\n\n"
+        try:
+            r = f.api.get(pod.path + "/short")
+            assert False, "an answer that was cut looks whole: %r" % r.raw
+        except http.client.IncompleteRead:
+            f.api.local.conn = None
+
+
+@row
+def proxy_refusals(f):
+    with Pod(f) as pod:
+        name = name_of(pod.pod)
+        for bad in (name + ":http", name + ":0", name + ":65536", "ftp:%s:80" % name, ":80", "http::80", "a:b:c:d", name + ":8%200"):
+            f.api.get("%s/pods/%s/proxy/" % (f.core, bad)).fails(400, "BadRequest", text="invalid pod request")
+        f.api.get(f.core + "/pods/nope:80/proxy/").fails(404)
+        f.api.do("TRACE", pod.path + "/").fails(405)
+        closed = socket.socket()
+        closed.bind((pod.ip, 0))
+        f.api.get("%s/pods/%s:%d/proxy/" % (f.core, name, closed.getsockname()[1])).fails(
+            503, "ServiceUnavailable", text="error trying to reach service")
+        closed.close()
+        for ip in ("127.0.0.1", "169.254.169.254", "0.0.0.0", "::1", "224.0.0.1", "::ffff:127.0.0.1", "fe80::1"):
+            f.api.merge("%s/pods/%s/status" % (f.core, name), {"status": {"podIP": ip}}).ok()
+            f.api.get(pod.path + "/").fails(400, "BadRequest", text="address not allowed")
+        f.api.merge("%s/pods/%s/status" % (f.core, name), {"status": {"podIP": pod.ip, "phase": "Succeeded"}}).ok()
+        f.api.get(pod.path + "/").fails(503, "ServiceUnavailable", text="does not run (its phase is Succeeded)")
+        assert pod.seen == [], pod.seen
+
+
 @row
 def connect_is_discovered(f):
     d = {r["name"]: r for r in f.api.get("/api/v1").ok()["resources"]}
     for sub, kind in (("exec", "PodExecOptions"), ("attach", "PodAttachOptions"), ("portforward", "PodPortForwardOptions")):
         r = d["pods/" + sub]
         assert (r["kind"], r["verbs"], r["namespaced"]) == (kind, ["create", "get"], True), r
+    assert d["pods/proxy"]["verbs"] == ["create", "delete", "get", "patch", "update"], d["pods/proxy"]
 
 
 def run(argv):

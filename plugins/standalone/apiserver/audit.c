@@ -101,7 +101,8 @@ audit_level_of(const struct audit_rule *rules, size_t n, enum audit_level fallba
 static bool
 is_hidden(const struct rest_audit *audit, const struct rest_call *call)
 {
-	static const char *const always[] = { "secrets", "serviceaccounts/token", "tokenreviews.authentication.k8s.io", NULL };
+	static const char *const always[] = { "secrets", "serviceaccounts/token", "tokenreviews.authentication.k8s.io",
+					      "pods/proxy", NULL };
 	char with_sub[512], plain[512];
 	const char *a = resource_name(call, with_sub, true), *b = resource_name(call, plain, false);
 

@@ -117,28 +117,16 @@ check_upgrade(struct rest_call *call)
 
 /* ---- passing on */
 
-static bool
-add_protocols(void *arg, const char *value)
-{
-	rest_add_field(arg, "Sec-WebSocket-Protocol", value);
-	return true;
-}
-
 static void
 add_request(struct rest_call *call, const char *host, const char *target, struct am_buf *out)
 {
-	static const char *const fields[] = { "Sec-WebSocket-Key", "Sec-WebSocket-Version", "User-Agent" };
+	const char *agent = am_http_header(call->http, "User-Agent");
 
 	am_buf_addf(out, "GET %s HTTP/1.1\r\n", target);
 	rest_add_field(out, "Host", host);
-	am_buf_adds(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
-	for (size_t i = 0; i < AM_COUNTOF(fields); i++) {
-		const char *value = am_http_header(call->http, fields[i]);
-
-		if (value != NULL)
-			rest_add_field(out, fields[i], value);
-	}
-	am_http_header_each(call->http, "Sec-WebSocket-Protocol", add_protocols, out);
+	rest_add_websocket(call->http, out);
+	if (agent != NULL)
+		rest_add_field(out, "User-Agent", agent);
 	rest_add_field(out, "Audit-Id", call->audit_id);
 	am_buf_adds(out, "\r\n");
 }
@@ -153,17 +141,6 @@ free_job(void *arg)
 	free(job->origin);
 	free(job->pod);
 	free(job);
-}
-
-/* The tunnel's thread. */
-static void
-pass(void *arg, struct am_http_tunnel *tunnel)
-{
-	struct rest_link *link = arg;
-
-	if (tunnel != NULL)
-		rest_link_splice(link, tunnel);
-	rest_link_close(link);
 }
 
 /* A refusal of the node, in its words. */
@@ -191,23 +168,6 @@ refuse(struct job *job, const struct rest_head *head, struct am_failure *failure
 	am_buf_fini(&text);
 }
 
-/* The node agrees: so do we, with what it chose. */
-static void
-upgrade(struct job *job, const struct rest_head *head, struct am_failure *failure)
-{
-	struct ambient_error err = AMBIENT_ERROR_INIT;
-
-	am_http_set_header(job->http, "Upgrade", "websocket");
-	for (size_t i = 0; i < head->n; i++)
-		if (strncasecmp(head->fields[i].name, "Sec-WebSocket-", strlen("Sec-WebSocket-")) == 0)
-			am_http_set_header(job->http, head->fields[i].name, head->fields[i].value);
-	if (am_http_upgrade(job->http, pass, job->link, &err) == 0)
-		job->link = NULL;
-	else
-		am_fail(failure, err.code == AMBIENT_E_THROTTLED ? 429 : 503,
-			err.code == AMBIENT_E_THROTTLED ? "TooManyRequests" : "ServiceUnavailable", "%s", err.message);
-}
-
 static void
 run(void *arg)
 {
@@ -223,7 +183,7 @@ run(void *arg)
 		am_fail(&failure, 500, "InternalError", "Internal error occurred: the node of pod \"%s\" does not answer: %s",
 			job->pod, err.message);
 	else if (head.status == 101)
-		upgrade(job, &head, &failure);
+		job->link = rest_link_upgrade(job->http, job->link, &head, &failure) < 0 ? job->link : NULL;
 	else
 		refuse(job, &head, &failure);
 	if (failure.code != 0)

@@ -96,6 +96,7 @@ static const struct rest_subresource builtin_subs[] = {
 	{ "", "pods", "log", "Pod", "", "v1", "get" },
 	{ "", "pods", "eviction", "Eviction", "policy", "v1", "create" },
 	{ "", "pods", "portforward", "PodPortForwardOptions", "", "v1", "create,get" },
+	{ "", "pods", "proxy", "PodProxyOptions", "", "v1", "create,delete,get,patch,update" },
 	{ "", "serviceaccounts", "token", "TokenRequest", "authentication.k8s.io", "v1", "create" },
 	{ "", "namespaces", "finalize", "Namespace", "", "v1", "update" },
 };

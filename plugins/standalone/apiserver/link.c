@@ -132,6 +132,44 @@ rest_add_field(struct am_buf *out, const char *name, const char *value)
 	am_buf_adds(out, "\r\n");
 }
 
+/* Browsers have no other place for a token than the list of protocols. */
+static bool
+add_protocols(void *arg, const char *value)
+{
+	static const char token[] = "base64url.bearer.authorization.k8s.io.";
+	struct am_buf list = { 0 };
+
+	while (*value != '\0') {
+		value += strspn(value, ", \t");
+		size_t n = strcspn(value, ",");
+
+		if (n > 0 && !am_starts(value, token)) {
+			am_buf_adds(&list, list.len > 0 ? ", " : "");
+			am_buf_add(&list, value, n);
+		}
+		value += n;
+	}
+	if (list.len > 0)
+		rest_add_field(arg, "Sec-WebSocket-Protocol", am_buf_str(&list));
+	am_buf_fini(&list);
+	return true;
+}
+
+void
+rest_add_websocket(const struct am_http_request *http, struct am_buf *out)
+{
+	static const char *const fields[] = { "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions" };
+
+	am_buf_adds(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+	for (size_t i = 0; i < AM_COUNTOF(fields); i++) {
+		const char *value = am_http_header(http, fields[i]);
+
+		if (value != NULL)
+			rest_add_field(out, fields[i], value);
+	}
+	am_http_header_each(http, "Sec-WebSocket-Protocol", add_protocols, out);
+}
+
 /* ---- dialling */
 
 static int
@@ -491,4 +529,32 @@ rest_link_splice(struct rest_link *link, struct am_http_tunnel *tunnel)
 	send_last(&s.out, tunnel);
 	free(s.in.data);
 	free(s.out.data);
+}
+
+static void
+pass(void *arg, struct am_http_tunnel *tunnel)
+{
+	struct rest_link *link = arg;
+
+	if (tunnel != NULL)
+		rest_link_splice(link, tunnel);
+	rest_link_close(link);
+}
+
+int
+rest_link_upgrade(struct am_http_request *http, struct rest_link *link, const struct rest_head *head,
+		  struct am_failure *failure)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	am_http_set_header(http, "Upgrade", "websocket");
+	for (size_t i = 0; i < head->n; i++)
+		if (strncasecmp(head->fields[i].name, "Sec-WebSocket-", strlen("Sec-WebSocket-")) == 0 ||
+		    strcasecmp(head->fields[i].name, "Set-Cookie") == 0)
+			am_http_set_header(http, head->fields[i].name, head->fields[i].value);
+	if (am_http_upgrade(http, pass, link, &err) == 0)
+		return 0;
+	if (err.code == AMBIENT_E_THROTTLED)
+		return am_fail(failure, 429, "TooManyRequests", "%s", err.message);
+	return am_fail(failure, 503, "ServiceUnavailable", "%s", err.message);
 }

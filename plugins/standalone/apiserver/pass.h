@@ -5,7 +5,8 @@
  *   pod_place.c    which container is meant, which node has it, is it running
  *   passing.c      threads for requests that last, so that the workers stay free
  *   link.c         a connection that we open: heads of HTTP/1.1, and bytes both ways afterwards
- *   logs.c, connect.c      what is passed
+ *   proxy_target.c what a path below proxy means
+ *   logs.c, connect.c, proxy.c    what is passed
  *
  * What comes back from a node or a pod is an outsider's as much as what comes from the client.
  */
@@ -68,6 +69,26 @@ int rest_link_ask(struct rest_link *link, const struct am_buf *request, struct r
 void rest_link_body(struct rest_link *link, const struct rest_head *head, size_t max, struct am_buf *out);
 /* Bytes both ways until an end is seen. */
 void rest_link_splice(struct rest_link *link, struct am_http_tunnel *tunnel);
+
+/* Answers 101 with what the other side chose, and splices; takes the link.  On failure the link is still the caller's. */
+int rest_link_upgrade(struct am_http_request *http, struct rest_link *link, const struct rest_head *head,
+		      struct am_failure *failure);
+/* The fields of a WebSocket's handshake, without a token that stands among its protocols. */
+void rest_add_websocket(const struct am_http_request *http, struct am_buf *out);
+
+/* ---- proxy_target.c */
+
+/* "name", "name:port", "scheme:name:port". */
+struct rest_target {
+	bool tls;
+	char name[254];
+	uint16_t port;             /* 0: not said */
+};
+bool rest_target_parse(const char *text, struct rest_target *ret);
+/* May a pod have this address, and we connect to it? */
+bool rest_target_address_ok(const char *address);
+/* A request target, with what must not stand in one escaped. */
+void rest_add_target(struct am_buf *out, struct am_slice text);
 
 /* A field of a request that we write; no value makes a second line. */
 void rest_add_field(struct am_buf *out, const char *name, const char *value);

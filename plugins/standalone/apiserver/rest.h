@@ -93,6 +93,7 @@ struct rest_call {
 	const char *selected_name; /* list and watch: of fieldSelector=metadata.name=x */
 	const char **parts;        /* the path's segments, unescaped, ended by NULL */
 	size_t n_parts;
+	struct am_slice proxied;   /* p not NULL: behind pods/NAME/proxy, as it came */
 	const struct am_resource *res; /* NULL: a virtual one (reviews), or none */
 
 	enum rest_form form;
@@ -320,6 +321,9 @@ void rest_logs(struct rest_call *call);
 /* connect.c */
 bool rest_is_connect(const struct rest_call *call); /* pods/NAME/exec, attach, portforward */
 void rest_connect(struct rest_call *call);
+
+/* proxy.c: pods/NAME/proxy */
+void rest_proxy(struct rest_call *call);
 
 /* passing.c: joins the threads that have ended, or all */
 void rest_pass_reap(struct rest_server *server, bool all);

@@ -50,6 +50,20 @@ rest_query_true(struct rest_call *call, const char *name)
 	return v != NULL && strcmp(v, "false") != 0 && strcmp(v, "0") != 0;
 }
 
+/* /api/v1/namespaces/NS/pods/NAME/proxy: what follows is the pod's own. */
+static bool
+is_proxy(const struct rest_call *call)
+{
+	static const char *const want[] = { "api", "v1", "namespaces", NULL, "pods", NULL, "proxy" };
+
+	if (call->n_parts != AM_COUNTOF(want))
+		return false;
+	for (size_t i = 0; i < AM_COUNTOF(want); i++)
+		if (want[i] != NULL && strcmp(want[i], call->parts[i]) != 0)
+			return false;
+	return true;
+}
+
 /* "/a/b//c/" -> "a", "b", "c".  A segment that does not unescape, or has a slash in it, fits nothing. */
 static bool
 split(struct rest_call *call)
@@ -78,6 +92,10 @@ split(struct rest_call *call)
 				return false;
 		}
 		at = end + 1;
+		if (is_proxy(call)) {
+			call->proxied = am_slice(path.p + end, path.n - end);
+			break;
+		}
 	}
 	return !am_arena_failed(call->arena);
 }
@@ -348,6 +366,9 @@ serve(struct rest_call *call)
 		return;
 	}
 	parse(call);
+	/* OPTIONS is no verb of the API's, and yet a pod's to answer: for who may do all. */
+	if (call->verb == NULL && call->proxied.p != NULL && strcmp(am_http_method(call->http), "OPTIONS") == 0)
+		call->verb = "";
 	if (call->verb == NULL) {
 		am_fail(&call->failure, 405, "MethodNotAllowed",
 			"the server does not allow this method on the requested resource");

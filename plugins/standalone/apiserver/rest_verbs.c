@@ -457,7 +457,7 @@ not_implemented(struct rest_call *call)
 static bool
 special_subresource(struct rest_call *call)
 {
-	static const char *const absent[] = { "proxy", "ephemeralcontainers", "resize", "binding", NULL };
+	static const char *const absent[] = { "ephemeralcontainers", "resize", "binding", NULL };
 	bool core = *call->group == '\0';
 
 	if (call->sub == NULL || !core)
@@ -472,6 +472,10 @@ special_subresource(struct rest_call *call)
 				rest_connect(call);
 			else
 				not_allowed(call);
+			return true;
+		}
+		if (call->proxied.p != NULL) {
+			rest_proxy(call);
 			return true;
 		}
 		for (size_t i = 0; absent[i] != NULL; i++)
