@@ -271,7 +271,7 @@ START_TEST(row_112_113_114)
 		  "\"object\"}}},{\"name\":\"v2\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\"}}}",
 		  "spec.versions" },
 		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
-		  "\"object\",\"x-kubernetes-validations\":[{\"rule\":\"true\"}]}}}",
+		  "\"object\",\"x-kubernetes-validations\":[{\"rule\":\"self.x\"}]}}}",
 		  "spec.versions[0].schema.openAPIV3Schema.x-kubernetes-validations[0].rule" },
 	};
 

@@ -25,7 +25,7 @@ struct compiler {
 	bool stored;  /* it was taken once, maybe under laxer rules: structure is not judged */
 };
 
-static const struct am_schema *compile(struct compiler *c, const struct am_node *node);
+static struct am_schema *compile(struct compiler *c, const struct am_node *node);
 
 /* ---- reporting ---- */
 
@@ -332,13 +332,7 @@ kw_unique(struct compiler *c, struct am_schema *s, const struct am_node *value)
 static void
 kw_rules(struct compiler *c, struct am_schema *s, const struct am_node *value)
 {
-	if (value->count == 0)
-		return;
-	size_t mark = enter(c, ".x-kubernetes-validations[0].rule", NULL);
-	am_failure_cause(c->failure, "FieldValueInvalid", am_buf_str(&c->path),
-			 "Invalid value: validation rules are not evaluated by this server; remove them, or use patterns, enums and "
-			 "anyOf");
-	leave(c, mark);
+	s->rule_nodes = value;
 }
 
 static void
@@ -410,7 +404,7 @@ static const struct keyword {
 	{ "x-kubernetes-list-type", kw_list_type, UNDEFINED },
 	{ "x-kubernetes-list-map-keys", kw_map_keys, UNDEFINED },
 	{ "x-kubernetes-map-type", kw_map_type, UNDEFINED },
-	{ "x-kubernetes-validations", kw_rules, VALUE },
+	{ "x-kubernetes-validations", kw_rules, 0 },
 	{ "description", kw_ignored, 0 },
 	{ "title", kw_ignored, 0 },
 	{ "example", kw_ignored, VALUE },
@@ -440,7 +434,7 @@ one_keyword(struct compiler *c, struct am_schema *s, const struct am_node *membe
 
 /* ---- a node ---- */
 
-static const struct am_schema *
+static struct am_schema *
 compile(struct compiler *c, const struct am_node *node)
 {
 	struct am_schema *s = zalloc(c, sizeof(*s));
@@ -469,8 +463,10 @@ compile_all(struct compiler *c, const struct am_node *openapi, const char *path)
 	size_t before = c->failure->n_causes;
 
 	am_buf_adds(&c->path, path);
-	const struct am_schema *schema = compile(c, openapi);
+	struct am_schema *schema = compile(c, openapi);
 	am_buf_fini(&c->path);
+	if (c->failure->n_causes == before)
+		am_schema_rules_compile(c->arena, c->set, schema, path, c->failure);
 	return c->failure->n_causes > before ? NULL : schema;
 }
 

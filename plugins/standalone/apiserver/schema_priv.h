@@ -23,6 +23,19 @@ struct am_schema_list {
 	size_t n;
 };
 
+enum am_rule_reason { AM_RULE_INVALID, AM_RULE_FORBIDDEN, AM_RULE_REQUIRED, AM_RULE_DUPLICATE, AM_RULE_REASONS };
+const char *am_rule_reason_name(enum am_rule_reason reason); /* static */
+
+struct cel_program;
+
+struct am_rule {
+	const struct cel_program *program, *message_program; /* the latter or NULL */
+	const char *text, *message;                          /* message: "" when there is none */
+	const char *field;                                   /* what its fieldPath adds to the path, "" for nothing */
+	enum am_rule_reason reason;
+	bool transition, optional_old;
+};
+
 struct am_schema {
 	enum am_schema_type type;
 	enum am_list_type list_type;
@@ -43,9 +56,20 @@ struct am_schema {
 	const char *format, *pattern;
 	const pcre2_code *code;
 	const char *min_text, *max_text;  /* as written, for messages */
+	const struct am_node *rule_nodes; /* as written, or NULL */
+	const struct am_rule *rules;
+	size_t n_rules;
+	bool has_rules;                   /* here or below */
 };
 
 const struct am_schema *am_schema_property_of(const struct am_schema *schema, const char *name);
+
+/* schema_rules.c: compiles the rules in schema, whose other parts are ready.  Problems become causes. */
+void am_schema_rules_compile(struct am_arena *arena, struct am_schema_set *set, struct am_schema *schema, const char *path,
+			     struct am_failure *failure);
+/* schema_rules_run.c: after everything else was checked; failure holds what was found. */
+void am_schema_rules_check(const struct am_schema *schema, const struct am_node *root, const struct am_node *old,
+			   struct am_failure *failure);
 
 /* schema_pattern.c: NULL with a static sentence in problem.  A pattern of a set is freed with it. */
 pcre2_code *am_schema_pattern(struct am_schema_set *set, const char *p, size_t n, const char **problem);

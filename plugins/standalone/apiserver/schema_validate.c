@@ -453,4 +453,5 @@ am_schema_validate(const struct am_schema *schema, const struct am_node *root, c
 				 "Invalid value: the object is too large to be checked against its schema");
 	pcre2_match_context_free(c.match);
 	am_buf_fini(&c.path);
+	am_schema_rules_check(schema, root, old, failure);
 }

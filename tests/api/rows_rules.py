@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows about rules in definitions (x-kubernetes-validations): what is refused with the definition, what with an object,
+and in which words.  They hold against a real kube-apiserver too."""
+from apilib import eventually, rand, row
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+SPEC = {
+    "type": "object",
+    "x-kubernetes-validations": [
+        {"rule": "!has(self.size) || self.size <= 50 || (has(self.mode) && self.mode == 'b')",
+         "message": "a large one needs mode b"},
+        {"rule": "!has(oldSelf.mode) || (has(self.mode) && (self.mode == oldSelf.mode || oldSelf.mode == 'a'))",
+         "messageExpression": "'mode was ' + oldSelf.mode", "fieldPath": ".mode", "reason": "FieldValueForbidden"},
+        {"rule": "!has(self.divisor) || 10 / self.divisor > 0"},
+        {"rule": "!has(self.any) || self.any > 3"},
+    ],
+    "properties": {
+        "size": {"type": "integer", "maximum": 1000},
+        "mode": {"type": "string", "maxLength": 5},
+        "divisor": {"type": "integer"},
+        "any": {"x-kubernetes-int-or-string": True},
+        "once": {"type": "string", "x-kubernetes-validations": [
+            {"rule": "!oldSelf.hasValue()", "optionalOldSelf": True, "message": "only by a create"}]},
+        "fixed": {"type": "string", "maxLength": 20, "x-kubernetes-validations": [
+            {"rule": "self == oldSelf", "message": "fixed"}]},
+        "even": {"type": "integer", "x-kubernetes-validations": [{"rule": "self % 2 == 0", "reason": "FieldValueRequired"}]},
+        "ports": {
+            "type": "array", "maxItems": 10,
+            "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+            "items": {
+                "type": "object", "required": ["name"],
+                "properties": {"name": {"type": "string", "maxLength": 20}, "port": {"type": "integer"}},
+                "x-kubernetes-validations": [{"rule": "self.port >= oldSelf.port", "message": "ports only grow"}],
+            },
+        },
+        "sizes": {"type": "object", "maxProperties": 10, "additionalProperties": {
+            "type": "integer", "x-kubernetes-validations": [{"rule": "self > 0", "message": "positive"}]}},
+    },
+}
+
+
+def definition(f, spec, plural=None):
+    plural = plural or "r" + rand()
+    schema = {"type": "object", "properties": {"spec": spec}}
+    return f.crd(plural, "R" + plural, schema={"openAPIV3Schema": schema}, selectableFields=[])
+
+
+def serve(f, spec):
+    d = definition(f, spec)
+    f.api.post(CRDS, d).ok(201)
+    path = "%s/namespaces/%s/%s" % (f.gv, f.ns, d["spec"]["names"]["plural"])
+    eventually(lambda: f.api.get(path).status == 200, what="the CRD is not served")
+    return path, d["spec"]["names"]["kind"]
+
+
+RULED = {}
+
+
+def ruled(f):
+    """The collection of the definition above and its kind, made when first needed."""
+    if f.group not in RULED:
+        RULED[f.group] = serve(f, SPEC)
+    return RULED[f.group]
+
+
+def thing(f, spec, name=None):
+    return {"apiVersion": f.group + "/v1", "kind": ruled(f)[1], "metadata": {"name": name or "r-" + rand()}, "spec": spec}
+
+
+def create(f, spec):
+    return f.api.post(ruled(f)[0], thing(f, spec))
+
+
+def merge(f, o, spec):
+    return f.api.patch(ruled(f)[0] + "/" + o["metadata"]["name"], {"spec": spec}, "merge-patch")
+
+
+def causes(answer):
+    assert answer.status == 422, answer.raw[:600]
+    return [(c["field"], c["reason"], c["message"]) for c in answer.json["details"]["causes"]]
+
+
+@row
+def row_109(f):
+    assert causes(create(f, {"size": 60, "mode": "a"})) == [
+        ("spec", "FieldValueInvalid", 'Invalid value: "object": a large one needs mode b')]
+    create(f, {"size": 60, "mode": "b"}).ok(201)
+
+
+@row
+def row_110(f):
+    o = create(f, {"mode": "b"}).ok(201)
+    assert causes(merge(f, o, {"mode": "a"})) == [("spec.mode", "FieldValueForbidden", "Forbidden: mode was b")]
+    merge(f, create(f, {"mode": "a"}).ok(201), {"mode": "b"}).ok()
+
+
+@row
+def row_114(f):
+    def refused(spec, field, reason="FieldValueInvalid"):
+        found = causes(f.api.post(CRDS, definition(f, spec)))
+        at = "spec.validation.openAPIV3Schema.properties[spec]"
+        assert (at + field, reason) in [(c[0].replace("versions[0].schema", "validation"), c[1]) for c in found], found
+        return found
+
+    def with_rule(rule, **more):
+        return {"type": "object", "x-kubernetes-validations": [{"rule": "true"}, {"rule": rule, **more}],
+                "properties": {"a": {"type": "string", "maxLength": 10}, "n": {"type": "integer"}}}
+
+    at = ".x-kubernetes-validations[1]"
+    for bad in ("self.nope", "self.a +", "self.n == 'x'", "size(self.a, 1)", "self.a.matches('(')", "foo()",
+                "self.a.matches('(?=x)')"):
+        assert "compilation failed" in refused(with_rule(bad), at + ".rule")[0][2], bad
+    assert "cel expression must evaluate to a bool" in refused(with_rule("1"), at + ".rule")[0][2]
+    refused(with_rule("int('x') == 1"), at + ".rule")
+    refused(with_rule(""), at + ".rule", "FieldValueRequired")
+    refused(with_rule("true", messageExpression="1"), at + ".messageExpression")
+    refused(with_rule("true", messageExpression="self.x"), at + ".messageExpression")
+    refused(with_rule("true", message="a\nb"), at + ".message")
+    refused(with_rule("true", message=" "), at + ".message")
+    refused(with_rule("true ||\ntrue"), at + ".message", "FieldValueRequired")
+    refused(with_rule("true", reason="Nope"), at + ".reason", "FieldValueNotSupported")
+    refused(with_rule("true", fieldPath=".nope"), at + ".fieldPath")
+    refused(with_rule("true", fieldPath="a"), at + ".fieldPath")
+    refused(with_rule("true", optionalOldSelf=True), at + ".optionalOldSelf")
+    refused({"type": "string", "default": "x", "x-kubernetes-validations": [{"rule": "self == 'y'"}]}, ".default")
+
+
+@row
+def old_values_need_a_way_to_find_them(f):
+    def refused(spec, field):
+        found = causes(f.api.post(CRDS, definition(f, spec)))
+        assert found[0][0].endswith(field) and "uncorrelatable" in found[0][2], found
+
+    rule = {"type": "integer", "x-kubernetes-validations": [{"rule": "self >= oldSelf"}]}
+    for kind in ({}, {"x-kubernetes-list-type": "atomic"}, {"x-kubernetes-list-type": "set"}):
+        refused({"type": "array", "maxItems": 5, "items": rule, **kind}, ".items.x-kubernetes-validations[0].rule")
+
+
+@row
+def a_rule_that_fails_says_why(f):
+    assert causes(create(f, {"divisor": 0})) == [
+        ("spec", "FieldValueInvalid",
+         'Invalid value: "object": division by zero evaluating rule: !has(self.divisor) || 10 / self.divisor > 0')]
+    assert causes(create(f, {"divisor": 11})) == [
+        ("spec", "FieldValueInvalid",
+         'Invalid value: "object": failed rule: !has(self.divisor) || 10 / self.divisor > 0')]
+    assert causes(create(f, {"any": "x"})) == [
+        ("spec", "FieldValueInvalid",
+         "Invalid value: \"object\": 'no such overload': call arguments did not match a supported operator, function or "
+         "macro signature for rule: !has(self.any) || self.any > 3")]
+    assert causes(create(f, {"even": 3})) == [
+        ("spec.even", "FieldValueRequired", "Required value: failed rule: self % 2 == 0")]
+    assert causes(create(f, {"sizes": {"a": 1, "b": 0}})) == [
+        ("spec.sizes[b]", "FieldValueInvalid", 'Invalid value: "integer": positive')]
+
+
+@row
+def rules_wait_for_a_valid_object(f):
+    found = causes(create(f, {"size": 60, "mode": "toolong"}))
+    assert [c[1] for c in found] == ["FieldValueTooLong", "FieldValueInvalid"], found
+    assert "some validation rules were not checked because the object was invalid" in found[1][2], found
+
+
+@row
+def transitions_by_key(f):
+    o = create(f, {"ports": [{"name": "a", "port": 1}, {"name": "b", "port": 5}], "fixed": "x"}).ok(201)
+    # In another order and with a new one.
+    o = merge(f, o, {"ports": [{"name": "c", "port": 0}, {"name": "b", "port": 5}, {"name": "a", "port": 2}]}).ok()
+    assert causes(merge(f, o, {"ports": [{"name": "b", "port": 4}, {"name": "a", "port": 2}]})) == [
+        ("spec.ports[0]", "FieldValueInvalid", 'Invalid value: "object": ports only grow')]
+    assert causes(merge(f, o, {"fixed": "y"})) == [("spec.fixed", "FieldValueInvalid", 'Invalid value: "string": fixed')]
+    # What is not there any more, or was not, is no transition.
+    merge(f, merge(f, o, {"fixed": None}).ok(), {"fixed": "z"}).ok()
+
+
+@row
+def members_of_maps_are_found_by_key(f):
+    grow = {"type": "integer", "x-kubernetes-validations": [{"rule": "self >= oldSelf", "message": "grow"}]}
+    path, kind = serve(f, {"type": "object", "properties": {
+        "one": {"type": "object", "maxProperties": 5, "x-kubernetes-map-type": "atomic", "additionalProperties": grow},
+        "each": {"type": "object", "maxProperties": 5, "additionalProperties": grow}}})
+    o = f.api.post(path, {"apiVersion": f.group + "/v1", "kind": kind, "metadata": {"name": "r-" + rand()},
+                          "spec": {"one": {"a": 2}, "each": {"a": 2}}}).ok(201)
+    at = path + "/" + o["metadata"]["name"]
+    for key in ("one", "each"):
+        assert causes(f.api.patch(at, {"spec": {key: {"a": 1}}}, "merge-patch")) == [
+            ("spec.%s[a]" % key, "FieldValueInvalid", 'Invalid value: "integer": grow')]
+
+
+@row
+def optional_old_self(f):
+    o = create(f, {"once": "x"}).ok(201)
+    assert causes(merge(f, o, {"size": 1})) == [
+        ("spec.once", "FieldValueInvalid", 'Invalid value: "string": only by a create')]
+
+
+@row
+def what_did_not_change_may_stay(f):
+    path, kind = serve(f, {"type": "object", "properties": {
+        "a": {"type": "integer"}, "b": {"type": "integer"}}})
+    crd = CRDS + "/" + path.rsplit("/", 1)[1] + "." + f.group
+    name = "r-" + rand()
+    f.api.post(path, {"apiVersion": f.group + "/v1", "kind": kind, "metadata": {"name": name},
+                      "spec": {"a": 1, "b": 1}}).ok(201)
+    even = {"type": "integer", "x-kubernetes-validations": [{"rule": "self % 2 == 0", "message": "even"}]}
+    d = f.api.get(crd).ok()
+    d["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"] = {"a": even, "b": even}
+    f.api.put(crd, d).ok()
+
+    def patch(spec):
+        return f.api.patch(path + "/" + name, {"spec": spec}, "merge-patch")
+
+    # Until the new schema is in use; each time another value.
+    odd = iter(range(3, 10001, 2))
+    eventually(lambda: patch({"b": next(odd)}).status == 422, what="the rule is not in use")
+    patch({"b": 2}).ok()
+    assert causes(patch({"a": 3})) == [("spec.a", "FieldValueInvalid", 'Invalid value: "integer": even')]
+
+
+@row
+def a_budget_ends_what_costs_too_much(f):
+    deep = "self.l.all(a, self.l.all(b, self.l.all(c, self.l.all(d, a + b + c + d > 0))))"
+    spec = {"type": "object", "properties": {"l": {"type": "array", "maxItems": 20, "items": {"type": "integer"}}},
+            "x-kubernetes-validations": [{"rule": deep}]}
+    path, kind = serve(f, spec)
+    found = causes(f.api.post(path, {"apiVersion": f.group + "/v1", "kind": kind, "metadata": {"name": "r-" + rand()},
+                                     "spec": {"l": list(range(1, 21))}}))
+    assert len(found) == 1 and "call cost exceeds limit for rule: " + deep in found[0][2], found
