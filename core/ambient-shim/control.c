@@ -7,6 +7,9 @@
  *   {"op":"exec","container":C,"argv":[…],"stdin":B,"stdout":B,"stderr":B} -> {"ok":true}, {"exit":N} at its end; with the
  *     line go the descriptors of those that are true, in this order; with "tty":true none, and the answer brings the
  *     terminal's master.  One a connection; it is killed when the connection ends.  Since protocol 2.
+ *   {"op":"attach","container":C,"stdin":B,"stdout":B,"stderr":B} -> {"ok":true}, {"exit":N} at the container's end; with the
+ *     line go the descriptors for stdout and stderr, with the answer comes one for the input, if wanted and there is one
+ *   {"op":"input-ended"}       -> {"ok":true}; who is attached writes no more
  * Anything else is answered by {"ok":false,"error":…}.  The socket lies in a directory of mode 0700.  It is
  * bound through /proc/self/fd, since the path may be longer than a socket's address.
  */
@@ -59,6 +62,7 @@ static void
 drop(struct shim *shim, size_t i)
 {
 	shim_exec_abandon(shim, shim->clients[i].fd);
+	shim_attach_abandon(shim, shim->clients[i].fd);
 	close_fds(&shim->clients[i]);
 	(void)close(shim->clients[i].fd);
 	am_buf_fini(&shim->clients[i].in);
@@ -123,6 +127,10 @@ answer(struct shim *shim, size_t i, const char *line, size_t n)
 	rc = shim_op_parse(arena, line, n, &op, &err);
 	if (rc == 0 && op.kind == SHIM_OP_EXEC)
 		rc = shim_exec_start(shim, &op, fd, client->fds, client->fd_count, &master, &err);
+	else if (rc == 0 && op.kind == SHIM_OP_ATTACH)
+		rc = shim_attach_start(shim, &op, fd, client->fds, client->fd_count, &master, &err);
+	else if (rc == 0 && op.kind == SHIM_OP_INPUT_ENDED)
+		shim_attach_input_ended(shim, fd);
 	close_fds(client);
 	if (rc < 0)
 		am_json_addf(&out, "{\"ok\":false,\"error\":%s}\n", err.message);

@@ -24,8 +24,8 @@ struct shim_exec {
 	int client;            /* its socket; -1: it has gone */
 };
 
-static struct shim_container *
-running(struct shim *shim, const char *name, struct ambient_error *err)
+struct shim_container *
+shim_container_running(struct shim *shim, const char *name, struct ambient_error *err)
 {
 	for (size_t i = 0; i < shim->count; i++) {
 		struct shim_container *c = &shim->containers[i];
@@ -37,14 +37,24 @@ running(struct shim *shim, const char *name, struct ambient_error *err)
 	return NULL;
 }
 
+bool
+shim_client_busy(const struct shim *shim, int client)
+{
+	for (const struct shim_exec *e = shim->execs; e != NULL; e = e->next)
+		if (e->client == client)
+			return true;
+	return shim_attach_has(shim, client);
+}
+
 static int
 check(const struct shim *shim, const struct shim_op *op, int client, size_t given, struct ambient_error *err)
 {
 	size_t wanted = op->tty ? 0 : (size_t)op->std[0] + (size_t)op->std[1] + (size_t)op->std[2], n = 0;
 
-	for (const struct shim_exec *e = shim->execs; e != NULL; e = e->next, n++)
-		if (e->client == client)
-			return ambient_err(err, AMBIENT_E_INVALID, "this connection has its command already");
+	if (shim_client_busy(shim, client))
+		return ambient_err(err, AMBIENT_E_INVALID, "this connection has its session already");
+	for (const struct shim_exec *e = shim->execs; e != NULL; e = e->next)
+		n++;
 	if (n >= SHIM_EXECS_MAX)
 		return ambient_err(err, AMBIENT_E_THROTTLED, "%d commands run in this pod already", SHIM_EXECS_MAX);
 	if (given != wanted)
@@ -56,7 +66,7 @@ int
 shim_exec_start(struct shim *shim, const struct shim_op *op, int client, const int *fds, size_t n, int *ret_master,
 		struct ambient_error *err)
 {
-	struct shim_container *c = running(shim, op->container, err);
+	struct shim_container *c = shim_container_running(shim, op->container, err);
 	int std[3] = { -1, -1, -1 }, pidfd = -1, rc;
 	pid_t pid = 0;
 

@@ -117,7 +117,11 @@ close_container(struct shim_container *c)
 		(void)close(c->child_fd);
 	if (c->status_fd >= 0)
 		(void)close(c->status_fd);
-	c->child_fd = c->status_fd = -1;
+	if (c->input_fd >= 0)
+		(void)close(c->input_fd);
+	if (c->terminal >= 0)
+		(void)close(c->terminal);
+	c->child_fd = c->status_fd = c->input_fd = c->terminal = -1;
 	shim_log_close(c->log);
 	c->log = NULL;
 	am_buf_fini(&c->status);
@@ -145,6 +149,7 @@ finish(struct shim *shim, struct shim_container *c, int code, const char *reason
 	close_container(c);
 	shim_probe_end(shim, c);
 	shim_exec_end(shim, c);
+	shim_attach_end(shim, c);
 	if (code == 137 && shim_cgroup_oom(shim, c))
 		reason = "OOMKilled";
 	shim_cgroup_end(shim, c);

@@ -2,7 +2,7 @@
 /*
  * A container's output as CRI log lines, "TIME stdout F text": time at reading, F a whole line, P a part of one
  * that is longer than 16 KiB.  The file is <n>.log; at 10 MiB it becomes <n>.log.1, and so on, five in all.
- * A disk that takes nothing stops the reading, never loses a byte that was read.
+ * A disk that takes nothing stops the reading, never loses a byte that was read.  A terminal is one stream, stdout.
  */
 #include "core/ambient-shim/shim.h"
 
@@ -26,6 +26,7 @@
 struct shim_log {
 	char *path;
 	int fd;
+	bool terminal;                     /* one stream for both */
 	size_t size;
 	struct am_buf out;                 /* formatted, not yet on disk */
 	struct stream {
@@ -50,7 +51,7 @@ log_open_file(struct shim_log *log)
 }
 
 struct shim_log *
-shim_log_open(const char *dir, int restart, struct ambient_error *err)
+shim_log_open(const char *dir, int restart, const int terminal[2], struct ambient_error *err)
 {
 	struct shim_log *log = am_xcalloc(1, sizeof(*log));
 
@@ -63,10 +64,15 @@ shim_log_open(const char *dir, int restart, struct ambient_error *err)
 		shim_log_close(log);
 		return NULL;
 	}
-	for (int i = 0; i < 2; i++) {
-		int fds[2];
+	log->terminal = terminal[0] >= 0;
+	for (int i = 0; i < (log->terminal ? 1 : 2); i++) {
+		int fds[2] = { -1, -1 };
 
-		if (pipe2(fds, O_CLOEXEC) < 0) {
+		if (log->terminal) {
+			fds[0] = fcntl(terminal[0], F_DUPFD_CLOEXEC, 3);
+			fds[1] = fcntl(terminal[1], F_DUPFD_CLOEXEC, 3);
+		}
+		if (log->terminal ? fds[1] < 0 : pipe2(fds, O_CLOEXEC) < 0) {
 			(void)am_err_errno(err, errno, "cannot make a pipe");
 			shim_log_close(log);
 			return NULL;
@@ -87,7 +93,7 @@ shim_log_out(const struct shim_log *log)
 int
 shim_log_err(const struct shim_log *log)
 {
-	return log->stream[1].child_fd;
+	return log->stream[log->terminal ? 0 : 1].child_fd;
 }
 
 void
@@ -191,7 +197,7 @@ remember(struct shim_log *log, const char *p, size_t n)
 }
 
 void
-shim_log_read(struct shim_log *log, int stream)
+shim_log_read(struct shim_log *log, int stream, struct am_buf *copy)
 {
 	struct stream *s = &log->stream[stream];
 	char chunk[64 << 10], stamp[48];
@@ -214,7 +220,9 @@ shim_log_read(struct shim_log *log, int stream)
 		(void)close(s->read_fd);
 		s->read_fd = -1;
 	} else {
-		if (stream == 1)
+		if (copy != NULL)
+			am_buf_add(copy, chunk, (size_t)n);
+		if (stream == 1 || log->terminal)
 			remember(log, chunk, (size_t)n);
 		feed(log, stream, chunk, (size_t)n, stamp);
 	}
@@ -233,7 +241,7 @@ shim_log_tail(const struct shim_log *log)
 	static char line[TAIL_BYTES + 1];
 	size_t n = log->tail_len, start;
 
-	while (n > 0 && log->tail[n - 1] == '\n')
+	while (n > 0 && (log->tail[n - 1] == '\n' || log->tail[n - 1] == '\r'))
 		n--;
 	for (start = n; start > 0 && log->tail[start - 1] != '\n'; start--)
 		;

@@ -20,7 +20,7 @@
 
 #define READY_TIME  AM_NS_PER_S
 #define EVICT_GRACE AM_NS_PER_S
-#define WATCH_MAX   (4 + SHIM_CLIENTS_MAX + 3 * SHIM_CONTAINERS_MAX + 128)
+#define WATCH_MAX   (4 + 3 * SHIM_CLIENTS_MAX + 3 * SHIM_CONTAINERS_MAX + 128)
 
 static bool
 due(const struct shim_container *c)
@@ -209,13 +209,14 @@ tick(struct shim *shim)
 		else if (unsignalled(&shim->containers[i]))
 			next = AM_MIN(next, shim_now());
 	}
-	return next;
+	return AM_MIN(next, shim_attach_tick(shim));
 }
 
 static bool
 over(const struct shim *shim)
 {
-	return shim->closing && !any(shim, SHIM_STARTING) && !any(shim, SHIM_RUNNING) && shim->execs == NULL;
+	return shim->closing && !any(shim, SHIM_STARTING) && !any(shim, SHIM_RUNNING) && shim->execs == NULL &&
+	       shim->attaches == NULL;
 }
 
 void
@@ -274,6 +275,28 @@ add(struct watch *w, int fd, struct shim_container *owner, int stream)
 	w->stream[w->count++] = stream;
 }
 
+/* Only wakes us, for the next tick. */
+static void
+add_out(struct watch *w, int fd)
+{
+	size_t before = w->count;
+
+	add(w, fd, NULL, 0);
+	if (w->count > before)
+		w->fds[before].events = POLLOUT;
+}
+
+static void
+read_output(struct shim *shim, struct shim_container *c, int stream)
+{
+	am_auto(am_buf_fini) struct am_buf copy = { 0 };
+	bool watched = shim_attach_any(shim, c);
+
+	shim_log_read(c->log, stream, watched ? &copy : NULL);
+	if (copy.len > 0)
+		shim_attach_feed(shim, c, stream, copy.data, copy.len);
+}
+
 static void
 wait_events(struct shim *shim, int64_t until)
 {
@@ -292,13 +315,20 @@ wait_events(struct shim *shim, int64_t until)
 
 		if (c->log == NULL)
 			continue;
-		add(&w, shim_log_fd(c->log, 0), c, 0);
-		add(&w, shim_log_fd(c->log, 1), c, 1);
+		/* Who is attached and reads slowly holds up the program, as a terminal would; but not its end. */
+		if (c->reaped || !shim_attach_full(shim, c)) {
+			add(&w, shim_log_fd(c->log, 0), c, 0);
+			add(&w, shim_log_fd(c->log, 1), c, 1);
+		}
 		add(&w, c->status_fd, c, 2);
 	}
 	/* Their output is drained below whatever poll says of which; this only wakes us. */
 	for (const struct shim_task *t = shim->tasks; t != NULL; t = shim_task_next(t))
 		add(&w, shim_task_fd(t), NULL, 0);
+	for (const struct shim_attach *a = shim->attaches; a != NULL; a = shim_attach_next(a)) {
+		add_out(&w, shim_attach_fd(a, 0));
+		add_out(&w, shim_attach_fd(a, 1));
+	}
 	if (until != AM_FOREVER)
 		timeout = (int)AM_MIN(AM_MAX((until - shim_now() + AM_NS_PER_MS - 1) / AM_NS_PER_MS, 0), 60000);
 	if (poll(w.fds, w.count, timeout) <= 0)
@@ -311,7 +341,7 @@ wait_events(struct shim *shim, int64_t until)
 		if (w.stream[i] == 2)
 			shim_life_read_status(w.owner[i]);
 		else
-			shim_log_read(w.owner[i]->log, w.stream[i]);
+			read_output(shim, w.owner[i], w.stream[i]);
 	}
 	if (w.fds[0].revents != 0) {
 		while (read(shim->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))

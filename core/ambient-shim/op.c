@@ -46,7 +46,7 @@ shim_op_parse(struct am_arena *arena, const char *line, size_t n, struct shim_op
 		const char *name;
 		int kind;
 	} known[] = { { "status", SHIM_OP_STATUS }, { "subscribe", SHIM_OP_SUBSCRIBE }, { "stop", SHIM_OP_STOP },
-		      { "exec", SHIM_OP_EXEC } };
+		      { "exec", SHIM_OP_EXEC }, { "attach", SHIM_OP_ATTACH }, { "input-ended", SHIM_OP_INPUT_ENDED } };
 	const struct am_node *root = am_node_parse(arena, line, n, err);
 	const char *op;
 
@@ -67,9 +67,11 @@ shim_op_parse(struct am_arena *arena, const char *line, size_t n, struct shim_op
 	ret->std[1] = truth(root, "stdout");
 	ret->std[2] = truth(root, "stderr");
 	if (ret->kind == SHIM_OP_NONE)
-		return ambient_err(err, AMBIENT_E_INVALID, "unknown op; known: status, stop, subscribe, exec");
+		return ambient_err(err, AMBIENT_E_INVALID, "unknown op; known: status, stop, subscribe, exec, attach, input-ended");
 	if (ret->kind == SHIM_OP_EXEC && (ret->container == NULL || ret->argv == NULL))
 		return ambient_err(err, AMBIENT_E_INVALID, "exec needs a container and argv, a list of strings");
+	if (ret->kind == SHIM_OP_ATTACH && ret->container == NULL)
+		return ambient_err(err, AMBIENT_E_INVALID, "attach needs a container");
 	return 0;
 }
 

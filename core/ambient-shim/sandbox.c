@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -180,10 +181,13 @@ memory_file(const struct am_buf *bytes)
 }
 
 static int
-start_bwrap(struct shim *shim, struct shim_container *c, struct ambient_error *err)
+start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambient_error *err)
 {
 	am_auto(am_buf_fini) struct am_buf args = { 0 };
 	static const char *const no_env[] = { NULL };
+	/* The container's session has no terminal until its leader opens one; bubblewrap shows ours as /dev/console.  A session
+	 * outside would have bubblewrap in its foreground, which an interrupt from the terminal then ends. */
+	static const char *const terminal[] = { "/bin/sh", "-c", "exec \"$@\" <>/dev/console >&0 2>&0", "sh" };
 	char args_fd[16], status_fd[16];
 	const char **argv;
 	size_t n = 0;
@@ -201,16 +205,18 @@ start_bwrap(struct shim *shim, struct shim_container *c, struct ambient_error *e
 	(void)snprintf(status_fd, sizeof(status_fd), "%d", fds[1]);
 	while (c->argv[n] != NULL)
 		n++;
-	argv = am_xcalloc(n + 7, sizeof(*argv));
+	argv = am_xcalloc(n + 6 + AM_COUNTOF(terminal) + 1, sizeof(*argv));
 	argv[0] = shim->bwrap;
 	argv[1] = "--args";
 	argv[2] = args_fd;
 	argv[3] = "--json-status-fd";
 	argv[4] = status_fd;
 	argv[5] = "--";
-	memcpy(argv + 6, c->argv, n * sizeof(*argv));
+	if (c->tty)
+		memcpy(argv + 6, terminal, sizeof(terminal));
+	memcpy(argv + 6 + (c->tty ? AM_COUNTOF(terminal) : 0), c->argv, n * sizeof(*argv));
 	struct am_spawn spec = {
-		.argv = argv, .envp = no_env, .cwd = "/", .fds = { -1, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
+		.argv = argv, .envp = no_env, .cwd = "/", .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
 		.pass = (const int[]){ fd, fds[1], -1 }, .new_session = true, .die_with_parent = true,
 	};
 	rc = am_spawn(&spec, &c->pid, NULL, err);
@@ -249,7 +255,7 @@ link_volumes(const struct shim_container *c, const char *root, struct ambient_er
 }
 
 static int
-start_none(struct shim *shim, struct shim_container *c, struct ambient_error *err)
+start_none(struct shim *shim, struct shim_container *c, int input, struct ambient_error *err)
 {
 	const char *root = am_arena_printf(shim->arena, "%s/root", shim_container_dir(shim, c));
 	const char **envp;
@@ -264,8 +270,8 @@ start_none(struct shim *shim, struct shim_container *c, struct ambient_error *er
 	memcpy(envp, c->env, n * sizeof(*envp));
 	envp[n] = am_arena_printf(shim->arena, "STANDALONE_ROOT=%s", root);
 	struct am_spawn spec = {
-		.argv = c->argv, .envp = envp, .cwd = c->cwd, .fds = { -1, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
-		.new_session = true, .die_with_parent = true,
+		.argv = c->argv, .envp = envp, .cwd = c->cwd, .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
+		.new_session = true, .terminal = c->tty, .die_with_parent = true,
 	};
 	rc = am_spawn(&spec, &c->pid, &c->child_fd, err);
 	free(envp);
@@ -274,12 +280,35 @@ start_none(struct shim *shim, struct shim_container *c, struct ambient_error *er
 	return rc;
 }
 
+/* What the program reads: a terminal, a pipe that stays open for who attaches, or nothing. */
+static int
+open_input(struct shim_container *c, int *theirs, struct ambient_error *err)
+{
+	int fds[2] = { -1, -1 }, unlock = 0;
+
+	if (c->tty) {
+		fds[1] = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+		if (fds[1] >= 0 && ioctl(fds[1], TIOCSPTLCK, &unlock) == 0)
+			fds[0] = ioctl(fds[1], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		c->terminal = fds[1];
+		if (fds[0] < 0)
+			return am_err_errno(err, errno, "cannot open a terminal");
+	} else if (c->input) {
+		if (pipe2(fds, O_CLOEXEC) < 0)
+			return am_err_errno(err, errno, "cannot make a pipe");
+		(void)fcntl(fds[1], F_SETFL, O_NONBLOCK);
+		c->input_fd = fds[1];
+	}
+	*theirs = fds[0];
+	return 0;
+}
+
 int
 shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_error *err)
 {
 	const char *dir = shim_container_dir(shim, c);
 	const char *termination = am_arena_printf(shim->arena, "%s/termination-log", dir);
-	int rc, fd;
+	int rc, fd, theirs = -1;
 
 	if (dir == NULL || termination == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
@@ -291,13 +320,20 @@ shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_e
 	if (fd < 0)
 		return am_err_errno(err, errno, "cannot make \"%s\"", termination);
 	(void)close(fd);
-	c->log = shim_log_open(dir, c->restart, err);
-	if (c->log == NULL)
-		return -err->code;
 	c->child = 0;
 	c->child_fd = c->status_fd = c->status_code = -1;
-	rc = shim->sandbox == SHIM_BWRAP ? start_bwrap(shim, c, err) : start_none(shim, c, err);
-	shim_log_close_child(c->log);
+	rc = open_input(c, &theirs, err);
+	if (rc < 0)
+		return rc;
+	c->log = shim_log_open(dir, c->restart, (const int[]){ c->terminal, theirs }, err);
+	if (c->log == NULL)
+		rc = -err->code;
+	else
+		rc = shim->sandbox == SHIM_BWRAP ? start_bwrap(shim, c, theirs, err) : start_none(shim, c, theirs, err);
+	if (theirs >= 0)
+		(void)close(theirs);
+	if (c->log != NULL)
+		shim_log_close_child(c->log);
 	return rc;
 }
 

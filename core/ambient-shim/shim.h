@@ -11,6 +11,7 @@
  *   sandbox.c  how a container is started: bubblewrap, or not sandboxed at all
  *   enter.c    a further process in a running container
  *   exec.c     commands from outside, by way of enter.c
+ *   attach.c   who looks at a container's output and writes its input
  *   task.c     what probes and hooks do, each in a process of its own
  *   probe.c    when they do it, and what follows
  *   life.c     a container from its start to its end
@@ -88,6 +89,7 @@ struct shim_container {
 	const char *termination_path;  /* in the container */
 	int64_t uid, gid;              /* -1: the shim's */
 	bool read_only_root;
+	bool tty, input, input_once;   /* once: its end is the end of whoever attached to it first */
 	bool fallback;                 /* no termination message: the log's end stands for it after an error */
 	int stop_signal;
 	struct shim_probe probes[SHIM_PROBES];
@@ -99,6 +101,8 @@ struct shim_container {
 	pid_t pid;                     /* bubblewrap's, or the program's; 0: none */
 	pid_t child;                   /* the program's */
 	int child_fd;                  /* pidfd of the program, -1: not known yet */
+	int input_fd;                  /* where its input is written; -1: none, or a terminal */
+	int terminal;                  /* master of its terminal; -1: none */
 	int status_fd;                 /* what bubblewrap tells; -1: none */
 	int status_code;               /* exit code by it; -1: none */
 	struct am_buf status;
@@ -152,6 +156,7 @@ struct shim {
 	} clients[SHIM_CLIENTS_MAX];
 	size_t client_count;
 	struct shim_exec *execs;
+	struct shim_attach *attaches;
 };
 
 /* spec.c.  text must stay for nothing: everything is copied into shim->arena. */
@@ -171,14 +176,15 @@ void shim_stamp(char buf[32], int64_t wall);
 
 /* log.c */
 struct shim_log;
-struct shim_log *shim_log_open(const char *dir, int restart, struct ambient_error *err);
+/* terminal: master and slave of the container's, then both streams are it; or { -1, -1 }. */
+struct shim_log *shim_log_open(const char *dir, int restart, const int terminal[2], struct ambient_error *err);
 /* The write ends for the child; the caller closes them with shim_log_close_child. */
 int shim_log_out(const struct shim_log *log);
 int shim_log_err(const struct shim_log *log);
 void shim_log_close_child(struct shim_log *log);
 /* The read ends to poll, -1 when at their end or while the disk does not take more. */
 int shim_log_fd(const struct shim_log *log, int stream);
-void shim_log_read(struct shim_log *log, int stream);
+void shim_log_read(struct shim_log *log, int stream, struct am_buf *copy); /* copy: gets the bytes too; or NULL */
 /* Tries again what the disk refused; true while something is left. */
 bool shim_log_blocked(struct shim_log *log);
 bool shim_log_done(const struct shim_log *log);     /* both streams have ended and are on disk */
@@ -208,7 +214,8 @@ void shim_sandbox_sweep(struct shim *shim, const struct shim_container *c);
 
 /* op.c */
 struct shim_op {
-	enum { SHIM_OP_NONE, SHIM_OP_STATUS, SHIM_OP_SUBSCRIBE, SHIM_OP_STOP, SHIM_OP_EXEC } kind;
+	enum { SHIM_OP_NONE, SHIM_OP_STATUS, SHIM_OP_SUBSCRIBE, SHIM_OP_STOP, SHIM_OP_EXEC, SHIM_OP_ATTACH,
+	       SHIM_OP_INPUT_ENDED } kind;
 	int64_t grace;                 /* ms; -1: not given */
 	const char *container;         /* what follows lives in the arena */
 	const char *const *argv;
@@ -220,12 +227,28 @@ bool shim_send(int socket, const void *data, size_t n, int fd);
 /* As recv; fds: those that came along, -1 for the rest.  More than max, at most SHIM_FDS_MAX, are an error. */
 ssize_t shim_recv(int socket, void *buf, size_t size, int *fds, size_t max);
 
+/* attach.c.  Who sees a container's output from now on, and writes its input. */
+int shim_attach_start(struct shim *shim, const struct shim_op *op, int client, const int *fds, size_t n, int *ret_input,
+		      struct ambient_error *err);
+void shim_attach_input_ended(struct shim *shim, int client);
+bool shim_attach_has(const struct shim *shim, int client);
+bool shim_attach_any(const struct shim *shim, const struct shim_container *c);
+bool shim_attach_full(const struct shim *shim, const struct shim_container *c); /* somebody has not read it all yet */
+void shim_attach_feed(struct shim *shim, const struct shim_container *c, int stream, const char *p, size_t n);
+int shim_attach_fd(const struct shim_attach *attach, int stream);  /* to poll for room; -1: nothing is left */
+struct shim_attach *shim_attach_next(const struct shim_attach *attach);
+int64_t shim_attach_tick(struct shim *shim);                       /* writes on; the next time to look */
+void shim_attach_abandon(struct shim *shim, int client);
+void shim_attach_end(struct shim *shim, const struct shim_container *c);
+
 /* enter.c.  std: for 0, 1, 2; -1: /dev/null; of no effect with ret_master, which is given when the process shall have a
  * terminal.  The process is ours to reap; *ret_pidfd may be -1. */
 int shim_enter(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int std[3],
 	       int *ret_master, pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err);
 
 /* exec.c.  client: the connection's socket. */
+struct shim_container *shim_container_running(struct shim *shim, const char *name, struct ambient_error *err);
+bool shim_client_busy(const struct shim *shim, int client);       /* it has its exec or attach already */
 int shim_exec_start(struct shim *shim, const struct shim_op *op, int client, const int *fds, size_t n, int *ret_master,
 		    struct ambient_error *err);
 bool shim_exec_reaped(struct shim *shim, pid_t pid, int status);  /* false: none of ours */

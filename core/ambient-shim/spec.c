@@ -218,7 +218,10 @@ parse_container(struct shim *shim, struct shim_container *c, const struct am_nod
 	(void)am_node_get_int(node, "uid", &c->uid);
 	(void)am_node_get_int(node, "gid", &c->gid);
 	c->read_only_root = truth(node, "readOnlyRoot");
-	c->child_fd = c->status_fd = c->status_code = c->group_fds[0] = -1;
+	c->tty = truth(node, "tty");
+	c->input = truth(node, "stdin");
+	c->input_once = truth(node, "stdinOnce");
+	c->child_fd = c->status_fd = c->status_code = c->group_fds[0] = c->input_fd = c->terminal = -1;
 	rc = parse_life(shim, c, node, err);
 	return rc < 0 ? rc : parse_mounts(shim, c, am_node_get(node, "mounts"), err);
 }

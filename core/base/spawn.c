@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -106,6 +107,8 @@ become(const struct am_spawn *spec, const char *program, int status_fd, const in
 		if (dup2(moved[i], i) < 0)
 			goto fail;
 	}
+	if (spec->terminal && ioctl(0, TIOCSCTTY, 0) < 0)
+		goto fail;
 	for (const int *p = spec->pass; p != NULL && *p >= 0; p++)
 		(void)fcntl(*p, F_SETFD, 0);
 	close_all_but(spec->pass, status_fd);

@@ -21,6 +21,7 @@ struct am_spawn {
 	const int *join;          /* descriptors of cgroup.procs files that the child enters by, ended by -1; or NULL */
 	const int *pass;          /* further descriptors that stay open under their own numbers, ended by -1; or NULL */
 	bool new_session;         /* setsid; else only a new process group */
+	bool terminal;            /* with new_session: fds[0] is a terminal and becomes the session's */
 	bool die_with_parent;     /* PR_SET_PDEATHSIG SIGKILL: only from a thread that lives as long as the child */
 };
 

@@ -61,6 +61,9 @@ tls_result(ssize_t n)
 ssize_t
 am_http_tunnel_read(struct am_http_tunnel *t, void *buf, size_t n)
 {
+	/* TLS that has read an end which nobody announced says nothing more, and a last word is still to come. */
+	if (am_http_tunnel_stopping(t))
+		return 0;
 	if (t->tls != NULL)
 		return tls_result(gnutls_record_recv(t->tls, buf, n));
 	return recv(t->fd, buf, n, MSG_DONTWAIT);

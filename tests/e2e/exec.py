@@ -2,6 +2,7 @@
 """Commands in running containers: at the node's endpoint as the API server talks to it, and by kubectl."""
 import os
 import re
+import select
 import sys
 import urllib.parse
 
@@ -175,6 +176,174 @@ def test_many_at_once(p):
     for o in open_ones:
         o.ws.close()
     until(lambda: sh(p, "true").finish().code == 0, what="room again")
+
+
+def attach(p, name, **options):
+    s = dial(p, "attach", name, **options)
+    s.step()  # the first message, an empty one, tells that it begins
+    return s
+
+
+def test_attach(p):
+    path = pod(p, "echoes", "echo early; while read x; do echo got $x; echo err $x >&2; [ $x = end ] && exit 4; done", stdin=True)
+    a, b = attach(p, "echoes", stdin=True), attach(p, "echoes")
+    a.ws.send(STDIN, b"one\n")
+    a.until(b"got one\n")
+    b.until(b"got one\n")
+    assert b"early" not in a.out + b.out, (a.out, b.out)
+    # Whoever wrote is gone; without stdinOnce the program's input stays open.
+    a.ws.send(CLOSE, bytes([STDIN]))
+    a.ws.close()
+    a = attach(p, "echoes", stdin=True)
+    a.ws.send(STDIN, b"two\nend\n")
+    for s in (a.finish(), b.finish()):
+        assert b"got end\n" in s.out and b"err end\n" in s.err and s.status["status"] == "Success", (s.out, s.err, s.status)
+    until(lambda: p.get(path)["status"]["phase"] == "Failed", what="the pod's end")
+    log = p.request("GET", path + "/log", raw=True)[1]
+    assert b"early" in log and b"got two" in log and b"err end" in log, log
+
+
+def test_attach_once(p):
+    path = pod(p, "once", "wc -c", stdin=True, stdinOnce=True)
+    s = attach(p, "once", stdin=True)
+    data = b"y" * 300000
+    for i in range(0, len(data), 30000):
+        s.ws.send(STDIN, data[i:i + 30000])
+    s.ws.send(CLOSE, bytes([STDIN]))
+    assert s.finish().out.strip() == b"300000", (s.out, s.status)
+    until(lambda: p.get(path)["status"]["phase"] == "Succeeded", what="the pod's end")
+
+
+def test_attach_terminal(p):
+    path = pod(p, "screen", "tty; read x; stty size; echo got $x; exit 0", stdin=True, tty=True)
+    s = attach(p, "screen", stdin=True, tty=True)
+    s.ws.send(RESIZE, b'{"Width":99,"Height":33}')
+    s.ws.send(STDIN, b"hello\r")
+    s.finish()
+    assert b"33 99" in s.out and b"got hello" in s.out and s.status["status"] == "Success", (s.out, s.status)
+    log = p.request("GET", path + "/log", raw=True)[1]
+    assert b"/dev/" in log and b"got hello" in log, log
+    path = pod(p, "jobs", "trap 'echo caught; exit 0' INT; echo up; while :; do sleep 0.05; done", stdin=True, tty=True)
+    s = attach(p, "jobs", stdin=True, tty=True)
+    until(lambda: b"up" in p.request("GET", path + "/log", raw=True)[1], what="the program to be there")
+    s.ws.send(STDIN, b"\x03")
+    assert b"caught" in s.finish().out, s.out
+
+
+def test_a_slow_viewer_is_left_behind(p):
+    """It holds up the program, but not for long, and its end costs the log nothing."""
+    path = pod(p, "floods", "read x; head -c 3000000 /dev/zero | tr '\\0' 'z'; echo; echo last", stdin=True)
+    slow = attach(p, "floods", stdin=True)
+    slow.ws.sock.setsockopt(lib.socket.SOL_SOCKET, lib.socket.SO_RCVBUF, 4096)
+    slow.ws.send(STDIN, b"go\n")
+    until(lambda: p.get(path)["status"]["phase"] == "Succeeded", what="the program to end")
+    log = p.request("GET", path + "/log", raw=True)[1]
+    assert log.count(b"z") == 3000000 and log.endswith(b"last\n"), len(log)
+    slow.ws.close()
+
+
+def kubectl(p, *args, data=None):
+    done = lib.subprocess.run(["kubectl", "--kubeconfig", p.kubeconfig, "--cache-dir", p.dir + "/kubectl", "-n", p.ns, *args],
+                              input=data, stdout=lib.subprocess.PIPE, stderr=lib.subprocess.PIPE, env=p.env, timeout=2 * PATIENCE,
+                              check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def too_old(p):
+    """Why this kubectl cannot, or None."""
+    if lib.shutil.which("kubectl") is None:
+        return lib.required("kubectl", "kubectl is not installed")
+    minor = int(lib.json.loads(p.kubectl("version", "--client", "-o", "json").stdout)["clientVersion"]["minor"].rstrip("+"))
+    return None if minor >= 31 else "kubectl 1.%d speaks SPDY only" % minor
+
+
+def test_kubectl_exec(p):
+    why = too_old(p)
+    if why:
+        return why
+    for script, code in (("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)):
+        rc, out, err = kubectl(p, "exec", "box", "--", "sh", "-c", "echo hi; " + script)
+        assert (rc, out) == (code, b"hi\n"), (rc, out, err)
+    data = bytes(range(256)) * 4000
+    rc, out, err = kubectl(p, "exec", "-i", "box", "--", "cat", data=data)
+    assert rc == 0 and out == data, (rc, len(out), err)
+    rc, out, err = kubectl(p, "exec", "box", "--", "/no/such")
+    assert rc == 1 and b"cannot start" in err, (rc, err)
+    return None
+
+
+def test_kubectl_cp(p):
+    why = too_old(p)
+    if why:
+        return why
+    data = os.urandom(300000)
+    source, back = p.dir + "/source", p.dir + "/back"
+    with open(source, "wb") as f:
+        f.write(data)
+    for args in ((source, "box:/tmp/copy"), ("box:/tmp/copy", back)):
+        rc, out, err = kubectl(p, "cp", *args)
+        assert rc == 0, (args, out, err)
+    with open(back, "rb") as f:
+        assert f.read() == data
+    return None
+
+
+def on_terminal(p, args, typed):
+    """What kubectl says on a terminal, when it is told each of the words after the text before it has come."""
+    master, slave = os.openpty()
+    child = lib.subprocess.Popen(["kubectl", "--kubeconfig", p.kubeconfig, "--cache-dir", p.dir + "/kubectl", "-n", p.ns, *args],
+                                 stdin=slave, stdout=slave, stderr=slave, env=p.env, start_new_session=True)
+    os.close(slave)
+    said = b""
+    try:
+        while True:
+            if typed and typed[0][0] in said:
+                os.write(master, typed.pop(0)[1])
+            if not lib.until(lambda: select.select([master], [], [], 0.05)[0], what="kubectl to say more, after %r" % said):
+                break
+            said += os.read(master, 4096)
+    except OSError:
+        pass  # its end
+    finally:
+        os.close(master)
+        try:
+            child.wait(PATIENCE)
+        finally:
+            child.kill()
+    return child.returncode, said
+
+
+def test_kubectl_on_a_terminal(p):
+    why = too_old(p)
+    if why:
+        return why
+    rc, said = on_terminal(p, ("exec", "-it", "box", "--", "sh", "-c", "tty; read x; echo got $x; exit 3"),
+                           [(b"/dev/pts/", b"words\r")])
+    assert rc == 3 and b"got words" in said, (rc, said)
+    path = pod(p, "shell", "echo hello; while read x; do echo got $x; [ $x = end ] && exit 0; done", stdin=True, tty=True,
+               stdinOnce=True)
+    rc, said = on_terminal(p, ("attach", "-it", "shell"), [(b"", b"one\r"), (b"got one", b"end\r")])
+    assert rc == 0 and b"got end" in said, (rc, said)
+    until(lambda: p.get(path)["status"]["phase"] == "Succeeded", what="the pod's end")
+    return None
+
+
+def test_stop_with_sessions_open(p):
+    mark = "3600.%d" % (os.getpid() * 10 + 7)
+    s = sh(p, "echo up; sleep %s; true" % mark).until(b"up")
+    assert p.stop() == 0
+    s.finish()
+    assert s.code is None and s.ws.close_code == 1001, (s.status, s.ws.close_code)
+    until(lambda: not sleepers(p, mark), what="the command to be killed")
+    p.restart()
+    until(lambda: p.get(p.core("pods", "box"))["status"]["phase"] == "Running", what="the pod to be there")
+    def again():
+        try:
+            return sh(p, "echo again").finish().out == b"again\n"
+        except ConnectionRefusedError:
+            return False  # the Node does not tell the new port yet
+
+    until(again, what="the node to serve again")
 
 
 def make():

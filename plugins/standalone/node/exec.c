@@ -3,6 +3,7 @@
  * Commands in a container: GET /exec/NAMESPACE/POD/CONTAINER?command=…&input=1&output=1&error=1&tty=1, which becomes a
  * WebSocket.  The session's thread stands between the client and the command: its pipes (or its terminal's master) are
  * ours, the shim only starts the command, tells its exit code, and kills it when our connection to it ends.
+ * GET /attach/… is the same with the container's own program, whose output the shim copies into our pipes.
  *
  * Nothing is kept but one message towards the command and QUEUE_MAX bytes towards the client; who is slow makes the
  * other wait.  Both sides are driven by one poll, so that a command which neither reads nor writes cannot hold us.
@@ -29,10 +30,11 @@
 struct session {
 	struct node *node;
 	char container[64];
-	bool tty, wanted[3], v5;
+	bool attach, tty, wanted[3], v5;
 	struct text request;                 /* the line for the shim */
 	int shim;                            /* connection; -1: it has ended */
-	int in, out[2];                      /* our ends; -1: closed.  With a terminal `in` and out[0] are the master */
+	int in, out[2];                      /* our ends; -1: closed */
+	int terminal;                        /* master, for its size; -1: none */
 	char *input;                         /* what the command has not taken yet */
 	size_t input_len, input_sent;
 	bool input_ended;
@@ -160,13 +162,17 @@ hear(struct session *s)
 	while ((o = next_line(s)) != NULL) {
 		if (s->code < 0)
 			s->code = (int)ambient_int(o, "/exit", -1);
+		if (ambient_at(o, "/error") != NULL) {
+			(void)snprintf(s->problem, sizeof(s->problem), "%s", ambient_str(o, "/error", ""));
+			open = false;
+		}
 		drop(o);
 	}
 	if (open && s->code < 0 && s->line_len < sizeof(s->line) - 1)
 		return;
 	close_fd(&s->shim);
 	s->quiet_since = s->node->host->clock->monotonic(s->node->host);
-	if (s->code < 0)
+	if (s->code < 0 && s->problem[0] == '\0')
 		(void)snprintf(s->problem, sizeof(s->problem), "container \"%s\" ended before the command did", s->container);
 }
 
@@ -178,7 +184,8 @@ make_pipes(struct session *s, int theirs[3])
 	for (int i = 0; i < 3; i++) {
 		int fds[2], mine = i == 0 ? 1 : 0;
 
-		if (!s->wanted[i])
+		/* What a container reads is made by its shim. */
+		if (!s->wanted[i] || (i == 0 && s->attach))
 			continue;
 		if (pipe2(fds, O_CLOEXEC) < 0)
 			return false;
@@ -189,43 +196,52 @@ make_pipes(struct session *s, int theirs[3])
 	return true;
 }
 
+/* What came with the answer: a terminal's master, or where the input of a container is written. */
 static bool
-take_master(struct session *s, int master)
+take_fd(struct session *s, int fd)
 {
-	if (master < 0)
-		return false;
-	(void)fcntl(master, F_SETFL, O_NONBLOCK);
-	s->out[0] = master;
+	if (fd < 0)
+		return s->attach || !s->tty;
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 	if (s->wanted[0])
-		s->in = fcntl(master, F_DUPFD_CLOEXEC, 3);
-	return true;
+		s->in = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (s->tty && !s->attach)
+		s->out[0] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (s->tty && isatty(fd))
+		s->terminal = fd;
+	else
+		(void)close(fd);
+	return s->attach || s->out[0] >= 0;
 }
 
 /* Asks the shim; on failure s->problem says why. */
 static bool
 start(struct session *s)
 {
-	int theirs[3] = { -1, -1, -1 }, given[3], master = -1;
+	int theirs[3] = { -1, -1, -1 }, given[3], fd = -1;
 	const struct ambient_object *answer = NULL;
 	size_t n = 0;
-	bool ok = s->tty || make_pipes(s, theirs);
+	bool ok = (s->tty && !s->attach) || make_pipes(s, theirs);
 
 	for (int i = 0; i < 3; i++)
 		if (theirs[i] >= 0)
 			given[n++] = theirs[i];
 	(void)snprintf(s->problem, sizeof(s->problem), "%s", ok ? "the pod does not answer" : "there are too many open files");
 	if (ok && send_line(s->shim, text_str(&s->request), s->request.len, given, n))
-		answer = await(s, &master);
+		answer = await(s, &fd);
 	for (size_t i = 0; i < n; i++)
 		(void)close(given[i]);
 	ok = answer != NULL && ambient_bool(answer, "/ok", 0);
 	if (answer != NULL && !ok)
 		(void)snprintf(s->problem, sizeof(s->problem), "%s", ambient_str(answer, "/error", "the pod refused"));
 	drop(answer);
-	if (ok && s->tty)
-		ok = take_master(s, master);
-	else
-		close_fd(&master);
+	if (!ok) {
+		close_fd(&fd);
+		return false;
+	}
+	ok = take_fd(s, fd);
+	if (ok)
+		s->problem[0] = '\0';
 	return ok;
 }
 
@@ -234,8 +250,12 @@ start(struct session *s)
 static void
 end_input(struct session *s)
 {
+	static const char line[] = "{\"op\":\"input-ended\"}\n";
+
 	free(s->input);
 	s->input = NULL;
+	if (s->attach && s->in >= 0 && s->shim >= 0)
+		(void)send_line(s->shim, line, sizeof(line) - 1, NULL, 0);
 	close_fd(&s->in);
 }
 
@@ -271,10 +291,10 @@ take_message(struct session *s, const struct ambient_websocket_message *message)
 		return false;
 	if (m.kind == CHANNEL_END)
 		s->input_ended = true;
-	if (m.kind == CHANNEL_SIZE && s->tty && s->out[0] >= 0) {
+	if (m.kind == CHANNEL_SIZE && s->terminal >= 0) {
 		struct winsize size = { .ws_row = m.height, .ws_col = m.width };
 
-		(void)ioctl(s->out[0], TIOCSWINSZ, &size);
+		(void)ioctl(s->terminal, TIOCSWINSZ, &size);
 	}
 	if (m.kind != CHANNEL_INPUT || s->in < 0 || s->input_ended)
 		return true;
@@ -354,7 +374,7 @@ say_end(struct session *s, struct ambient_websocket *ws, bool there)
 	struct text status = { 0 };
 
 	if (s->code >= 0)
-		channel_exited(&status, s->code);
+		channel_exited(&status, s->attach ? 0 : s->code);
 	else
 		channel_failure(&status, there ? s->problem : "the node ends the session");
 	(void)http->ws_send(ws, &channel, 1, text_str(&status), status.len);
@@ -373,6 +393,7 @@ free_session(struct session *s)
 	close_fd(&s->shim);
 	close_fd(&s->out[0]);
 	close_fd(&s->out[1]);
+	close_fd(&s->terminal);
 	text_free(&s->request);
 	free(s);
 }
@@ -388,9 +409,9 @@ run(void *arg, struct ambient_websocket *ws)
 		char first = s->wanted[1] || s->tty ? CHANNEL_STDOUT : s->wanted[2] ? CHANNEL_STDERR : CHANNEL_ERROR;
 
 		s->v5 = strcmp(http->ws_protocol(ws), "v5.channel.k8s.io") == 0;
-		/* An empty message tells that we are there. */
-		(void)http->ws_send(ws, &first, 1, NULL, 0);
 		if (start(s)) {
+			/* An empty message tells that it begins. */
+			(void)http->ws_send(ws, &first, 1, NULL, 0);
 			hear(s); /* its end may have come with the answer */
 			while (there && !finished(s))
 				there = turn(s, ws);
@@ -411,31 +432,34 @@ build_request(struct session *s, struct ambient_http_request *request)
 	size_t words = 0;
 
 	s->tty = server_truth(s->node, request, "tty");
-	text_puts(&s->request, "{\"op\":\"exec\",\"container\":");
+	text_printf(&s->request, "{\"op\":\"%s\",\"container\":", s->attach ? "attach" : "exec");
 	text_json(&s->request, s->container);
 	for (size_t i = 0; i < 3; i++) {
 		s->wanted[i] = server_truth(s->node, request, std[i][0]) && !(s->tty && i == 2);
 		text_printf(&s->request, ",\"%s\":%s", std[i][1], s->wanted[i] ? "true" : "false");
 	}
-	text_printf(&s->request, ",\"tty\":%s,\"argv\":[", s->tty ? "true" : "false");
-	for (size_t i = 0; http->query_at(request, i, &name, &value); i++)
+	text_printf(&s->request, ",\"tty\":%s", s->tty ? "true" : "false");
+	text_puts(&s->request, s->attach ? "" : ",\"argv\":[");
+	for (size_t i = 0; http->query_at(request, i, &name, &value) && !s->attach; i++)
 		if (strcmp(name, "command") == 0) {
 			text_puts(&s->request, words++ > 0 ? "," : "");
 			text_json(&s->request, value);
 		}
-	text_puts(&s->request, "]}\n");
-	return words > 0 ? 0 : -1;
+	text_puts(&s->request, s->attach ? "}\n" : "]}\n");
+	return words > 0 || s->attach ? 0 : -1;
 }
 
 /* 0, or a status with the answer's text. */
 static int
 prepare(struct session *s, struct ambient_http_request *request, char *text, size_t size)
 {
+	const char *path = s->node->host->http->path(request);
 	struct local local;
 	char ns[64], pod[256];
 	int64_t version;
 
-	if (sscanf(s->node->host->http->path(request), "/exec/%63[^/]/%255[^/]/%63[^/]", ns, pod, s->container) != 3 ||
+	s->attach = strncmp(path, "/attach/", 8) == 0;
+	if (sscanf(strchr(path + 1, '/'), "/%63[^/]/%255[^/]/%63[^/]", ns, pod, s->container) != 3 ||
 	    !server_find(s->node, ns, pod, local.dir, sizeof(local.dir))) {
 		(void)snprintf(text, size, "pod does not exist\n");
 		return 404;
@@ -455,7 +479,7 @@ prepare(struct session *s, struct ambient_http_request *request, char *text, siz
 		return 400;
 	}
 	if (version < PROTOCOL) {
-		(void)snprintf(text, size, "pod \"%s\" was started by an earlier release, whose shim knows no exec; start the pod anew\n",
+		(void)snprintf(text, size, "pod \"%s\" was started by an earlier release, whose shim knows no exec and attach; start the pod anew\n",
 			       pod);
 		return 501;
 	}
@@ -503,7 +527,7 @@ exec_handle(struct node *node, struct ambient_http_request *request)
 		return;
 	}
 	s->node = node;
-	s->code = s->shim = s->in = s->out[0] = s->out[1] = -1;
+	s->code = s->shim = s->in = s->out[0] = s->out[1] = s->terminal = -1;
 	status = prepare(s, request, text, sizeof(text));
 	rc = status == 0 ? http->ws_accept(request, protocols, run, s, &err) : 0;
 	if (rc < 0) {

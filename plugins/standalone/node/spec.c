@@ -100,6 +100,16 @@ add_mounts(struct text *out, struct node *node, const struct ambient_object *pod
 	text_free(&mounts);
 }
 
+static void
+add_streams(struct text *out, const struct ambient_object *container)
+{
+	static const char *const streams[] = { "/stdin", "/stdinOnce", "/tty" };
+
+	for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++)
+		if (ambient_bool(container, streams[i], 0))
+			text_printf(out, ",\"%s\":true", streams[i] + 1);
+}
+
 /* What the sandbox cannot give is refused, not ignored. */
 static void
 add_security(struct text *out, const struct ambient_object *pod, const struct ambient_object *container,
@@ -165,6 +175,7 @@ add_container(struct node *node, struct ambient_call *call, const struct ambient
 		life_add(out, &names, local, container, t);
 		resources_add_limits(out, node, container);
 		add_security(out, pod, container, t);
+		add_streams(out, container);
 		add_mounts(out, node, pod, local, container, image, &names, t);
 	}
 	text_puts(out, "}");
