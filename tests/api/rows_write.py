@@ -589,3 +589,50 @@ def numbers_round_trip(f):
     o = f.api.post(f.w, '{"apiVersion":"%s/v1","kind":"Widget","metadata":{"name":"r-%s"},"spec":{"ratio":0.7}}' % (
         f.group, rand()))
     assert b'"ratio":0.7}' in o.raw or b'"ratio":0.7,' in o.raw, o.raw
+
+
+@row
+def deprecated_versions_warn(f):
+    d = f.crd("e" + rand(), "E" + rand())
+    v1, kind = d["spec"]["versions"][0], d["spec"]["names"]["kind"]
+    d["spec"]["versions"] += [{**v1, "name": "v1beta1", "storage": False, "deprecated": True},
+                              {**v1, "name": "v1alpha1", "storage": False, "deprecated": True, "deprecationWarning": "gone \"soon\""}]
+    f.api.post(CRDS, d).ok(201)
+    at = "/apis/%s/%%s/namespaces/%s/%s" % (f.group, f.ns, d["spec"]["names"]["plural"])
+    for version, want in (("v1", []), ("v1alpha1", ['299 - "gone \\"soon\\""']),
+                          ("v1beta1", ['299 - "%s/v1beta1 %s is deprecated; use %s/v1 %s"' % (f.group, kind, f.group, kind)])):
+        eventually(lambda: f.api.get(at % version).status == 200)
+        assert f.api.get(at % version).warnings == want, version
+        o = {"apiVersion": "%s/%s" % (f.group, version), "kind": kind, "metadata": {"name": "o-" + version}, "spec": {"mode": "a"}}
+        assert f.api.post(at % version, o).warnings == want, version
+    f.api.delete(CRDS + "/" + name_of(d)).ok()
+
+
+@row
+def selectable_fields_select_everywhere(f):
+    d = f.crd("s" + rand(), "S" + rand())
+    f.api.post(CRDS, d).ok(201)
+    at = "%s/namespaces/%s/%s" % (f.gv, f.ns, d["spec"]["names"]["plural"])
+    eventually(lambda: f.api.get(at).status == 200)
+
+    def make(name, mode):
+        f.api.post(at, {"apiVersion": f.group + "/v1", "kind": d["spec"]["names"]["kind"], "metadata": {"name": name},
+                        "spec": {"mode": mode}}).ok(201)
+
+    q = at + "?fieldSelector=spec.mode%3Db"
+    rv = f.api.get(at).ok()["metadata"]["resourceVersion"]
+    make("a1", "a")
+    make("b1", "b")
+    assert [name_of(o) for o in f.api.get(q).ok()["items"]] == ["b1"]
+    with f.api.watch(q + "&watch=true&resourceVersion=" + rv) as w:
+        assert name_of(w.next()["object"]) == "b1"
+        f.api.merge(at + "/a1", {"spec": {"mode": "b"}}).ok()
+        e = w.next()
+        assert (e["type"], name_of(e["object"])) == ("ADDED", "a1"), e
+        f.api.merge(at + "/b1", {"spec": {"mode": "a"}}).ok()
+        e = w.next()
+        assert (e["type"], name_of(e["object"])) == ("DELETED", "b1"), e
+    f.api.delete(q).ok()
+    assert [name_of(o) for o in f.api.get(at).ok()["items"]] == ["b1"]
+    f.api.get(at + "?fieldSelector=spec.size%3D3").fails(400, "BadRequest")
+    f.api.delete(CRDS + "/" + name_of(d)).ok()
