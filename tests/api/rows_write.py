@@ -419,7 +419,7 @@ def row_113(f):
 
 
 def condition(o, kind):
-    for c in o.get("status", {}).get("conditions", []):
+    for c in o.get("status", {}).get("conditions") or []:
         if c["type"] == kind:
             return c
     return {}

@@ -693,7 +693,7 @@ def served(side):
     create("a null element", "b2", {"strings": [None]})
     create("a null map value", "b3", {"map": {"k": None}})
     create("unknown fields", "c", {"u": 1, "deep": {"u": 1}, "free": {"u": {"v": 1}, "known": {"u": 1}}, "list": [{"u": 1}]})
-    create("embedded", "d", {"res": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "labels": {"a": "b"}},
+    create("embedded", "d", {"res": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "u": 1, "labels": {"a": "b"}},
                                      "spec": {"a": "b", "u": 1}, "u": 1}})
     create("embedded without a kind", "e", {"res": {"spec": {}}})
     create("duplicates", "f", {"set": ["a", "b", "a"], "keyed": [{"p": 1}, {"k": "x", "p": 1}]})

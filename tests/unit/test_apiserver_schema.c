@@ -114,6 +114,9 @@ START_TEST(values_and_messages)
 		  "x: Invalid value: 4: x in body should be less than or equal to 3" },
 		{ "{\"type\":\"object\",\"x-kubernetes-embedded-resource\":true,\"x-kubernetes-preserve-unknown-fields\":true}",
 		  "{\"kind\":\"K\"}", "x.apiVersion: Required value: must not be empty" },
+		{ "{\"type\":\"object\",\"x-kubernetes-embedded-resource\":true,\"x-kubernetes-preserve-unknown-fields\":true}",
+		  "{\"kind\":\"K\",\"apiVersion\":\"v1\",\"metadata\":{\"labels\":{\"a\":1}}}",
+		  "x.metadata.labels: Invalid value: it has the wrong type" },
 	};
 
 	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
@@ -230,6 +233,9 @@ START_TEST(pruning_and_defaulting)
 		{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}", "{\"a\":\"1\",\"b\":2}", "{\"a\":\"1\"}", "x.b " },
 		{ "{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true,\"properties\":{\"a\":{\"type\":\"object\"}}}",
 		  "{\"a\":{\"c\":1},\"b\":2}", "{\"a\":{},\"b\":2}", "x.a.c " },
+		{ "{\"type\":\"object\",\"x-kubernetes-embedded-resource\":true,\"properties\":{\"spec\":{\"type\":\"object\"}}}",
+		  "{\"kind\":\"K\",\"metadata\":{\"name\":\"n\",\"q\":1},\"spec\":{\"r\":1}}",
+		  "{\"kind\":\"K\",\"metadata\":{\"name\":\"n\"},\"spec\":{}}", "x.metadata.q x.spec.r " },
 		{ "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}", "[{},{\"z\":1}]", "[{},{}]", "x[1].z " },
 		{ "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"object\"}}", "{\"k\":{\"z\":1}}", "{\"k\":{}}", "x.k.z " },
 		{ "{\"type\":\"object\",\"additionalProperties\":true}", "{\"k\":{\"z\":1}}", "{\"k\":{\"z\":1}}", "" },

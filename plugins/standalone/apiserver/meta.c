@@ -4,6 +4,7 @@
 
 #include "core/base/util.h"
 #include "plugins/standalone/apiserver/admission.h"
+#include "plugins/standalone/apiserver/schema.h"
 
 #define ANNOTATIONS_MAX (256 * 1024)
 #define GENERATED_BASE  58
@@ -58,6 +59,26 @@ fits(enum shape shape, const struct am_node *node)
 		return true;
 	}
 	return false;
+}
+
+bool
+am_meta_is_member(const char *key)
+{
+	for (size_t i = 0; i < AM_COUNTOF(members); i++)
+		if (strcmp(members[i].name, key) == 0)
+			return true;
+	return false;
+}
+
+const char *
+am_meta_misfit(const struct am_node *metadata)
+{
+	for (size_t i = 0; i < AM_COUNTOF(members); i++) {
+		const struct am_node *m = am_node_get(metadata, members[i].name);
+		if (m != NULL && m->type != AMBIENT_T_NULL && !fits(members[i].shape, m))
+			return members[i].name;
+	}
+	return NULL;
 }
 
 static int

@@ -36,5 +36,9 @@ void am_schema_validate(const struct am_schema *schema, const struct am_node *ro
 			struct am_failure *failure);
 /* schema_format.c: unknown formats accept everything. */
 bool am_format_ok(const char *format, const char *text, size_t n);
+/* meta.c, for embedded resources: whether metadata has such a member, and which of them has a value of the wrong type (NULL:
+ * none). */
+bool am_meta_is_member(const char *key);
+const char *am_meta_misfit(const struct am_node *metadata);
 
 #endif

@@ -9,6 +9,8 @@ struct pruner {
 	void (*unknown)(void *arg, const char *path);
 	void *arg;
 	struct am_buf path;
+	const struct am_node *root; /* its metadata is no schema's business */
+	bool any_metadata;          /* nor is that of embedded resources here */
 };
 
 static void prune(struct pruner *p, const struct am_schema *s, struct am_node *node, bool resource);
@@ -40,6 +42,25 @@ prune_member(struct pruner *p, const struct am_schema *s, struct am_node *parent
 		p->path.data[mark] = '\0';
 }
 
+/* Of an embedded resource. */
+static void
+prune_metadata(struct pruner *p, struct am_node *metadata)
+{
+	size_t mark = p->path.len;
+
+	for (struct am_node *m = metadata->first, *next; metadata->type == AMBIENT_T_OBJECT && m != NULL; m = next) {
+		next = m->next;
+		if (am_meta_is_member(m->key))
+			continue;
+		am_buf_addf(&p->path, "%smetadata.%s", mark > 0 ? "." : "", m->key);
+		if (p->unknown != NULL)
+			p->unknown(p->arg, am_buf_str(&p->path));
+		p->path.len = mark;
+		p->path.data[mark] = '\0';
+		am_node_remove(metadata, m);
+	}
+}
+
 static void
 prune(struct pruner *p, const struct am_schema *s, struct am_node *node, bool resource)
 {
@@ -48,6 +69,8 @@ prune(struct pruner *p, const struct am_schema *s, struct am_node *node, bool re
 			next = m->next;
 			if (!(resource && is_resource_field(m->key)))
 				prune_member(p, s, node, m);
+			else if (node != p->root && !p->any_metadata && strcmp(m->key, "metadata") == 0)
+				prune_metadata(p, m);
 		}
 	} else if (node->type == AMBIENT_T_ARRAY && s->items != NULL) {
 		size_t i = 0, mark = p->path.len;
@@ -65,7 +88,7 @@ void
 am_schema_prune(const struct am_schema *schema, struct am_node *root, void (*unknown)(void *arg, const char *path),
 		void *arg)
 {
-	struct pruner p = { .unknown = unknown, .arg = arg };
+	struct pruner p = { .unknown = unknown, .arg = arg, .root = root };
 
 	if (root->type == AMBIENT_T_OBJECT)
 		prune(&p, schema, root, true);
@@ -75,7 +98,7 @@ am_schema_prune(const struct am_schema *schema, struct am_node *root, void (*unk
 void
 am_schema_prune_value(const struct am_schema *schema, struct am_node *value, bool resource)
 {
-	struct pruner p = { 0 };
+	struct pruner p = { .any_metadata = true };
 
 	prune(&p, schema, value, resource || schema->embedded);
 	am_buf_fini(&p.path);

@@ -418,6 +418,12 @@ check_embedded(struct checker *c, const struct am_node *node)
 		am_failure_cause(c->failure, "FieldValueRequired", path_of(c), "Required value: must not be empty");
 		leave(c, mark);
 	}
+	const char *misfit = am_meta_misfit(am_node_get(node, "metadata"));
+	if (misfit == NULL)
+		return;
+	am_buf_addf(&c->path, "%smetadata.%s", mark > 0 ? "." : "", misfit);
+	am_failure_cause(c->failure, "FieldValueTypeInvalid", path_of(c), "Invalid value: it has the wrong type");
+	leave(c, mark);
 }
 
 static void
