@@ -380,11 +380,6 @@ VERSIONS = {
     "scale of the whole spec": scale(specReplicasPath=".spec."),
     "selectable": fields(".spec.x"),
     "selectable twice": fields(".spec.x", ".spec.x"),
-    "an alternative that holds no more": "the path is named",
-    **{"patch scale {'spec': {'replicas': %s}}" % r: "the field is that of the Scale" for r in ("-1", "2147483648", "'x'")},
-    "apply scale by force": "the real one cannot apply to the scale of a custom resource: 500",
-    "owners": "so there is none",
-    "put of less than none": "the field is that of the Scale",
     "selectable nine": fields(*[".spec.x"] + [".status.a%d" % i for i in range(8)]),
     "selectable unknown": fields(".spec.y"),
     "selectable object": fields(".spec"),
@@ -777,16 +772,16 @@ SCENARIOS = [schemas, roots, versions, whole, conflicts, approval, several, ratc
 
 
 def run(scenario, pair):
+    wrong = 0
     for side in pair:
         side.seen = []
         try:
             scenario(side)
         except Exception as e:  # the other one is asked all the same
-            side.note("broke", str(e))
+            wrong += 1
             print(apilib.said(e))
         side.clean()
     ours, real = (s.seen for s in pair)
-    wrong = 0
     for a, b in zip(ours, real):
         if json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True) and a[0] not in DIFFERENT:
             wrong += 1
