@@ -47,13 +47,15 @@ CLIENTS = [
     ("controller_runtime", "go", prepared("go"), controllers.Controller, controllers.CASES),
     ("node", "node", prepared("node"), library.Library, [c for c in library.CASES if c.__name__ != "election"]),
     ("kopf", "python3", prepared("kopf"), controllers.Controller, controllers.CASES),
+    ("kube_rs", "cargo", prepared("rust"), controllers.Controller, controllers.CASES),
 ]
 
 
 def absent(name, tool, why):
     def fn(_):
         # What is merely not fetched yet is not missing, unless this run was to fetch it.
-        wanted = tool == "python3-kubernetes" or os.environ.get("AMBIENT_CLIENTS") == "fetch"
+        fetch = os.environ.get("AMBIENT_CLIENTS")
+        wanted = tool == "python3-kubernetes" or fetch == "all" or fetch == "fetch" and tool != "cargo"
         if wanted and tool in os.environ.get("AMBIENT_REQUIRE", "").split(","):
             raise AssertionError("%s, and AMBIENT_REQUIRE has %s" % (why, tool))
         raise Skip(why)
