@@ -22,7 +22,7 @@ from apilib import eventually, name_of, rand, row
 from rows_watch import grant, running_pod
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-PATIENCE = int(os.environ.get("AMBIENT_PATIENCE", "1"))
+PATIENCE = float(os.environ.get("AMBIENT_PATIENCE", "1"))
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
