@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 ROWS = []
 
@@ -208,6 +209,11 @@ def eventually(fn, seconds=30, what="it never came true"):
         time.sleep(0.05)
 
 
+def soon(f, fn, seconds=30, what="it never came true"):
+    """What is true at once here; a cluster's informers and caches may take their time."""
+    return eventually(fn, 0 if f.standalone else seconds, what)
+
+
 CRD_SPEC = {
     "type": "object",
     "properties": {
@@ -259,7 +265,7 @@ class Cluster:
         self.gv = "/apis/%s/v1" % self.group
         self.w = "%s/namespaces/%s/widgets" % (self.gv, self.ns)
         self.core = "/api/v1/namespaces/" + self.ns
-        self.api.post("/api/v1/namespaces", {"metadata": {"name": self.ns}}).ok(201)
+        self.make_namespace(self.ns)
         self.api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", self.crd()).ok(201)
         eventually(lambda: self.api.get(self.w).status == 200, what="the CRD is not served")
 
@@ -324,9 +330,15 @@ class Cluster:
     def path(self, o):
         return self.w + "/" + name_of(o)
 
+    def make_namespace(self, ns):
+        """With what controllers put into each: pods need the account, and quotas count the ConfigMap."""
+        self.api.post("/api/v1/namespaces", {"metadata": {"name": ns}}).ok(201)
+        for path in () if self.standalone else ("serviceaccounts/default", "configmaps/kube-root-ca.crt"):
+            eventually(lambda: self.api.get("/api/v1/namespaces/%s/%s" % (ns, path)).status == 200, what=path)
+
     def namespace(self):
         ns = "n-" + rand()
-        self.api.post("/api/v1/namespaces", {"metadata": {"name": ns}}).ok(201)
+        self.make_namespace(ns)
         return ns
 
     def account(self, ns=None):
@@ -433,35 +445,42 @@ class FakeNode:
 
 
 def said(e):
-    """Of an exception: what it says and where it was raised, as TAP comments."""
+    """Of an exception: what it says, and the way from the row to where it was raised, as TAP comments."""
     tb = e.__traceback__
-    while tb.tb_next:
-        tb = tb.tb_next
     lines = ("%s: %s" % (type(e).__name__, e)).splitlines()
-    return "\n".join("# " + x for x in lines + ["at %s:%d" % (os.path.basename(tb.tb_frame.f_code.co_filename), tb.tb_lineno)])
+    at = ["%s:%d" % (os.path.basename(x.filename), x.lineno) for x in traceback.extract_tb(tb)][1:]
+    return "\n".join("# " + x for x in lines + ["at " + ", ".join(at)])
 
 
 def main(fixture, wanted, differences=None):
     """Runs the rows in order; TAP.  Returns the exit code.  differences: rows that must fail here, and why."""
     rows = [r for r in sorted(ROWS, key=lambda r: r.__name__) if not wanted or r.__name__ in wanted]
     print("1..%d" % len(rows))
-    failed = 0
+    counts = {"agree": 0, "differ as listed": 0, "fail": 0, "skipped": 0}
     for i, r in enumerate(rows, 1):
         why = (differences or {}).get(r.__name__)
+        began = time.time()
         try:
             r(fixture)
             if why is None:
+                how = "agree"
                 print("ok %d - %s" % (i, r.__name__))
             else:
-                failed += 1
+                how = "fail"
                 print("not ok %d - %s\n# it does not differ any more: %s" % (i, r.__name__, why))
         except Skip as e:
+            how = "skipped"
             print("ok %d - %s # SKIP %s" % (i, r.__name__, e))
         except Exception as e:  # a row that fails must not end the others
             if why is not None:
+                how = "differ as listed"
                 print("ok %d - %s differs: %s\n%s" % (i, r.__name__, why, said(e)))
             else:
-                failed += 1
+                how = "fail"
                 print("not ok %d - %s\n%s" % (i, r.__name__, said(e)))
+        counts[how] += 1
+        if time.time() - began > 10:
+            print("# %s took %.0f s" % (r.__name__, time.time() - began))
         sys.stdout.flush()
-    return 1 if failed else 0
+    print("# %d rows: %s" % (len(rows), ", ".join("%d %s" % (n, how) for how, n in counts.items())))
+    return 1 if counts["fail"] else 0

@@ -2,7 +2,7 @@
 """Quotas, limit ranges, what is stored with a warning, what is absent, and the page that says so."""
 import threading
 
-from apilib import eventually, row
+from apilib import eventually, row, soon
 
 
 def post(f, ns, plural, body, group="api/v1"):
@@ -18,6 +18,7 @@ def quota_holds_against_racing_creates(f):
     ns, codes, lock = f.namespace(), [], threading.Lock()
     post(f, ns, "resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": {"count/configmaps": "10", "count/%s.%s" % (
         "leases", "coordination.k8s.io"): "0"}}}).ok(201)
+    eventually(lambda: "used" in f.api.get("/api/v1/namespaces/%s/resourcequotas/q" % ns).json["status"])
 
     def create(start):
         for i in range(8):
@@ -30,10 +31,15 @@ def quota_holds_against_racing_creates(f):
         t.start()
     for t in threads:
         t.join()
-    quota = f.api.get("/api/v1/namespaces/%s/resourcequotas/q" % ns).json
+
+
+    def used():
+        return f.api.get("/api/v1/namespaces/%s/resourcequotas/q" % ns).json.get("status", {}).get("used", {}).get("count/configmaps")
+
     there = len(f.api.get("/api/v1/namespaces/%s/configmaps" % ns).json["items"])
     assert codes.count(201) <= 10 and set(codes) == {201, 403}, codes
-    assert quota["status"]["used"]["count/configmaps"] == "10" == str(there), quota["status"]
+    assert there == 10, there
+    soon(f, lambda: used() == "10", what="what is used")
     post(f, ns, "configmaps", config_map("more")).fails(
         403, "Forbidden", text='configmaps "more" is forbidden: exceeded quota: q, requested: count/configmaps=1, used: '
                                'count/configmaps=10, limited: count/configmaps=10')
@@ -114,7 +120,7 @@ def events_are_checked(f):
 def eviction_is_a_delete(f):
     ns = f.namespace()
     path = "/api/v1/namespaces/%s/pods" % ns
-    f.api.post(path, {"metadata": {"name": "p"}, "spec": {"restartPolicy": "Never", "containers": [
+    f.api.post(path, {"metadata": {"name": "p"}, "spec": {"nodeName": "standalone", "restartPolicy": "Never", "containers": [
         {"name": "c", "image": "i:1"}]}}).ok(201)
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p", "namespace": ns}}
     f.api.post(path + "/p/eviction", {**body, "metadata": {"name": "other"}}).fails(400, "BadRequest")

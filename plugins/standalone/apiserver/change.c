@@ -114,6 +114,10 @@ apply_patch(struct request *r, struct am_node *patch)
 	case AM_PATCH_JSON:
 		if (patch->type != AMBIENT_T_ARRAY)
 			return am_fail(c->failure, 400, "BadRequest", "error decoding patch: a JSON patch must be an array of operations");
+		for (const struct am_node *op = patch->first; op != NULL; op = op->next)
+			if (op->type != AMBIENT_T_OBJECT)
+				return am_fail(c->failure, 400, "BadRequest",
+					       "error decoding patch: an operation of a JSON patch must be an object");
 		if (patch->count > 10000)
 			return am_fail(c->failure, 413, "RequestEntityTooLarge", "the allowed maximum operations in a JSON patch is "
 				       "10000, got %u", patch->count);

@@ -370,6 +370,27 @@ simplify(struct am_node *schema, bool root)
 	}
 }
 
+/* What a value that may be a number or a text is, said once more in the words that every reader of schemas knows. */
+static void
+spell_out(struct am_arena *arena, struct am_node *schema)
+{
+	static const char types[] = "[{\"type\":\"integer\"},{\"type\":\"string\"}]";
+	const struct am_node *any = am_node_get(schema, "x-kubernetes-int-or-string");
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	if (any != NULL && any->boolean && am_node_get(schema, "anyOf") == NULL && am_node_get(schema, "allOf") == NULL)
+		am_node_set(arena, schema, "anyOf", am_node_parse(arena, types, sizeof(types) - 1, &err));
+	for (struct am_node *m = schema->first; m != NULL; m = m->next) {
+		if (strcmp(m->key, "properties") == 0) {
+			for (struct am_node *p = m->first; p != NULL; p = p->next)
+				spell_out(arena, p);
+		} else if ((strcmp(m->key, "items") == 0 || strcmp(m->key, "additionalProperties") == 0) &&
+			   m->type == AMBIENT_T_OBJECT) {
+			spell_out(arena, m);
+		}
+	}
+}
+
 /* The schema of a definition, with apiVersion, kind and metadata as every object has them. */
 static void
 add_custom(const struct openapi_out *o, const struct openapi_kind *k)
@@ -381,7 +402,9 @@ add_custom(const struct openapi_out *o, const struct openapi_kind *k)
 
 	if (schema == NULL || schema->type != AMBIENT_T_OBJECT)
 		schema = am_node_object(arena);
-	if (!o->v3)
+	if (o->v3)
+		spell_out(arena, schema);
+	else
 		simplify(schema, true);
 	am_buf_addf(o->out, "{\"properties\":{%s,\"metadata\":", type_properties);
 	if (o->v3) {

@@ -220,6 +220,9 @@ guard_role(struct rest_call *call, const struct am_node *old, const struct am_no
 	if (aggregation != NULL && aggregation->type == AMBIENT_T_OBJECT &&
 	    (old == NULL || !unchanged(old, object, "aggregationRule")))
 		rc = require_rules(call, am_slice_of(everything), name, failure);
+	if (rc < 0 && failure->code == 403)
+		rc = am_fail_on(failure, 403, "Forbidden", call->res, name,
+				"is forbidden: must have cluster-admin privileges to use the aggregationRule");
 	am_node_print(object, &text);
 	if (rc == 0)
 		rc = require_rules(call, am_slice(am_buf_str(&text), text.len), name, failure);

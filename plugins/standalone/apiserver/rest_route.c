@@ -160,7 +160,7 @@ parse_resource(struct rest_call *call, const char *const *p, size_t n, const cha
 	if (call->verb == NULL)
 		return;
 	if (strcmp(call->verb, "get") == 0) {
-		if (watch_path || (call->sub == NULL && rest_query_true(call, "watch")))
+		if (watch_path || (call->name == NULL && rest_query_true(call, "watch")))
 			call->verb = "watch";
 		else if (call->name == NULL)
 			call->verb = "list";
