@@ -261,7 +261,7 @@ class Status(Exception):
 
 
 class Platform:
-    def __init__(self, name="p", conf="", state=None, agenticsession="keepJob = \"10m\";", apiserver="", env=None, binds=()):
+    def __init__(self, name="p", conf="", state=None, agenticsession="keepJob = \"10m\";", apiserver="", env=None, binds=(), node=""):
         self.tree = Tree()
         self.dir = tempfile.mkdtemp(prefix="amb-%s-" % name, dir="/tmp")
         os.chmod(self.dir, 0o755)
@@ -269,6 +269,7 @@ class Platform:
         self.conf_path = os.path.join(self.dir, "ambient.conf")
         self.log_path = os.path.join(self.dir, "daemon.log")
         self.extra, self.agenticsession, self.apiserver, self.binds = conf, agenticsession, apiserver, binds
+        self.node = node
         self.env = {**self.tree.env(), **(env or {})}
         self.port = self.daemon = self.context = None
         self.origins = Origins(os.path.join(self.dir, "git"))
@@ -286,9 +287,9 @@ class Platform:
             "workloads": "",
             # The programs were linked to find our library below the prefix: there the sandbox shows the tree.
             "node": 'config: { shim = "%s/libexec/ambient/ambient-shim"; images: ( { match = "ambient-runner:*"; '
-                    'binds = [ "%s:%s"%s ]; path = "%s/bin:%s/usr/local/bin:/usr/bin:/bin"; } ); };' % (
+                    'binds = [ "%s:%s"%s ]; path = "%s/bin:%s/usr/local/bin:/usr/bin:/bin"; } ); %s };' % (
                         root, root, self.tree.prefix, "".join(', "%s"' % b for b in self.binds), self.tree.prefix,
-                        "".join(b + ":" for b in self.binds)),
+                        "".join(b + ":" for b in self.binds), self.node),
             "agenticsession": "config: { %s };" % self.agenticsession,
             "runner-command": "",
             "runner-claude-code": "",

@@ -32,6 +32,8 @@ struct reading {
 	int64_t tail, limit, since;              /* -1, -1, 0: not given */
 	/* on the way */
 	int64_t counted, skip, sent;
+	int newest;                              /* not followed: read up to end only; -1: none */
+	off_t end;
 	bool middle, broken;                     /* inside a line of parts; nobody listens, or the limit is reached */
 	struct text line, out;
 };
@@ -112,13 +114,22 @@ print_line(struct reading *r, const char *p, size_t n)
 }
 
 /* Feeds what is new in fd to fn, line by line; a line without its newline waits for the rest. */
+/* The newest file grows while it is read: counting its lines and printing them end at the same place. */
+static size_t
+next_chunk(const struct reading *r, int fd)
+{
+	off_t at = fd == r->newest ? lseek(fd, 0, SEEK_CUR) : -1;
+
+	return at < 0 ? CHUNK : at >= r->end ? 0 : r->end - at < CHUNK ? (size_t)(r->end - at) : CHUNK;
+}
+
 static void
 pump(struct reading *r, int fd, void (*fn)(struct reading *, const char *, size_t))
 {
 	char chunk[CHUNK];
 	ssize_t n;
 
-	while (!r->broken && (n = read(fd, chunk, sizeof(chunk))) > 0) {
+	while (!r->broken && (n = read(fd, chunk, next_chunk(r, fd))) > 0) {
 		const char *p = chunk, *end = chunk + n, *nl;
 
 		for (; p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL; p = nl + 1) {
@@ -241,7 +252,10 @@ stream(struct reading *r)
 {
 	int fds[FILES_MAX];
 	size_t n = open_all(r, fds);
+	struct stat st;
 
+	r->newest = n > 0 && fstat(fds[n - 1], &st) == 0 ? fds[n - 1] : -1;
+	r->end = r->newest >= 0 ? st.st_size : 0;
 	if (r->tail >= 0) {
 		for (size_t i = 0; i < n; i++) {
 			pump(r, fds[i], count_line);
@@ -253,6 +267,7 @@ stream(struct reading *r)
 	for (size_t i = 0; i < n; i++)
 		pump(r, fds[i], print_line);
 	flush(r);
+	r->newest = -1;
 	if (r->follow && n > 0)
 		follow(r, &fds[n - 1]);
 	flush(r);
