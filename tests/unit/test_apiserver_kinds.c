@@ -140,6 +140,155 @@ START_TEST(pod_refusals)
 }
 END_TEST
 
+#define PROBE(p)  ",\"livenessProbe\":{" p "}"
+#define ENV(e)    ",\"env\":[{" e "}]"
+#define VOLUME(v) ",\"volumes\":[{\"name\":\"v\"," v "}]"
+#define C0        "spec.containers[0]."
+
+/* What kube-apiserver refuses, with its words. */
+START_TEST(pod_validation)
+{
+	static const struct { const char *spec, *container, *field, *message; } cases[] = {
+		{ "", PROBE(""), C0 "livenessProbe", "Required value: must specify a handler type" },
+		{ "", PROBE("\"exec\":{}"), C0 "livenessProbe.exec.command", "Required value" },
+		{ "", PROBE("\"exec\":{\"command\":[\"a\"]},\"tcpSocket\":{\"port\":1}"), C0 "livenessProbe.tcpSocket",
+		  "Forbidden: may not specify more than 1 handler type" },
+		{ "", PROBE("\"tcpSocket\":{\"port\":0}"), C0 "livenessProbe.tcpSocket.port",
+		  "Invalid value: 0: must be between 1 and 65535, inclusive" },
+		{ "", PROBE("\"tcpSocket\":{\"port\":1},\"periodSeconds\":-1"), C0 "livenessProbe.periodSeconds",
+		  "Invalid value: -1: must be greater than or equal to 0" },
+		{ "", PROBE("\"tcpSocket\":{\"port\":1},\"successThreshold\":2"), C0 "livenessProbe.successThreshold",
+		  "Invalid value: 2: must be 1" },
+		{ "", PROBE("\"grpc\":{\"port\":1}"), C0 "livenessProbe.grpc",
+		  "Forbidden: gRPC probes are not supported by the standalone node" },
+		{ "", PROBE("\"httpGet\":{\"port\":1,\"scheme\":\"HTTPS\"}"), C0 "livenessProbe.httpGet.scheme",
+		  "Forbidden: probes and hooks by HTTPS are not supported by the standalone node" },
+		{ ",\"initContainers\":[{\"name\":\"i\",\"image\":\"i\"" PROBE("\"tcpSocket\":{\"port\":1}") "}]", "",
+		  "spec.initContainers[0].livenessProbe",
+		  "Forbidden: may not be set for init containers without restartPolicy=Always" },
+		{ "", ENV("\"name\":\"a=b\""), C0 "env[0].name", "Invalid value: \"a=b\": a valid environment variable name must consist "
+		  "only of printable ASCII characters other than '='" },
+		{ "", ENV("\"name\":\"A\",\"valueFrom\":{}"), C0 "env[0].valueFrom", "Invalid value: \"\": must specify one of: `fieldRef`, "
+		  "`resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`" },
+		{ "", ENV("\"name\":\"A\",\"value\":\"x\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"metadata.name\"}}"),
+		  C0 "env[0].valueFrom", "Invalid value: \"\": may not be specified when `value` is not empty" },
+		{ "", ENV("\"name\":\"A\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"spec.x\"}}"), C0 "env[0].valueFrom.fieldRef.fieldPath",
+		  "Invalid value: \"spec.x\": error converting fieldPath: field label not supported: spec.x" },
+		{ "", ENV("\"name\":\"A\",\"valueFrom\":{\"resourceFieldRef\":{\"resource\":\"limits.x\"}}"),
+		  C0 "env[0].valueFrom.resourceFieldRef.resource", "Unsupported value: \"limits.x\": supported values: \"limits.cpu\", "
+		  "\"limits.ephemeral-storage\", \"limits.memory\", \"requests.cpu\", \"requests.ephemeral-storage\", \"requests.memory\"" },
+		{ "", ENV("\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"s\"}}"), C0 "env[0].valueFrom.secretKeyRef.key",
+		  "Required value" },
+		{ "", ",\"envFrom\":[{}]", C0 "envFrom[0]", "Invalid value: \"\": must specify one of: `configMapRef` or `secretRef`" },
+		{ "", ",\"ports\":[{\"containerPort\":70000}]", C0 "ports[0].containerPort",
+		  "Invalid value: 70000: must be between 1 and 65535, inclusive" },
+		{ "", ",\"ports\":[{\"name\":\"a\",\"containerPort\":1},{\"name\":\"a\",\"containerPort\":2}]", C0 "ports[1].name",
+		  "Duplicate value: \"a\"" },
+		{ "", ",\"ports\":[{\"containerPort\":1,\"hostPort\":1},{\"containerPort\":2,\"hostPort\":1}]", C0 "ports[1].hostPort",
+		  "Duplicate value: \"TCP//1\"" },
+		{ "", ",\"ports\":[{\"containerPort\":1,\"protocol\":\"X\"}]", C0 "ports[0].protocol",
+		  "Unsupported value: \"X\": supported values: \"SCTP\", \"TCP\", \"UDP\"" },
+		{ VOLUME("\"emptyDir\":{}"), ",\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/a\"},{\"name\":\"v\",\"mountPath\":"
+		  "\"/a\"}]", C0 "volumeMounts[1].mountPath", "Invalid value: \"/a\": must be unique" },
+		{ VOLUME("\"emptyDir\":{}"), ",\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/a\",\"subPath\":\"x/../y\"}]",
+		  C0 "volumeMounts[0].subPath", "Invalid value: \"x/../y\": must not contain '..'" },
+		{ "", ",\"resources\":{\"requests\":{\"cpu\":\"2\"},\"limits\":{\"cpu\":\"1\"}}", C0 "resources.requests",
+		  "Invalid value: \"2\": must be less than or equal to cpu limit of 1" },
+		{ "", ",\"resources\":{\"limits\":{\"memory\":\"1q\"}}", C0 "resources.limits[memory]", "Invalid value: \"1q\": quantities must "
+		  "match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'" },
+		{ "", ",\"resources\":{\"limits\":{\"memory\":\"-1\"}}", C0 "resources.limits[memory]",
+		  "Invalid value: \"-1\": must be greater than or equal to 0" },
+		{ "", ",\"terminationMessagePolicy\":\"X\"", C0 "terminationMessagePolicy",
+		  "Unsupported value: \"X\": supported values: \"FallbackToLogsOnError\", \"File\"" },
+		{ "", ",\"imagePullPolicy\":\"X\"", C0 "imagePullPolicy",
+		  "Unsupported value: \"X\": supported values: \"Always\", \"IfNotPresent\", \"Never\"" },
+		{ "", ",\"restartPolicy\":\"Always\"", C0 "restartPolicy", "Forbidden: may not be set for non-init containers" },
+		{ "", ",\"securityContext\":{\"runAsUser\":-1}", C0 "securityContext.runAsUser",
+		  "Invalid value: -1: must be between 0 and 2147483647, inclusive" },
+		{ ",\"volumes\":[{\"name\":\"v\",\"emptyDir\":{},\"secret\":{\"secretName\":\"s\"}}]", "", "spec.volumes[0].secret",
+		  "Forbidden: may not specify more than 1 volume type" },
+		{ ",\"volumes\":[{\"name\":\"v\"},{\"name\":\"v\"}]", "", "spec.volumes[1].name", "Duplicate value: \"v\"" },
+		{ VOLUME("\"secret\":{}"), "", "spec.volumes[0].secret.secretName", "Required value" },
+		{ VOLUME("\"secret\":{\"secretName\":\"s\",\"items\":[{\"key\":\"k\",\"path\":\"../x\"}]}"), "",
+		  "spec.volumes[0].secret.items[0].path", "Invalid value: \"../x\": must not contain '..'" },
+		{ VOLUME("\"configMap\":{\"name\":\"s\",\"defaultMode\":512}"), "", "spec.volumes[0].configMap.defaultMode",
+		  "Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive" },
+		{ VOLUME("\"downwardAPI\":{\"items\":[{\"path\":\"a\",\"fieldRef\":{\"fieldPath\":\"spec.nodeName\"}}]}"), "",
+		  "spec.volumes[0].downwardAPI.items[0].fieldRef.fieldPath", "Unsupported value: \"spec.nodeName\": supported values: "
+		  "\"metadata.annotations\", \"metadata.labels\", \"metadata.name\", \"metadata.namespace\", \"metadata.uid\"" },
+		{ VOLUME("\"projected\":{\"sources\":[{\"serviceAccountToken\":{\"path\":\"t\",\"expirationSeconds\":60}}]}"), "",
+		  "spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds",
+		  "Invalid value: 60: may not specify a duration less than 10 minutes" },
+		{ VOLUME("\"hostPath\":{\"path\":\"/a/../b\"}"), "", "spec.volumes[0].hostPath.path",
+		  "Invalid value: \"/a/../b\": must not contain '..'" },
+		{ VOLUME("\"hostPath\":{\"path\":\"/a\"}"), "", "spec.volumes[0].hostPath", "Forbidden: the path is not below a directory of "
+		  "\"hostPaths\" in the configuration of plugin \"node\"" },
+		{ ",\"dnsPolicy\":\"None\"", "", "spec.dnsConfig.nameservers",
+		  "Required value: must provide at least one DNS nameserver when `dnsPolicy` is None" },
+		{ ",\"activeDeadlineSeconds\":0", "", "spec.activeDeadlineSeconds",
+		  "Invalid value: 0: must be between 1 and 2147483647, inclusive" },
+		{ ",\"terminationGracePeriodSeconds\":-1", "", "spec.terminationGracePeriodSeconds",
+		  "Invalid value: -1: must be greater than or equal to 0" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(cases); i++) {
+		ck_assert_msg(make_pod("p", cases[i].spec, cases[i].container) == 422, "%s: taken", cases[i].field);
+		ck_assert_str_eq(field(&f, 0), cases[i].field);
+		ck_assert_str_eq(f.failure.causes[0].message, cases[i].message);
+	}
+}
+END_TEST
+
+/* The Node's annotations say what the node allows and enforces. */
+START_TEST(pod_and_its_node)
+{
+	ck_assert_int_eq(make_pod("p", ",\"runtimeClassName\":\"standalone-bwrap\"", ""), 403);
+	ck_assert_int_eq(create(&f, "v1/nodes", "", "{\"metadata\":{\"name\":\"standalone\",\"annotations\":{\"standalone/host-paths\":"
+				"\"/srv/:/opt/a\",\"standalone/limits\":\"unenforced\",\"standalone/sandbox\":\"bubblewrap\"}}}"), 201);
+	ck_assert_int_eq(make_pod("a", VOLUME("\"hostPath\":{\"path\":\"/srv/x\"}"), ""), 201);
+	ck_assert_str_eq(answer(&f, "/spec/volumes/0/hostPath/type"), "\"\"");
+	ck_assert_int_eq(make_pod("b", VOLUME("\"hostPath\":{\"path\":\"/opt/a\",\"type\":\"Directory\"}"), ""), 201);
+	ck_assert_int_eq(make_pod("c", VOLUME("\"hostPath\":{\"path\":\"/opt/ab\"}"), ""), 422);
+	ck_assert_int_eq(make_pod("c", VOLUME("\"hostPath\":{\"path\":\"/opt/a\",\"type\":\"X\"}"), ""), 422);
+	ck_assert_str_eq(field(&f, 0), "spec.volumes[0].hostPath.type");
+	ck_assert_int_eq(make_pod("d", ",\"runtimeClassName\":\"standalone-bwrap\"", ""), 201);
+	ck_assert_int_eq(make_pod("e", ",\"runtimeClassName\":\"gvisor\"", ""), 403);
+	ck_assert_str_eq(f.failure.message, "pods \"e\" is forbidden: pod rejected: RuntimeClass \"gvisor\" not found");
+	ck_assert_int_eq(make_pod("g", ",\"imagePullSecrets\":[{\"name\":\"s\"}]", ",\"resources\":{\"limits\":{\"memory\":\"1Gi\"}}"),
+			 201);
+	ck_assert_uint_eq(f.written.n_warnings, 2);
+	ck_assert_str_eq(f.written.warnings[0], "spec.imagePullSecrets: ignored: images stand for programs of this machine and are not "
+			 "pulled");
+	ck_assert_str_eq(f.written.warnings[1], "spec.containers[*].resources.limits: not enforced: the node has no control groups that "
+			 "it may write");
+}
+END_TEST
+
+START_TEST(pod_classes_and_probe_defaults)
+{
+	static const struct { const char *resources, *class; } cases[] = {
+		{ "{}", "\"BestEffort\"" },
+		{ "{\"requests\":{\"cpu\":\"1\"}}", "\"Burstable\"" },
+		{ "{\"limits\":{\"memory\":\"1Gi\"}}", "\"Burstable\"" },
+		{ "{\"limits\":{\"cpu\":\"1\",\"memory\":\"1Gi\"}}", "\"Guaranteed\"" },
+		{ "{\"limits\":{\"cpu\":\"1\",\"memory\":\"1Gi\"},\"requests\":{\"cpu\":\"500m\"}}", "\"Burstable\"" },
+		{ "{\"limits\":{\"cpu\":\"1\",\"memory\":\"1Gi\"},\"requests\":{\"cpu\":\"1000m\"}}", "\"Guaranteed\"" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(cases); i++) {
+		char name[8], container[256];
+		snprintf(name, sizeof(name), "p%zu", i);
+		snprintf(container, sizeof(container), ",\"resources\":%s", cases[i].resources);
+		ck_assert_int_eq(make_pod(name, "", container), 201);
+		ck_assert_msg(strcmp(answer(&f, "/status/qosClass"), cases[i].class) == 0, "%s: %s", cases[i].resources,
+			      answer(&f, "/status/qosClass"));
+	}
+	ck_assert_int_eq(make_pod("q", "", PROBE("\"httpGet\":{\"port\":80}")), 201);
+	ck_assert_str_eq(answer(&f, "/spec/containers/0/livenessProbe"), "{\"httpGet\":{\"port\":80,\"path\":\"/\",\"scheme\":\"HTTP\"},"
+			 "\"timeoutSeconds\":1,\"periodSeconds\":10,\"successThreshold\":1,\"failureThreshold\":3}");
+}
+END_TEST
+
 START_TEST(row_165_166_167)
 {
 	ck_assert_int_eq(create(&f, "v1/secrets", "default", "{\"metadata\":{\"name\":\"s\"},\"data\":{\"b\":\"Yg==\"},"
@@ -347,6 +496,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, row_084_195);
 	tcase_add_test(tc, pod_defaults_and_admission);
 	tcase_add_test(tc, pod_refusals);
+	tcase_add_test(tc, pod_validation);
+	tcase_add_test(tc, pod_and_its_node);
+	tcase_add_test(tc, pod_classes_and_probe_defaults);
 	tcase_add_test(tc, row_165_166_167);
 	tcase_add_test(tc, row_091_092_strategic);
 	tcase_add_test(tc, row_169_170);

@@ -6,13 +6,48 @@
 #include <stdlib.h>
 
 #include "core/base/util.h"
-#include "plugins/standalone/apiserver/admission.h"
+#include "plugins/standalone/apiserver/admission_pod.h"
+#include "plugins/standalone/apiserver/quantity.h"
 
 #define TOKEN_PATH "/var/run/secrets/kubernetes.io/serviceaccount"
 
 static const char *const container_lists[] = { "initContainers", "containers" };
 
 /* ---- defaults ---- */
+
+static void
+fill_ref(struct am_change *change, struct am_node *from)
+{
+	struct am_node *field = am_node_get(from, "fieldRef"), *resource = am_node_get(from, "resourceFieldRef");
+
+	if (field != NULL)
+		am_fill_str(change, field, "apiVersion", "v1");
+	if (resource != NULL)
+		am_fill_str(change, resource, "divisor", "0");
+}
+
+static void
+fill_life(struct am_change *change, struct am_node *container)
+{
+	static const char *const probes[] = { "livenessProbe", "readinessProbe", "startupProbe" };
+	static const char *const hooks[] = { "postStart", "preStop" };
+	static const struct { const char *key; int64_t value; } numbers[] = {
+		{ "timeoutSeconds", 1 }, { "periodSeconds", 10 }, { "successThreshold", 1 }, { "failureThreshold", 3 },
+	};
+	struct am_node *get;
+
+	for (size_t i = 0; i < AM_COUNTOF(probes) + AM_COUNTOF(hooks); i++) {
+		bool probe = i < AM_COUNTOF(probes);
+		struct am_node *handler = probe ? am_node_get(container, probes[i])
+					  : am_node_path(container, "lifecycle", hooks[i - AM_COUNTOF(probes)], NULL);
+		for (size_t k = 0; probe && handler != NULL && k < AM_COUNTOF(numbers); k++)
+			am_fill_int(change, handler, numbers[k].key, numbers[k].value);
+		if ((get = am_node_get(handler, "httpGet")) != NULL) {
+			am_fill_str(change, get, "path", "/");
+			am_fill_str(change, get, "scheme", "HTTP");
+		}
+	}
+}
 
 static void
 fill_container(struct am_change *change, struct am_node *container)
@@ -30,11 +65,18 @@ fill_container(struct am_change *change, struct am_node *container)
 	for (struct am_node *p = ports != NULL ? ports->first : NULL; p != NULL; p = p->next)
 		am_fill_str(change, p, "protocol", "TCP");
 	struct am_node *env = am_node_get(container, "env");
-	for (struct am_node *e = env != NULL ? env->first : NULL; e != NULL; e = e->next) {
-		struct am_node *ref = am_node_get(am_node_get(e, "valueFrom"), "fieldRef");
-		if (ref != NULL)
-			am_fill_str(change, ref, "apiVersion", "v1");
-	}
+	for (struct am_node *e = env != NULL ? env->first : NULL; e != NULL; e = e->next)
+		fill_ref(change, am_node_get(e, "valueFrom"));
+	fill_life(change, container);
+}
+
+static void
+fill_downward(struct am_change *change, struct am_node *source)
+{
+	struct am_node *items = am_node_get(source, "items");
+
+	for (struct am_node *i = items != NULL ? items->first : NULL; i != NULL; i = i->next)
+		fill_ref(change, i);
 }
 
 static void
@@ -49,9 +91,14 @@ fill_volume(struct am_change *change, struct am_node *volume)
 		if (am_node_get(volume, with_mode[i]) != NULL)
 			am_fill_int(change, am_node_get(volume, with_mode[i]), "defaultMode", 420);
 	sources = am_node_get(am_node_get(volume, "projected"), "sources");
-	for (struct am_node *s = sources != NULL ? sources->first : NULL; s != NULL; s = s->next)
+	fill_downward(change, am_node_get(volume, "downwardAPI"));
+	if (am_node_get(volume, "hostPath") != NULL && am_node_path(volume, "hostPath", "type", NULL) == NULL)
+		am_node_set(change->arena, am_node_get(volume, "hostPath"), "type", am_node_str(change->arena, ""));
+	for (struct am_node *s = sources != NULL ? sources->first : NULL; s != NULL; s = s->next) {
 		if (am_node_get(s, "serviceAccountToken") != NULL)
 			am_fill_int(change, am_node_get(s, "serviceAccountToken"), "expirationSeconds", 3600);
+		fill_downward(change, am_node_get(s, "downwardAPI"));
+	}
 }
 
 void
@@ -182,6 +229,36 @@ admit_account(struct am_change *change, struct am_node *spec)
 	am_object_unref(account);
 }
 
+const char *
+am_pod_node_says(struct am_change *change, const char *annotation)
+{
+	struct am_object *node = am_engine_peek(change->engine, "", "nodes", NULL, change->engine->node_name);
+	const char *value = "";
+
+	if (node != NULL) {
+		const struct am_slice text = am_object_text(node);
+		value = am_node_get_str(am_node_path(am_node_parse(change->arena, text.p, text.n, NULL), "metadata", "annotations",
+						     NULL), annotation, "");
+	}
+	am_object_unref(node);
+	return value;
+}
+
+/* A class of runtime stands for a kind of sandbox; the node has one. */
+static void
+admit_runtime(struct am_change *change, const struct am_node *spec)
+{
+	const char *class = am_node_get_str(spec, "runtimeClassName", NULL);
+	const char *sandbox = class != NULL ? am_pod_node_says(change, "standalone/sandbox") : "";
+
+	if (class == NULL || (strcmp(class, "standalone-bwrap") == 0 && strcmp(sandbox, "bubblewrap") == 0) ||
+	    (strcmp(class, "standalone-none") == 0 && strcmp(sandbox, "none") == 0))
+		return;
+	am_fail_on(change->failure, 403, "Forbidden", change->res,
+		   am_node_get_str(am_node_get(change->object, "metadata"), "name", ""),
+		   "is forbidden: pod rejected: RuntimeClass \"%.100s\" not found", class);
+}
+
 static void
 pod_create(struct am_change *change)
 {
@@ -192,120 +269,16 @@ pod_create(struct am_change *change)
 	am_time_format(now, change->now, false);
 	am_fill_str(change, spec, "nodeName", change->engine->node_name);
 	admit_account(change, spec);
+	admit_runtime(change, spec);
 	am_node_set(change->arena, status, "phase", am_node_str(change->arena, "Pending"));
 	am_node_set(change->arena, condition, "type", am_node_str(change->arena, "PodScheduled"));
 	am_node_set(change->arena, condition, "status", am_node_str(change->arena, "True"));
 	am_node_set(change->arena, condition, "lastProbeTime", am_node_null(change->arena));
 	am_node_set(change->arena, condition, "lastTransitionTime", am_node_str(change->arena, now));
 	am_node_append(list_of(change, status, "conditions"), condition);
-	am_node_set(change->arena, status, "qosClass", am_node_str(change->arena, "BestEffort"));
 }
 
 /* ---- validation ---- */
-
-static void
-check_mounts(struct am_change *change, const struct am_node *container, const struct am_node *spec, const char *field)
-{
-	const struct am_node *mounts = am_node_get(container, "volumeMounts"), *volumes = am_node_get(spec, "volumes");
-	char path[320];
-	int i = 0;
-
-	for (const struct am_node *m = mounts != NULL ? mounts->first : NULL; m != NULL; m = m->next, i++) {
-		const char *name = am_node_get_str(m, "name", "");
-		bool found = false;
-		for (const struct am_node *v = volumes != NULL ? volumes->first : NULL; v != NULL; v = v->next)
-			found |= am_streq(am_node_get_str(v, "name", NULL), name);
-		snprintf(path, sizeof(path), "%s.volumeMounts[%d].name", field, i);
-		if (!found)
-			am_failure_cause(change->failure, "FieldValueNotFound", path, "Not found: \"%.63s\"", name);
-		snprintf(path, sizeof(path), "%s.volumeMounts[%d].mountPath", field, i);
-		if (am_empty(am_node_get_str(m, "mountPath", NULL)))
-			am_need(change, path);
-		const char *propagation = am_node_get_str(m, "mountPropagation", "None");
-		snprintf(path, sizeof(path), "%s.volumeMounts[%d].mountPropagation", field, i);
-		if (strcmp(propagation, "None") != 0)
-			am_forbid(change, path, "mount propagation is not supported by the standalone node");
-	}
-}
-
-static void
-check_security(struct am_change *change, const struct am_node *context, const char *field)
-{
-	const struct am_node *privileged = am_node_get(context, "privileged");
-	const struct am_node *add = am_node_path(context, "capabilities", "add", NULL);
-	char path[320];
-
-	snprintf(path, sizeof(path), "%s.securityContext.privileged", field);
-	if (privileged != NULL && privileged->boolean)
-		am_forbid(change, path, "privileged containers are not supported by the standalone node");
-	snprintf(path, sizeof(path), "%s.securityContext.capabilities.add", field);
-	if (add != NULL && add->count > 0)
-		am_forbid(change, path, "added capabilities are not supported by the standalone node");
-	snprintf(path, sizeof(path), "%s.securityContext.procMount", field);
-	if (strcmp(am_node_get_str(context, "procMount", "Default"), "Default") != 0)
-		am_forbid(change, path, "an unmasked /proc is not supported by the standalone node");
-}
-
-static void
-check_container(struct am_change *change, const struct am_node *container, const struct am_node *spec, struct am_map *names,
-		const char *field)
-{
-	const char *name = am_node_get_str(container, "name", "");
-	const struct am_node *env = am_node_get(container, "env");
-	char path[320];
-	int i = 0;
-
-	snprintf(path, sizeof(path), "%s.name", field);
-	const char *problem = *name != '\0' ? am_name_problem(name, 1) : NULL;
-	if (*name == '\0')
-		am_need(change, path);
-	else if (problem != NULL)
-		am_bad(change, path, am_node_get(container, "name"), problem);
-	else if (am_map_has(names, name))
-		am_failure_cause(change->failure, "FieldValueDuplicate", path, "Duplicate value: \"%s\"", name);
-	am_map_put(names, name, names);
-	snprintf(path, sizeof(path), "%s.image", field);
-	if (am_empty(am_node_get_str(container, "image", NULL)))
-		am_need(change, path);
-	for (const struct am_node *e = env != NULL ? env->first : NULL; e != NULL; e = e->next, i++) {
-		snprintf(path, sizeof(path), "%s.env[%d].name", field, i);
-		if (am_empty(am_node_get_str(e, "name", NULL)))
-			am_need(change, path);
-	}
-	check_mounts(change, container, spec, field);
-	check_security(change, am_node_get(container, "securityContext"), field);
-}
-
-static void
-check_volumes(struct am_change *change, const struct am_node *spec, const char *field)
-{
-	static const char *const known[] = { "emptyDir", "secret", "configMap", "projected", "downwardAPI",
-					     "persistentVolumeClaim" };
-	const struct am_node *volumes = am_node_get(spec, "volumes");
-	struct am_map *names = am_map_new();
-	char path[320];
-	int i = 0;
-
-	for (const struct am_node *v = volumes != NULL ? volumes->first : NULL; v != NULL; v = v->next, i++) {
-		const char *name = am_node_get_str(v, "name", "");
-		bool ok = false;
-		snprintf(path, sizeof(path), "%s.volumes[%d].name", field, i);
-		if (*name == '\0')
-			am_need(change, path);
-		else if (am_map_has(names, name))
-			am_failure_cause(change->failure, "FieldValueDuplicate", path, "Duplicate value: \"%.63s\"", name);
-		am_map_put(names, name, names);
-		for (size_t k = 0; k < AM_COUNTOF(known); k++)
-			ok |= am_node_get(v, known[k]) != NULL;
-		for (const struct am_node *m = v->first; !ok && m != NULL; m = m->next) {
-			if (strcmp(m->key, "name") == 0)
-				continue;
-			snprintf(path, sizeof(path), "%s.volumes[%d].%.60s", field, i, m->key);
-			am_forbid(change, path, "this type of volume is not supported by the standalone node");
-		}
-	}
-	am_map_free(names);
-}
 
 static void
 check_refused(struct am_change *change, const struct am_node *spec, const char *field)
@@ -332,28 +305,85 @@ check_refused(struct am_change *change, const struct am_node *spec, const char *
 		am_forbid(change, path, "not supported by the standalone node");
 }
 
+/* What is said and has no effect here, once per pod. */
+static void
+warn(struct am_change *change, const struct am_node *spec, const char *field)
+{
+	static const char *const ignored[][2] = {
+		{ "imagePullSecrets", "ignored: images stand for programs of this machine and are not pulled" },
+		{ "priorityClassName", "ignored: pods of this node have no priorities" },
+	};
+	bool limits = false;
+
+	for (size_t i = 0; i < AM_COUNTOF(ignored); i++) {
+		const struct am_node *member = am_node_get(spec, ignored[i][0]);
+		if (member != NULL && (member->count > 0 || member->len > 0))
+			am_change_warn(change, "%s.%s: %s", field, ignored[i][0], ignored[i][1]);
+	}
+	for (size_t l = 0; l < AM_COUNTOF(container_lists); l++) {
+		const struct am_node *list = am_node_get(spec, container_lists[l]);
+		for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
+			limits |= am_node_path(c, "resources", "limits", NULL) != NULL && am_node_path(c, "resources", "limits", NULL)->count > 0;
+	}
+	if (limits && strcmp(am_pod_node_says(change, "standalone/limits"), "unenforced") == 0)
+		am_change_warn(change, "%s.containers[*].resources.limits: not enforced: the node has no control groups that it may write",
+			       field);
+}
+
+static void
+check_placing(struct am_change *change, const struct am_node *spec, const char *field)
+{
+	static const char *const policies[] = { "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None", NULL };
+	const struct am_node *servers = am_node_path(spec, "dnsConfig", "nameservers", NULL);
+	const char *names[] = { "hostname", "subdomain" }, *problem;
+	char path[192];
+
+	am_pod_check_choice(change, spec, "dnsPolicy", field, policies);
+	snprintf(path, sizeof(path), "%s.dnsConfig.nameservers", field);
+	if (am_streq(am_node_get_str(spec, "dnsPolicy", NULL), "None") && (servers == NULL || servers->count == 0))
+		am_failure_cause(change->failure, "FieldValueRequired", path,
+				 "Required value: must provide at least one DNS nameserver when `dnsPolicy` is None");
+	if (servers != NULL && servers->count > 3)
+		am_bad(change, path, servers, "must not have more than 3 nameservers");
+	am_pod_check_number(change, spec, "activeDeadlineSeconds", field, 1, INT32_MAX);
+	am_pod_check_number(change, spec, "terminationGracePeriodSeconds", field, 0, INT64_MAX);
+	for (size_t i = 0; i < AM_COUNTOF(names); i++) {
+		const char *name = am_node_get_str(spec, names[i], "");
+		snprintf(path, sizeof(path), "%s.%s", field, names[i]);
+		if (*name != '\0' && (problem = am_name_problem(name, 1)) != NULL)
+			am_bad(change, path, am_node_get(spec, names[i]), problem);
+	}
+}
+
 void
 am_pod_check_spec(struct am_change *change, const struct am_node *spec, const char *field)
 {
+	struct am_pod_names names = { am_map_new(), am_map_new(), am_map_new() };
 	const struct am_node *containers = am_node_get(spec, "containers");
-	struct am_map *names = am_map_new();
-	char path[160];
+	char path[192];
 
 	if (containers == NULL || containers->type != AMBIENT_T_ARRAY || containers->count == 0) {
 		snprintf(path, sizeof(path), "%s.containers", field);
 		am_need(change, path);
 	}
+	am_pod_check_volumes(change, spec, &names, field);
 	for (size_t l = 0; l < AM_COUNTOF(container_lists); l++) {
 		const struct am_node *list = am_node_get(spec, container_lists[l]);
 		int i = 0;
 		for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next, i++) {
 			snprintf(path, sizeof(path), "%s.%s[%d]", field, container_lists[l], i);
-			check_container(change, c, spec, names, path);
+			am_pod_check_container(change, c, &names, l == 0, path);
 		}
 	}
-	am_map_free(names);
-	check_volumes(change, spec, field);
+	am_map_free(names.containers);
+	am_map_free(names.volumes);
+	am_map_free(names.host_ports);
+	snprintf(path, sizeof(path), "%s.securityContext", field);
+	am_pod_check_security(change, am_node_get(spec, "securityContext"), path);
+	check_placing(change, spec, field);
 	check_refused(change, spec, field);
+	if (change->old == NULL)
+		warn(change, spec, field);
 }
 
 /* The spec without what an update may change. */
@@ -373,6 +403,27 @@ frozen(struct am_change *change, const struct am_node *object)
 	return spec;
 }
 
+/* kubelet's three classes, from the CPU and memory of all containers. */
+static const char *
+qos_class(const struct am_node *spec)
+{
+	static const char *const counted[] = { "cpu", "memory" };
+	bool any = false, all = true;
+
+	for (size_t l = 0; l < AM_COUNTOF(container_lists); l++) {
+		const struct am_node *list = am_node_get(spec, container_lists[l]);
+		for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
+			for (size_t r = 0; r < AM_COUNTOF(counted); r++) {
+				struct am_quantity limit = { 0 }, request = { 0 };
+				(void)am_quantity_of(am_node_path(c, "resources", "limits", counted[r], NULL), &limit);
+				(void)am_quantity_of(am_node_path(c, "resources", "requests", counted[r], NULL), &request);
+				any |= limit.nano > 0 || request.nano > 0;
+				all &= limit.nano > 0 && limit.nano == request.nano;
+			}
+	}
+	return !any ? "BestEffort" : all ? "Guaranteed" : "Burstable";
+}
+
 static void
 pod_check(struct am_change *change)
 {
@@ -388,6 +439,9 @@ pod_check(struct am_change *change)
 		return;
 	}
 	am_pod_check_spec(change, spec, "spec");
+	/* Not earlier: LimitRanges have had their say now. */
+	am_node_set(change->arena, am_child(change, change->object, "status"), "qosClass",
+		    am_node_str(change->arena, qos_class(spec)));
 	if (strcmp(policy, "Never") != 0 && strcmp(policy, "OnFailure") != 0)
 		am_unsupported(change, "spec.restartPolicy", policy, policies);
 }
