@@ -215,8 +215,11 @@ def exec_is_bounded(f):
         go.set()
         t.join(120 * PATIENCE)
         assert not t.is_alive() and take(sock, 4) == b"done"
-        assert size() - before < 16384, "grew by %d KiB" % (size() - before)
+        grown = size() - before
         sock.close()
+        if os.environ.get("AMBIENT_SLOW"):
+            raise apilib.Skip("a sanitizer keeps what was freed")
+        assert grown < 16384, "grew by %d KiB" % grown
 
 
 @row

@@ -158,7 +158,7 @@ def test_back_pressure_and_memory(p):
     s.until(b"\0")
     # Nothing is read for a while: the command has to wait.
     lib.pause(0.3)
-    assert rss() < before + 8192, (before, rss())
+    waiting = rss()
     got, top = 0, 0
     while s.step():
         got += len(s.out)
@@ -166,7 +166,10 @@ def test_back_pressure_and_memory(p):
         if got % 64 == 0:
             top = max(top, rss())
     assert got == total and s.code == 0, (got, total, s.status)
-    assert top < before + 16384, (before, top)
+    if os.environ.get("AMBIENT_SLOW"):
+        return "a sanitizer keeps what was freed"
+    assert waiting < before + 8192 and top < before + 16384, (before, waiting, top)
+    return None
 
 
 def test_many_at_once(p):
