@@ -292,11 +292,51 @@ needs_quotes(const char *s, size_t n)
 	return false;
 }
 
+/* The code point at p when YAML 1.1 takes it for the end of a line, drops it or refuses it as it is; 0: none of these. */
+static unsigned
+not_printable(const char *p, size_t *len)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	*len = 1;
+	if (u[0] == 0x7f)
+		return 0x7f;
+	*len = 2;
+	if (u[0] == 0xc2 && u[1] < 0xa0)
+		return u[1];
+	*len = 3;
+	if (u[0] != 0xe2 && u[0] != 0xef)
+		return 0;
+	unsigned c = (u[0] & 15U) << 12 | (u[1] & 63U) << 6 | (u[2] & 63U);
+	return c == 0x2028 || c == 0x2029 || c == 0xfeff || c >= 0xfffe ? c : 0;
+}
+
+static void
+write_quoted(const char *s, size_t n, struct am_buf *out)
+{
+	struct am_buf text = { 0 };
+
+	am_json_add_strn(&text, s, n);
+	for (const char *p = am_buf_str(&text), *end = p + text.len; p < end;) {
+		size_t len;
+		unsigned c = not_printable(p, &len);
+
+		if (c != 0) {
+			am_buf_addf(out, "\\u%04x", c);
+			p += len;
+		} else {
+			am_buf_addc(out, *p++);
+		}
+	}
+	out->failed |= text.failed;
+	am_buf_fini(&text);
+}
+
 static void
 write_string(const char *s, size_t n, struct am_buf *out)
 {
 	if (needs_quotes(s, n))
-		am_json_add_strn(out, s, n);
+		write_quoted(s, n, out);
 	else
 		am_buf_add(out, s, n);
 }

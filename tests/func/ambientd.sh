@@ -194,7 +194,7 @@ start api
 await $((30 * slow)) ready api || { fail "an API server for the replicas"; sed 's/^/# /' "$tmp/api.log"; finish; exit; }
 for r in a b; do
     configuration $r "mode = \"cluster\"; cluster: { kubeconfig = \"$tmp/api.state/apiserver/admin.kubeconfig\"; };
-ops: { listen = \"\"; }; lease: { duration = \"6s\"; renew = \"4s\"; retry = \"500ms\"; identity = \"replica-$r\"; };
+ops: { listen = \"\"; }; lease: { duration = \"12s\"; renew = \"9s\"; retry = \"500ms\"; identity = \"replica-$r\"; };
 plugins: { workloads: {}; };"
 done
 leads() { admin "$1" "ambient-admin/1 status" | grep -q 'leading=yes'; }
@@ -214,7 +214,7 @@ check "back again, it waits" await $((20 * slow)) ready a
 check "without leading" grep -q 'leading=no' <(admin a "ambient-admin/1 status")
 for p in $(pgrep -P "$b"); do kill -9 "$p"; done
 kill -9 "$b"
-check "killed, the second's lease runs out and the first leads" await $((12 * slow)) leads a
+check "killed, the second's lease runs out and the first leads" await $((24 * slow)) leads a
 kill -TERM "$a"
 ends_with "the first ends with 0 again" "$a" 0
 
