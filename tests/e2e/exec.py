@@ -56,7 +56,8 @@ def test_it_is_inside_the_container(p):
     power = dict(re.findall(r"(\w+):\s*(\w+)", "\n".join(lines[5:])))
     assert int(power["CapEff"], 16) == 0 and power["NoNewPrivs"] == "1", power
     mine = sh(p, "ls -a /; cat /proc/self/cgroup").finish()
-    assert b"home" not in mine.out.split(), mine.out
+    # What every Debian has and no container; /home may be the way to what the configuration shows.
+    assert not {b"boot", b"srv", b"media", b"mnt"} & set(mine.out.split()), mine.out
 
 
 def test_stdin_half_close_and_binary(p):
