@@ -411,6 +411,8 @@ def token_secrets_may_be_older_than_their_account(f):
     path = f.core + "/secrets/l-" + name
     f.api.post(f.core + "/secrets", {"metadata": {"name": "l-" + name, "annotations": {"kubernetes.io/service-account.name": name}},
                                      "type": "kubernetes.io/service-account-token"}).ok(201)
+    if not f.standalone:
+        eventually(lambda: f.api.get(path).status == 404, what="the Secret is kept")
     assert "data" not in f.api.get(path).ok()
     f.api.post(f.core + "/serviceaccounts", {"metadata": {"name": name}}).ok(201)
     soon(f, lambda: "token" in f.api.get(path).ok().get("data", {}), what="the older Secret is not filled")

@@ -756,7 +756,8 @@ def ending(side):
     side.answer("delete", side.api.delete(CRDS + "/" + name))
 
     def going(conditions):
-        return conditions.get("Terminating", {}).get("status") == "True" and \
+        # The first reason says only that it is about to begin.
+        return conditions.get("Terminating", {}).get("reason", "InstanceDeletionPending") != "InstanceDeletionPending" and \
             side.api.get(side.at(crd, name="held")).json["metadata"].get("deletionTimestamp")
     side.settled(name, going)
     side.answer("create while it goes", side.api.post(side.at(crd), side.object(crd, "late", spec={"x": "a"})))
