@@ -112,6 +112,10 @@ class Client:
                 self.local.conn = None
                 if not again:
                     raise
+            except (http.client.HTTPException, OSError):  # it is in the middle of something
+                conn.close()
+                self.local.conn = None
+                raise
 
     def get(self, path, **headers):
         return self.do("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
@@ -452,6 +456,21 @@ def said(e):
     return "\n".join("# " + x for x in lines + ["at " + ", ".join(at)])
 
 
+def attempt(fixture, r, times):
+    """A cluster answers from caches that follow what was written, later than a busy machine's row expects: there a row
+    must hold once in three times, and each that did not is printed."""
+    while True:
+        times -= 1
+        try:
+            return r(fixture)
+        except Skip:
+            raise
+        except Exception as e:
+            if times == 0:
+                raise
+            print("# %s is tried again\n%s" % (r.__name__, said(e)))
+
+
 def main(fixture, wanted, differences=None):
     """Runs the rows in order; TAP.  Returns the exit code.  differences: rows that must fail here, and why."""
     rows = [r for r in sorted(ROWS, key=lambda r: r.__name__) if not wanted or r.__name__ in wanted]
@@ -461,7 +480,7 @@ def main(fixture, wanted, differences=None):
         why = (differences or {}).get(r.__name__)
         began = time.time()
         try:
-            r(fixture)
+            attempt(fixture, r, 1 if fixture.standalone or why is not None else 3)
             if why is None:
                 how = "agree"
                 print("ok %d - %s" % (i, r.__name__))
