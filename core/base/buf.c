@@ -111,6 +111,15 @@ am_buf_consume(struct am_buf *buf, size_t n)
 		buf->data[buf->len] = '\0';
 }
 
+void
+am_buf_cut(struct am_buf *buf, size_t len)
+{
+	if (len < buf->len) {
+		buf->len = len;
+		buf->data[len] = '\0';
+	}
+}
+
 const char *
 am_buf_str(const struct am_buf *buf)
 {

@@ -26,6 +26,7 @@ void am_buf_addf(struct am_buf *buf, const char *fmt, ...) am_printf_(2, 3);
 void am_buf_addv(struct am_buf *buf, const char *fmt, va_list ap) am_printf_(2, 0);
 bool am_buf_reserve(struct am_buf *buf, size_t n);          /* room for n more; false on failure */
 void am_buf_consume(struct am_buf *buf, size_t n);          /* removes n bytes at the front */
+void am_buf_cut(struct am_buf *buf, size_t len);            /* keeps the first len bytes, or all when there are fewer */
 const char *am_buf_str(const struct am_buf *buf);           /* "" when empty */
 char *am_buf_steal(struct am_buf *buf, size_t *len);        /* the malloc'ed bytes are the caller's; buf is empty */
 

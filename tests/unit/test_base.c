@@ -30,7 +30,12 @@ START_TEST(buffer_limits_are_sticky)
 	ck_assert_str_eq(am_buf_str(&b), "42");
 	am_buf_consume(&b, 1);
 	ck_assert_str_eq(am_buf_str(&b), "2");
+	am_buf_cut(&b, 7);
+	ck_assert_str_eq(am_buf_str(&b), "2");
+	am_buf_cut(&b, 0);
+	ck_assert_str_eq(am_buf_str(&b), "");
 	am_buf_fini(&b);
+	am_buf_cut(&b, 0);
 	ck_assert_str_eq(am_buf_str(&b), "");
 }
 END_TEST

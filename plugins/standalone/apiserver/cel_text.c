@@ -127,31 +127,37 @@ gave_up(struct cel_run *run)
 	return cel_error(run, "the regular expression takes too many steps");
 }
 
-FN(matches)
+/* The first match of the pattern in the text; *ret: 1, 0 or, with an error as the value, less. */
+static struct cel_value
+first_match(struct cel_run *run, const struct cel_expr *e, const struct cel_value *a, size_t at[2], int *ret)
 {
 	struct pattern p;
 	struct cel_value v = pattern_open(run, e, a, &p);
-	size_t at[2];
 
+	*ret = -1;
 	if (cel_failed(v))
 		return v;
-	int rc = pattern_find(run, &p, a[0].s, 0, at);
+	*ret = pattern_find(run, &p, a[0].s, 0, at);
 	pcre2_code_free(p.own);
-	return rc < 0 ? gave_up(run) : cel_bool(rc > 0);
+	return *ret < 0 ? gave_up(run) : v;
+}
+
+FN(matches)
+{
+	size_t at[2];
+	int found;
+	struct cel_value v = first_match(run, e, a, at, &found);
+
+	return found < 0 ? v : cel_bool(found > 0);
 }
 
 FN(find_first)
 {
-	struct pattern p;
-	struct cel_value v = pattern_open(run, e, a, &p);
 	size_t at[2];
+	int found;
+	struct cel_value v = first_match(run, e, a, at, &found);
 
-	if (cel_failed(v))
-		return v;
-	int rc = pattern_find(run, &p, a[0].s, 0, at);
-	pcre2_code_free(p.own);
-	return rc < 0 ? gave_up(run) : rc == 0 ? cel_string(run, "", 0) :
-		cel_string(run, a[0].s.p + at[0], at[1] - at[0]);
+	return found < 0 ? v : found == 0 ? cel_string(run, "", 0) : cel_string(run, a[0].s.p + at[0], at[1] - at[0]);
 }
 
 FN(find_all)

@@ -5,16 +5,14 @@
  * zone files, read once per use.
  */
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "core/base/file.h"
+#include "core/base/util.h"
 #include "plugins/standalone/apiserver/cel_priv.h"
+#include "plugins/standalone/shared/cron.h"
 
 #define FN(name) static struct cel_value name(struct cel_run *run, const struct cel_expr *e, const struct cel_value *a)
 #define DAY      86400
-#define ZONES    "/usr/share/zoneinfo/"
-#define ZONE_MAX ((size_t)64 << 10)
 
 struct civil {
 	int64_t year;
@@ -241,74 +239,26 @@ cel_duration_parse(struct am_slice s, int64_t *ret)
 
 /* ---- time zones ---- */
 
-static int64_t
-big_endian(const unsigned char *p, size_t n)
-{
-	uint64_t u = (p[0] & 0x80) != 0 ? UINT64_MAX : 0;
-
-	for (size_t i = 0; i < n; i++)
-		u = u << 8 | p[i];
-	return (int64_t)u;
-}
-
-/* The offset that a zone file (RFC 8536, its 64-bit half) names for a time; its rule for the far future is not read:
- * then the last offset holds. */
-static bool
-zone_offset(const unsigned char *p, size_t n, int64_t at, int64_t *ret)
-{
-	uint64_t counts[6], times, types;
-
-	for (int half = 0;; half++) {
-		if (n < 44 || memcmp(p, "TZif", 4) != 0)
-			return false;
-		for (int i = 0; i < 6; i++)
-			counts[i] = (uint64_t)big_endian(p + 20 + i * 4, 4) & 0xffffffff;
-		for (int i = 0; i < 6; i++)
-			if (counts[i] > ZONE_MAX)
-				return false;
-		times = counts[3];
-		types = counts[4];
-		size_t size = 44 + (half == 0 ? 4 : 8) * (times + counts[2]) + times + 6 * types + counts[5] + 4 * counts[2] +
-			      counts[1] + counts[0];
-		if (size > n)
-			return false;
-		if (half == 1 || p[4] == 0)
-			break;
-		p += size;
-		n -= size;
-	}
-	size_t wide = p[4] == 0 ? 4 : 8, type = 0;
-	const unsigned char *list = p + 44, *index = list + wide * times, *kinds = index + times;
-	for (size_t i = 0; i < times && big_endian(list + wide * i, wide) <= at; i++)
-		type = index[i];
-	if (type >= types)
-		return false;
-	*ret = big_endian(kinds + 6 * type, 4);
-	return true;
-}
-
 static bool
 named_zone(struct am_slice name, int64_t at, int64_t *ret)
 {
-	char path[128];
-	struct am_buf text = { .max = ZONE_MAX };
-	struct ambient_error err = AMBIENT_ERROR_INIT;
+	char text[64], why[128];
 
-	for (size_t i = 0; i < name.n; i++)
-		if (!isalnum((unsigned char)name.p[i]) && strchr("_+-/", name.p[i]) == NULL)
-			return false;
-	if (name.n == 0 || name.n > 60 || !isupper((unsigned char)name.p[0]))
+	if (name.n >= sizeof(text) || memchr(name.p, '\0', name.n) != NULL)
 		return false;
-	snprintf(path, sizeof(path), "%s%.*s", ZONES, (int)name.n, name.p);
-	bool ok = am_file_read(path, ZONE_MAX, &text, &err) == 0 &&
-		  zone_offset((const unsigned char *)am_buf_str(&text), text.len, at, ret);
-	am_buf_fini(&text);
-	return ok;
+	memcpy(text, name.p, name.n);
+	text[name.n] = '\0';
+	struct zone *zone = zone_load(text, why, sizeof(why));
+	if (zone == NULL)
+		return false;
+	*ret = zone_offset(zone, at);
+	zone_free(zone);
+	return true;
 }
 
 /* "02:00", "-5:30", "UTC", "Europe/Berlin". */
 static bool
-zone(struct am_slice name, int64_t at, int64_t *ret)
+offset_of(struct am_slice name, int64_t at, int64_t *ret)
 {
 	size_t sign = name.n > 0 && (name.p[0] == '+' || name.p[0] == '-');
 	const char *colon = memchr(name.p, ':', name.n);
@@ -337,8 +287,8 @@ FN(part_of_time)
 
 	if (zoned && !cel_charge(run, 100))
 		return cel_exceeded(run);
-	if (zoned && !zone(a[1].s, a[0].i, &offset))
-		return cel_error(run, "unknown time zone %.60s", a[1].s.p);
+	if (zoned && !offset_of(a[1].s, a[0].i, &offset))
+		return cel_error(run, "unknown time zone %.*s", (int)AM_MIN(a[1].s.n, (size_t)60), a[1].s.p);
 	to_civil(a[0].i + offset, &c);
 	switch (e->name[3]) {
 	case 'F':

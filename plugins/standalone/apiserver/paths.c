@@ -378,14 +378,6 @@ add_step(struct am_buf *out, struct am_slice name)
 	}
 }
 
-static void
-cut(struct am_buf *path, size_t mark)
-{
-	path->len = mark;
-	if (path->data != NULL)
-		path->data[mark] = '\0';
-}
-
 /* What is in the set at this level first, then what is below. */
 static void
 each(const struct am_paths *paths, struct am_buf *path, void (*fn)(void *arg, const char *path), void *arg)
@@ -397,14 +389,14 @@ each(const struct am_paths *paths, struct am_buf *path, void (*fn)(void *arg, co
 			continue;
 		add_step(path, paths->kids[i]->name);
 		fn(arg, am_buf_str(path));
-		cut(path, mark);
+		am_buf_cut(path, mark);
 	}
 	for (size_t i = 0; i < paths->n; i++) {
 		if (paths->kids[i]->n == 0)
 			continue;
 		add_step(path, paths->kids[i]->name);
 		each(paths->kids[i], path, fn, arg);
-		cut(path, mark);
+		am_buf_cut(path, mark);
 	}
 }
 

@@ -304,15 +304,6 @@ add_key(struct decoder *d, const char *key, bool *first)
 	am_buf_addc(d->out, ':');
 }
 
-static void
-cut(struct am_buf *out, size_t len)
-{
-	if (!out->failed && out->data != NULL && len <= out->len) {
-		out->len = len;
-		out->data[len] = '\0';
-	}
-}
-
 static int
 decode_repeated(struct decoder *d, const struct rest_proto_field *f, struct wire w, bool *first)
 {
@@ -414,7 +405,7 @@ decode_single(struct decoder *d, const struct rest_proto_field *f, struct wire w
 		return -1;
 	/* Nothing was written (an empty time), or a zero that JSON leaves out. */
 	if (d->out->len == value_at || (zero && !f->pointer && !f->always)) {
-		cut(d->out, start);
+		am_buf_cut(d->out, start);
 		*first = was_first;
 	}
 	return 0;

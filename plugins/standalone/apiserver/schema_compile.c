@@ -42,19 +42,12 @@ enter(struct compiler *c, const char *fmt, const char *key)
 }
 
 static void
-leave(struct compiler *c, size_t mark)
-{
-	c->path.len = mark;
-	c->path.data[mark] = '\0';
-}
-
-static void
 report(struct compiler *c, const char *reason, const char *key, const char *text)
 {
 	size_t mark = enter(c, ".", key);
 
 	am_failure_cause(c->failure, reason, am_buf_str(&c->path), "%s", text);
-	leave(c, mark);
+	am_buf_cut(&c->path, mark);
 }
 
 static void
@@ -63,7 +56,7 @@ forbid(struct compiler *c, const char *key, const char *text)
 	size_t mark = enter(c, ".", key);
 
 	am_failure_cause(c->failure, "FieldValueForbidden", am_buf_str(&c->path), "Forbidden: %s", text);
-	leave(c, mark);
+	am_buf_cut(&c->path, mark);
 }
 
 static void *
@@ -108,7 +101,7 @@ kw_properties(struct compiler *c, struct am_schema *s, const struct am_node *val
 		list[n].name = m->key;
 		list[n].schema = compile(c, m);
 		n += list[n].schema != NULL;
-		leave(c, mark);
+		am_buf_cut(&c->path, mark);
 	}
 	s->properties = list;
 	s->n_properties = n;
@@ -129,7 +122,7 @@ kw_additional(struct compiler *c, struct am_schema *s, const struct am_node *val
 	}
 	size_t mark = enter(c, ".additionalProperties", NULL);
 	s->additional = compile(c, value);
-	leave(c, mark);
+	am_buf_cut(&c->path, mark);
 }
 
 static void
@@ -142,7 +135,7 @@ kw_items(struct compiler *c, struct am_schema *s, const struct am_node *value)
 				 "Forbidden: items must be a schema object and not an array");
 	else
 		s->items = compile(c, value);
-	leave(c, mark);
+	am_buf_cut(&c->path, mark);
 }
 
 static void
@@ -163,7 +156,7 @@ junctors(struct compiler *c, struct am_schema_list *list, const char *key, const
 		const struct am_schema *schema = compile(c, e);
 		if (schema != NULL)
 			list->items[list->n++] = schema;
-		leave(c, mark);
+		am_buf_cut(&c->path, mark);
 	}
 	c->junctor = outer;
 }
@@ -195,7 +188,7 @@ kw_not(struct compiler *c, struct am_schema *s, const struct am_node *value)
 	c->junctor = true;
 	s->not_ = compile(c, value);
 	c->junctor = outer;
-	leave(c, mark);
+	am_buf_cut(&c->path, mark);
 }
 
 static size_t

@@ -64,6 +64,8 @@ struct am_schema {
 
 const struct am_schema *am_schema_property_of(const struct am_schema *schema, const char *name);
 
+/* schema_validate.c: for messages; the root has no path and is "<nil>". */
+const char *am_schema_path(const struct am_buf *path);
 /* schema_rules.c: compiles the rules in schema, whose other parts are ready.  Problems become causes. */
 void am_schema_rules_compile(struct am_arena *arena, struct am_schema_set *set, struct am_schema *schema, const char *path,
 			     struct am_failure *failure);

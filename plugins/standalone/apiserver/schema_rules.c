@@ -32,13 +32,6 @@ am_rule_reason_name(enum am_rule_reason reason)
 	return reasons[reason];
 }
 
-static void
-leave(struct compiler *c, size_t mark)
-{
-	c->path.len = mark;
-	c->path.data[mark] = '\0';
-}
-
 static void am_printf_(4, 5)
 report(struct compiler *c, const char *key, const char *reason, const char *fmt, ...)
 {
@@ -52,7 +45,7 @@ report(struct compiler *c, const char *key, const char *reason, const char *fmt,
 	am_buf_addf(&c->path, ".%s", key);
 	am_failure_cause(c->failure, reason, am_buf_str(&c->path), "%s", am_buf_str(&text));
 	am_buf_fini(&text);
-	leave(c, mark);
+	am_buf_cut(&c->path, mark);
 }
 
 /* ---- fieldPath ---- */
@@ -220,7 +213,7 @@ compile_rules(struct compiler *c, struct am_schema *s, bool root)
 
 		am_buf_addf(&c->path, ".x-kubernetes-validations[%zu]", s->n_rules);
 		compile_rule(c, s, root, n, &rules[s->n_rules++]);
-		leave(c, mark);
+		am_buf_cut(&c->path, mark);
 	}
 	s->rules = rules;
 }
@@ -243,7 +236,7 @@ compile_part(struct compiler *c, const struct am_schema *part, const char *step,
 	am_buf_addf(&c->path, name != NULL ? "%s[%s]" : "%s", step, name);
 	/* The schema is still being made, by the caller of am_schema_rules_compile(). */
 	bool ret = compile_tree(c, (struct am_schema *)(uintptr_t)part, part->embedded);
-	leave(c, mark);
+	am_buf_cut(&c->path, mark);
 	c->uncorrelatable = outer;
 	return ret;
 }

@@ -22,20 +22,6 @@ struct checker {
 static void check(struct checker *c, const struct am_schema *s, const struct am_node *node, const struct am_node *old,
 		  bool unchanged);
 
-static const char *
-path_of(const struct checker *c)
-{
-	return c->path.len > 0 ? am_buf_str(&c->path) : "<nil>";
-}
-
-static void
-leave(struct checker *c, size_t mark)
-{
-	c->path.len = mark;
-	if (c->path.data != NULL)
-		c->path.data[mark] = '\0';
-}
-
 static struct am_slice
 trimmed(struct am_slice text)
 {
@@ -64,9 +50,9 @@ add_cause(struct checker *c, const struct am_schema *s, const struct am_rule *ru
 	const char *reason = am_rule_reason_name(rule->reason);
 
 	if (starts[rule->reason] != NULL)
-		am_failure_cause(c->failure, reason, path_of(c), "%s: %s", starts[rule->reason], text);
+		am_failure_cause(c->failure, reason, am_schema_path(&c->path), "%s: %s", starts[rule->reason], text);
 	else
-		am_failure_cause(c->failure, reason, path_of(c), "%s value: \"%s\": %s",
+		am_failure_cause(c->failure, reason, am_schema_path(&c->path), "%s value: \"%s\": %s",
 				 rule->reason == AM_RULE_DUPLICATE ? "Duplicate" : "Invalid", am_schema_type_names[s->type], text);
 }
 
@@ -95,7 +81,7 @@ static void
 out_of_budget(struct checker *c, const char *text)
 {
 	c->ended = true;
-	am_failure_cause(c->failure, "FieldValueInvalid", path_of(c), "Invalid value: %s", text);
+	am_failure_cause(c->failure, "FieldValueInvalid", am_schema_path(&c->path), "Invalid value: %s", text);
 }
 
 /* ---- one rule ---- */
@@ -147,7 +133,7 @@ run_rule(struct checker *c, const struct am_schema *s, const struct am_rule *rul
 		message_of(c, rule, node, old, &text);
 		am_buf_adds(&c->path, rule->field + (mark == 0 && *rule->field == '.'));
 		add_cause(c, s, rule, am_buf_str(&text));
-		leave(c, mark);
+		am_buf_cut(&c->path, mark);
 		am_buf_fini(&text);
 	}
 }
@@ -171,7 +157,7 @@ check_object(struct checker *c, const struct am_schema *s, const struct am_node 
 		else
 			am_buf_addf(&c->path, "[%s]", m->key);
 		check(c, property, m, am_node_get(old, m->key), unchanged);
-		leave(c, mark);
+		am_buf_cut(&c->path, mark);
 	}
 }
 
@@ -213,7 +199,7 @@ check_array(struct checker *c, const struct am_schema *s, const struct am_node *
 		}
 		am_buf_addf(&c->path, "[%zu]", i);
 		check(c, s->items, e, same, unchanged);
-		leave(c, mark);
+		am_buf_cut(&c->path, mark);
 	}
 	am_buf_fini(&keys);
 	if (before != NULL)

@@ -37,9 +37,7 @@ prune_member(struct pruner *p, const struct am_schema *s, struct am_node *parent
 			p->unknown(p->arg, am_buf_str(&p->path));
 		am_node_remove(parent, member);
 	}
-	p->path.len = mark;
-	if (p->path.data != NULL)
-		p->path.data[mark] = '\0';
+	am_buf_cut(&p->path, mark);
 }
 
 /* Of an embedded resource. */
@@ -55,8 +53,7 @@ prune_metadata(struct pruner *p, struct am_node *metadata)
 		am_buf_addf(&p->path, "%smetadata.%s", mark > 0 ? "." : "", m->key);
 		if (p->unknown != NULL)
 			p->unknown(p->arg, am_buf_str(&p->path));
-		p->path.len = mark;
-		p->path.data[mark] = '\0';
+		am_buf_cut(&p->path, mark);
 		am_node_remove(metadata, m);
 	}
 }
@@ -77,9 +74,7 @@ prune(struct pruner *p, const struct am_schema *s, struct am_node *node, bool re
 		for (struct am_node *e = node->first; e != NULL; e = e->next, i++) {
 			am_buf_addf(&p->path, "[%zu]", i);
 			prune(p, s->items, e, s->items->embedded);
-			p->path.len = mark;
-			if (p->path.data != NULL)
-				p->path.data[mark] = '\0';
+			am_buf_cut(&p->path, mark);
 		}
 	}
 }

@@ -24,8 +24,7 @@ say(struct place *p, const char *reason, const char *below, const char *fmt, ...
 	va_end(ap);
 	am_buf_adds(&p->path, below);
 	am_failure_cause(p->failure, reason, am_buf_str(&p->path), "%s", am_buf_str(&text));
-	p->path.len = mark;
-	p->path.data[mark] = '\0';
+	am_buf_cut(&p->path, mark);
 	am_buf_fini(&text);
 }
 
@@ -72,8 +71,7 @@ check_below(struct place *p, const struct am_node *node, const char *fmt, ...)
 	am_buf_addv(&p->path, fmt, ap);
 	va_end(ap);
 	check_nested(p, node);
-	p->path.len = mark;
-	p->path.data[mark] = '\0';
+	am_buf_cut(&p->path, mark);
 }
 
 /* skip: a list that is allowed to name types, or NULL. */

@@ -19,21 +19,13 @@ struct checker {
 	pcre2_match_context *match;
 };
 
+const char *
+am_schema_path(const struct am_buf *path)
+{
+	return path->len > 0 ? am_buf_str(path) : "<nil>";
+}
+
 static void check(struct checker *c, const struct am_schema *s, const struct am_node *node, const struct am_node *old);
-
-static const char *
-path_of(const struct checker *c)
-{
-	return c->path.len > 0 ? am_buf_str(&c->path) : "<nil>";
-}
-
-static void
-leave(struct checker *c, size_t mark)
-{
-	c->path.len = mark;
-	if (c->path.data != NULL)
-		c->path.data[mark] = '\0';
-}
 
 static const char *
 type_name(const struct am_node *node)
@@ -68,16 +60,16 @@ invalid(struct checker *c, const struct am_node *node, const char *fmt, const ch
 	else
 		am_node_print(node, &value);
 	snprintf(text, sizeof(text), "%s%s", fmt, arg);
-	am_failure_cause(c->failure, "FieldValueInvalid", path_of(c), "Invalid value: %s: %s in body %s",
-			 value.failed ? "\"...\"" : am_buf_str(&value), path_of(c), text);
+	am_failure_cause(c->failure, "FieldValueInvalid", am_schema_path(&c->path), "Invalid value: %s: %s in body %s",
+			 value.failed ? "\"...\"" : am_buf_str(&value), am_schema_path(&c->path), text);
 	am_buf_fini(&value);
 }
 
 static void
 invalid_type(struct checker *c, const struct am_node *node, const char *expected, const char *shown)
 {
-	am_failure_cause(c->failure, "FieldValueTypeInvalid", path_of(c),
-			 "Invalid value: \"%.200s\": %s in body must be of type %s: \"%.200s\"", shown, path_of(c), expected,
+	am_failure_cause(c->failure, "FieldValueTypeInvalid", am_schema_path(&c->path),
+			 "Invalid value: \"%.200s\": %s in body must be of type %s: \"%.200s\"", shown, am_schema_path(&c->path), expected,
 			 shown);
 }
 
@@ -138,7 +130,7 @@ check_enum(struct checker *c, const struct am_schema *s, const struct am_node *n
 			am_buf_adds(&text, ", ");
 		am_node_print(e, &text);
 	}
-	am_failure_cause(c->failure, "FieldValueNotSupported", path_of(c), "%s",
+	am_failure_cause(c->failure, "FieldValueNotSupported", am_schema_path(&c->path), "%s",
 			 text.failed ? "Unsupported value" : am_buf_str(&text));
 	am_buf_fini(&text);
 }
@@ -159,7 +151,7 @@ check_string(struct checker *c, const struct am_schema *s, const struct am_node 
 	char text[96];
 
 	if (s->max_length >= 0 && characters(node) > (size_t)s->max_length)
-		am_failure_cause(c->failure, "FieldValueTooLong", path_of(c), "Too long: may not be more than %lld bytes",
+		am_failure_cause(c->failure, "FieldValueTooLong", am_schema_path(&c->path), "Too long: may not be more than %lld bytes",
 				 (long long)s->max_length);
 	if (s->min_length > 0 && characters(node) < (size_t)s->min_length) {
 		snprintf(text, sizeof(text), "should be at least %lld chars long", (long long)s->min_length);
@@ -211,11 +203,11 @@ static void
 check_counts(struct checker *c, const struct am_node *node, int64_t min, int64_t max, const char *what)
 {
 	if (max >= 0 && node->count > (uint64_t)max)
-		am_failure_cause(c->failure, "FieldValueTooMany", path_of(c), "Too many: %u: must have at most %lld items",
+		am_failure_cause(c->failure, "FieldValueTooMany", am_schema_path(&c->path), "Too many: %u: must have at most %lld items",
 				 node->count, (long long)max);
 	if (min > 0 && node->count < (uint64_t)min)
-		am_failure_cause(c->failure, "FieldValueInvalid", path_of(c),
-				 "Invalid value: %u: %s in body should have at least %lld %s", node->count, path_of(c),
+		am_failure_cause(c->failure, "FieldValueInvalid", am_schema_path(&c->path),
+				 "Invalid value: %u: %s in body should have at least %lld %s", node->count, am_schema_path(&c->path),
 				 (long long)min, what);
 }
 
@@ -229,8 +221,8 @@ check_object(struct checker *c, const struct am_schema *s, const struct am_node 
 		if (am_node_get(node, s->required[i]) != NULL)
 			continue;
 		am_buf_addf(&c->path, "%s%s", mark > 0 ? "." : "", s->required[i]);
-		am_failure_cause(c->failure, "FieldValueRequired", path_of(c), "Required value");
-		leave(c, mark);
+		am_failure_cause(c->failure, "FieldValueRequired", am_schema_path(&c->path), "Required value");
+		am_buf_cut(&c->path, mark);
 	}
 	for (const struct am_node *m = node->first; m != NULL; m = m->next) {
 		const struct am_schema *property = am_schema_property_of(s, m->key);
@@ -240,7 +232,7 @@ check_object(struct checker *c, const struct am_schema *s, const struct am_node 
 			continue;
 		am_buf_addf(&c->path, "%s%s", mark > 0 ? "." : "", m->key);
 		check(c, property, m, am_node_get(old, m->key));
-		leave(c, mark);
+		am_buf_cut(&c->path, mark);
 	}
 }
 
@@ -280,9 +272,9 @@ check_duplicates(struct checker *c, const struct am_schema *s, const struct am_n
 		if (am_map_getn(seen, am_buf_str(&text), text.len) != NULL) {
 			size_t mark = c->path.len;
 			am_buf_addf(&c->path, "[%zu]", i);
-			am_failure_cause(c->failure, "FieldValueDuplicate", path_of(c), "Duplicate value: %.500s",
+			am_failure_cause(c->failure, "FieldValueDuplicate", am_schema_path(&c->path), "Duplicate value: %.500s",
 					 am_buf_str(&text));
-			leave(c, mark);
+			am_buf_cut(&c->path, mark);
 		}
 		am_map_putn(seen, am_buf_str(&text), text.len, seen);
 	}
@@ -325,7 +317,7 @@ check_array(struct checker *c, const struct am_schema *s, const struct am_node *
 		}
 		am_buf_addf(&c->path, "[%zu]", i);
 		check(c, s->items, e, was);
-		leave(c, mark);
+		am_buf_cut(&c->path, mark);
 	}
 	if (s->list_type != AM_LIST_ATOMIC)
 		check_duplicates(c, s, node);
@@ -352,7 +344,7 @@ try(struct checker *c, const struct am_schema *s, const struct am_node *node, st
 static void
 junctor_failed(struct checker *c, const char *text)
 {
-	am_failure_cause(c->failure, "FieldValueInvalid", path_of(c), "Invalid value: \"\": \"%s\" must %s", path_of(c), text);
+	am_failure_cause(c->failure, "FieldValueInvalid", am_schema_path(&c->path), "Invalid value: \"\": \"%s\" must %s", am_schema_path(&c->path), text);
 }
 
 static void
@@ -415,15 +407,15 @@ check_embedded(struct checker *c, const struct am_node *node)
 		if (!am_empty(am_node_get_str(node, fields[i], NULL)))
 			continue;
 		am_buf_addf(&c->path, "%s%s", mark > 0 ? "." : "", fields[i]);
-		am_failure_cause(c->failure, "FieldValueRequired", path_of(c), "Required value: must not be empty");
-		leave(c, mark);
+		am_failure_cause(c->failure, "FieldValueRequired", am_schema_path(&c->path), "Required value: must not be empty");
+		am_buf_cut(&c->path, mark);
 	}
 	const char *misfit = am_meta_misfit(am_node_get(node, "metadata"));
 	if (misfit == NULL)
 		return;
 	am_buf_addf(&c->path, "%smetadata.%s", mark > 0 ? "." : "", misfit);
-	am_failure_cause(c->failure, "FieldValueTypeInvalid", path_of(c), "Invalid value: it has the wrong type");
-	leave(c, mark);
+	am_failure_cause(c->failure, "FieldValueTypeInvalid", am_schema_path(&c->path), "Invalid value: it has the wrong type");
+	am_buf_cut(&c->path, mark);
 }
 
 static void

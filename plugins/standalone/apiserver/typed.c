@@ -473,9 +473,7 @@ check_members(struct check *c, const struct am_type *type, const struct am_node 
 			am_buf_addf(c->problems, "%s: field not declared in schema\n", am_buf_str(&c->path));
 		else
 			check(c, &below, m);
-		c->path.len = mark;
-		if (c->path.data != NULL)
-			c->path.data[mark] = '\0';
+		am_buf_cut(&c->path, mark);
 	}
 }
 
