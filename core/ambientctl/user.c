@@ -42,7 +42,7 @@ place_fini(struct place *place)
 static char *
 find_dir(const struct ctl *ctl)
 {
-	const char *state = ctl_value(ctl, "state"), *given = ctl_value(ctl, "kubeconfig");
+	const char *state = ctl_value(ctl, "state-dir"), *given = ctl_value(ctl, "kubeconfig");
 	am_auto(am_freep) char *path = NULL;
 
 	if (state != NULL) {
@@ -85,7 +85,7 @@ open_place(const struct ctl *ctl, bool write, struct place *place)
 	if (place->dir != NULL)
 		ca = am_xasprintf("%s/pki/ca.crt", place->dir);
 	if (ca == NULL || access(ca, F_OK) != 0) {
-		(void)fprintf(stderr, "ambientctl: %s%sno state of a standalone API server; say where it is with --state, or run this "
+		(void)fprintf(stderr, "ambientctl: %s%sno state of a standalone API server; say where it is with --state-dir, or run this "
 			      "as the user of the daemon\n", place->dir != NULL ? place->dir : "there is ",
 			      place->dir != NULL ? ": there is " : "");
 		return CTL_UNREACHABLE;
@@ -334,7 +334,7 @@ run(struct ctl *ctl)
 static const struct ctl_option options[] = {
 	{ "group", 'g', "GROUP", "add: a group that the user is in; may be given again" },
 	{ "out", 'w', "FILE", "add: write the kubeconfig there instead of printing it" },
-	{ "state", 0, "DIR", "the state directory of the daemon or of its API server" },
+	{ "state-dir", 0, "DIR", "the state directory of the daemon or of its API server" },
 	{ NULL, 0, NULL, NULL },
 };
 

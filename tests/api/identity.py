@@ -53,7 +53,7 @@ class Server(apilib.Fixture):
 
     def ctl(self, *words, code=0):
         env = {**os.environ, "KUBECONFIG": "", "HOME": self.state}
-        done = subprocess.run([CTL, *words, "--state", self.state], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        done = subprocess.run([CTL, *words, "--state-dir", self.state], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=60)
         assert done.returncode == code, done
         return (done.stdout if code == 0 else done.stderr).decode()

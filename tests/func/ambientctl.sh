@@ -61,17 +61,17 @@ check 2 'usage: ambientctl user' user
 check 2 'usage: ambientctl user' user add
 check 2 'usage: ambientctl user' user frob x
 check 4 'there is no state of a standalone API server' user list
-check 4 "$tmp: there is no state" user add x --state "$tmp"
+check 4 "$tmp: there is no state" user add x --state-dir "$tmp"
 check 0 'remove' __complete -- user r
 mkdir -p "$tmp/s/pki" && : >"$tmp/s/pki/ca.crt"
-check 0 'NAME' user list --state "$tmp/s"
-check 2 'are the cluster' user add system:x --state "$tmp/s"
-check 2 'it has a space' user add 'a b' --state "$tmp/s"
-check 3 'there is no such user' user remove x --state "$tmp/s"
+check 0 'NAME' user list --state-dir "$tmp/s"
+check 2 'are the cluster' user add system:x --state-dir "$tmp/s"
+check 2 'it has a space' user add 'a b' --state-dir "$tmp/s"
+check 3 'there is no such user' user remove x --state-dir "$tmp/s"
 printf '#ambient-users 2\n' >"$tmp/s/users.csv"
-check 5 'users.csv:1: the form "2" is not known' user list --state "$tmp/s"
+check 5 'users.csv:1: the form "2" is not known' user list --state-dir "$tmp/s"
 printf 'sha256:12,x,1\n' >"$tmp/s/users.csv"
-check 5 'users.csv:1: "sha256:" is followed by' user list --state "$tmp/s"
+check 5 'users.csv:1: "sha256:" is followed by' user list --state-dir "$tmp/s"
 printf 'not a plugin' >"$tmp/x.so"
 check 5 'x.so' plugin inspect "$tmp/x.so"
 plugin=$top_builddir/plugins/agenticsession/.libs/agenticsession.so
