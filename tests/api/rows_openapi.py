@@ -46,7 +46,8 @@ def openapi_references_resolve(f):
                 at = at[part]
 
 
-def judge_operations(f):
+@row
+def openapi_operations_are_unique_and_known_to_discovery(f):
     docs = documents(f)
     for where, doc in docs.items():
         ids = [o["operationId"] for p in doc["paths"].values() for m, o in p.items() if m != "parameters"]
@@ -54,6 +55,8 @@ def judge_operations(f):
         assert where == "v2" or ids, where
     groups = ["api/v1"] + ["apis/" + g["preferredVersion"]["groupVersion"] for g in f.api.get("/apis").ok()["groups"]]
     for g in groups:
+        if not f.standalone and ".example.com/" in g and f.group not in g:
+            continue  # a definition of another row: a cluster takes minutes to remove it, and discovery knows first
         for r in f.api.get("/" + g).ok()["resources"]:
             if "/" in r["name"]:
                 continue
@@ -65,21 +68,6 @@ def judge_operations(f):
                 assert path in doc["paths"] and any(
                     {"group": g.split("/")[1] if g.count("/") == 2 else "", "version": g.rsplit("/", 1)[1],
                      "kind": r["kind"]} in s.get("x-kubernetes-group-version-kind", []) for s in schemas(doc).values())
-
-
-@row
-def openapi_operations_are_unique_and_known_to_discovery(f):
-    def agree():
-        try:
-            judge_operations(f)
-        except (AssertionError, KeyError, TypeError):  # or there is no document for a moment
-            if f.standalone:
-                raise
-            return False
-        return True
-
-    # A cluster's documents follow the definitions that other rows make and remove.
-    soon(f, agree, what="documents and discovery differ")
 
 
 @row
