@@ -318,15 +318,47 @@ START_TEST(elements_are_correlated_by_their_keys)
 }
 END_TEST
 
+/* An object of n strings x of len bytes and a last one, for a schema whose strings have the pattern. */
+static int64_t
+match_many(const char *pattern, size_t n, size_t len, char last)
+{
+	const struct am_schema *s = schema_of_x(am_arena_printf(arena, "{\"type\":\"array\",\"items\":{\"type\":\"string\","
+								"\"pattern\":\"%s\"}}", pattern));
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	struct timespec from, to;
+
+	am_buf_adds(&text, "{\"x\":[");
+	for (size_t i = 0; i < n; i++) {
+		am_buf_adds(&text, i > 0 ? ",\"" : "\"");
+		for (size_t k = 0; k < len; k++)
+			am_buf_addc(&text, 'a');
+		am_buf_addf(&text, "%c\"", last);
+	}
+	am_buf_adds(&text, "]}");
+	const struct am_node *object = node(am_buf_str(&text));
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+	am_schema_validate(s, object, NULL, &failure);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+	return (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000;
+}
+
+/* The bound is on an object, not on a string or on a place where a match may begin.  Seconds are generous: without the
+ * bound each of these takes minutes. */
 START_TEST(hostile_patterns_end)
 {
-	const struct am_schema *s = schema_of_x("{\"type\":\"string\",\"pattern\":\"^(a+)+$\"}");
-	char text[128];
+	ck_assert_int_lt(match_many("^(a+)+$", 2000, 100, '!'), 20000);
+	ck_assert_uint_gt(failure.n_causes, 0);
+	ck_assert_ptr_nonnull(strstr(failure.causes[0].message, "takes too many steps to match '^(a+)+$'"));
+	ck_assert_int_lt(match_many("a*[bc]", 1, 1000000, '!'), 20000);
+	ck_assert_ptr_nonnull(strstr(failure.causes[failure.n_causes - 1].message, "takes too many steps"));
+}
+END_TEST
 
-	memset(text, 'a', 100);
-	text[100] = '\0';
-	am_schema_validate(s, node(am_arena_printf(arena, "{\"x\":\"%s!\"}", text)), NULL, &failure);
-	ck_assert_uint_eq(failure.n_causes, 1);
+START_TEST(long_texts_and_many_match)
+{
+	(void)match_many("^(a|b|!)*$", 1, 20000, '!');
+	(void)match_many("^[a-z]([-a-z0-9]*[a-z0-9])?$", 5000, 60, 'z');
+	ck_assert_msg(failure.n_causes == 0, "%s", failure.n_causes > 0 ? failure.causes[0].message : "");
 }
 END_TEST
 
@@ -341,6 +373,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, unchanged_parts_are_not_judged_again);
 	tcase_add_test(tc, elements_are_correlated_by_their_keys);
 	tcase_add_test(tc, hostile_patterns_end);
+	tcase_add_test(tc, long_texts_and_many_match);
 }
 
 UNIT_MAIN("apiserver_schema", cases)

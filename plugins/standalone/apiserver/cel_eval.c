@@ -495,7 +495,7 @@ cel_run_free(struct cel_run *run)
 		return;
 	reset(run);
 	free((void *)run->indexes);
-	pcre2_match_context_free(run->match);
+	am_matcher_fini(&run->matcher);
 	am_buf_fini(&run->text);
 	am_arena_free(run->arena);
 	free(run);

@@ -200,7 +200,7 @@ struct cel_run {
 	struct am_map *memo;    /* node -> what it was turned into */
 	struct am_map **indexes;
 	size_t n_indexes, cap_indexes;
-	pcre2_match_context *match;
+	struct am_matcher matcher;
 	struct am_buf text;
 };
 

@@ -118,13 +118,7 @@ pattern_open(struct cel_run *run, const struct cel_expr *e, const struct cel_val
 static int
 pattern_find(struct cel_run *run, const struct pattern *p, struct am_slice text, size_t from, size_t ret[2])
 {
-	return am_pattern_find(&run->match, p->code, text.p, text.n, from, ret);
-}
-
-static struct cel_value
-gave_up(struct cel_run *run)
-{
-	return cel_error(run, "the regular expression takes too many steps");
+	return am_pattern_find(&run->matcher, p->code, text.p, text.n, from, ret);
 }
 
 /* The first match of the pattern in the text; *ret: 1, 0 or, with an error as the value, less. */
@@ -139,7 +133,7 @@ first_match(struct cel_run *run, const struct cel_expr *e, const struct cel_valu
 		return v;
 	*ret = pattern_find(run, &p, a[0].s, 0, at);
 	pcre2_code_free(p.own);
-	return *ret < 0 ? gave_up(run) : v;
+	return *ret < 0 ? cel_exceeded(run) : v;
 }
 
 FN(matches)
@@ -185,7 +179,7 @@ FN(find_all)
 		from = at[1] > at[0] ? at[1] : rune_end(a[0].s, at[1]);
 	}
 	pcre2_code_free(p.own);
-	return rc < 0 ? gave_up(run) : cel_list_of(run, items, n);
+	return rc < 0 ? cel_exceeded(run) : cel_list_of(run, items, n);
 }
 
 /* ---- positions ---- */

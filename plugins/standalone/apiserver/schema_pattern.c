@@ -2,7 +2,9 @@
 /*
  * Regular expressions of schemas and rules.  They are written for RE2; what pcre2 understands beyond that (references,
  * look-around, possessive repetition, recursion ...) is refused, so that nothing is accepted here that a cluster
- * refuses.  Matching is bounded: RE2 needs no bound, pcre2 does, and a match that is given up counts as none.
+ * refuses.  RE2 takes a time that grows with the text and needs no bound; pcre2 does, and its own limits count anew at
+ * each place where a match may begin.  So every step of a pattern calls back and is counted, with the way between two
+ * of them, over all matches of one change: a value that makes some pattern go astray costs a part of a second.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -12,9 +14,9 @@
 
 #define MAX_PATTERNS  1000
 #define MAX_REPEAT    1000
-#define PATTERN_STEPS 200000
-#define PATTERN_DEPTH 1000
-#define PATTERN_HEAP  1024 /* KiB */
+#define MATCH_STEPS   20000000
+#define MATCH_STRIDE  16 /* bytes that are looked at in the time of a step */
+#define MATCH_HEAP    (16 << 10) /* KiB */
 
 struct am_schema_set {
 	pcre2_code *codes[MAX_PATTERNS];
@@ -182,7 +184,7 @@ am_pattern_compile(const char *p, size_t n, const char **problem)
 		return NULL;
 	translate(p, n, &text);
 	pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)am_buf_str(&text), text.len,
-					     PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
+					     PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT, &code, &at, NULL);
 	if (compiled == NULL)
 		*problem = "it is not a regular expression";
 	am_buf_fini(&text);
@@ -201,23 +203,43 @@ am_schema_pattern(struct am_schema_set *set, const char *p, size_t n, const char
 	return code;
 }
 
-int
-am_pattern_find(pcre2_match_context **match, const pcre2_code *code, const char *text, size_t n, size_t from, size_t ret[2])
+static int
+on_step(pcre2_callout_block *block, void *arg)
 {
-	if (*match == NULL) {
-		*match = pcre2_match_context_create(NULL);
-		am_assert(*match != NULL);
-		pcre2_set_match_limit(*match, PATTERN_STEPS);
-		pcre2_set_depth_limit(*match, PATTERN_DEPTH);
-		pcre2_set_heap_limit(*match, PATTERN_HEAP);
+	struct am_matcher *m = arg;
+	size_t at = block->current_position;
+
+	m->steps += 1 + (at > m->at ? at - m->at : m->at - at) / MATCH_STRIDE;
+	m->at = at;
+	return m->steps > MATCH_STEPS ? PCRE2_ERROR_MATCHLIMIT : 0;
+}
+
+int
+am_pattern_find(struct am_matcher *m, const pcre2_code *code, const char *text, size_t n, size_t from, size_t ret[2])
+{
+	if (m->context == NULL) {
+		m->context = pcre2_match_context_create(NULL);
+		am_assert(m->context != NULL);
+		pcre2_set_heap_limit(m->context, MATCH_HEAP);
+		(void)pcre2_set_callout(m->context, on_step, m);
 	}
+	m->at = from;
+	m->steps += 1 + (n - from) / MATCH_STRIDE; /* it is looked through for its encoding */
+	if (m->steps > MATCH_STEPS)
+		return -1;
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
 	int rc = data == NULL ? PCRE2_ERROR_NOMEMORY :
-		pcre2_match(code, (PCRE2_SPTR)text, n, from, 0, data, *match);
+		pcre2_match(code, (PCRE2_SPTR)text, n, from, 0, data, m->context);
 	if (rc >= 0 && ret != NULL) {
 		ret[0] = pcre2_get_ovector_pointer(data)[0];
 		ret[1] = pcre2_get_ovector_pointer(data)[1];
 	}
 	pcre2_match_data_free(data);
 	return rc >= 0 ? 1 : rc == PCRE2_ERROR_NOMATCH ? 0 : -1;
+}
+
+void
+am_matcher_fini(struct am_matcher *m)
+{
+	pcre2_match_context_free(m->context);
 }

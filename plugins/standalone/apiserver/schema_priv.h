@@ -76,10 +76,15 @@ void am_schema_rules_check(const struct am_schema *schema, const struct am_node 
 /* schema_pattern.c: NULL with a static sentence in problem.  A pattern of a set is freed with it. */
 pcre2_code *am_schema_pattern(struct am_schema_set *set, const char *p, size_t n, const char **problem);
 pcre2_code *am_pattern_compile(const char *p, size_t n, const char **problem) am_nodiscard_;
-/* 1 with the bytes of the match in ret (may be NULL), 0, or -1 when it takes too many steps.  *match is made when first
- * needed and is the caller's to free. */
-int am_pattern_find(pcre2_match_context **match, const pcre2_code *code, const char *text, size_t n, size_t from,
-		    size_t ret[2]);
+/* All matches of one change, whose steps are counted together.  Begins as zeros and stays where it is. */
+struct am_matcher {
+	pcre2_match_context *context;
+	uint64_t steps;
+	size_t at; /* where the last step was */
+};
+void am_matcher_fini(struct am_matcher *m);
+/* 1 with the bytes of the match in ret (may be NULL), 0, or -1 when this or an earlier match took too many steps. */
+int am_pattern_find(struct am_matcher *m, const pcre2_code *code, const char *text, size_t n, size_t from, size_t ret[2]);
 /* schema_structure.c: the rules for a node that is no part of a junctor. */
 void am_schema_check_structure(struct am_arena *arena, const struct am_schema *s, const struct am_node *node, const char *path,
 			       bool root, struct am_failure *failure);

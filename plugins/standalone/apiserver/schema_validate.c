@@ -16,7 +16,7 @@ struct checker {
 	struct am_failure *failure;
 	struct am_buf path;
 	long steps;
-	pcre2_match_context *match;
+	struct am_matcher matcher;
 };
 
 const char *
@@ -146,6 +146,18 @@ characters(const struct am_node *node)
 }
 
 static void
+check_pattern(struct checker *c, const struct am_schema *s, const struct am_node *node)
+{
+	int rc = s->code != NULL ? am_pattern_find(&c->matcher, s->code, node->text, node->len, 0, NULL) : 1;
+
+	if (rc > 0)
+		return;
+	char *quoted = am_xasprintf("'%s'", s->pattern);
+	invalid(c, node, rc < 0 ? "takes too many steps to match " : "should match ", quoted);
+	free(quoted);
+}
+
+static void
 check_string(struct checker *c, const struct am_schema *s, const struct am_node *node)
 {
 	char text[96];
@@ -157,11 +169,7 @@ check_string(struct checker *c, const struct am_schema *s, const struct am_node 
 		snprintf(text, sizeof(text), "should be at least %lld chars long", (long long)s->min_length);
 		invalid(c, node, text, "");
 	}
-	if (s->code != NULL && am_pattern_find(&c->match, s->code, node->text, node->len, 0, NULL) <= 0) {
-		char *quoted = am_xasprintf("'%s'", s->pattern);
-		invalid(c, node, "should match ", quoted);
-		free(quoted);
-	}
+	check_pattern(c, s, node);
 	if (s->format != NULL && *s->format != '\0' && !am_format_ok(s->format, node->text, node->len))
 		invalid_type(c, node, s->format, node->text);
 }
@@ -449,7 +457,7 @@ am_schema_validate(const struct am_schema *schema, const struct am_node *root, c
 	if (c.steps > MAX_STEPS)
 		am_failure_cause(failure, "FieldValueInvalid", "<nil>",
 				 "Invalid value: the object is too large to be checked against its schema");
-	pcre2_match_context_free(c.match);
+	am_matcher_fini(&c.matcher);
 	am_buf_fini(&c.path);
 	am_schema_rules_check(schema, root, old, failure);
 }
