@@ -26,7 +26,11 @@ def pod(p, name, script="exec sleep 600", restart="Never", grace=1, **container)
 
 
 def node_port(p):
-    return p.request("GET", "/api/v1/nodes")["items"][0]["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    def status():  # a node is registered before it says where it listens
+        return p.request("GET", "/api/v1/nodes")["items"][0].get("status", {}).get("daemonEndpoints")
+
+    until(status, what="the node's endpoint")
+    return status()["kubeletEndpoint"]["Port"]
 
 
 def dial(p, verb, name, command=(), stdin=False, stdout=True, stderr=True, tty=False, container="c", **options):
