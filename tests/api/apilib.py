@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import shutil
 import socket
 import ssl
 import string
@@ -354,6 +355,22 @@ class Cluster:
         return name, self.api.with_token(t["status"]["token"])
 
 
+def threads_of(pid):
+    """What each thread of a process that does not end waits for; with a debugger, whence."""
+    if shutil.which("gdb"):
+        return subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "thread apply all bt 12"], capture_output=True,
+                              text=True, timeout=120).stdout[-8000:]
+    out = []
+    for task in sorted(os.listdir("/proc/%d/task" % pid)):
+        for name in ("comm", "wchan", "syscall"):
+            try:
+                with open("/proc/%d/task/%s/%s" % (pid, task, name)) as f:
+                    out.append("thread %s %s: %s" % (task, name, f.read().strip()))
+            except OSError:
+                pass
+    return "\n".join(out)
+
+
 class Fixture(Cluster):
     """The API server of the tree, started for these tests."""
 
@@ -381,13 +398,32 @@ class Fixture(Cluster):
             self.process.kill()
         else:
             self.process.terminate()
-        code = self.process.wait(30)
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process = None
+        process, self.process, stuck = self.process, None, ""
+        try:
+            code = process.wait(60)
+        except subprocess.TimeoutExpired:
+            stuck = threads_of(process.pid)
+            process.kill()
+            code = process.wait()
+        process.stdin.close()
+        process.stdout.close()
         if code != 0 and not kill:
-            with open(os.path.join(self.state, "log"), errors="replace") as log:
-                raise AssertionError("the server ended with %d, saying:\n%s" % (code, log.read()[-8000:]))
+            raise AssertionError("the server ended with %d, saying:\n%s%s" % (code, self.said(), stuck))
+
+    def said(self):
+        with open(os.path.join(self.state, "log"), errors="replace") as log:
+            return log.read()[-8000:]
+
+    def revive(self):
+        """After a row that failed: the rows after it need a server."""
+        if self.process is not None and self.process.poll() is None:
+            return ""
+        why = "" if self.process is None else "the server ended with %d, saying:\n%s" % (self.process.wait(), self.said())
+        if self.process is not None:
+            self.process.stdin.close()
+            self.process.stdout.close()
+        self.start()
+        return why
 
 
 class FakeNode:
@@ -497,6 +533,8 @@ def main(fixture, wanted, differences=None):
             else:
                 how = "fail"
                 print("not ok %d - %s\n%s" % (i, r.__name__, said(e)))
+                for line in fixture.revive().splitlines():
+                    print("# " + line)
         counts[how] += 1
         if time.time() - began > 10:
             print("# %s took %.0f s" % (r.__name__, time.time() - began))

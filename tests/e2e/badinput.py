@@ -465,7 +465,7 @@ def test_agent_that_fills_the_databases_disk_too(p):
         s = q.session("full", FILLS, repos=[q.repo("full", "work")], timeout=60)
         s.wait("Failed")
         assert s.reason == "DiskFull" and "No space left" in s.message, s.status
-        with open(os.path.join(state, "more"), "wb") as f:
+        with open(os.path.join(state, "more"), "wb", buffering=0) as f:
             try:
                 while f.write(bytes(65536)):
                     pass

@@ -344,7 +344,7 @@ END_TEST
 
 START_TEST(CT6_as_many_calls_as_workers_and_never_two_of_a_name)
 {
-	char name[8];
+	char name[16];
 
 	make(3);
 	plan.block = 1;
