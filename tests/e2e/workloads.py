@@ -82,7 +82,7 @@ def test_suspend_stops_what_runs(p):
     p.patch(path, {"spec": {"suspend": True}})
     until(lambda: not pods_of(p, "pauses"), what="the pod to go")
     o = until_condition(p, path, "Suspended")
-    assert not o["status"].get("failed") and "startTime" not in o["status"], o["status"]
+    assert not o["status"].get("failed") and o["status"]["startTime"], o["status"]
     p.patch(path, {"spec": {"suspend": False}})
     until(lambda: pods_of(p, "pauses"), what="a pod")
     p.request("DELETE", path + "?propagationPolicy=Foreground")

@@ -142,6 +142,20 @@ START_TEST(limit_range_bounds)
 	ck_assert_int_eq(create(&f, "v1/persistentvolumeclaims", "default", claim, "1Mi"), 403);
 	ck_assert(said("minimum storage usage per PersistentVolumeClaim is 1Gi, but request is 1Mi"));
 	ck_assert_int_eq(create(&f, "v1/persistentvolumeclaims", "default", claim, "1Gi"), 201);
+	/* A claim that grows is held against them too; a pod's containers are not looked at again. */
+	static const char grow[] = "{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"%s\"}}}}";
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/persistentvolumeclaims", "default", "c", NULL, grow, "3Gi"), 403);
+	ck_assert(said("persistentvolumeclaims \"c\" is forbidden: maximum storage usage per PersistentVolumeClaim is 2Gi, but "
+		       "request is 3Gi"));
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/persistentvolumeclaims", "default", "c", NULL, grow, "2Gi"), 200);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/limitranges", "default", "l", NULL,
+			       "{\"spec\":{\"limits\":[{\"type\":\"PersistentVolumeClaim\",\"max\":{\"storage\":\"1Gi\"}},{\"type\":"
+			       "\"Container\",\"max\":{\"memory\":\"1Mi\"}}]}}"), 200);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/persistentvolumeclaims", "default", "c", NULL,
+			       "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}"), 403);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/persistentvolumeclaims", "default", "c", "status",
+			       "{\"status\":{\"phase\":\"Lost\"}}"), 200);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, POD, "default", "a", NULL, "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}"), 200);
 }
 END_TEST
 
@@ -245,6 +259,102 @@ START_TEST(quota_scopes)
 }
 END_TEST
 
+/* Each scope: what is in it, what is not; the object that is not in it passes a quota that is used up. */
+START_TEST(every_quota_scope)
+{
+	static const char across[] = "\"affinity\":{\"podAntiAffinity\":{\"preferredDuringSchedulingIgnoredDuringExecution\":[{"
+				     "\"weight\":1,\"podAffinityTerm\":{\"topologyKey\":\"a\",\"namespaceSelector\":{}}}]}},";
+	static const char own[] = "\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{"
+				  "\"topologyKey\":\"a\",\"labelSelector\":{}}]}},";
+	static const struct { const char *scope, *operator, *values, *in, *out; } cases[] = {
+		{ "Terminating", "Exists", "", "\"activeDeadlineSeconds\":5,", "" },
+		{ "NotTerminating", "Exists", "", "", "\"activeDeadlineSeconds\":5," },
+		{ "PriorityClass", "Exists", "", "\"priorityClassName\":\"p\",", "" },
+		{ "PriorityClass", "DoesNotExist", "", "", "\"priorityClassName\":\"p\"," },
+		{ "PriorityClass", "In", "\"p\",\"q\"", "\"priorityClassName\":\"q\",", "\"priorityClassName\":\"r\"," },
+		{ "PriorityClass", "NotIn", "\"p\"", "", "\"priorityClassName\":\"p\"," },
+		{ "CrossNamespacePodAffinity", "Exists", "", across, own },
+	};
+	char spec[400];
+
+	for (size_t i = 0; i < AM_COUNTOF(cases); i++) {
+		snprintf(spec, sizeof(spec), "\"hard\":{\"pods\":\"0\"},\"scopeSelector\":{\"matchExpressions\":[{\"scopeName\":\"%s\","
+			 "\"operator\":\"%s\",\"values\":[%s]}]}", cases[i].scope, cases[i].operator, cases[i].values);
+		ck_assert_msg(make_quota("q", spec) == 201, "%s: %s", spec, f.failure.message);
+		ck_assert_msg(make_pod("in", "", cases[i].in) == 403, "%s", spec);
+		ck_assert_msg(said("exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0"), "%s", f.failure.message);
+		ck_assert_msg(make_pod("out", "", cases[i].out) == 201, "%s: %s", spec, f.failure.message);
+		ck_assert_int_eq(delete(&f, POD, "default", "out", (struct am_delete_options){ .grace = 0 }), 200);
+		ck_assert_int_eq(delete(&f, QUOTA, "default", "q", (struct am_delete_options){ .grace = -1 }), 200);
+	}
+	/* The one scope of claims; a quota of it is about nothing else. */
+	static const char claim[] = "{\"metadata\":{\"name\":\"%s\"},\"spec\":{%s\"accessModes\":[\"ReadWriteOnce\"],\"resources\":{"
+				    "\"requests\":{\"storage\":\"1Gi\"}}}}";
+	ck_assert_int_eq(make_quota("q", "\"hard\":{\"requests.storage\":\"1Gi\",\"persistentvolumeclaims\":\"5\"},\"scopeSelector\":{"
+				    "\"matchExpressions\":[{\"scopeName\":\"VolumeAttributesClass\",\"operator\":\"In\",\"values\":["
+				    "\"gold\"]}]}"), 201);
+	ck_assert_int_eq(create(&f, "v1/persistentvolumeclaims", "default", claim, "a", ""), 201);
+	ck_assert_int_eq(create(&f, "v1/persistentvolumeclaims", "default", claim, "b", "\"volumeAttributesClassName\":\"gold\","), 201);
+	ck_assert_int_eq(create(&f, "v1/persistentvolumeclaims", "default", claim, "c", "\"volumeAttributesClassName\":\"gold\","), 403);
+	ck_assert(said("exceeded quota: q, requested: requests.storage=1Gi, used: requests.storage=1Gi, limited: requests.storage=1Gi"));
+	ck_assert_int_eq(make_pod("any", "", ""), 201);
+	am_engine_janitor_run(f.engine);
+	ck_assert_str_eq(in_use("q", "persistentvolumeclaims"), "\"1\"");
+}
+END_TEST
+
+START_TEST(quota_rules)
+{
+	static const struct { const char *spec, *text; } bad[] = {
+		{ "\"hard\":{\"apples\":\"1\"}", "spec.hard[apples]: Invalid value: \"apples\": must be a standard resource for quota" },
+		{ "\"hard\":{\"pods\":\"1500m\"}", "spec.hard[pods]: Invalid value: \"1500m\": must be an integer" },
+		{ "\"hard\":{\"pods\":\"1\"},\"scopes\":[\"Odd\"]", "spec.scopes: Invalid value: [\"Odd\"]: unsupported scope" },
+		{ "\"hard\":{\"pods\":\"1\"},\"scopes\":[\"BestEffort\",\"NotBestEffort\"]", "conflicting scopes" },
+		{ "\"hard\":{\"pods\":\"1\"},\"scopes\":[\"Terminating\",\"NotTerminating\"]", "conflicting scopes" },
+		{ "\"hard\":{\"cpu\":\"1\"},\"scopes\":[\"BestEffort\"]", "unsupported scope applied to resource" },
+		{ "\"hard\":{\"secrets\":\"1\"},\"scopes\":[\"Terminating\"]", "unsupported scope applied to resource" },
+		{ "\"hard\":{\"pods\":\"1\"},\"scopes\":[\"VolumeAttributesClass\"]", "unsupported scope applied to resource" },
+		{ "\"hard\":{\"pods\":\"1\"},\"scopeSelector\":{\"matchExpressions\":[{\"scopeName\":\"Odd\",\"operator\":\"Exists\"}]}",
+		  "spec.scopeSelector.matchExpressions.scopeName: Invalid value: \"Odd\": unsupported scope" },
+		{ "\"hard\":{\"pods\":\"1\"},\"scopeSelector\":{\"matchExpressions\":[{\"scopeName\":\"BestEffort\",\"operator\":\"In\","
+		  "\"values\":[\"a\"]}]}", "matchExpressions.operator: Invalid value: \"In\": must be 'Exists' when scope is any of" },
+		{ "\"hard\":{\"pods\":\"1\"},\"scopeSelector\":{\"matchExpressions\":[{\"scopeName\":\"PriorityClass\",\"operator\":\"In\"}]}",
+		  "matchExpressions.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn'" },
+		{ "\"hard\":{\"pods\":\"1\"},\"scopeSelector\":{\"matchExpressions\":[{\"scopeName\":\"PriorityClass\",\"operator\":\"Exists\","
+		  "\"values\":[\"a\"]}]}", "must be no value when `operator` is 'Exist' or 'DoesNotExist'" },
+		{ "\"hard\":{\"pods\":\"1\"},\"scopeSelector\":{\"matchExpressions\":[{\"scopeName\":\"PriorityClass\",\"operator\":\"Is\"}]}",
+		  "not a valid selector operator" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(bad); i++) {
+		ck_assert_msg(make_quota("q", bad[i].spec) == 422, "%s", bad[i].spec);
+		ck_assert_msg(said(bad[i].text), "%s: %s", bad[i].spec, f.failure.message);
+	}
+	ck_assert_int_eq(make_quota("q", "\"hard\":{\"requests.example.com/gpu\":\"1\",\"requests.hugepages-2Mi\":\"1\",\"cpu\":\"1500m\"}"), 201);
+}
+END_TEST
+
+/* All quotas of a namespace are charged with the write, however many there are: more than one batch of the writer. */
+START_TEST(a_hundred_quotas_are_charged_at_once)
+{
+	char name[16];
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "q%02d", i);
+		ck_assert_int_eq(make_quota(name, i == 57 ? "\"hard\":{\"configmaps\":\"1\"}" : "\"hard\":{\"configmaps\":\"5\"}"), 201);
+	}
+	ck_assert_int_eq(make_map("a"), 201);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "q%02d", i);
+		ck_assert_str_eq(in_use(name, "configmaps"), "\"1\"");
+	}
+	ck_assert_int_eq(make_map("b"), 403);
+	ck_assert(said("exceeded quota: q57"));
+	ck_assert_str_eq(in_use("q00", "configmaps"), "\"1\"");
+	ck_assert_str_eq(in_use("q99", "configmaps"), "\"1\"");
+}
+END_TEST
+
 START_TEST(quota_of_claims_and_services)
 {
 	ck_assert_int_eq(make_quota("q", "\"hard\":{\"requests.storage\":\"2Gi\",\"services.nodeports\":\"1\",\"count/services\":\"9\"}"), 201);
@@ -258,6 +368,12 @@ START_TEST(quota_of_claims_and_services)
 	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/persistentvolumeclaims", "default", "a", NULL,
 			       "{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"2Gi\"}}}}"), 200);
 	ck_assert_str_eq(in_use("q", "requests.storage"), "\"2Gi\"");
+	/* It is bound from the start, and what it may hold follows what it asks for, which only grows. */
+	ck_assert_str_eq(answer(&f, "/status/phase"), "\"Bound\"");
+	ck_assert_str_eq(answer(&f, "/status/capacity/storage"), "\"2Gi\"");
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/persistentvolumeclaims", "default", "a", NULL,
+			       "{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"1Gi\"}}}}"), 422);
+	ck_assert(said("spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"));
 	ck_assert_int_eq(create(&f, "v1/services", "default", "{\"metadata\":{\"name\":\"s\"},\"spec\":{\"type\":\"NodePort\",\"ports\":[{"
 				"\"port\":80},{\"port\":81}]}}"), 403);
 	ck_assert(said("services.nodeports=2"));
@@ -319,6 +435,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, quota_counts_objects);
 	tcase_add_test(tc, quota_of_pods);
 	tcase_add_test(tc, quota_scopes);
+	tcase_add_test(tc, every_quota_scope);
+	tcase_add_test(tc, quota_rules);
+	tcase_add_test(tc, a_hundred_quotas_are_charged_at_once);
 	tcase_add_test(tc, quota_of_claims_and_services);
 	tcase_add_test(tc, no_race_overcommits);
 }

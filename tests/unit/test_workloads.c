@@ -307,6 +307,38 @@ START_TEST(job_of_another_manager_is_left_alone)
 }
 END_TEST
 
+/* The clean-up of Jobs that are over is no part of managing them. */
+START_TEST(ttl_holds_for_jobs_of_another_manager)
+{
+	begin();
+	put_job("'managedBy':'example.com/other','ttlSecondsAfterFinished':30");
+	ck_assert_int_eq(reconcile(), 0);
+	fake_host_merge(fake, JOB, "n", "j", "{'status':{'conditions':[{'type':'Failed','status':'True','lastTransitionTime':"
+			"'2026-01-01T00:00:00Z'}]}}");
+	ck_assert_int_eq(reconcile(), 30 * AMBIENT_SECOND);
+	fake_host_advance(fake, 31 * AMBIENT_SECOND);
+	(void)reconcile();
+	ck_assert(!fake_host_has(fake, JOB, "n", "j"));
+	end();
+}
+END_TEST
+
+START_TEST(finalizers_of_the_template_stay)
+{
+	begin();
+	put_job("");
+	fake_host_merge(fake, JOB, "n", "j", "{'spec':{'template':{'metadata':{'finalizers':['example.com/hold']}}}}");
+	(void)reconcile();
+	ck_assert_str_eq(fake_host_at(fake, POD, "n", pod(0), "/metadata/finalizers/0"), "example.com/hold");
+	ck_assert_str_eq(fake_host_at(fake, POD, "n", pod(0), "/metadata/finalizers/1"), TRACKING);
+	finish_pod(pod(0), "Succeeded", 0);
+	(void)reconcile();
+	ck_assert_str_eq(fake_host_at(fake, POD, "n", pod(0), "/metadata/finalizers/0"), "example.com/hold");
+	ck_assert_ptr_null(fake_host_at(fake, POD, "n", pod(0), "/metadata/finalizers/1"));
+	end();
+}
+END_TEST
+
 /* The pod of an index that has not ended; NULL: none. */
 static const char *
 pod_of(int index)
@@ -529,7 +561,7 @@ START_TEST(suspension_deletes_pods_uncounted)
 	(void)reconcile();
 	ck_assert_str_eq(job("/status/active"), "");
 	ck_assert_str_eq(job("/status/terminating"), "2");
-	ck_assert_str_eq(job("/status/startTime"), "");
+	ck_assert_str_eq(job("/status/startTime"), "2026-01-01T00:00:00Z");
 	finish_pod(pod(0), "Failed", 143);
 	finish_pod(pod(1), "Failed", 143);
 	(void)reconcile();
@@ -743,6 +775,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, job_ttl_deletes_it);
 	tcase_add_test(tc, job_gone_releases_its_pods);
 	tcase_add_test(tc, job_of_another_manager_is_left_alone);
+	tcase_add_test(tc, ttl_holds_for_jobs_of_another_manager);
+	tcase_add_test(tc, finalizers_of_the_template_stay);
 	tcase_add_test(tc, indexed_names_hostnames_and_completed);
 	tcase_add_test(tc, indexed_failure_is_retried_under_its_index);
 	tcase_add_test(tc, backoff_limit_per_index);

@@ -4,6 +4,7 @@
 
 #include "core/base/util.h"
 #include "plugins/standalone/apiserver/admission.h"
+#include "plugins/standalone/apiserver/quantity.h"
 
 #define DATA_MAX (1024 * 1024)
 
@@ -360,6 +361,22 @@ claim_fill(struct am_change *change)
 
 	am_fill_str(change, spec, "volumeMode", "Filesystem");
 	am_fill_str(change, spec, "storageClassName", "standalone");
+	/* A directory has room for what is asked: a claim that grows has grown. */
+	if (change->old != NULL && change->subresource == NULL && am_node_path(spec, "resources", "requests", NULL) != NULL &&
+	    strcmp(am_node_get_str(am_node_get(change->object, "status"), "phase", ""), "Bound") == 0)
+		am_node_set(change->arena, am_child(change, change->object, "status"), "capacity",
+			    am_node_clone(change->arena, am_node_path(spec, "resources", "requests", NULL)));
+}
+
+static void
+check_growth(struct am_change *change)
+{
+	struct am_quantity before, now;
+
+	if (am_quantity_of(am_node_path(change->old, "spec", "resources", "requests", "storage", NULL), &before) &&
+	    am_quantity_of(am_node_path(change->object, "spec", "resources", "requests", "storage", NULL), &now) &&
+	    am_quantity_cmp(&now, &before) < 0)
+		am_forbid(change, "spec.resources.requests.storage", "field can not be less than status.capacity");
 }
 
 static void
@@ -377,6 +394,7 @@ claim_check(struct am_change *change)
 	am_immutable(change, "/spec/accessModes", "spec.accessModes");
 	am_immutable(change, "/spec/volumeName", "spec.volumeName");
 	am_immutable(change, "/spec/storageClassName", "spec.storageClassName");
+	check_growth(change);
 }
 
 const struct am_kind am_kind_claim = { .create = claim_create, .fill = claim_fill, .check = claim_check };

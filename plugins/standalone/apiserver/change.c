@@ -553,7 +553,9 @@ prepare_update(struct request *r)
 		return rc;
 	system_fields_update(r);
 	shape(c);
-	rc = judge_unknown(c);
+	rc = am_limits_admit(c);
+	if (rc == 0)
+		rc = judge_unknown(c);
 	if (rc < 0)
 		return rc;
 	bump_generation(c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LimitRanges: their own defaults and rules, and what they do to pods and claims that are created: resources that were
- * not said get the namespace's defaults, which an annotation tells, and what is outside the bounds is refused.
+ * LimitRanges: their own defaults and rules, and what they do to pods that are created and to claims, also when they
+ * grow: resources that were not said get the namespace's defaults, which an annotation tells, and what is outside the
+ * bounds is refused.
  */
 #include <stdlib.h>
 
@@ -318,7 +319,9 @@ am_limits_admit(struct am_change *change)
 	struct am_list list;
 	int rc = 0;
 
-	if ((!pod && !claim) || change->res->group[0] != '\0' || change->subresource != NULL || (pod && change->old != NULL))
+	/* What a pod's containers take is settled when it is made; a claim may grow.  What is going away may go. */
+	if ((!pod && !claim) || change->res->group[0] != '\0' || change->subresource != NULL ||
+	    (pod && change->old != NULL) || am_node_path(change->old, "metadata", "deletionTimestamp", NULL) != NULL)
 		return 0;
 	if (pod)
 		requests_from_limits(change);

@@ -173,74 +173,12 @@ usage_of(struct usage *u, const char *group, const char *plural, const struct am
 	}
 }
 
-/* ---- scopes ---- */
-
-static bool
-is_best_effort(const struct am_node *pod)
-{
-	static const char *const lists[] = { "initContainers", "containers" }, *const maps[] = { "requests", "limits" };
-	struct am_quantity q;
-
-	for (size_t l = 0; l < 4; l++) {
-		const struct am_node *list = am_node_path(pod, "spec", lists[l % 2], NULL);
-		for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next) {
-			const struct am_node *map = am_node_path(c, "resources", maps[l / 2], NULL);
-			for (const struct am_node *m = map != NULL ? map->first : NULL; m != NULL; m = m->next)
-				if ((strcmp(m->key, "cpu") == 0 || strcmp(m->key, "memory") == 0) && am_quantity_of(m, &q) && q.nano > 0)
-					return false;
-		}
-	}
-	return true;
-}
-
-/* Whether the pod lies in the scope, as far as a selector's operator asks. */
-static bool
-in_scope(const struct am_node *pod, const char *scope, const char *operator, const struct am_node *values)
-{
-	const struct am_node *spec = am_node_get(pod, "spec");
-	const char *class = am_node_get_str(spec, "priorityClassName", "");
-	bool there = false, listed = false;
-
-	if (strcmp(scope, "Terminating") == 0 || strcmp(scope, "NotTerminating") == 0)
-		there = (am_node_get(spec, "activeDeadlineSeconds") != NULL) == (scope[0] == 'T');
-	else if (strcmp(scope, "BestEffort") == 0 || strcmp(scope, "NotBestEffort") == 0)
-		there = is_best_effort(pod) == (scope[0] == 'B');
-	else if (strcmp(scope, "PriorityClass") == 0)
-		there = *class != '\0';
-	for (const struct am_node *v = values != NULL ? values->first : NULL; v != NULL; v = v->next)
-		listed |= am_streq(am_node_text(v, NULL), class);
-	if (strcmp(operator, "In") == 0)
-		return listed;
-	if (strcmp(operator, "NotIn") == 0)
-		return !listed;
-	return strcmp(operator, "DoesNotExist") == 0 ? !there : there;
-}
-
-/* A quota with scopes is about pods only. */
-static bool
-covers(const struct am_node *quota, bool pod, const struct am_node *object)
-{
-	const struct am_node *scopes = am_node_path(quota, "spec", "scopes", NULL);
-	const struct am_node *selector = am_node_path(quota, "spec", "scopeSelector", "matchExpressions", NULL);
-	bool all = true;
-
-	if ((scopes == NULL || scopes->count == 0) && (selector == NULL || selector->count == 0))
-		return true;
-	for (const struct am_node *s = pod && scopes != NULL ? scopes->first : NULL; s != NULL; s = s->next)
-		all &= in_scope(object, am_node_text(s, ""), "Exists", NULL);
-	for (const struct am_node *s = pod && selector != NULL ? selector->first : NULL; s != NULL; s = s->next)
-		all &= in_scope(object, am_node_get_str(s, "scopeName", ""), am_node_get_str(s, "operator", "Exists"),
-				am_node_get(s, "values"));
-	return pod && all;
-}
-
 /* ---- counting what is there ---- */
 
 static void
 sum_store(struct am_engine *engine, const char *ns, const char *group, const char *plural, const struct am_node *quota,
 	  struct usage *sum)
 {
-	bool pod = group[0] == '\0' && strcmp(plural, "pods") == 0;
 	struct usage *one = am_xcalloc(1, sizeof(*one));
 	struct am_list list;
 
@@ -249,7 +187,7 @@ sum_store(struct am_engine *engine, const char *ns, const char *group, const cha
 		struct am_arena *arena = am_arena_new();
 		struct am_slice text = am_object_text(list.items[i]);
 		const struct am_node *object = am_node_parse(arena, text.p, text.n, NULL);
-		if (object != NULL && covers(quota, pod, object)) {
+		if (object != NULL && am_quota_covers(quota, group, plural, object)) {
 			usage_of(one, group, plural, object);
 			for (size_t k = 0; k < one->n; k++)
 				use(sum, &one->items[k].q, "%s", one->items[k].name);
@@ -488,14 +426,14 @@ charge_quota(struct am_change *c, struct am_object *stored, const struct usage *
 	am_object_raw(stored, &raw);
 	quota = am_node_parse(c->arena, raw.data, raw.len, NULL);
 	am_buf_fini(&raw);
-	if (quota == NULL || !covers(quota, pod, c->object))
+	if (quota == NULL || !am_quota_covers(quota, c->res->group, c->res->plural, c->object))
 		return 0;
 	rc = pod && c->old == NULL ? check_said(c, quota, name) : 0;
 	if (rc < 0)
 		return rc;
 	in_use = known_usage(c, quota);
 	rc = charge_one(c, quota, delta, name, in_use);
-	if (rc <= 0 || charge->n == AM_COUNTOF(charge->items))
+	if (rc <= 0)
 		return rc;
 	set_status(c->arena, quota, in_use);
 	item = &charge->items[charge->n++];
@@ -515,12 +453,13 @@ am_quota_charge(struct am_change *c, struct am_charge *charge)
 	struct am_list quotas;
 	int rc = 0;
 
-	charge->n = 0;
+	*charge = (struct am_charge){ 0 };
 	if (!(c->res->flags & AM_RES_NAMESPACED) || c->subresource != NULL ||
 	    (c->old != NULL && strcmp(c->res->plural, "persistentvolumeclaims") != 0 && strcmp(c->res->plural, "services") != 0))
 		return 0;
 	am_engine_all(c->engine, "", "resourcequotas", c->ns, &quotas);
 	if (quotas.n > 0) {
+		charge->items = am_xcalloc(quotas.n, sizeof(*charge->items));
 		delta = am_xcalloc(2, sizeof(*delta));
 		before = delta + 1;
 		usage_of(delta, c->res->store->group, c->res->plural, c->object);
@@ -548,7 +487,8 @@ am_charge_fini(struct am_charge *charge)
 		am_object_unref(charge->items[i].quota);
 		am_buf_fini(&charge->items[i].raw);
 	}
-	charge->n = 0;
+	free(charge->items);
+	*charge = (struct am_charge){ 0 };
 }
 
 /* ---- the kind ---- */
@@ -559,34 +499,34 @@ quota_create(struct am_change *change)
 	set_status(change->arena, change->object, recount(change->engine, change->arena, change->object));
 }
 
+/* Names without a slash are the server's own, and what is counted is whole. */
+static void
+check_limit(struct am_change *change, const struct am_node *limit)
+{
+	const struct am_quota_resource *known = am_quota_resource(limit->key);
+	struct am_quantity q;
+	char field[320];
+
+	snprintf(field, sizeof(field), "spec.hard[%.260s]", limit->key);
+	if (known == NULL && strchr(limit->key, '/') == NULL)
+		am_failure_cause(change->failure, "FieldValueInvalid", field,
+				 "Invalid value: \"%.200s\": must be a standard resource for quota", limit->key);
+	if (!am_quantity_of(limit, &q))
+		am_bad(change, field, limit, "must be a quantity such as 10, 500m or 2Gi");
+	else if (q.nano < 0)
+		am_bad(change, field, limit, "must be greater than or equal to 0");
+	else if (known != NULL && known->whole && q.nano % (1000 * 1000 * 1000) != 0)
+		am_bad(change, field, limit, "must be an integer");
+}
+
 static void
 quota_check(struct am_change *change)
 {
-	static const char *const scopes[] = { "BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating",
-					      "PriorityClass", "Terminating", NULL };
 	const struct am_node *hard = am_node_path(change->object, "spec", "hard", NULL);
-	const struct am_node *list = am_node_path(change->object, "spec", "scopes", NULL);
-	struct am_quantity q;
-	char field[320];
-	int i = 0;
 
-	for (const struct am_node *m = hard != NULL ? hard->first : NULL; m != NULL; m = m->next) {
-		snprintf(field, sizeof(field), "spec.hard[%.260s]", m->key);
-		if (!am_quantity_of(m, &q))
-			am_bad(change, field, m, "must be a quantity such as 10, 500m or 2Gi");
-		else if (q.nano < 0)
-			am_bad(change, field, m, "must be greater than or equal to 0");
-	}
-	for (const struct am_node *s = list != NULL ? list->first : NULL; s != NULL; s = s->next, i++) {
-		bool known = false;
-		snprintf(field, sizeof(field), "spec.scopes[%d]", i);
-		for (size_t k = 0; scopes[k] != NULL; k++)
-			known |= am_streq(am_node_text(s, NULL), scopes[k]);
-		if (!known)
-			am_unsupported(change, field, am_node_text(s, ""), scopes);
-	}
-	if (change->old != NULL && !am_same_at(change->old, change->object, "/spec/scopes"))
-		am_failure_cause(change->failure, "FieldValueInvalid", "spec.scopes", "Invalid value: field is immutable");
+	for (const struct am_node *m = hard != NULL ? hard->first : NULL; m != NULL; m = m->next)
+		check_limit(change, m);
+	am_quota_check_scopes(change);
 }
 
 const struct am_kind am_kind_quota = { .create = quota_create, .check = quota_check };

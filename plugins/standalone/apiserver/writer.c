@@ -11,7 +11,7 @@
 #include "core/base/log.h"
 #include "plugins/standalone/apiserver/engine_priv.h"
 
-#define BATCH 64
+#define BATCH 64 /* an operation that carries more than that is a batch of its own */
 
 struct am_writer {
 	struct am_engine *engine;
@@ -19,6 +19,8 @@ struct am_writer {
 	struct am_cond wake;
 	struct am_op *first, **last;
 	struct am_thread *thread;
+	struct am_op **batch; /* the thread's: what is being written */
+	size_t cap;
 	bool stop;
 	struct ambient_error health; /* code 0: the last commit went well */
 };
@@ -214,21 +216,25 @@ write_batch(struct am_engine *engine, struct am_op *const *batch, size_t n, stru
 
 /* ---- the queue ---- */
 
-/* Takes up to BATCH operations; a call is a batch of its own. */
+/* Takes up to BATCH operations, at least the first with all that it carries; a call is a batch of its own. */
 static size_t
-take(struct am_writer *writer, struct am_op *batch[BATCH])
+take(struct am_writer *writer)
 {
 	size_t n = 0;
 
-	while (n < BATCH && writer->first != NULL && !(n > 0 && writer->first->kind == AM_OP_CALL)) {
+	while (writer->first != NULL && !(n > 0 && writer->first->kind == AM_OP_CALL)) {
 		size_t group = 0;
 		for (struct am_op *op = writer->first; op != NULL; op = op->with)
 			group++;
-		if (n + group > BATCH)
+		if (n > 0 && n + group > BATCH)
 			break;
+		if (n + group > writer->cap) {
+			writer->cap = AM_MAX(n + group, (size_t)BATCH);
+			writer->batch = am_xrealloc(writer->batch, writer->cap, sizeof(*writer->batch));
+		}
 		bool call = writer->first->kind == AM_OP_CALL;
 		for (struct am_op *op = writer->first; op != NULL; op = op->with)
-			batch[n++] = op;
+			writer->batch[n++] = op;
 		writer->first = writer->first->next;
 		if (call)
 			break;
@@ -255,7 +261,6 @@ static void
 writer_main(void *arg)
 {
 	struct am_writer *writer = arg;
-	struct am_op *batch[BATCH];
 
 	am_lock(&writer->lock);
 	while (writer->first != NULL || !writer->stop) {
@@ -264,7 +269,8 @@ writer_main(void *arg)
 			continue;
 		}
 		struct ambient_error err = AMBIENT_ERROR_INIT;
-		size_t n = take(writer, batch);
+		size_t n = take(writer);
+		struct am_op *const *batch = writer->batch;
 		am_unlock(&writer->lock);
 		bool call = batch[0]->kind == AM_OP_CALL;
 		int rc = call ? batch[0]->call(batch[0]->arg, &batch[0]->err) : write_batch(writer->engine, batch, n, &err);
@@ -361,5 +367,6 @@ am_writer_free(struct am_writer *writer)
 	am_thread_join(writer->thread);
 	am_cond_fini(&writer->wake);
 	am_lock_fini(&writer->lock);
+	free(writer->batch);
 	free(writer);
 }

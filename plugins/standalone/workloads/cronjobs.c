@@ -321,6 +321,17 @@ last_due(const struct cron_view *v, int64_t since, int64_t *ret_missed)
 	return due;
 }
 
+/* "Thu, 01 Jan 2026 00:00:00 +0000", as Kubernetes writes it into this event. */
+static void
+mail_stamp(char text[40], int64_t at)
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	(void)gmtime_r(&t, &tm);
+	(void)strftime(text, 40, "%a, %d %b %Y %H:%M:%S +0000", &tm);
+}
+
 static int
 schedule(struct ambient_call *call, struct cron_view *v, struct ambient_result *result, struct ambient_error *err)
 {
@@ -328,7 +339,7 @@ schedule(struct ambient_call *call, struct cron_view *v, struct ambient_result *
 	int64_t since = last != 0 ? last : job_time(ambient_str(v->cj, "/metadata/creationTimestamp", NULL)) / AMBIENT_SECOND;
 	int64_t deadline = ambient_int(v->cj, "/spec/startingDeadlineSeconds", -1), missed, due, next;
 	int64_t from = deadline >= 0 && v->now - deadline > since ? v->now - deadline : since, wait;
-	char text[32];
+	char text[40];
 	int rc = 0;
 
 	/* With a deadline of an @every the times still count from the last one. */
@@ -337,7 +348,7 @@ schedule(struct ambient_call *call, struct cron_view *v, struct ambient_result *
 		ambient_event(call, v->cj, "Warning", "TooManyMissedTimes", "too many missed start times. Set or decrease "
 			      ".spec.startingDeadlineSeconds or check clock skew");
 	if (due != 0 && deadline >= 0 && due + deadline < v->now) {
-		job_stamp(text, due * AMBIENT_SECOND);
+		mail_stamp(text, due);
 		ambient_event(call, v->cj, "Warning", "MissSchedule", "Missed scheduled time to start a job: %s", text);
 	} else if (due != 0 && due != last) {
 		rc = start(call, v, due, err);

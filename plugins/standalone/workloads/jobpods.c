@@ -93,14 +93,14 @@ draft_pod(struct ambient_call *call, struct job_view *v, const char *name, int64
 {
 	static const char *const labels[] = { "batch.kubernetes.io~1controller-uid", "controller-uid",
 		"batch.kubernetes.io~1job-name", "job-name" };
-	static const char *const parts[] = { "/metadata/labels", "/metadata/annotations", "/spec" };
+	static const char *const parts[] = { "/metadata/labels", "/metadata/annotations", "/metadata/finalizers", "/spec" };
 	const struct ambient_object *template = ambient_at(v->job, "/spec/template"), *part;
 	struct ambient_draft *d = template != NULL ? ambient_draft_new(call, POD, v->ns, name) : NULL;
 	char at[96];
 
 	if (d == NULL)
 		return NULL;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 4; i++)
 		if ((part = ambient_at(template, parts[i])) != NULL)
 			ambient_draft_set_object(d, parts[i], part);
 	for (size_t i = 0; i < 4 && !ambient_bool(v->job, "/spec/manualSelector", 0); i++) {
@@ -109,7 +109,10 @@ draft_pod(struct ambient_call *call, struct job_view *v, const char *name, int64
 	}
 	if (index >= 0)
 		set_index(d, v, index);
-	ambient_draft_set_json(d, "/metadata/finalizers", "[\"" TRACKING "\"]");
+	if (ambient_at(template, "/metadata/finalizers") == NULL)
+		ambient_draft_set_json(d, "/metadata/finalizers", "[]");
+	if (!job_tracked(ambient_draft_view(d)))
+		ambient_draft_set_str(d, "/metadata/finalizers/-", TRACKING);
 	ambient_draft_set_json(d, "/metadata/ownerReferences",
 			       "[{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"controller\":true,"
 			       "\"blockOwnerDeletion\":true}]");

@@ -223,7 +223,7 @@ tell(struct ambient_call *call, const struct job_view *v, const struct job_chang
 		ambient_event(call, v->job, "Warning", v->target_reason, "%s", change->message[1]);
 }
 
-/* startTime is when the Job began to run without a break: it goes with a suspension and comes anew. */
+/* startTime is when the Job last began to run: a suspension leaves it, which also tells that the Job has run before. */
 static void
 note_suspension(struct ambient_call *call, struct job_view *v, struct job_change *change)
 {
@@ -233,8 +233,6 @@ note_suspension(struct ambient_call *call, struct job_view *v, struct job_change
 		change->suspended = v->suspend ? "True" : "False";
 	if (!v->suspend && (v->started == 0 || change->suspended != NULL))
 		change->start = v->started = call->host->clock->wall(call->host) / AMBIENT_SECOND * AMBIENT_SECOND;
-	else if (v->suspend && v->started != 0 && change->suspended != NULL)
-		change->start = v->started = 0;
 }
 
 static int
@@ -259,26 +257,37 @@ untrack_all(struct ambient_call *call, const struct job_view *v, struct ambient_
 
 /* ---- passes */
 
+/* ttlSecondsAfterFinished holds for every Job that is over, whoever brought it there. */
+static int
+expire(struct ambient_call *call, const struct ambient_object *job, struct ambient_result *result,
+       struct ambient_error *err)
+{
+	int64_t ttl = ambient_int(job, "/spec/ttlSecondsAfterFinished", -1), now = call->host->clock->wall(call->host);
+	int64_t end = 0;
+	char options[160];
+
+	if (ttl < 0 || (!job_condition(job, "Complete", NULL, NULL, &end) && !job_condition(job, "Failed", NULL, NULL, &end)))
+		return 0;
+	end += ttl * AMBIENT_SECOND;
+	if (now < end)
+		return ambient_requeue_after(result, end - now);
+	(void)snprintf(options, sizeof(options),
+		       "{\"propagationPolicy\":\"Foreground\",\"preconditions\":{\"uid\":\"%.64s\"}}",
+		       ambient_str(job, "/metadata/uid", ""));
+	return ambient_delete(call, JOB, ambient_str(job, "/metadata/namespace", ""),
+			      ambient_str(job, "/metadata/name", ""), options, err);
+}
+
 static int
 after_end(struct ambient_call *call, const struct job_view *v, struct ambient_result *result, struct ambient_error *err)
 {
-	int64_t ttl = ambient_int(v->job, "/spec/ttlSecondsAfterFinished", -1);
-	int64_t now = call->host->clock->wall(call->host);
-	char options[160];
-
 	for (size_t i = 0; i < v->count; i++)
 		if (v->pods[i].tracked) {
 			int rc = job_untrack(call, v->pods[i].obj, NULL, err);
 			if (rc < 0)
 				return rc;
 		}
-	if (ttl < 0)
-		return 0;
-	if (now < v->finished_at + ttl * AMBIENT_SECOND)
-		return ambient_requeue_after(result, v->finished_at + ttl * AMBIENT_SECOND - now);
-	(void)snprintf(options, sizeof(options),
-		       "{\"propagationPolicy\":\"Foreground\",\"preconditions\":{\"uid\":\"%.64s\"}}", v->uid);
-	return ambient_delete(call, JOB, v->ns, v->name, options, err);
+	return expire(call, v->job, result, err);
 }
 
 /* Returns 1 when another pass has something to do. */
@@ -286,7 +295,7 @@ static int
 pass(struct ambient_call *call, const struct ambient_object *job, struct ambient_result *result,
      struct ambient_error *err)
 {
-	struct job_change change = { .start = -1 };
+	struct job_change change = { 0 };
 	struct ambient_error scaling = AMBIENT_ERROR_INIT;
 	struct job_view v;
 	int64_t now = call->host->clock->wall(call->host);
@@ -365,6 +374,7 @@ jobs_reconcile(void *self, struct ambient_call *call, const struct ambient_reque
 	       struct ambient_result *result, struct ambient_error *err)
 {
 	const struct ambient_object *job;
+	bool deleting;
 	int rc = 1;
 
 	/* Each pass reads what the one before wrote; three are enough to come to rest. */
@@ -374,9 +384,10 @@ jobs_reconcile(void *self, struct ambient_call *call, const struct ambient_reque
 			return release_pods(call, req->ns, req->name, NULL, err);
 		if (rc < 0)
 			return rc;
+		deleting = ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING;
 		if (strcmp(ambient_str(job, "/spec/managedBy", JOB_CONTROLLER), JOB_CONTROLLER) != 0)
-			return 0;
-		if (ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+			return deleting ? 0 : expire(call, job, result, err);
+		if (deleting)
 			return release_pods(call, req->ns, req->name, ambient_str(job, "/metadata/uid", ""), err);
 		rc = pass(call, job, result, err);
 	}

@@ -106,8 +106,6 @@ job_write_status(struct ambient_call *call, const struct job_view *v, const stru
 	if (change->start > 0) {
 		job_stamp(start, change->start);
 		ambient_draft_set_str(d, "/status/startTime", start);
-	} else if (change->start == 0) {
-		ambient_draft_unset(d, "/status/startTime");
 	}
 	if (change->suspended != NULL)
 		set_condition(d, "Suspended", change->suspended,

@@ -353,7 +353,7 @@ read_job(struct job_view *v, const struct ambient_object *job)
 	v->on_failure = strcmp(ambient_str(job, "/spec/template/spec/restartPolicy", ""), "OnFailure") == 0;
 	v->started = job_time(ambient_str(job, "/status/startTime", NULL));
 	for (size_t i = 0; i < 2; i++) {
-		if (job_condition(job, ends[i], NULL, NULL, &v->finished_at))
+		if (job_condition(job, ends[i], NULL, NULL, NULL))
 			v->finished = ends[i];
 		if (job_condition(job, targets[i], &v->target_reason, &v->target_message, NULL))
 			v->target = targets[i];

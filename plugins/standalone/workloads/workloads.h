@@ -108,7 +108,6 @@ struct job_view {
 	int64_t started;                  /* wall ns, 0: not yet */
 	const char *fail_message;         /* podFailurePolicy asks to fail the Job */
 	const char *finished;             /* "Complete" or "Failed" when it is over */
-	int64_t finished_at;
 	const char *target;               /* "SuccessCriteriaMet" or "FailureTarget" when it is decided */
 	const char *target_reason, *target_message;
 };
@@ -151,7 +150,7 @@ int job_untrack(struct ambient_call *call, const struct ambient_object *pod, con
 struct job_change {
 	const char *add[2], *reason[2], *message[2]; /* conditions to become True */
 	const char *suspended;                       /* "True", "False" or NULL: leave */
-	int64_t start;                               /* status.startTime; 0: none, -1: leave */
+	int64_t start;                               /* status.startTime; 0: leave */
 	bool complete;                               /* sets completionTime */
 };
 int job_write_status(struct ambient_call *call, const struct job_view *view, const struct job_change *change,
