@@ -87,7 +87,7 @@ ctl_standalone_kubeconfig(void)
 int
 ctl_connect(struct ctl *ctl)
 {
-	const struct am_kube_options options = { .user_agent = "ambientctl/" PACKAGE_VERSION };
+	const struct am_kube_options options = { .user_agent = "ambientctl/" PACKAGE_VERSION, .interactive = true };
 	const char *path = ctl_value(ctl, "kubeconfig"), *context = ctl_value(ctl, "context");
 	const char *ns = ctl_value(ctl, "namespace");
 	struct ambient_error err = AMBIENT_ERROR_INIT;

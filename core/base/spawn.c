@@ -109,6 +109,9 @@ become(const struct am_spawn *spec, const char *program, int status_fd, const in
 	}
 	if (spec->terminal && ioctl(0, TIOCSCTTY, 0) < 0)
 		goto fail;
+	/* Every signal is blocked yet, so that asking from the background does not stop it. */
+	if (spec->foreground)
+		(void)tcsetpgrp(0, getpid());
 	for (const int *p = spec->pass; p != NULL && *p >= 0; p++)
 		(void)fcntl(*p, F_SETFD, 0);
 	close_all_but(spec->pass, status_fd);
@@ -302,7 +305,7 @@ am_run(const struct am_spawn *spec, const char *input, size_t input_len, size_t 
 	/* A descriptor of the caller's own serves for what is too large for memory. */
 	copy.fds[0] = input == NULL && spec->fds[0] > 2 ? spec->fds[0] : in[0];
 	copy.fds[1] = out[1];
-	copy.fds[2] = errs[1];
+	copy.fds[2] = spec->fds[2] > 2 ? spec->fds[2] : errs[1];
 	int rc = am_spawn(&copy, &r.pid, &r.pidfd, err);
 	close_fd(&in[0]);
 	close_fd(&out[1]);

@@ -22,6 +22,7 @@ struct am_spawn {
 	const int *pass;          /* further descriptors that stay open under their own numbers, ended by -1; or NULL */
 	bool new_session;         /* setsid; else only a new process group */
 	bool terminal;            /* with new_session: fds[0] is a terminal and becomes the session's */
+	bool foreground;          /* its group becomes that of the terminal at fds[0]; the caller takes it back afterwards */
 	bool die_with_parent;     /* PR_SET_PDEATHSIG SIGKILL: only from a thread that lives as long as the child */
 };
 
@@ -34,7 +35,8 @@ struct am_run_result {
 	struct am_buf out, err;
 };
 /* Runs to the end: writes input, keeps at most max bytes of each output (the rest is read and dropped), on
- * timeout TERM, 2 s, KILL to the group.  fds are not looked at, but for a fds[0] over 2 when there is no input.
+ * timeout TERM, 2 s, KILL to the group.  fds are not looked at, but for a fds[0] over 2 when there is no input, and a fds[2]
+ * over 2, which then gets what would be kept.
  * *cancelled (may be NULL) ends it early the same way. */
 int am_run(const struct am_spawn *spec, const char *input, size_t input_len, size_t max, int64_t timeout_ns,
 	   const int32_t *cancelled, struct am_run_result *result, struct ambient_error *err);

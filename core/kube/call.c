@@ -5,7 +5,8 @@
  * the I/O thread has let go of it.
  *
  * Repeated, as client-go does, at most ten times and never beyond the deadline: 429 and 5xx that say Retry-After,
- * GETs whose connection broke, and once a 401 when the token comes from a file, because it may just have rotated.
+ * GETs whose connection broke, and once a 401 when the token comes from a file or a plugin, because it may just have
+ * been renewed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -230,7 +231,8 @@ retry_wait(const struct call *call, int rc, bool *tried_token)
 	}
 	if ((call->status == 429 || call->status >= 500) && call->retry_after_ms > 0)
 		return call->retry_after_ms;
-	if (call->status == 401 && call->kube->config->token_file != NULL && !*tried_token) {
+	bool renewable = call->kube->config->token_file != NULL || call->kube->config->exec != NULL;
+	if (call->status == 401 && renewable && !*tried_token) {
 		*tried_token = true;
 		return 0;
 	}

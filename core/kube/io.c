@@ -303,6 +303,7 @@ init_curl(void)
 static void
 release(struct am_curl_io *io)
 {
+	am_exec_free(io->exec); /* its last act may be to post */
 	if (io->multi != NULL)
 		(void)curl_multi_cleanup(io->multi);
 	am_token_fini(&io->token);
@@ -331,6 +332,13 @@ am_curl_io_new(const struct am_kube_config *config, const struct am_kube_options
 	if (io->multi == NULL) {
 		release(io);
 		(void)ambient_err(err, AMBIENT_E_NOMEM, "libcurl does not start");
+		return NULL;
+	}
+	if (config->exec != NULL)
+		io->exec = am_exec_new(&io->head, config->exec, options->interactive, am_transfers_credential, io);
+	/* With a person at the terminal now is the time: a request would not wait for them. */
+	if (io->exec != NULL && options->interactive && am_exec_first(io->exec, err) < 0) {
+		release(io);
 		return NULL;
 	}
 	(void)curl_multi_setopt(io->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);

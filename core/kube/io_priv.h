@@ -40,6 +40,7 @@ struct am_curl_io {
 	struct am_transfer *transfers; /* all that are not freed */
 	struct am_transfer *work_first, *work_last;
 	struct am_token token;
+	struct am_exec *exec;    /* NULL: the configuration names no plugin */
 	struct am_rate rate;
 
 	struct am_lock lock;     /* guards the rest */
@@ -63,6 +64,8 @@ struct am_transfer {
 	int status;
 	char method[16];
 	char content_type[96];
+	uint64_t credential;          /* generation of the plugin's that it goes with; 0: none */
+	bool asked;                   /* waits for the plugin */
 	bool in_work, attached, over, head_given, paused, resume, reserved;
 	struct ambient_error failed;  /* why it cannot start, or what data returned */
 	char curl_text[CURL_ERROR_SIZE];
@@ -78,5 +81,6 @@ void am_transfer_work(struct am_transfer *t);                             /* att
 void am_transfer_result(struct am_transfer *t, CURLcode result);          /* curl is through with it */
 void am_transfer_end(struct am_transfer *t, const struct ambient_error *err); /* calls done, once */
 void am_transfer_cancel(struct am_io *io, struct am_transfer *t);
+void am_transfers_credential(void *curl_io);                              /* the plugin has ended: looks again */
 
 #endif

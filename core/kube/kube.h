@@ -43,6 +43,7 @@ struct am_kube_options {
 	struct am_clock *clock;       /* NULL: real */
 	double qps;                   /* 0: 50; negative: unlimited.  Watches are exempt */
 	int burst;                    /* 0: 100 */
+	bool interactive;             /* credential plugins may talk to the person at the terminal */
 };
 /* Takes config.  Starts the I/O thread; connects to nobody yet. */
 int am_kube_new(struct am_kube_config *config, const struct am_kube_options *options, struct am_kube **ret,

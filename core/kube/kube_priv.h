@@ -4,6 +4,7 @@
 #define AM_KUBE_PRIV_H
 
 #include "core/base/lock.h"
+#include "core/kube/exec.h"
 #include "core/kube/kube.h"
 
 /* All strings are malloc'ed or NULL.  Of each pair data/file at most one is set; data is PEM. */
@@ -17,6 +18,7 @@ struct am_kube_config {
 	char *token, *token_file;
 	char *tls_server_name;
 	char *proxy_url;
+	struct am_exec_spec *exec; /* asked when there is no token, or NULL */
 	bool insecure;         /* the server's certificate is not verified */
 	bool loopback;         /* no proxy, no compression */
 };

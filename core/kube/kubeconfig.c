@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kubeconfig files, one or several merged: for each named cluster, user and context the first document that has
- * it wins, and so does the first current-context.  What we cannot honour (exec and auth-provider plugins,
- * impersonation, passwords) is refused: going on without it would mean being somebody else.
+ * it wins, and so does the first current-context.  What we cannot honour (auth-provider plugins, impersonation,
+ * passwords) is refused: going on without it would mean being somebody else.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "core/base/file.h"
 #include "core/base/mem.h"
 #include "core/base/util.h"
+#include "core/data/scan.h"
 #include "core/data/yaml.h"
 #include "core/kube/kube_priv.h"
 
@@ -134,7 +135,7 @@ static int
 take_user(struct am_kube_config *config, const struct doc *doc, const struct am_node *user, const char *name,
 	  struct ambient_error *err)
 {
-	static const char *const refused[] = { "exec", "auth-provider", "as", "as-uid", "as-groups", "as-user-extra",
+	static const char *const refused[] = { "auth-provider", "as", "as-uid", "as-groups", "as-user-extra",
 					       "username", "password" };
 
 	for (size_t i = 0; i < AM_COUNTOF(refused); i++) {
@@ -143,7 +144,7 @@ take_user(struct am_kube_config *config, const struct doc *doc, const struct am_
 		if (value != NULL && value->type != AMBIENT_T_NULL)
 			return ambient_err(err, AMBIENT_E_UNSUPPORTED,
 					   "%s: user \"%.80s\" needs \"%s\", which is not supported; use a client certificate, "
-					   "a token or a token file", doc->from->name, name, refused[i]);
+					   "a token, a token file or exec", doc->from->name, name, refused[i]);
 	}
 	const char *token = am_node_get_str(user, "token", "");
 	const char *token_file = am_node_get_str(user, "tokenFile", "");
@@ -157,7 +158,53 @@ take_user(struct am_kube_config *config, const struct doc *doc, const struct am_
 		config->token = am_xstrdup(token);
 	}
 	int rc = take_pem(doc, user, "client-certificate", &config->cert_data, &config->cert_file, err);
-	return rc < 0 ? rc : take_pem(doc, user, "client-key", &config->key_data, &config->key_file, err);
+	if (rc == 0)
+		rc = take_pem(doc, user, "client-key", &config->key_data, &config->key_file, err);
+	/* A token that is given is used; then there is nothing to ask for. */
+	const struct am_node *exec = am_node_get(user, "exec");
+	if (rc == 0 && config->token == NULL && config->token_file == NULL && exec != NULL && exec->type == AMBIENT_T_OBJECT) {
+		rc = am_exec_spec_parse(exec, doc->from->dir, &config->exec, err);
+		if (rc < 0)
+			return am_err_prefix(err, "%s: user \"%.80s\"", doc->from->name, name);
+	}
+	return rc;
+}
+
+/* What a plugin that asks for it is told about the cluster: spec.cluster of its ExecCredential. */
+static int
+describe_cluster(const struct am_kube_config *config, const struct am_node *cluster, struct ambient_error *err)
+{
+	const struct am_node *extensions = am_node_get(cluster, "extensions");
+	am_auto(am_buf_fini) struct am_buf ca = { 0 };
+	struct am_buf out = { 0 };
+	int rc = am_kube_config_ca(config, &ca, err);
+
+	if (rc < 0)
+		return rc;
+	am_json_addf(&out, "{\"server\":%s", config->server);
+	if (config->tls_server_name != NULL)
+		am_json_addf(&out, ",\"tls-server-name\":%s", config->tls_server_name);
+	if (config->insecure)
+		am_buf_adds(&out, ",\"insecure-skip-tls-verify\":true");
+	if (ca.len > 0) {
+		am_buf_adds(&out, ",\"certificate-authority-data\":\"");
+		am_base64_encode(&out, ca.data, ca.len, false);
+		am_buf_addc(&out, '"');
+	}
+	if (config->proxy_url != NULL)
+		am_json_addf(&out, ",\"proxy-url\":%s", config->proxy_url);
+	for (const struct am_node *e = extensions != NULL && extensions->type == AMBIENT_T_ARRAY ? extensions->first : NULL;
+	     e != NULL; e = e->next) {
+		if (am_streq(am_node_get_str(e, "name", NULL), "client.authentication.k8s.io/exec") &&
+		    am_node_get(e, "extension") != NULL) {
+			am_buf_adds(&out, ",\"config\":");
+			am_node_print(am_node_get(e, "extension"), &out);
+			break;
+		}
+	}
+	am_buf_addc(&out, '}');
+	config->exec->cluster = am_buf_steal(&out, NULL);
+	return 0;
 }
 
 static const char *
@@ -205,6 +252,8 @@ take_context(struct am_kube_config *config, const struct load *load, const char 
 	if (server[0] == '\0')
 		return ambient_err(err, AMBIENT_E_INVALID, "%s: cluster \"%.80s\" has no server", doc->from->name, cluster_name);
 	rc = am_kube_config_finish(config, server, err);
+	if (rc == 0 && config->exec != NULL && config->exec->provide_cluster)
+		rc = describe_cluster(config, cluster, err);
 	return rc < 0 ? am_err_prefix(err, "%s: cluster \"%.80s\"", doc->from->name, cluster_name) : 0;
 }
 

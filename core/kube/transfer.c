@@ -59,6 +59,8 @@ am_transfer_end(struct am_transfer *t, const struct ambient_error *err)
 		am_rate_return(&t->io->rate);
 	if (t->status == 401)
 		am_token_drop(&t->io->token, t->began);
+	if (t->status == 401 && t->credential > 0)
+		am_exec_drop(t->io->exec, t->credential);
 	if (t->attached && (err == NULL || err->code != AMBIENT_E_CANCELLED))
 		count(t, err != NULL);
 	am_io_add_work(t);
@@ -373,6 +375,17 @@ add_header(struct am_transfer *t, const char *line)
 }
 
 static bool
+add_bearer(struct am_transfer *t, const char *token)
+{
+	char *line = am_xasprintf("Authorization: Bearer %s", token);
+	bool ok = add_header(t, line);
+
+	explicit_bzero(line, strlen(line));
+	free(line);
+	return ok;
+}
+
+static bool
 set_headers(struct am_transfer *t, const struct am_http_req *req, struct ambient_error *err)
 {
 	const char *token = t->io->config->token;
@@ -392,13 +405,8 @@ set_headers(struct am_transfer *t, const struct am_http_req *req, struct ambient
 		if (token == NULL)
 			return false;
 	}
-	if (ok && token != NULL) {
-		char *line = am_xasprintf("Authorization: Bearer %s", token);
-
-		ok = add_header(t, line);
-		explicit_bzero(line, strlen(line));
-		free(line);
-	}
+	if (ok && token != NULL)
+		ok = add_bearer(t, token);
 	if (!ok)
 		(void)ambient_err(err, AMBIENT_E_INVALID, "a header holds a line break");
 	return ok;
@@ -522,6 +530,54 @@ release(struct am_transfer *t)
 	free(t);
 }
 
+/* Who the plugin says that we are.  False: not yet, or t has ended. */
+static bool
+identify(struct am_transfer *t)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	const struct am_credential *credential;
+	int rc = am_exec_get(t->io->exec, &credential, &t->credential, &err);
+
+	t->asked = rc == 0;
+	if (rc < 0)
+		am_transfer_end(t, &err);
+	if (rc <= 0)
+		return false;
+	if (credential->cert != NULL) {
+		struct curl_blob cert = { credential->cert, strlen(credential->cert), CURL_BLOB_COPY };
+		struct curl_blob key = { credential->key, strlen(credential->key), CURL_BLOB_COPY };
+
+		(void)curl_easy_setopt(t->easy, CURLOPT_SSLCERT_BLOB, &cert);
+		(void)curl_easy_setopt(t->easy, CURLOPT_SSLKEY_BLOB, &key);
+	}
+	if (credential->token != NULL && !add_bearer(t, credential->token)) {
+		end_with(t, AMBIENT_E_NOMEM, 0, "out of memory");
+		return false;
+	}
+	return true;
+}
+
+void
+am_transfers_credential(void *arg)
+{
+	struct am_curl_io *io = arg;
+
+	for (struct am_transfer *t = io->transfers; t != NULL; t = t->next)
+		if (t->asked && !t->over)
+			am_io_add_work(t);
+}
+
+static void
+attach(struct am_transfer *t)
+{
+	if (t->io->exec != NULL && !identify(t))
+		return;
+	if (curl_multi_add_handle(t->io->multi, t->easy) == CURLM_OK)
+		t->attached = true;
+	else
+		end_with(t, AMBIENT_E_NOMEM, 0, "libcurl takes no more transfers");
+}
+
 void
 am_transfer_work(struct am_transfer *t)
 {
@@ -530,10 +586,7 @@ am_transfer_work(struct am_transfer *t)
 	} else if (t->failed.code != 0) {
 		am_transfer_end(t, &t->failed);
 	} else if (!t->attached) {
-		if (curl_multi_add_handle(t->io->multi, t->easy) == CURLM_OK)
-			t->attached = true;
-		else
-			end_with(t, AMBIENT_E_NOMEM, 0, "libcurl takes no more transfers");
+		attach(t);
 	} else if (t->resume) {
 		t->resume = t->paused = false;
 		t->last_byte = am_clock_boot(t->io->head.clock);

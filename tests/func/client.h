@@ -86,4 +86,21 @@ rule(const char *method, const char *path, int times, int status, const char *he
 	fake_api_add(api, &r);
 }
 
+static am_unused_ int
+simple(const char *method, const char *path, const char *body, struct ambient_error *err)
+{
+	struct am_kube_request request = { .method = method, .path = path, .body = body,
+					   .body_len = body != NULL ? strlen(body) : 0 };
+	am_auto(am_buf_fini) struct am_buf answer = { 0 };
+
+	*err = (struct ambient_error)AMBIENT_ERROR_INIT;
+	return am_kube_do(kube, &request, &answer, err);
+}
+
+static am_unused_ const char *
+bearer(int i)
+{
+	return fake_api_header(fake_api_request(api, i), "Authorization");
+}
+
 #endif

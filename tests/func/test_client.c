@@ -64,17 +64,6 @@ finish_moving(struct call *call, int64_t step, int most)
 	return finish(call);
 }
 
-static int
-simple(const char *method, const char *path, const char *body, struct ambient_error *err)
-{
-	struct am_kube_request request = { .method = method, .path = path, .body = body,
-					   .body_len = body != NULL ? strlen(body) : 0 };
-	am_auto(am_buf_fini) struct am_buf answer = { 0 };
-
-	*err = (struct ambient_error)AMBIENT_ERROR_INIT;
-	return am_kube_do(kube, &request, &answer, err);
-}
-
 /* ---- plain */
 
 START_TEST(get_and_reuse)
@@ -311,12 +300,6 @@ START_TEST(token_static)
 	end();
 }
 END_TEST
-
-static const char *
-bearer(int i)
-{
-	return fake_api_header(fake_api_request(api, i), "Authorization");
-}
 
 START_TEST(token_rotates)
 {

@@ -243,7 +243,19 @@ START_TEST(kubeconfig_refused)
 		  "certificate-authority: x}}]\n", "d", AMBIENT_E_INVALID, "exclude" },
 		{ CLUSTER "clusters: [{name: k, cluster: {server: 'https://h', certificate-authority-data: '!'}}]\n", "d",
 		  AMBIENT_E_INVALID, "base64" },
-		{ CLUSTER "users: [{name: u, user: {exec: {command: aws}}}]\n", NULL, AMBIENT_E_UNSUPPORTED, "\"exec\"" },
+		{ CLUSTER "users: [{name: u, user: {exec: {command: aws}}}]\n", NULL, AMBIENT_E_UNSUPPORTED, "v1 and v1beta1" },
+		{ CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1alpha1, command: aws}}}]\n", NULL,
+		  AMBIENT_E_UNSUPPORTED, "v1 and v1beta1" },
+		{ CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: aws}}}]\n", NULL,
+		  AMBIENT_E_INVALID, "needs interactiveMode" },
+		{ CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: aws, "
+		  "interactiveMode: Maybe}}}]\n", NULL, AMBIENT_E_INVALID, "\"Maybe\" is not known" },
+		{ CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1}}}]\n", NULL,
+		  AMBIENT_E_INVALID, "no command" },
+		{ CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: a, args: [1]}}}]\n",
+		  NULL, AMBIENT_E_INVALID, "put it in quotes" },
+		{ CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: a, "
+		  "env: [{value: x}]}}}]\n", NULL, AMBIENT_E_INVALID, "no usable name" },
 		{ CLUSTER "users: [{name: u, user: {as: root}}]\n", NULL, AMBIENT_E_UNSUPPORTED, "\"as\"" },
 		{ CLUSTER "users: [{name: u, user: {token: \"a b\"}}]\n", NULL, AMBIENT_E_INVALID, "white space" },
 		{ CLUSTER "users: [{name: u, user: {client-certificate: c}}]\n"
@@ -257,6 +269,87 @@ START_TEST(kubeconfig_refused)
 		ck_assert_msg(load(rows[i].text, rows[i].context, &config, &err) == -rows[i].code, "row %zu: %d %s", i, err.code,
 			      err.message);
 		ck_assert_msg(strstr(err.message, rows[i].says) != NULL, "row %zu: %s", i, err.message);
+	}
+}
+END_TEST
+
+#define EXEC_V1 "client.authentication.k8s.io/v1"
+
+START_TEST(kubeconfig_exec)
+{
+	static const char text[] = CLUSTER
+		"clusters: [{name: k, cluster: {server: 'https://h', certificate-authority-data: Q0E=, tls-server-name: n, "
+		"extensions: [{name: other, extension: 1}, {name: client.authentication.k8s.io/exec, extension: {audience: x}}]}}]\n"
+		"users: [{name: u, user: {exec: {apiVersion: " EXEC_V1 ", command: ./bin/login, args: [a, 'b c'], "
+		"env: [{name: A, value: '1'}], interactiveMode: Never, provideClusterInfo: true, installHint: read the wiki}}}]\n";
+	am_auto(am_buf_fini) struct am_buf info = { 0 };
+	struct am_kube_config *config;
+	struct ambient_error err;
+
+	ck_assert_msg(load(text, NULL, &config, &err) == 0, "%s", err.message);
+	ck_assert_ptr_nonnull(config->exec);
+	ck_assert_str_eq(config->exec->argv[0], "/dir/./bin/login"); /* relative to the file */
+	ck_assert_str_eq(config->exec->argv[2], "b c");
+	ck_assert_ptr_null(config->exec->argv[3]);
+	ck_assert_str_eq(config->exec->env[0], "A=1");
+	ck_assert_int_eq(config->exec->mode, AM_EXEC_NEVER);
+	ck_assert_str_eq(config->exec->install_hint, "read the wiki");
+	am_exec_spec_info(config->exec, false, &info);
+	ck_assert_str_eq(am_buf_str(&info), "{\"kind\":\"ExecCredential\",\"apiVersion\":\"" EXEC_V1 "\",\"spec\":{\"interactive\":false,"
+			 "\"cluster\":{\"server\":\"https://h:443\",\"tls-server-name\":\"n\",\"certificate-authority-data\":\"Q0E=\","
+			 "\"config\":{\"audience\":\"x\"}}}}");
+	am_kube_config_free(config);
+}
+END_TEST
+
+/* A token that is given makes the plugin unnecessary. */
+START_TEST(kubeconfig_token_before_exec)
+{
+	static const char text[] = CLUSTER "clusters: [{name: k, cluster: {server: 'https://h'}}]\n"
+		"users: [{name: u, user: {token: t, exec: {apiVersion: " EXEC_V1 "beta1, command: login}}}]\n";
+	struct am_kube_config *config;
+	struct ambient_error err;
+
+	ck_assert_msg(load(text, NULL, &config, &err) == 0, "%s", err.message);
+	ck_assert_ptr_null(config->exec);
+	ck_assert_str_eq(config->token, "t");
+	am_kube_config_free(config);
+}
+END_TEST
+
+#define ANSWER(status) "{\"kind\":\"ExecCredential\",\"apiVersion\":\"" EXEC_V1 "\",\"status\":" status "}"
+
+START_TEST(exec_answers)
+{
+	static const struct {
+		const char *text, *says; /* says NULL: good */
+	} rows[] = {
+		{ ANSWER("{\"token\":\"t\"}"), NULL },
+		{ ANSWER("{\"token\":\"t\",\"expirationTimestamp\":\"2026-01-01T00:00:10Z\"}"), NULL },
+		{ ANSWER("{\"clientCertificateData\":\"c\",\"clientKeyData\":\"k\"}"), NULL },
+		{ "", "no JSON" },
+		{ "token", "no JSON" },
+		{ "{\"kind\":\"Other\"}", "no ExecCredential" },
+		{ "{\"kind\":\"ExecCredential\",\"apiVersion\":\"" EXEC_V1 "beta1\",\"status\":{\"token\":\"t\"}}", "not of apiVersion" },
+		{ ANSWER("{}"), "neither" },
+		{ ANSWER("{\"token\":\"\"}"), "neither" },
+		{ ANSWER("{\"clientCertificateData\":\"c\"}"), "not both" },
+		{ ANSWER("{\"token\":\"t\",\"clientKeyData\":\"k\"}"), "not both" },
+		{ ANSWER("{\"token\":\"a\\r\\nHost: b\"}"), "white space" },
+		{ ANSWER("{\"token\":\"t\",\"expirationTimestamp\":\"tomorrow\"}"), "no time" },
+	};
+	struct am_exec_spec spec = { .api_version = (char[]){ EXEC_V1 } };
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		struct ambient_error err = AMBIENT_ERROR_INIT;
+		struct am_credential credential;
+		int rc = am_exec_answer(&spec, rows[i].text, strlen(rows[i].text), &credential, &err);
+
+		if (rows[i].says == NULL)
+			ck_assert_msg(rc == 0, "row %zu: %s", i, err.message);
+		else
+			ck_assert_msg(rc < 0 && strstr(err.message, rows[i].says) != NULL, "row %zu: %d %s", i, rc, err.message);
+		am_credential_fini(&credential);
 	}
 }
 END_TEST
@@ -590,6 +683,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, kubeconfig_whole);
 	tcase_add_test(tc, kubeconfig_data_wins);
 	tcase_add_test(tc, kubeconfig_refused);
+	tcase_add_test(tc, kubeconfig_exec);
+	tcase_add_test(tc, kubeconfig_token_before_exec);
+	tcase_add_test(tc, exec_answers);
 	tcase_add_test(tc, kubeconfig_plain_http_on_loopback);
 	tcase_add_test(tc, kubeconfig_merge);
 	tcase_add_test(tc, config_order);
