@@ -227,3 +227,54 @@ def a_budget_ends_what_costs_too_much(f):
     found = causes(f.api.post(path, {"apiVersion": f.group + "/v1", "kind": kind, "metadata": {"name": "r-" + rand()},
                                      "spec": {"l": list(range(1, 21))}}))
     assert len(found) == 1 and "call cost exceeds limit for rule: " + deep in found[0][2], found
+
+
+TOO_DEAR = "Forbidden: estimated rule cost exceeds budget by factor of "
+ADVICE = " (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
+
+
+@row
+def what_could_cost_too_much_is_refused(f):
+    def answer(spec, n=1):
+        d = definition(f, {"type": "object", "properties": {"p%d" % i: spec for i in range(n)}})
+        return f.api.post(CRDS + "?dryRun=All", d)
+
+    def texts(rule, **limits):
+        return {"type": "array", "items": {"type": "string"}, "x-kubernetes-validations": [{"rule": rule}], **limits}
+
+    once, twice = "self.all(a, a.contains('x'))", "self.all(a, self.all(b, a == b))"
+    for spec, factor in ((texts(once), "more than 100x"), (texts(twice, maxItems=1000), "more than 100x"),
+                         ({"type": "array", "items": {"type": "integer"}, "x-kubernetes-validations": [{"rule": twice}],
+                           "maxItems": 1500}, "1.125750x")):
+        found = causes(answer(spec))
+        assert found[0][0].endswith("properties[p0].x-kubernetes-validations[0].rule"), found
+        assert found[0][1:] == ("FieldValueForbidden", TOO_DEAR + factor + ADVICE), found
+    answer({"type": "array", "items": {"type": "integer"}, "x-kubernetes-validations": [{"rule": twice}],
+            "maxItems": 1000}).ok(201)
+    # Each is fine, all together are not.
+    each = {"type": "array", "items": {"type": "integer"}, "x-kubernetes-validations": [{"rule": twice}], "maxItems": 1100}
+    answer(each).ok(201)
+    found = causes(answer(each, 20))
+    assert sum(c[2].startswith("Forbidden: contributed to estimated rule cost total") for c in found) == 4, found
+    assert found[-1][0].endswith("openAPIV3Schema") and found[-1][2].startswith(
+        "Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema exceeds budget by factor of "), found
+    # A message counts too, and what lists and maps around a rule multiply.
+    found = causes(answer({"type": "array", "items": {"type": "string"}, "maxItems": 2000, "x-kubernetes-validations": [
+        {"rule": "true", "messageExpression": "self.map(a, a + 'x').join(',')"}]}))
+    assert found[0][0].endswith(".messageExpression") and "estimated messageExpression cost" in found[0][2], found
+    inner = {"type": "string", "maxLength": 1000, "x-kubernetes-validations": [{"rule": "self.matches('^[a-z]{1,10}$')"}]}
+    answer({"type": "array", "maxItems": 100, "items": inner}).ok(201)
+    causes(answer({"type": "array", "items": inner}))
+    causes(answer({"type": "object", "additionalProperties": {"type": "array", "maxItems": 100, "items": inner}}))
+
+
+@row
+def new_rules_use_what_the_release_before_has_too(f):
+    def answer(rule):
+        spec = {"type": "array", "maxItems": 9, "items": {"type": "integer"}, "x-kubernetes-validations": [{"rule": rule}]}
+        return f.api.post(CRDS + "?dryRun=All", definition(f, spec))
+    for rule in ("self.sort() == self", "self.sortBy(x, x) == self", "lists.range(3) == self", "self.slice(0, 1) == self",
+                 "[self].flatten() == self", "self.reverse() == self", "self.distinct() == self"):
+        assert "undeclared reference" in causes(answer(rule))[0][2], rule
+    for rule in ("self.first() == self.last()", "[self.first()].unwrapOpt() == self", "semver('1.0.0').major() == self[0]"):
+        answer(rule).ok(201)

@@ -34,7 +34,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct am_node *openapi = am_node_get(root, "schema"), *value = am_node_get(root, "value");
 
 	if (openapi != NULL) {
-		const struct am_schema *schema = am_schema_compile(arena, set, openapi, "s", &failure);
+		const struct am_schema *schema = am_schema_compile(arena, set, openapi, "s", NULL, &failure);
 		am_assert((schema == NULL) == (failure.n_causes > 0));
 		if (schema != NULL && value != NULL)
 			use(arena, schema, value);

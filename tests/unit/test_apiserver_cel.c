@@ -17,6 +17,7 @@ static struct am_schema_set *set;
 static struct cel_run *run;
 static const struct am_schema *schema;
 static const struct am_node *self, *old;
+static bool as_new;
 
 static void
 setup(void)
@@ -26,6 +27,7 @@ setup(void)
 	run = cel_run_new();
 	schema = NULL;
 	self = old = NULL;
+	as_new = false;
 }
 
 static void
@@ -50,7 +52,7 @@ set_schema(const char *text)
 {
 	struct am_failure failure = { 0 };
 
-	schema = am_schema_compile(arena, set, node(text), "s", &failure);
+	schema = am_schema_compile(arena, set, node(text), "s", NULL, &failure);
 	ck_assert_msg(schema != NULL, "%s", failure.n_causes > 0 ? failure.causes[0].message : "?");
 	am_failure_fini(&failure);
 }
@@ -58,7 +60,7 @@ set_schema(const char *text)
 static const struct cel_program *
 compile(const char *expression, struct am_buf *problem)
 {
-	struct cel_compile with = { .arena = arena, .set = set, .self = schema, .root = true };
+	struct cel_compile with = { .arena = arena, .set = set, .self = schema, .root = true, .stored = !as_new };
 
 	return cel_compile(&with, am_slice_of(expression), problem);
 }
@@ -88,9 +90,23 @@ agrees(const char *got, const char *want)
 	return am_starts(want, "error: ") ? am_starts(got, want) : strcmp(got, want) == 0;
 }
 
+/* What a rule costs at most. */
+static void
+estimate(const char *expression, struct am_buf *out)
+{
+	struct am_buf problem = { .max = 65536 };
+	const struct cel_program *program = compile(expression, &problem);
+
+	if (program == NULL)
+		am_buf_addf(out, "refused: %s", am_buf_str(&problem));
+	else
+		am_buf_addf(out, "%llu", (unsigned long long)cel_program_estimate(program));
+	am_buf_fini(&problem);
+}
+
 /* One line of the table; 1 when it is a row that we answer otherwise. */
 static int
-one_row(char *line)
+one_row(char *line, void (*answer)(const char *expression, struct am_buf *out))
 {
 	struct am_buf got = { .max = 65536 };
 	char *arrow = strstr(line, " ==> "), *reason;
@@ -103,13 +119,17 @@ one_row(char *line)
 		*(line[1] == 's' ? &self : &old) = node(strchr(line, ' ') + 1);
 		return 0;
 	}
-	if (*line == '\0' || *line == '#')
+	if (strcmp(line, "%new") == 0) {
+		as_new = true;
+		return 0;
+	}
+	if (*line == '\0' || *line == '#' || strcmp(line, "%costs") == 0)
 		return 0;
 	ck_assert_msg(arrow != NULL, "a row without an arrow: %s", line);
 	*arrow = '\0';
 	if ((reason = strstr(arrow + 1, " ## ")) != NULL)
 		*reason = '\0';
-	evaluate(line, &got);
+	answer(line, &got);
 	bool ok = agrees(am_buf_str(&got), arrow + 5);
 	if (!ok)
 		printf("# %s\n#   row:  %s\n#   ours: %s\n", line, arrow + 5, am_buf_str(&got));
@@ -117,25 +137,37 @@ one_row(char *line)
 	return !ok;
 }
 
-START_TEST(rows)
+static void
+file_of_rows(const char *name, int at_least, void (*answer)(const char *expression, struct am_buf *out))
 {
 	char path[4096], *line = NULL;
 	size_t cap = 0;
 	int bad = 0, n = 0;
 
 	const char *top = getenv("top_srcdir");
-	snprintf(path, sizeof(path), "%s/tests/unit/cel_rows.txt", top != NULL ? top : ".");
+	snprintf(path, sizeof(path), "%s/tests/unit/%s", top != NULL ? top : ".", name);
 	FILE *file = fopen(path, "re");
 	ck_assert_msg(file != NULL, "%s", path);
 	while (getline(&line, &cap, file) > 0) {
 		line[strcspn(line, "\n")] = '\0';
-		bad += one_row(line);
+		bad += one_row(line, answer);
 		n++;
 	}
 	free(line);
 	fclose(file);
-	ck_assert_int_gt(n, 700);
+	ck_assert_int_gt(n, at_least);
 	ck_assert_int_eq(bad, 0);
+}
+
+START_TEST(rows)
+{
+	file_of_rows("cel_rows.txt", 700, evaluate);
+}
+END_TEST
+
+START_TEST(costs_are_estimated_as_kubernetes_does)
+{
+	file_of_rows("cel_costs.txt", 200, estimate);
 }
 END_TEST
 
@@ -256,6 +288,7 @@ cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, done);
 	tcase_add_test(tc, rows);
+	tcase_add_test(tc, costs_are_estimated_as_kubernetes_does);
 	tcase_add_test(tc, sizes_and_depths_are_bounded);
 	tcase_add_test(tc, the_budget_is_honoured);
 	tcase_add_test(tc, random_words);

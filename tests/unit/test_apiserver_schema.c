@@ -40,7 +40,7 @@ schema_of_x(const char *x)
 	char *text = am_arena_printf(arena, "{\"type\":\"object\",\"properties\":{\"x\":%s}}", x);
 
 	am_failure_fini(&failure);
-	return am_schema_compile(arena, set, node(text), "s", &failure);
+	return am_schema_compile(arena, set, node(text), "s", NULL, &failure);
 }
 
 START_TEST(values_and_messages)
@@ -213,7 +213,7 @@ START_TEST(roots)
 
 	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
 		am_failure_fini(&failure);
-		const struct am_schema *s = am_schema_compile(arena, set, node(rows[i].schema), "s", &failure);
+		const struct am_schema *s = am_schema_compile(arena, set, node(rows[i].schema), "s", NULL, &failure);
 		ck_assert_msg((s != NULL) == (rows[i].field == NULL), "%s", rows[i].schema);
 		if (s == NULL)
 			ck_assert_str_eq(failure.causes[0].field, rows[i].field);

@@ -201,21 +201,6 @@ check_approval(struct am_change *change, const struct am_node *spec)
 
 /* ---- versions ---- */
 
-static void
-check_schema(struct am_change *change, const struct am_node *version, int i)
-{
-	const struct am_node *openapi = am_node_path(version, "schema", "openAPIV3Schema", NULL);
-	struct am_schema_set *set = am_schema_set_new();
-	char field[96];
-
-	snprintf(field, sizeof(field), "spec.versions[%d].schema.openAPIV3Schema", i);
-	if (openapi == NULL)
-		am_failure_cause(change->failure, "FieldValueRequired", field, "Required value: schemas are required");
-	else
-		(void)am_schema_compile(change->arena, set, openapi, field, change->failure);
-	am_schema_set_free(set);
-}
-
 static const struct am_node *
 version_named(const struct am_node *versions, const char *name)
 {
@@ -223,6 +208,26 @@ version_named(const struct am_node *versions, const char *name)
 		if (strcmp(am_node_get_str(v, "name", ""), name) == 0)
 			return v;
 	return NULL;
+}
+
+static void
+check_schema(struct am_change *change, const struct am_node *version, int i)
+{
+	const struct am_node *openapi = am_node_path(version, "schema", "openAPIV3Schema", NULL);
+	const struct am_node *versions = change->old != NULL ? am_node_path(change->old, "spec", "versions", NULL) : NULL;
+	const struct am_node *before = version_named(versions, am_node_get_str(version, "name", ""));
+	struct am_schema_past past = { .versions = versions };
+	struct am_schema_set *set = am_schema_set_new();
+	char field[96];
+
+	snprintf(field, sizeof(field), "spec.versions[%d].schema.openAPIV3Schema", i);
+	before = before != NULL ? am_node_path(before, "schema", "openAPIV3Schema", NULL) : NULL;
+	past.unchanged = openapi != NULL && before != NULL && am_node_equal(openapi, before);
+	if (openapi == NULL)
+		am_failure_cause(change->failure, "FieldValueRequired", field, "Required value: schemas are required");
+	else
+		(void)am_schema_compile(change->arena, set, openapi, field, &past, change->failure);
+	am_schema_set_free(set);
 }
 
 /* A version that objects may still be kept in stays. */

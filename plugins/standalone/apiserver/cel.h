@@ -18,7 +18,7 @@
 
 enum cel_kind { CEL_ERROR, CEL_DYN, CEL_NULL, CEL_BOOL, CEL_INT, CEL_UINT, CEL_DOUBLE, CEL_STRING, CEL_BYTES,
 		CEL_TIMESTAMP, CEL_DURATION, CEL_LIST, CEL_MAP, CEL_OBJECT, CEL_TYPE, CEL_OPTIONAL, CEL_QUANTITY, CEL_IP,
-		CEL_CIDR, CEL_URL, CEL_FORMAT, CEL_PARAM, CEL_KINDS };
+		CEL_CIDR, CEL_URL, CEL_FORMAT, CEL_SEMVER, CEL_PARAM, CEL_KINDS };
 
 struct cel_program;
 struct cel_run;
@@ -32,10 +32,16 @@ struct cel_compile {
 	struct am_schema_set *set;
 	const struct am_schema *self;
 	bool root, optional_old;
+	bool stored; /* the text is stored already: what newer releases take is fine */
 };
 const struct cel_program *cel_compile(const struct cel_compile *with, struct am_slice text, struct am_buf *problem);
 enum cel_kind cel_program_kind(const struct cel_program *program); /* of its result */
 bool cel_program_uses_old(const struct cel_program *program);
+/* What an evaluation costs at most, estimated from the schema as Kubernetes does it (cel_cost.c); UINT64_MAX: nothing
+ * bounds it. */
+uint64_t cel_program_estimate(const struct cel_program *program);
+/* How often such a value fits into one object. */
+uint64_t cel_schema_cardinality(const struct am_schema *schema, bool root);
 /* Whether rules may look at such a value at all. */
 bool cel_schema_visible(const struct am_schema *schema, bool root);
 

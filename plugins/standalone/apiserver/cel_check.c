@@ -27,7 +27,8 @@ struct checker {
 };
 
 static const struct cel_fn *const tables[] = { cel_core_fns, cel_convert_fns, cel_text_fns, cel_list_fns, cel_time_fns,
-					       cel_net_fns, cel_quantity_fns, cel_format_fns, cel_printf_fns };
+					       cel_net_fns, cel_quantity_fns, cel_format_fns, cel_printf_fns,
+					       cel_semver_fns };
 
 #define DYN (&cel_simple[CEL_DYN])
 
@@ -308,6 +309,25 @@ check_literals(struct checker *c, struct cel_expr *e, const struct cel_type *typ
 	return type;
 }
 
+/* Kubernetes takes in new rules only what the release before it evaluates too, so that a server may be set back. */
+static bool
+is_too_new(const struct checker *c, const char *name)
+{
+	static const char *const names[] = { "slice", "flatten", "sort", "reverse", "distinct", "lists.range" };
+
+	for (size_t i = 0; !c->with->stored && i < AM_COUNTOF(names); i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static const struct cel_type *
+complain_too_new(struct checker *c, const struct cel_expr *e, const char *name)
+{
+	return complain(c, e->at, am_arena_printf(c->with->arena, "undeclared reference to '%s' (in container ''): rules may use it "
+						  "from Kubernetes 1.35 on", name));
+}
+
 static const struct cel_type *
 check_call(struct checker *c, struct cel_expr *e)
 {
@@ -336,6 +356,8 @@ check_call(struct checker *c, struct cel_expr *e)
 	if (!known)
 		return complain(c, e->at, am_arena_printf(c->with->arena, "undeclared reference to '%s' (in container '')",
 							  e->name));
+	if (is_too_new(c, e->name))
+		return complain_too_new(c, e, e->name);
 	if (failed)
 		return &cel_simple[CEL_ERROR];
 	if (n == 0)
@@ -475,6 +497,26 @@ want_bool(struct checker *c, const struct cel_expr *e)
 	return complain_of(c, e->at, "expected type 'bool' but found '", e->type, "'");
 }
 
+static bool
+can_be_sorted(const struct cel_type *type)
+{
+	switch (type->kind) {
+	case CEL_DYN:
+	case CEL_NULL:
+	case CEL_BOOL:
+	case CEL_INT:
+	case CEL_UINT:
+	case CEL_DOUBLE:
+	case CEL_STRING:
+	case CEL_BYTES:
+	case CEL_TIMESTAMP:
+	case CEL_DURATION:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static const struct cel_type *
 loop_type(struct checker *c, struct cel_expr *e, const struct cel_type *range, const struct cel_type *element)
 {
@@ -489,6 +531,10 @@ loop_type(struct checker *c, struct cel_expr *e, const struct cel_type *range, c
 	case CEL_MAP_EACH:
 	case CEL_TRANSFORM_LIST:
 		return cel_type_new(c->with->arena, CEL_LIST, type, NULL);
+	case CEL_SORT_BY:
+		if (range->kind != CEL_DYN && (range->kind != CEL_LIST || !can_be_sorted(type)))
+			return complain_of(c, body->at, "cannot sort by type '", type, "'");
+		return range;
 	case CEL_TRANSFORM_MAP:
 		return cel_type_new(c->with->arena, CEL_MAP,
 				    range->kind == CEL_MAP ? range->a : range->kind == CEL_LIST ? &cel_simple[CEL_INT] : DYN, type);
@@ -512,6 +558,8 @@ check_loop(struct checker *c, struct cel_expr *e)
 	const struct cel_type *range = check(c, e->args[0]), *first = DYN, *second = DYN;
 	uint32_t outer = c->n_variables;
 
+	if (e->loop == CEL_SORT_BY && !c->with->stored)
+		return complain_too_new(c, e, "sortBy");
 	if (is_error(range))
 		return range;
 	if (needs_optional(e->loop)) {

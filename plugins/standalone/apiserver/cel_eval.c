@@ -289,6 +289,7 @@ loop_step(struct cel_run *run, struct loop *l, const struct cel_value *key, cons
 	switch (l->e->loop) {
 	case CEL_MAP_EACH:
 	case CEL_TRANSFORM_LIST:
+	case CEL_SORT_BY:
 		if (!cel_failed(v))
 			l->items[l->n++] = v;
 		return v;
@@ -362,7 +363,7 @@ loop_over(struct cel_run *run, struct loop *l, const struct cel_value *range)
 		if (cel_failed(v))
 			return v;
 	}
-	return loop_result(run, l);
+	return l->e->loop == CEL_SORT_BY ? cel_sort_by(run, range->list, l->items) : loop_result(run, l);
 }
 
 static struct cel_value
@@ -389,7 +390,7 @@ eval_loop(struct cel_run *run, const struct cel_expr *e)
 		return range;
 	if (e->loop == CEL_OPT_MAP || e->loop == CEL_OPT_FLAT_MAP)
 		return eval_opt_map(run, e, &range);
-	if (range.kind != CEL_LIST && range.kind != CEL_MAP)
+	if (range.kind != CEL_LIST && (range.kind != CEL_MAP || e->loop == CEL_SORT_BY))
 		return cel_no_overload();
 	return loop_over(run, &l, &range);
 }
@@ -428,16 +429,6 @@ cel_eval(struct cel_run *run, const struct cel_expr *e)
 }
 
 /* ---- programs and runs ---- */
-
-bool
-cel_schema_visible(const struct am_schema *schema, bool root)
-{
-	struct am_arena *arena = am_arena_new();
-	bool ret = cel_type_of_schema(arena, schema, root) != NULL;
-
-	am_arena_free(arena);
-	return ret;
-}
 
 const struct cel_program *
 cel_compile(const struct cel_compile *with, struct am_slice text, struct am_buf *problem)

@@ -196,6 +196,67 @@ FN(sort)
 	return cel_list_of(run, items, l->n);
 }
 
+struct keyed {
+	struct cel_value key, item;
+	size_t at; /* equal ones stay in their order */
+};
+
+static int
+by_key(const void *pa, const void *pb)
+{
+	const struct keyed *a = pa, *b = pb;
+	int o = by_value(&a->key, &b->key);
+
+	return o != 0 ? o : a->at < b->at ? -1 : 1;
+}
+
+struct cel_value
+cel_sort_by(struct cel_run *run, const struct cel_list *list, const struct cel_value *keys)
+{
+	const struct cel_list all = { .n = list->n, .items = keys };
+	struct keyed *pairs = am_arena_alloc(run->arena, (list->n + 1) * sizeof(*pairs));
+	struct cel_value *items = cel_items(run, list->n);
+
+	if (list->n > 0 && cel_compare(&keys[0], &keys[0]) == -2)
+		return cel_error(run, "list elements must be comparable");
+	if (list->n > 0 && !cel_same_elements(&all))
+		return cel_error(run, "list elements must have the same type");
+	if (pairs == NULL || items == NULL || !cel_charge(run, list->n * 2))
+		return cel_exceeded(run);
+	for (size_t i = 0; i < list->n; i++)
+		pairs[i] = (struct keyed){ keys[i], list->items[i], i };
+	qsort(pairs, list->n, sizeof(*pairs), by_key);
+	for (size_t i = 0; i < list->n; i++)
+		items[i] = pairs[i].item;
+	return cel_list_of(run, items, list->n);
+}
+
+FN(first_or_last)
+{
+	const struct cel_list *l = a[0].list;
+
+	if (l->n == 0)
+		return cel_none();
+	return cel_some(run, l->items[strcmp(e->name, "first") == 0 ? 0 : l->n - 1]);
+}
+
+FN(unwrap)
+{
+	const struct cel_list *l = a[0].list;
+	struct cel_value *items = cel_items(run, l->n);
+	size_t n = 0;
+
+	if (items == NULL || !cel_charge(run, l->n))
+		return cel_exceeded(run);
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->items[i].kind != CEL_OPTIONAL)
+			return cel_no_overload();
+		if (l->items[i].optional != NULL)
+			items[n++] = *l->items[i].optional;
+	}
+	return cel_list_of(run, items, n);
+}
+
 FN(reverse)
 {
 	const struct cel_list *l = a[0].list;
@@ -303,7 +364,8 @@ const struct cel_fn cel_list_fns[] = {
 	{ "indexOf", "[A.A>i", index_of }, { "lastIndexOf", "[A.A>i", last_index_of },
 	{ "slice", "[A.ii>[A", slice }, { "flatten", "[[A.>[A", flatten }, { "flatten", "[*.i>[*", flatten },
 	{ "reverse", "[A.>[A", reverse }, { "distinct", "[A.>[A", distinct }, { "lists.range", "i>[i", range },
-	{ "sets.contains", "[A[A>b", set_contains }, { "sets.equivalent", "[A[A>b", set_equivalent },
+	{ "first", "[A.>?A", first_or_last }, { "last", "[A.>?A", first_or_last }, { "optional.unwrap", "[?A>[A", unwrap },
+	{ "unwrapOpt", "[?A.>[A", unwrap }, { "sets.contains", "[A[A>b", set_contains }, { "sets.equivalent", "[A[A>b", set_equivalent },
 	{ "sets.intersects", "[A[A>b", set_intersects },
 	{ NULL, NULL, NULL },
 };

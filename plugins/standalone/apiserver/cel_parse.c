@@ -210,6 +210,7 @@ static const struct macro {
 	{ "optFlatMap", CEL_OPT_FLAT_MAP, 1, 1 },
 	{ "transformList", CEL_TRANSFORM_LIST, 2, 1 }, { "transformList", CEL_TRANSFORM_LIST, 2, 2 },
 	{ "transformMap", CEL_TRANSFORM_MAP, 2, 1 },   { "transformMap", CEL_TRANSFORM_MAP, 2, 2 },
+	{ "sortBy", CEL_SORT_BY, 1, 1 },
 };
 
 static const struct macro *

@@ -87,6 +87,7 @@ struct cel_value {
 		const struct cel_net *net;
 		const struct cel_url *url;
 		const struct cel_format *format;
+		const struct cel_semver *semver;
 	};
 	int32_t nsec; /* TIMESTAMP */
 };
@@ -100,7 +101,7 @@ struct cel_entry {
 enum cel_op { CEL_CONST, CEL_IDENT, CEL_VAR, CEL_SELECT, CEL_HAS, CEL_CALL, CEL_INDEX, CEL_LIST_LITERAL,
 	      CEL_MAP_LITERAL, CEL_COND, CEL_AND, CEL_OR, CEL_LOOP };
 enum cel_loop { CEL_ALL, CEL_EXISTS, CEL_EXISTS_ONE, CEL_EXISTS_ONE2, CEL_MAP_EACH, CEL_FILTER, CEL_OPT_MAP,
-		CEL_OPT_FLAT_MAP, CEL_TRANSFORM_LIST, CEL_TRANSFORM_MAP };
+		CEL_OPT_FLAT_MAP, CEL_TRANSFORM_LIST, CEL_TRANSFORM_MAP, CEL_SORT_BY };
 
 struct cel_expr {
 	enum cel_op op;
@@ -133,7 +134,7 @@ struct cel_fn {
 };
 
 extern const struct cel_fn cel_core_fns[], cel_convert_fns[], cel_text_fns[], cel_list_fns[], cel_time_fns[],
-	cel_net_fns[], cel_quantity_fns[], cel_format_fns[], cel_printf_fns[];
+	cel_net_fns[], cel_quantity_fns[], cel_format_fns[], cel_printf_fns[], cel_semver_fns[];
 
 struct cel_program {
 	struct cel_expr *root;
@@ -183,6 +184,8 @@ size_t cel_sig_args(const char *sig, bool *method);
 bool cel_sig_letter(char letter, enum cel_kind kind);
 /* Whether a value may be this argument, by kinds only. */
 bool cel_sig_takes(const char *sig, const struct cel_value *args);
+/* Whether a property of that name has an escaped name besides. */
+bool cel_reserved(const char *name);
 const struct am_schema *cel_field(const struct am_schema *schema, bool root, const char *name, const char **ret_field);
 
 /* cel_check.c */
@@ -264,6 +267,12 @@ void cel_double_print(double d, struct am_buf *out);                 /* shortest
 
 /* cel_net.c */
 bool cel_url_ok(struct am_slice text);
+
+/* cel_semver.c: -1, 0, 1 */
+int cel_semver_order(const struct cel_semver *a, const struct cel_semver *b);
+
+/* cel_list.c: items in the order of their keys; an error when these have none. */
+struct cel_value cel_sort_by(struct cel_run *run, const struct cel_list *list, const struct cel_value *keys);
 
 /* cel_printf.c: whether a literal list literally fits a literal text. */
 bool cel_printf_check(const struct cel_expr *text, const struct cel_expr *list, struct am_buf *problem);

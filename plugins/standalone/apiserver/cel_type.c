@@ -3,7 +3,8 @@
  * Types of expressions: where they come from (a schema, a function's signature), when one can stand for another, how
  * they are called in messages.  The letters of a signature: b bool, i int, u uint, d double, s string, y bytes,
  * t timestamp, D duration, n null, * anything, A and B parameters, T and a type: the type of that, ? and a type: an
- * optional, [ and a type: a list, { and two types: a map; Q quantity, P IP address, C CIDR, U URL, F named format.
+ * optional, [ and a type: a list, { and two types: a map; Q quantity, P IP address, C CIDR, U URL, F named format,
+ * V semantic version.
  */
 #include <ctype.h>
 
@@ -34,6 +35,7 @@ static const struct {
 	[CEL_CIDR] = { 'C', "net.CIDR" },
 	[CEL_URL] = { 'U', "kubernetes.URL" },
 	[CEL_FORMAT] = { 'F', "kubernetes.NamedFormat" },
+	[CEL_SEMVER] = { 'V', "kubernetes.Semver" },
 	[CEL_PARAM] = { 0, "dyn" },
 };
 
@@ -47,6 +49,7 @@ const struct cel_type cel_simple[CEL_KINDS] = {
 	[CEL_TYPE] = { .kind = CEL_TYPE, .a = &cel_simple[CEL_DYN] },
 	[CEL_OPTIONAL] = { .kind = CEL_OPTIONAL, .a = &cel_simple[CEL_DYN] },
 	SIMPLE(CEL_QUANTITY), SIMPLE(CEL_IP), SIMPLE(CEL_CIDR), SIMPLE(CEL_URL), SIMPLE(CEL_FORMAT),
+	SIMPLE(CEL_SEMVER),
 };
 
 static const struct cel_type params[2] = { { .kind = CEL_PARAM, .param = 0 }, { .kind = CEL_PARAM, .param = 1 } };
@@ -158,10 +161,22 @@ cel_type_of_schema(struct am_arena *arena, const struct am_schema *schema, bool 
 	}
 }
 
+bool
+cel_schema_visible(const struct am_schema *schema, bool root)
+{
+	if (schema->int_or_string || root)
+		return true;
+	if (schema->type == AM_SCHEMA_ARRAY)
+		return schema->items != NULL && cel_schema_visible(schema->items, schema->items->embedded);
+	if (schema->type == AM_SCHEMA_OBJECT && schema->additional != NULL && !schema->additional->anything)
+		return cel_schema_visible(schema->additional, schema->additional->embedded);
+	return schema->type != AM_SCHEMA_ANY;
+}
+
 /* ---- names of properties ---- */
 
-static bool
-is_reserved(const char *name)
+bool
+cel_reserved(const char *name)
 {
 	static const char *const words[] = { "true", "false", "null", "in", "as", "break", "const", "continue", "else",
 					     "for", "function", "if", "import", "let", "loop", "package", "namespace",
@@ -181,7 +196,7 @@ written_as(const char *property, const char *name)
 		{ "__", "__underscores__" }, { ".", "__dot__" }, { "-", "__dash__" }, { "/", "__slash__" },
 	};
 
-	if (is_reserved(property)) {
+	if (cel_reserved(property)) {
 		size_t n = strlen(property);
 
 		if (strcmp(name, property) == 0) /* what the grammar takes as a member's name */
@@ -278,7 +293,7 @@ cel_assign(const struct cel_type *to, const struct cel_type *from, const struct 
 		return true;
 	if (from->kind == CEL_NULL)
 		return to->kind == CEL_NULL || to->kind == CEL_OBJECT || to->kind == CEL_TIMESTAMP ||
-		       to->kind == CEL_DURATION || (to->kind >= CEL_OPTIONAL && to->kind <= CEL_FORMAT);
+		       to->kind == CEL_DURATION || (to->kind >= CEL_OPTIONAL && to->kind <= CEL_SEMVER);
 	if (to->kind != from->kind)
 		return false;
 	switch (to->kind) {

@@ -536,6 +536,8 @@ cel_equal(struct cel_run *run, const struct cel_value *a, const struct cel_value
 		return compare_bytes(a->url->text, b->url->text) == 0;
 	case CEL_FORMAT:
 		return a->format == b->format;
+	case CEL_SEMVER:
+		return cel_semver_order(a->semver, b->semver) == 0;
 	default:
 		return cel_compare(a, b) == 0;
 	}

@@ -16,8 +16,6 @@ static const struct {
 	{ "Services", "warning", "stored; nothing routes to them and they get no clusterIP" },
 	{ "NetworkPolicies", "warning", "stored; nothing enforces them" },
 	{ "admission webhooks, ValidatingAdmissionPolicies, aggregated API servers", "absent", "a hook that is skipped would be a lie" },
-	{ "rules of definitions (CEL) with semver or sortBy", "422", "the interpreter does not have them" },
-	{ "estimates of what rules of definitions may cost", "absent", "a rule is stopped at the limit when it is evaluated" },
 	{ "conversion webhooks of definitions", "422", "spec.conversion.strategy must be None" },
 	{ "unknown keywords in the schema of a definition", "422", "nothing in a schema is ignored unseen" },
 	{ "objects stored before the storage version of their definition changed", "200", "shown as the new version's schema has them" },

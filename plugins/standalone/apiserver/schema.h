@@ -16,10 +16,17 @@ struct am_failure;
 struct am_schema_set *am_schema_set_new(void) am_nodiscard_;
 void am_schema_set_free(struct am_schema_set *set);
 
+/* What a schema replaces: it is the same, and the versions of the definition that is stored, whose rules may use what is
+ * too new for others. */
+struct am_schema_past {
+	bool unchanged;
+	const struct am_node *versions;
+};
+
 /* Everything is allocated in arena, which outlives the schema.  Problems become causes of failure with fields below
- * path; NULL only then. */
-const struct am_schema *am_schema_compile(struct am_arena *arena, struct am_schema_set *set,
-					  const struct am_node *openapi, const char *path, struct am_failure *failure);
+ * path; NULL only then.  past NULL: there was none. */
+const struct am_schema *am_schema_compile(struct am_arena *arena, struct am_schema_set *set, const struct am_node *openapi,
+					  const char *path, const struct am_schema_past *past, struct am_failure *failure);
 /* As am_schema_compile, of what an earlier release may have taken: its structure is not judged again. */
 const struct am_schema *am_schema_compile_stored(struct am_arena *arena, struct am_schema_set *set,
 						 const struct am_node *openapi, struct am_failure *failure);

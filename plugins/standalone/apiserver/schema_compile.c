@@ -451,7 +451,7 @@ compile(struct compiler *c, const struct am_node *node)
 }
 
 static const struct am_schema *
-compile_all(struct compiler *c, const struct am_node *openapi, const char *path)
+compile_all(struct compiler *c, const struct am_node *openapi, const char *path, const struct am_schema_past *past)
 {
 	size_t before = c->failure->n_causes;
 
@@ -459,17 +459,17 @@ compile_all(struct compiler *c, const struct am_node *openapi, const char *path)
 	struct am_schema *schema = compile(c, openapi);
 	am_buf_fini(&c->path);
 	if (c->failure->n_causes == before)
-		am_schema_rules_compile(c->arena, c->set, schema, path, c->failure);
+		am_schema_rules_compile(c->arena, c->set, schema, path, c->stored, past, c->failure);
 	return c->failure->n_causes > before ? NULL : schema;
 }
 
 const struct am_schema *
 am_schema_compile(struct am_arena *arena, struct am_schema_set *set, const struct am_node *openapi, const char *path,
-		  struct am_failure *failure)
+		  const struct am_schema_past *past, struct am_failure *failure)
 {
 	struct compiler c = { .arena = arena, .set = set, .failure = failure };
 
-	return compile_all(&c, openapi, path);
+	return compile_all(&c, openapi, path, past);
 }
 
 const struct am_schema *
@@ -478,7 +478,7 @@ am_schema_compile_stored(struct am_arena *arena, struct am_schema_set *set, cons
 {
 	struct compiler c = { .arena = arena, .set = set, .failure = failure, .stored = true };
 
-	return compile_all(&c, openapi, "schema");
+	return compile_all(&c, openapi, "schema", NULL);
 }
 
 const struct am_schema *

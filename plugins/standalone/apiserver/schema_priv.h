@@ -66,9 +66,25 @@ const struct am_schema *am_schema_property_of(const struct am_schema *schema, co
 
 /* schema_validate.c: for messages; the root has no path and is "<nil>". */
 const char *am_schema_path(const struct am_buf *path);
-/* schema_rules.c: compiles the rules in schema, whose other parts are ready.  Problems become causes. */
+/* schema_rules.c: compiles the rules in schema, whose other parts are ready.  Problems become causes.  stored: they are
+ * not judged again; past as for am_schema_compile. */
 void am_schema_rules_compile(struct am_arena *arena, struct am_schema_set *set, struct am_schema *schema, const char *path,
-			     struct am_failure *failure);
+			     bool stored, const struct am_schema_past *past, struct am_failure *failure);
+/* schema_costs.c: what rules cost at most.  Begins as zeros. */
+struct am_rule_costs {
+	bool unchanged; /* each of them was taken before */
+	uint64_t sum;
+	struct {
+		const char *path;
+		uint64_t cost;
+	} worst[4];
+	size_t n;
+};
+/* path: of the rule; repeats: how often it may run on one object. */
+void am_rule_costs_add(struct am_rule_costs *costs, struct am_arena *arena, const struct am_rule *rule, uint64_t repeats,
+		       const char *path, struct am_failure *failure);
+/* path: of the schema. */
+void am_rule_costs_judge(const struct am_rule_costs *costs, const char *path, struct am_failure *failure);
 /* schema_rules_run.c: after everything else was checked; failure holds what was found. */
 void am_schema_rules_check(const struct am_schema *schema, const struct am_node *root, const struct am_node *old,
 			   struct am_failure *failure);

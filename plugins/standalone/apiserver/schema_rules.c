@@ -19,6 +19,11 @@ struct compiler {
 	struct am_buf path;
 	size_t n_rules;
 	const char *uncorrelatable; /* the path of the list whose elements have no old value; NULL: none */
+	bool stored;
+	const struct am_schema_past *past;
+	struct am_rule_costs costs;
+	bool bounded;     /* by the lists and maps around: */
+	uint64_t repeats; /* how often the present node can be there */
 };
 
 static const char *const reasons[AM_RULE_REASONS] = {
@@ -97,6 +102,30 @@ field_path(struct compiler *c, const struct am_schema *s, const char *path)
 
 /* ---- one rule ---- */
 
+/* Whether a rule below node says text at key. */
+static bool
+says(const struct am_node *node, const char *key, const char *text)
+{
+	bool object = node->type == AMBIENT_T_OBJECT;
+	const struct am_node *rules = object ? am_node_get(node, "x-kubernetes-validations") : NULL;
+
+	if (rules != NULL && rules->type == AMBIENT_T_ARRAY)
+		for (const struct am_node *r = rules->first; r != NULL; r = r->next)
+			if (r->type == AMBIENT_T_OBJECT && strcmp(am_node_get_str(r, key, ""), text) == 0)
+				return true;
+	if (object || node->type == AMBIENT_T_ARRAY)
+		for (const struct am_node *m = node->first; m != NULL; m = m->next)
+			if (says(m, key, text))
+				return true;
+	return false;
+}
+
+static bool
+is_stored(const struct compiler *c, const char *key, const char *text)
+{
+	return c->stored || (c->past != NULL && c->past->versions != NULL && says(c->past->versions, key, text));
+}
+
 static bool
 is_blank(const char *text)
 {
@@ -115,7 +144,7 @@ static const struct cel_program *
 program(struct compiler *c, const struct am_schema *s, bool root, const struct am_rule *rule, const char *key, const char *text,
 	enum cel_kind wanted)
 {
-	struct cel_compile with = { c->arena, c->set, s, root, rule->optional_old };
+	struct cel_compile with = { c->arena, c->set, s, root, rule->optional_old, is_stored(c, key, text) };
 	struct am_buf problem = { .max = 4096 };
 	const struct cel_program *ret = NULL;
 	bool is_rule = wanted == CEL_BOOL;
@@ -182,6 +211,9 @@ compile_rule(struct compiler *c, const struct am_schema *s, bool root, const str
 	rule->program = program(c, s, root, rule, "rule", rule->text, CEL_BOOL);
 	if (*expression != '\0')
 		rule->message_program = program(c, s, root, rule, "messageExpression", expression, CEL_STRING);
+	if (!c->stored)
+		am_rule_costs_add(&c->costs, c->arena, rule, c->bounded ? c->repeats : cel_schema_cardinality(s, root),
+				  am_buf_str(&c->path), c->failure);
 	if (rule->program == NULL)
 		return;
 	rule->transition = cel_program_uses_old(rule->program);
@@ -222,6 +254,20 @@ compile_rules(struct compiler *c, struct am_schema *s, bool root)
 
 static bool compile_tree(struct compiler *c, struct am_schema *s, bool root);
 
+/* What is in s can be there as often as s has elements. */
+static void
+enter(struct compiler *c, const struct am_schema *s)
+{
+	bool list = s->type == AM_SCHEMA_ARRAY, map = s->type == AM_SCHEMA_OBJECT && s->additional != NULL;
+	int64_t max = list ? s->max_items : s->max_properties;
+
+	if (!list && !map)
+		return;
+	c->bounded = c->bounded && max >= 0;
+	if (c->bounded && __builtin_mul_overflow(c->repeats, (uint64_t)max, &c->repeats))
+		c->repeats = UINT64_MAX;
+}
+
 /* Whether there are rules in a part of s. */
 static bool
 compile_part(struct compiler *c, const struct am_schema *part, const char *step, const char *name, bool correlatable)
@@ -256,12 +302,18 @@ check_default(struct compiler *c, const struct am_schema *s)
 static bool
 compile_tree(struct compiler *c, struct am_schema *s, bool root)
 {
+	uint64_t repeats = c->repeats;
+	bool bounded = c->bounded;
+
 	compile_rules(c, s, root);
 	s->has_rules = s->n_rules > 0;
+	enter(c, s);
 	for (size_t i = 0; i < s->n_properties; i++)
 		s->has_rules |= compile_part(c, s->properties[i].schema, ".properties", s->properties[i].name, true);
 	s->has_rules |= compile_part(c, s->additional, ".additionalProperties", NULL, true);
 	s->has_rules |= compile_part(c, s->items, ".items", NULL, s->list_type == AM_LIST_MAP);
+	c->repeats = repeats;
+	c->bounded = bounded;
 	if (s->has_rules && s->fallback != NULL)
 		check_default(c, s);
 	return s->has_rules;
@@ -269,11 +321,13 @@ compile_tree(struct compiler *c, struct am_schema *s, bool root)
 
 void
 am_schema_rules_compile(struct am_arena *arena, struct am_schema_set *set, struct am_schema *schema, const char *path,
-			struct am_failure *failure)
+			bool stored, const struct am_schema_past *past, struct am_failure *failure)
 {
-	struct compiler c = { .arena = arena, .set = set, .failure = failure };
+	struct compiler c = { .arena = arena, .set = set, .failure = failure, .stored = stored, .past = past, .bounded = true,
+			      .repeats = 1, .costs.unchanged = past != NULL && past->unchanged };
 
 	am_buf_adds(&c.path, path);
 	compile_tree(&c, schema, true);
+	am_rule_costs_judge(&c.costs, path, failure);
 	am_buf_fini(&c.path);
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// cel evaluates the rows of tests/unit/cel_rows.txt with the CEL environment of a real kube-apiserver and says where
-// they differ: what the unit test of our interpreter expects must be what Kubernetes does.  TAP on stdout.
+// cel evaluates the rows of its files (tests/unit/cel_rows.txt, tests/unit/cel_costs.txt) with the CEL environment of a
+// real kube-apiserver and says where they differ: what the unit test of our interpreter expects must be what Kubernetes
+// does.  In the second file the rows are rules and what each is estimated to cost at most.  The functions that the
+// environment has must all occur in the rows, so that none is forgotten.  TAP on stdout.
 package main
 
 import (
@@ -9,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -22,7 +25,9 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	v1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	schemacel "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/model"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	k8scel "k8s.io/apiserver/pkg/cel"
 	"k8s.io/apiserver/pkg/cel/common"
 	"k8s.io/apiserver/pkg/cel/environment"
@@ -33,6 +38,8 @@ type world struct {
 	schema    *structural.Structural
 	env       *cel.Env
 	self, old any
+	costs     bool
+	asNew     bool
 }
 
 func decode(text string) any {
@@ -69,6 +76,9 @@ func (w *world) setSchema(text string) {
 		panic(err)
 	}
 	w.env = set.StoredExpressionsEnv()
+	if w.asNew {
+		w.env = set.NewExpressionsEnv()
+	}
 }
 
 func number(d float64) string {
@@ -151,6 +161,41 @@ func (w *world) run(expr string) string {
 	return show(out)
 }
 
+// estimate says what a rule at the root costs at most.
+func (w *world) estimate(rule string) string {
+	s := *w.schema
+	s.XValidations = v1.ValidationRules{{Rule: rule}}
+	set := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion(), true)
+	results, err := schemacel.Compile(&s, model.SchemaDeclType(&s, true), celconfig.PerCallLimit, set,
+		schemacel.StoredExpressionsEnvLoader())
+	if err != nil {
+		return "refused: " + err.Error()
+	}
+	if results[0].Error != nil {
+		return "refused: " + results[0].Error.Detail
+	}
+	return strconv.FormatUint(results[0].MaxCost, 10)
+}
+
+// missing are the functions of the environment that no row uses, but for operators and what needs an authorizer.
+func missing(text string) []string {
+	env := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion(), true).StoredExpressionsEnv()
+	var names []string
+	for name, f := range env.Functions() {
+		authorizes := false
+		for _, o := range f.OverloadDecls() {
+			args := o.ArgTypes()
+			authorizes = authorizes || len(args) > 0 && strings.HasPrefix(args[0].String(), "kubernetes.authorization.")
+		}
+		short := name[strings.LastIndex(name, ".")+1:]
+		if !authorizes && !strings.ContainsAny(name, "_@") && !strings.Contains(text, short+"(") {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
 // agrees: of a refusal only that it is one, of an error its text up to the end of what the row says.
 func agrees(got, want string) bool {
 	if strings.HasPrefix(want, "refused") {
@@ -162,13 +207,12 @@ func agrees(got, want string) bool {
 	return got == want
 }
 
-func main() {
-	file, err := os.Open(os.Args[1])
+func (w *world) file(path string) (n, bad int) {
+	file, err := os.Open(path)
 	if err != nil {
 		panic(err)
 	}
-	var w world
-	n, bad := 0, 0
+	defer file.Close()
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -186,11 +230,21 @@ func main() {
 		case word == "%old":
 			w.old = decode(rest)
 			continue
+		case word == "%costs":
+			w.costs = true
+			continue
+		case word == "%new":
+			w.asNew = true
+			continue
 		}
 		expr, want, found := strings.Cut(line, " ==> ")
 		n++
-		got := w.run(expr)
-		// "differs: reason" after the expectation: a row that only we answer so.
+		run := w.run
+		if w.costs {
+			run = w.estimate
+		}
+		got := run(expr)
+		// "## reason" after the expectation: a row that only we answer so.
 		want, reason, differs := strings.Cut(want, " ## ")
 		if !found {
 			fmt.Printf("%s ==> %s\n", expr, strings.ReplaceAll(got, "\n", "~"))
@@ -199,12 +253,27 @@ func main() {
 			fmt.Printf("# %s\n#   row: %s\n#   real: %s %s\n", expr, want, strings.ReplaceAll(got, "\n", "~"), reason)
 		}
 	}
-	word := "ok"
-	if bad > 0 || n == 0 {
-		word = "not ok"
+	return n, bad
+}
+
+func main() {
+	failed, all := false, ""
+	report := func(ok bool, format string, args ...any) {
+		word := "ok"
+		if !ok {
+			word, failed = "not ok", true
+		}
+		fmt.Printf("%s - %s\n", word, fmt.Sprintf(format, args...))
 	}
-	fmt.Printf("%s - %d rows of CEL, %d differ from the real one\n", word, n, bad)
-	if bad > 0 {
+	for _, path := range os.Args[1:] {
+		n, bad := new(world).file(path)
+		report(n > 0 && bad == 0, "%s: %d rows of CEL, %d differ from the real one", filepath.Base(path), n, bad)
+		text, _ := os.ReadFile(path)
+		all += string(text)
+	}
+	names := missing(all)
+	report(len(names) == 0, "every function of the real one has a row%s", strings.Join(append([]string{""}, names...), " "))
+	if failed {
 		os.Exit(1)
 	}
 }
