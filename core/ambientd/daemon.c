@@ -264,10 +264,10 @@ start_instances(struct am_daemon *d, struct ambient_error *err)
 	return rc;
 }
 
-static bool
-lead_valid(void *arg)
+static int64_t
+lead_until(void *arg)
 {
-	return am_lead_valid(arg);
+	return am_lead_valid_until(arg);
 }
 
 static void
@@ -319,7 +319,7 @@ start_lease(struct am_daemon *d, struct ambient_error *err)
 	if (rc < 0)
 		return rc;
 	lead_stopped(d);
-	am_host_set_fence(d->host, lead_valid, d->lead);
+	am_host_set_fence(d->host, &(const struct am_host_fence){ .until = lead_until, .arg = d->lead });
 	am_lead_start(d->lead);
 	return 0;
 }

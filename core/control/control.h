@@ -32,6 +32,10 @@ struct am_controller_options {
 	struct am_clock *clock;
 	am_reconcile_f *reconcile;
 	bool (*may_start)(void *arg); /* asked before each call: false puts the name back; NULL: always */
+	/* Asked once may_start has said yes, under the controller's lock: false drops the name, because somebody else
+	 * reconciles it.  Whoever makes it ours again adds it again.  NULL: everything is ours. */
+	bool (*owns)(void *arg, const char *ns, const char *name);
+	void (*ended)(void *arg, const char *ns, const char *name); /* a call has returned; may be NULL */
 	/* A call is over its deadline (stuck false) or was given up (stuck true); may be NULL.  On a thread of the
 	 * controller. */
 	void (*late)(void *arg, const char *ns, const char *name, bool stuck);
@@ -48,6 +52,12 @@ int am_controller_start(struct am_controller *controller, struct ambient_error *
 void am_controller_pause(struct am_controller *controller);
 void am_controller_resume(struct am_controller *controller);
 bool am_controller_wait_idle(struct am_controller *controller, int64_t deadline); /* no call runs */
+/* Does a call of one of these names run, be it given up?  After owns() has begun to say no to them, no further one
+ * starts, so that the first false is final. */
+typedef bool am_controller_which_f(void *arg, const char *ns, const char *name);
+bool am_controller_busy(struct am_controller *controller, am_controller_which_f *which, void *arg);
+/* Sets the cancel flags of those; they do not come back by themselves. */
+void am_controller_cancel(struct am_controller *controller, am_controller_which_f *which, void *arg);
 /* Looks at may_start again at once. */
 void am_controller_kick(struct am_controller *controller);
 /* Drops the queue, sets the cancel flags, waits until deadline (boot time; DESIGN: 30 s) for the calls that run.  False

@@ -192,18 +192,22 @@ admitted(struct worker *w)
 	return go;
 }
 
-/* Takes the item on, or not: paused, stopping, or the gate is closed. */
-static bool
+enum admission { ADMIT, PUT_BACK, DROP };
+
+/* Takes the item on, or not: paused, stopping, the gate is closed, or it is somebody else's. */
+static enum admission
 begin(struct worker *w, const struct am_queue_item *item)
 {
 	struct am_controller *c = w->controller;
-	bool open = c->opt.may_start == NULL || c->opt.may_start(c->opt.arg), go;
+	bool open = c->opt.may_start == NULL || c->opt.may_start(c->opt.arg), go, ours;
 	int64_t now = am_clock_boot(c->opt.clock);
 
 	am_lock(&c->lock);
 	if (!open)
 		c->gate_until = now + GATE_POLL_NS;
-	go = open && !c->paused && !c->stopping;
+	/* Asked under the lock that am_controller_busy takes: a name that is given away either runs by then, or never. */
+	ours = c->opt.owns == NULL || c->opt.owns(c->opt.arg, item->ns, item->name);
+	go = open && ours && !c->paused && !c->stopping;
 	if (go) {
 		w->item = item;
 		w->started_at = now;
@@ -216,7 +220,7 @@ begin(struct worker *w, const struct am_queue_item *item)
 		am_cond_broadcast(&c->changed); /* the watchdog has a deadline more */
 	}
 	am_unlock(&c->lock);
-	return go;
+	return go ? ADMIT : ours ? PUT_BACK : DROP;
 }
 
 /* The call has returned: true when the worker was given up meanwhile and is to end. */
@@ -270,11 +274,17 @@ worker_main(void *arg)
 	bool over = false;
 
 	while (!over && admitted(w) && (item = am_queue_get(c->queue)) != NULL) {
-		if (begin(w, item)) {
+		enum admission admission = begin(w, item);
+
+		if (admission == ADMIT) {
 			reconcile(w, item);
 			over = end(w);
-		} else {
+			if (c->opt.ended != NULL)
+				c->opt.ended(c->opt.arg, item->ns, item->name);
+		} else if (admission == PUT_BACK) {
 			am_queue_add(c->queue, item->ns, item->name, item->priority);
+		} else {
+			am_queue_forget(c->queue, item->ns, item->name);
 		}
 		am_queue_done(c->queue, item);
 	}
@@ -468,6 +478,29 @@ am_controller_resume(struct am_controller *c)
 	c->paused = false;
 	c->gate_until = 0;
 	am_cond_broadcast(&c->changed);
+	am_unlock(&c->lock);
+}
+
+bool
+am_controller_busy(struct am_controller *c, am_controller_which_f *which, void *arg)
+{
+	bool busy = false;
+
+	am_lock(&c->lock);
+	for (struct worker *w = c->workers; w != NULL && !busy; w = w->next)
+		busy = w->item != NULL && which(arg, w->item->ns, w->item->name);
+	am_unlock(&c->lock);
+	return busy;
+}
+
+void
+am_controller_cancel(struct am_controller *c, am_controller_which_f *which, void *arg)
+{
+	am_lock(&c->lock);
+	for (struct worker *w = c->workers; w != NULL; w = w->next) {
+		if (w->item != NULL && which(arg, w->item->ns, w->item->name))
+			__atomic_store_n(&w->cancelled, 1, __ATOMIC_RELEASE);
+	}
 	am_unlock(&c->lock);
 }
 

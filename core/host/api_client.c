@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client table: verbs against the API server.  Every write asks the fence first, is checked against what the plugin
+ * The client table: verbs against the API server.  Every write asks the fence first and ends with it, is checked against what the plugin
  * declared, carries the instance as field manager, and is made visible to the instance's own reads.
  */
 #include <stdio.h>
@@ -35,13 +35,27 @@ host_permitted(const struct am_instance *instance, const struct host_target *t, 
 	return -AMBIENT_E_FORBIDDEN;
 }
 
+/* May it be sent, and until when? */
 static int
-fence(const struct am_host *host, const struct ambient_call *call, uint32_t verb, struct ambient_error *err)
+fence(struct ambient_call *call, uint32_t verb, int64_t *ret_deadline, struct ambient_error *err)
 {
+	const struct am_host *host = instance_of(call->host)->host;
+	const struct am_host_fence *f = &host->fence;
+	const struct am_reconcile *request = call_of(call)->request;
+	int64_t until = AM_FOREVER;
+
+	*ret_deadline = call->deadline;
 	if (ambient_cancelled(call))
 		return ambient_err(err, AMBIENT_E_CANCELLED, "the call was cancelled");
-	if (verb != AM_VERB_GET && host->may_write != NULL && !host->may_write(host->fence_arg))
+	if (verb == AM_VERB_GET)
+		return 0;
+	if (f->until != NULL)
+		until = f->until(f->arg);
+	if (am_clock_boot(host->clock) >= until || (f->holds != NULL && !f->holds(f->arg, request->ns, request->name)))
 		return ambient_err(err, AMBIENT_E_CANCELLED, "this replica does not lead any more");
+	/* A deadline of 0 is the client's default, a time from now. */
+	if (until != AM_FOREVER)
+		*ret_deadline = call->deadline != 0 ? AM_MIN(call->deadline, until) : until;
 	return 0;
 }
 
@@ -78,10 +92,11 @@ host_send(struct ambient_call *call, const struct host_target *t, uint32_t verb,
 	struct am_instance *instance = instance_of(call->host);
 	struct am_gvr gvr;
 	struct am_buf path = { 0 };
+	int64_t deadline = 0;
 	int rc = host_permitted(instance, t, verb, err);
 
 	if (rc == 0)
-		rc = fence(instance->host, call, verb, err);
+		rc = fence(call, verb, &deadline, err);
 	if (rc == 0)
 		rc = am_gvr_parse(t->kind, &gvr, err);
 	if (rc < 0)
@@ -99,7 +114,7 @@ host_send(struct ambient_call *call, const struct host_target *t, uint32_t verb,
 		.content_type = content_type,
 		.body = payload != NULL ? am_buf_str(payload) : NULL,
 		.body_len = payload != NULL ? payload->len : 0,
-		.deadline = call->deadline,
+		.deadline = deadline,
 		.cancelled = call->cancelled,
 	};
 	rc = am_kube_do(instance->host->kube, &request, body, err);

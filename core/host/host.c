@@ -59,10 +59,9 @@ am_host_disconnect(struct am_host *host)
 }
 
 void
-am_host_set_fence(struct am_host *host, bool (*may_write)(void *), void *arg)
+am_host_set_fence(struct am_host *host, const struct am_host_fence *fence)
 {
-	host->fence_arg = arg;
-	host->may_write = may_write;
+	host->fence = fence != NULL ? *fence : (struct am_host_fence){ 0 };
 }
 
 static void

@@ -29,8 +29,21 @@ struct am_host *am_host_new(const struct am_host_options *options) am_nodiscard_
 int am_host_connect(struct am_host *host, struct am_kube *kube, const struct am_kube_config *config, struct ambient_error *err);
 /* Ends that; every instance but the provider has been stopped. */
 void am_host_disconnect(struct am_host *host);
-/* Asked before each write and each reconcile; any thread.  NULL: always. */
-void am_host_set_fence(struct am_host *host, bool (*may_write)(void *), void *arg);
+/*
+ * Who may reconcile and write, asked before each reconcile and each write, on any thread; nothing of it may block.  A
+ * request that writes gets the fence's end as its deadline, so that none is sent, or repeated, after it.
+ */
+struct am_host_fence {
+	int64_t (*until)(void *arg); /* boot time until which it is open; 0: closed */
+	/* Of several replicas that share the objects: may a reconcile of this one start here?  NULL: of everything. */
+	bool (*owns)(void *arg, const char *ns, const char *name);
+	/* May one that runs write?  Still yes while what is given away waits for its last calls.  NULL: as until. */
+	bool (*holds)(void *arg, const char *ns, const char *name);
+	void (*ended)(void *arg, const char *ns, const char *name); /* a reconcile has returned; may be NULL */
+	void *arg;
+};
+/* Copied; NULL: always open.  Before the workers start; the tests do it at rest. */
+void am_host_set_fence(struct am_host *host, const struct am_host_fence *fence);
 void am_host_free(struct am_host *host); /* after its instances */
 
 /* ---- instances */
@@ -65,6 +78,11 @@ void am_host_await_kinds(struct am_host *host);
 int am_instance_start_workers(struct am_instance *instance, struct ambient_error *err);
 void am_instance_pause(struct am_instance *instance);   /* a lost lease; any thread */
 void am_instance_resume(struct am_instance *instance);  /* any thread */
+/* Of the objects that which() picks: do calls run; set their cancel flags; reconcile all of them again.  Any thread. */
+typedef bool am_instance_which_f(void *arg, const char *ns, const char *name);
+bool am_instance_busy(struct am_instance *instance, am_instance_which_f *which, void *arg);
+void am_instance_cancel(struct am_instance *instance, am_instance_which_f *which, void *arg);
+void am_instance_requeue(struct am_instance *instance, am_instance_which_f *which, void *arg);
 /* False when calls would not end by then: they were named in the log and go on. */
 bool am_instance_stop_workers(struct am_instance *instance, int64_t deadline);
 void am_instance_unwatch(struct am_instance *instance);

@@ -23,8 +23,7 @@ struct am_host {
 	/* Of CustomResourceDefinitions, while a kind is missing; the loader thread. */
 	struct am_informer *definitions;
 	struct am_subscription *definitions_told;
-	bool (*may_write)(void *);
-	void *fence_arg;
+	struct am_host_fence fence;    /* all NULL: open */
 	struct am_lock lock;           /* guards what follows */
 	struct am_map *kinds;          /* "v1/pods" -> struct host_kind *, never removed */
 	struct am_instance **instances; /* in order of creation */

@@ -93,10 +93,26 @@ with_reason(int rc, const char *what, const char *name, struct ambient_error *er
 static bool
 may_start(void *arg)
 {
-	const struct host_reconciler *r = arg;
-	const struct am_host *host = r->instance->host;
+	const struct am_host *host = ((const struct host_reconciler *)arg)->instance->host;
 
-	return host->may_write == NULL || host->may_write(host->fence_arg);
+	return host->fence.until == NULL || am_clock_boot(host->clock) < host->fence.until(host->fence.arg);
+}
+
+static bool
+owns(void *arg, const char *ns, const char *name)
+{
+	const struct am_host_fence *fence = &((const struct host_reconciler *)arg)->instance->host->fence;
+
+	return fence->owns == NULL || fence->owns(fence->arg, ns, name);
+}
+
+static void
+ended(void *arg, const char *ns, const char *name)
+{
+	const struct am_host_fence *fence = &((const struct host_reconciler *)arg)->instance->host->fence;
+
+	if (fence->ended != NULL)
+		fence->ended(fence->arg, ns, name);
 }
 
 static int
@@ -123,6 +139,8 @@ make_reconciler(struct am_instance *instance, const struct am_plugin_reconciler 
 		.clock = instance->host->clock,
 		.reconcile = host_reconcile,
 		.may_start = may_start,
+		.owns = owns,
+		.ended = ended,
 		.arg = r,
 	};
 	rc = am_controller_new(&options, &r->controller, err);
@@ -355,6 +373,42 @@ am_instance_resume(struct am_instance *instance)
 {
 	for (size_t i = 0; i < instance->reconciler_count; i++)
 		am_controller_resume(instance->reconcilers[i].controller);
+}
+
+bool
+am_instance_busy(struct am_instance *instance, am_instance_which_f *which, void *arg)
+{
+	for (size_t i = 0; i < instance->reconciler_count; i++) {
+		if (am_controller_busy(instance->reconcilers[i].controller, which, arg))
+			return true;
+	}
+	return false;
+}
+
+void
+am_instance_cancel(struct am_instance *instance, am_instance_which_f *which, void *arg)
+{
+	for (size_t i = 0; i < instance->reconciler_count; i++)
+		am_controller_cancel(instance->reconcilers[i].controller, which, arg);
+}
+
+void
+am_instance_requeue(struct am_instance *instance, am_instance_which_f *which, void *arg)
+{
+	static const struct am_store_query everything;
+	struct am_objects found;
+
+	for (size_t i = 0; i < instance->reconciler_count; i++) {
+		struct host_reconciler *r = &instance->reconcilers[i];
+		if (r->watch == NULL || am_store_list(am_informer_store(r->watch->informer), &everything, &found, NULL) < 0)
+			continue;
+		for (size_t j = 0; j < found.count; j++) {
+			const struct am_object *o = found.items[j];
+			if (which(arg, o->ns, o->name))
+				am_queue_add(am_controller_queue(r->controller), o->ns, o->name, AM_QUEUE_NORMAL);
+		}
+		am_objects_fini(&found);
+	}
 }
 
 bool

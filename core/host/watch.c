@@ -147,7 +147,11 @@ static void
 enqueue(void *arg, const char *ns, const char *name, int priority)
 {
 	const struct host_reconciler *r = arg;
+	const struct am_host_fence *fence = &r->instance->host->fence;
 
+	/* What is not ours is looked at when it becomes ours: am_instance_requeue, after the store has changed. */
+	if (fence->owns != NULL && !fence->owns(fence->arg, ns, name))
+		return;
 	am_queue_add(am_controller_queue(r->controller), ns, name, priority);
 }
 

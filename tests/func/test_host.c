@@ -423,19 +423,34 @@ END_TEST
 
 /* ---- what is refused before anything is sent */
 
-static bool
-closed(void *arg)
+static int64_t open_until;
+static bool held;
+
+static int64_t
+fence_until(void *arg)
 {
 	(void)arg;
-	return false;
+	return open_until;
 }
+
+static bool
+fence_holds(void *arg, const char *ns, const char *name)
+{
+	(void)arg;
+	ck_assert_str_eq(ns, "n"); /* of what is reconciled, not of what is written */
+	ck_assert_str_eq(name, "w");
+	return held;
+}
+
+static const struct am_host_fence fence = { .until = fence_until, .holds = fence_holds };
 
 START_TEST(a_closed_fence_lets_no_write_through)
 {
 	begin_host();
 	rule("GET", "/api/v1/namespaces/n/secrets/s", 0, 200, NULL, "{\"kind\":\"Secret\",\"apiVersion\":\"v1\"," META("s", "11") "}", 0);
 	begin_widget();
-	am_host_set_fence(host, closed, NULL);
+	held = true;
+	am_host_set_fence(host, &fence);
 	ck_assert_int_eq(ambient_create(C, draft(CONFIGMAPS, "c", "/data", "{}"), NULL, &err), -AMBIENT_E_CANCELLED);
 	ck_assert_msg(said("does not lead"), "%s", err.message);
 	ck_assert_int_eq(ambient_apply(C, draft(CONFIGMAPS, "c", "/data", "{}"), &err), -AMBIENT_E_CANCELLED);
@@ -444,10 +459,43 @@ START_TEST(a_closed_fence_lets_no_write_through)
 	ck_assert_int_eq(ambient_delete(C, WIDGETS, "n", "w", NULL, &err), -AMBIENT_E_CANCELLED);
 	ck_assert_int_eq(fake_api_count(api), quiet);
 	ck_assert_int_eq(ambient_get_live(C, SECRETS, "n", "s", &object, &err), 0); /* reading is harmless */
-	am_host_set_fence(host, NULL, NULL);
+	open_until = am_clock_boot(fake) + 10 * S; /* the lease is there, but its shard is another's */
+	held = false;
+	ck_assert_int_eq(ambient_delete(C, WIDGETS, "n", "w", NULL, &err), -AMBIENT_E_CANCELLED);
+	ck_assert_int_eq(fake_api_count(api), quiet + 1);
+	am_host_set_fence(host, NULL);
 	cancelled = 1;
 	ck_assert_int_eq(ambient_get_live(C, SECRETS, "n", "s", &object, &err), -AMBIENT_E_CANCELLED);
 	ck_assert_int_eq(fake_api_count(api), quiet + 1);
+	end_widget();
+}
+END_TEST
+
+static void *
+let_time_pass(void *arg)
+{
+	(void)arg;
+	ck_assert(fake_api_wait(api, quiet + 1));
+	am_clock_fake_advance(fake, 10 * S);
+	return NULL;
+}
+
+START_TEST(rule49_a_write_does_not_outlive_the_lease)
+{
+	pthread_t thread;
+
+	begin_host();
+	rule("DELETE", IN_N "/w", 1, 0, NULL, NULL, FAKE_API_STALL);
+	begin_widget();
+	held = true;
+	open_until = am_clock_boot(fake) + 10 * S; /* the call itself may take 300 s */
+	am_host_set_fence(host, &fence);
+	ck_assert_int_eq(pthread_create(&thread, NULL, let_time_pass, NULL), 0);
+	ck_assert_int_eq(ambient_delete(C, WIDGETS, "n", "w", NULL, &err), -AMBIENT_E_TIMEOUT);
+	(void)pthread_join(thread, NULL);
+	ck_assert_int_eq(ambient_delete(C, WIDGETS, "n", "w", NULL, &err), -AMBIENT_E_CANCELLED); /* nor is it sent again */
+	ck_assert_int_eq(fake_api_count(api), quiet + 1);
+	am_host_set_fence(host, NULL);
 	end_widget();
 }
 END_TEST
@@ -561,6 +609,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, apply_of_a_kind_that_is_not_watched_reads_it_live);
 	tcase_add_test(tc, status_sends_what_differs);
 	tcase_add_test(tc, a_closed_fence_lets_no_write_through);
+	tcase_add_test(tc, rule49_a_write_does_not_outlive_the_lease);
 	tcase_add_test(tc, what_is_not_declared_is_forbidden_for_good);
 	tcase_add_test(tc, wrong_requests_are_terminal);
 	tcase_add_test(tc, a_subresource_is_created_under_its_object);

@@ -282,11 +282,11 @@ END_TEST
 
 static atomic_bool leads;
 
-static bool
-may_write(void *arg)
+static int64_t
+until(void *arg)
 {
 	(void)arg;
-	return leads;
+	return leads ? AM_FOREVER : 0;
 }
 
 START_TEST(no_reconcile_starts_without_the_lease)
@@ -294,7 +294,7 @@ START_TEST(no_reconcile_starts_without_the_lease)
 	begin_life();
 	serve_widgets();
 	inst = make_instance("w", plugin_of(declarations, sizeof(declarations) - 1), NULL);
-	am_host_set_fence(host, may_write, NULL);
+	am_host_set_fence(host, &(const struct am_host_fence){ .until = until });
 	watch_instance(inst);
 	am_instance_pause(inst);
 	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
@@ -310,6 +310,62 @@ START_TEST(no_reconcile_starts_without_the_lease)
 		(void)usleep(1000);
 	}
 	ck_assert(was_seen("w:n/w"));
+	end_life();
+}
+END_TEST
+
+static atomic_bool ours;
+static atomic_int ended_calls;
+
+static bool
+owns(void *arg, const char *ns, const char *name)
+{
+	(void)arg;
+	(void)ns;
+	(void)name;
+	return ours;
+}
+
+static void
+ended(void *arg, const char *ns, const char *name)
+{
+	(void)arg;
+	ck_assert_str_eq(ns, "n");
+	ck_assert_str_eq(name, "w");
+	atomic_fetch_add(&ended_calls, 1);
+}
+
+static bool
+every(void *arg, const char *ns, const char *name)
+{
+	(void)arg;
+	(void)ns;
+	(void)name;
+	return true;
+}
+
+START_TEST(what_another_replica_owns_is_left_alone_until_it_is_ours)
+{
+	begin_life();
+	serve_widgets();
+	inst = make_instance("w", plugin_of(declarations, sizeof(declarations) - 1), NULL);
+	am_host_set_fence(host, &(const struct am_host_fence){ .owns = owns, .ended = ended });
+	struct am_queue *q = am_controller_queue(inst->reconcilers[0].controller);
+	watch_instance(inst);
+	ck_assert_uint_eq(am_queue_known(q), 0); /* the first list woke nobody */
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	am_queue_add(q, "n", "w", AM_QUEUE_NORMAL); /* a timer of the time when it was ours */
+	for (int i = 0; i < 5000 && am_queue_known(q) != 0; i++)
+		(void)usleep(1000);
+	ck_assert_uint_eq(am_queue_known(q), 0);
+	ck_assert_str_eq(seen, "");
+	ours = true;
+	am_instance_requeue(inst, every, NULL);
+	for (int i = 0; i < 5000 && ended_calls == 0; i++)
+		(void)usleep(1000);
+	ck_assert_int_eq(ended_calls, 1);
+	ck_assert(was_seen("w:n/w"));
+	ck_assert(!am_instance_busy(inst, every, NULL));
 	end_life();
 }
 END_TEST
@@ -563,6 +619,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, the_api_server_itself_gets_no_client);
 	tcase_add_test(tc, readiness_says_what_is_missing);
 	tcase_add_test(tc, no_reconcile_starts_without_the_lease);
+	tcase_add_test(tc, what_another_replica_owns_is_left_alone_until_it_is_ours);
 	tcase_add_test(tc, a_call_that_hangs_is_named_and_left_behind);
 	tcase_add_test(tc, facts);
 	tcase_add_test(tc, runner_plans);

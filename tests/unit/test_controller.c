@@ -94,6 +94,28 @@ may_start(void *arg)
 	return gate_open;
 }
 
+/* Names that begin with this are another replica's; '\0': none. */
+static _Atomic(char) foreign;
+static atomic_int told_ended;
+
+static bool
+owns(void *arg, const char *ns, const char *name)
+{
+	return name[0] != foreign;
+}
+
+static void
+told(void *arg, const char *ns, const char *name)
+{
+	atomic_fetch_add(&told_ended, 1);
+}
+
+static bool
+begins_with(void *arg, const char *ns, const char *name)
+{
+	return name[0] == *(const char *)arg;
+}
+
 static void
 late(void *arg, const char *ns, const char *name, bool stuck)
 {
@@ -105,7 +127,7 @@ static void
 make(int workers)
 {
 	struct am_controller_options options = { .name = "test", .workers = workers, .clock = test_clock, .reconcile = reconcile,
-						 .may_start = may_start, .late = late, .deadline_ns = 100 * S };
+						 .may_start = may_start, .late = late, .deadline_ns = 100 * S, .owns = owns, .ended = told };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	ck_assert_msg(am_controller_new(&options, &c, &err) == 0, "%s", err.message);
@@ -364,6 +386,67 @@ START_TEST(CT6_as_many_calls_as_workers_and_never_two_of_a_name)
 	ck_assert_uint_eq(am_queue_len(q), 0);
 	plan.block = 0;
 	EVENTUALLY(ended == 7);
+}
+END_TEST
+
+/* ---- shared with other replicas */
+
+START_TEST(what_is_not_ours_is_dropped)
+{
+	make(1);
+	foreign = 'x';
+	add("x1");
+	add("a1");
+	EVENTUALLY(told_ended == 1);
+	idle();
+	check_last("ns/a1");
+	ck_assert_uint_eq(am_queue_known(q), 0);
+	foreign = '\0';
+	add("x1");
+	EVENTUALLY(told_ended == 2);
+	check_last("ns/x1");
+}
+END_TEST
+
+START_TEST(what_is_added_while_it_is_dropped_is_not_lost)
+{
+	make(2);
+	for (int i = 0; i < 2000; i++) { /* ours again and added, beside a worker that takes it for another's */
+		int before = told_ended;
+
+		foreign = 'x';
+		add("x");
+		foreign = '\0';
+		add("x");
+		EVENTUALLY(told_ended > before);
+		idle();
+	}
+}
+END_TEST
+
+START_TEST(a_name_that_is_given_away_runs_out)
+{
+	char x = 'x', a = 'a';
+
+	make(2);
+	plan.block = 1;
+	plan.obey = 1;
+	add("x1");
+	EVENTUALLY(inside == 1);
+	foreign = 'x'; /* from here on none of them starts, so that the first "no" is final */
+	add("x1");
+	add("x2");
+	EVENTUALLY(am_queue_len(q) == 0);
+	ck_assert(am_controller_busy(c, begins_with, &x));
+	ck_assert(!am_controller_busy(c, begins_with, &a));
+	am_controller_cancel(c, begins_with, &a);
+	ck_assert_int_eq(cancel_seen, 0);
+	am_controller_cancel(c, begins_with, &x);
+	EVENTUALLY(told_ended == 1);
+	ck_assert(!am_controller_busy(c, begins_with, &x));
+	idle();
+	ck_assert_int_eq(calls, 1);
+	ck_assert_uint_eq(am_queue_known(q), 0);
 }
 END_TEST
 
@@ -631,6 +714,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, CT4_result_label_per_outcome);
 	tcase_add_test(tc, CT5_pause_keeps_collecting_and_resume_goes_on);
 	tcase_add_test(tc, CT5_paused_before_start);
+	tcase_add_test(tc, what_is_not_ours_is_dropped);
+	tcase_add_test(tc, what_is_added_while_it_is_dropped_is_not_lost);
+	tcase_add_test(tc, a_name_that_is_given_away_runs_out);
 	tcase_add_test(tc, CT6_as_many_calls_as_workers_and_never_two_of_a_name);
 	tcase_add_test(tc, LE_no_call_starts_behind_a_closed_gate);
 	tcase_add_test(tc, MG2_stop_waits_for_calls_and_drops_the_queue);
