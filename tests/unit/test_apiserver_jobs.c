@@ -165,6 +165,8 @@ START_TEST(row_195_status_rules)
 	ck_assert_int_eq(status("{\"failed\":1}"), 422);
 	ck_assert_int_eq(status("{\"succeeded\":0}"), 422);
 	ck_assert_int_eq(status("{\"startTime\":null}"), 422);
+	/* Only who tells that it is resumed may begin anew. */
+	ck_assert_int_eq(status("{\"startTime\":\"2026-01-01T00:00:40Z\"}"), 422);
 	ck_assert_int_eq(status("{\"conditions\":[" T("FailureTarget") "]}"), 200);
 	ck_assert_int_eq(status("{\"conditions\":[]}"), 422);
 	ck_assert_int_eq(status("{\"conditions\":[" T("FailureTarget") "," T("Failed") "]}"), 200);

@@ -106,14 +106,28 @@ check_conditions(struct am_change *change, const struct both *s)
 
 /* ---- times ---- */
 
+/* Suspended before, and said to be resumed now: then the Job starts anew. */
+static bool
+resumes(const struct both *s)
+{
+	const struct am_node *list = am_node_get(s->new, "conditions");
+
+	for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
+		if (strcmp(am_node_get_str(c, "type", ""), "Suspended") == 0)
+			return condition_true(s->old, "Suspended") && strcmp(am_node_get_str(c, "status", ""), "False") == 0;
+	return false;
+}
+
 static void
 check_times(struct am_change *change, const struct both *s)
 {
 	const char *start = am_node_get_str(s->new, "startTime", ""), *end = am_node_get_str(s->new, "completionTime", "");
 	const struct am_node *suspend = am_node_path(change->object, "spec", "suspend", NULL);
 	bool complete = condition_true(s->new, "Complete"), about_end = flipped(s, "Complete") || changed(s, "completionTime");
-	bool finishes = finished(s->old) != finished(s->new);
-	int64_t from, to;
+	bool finishes = finished(s->old) != finished(s->new), suspended = suspend != NULL && suspend->boolean;
+	const struct am_node *completions = am_node_path(change->object, "spec", "completions", NULL);
+	int64_t from, to, n;
+	bool nothing = am_node_is_int(completions, &n) && n == 0; /* it is over before it runs */
 
 	if (about_end && *end != '\0' && !complete)
 		invalid(change, "status.completionTime", "cannot set completionTime when there is no Complete=True condition");
@@ -122,11 +136,11 @@ check_times(struct am_change *change, const struct both *s)
 	if ((changed(s, "startTime") || changed(s, "completionTime")) && am_time_parse(start, &from) == 0 &&
 	    am_time_parse(end, &to) == 0 && to < from)
 		invalid(change, "status.completionTime", "completionTime cannot be set before startTime");
-	if ((finishes || changed(s, "startTime")) && finished(s->new) && *start == '\0')
+	if ((finishes || changed(s, "startTime")) && finished(s->new) && *start == '\0' && !(suspended && nothing))
 		need(change, "status.startTime", "startTime is required for finished job");
 	if (*end != '\0' && changed(s, "completionTime") && am_node_get(s->old, "completionTime") != NULL)
 		invalid(change, "status.completionTime", "completionTime cannot be mutated");
-	if (changed(s, "startTime") && am_node_get(s->old, "startTime") != NULL && (suspend == NULL || !suspend->boolean))
+	if (changed(s, "startTime") && am_node_get(s->old, "startTime") != NULL && !suspended && !resumes(s))
 		need(change, "status.startTime", "startTime cannot be removed for unsuspended job");
 }
 
