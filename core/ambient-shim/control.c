@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The socket: lines of JSON both ways, protocol 2.  The shim greets with {"shim":2,"pid":N}.
+ * The socket: lines of JSON both ways, protocol 3.  The shim greets with {"shim":3,"pid":N}.
  *   {"op":"status"}            -> {"ok":true,"containers":[…],…}
  *   {"op":"stop","graceMs":N}  -> {"ok":true}; without graceMs: the pod's own grace
  *   {"op":"subscribe"}         -> {"ok":true}, then every record of state.jsonl as it is written
@@ -10,6 +10,7 @@
  *   {"op":"attach","container":C,"stdin":B,"stdout":B,"stderr":B} -> {"ok":true}, {"exit":N} at the container's end; with the
  *     line go the descriptors for stdout and stderr, with the answer comes one for the input, if wanted and there is one
  *   {"op":"input-ended"}       -> {"ok":true}; who is attached writes no more
+ *   {"op":"deadline","seconds":N} -> {"ok":true}; the pod's deadline, counted as that of its specification.  Since protocol 3.
  * Anything else is answered by {"ok":false,"error":…}.  The socket lies in a directory of mode 0700.  It is
  * bound through /proc/self/fd, since the path may be longer than a socket's address.
  */
@@ -131,6 +132,8 @@ answer(struct shim *shim, size_t i, const char *line, size_t n)
 		rc = shim_attach_start(shim, &op, fd, client->fds, client->fd_count, &master, &err);
 	else if (rc == 0 && op.kind == SHIM_OP_INPUT_ENDED)
 		shim_attach_input_ended(shim, fd);
+	else if (rc == 0 && op.kind == SHIM_OP_DEADLINE)
+		shim->deadline = op.seconds * AM_NS_PER_S;
 	close_fds(client);
 	if (rc < 0)
 		am_json_addf(&out, "{\"ok\":false,\"error\":%s}\n", err.message);

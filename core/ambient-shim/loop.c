@@ -139,7 +139,7 @@ shim_stop(struct shim *shim, int64_t grace)
 static int64_t
 tick_deadline(struct shim *shim)
 {
-	int64_t at = shim->started + shim->deadline;
+	int64_t at = shim->started - shim->elapsed + shim->deadline;
 	struct am_buf line = { 0 };
 
 	if (shim->deadline == 0 || shim->timed_out || shim->stopping)

@@ -46,7 +46,8 @@ shim_op_parse(struct am_arena *arena, const char *line, size_t n, struct shim_op
 		const char *name;
 		int kind;
 	} known[] = { { "status", SHIM_OP_STATUS }, { "subscribe", SHIM_OP_SUBSCRIBE }, { "stop", SHIM_OP_STOP },
-		      { "exec", SHIM_OP_EXEC }, { "attach", SHIM_OP_ATTACH }, { "input-ended", SHIM_OP_INPUT_ENDED } };
+		      { "exec", SHIM_OP_EXEC }, { "attach", SHIM_OP_ATTACH }, { "input-ended", SHIM_OP_INPUT_ENDED },
+		      { "deadline", SHIM_OP_DEADLINE } };
 	const struct am_node *root = am_node_parse(arena, line, n, err);
 	const char *op;
 
@@ -60,6 +61,7 @@ shim_op_parse(struct am_arena *arena, const char *line, size_t n, struct shim_op
 		if (am_streq(op, known[i].name))
 			ret->kind = known[i].kind;
 	(void)am_node_get_int(root, "graceMs", &ret->grace);
+	(void)am_node_get_int(root, "seconds", &ret->seconds);
 	ret->container = am_node_get_str(root, "container", NULL);
 	ret->argv = words(arena, am_node_get(root, "argv"));
 	ret->tty = truth(root, "tty");
@@ -67,11 +69,14 @@ shim_op_parse(struct am_arena *arena, const char *line, size_t n, struct shim_op
 	ret->std[1] = truth(root, "stdout");
 	ret->std[2] = truth(root, "stderr");
 	if (ret->kind == SHIM_OP_NONE)
-		return ambient_err(err, AMBIENT_E_INVALID, "unknown op; known: status, stop, subscribe, exec, attach, input-ended");
+		return ambient_err(err, AMBIENT_E_INVALID,
+				   "unknown op; known: status, stop, subscribe, exec, attach, input-ended, deadline");
 	if (ret->kind == SHIM_OP_EXEC && (ret->container == NULL || ret->argv == NULL))
 		return ambient_err(err, AMBIENT_E_INVALID, "exec needs a container and argv, a list of strings");
 	if (ret->kind == SHIM_OP_ATTACH && ret->container == NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "attach needs a container");
+	if (ret->kind == SHIM_OP_DEADLINE && (ret->seconds < 1 || ret->seconds > INT32_MAX))
+		return ambient_err(err, AMBIENT_E_INVALID, "deadline needs seconds between 1 and %d", INT32_MAX);
 	return 0;
 }
 

@@ -33,7 +33,7 @@
 
 #define SHIM_SPEC_VERSION     1
 #define SHIM_STATE_VERSION    1
-#define SHIM_PROTOCOL_VERSION 2
+#define SHIM_PROTOCOL_VERSION 3
 #define SHIM_SPEC_MAX         (16 << 20)
 #define SHIM_CONTAINERS_MAX   64
 #define SHIM_CLIENTS_MAX      64
@@ -127,6 +127,7 @@ struct shim {
 	enum shim_sandbox sandbox;
 	enum shim_restart restart;
 	int64_t grace, deadline;       /* ns; deadline 0: none */
+	int64_t elapsed;               /* ns of the deadline that had gone before we were started */
 	int64_t backoff;               /* ns before the first restart, doubling */
 	struct shim_container *containers; /* init containers first */
 	size_t count, init_count;
@@ -215,8 +216,9 @@ void shim_sandbox_sweep(struct shim *shim, const struct shim_container *c);
 /* op.c */
 struct shim_op {
 	enum { SHIM_OP_NONE, SHIM_OP_STATUS, SHIM_OP_SUBSCRIBE, SHIM_OP_STOP, SHIM_OP_EXEC, SHIM_OP_ATTACH,
-	       SHIM_OP_INPUT_ENDED } kind;
+	       SHIM_OP_INPUT_ENDED, SHIM_OP_DEADLINE } kind;
 	int64_t grace;                 /* ms; -1: not given */
+	int64_t seconds;               /* of SHIM_OP_DEADLINE */
 	const char *container;         /* what follows lives in the arena */
 	const char *const *argv;
 	bool tty, std[3];

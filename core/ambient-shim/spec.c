@@ -4,8 +4,9 @@
  *
  *   {"version":1, "dir":"/…/pods/<uid>", "socket":"/…/sock", "hostname":"p", "sandbox":"bwrap"|"none",
  *    "bwrap":"/usr/bin/bwrap", "restartPolicy":"Never"|"OnFailure"|"Always", "grace":30, "deadline":0,
- *    "backoffMs":10000, "tmpfs":[{"path","size"}…], "groups":{"version":0|1|2,"dirs":[…]},
+ *    "elapsedMs":0, "backoffMs":10000, "tmpfs":[{"path","size"}…], "groups":{"version":0|1|2,"dirs":[…]},
  *    "quotas":[{"paths":[…],"limit":bytes,"message"}…], "measureMs":10000, "initContainers":[C…], "containers":[C…]}
+ *   elapsedMs: how much of the deadline had gone before
  *   groups.dirs of version 1: those of memory, cpu and pids, "" for one that is not there
  *   C = {"name", "argv":[…], "env":["A=b",…], "cwd", "mounts":[{"source","target","readOnly"}…], "root",
  *        "terminationPath", "fallback", "uid", "gid", "readOnlyRoot", "sidecar", "stopSignal":number,
@@ -344,6 +345,8 @@ shim_spec_parse(struct shim *shim, const char *text, size_t n, struct ambient_er
 		return ambient_err(err, AMBIENT_E_INVALID, "grace, deadline or backoffMs is out of range");
 	shim->grace = grace * AM_NS_PER_S;
 	shim->deadline = deadline * AM_NS_PER_S;
+	if (!number(root, "elapsedMs", INT64_C(1000) * INT32_MAX, AM_NS_PER_MS, &shim->elapsed))
+		return ambient_err(err, AMBIENT_E_INVALID, "elapsedMs is out of range");
 	shim->backoff = backoff * AM_NS_PER_MS;
 	int rc = parse_containers(shim, root, err);
 	rc = rc < 0 ? rc : parse_tmpfs(shim, am_node_get(root, "tmpfs"), err);

@@ -109,6 +109,37 @@ START_TEST(pod_defaults_and_admission)
 }
 END_TEST
 
+/* As ValidatePodUpdate has it. */
+START_TEST(pod_updates)
+{
+	static const struct { const char *patch; int code; const char *message; } steps[] = {
+		{ "{\"spec\":{\"activeDeadlineSeconds\":0}}", 422, "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and "
+		  "2147483647, inclusive" },
+		{ "{\"spec\":{\"activeDeadlineSeconds\":50}}", 200, NULL },
+		{ "{\"spec\":{\"activeDeadlineSeconds\":51}}", 422, "spec.activeDeadlineSeconds: Invalid value: 51: must be less than or equal "
+		  "to previous value" },
+		{ "{\"spec\":{\"activeDeadlineSeconds\":null}}", 422, "spec.activeDeadlineSeconds: Invalid value: null: must not update from a "
+		  "positive integer to nil value" },
+		{ "{\"spec\":{\"activeDeadlineSeconds\":5}}", 200, NULL },
+		{ "{\"spec\":{\"tolerations\":[{\"key\":\"b\",\"operator\":\"Exists\"},{\"key\":\"a\",\"operator\":\"Exists\","
+		  "\"effect\":\"NoExecute\",\"tolerationSeconds\":9}]}}", 200, NULL },
+		{ "{\"spec\":{\"tolerations\":[{\"key\":\"b\",\"operator\":\"Exists\"}]}}", 422, "spec.tolerations: Forbidden: existing "
+		  "toleration can not be modified except its tolerationSeconds" },
+		{ "{\"spec\":{\"terminationGracePeriodSeconds\":5}}", 422, "spec: Forbidden: pod updates may not change fields other than "
+		  "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions "
+		  "to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)" },
+	};
+
+	ck_assert_int_eq(make_pod("u", ",\"tolerations\":[{\"key\":\"a\",\"operator\":\"Exists\",\"effect\":\"NoExecute\","
+				  "\"tolerationSeconds\":3}]", ""), 201);
+	for (size_t i = 0; i < AM_COUNTOF(steps); i++) {
+		ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, POD, "default", "u", NULL, "%s", steps[i].patch), steps[i].code);
+		if (steps[i].message != NULL)
+			ck_assert_msg(strstr(f.failure.message, steps[i].message) != NULL, "%s", f.failure.message);
+	}
+}
+END_TEST
+
 /* kube-api.md 6.9: refused at once, with the field's path. */
 START_TEST(pod_refusals)
 {
@@ -495,6 +526,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, row_182_183_184);
 	tcase_add_test(tc, row_084_195);
 	tcase_add_test(tc, pod_defaults_and_admission);
+	tcase_add_test(tc, pod_updates);
 	tcase_add_test(tc, pod_refusals);
 	tcase_add_test(tc, pod_validation);
 	tcase_add_test(tc, pod_and_its_node);

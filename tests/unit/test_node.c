@@ -437,6 +437,47 @@ START_TEST(pod_deadline)
 }
 END_TEST
 
+/* Section 6.2: from status.startTime, also of a pod that only waits; and as it is told while the pod runs. */
+START_TEST(deadline_of_a_waiting_and_of_a_running_pod)
+{
+	struct ambient_result result;
+
+	begin("");
+	put_pod("waits", RUN("true") ",\"envFrom\":[{\"secretRef\":{\"name\":\"none\"}}]", ",\"activeDeadlineSeconds\":3");
+	result = reconcile("waits");
+	ck_assert_str_eq(at("waits", "/status/phase"), "Pending");
+	ck_assert_int_le(result.requeue_after, 3 * AMBIENT_SECOND);
+	fake_host_advance(fake, 2 * AMBIENT_SECOND);
+	(void)reconcile("waits");
+	ck_assert_str_eq(at("waits", "/status/phase"), "Pending");
+	fake_host_advance(fake, AMBIENT_SECOND);
+	(void)reconcile("waits");
+	ck_assert_str_eq(at("waits", "/status/phase"), "Failed");
+	ck_assert_str_eq(at("waits", "/status/reason"), "DeadlineExceeded");
+	put_pod("runs", RUN("trap 'exit 0' TERM; while :; do sleep 0.05; done"), "");
+	ck_assert(until("runs", "/status/phase", "Running"));
+	fake_host_merge(fake, POD, "n", "runs", "{'spec':{'activeDeadlineSeconds':1}}");
+	ck_assert(until("runs", "/status/phase", "Failed"));
+	ck_assert_str_eq(at("runs", "/status/reason"), "DeadlineExceeded");
+	end();
+}
+END_TEST
+
+START_TEST(a_deadline_counts_from_when_there_was_room)
+{
+	begin(",\"name\":\"standalone\"");
+	fake_host_put(fake, NODE, "{\"metadata\":{\"name\":\"standalone\",\"labels\":{}}}");
+	put_pod("p", RUN("true"), ",\"activeDeadlineSeconds\":5,\"nodeSelector\":{\"a\":\"b\"}");
+	(void)reconcile("p");
+	ck_assert_str_eq(at("p", "/status/startTime"), "");
+	fake_host_advance(fake, 100 * AMBIENT_SECOND);
+	fake_host_merge(fake, NODE, "", "standalone", "{'metadata':{'labels':{'a':'b'}}}");
+	ck_assert(until("p", "/status/phase", "Succeeded"));
+	ck_assert_str_eq(at("p", "/status/startTime"), "2026-01-01T00:01:40Z");
+	end();
+}
+END_TEST
+
 START_TEST(watcher_asks_for_a_reconcile)
 {
 	const char *request;
@@ -624,6 +665,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, daemon_restart_finds_its_pods);
 	tcase_add_test(tc, killed_shim_fails_the_pod_and_nothing_restarts);
 	tcase_add_test(tc, pod_deadline);
+	tcase_add_test(tc, deadline_of_a_waiting_and_of_a_running_pod);
+	tcase_add_test(tc, a_deadline_counts_from_when_there_was_room);
 	tcase_add_test(tc, watcher_asks_for_a_reconcile);
 	tcase_add_test(tc, same_name_other_uid);
 	tcase_add_test(tc, probes_and_sidecars_are_told);

@@ -85,6 +85,33 @@ START_TEST(deadline_ends_it_without_a_daemon)
 }
 END_TEST
 
+/* Protocol 3: a deadline that is set or lowered while the pod runs, and one of which some had gone before. */
+START_TEST(deadline_of_a_running_pod)
+{
+	int fd;
+
+	begin();
+	ck_assert_int_eq(sh("set", "none", "sleep 60", ""), 0);
+	ck_assert_int_eq(sh("lowered", "none", "sleep 60", ",\"deadline\":1000"), 0);
+	ck_assert_int_eq(sh("late", "none", "sleep 60", ",\"deadline\":1000,\"elapsedMs\":999900"), 0);
+	ck_assert_int_eq(sh("bad", "none", "sleep 60", ",\"elapsedMs\":-1"), 1);
+	fd = dial("set");
+	ck_assert_ptr_nonnull(strstr(talk(fd, "{\"op\":\"deadline\",\"seconds\":0}\n", 2), "deadline needs seconds"));
+	ck_assert_ptr_nonnull(strstr(talk(fd, "{\"op\":\"deadline\",\"seconds\":1}\n", 1), "\"ok\":true"));
+	(void)close(fd);
+	fd = dial("lowered");
+	ck_assert_ptr_nonnull(strstr(talk(fd, "{\"op\":\"deadline\",\"seconds\":1}\n", 2), "\"ok\":true"));
+	(void)close(fd);
+	for (size_t i = 0; i < 3; i++) {
+		const char *pod = (const char *const[]){ "set", "lowered", "late" }[i];
+
+		ck_assert(over(pod));
+		ck_assert_ptr_nonnull(strstr(file(pod, "state.jsonl"), "\"rec\":\"deadline\""));
+	}
+	end();
+}
+END_TEST
+
 START_TEST(init_containers_in_order_and_their_failure)
 {
 	const char *c = "{\"name\":\"c\",\"argv\":[\"sh\",\"-c\",\"echo main\"],\"env\":[\"PATH=/usr/bin:/bin\"]}";
@@ -324,6 +351,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_cannot_start_is_128);
 	tcase_add_test(tc, term_is_given_its_grace);
 	tcase_add_test(tc, deadline_ends_it_without_a_daemon);
+	tcase_add_test(tc, deadline_of_a_running_pod);
 	tcase_add_test(tc, init_containers_in_order_and_their_failure);
 	tcase_add_test(tc, on_failure_starts_again);
 	tcase_add_test(tc, long_lines_are_cut_into_parts);

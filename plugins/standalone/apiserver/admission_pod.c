@@ -394,13 +394,56 @@ frozen(struct am_change *change, const struct am_node *object)
 
 	am_node_del(spec, "activeDeadlineSeconds");
 	am_node_del(spec, "tolerations");
-	am_node_del(spec, "terminationGracePeriodSeconds");
 	for (size_t l = 0; l < AM_COUNTOF(container_lists); l++) {
 		struct am_node *list = am_node_get(spec, container_lists[l]);
 		for (struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
 			am_node_del(c, "image");
 	}
 	return spec;
+}
+
+/* A deadline is set or lowered, never raised or taken back. */
+static void
+check_new_deadline(struct am_change *change)
+{
+	static const char key[] = "activeDeadlineSeconds", field[] = "spec.activeDeadlineSeconds";
+	const struct am_node *spec = am_node_get(change->object, "spec");
+	int64_t old, now;
+
+	am_pod_check_number(change, spec, key, "spec", 1, INT32_MAX);
+	if (!am_node_get_int(am_node_get(change->old, "spec"), key, &old))
+		return;
+	if (!am_node_get_int(spec, key, &now))
+		am_bad(change, field, am_node_null(change->arena),
+		       "must not update from a positive integer to nil value");
+	else if (now > old)
+		am_bad(change, field, am_node_get(spec, key), "must be less than or equal to previous value");
+}
+
+/* Tolerations may come, and the seconds of one may change. */
+static void
+check_new_tolerations(struct am_change *change)
+{
+	const struct am_node *old = am_node_path(change->old, "spec", "tolerations", NULL);
+	const struct am_node *now = am_node_path(change->object, "spec", "tolerations", NULL);
+
+	for (const struct am_node *o = old != NULL ? old->first : NULL; o != NULL; o = o->next) {
+		struct am_node *want = am_node_clone(change->arena, o);
+		bool found = false;
+
+		am_node_del(want, "tolerationSeconds");
+		for (const struct am_node *n = now != NULL ? now->first : NULL; n != NULL && !found; n = n->next) {
+			struct am_node *have = am_node_clone(change->arena, n);
+
+			am_node_del(have, "tolerationSeconds");
+			found = am_node_equal(want, have);
+		}
+		if (found)
+			continue;
+		am_forbid(change, "spec.tolerations",
+			  "existing toleration can not be modified except its tolerationSeconds");
+		return;
+	}
 }
 
 /* kubelet's three classes, from the CPU and memory of all containers. */
@@ -432,10 +475,13 @@ pod_check(struct am_change *change)
 	const char *policy = am_node_get_str(spec, "restartPolicy", "");
 
 	if (change->old != NULL && am_node_get(change->old, "spec") != NULL) {
+		check_new_deadline(change);
+		check_new_tolerations(change);
 		if (!am_node_equal(frozen(change, change->old), frozen(change, change->object)))
 			am_forbid(change, "spec", "pod updates may not change fields other than `spec.containers[*].image`,"
 				  "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
-				  "existing tolerations),`spec.terminationGracePeriodSeconds`");
+				  "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
+				  "previously negative)");
 		return;
 	}
 	am_pod_check_spec(change, spec, "spec");

@@ -11,6 +11,7 @@
  *   resources.c  quantities, limits, the control groups of this machine
  *   schedule.c whether a pod has room here
  *   volumes.c  volumes and mounts
+ *   tokens.c   of accounts, for volumes
  *   etc.c      /etc/hosts and /etc/resolv.conf
  *   files.c    files in kubelet's way: a generation of files behind a link that is swapped
  *   state.c    state.jsonl -> what each container does
@@ -82,8 +83,13 @@ struct local {
 	char ns[64], name[256], uid[64];
 	char dir[512];
 	int64_t accepted;        /* wall ns: status.startTime */
+	int64_t deadline;        /* seconds that the shim counts; 0: none, or not asked since the daemon started */
 	int64_t refresh_at;      /* boot ns of the next look at volumes, 0: none */
-	int64_t token_at;        /* wall ns when the first token wants renewal, 0: none */
+	struct local_token {     /* of volumes */
+		char *path;
+		int64_t renew_at;    /* wall ns */
+	} *tokens;
+	size_t token_count;
 	int watch_fd;            /* the watcher's connection, -1: none; under the lock */
 	bool watched;            /* the watcher shall connect */
 	bool started;            /* a shim was started */
@@ -189,6 +195,13 @@ int volumes_prepare(struct node *node, struct ambient_call *call, const struct a
 int volumes_mounts(struct node *node, const struct ambient_object *pod, const struct local *local,
 		   const struct ambient_object *container, const struct text *names, struct text *out, struct trouble *t);
 
+/* tokens.c.  The token in use, or a new one; none is in *ret when t says why. */
+int token_get(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+	      const char *dir, const struct ambient_object *source, struct text *ret, struct trouble *t,
+	      struct ambient_error *err);
+int64_t token_next(const struct local *local);                     /* wall ns of the next renewal; INT64_MAX: none */
+void token_forget(struct local *local);
+
 /* etc.c */
 int etc_prepare(const struct node *node, const struct ambient_object *pod, const struct local *local); /* 0 or -errno */
 void etc_mounts(const struct node *node, const struct ambient_object *pod, const struct local *local,
@@ -247,6 +260,7 @@ bool shim_alive(const struct local *local);
 int shim_start(struct node *node, struct local *local, const struct text *spec, struct ambient_error *err);
 int shim_connect(const struct local *local);                       /* a descriptor, or -errno */
 int shim_stop(const struct local *local, int64_t grace_ms);        /* 0, or -errno: nobody listens */
+int shim_deadline(const struct local *local, int64_t seconds);     /* likewise; -ENOTSUP: one of an earlier release */
 
 /* watch.c */
 int watch_start(struct node *node, struct ambient_error *err);

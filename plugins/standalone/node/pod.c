@@ -95,12 +95,29 @@ make_local(struct node *node, const char *ns, const char *name, const char *uid,
 	return l;
 }
 
+/* Writes down what a restart of the daemon must not forget. */
+static int
+keep(const struct local *l, struct ambient_error *err)
+{
+	struct text out = { 0 };
+	char path[600];
+	int rc;
+
+	text_puts(&out, "{\"version\":1,\"namespace\":");
+	text_json(&out, l->ns);
+	text_puts(&out, ",\"name\":");
+	text_json(&out, l->name);
+	text_printf(&out, ",\"uid\":\"%s\",\"accepted\":%lld,\"ip\":\"%s\"}\n", l->uid, (long long)l->accepted, l->ip);
+	(void)snprintf(path, sizeof(path), "%s/pod.json", l->dir);
+	rc = out.failed ? -ENOMEM : file_write(path, text_str(&out), out.len, 0600);
+	text_free(&out);
+	return rc < 0 ? ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot write \"%s\": %s", path, strerror(-rc)) : 0;
+}
+
 static int
 adopt(struct node *node, const struct ambient_object *pod, struct local **ret, struct ambient_error *err)
 {
 	const char *uid = ambient_str(pod, "/metadata/uid", "");
-	struct text out = { 0 };
-	char path[600];
 	int rc;
 
 	if (uid[0] == '\0' || strlen(uid) > 60 || strspn(uid, "0123456789abcdefABCDEF-") != strlen(uid))
@@ -110,16 +127,9 @@ adopt(struct node *node, const struct ambient_object *pod, struct local **ret, s
 	if (*ret == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 	rc = make_dirs((*ret)->dir);
-	text_puts(&out, "{\"version\":1,\"namespace\":");
-	text_json(&out, (*ret)->ns);
-	text_puts(&out, ",\"name\":");
-	text_json(&out, (*ret)->name);
-	text_printf(&out, ",\"uid\":\"%s\",\"accepted\":%lld,\"ip\":\"%s\"}\n", uid, (long long)(*ret)->accepted, (*ret)->ip);
-	(void)snprintf(path, sizeof(path), "%s/pod.json", (*ret)->dir);
-	if (rc == 0)
-		rc = file_write(path, text_str(&out), out.len, 0600);
-	text_free(&out);
-	return rc < 0 ? ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot write \"%s\": %s", path, strerror(-rc)) : 0;
+	if (rc < 0)
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make \"%s\": %s", (*ret)->dir, strerror(-rc));
+	return keep(*ret, err);
 }
 
 static void
@@ -175,6 +185,7 @@ unlink_local(struct node *node, struct local *local)
 		(void)close(local->watch_fd);
 	pthread_mutex_unlock(&node->lock);
 	watch_wake(node);
+	token_forget(local);
 	free(local);
 }
 
@@ -187,6 +198,7 @@ local_free_all(struct node *node)
 		node->pods = l->next;
 		if (l->watch_fd >= 0)
 			(void)close(l->watch_fd);
+		token_forget(l);
 		free(l);
 	}
 }
@@ -231,6 +243,24 @@ drop_volumes(const struct local *local)
 
 	(void)snprintf(path, sizeof(path), "%s/volumes", local->dir);
 	(void)remove_tree(path);
+}
+
+/* What a pod that has ended holds of the machine. */
+static void
+end_of(struct node *node, const struct ambient_object *pod, struct local *local)
+{
+	schedule_release(node, local);
+	resources_forget(node, local);
+	drop_volumes(local);
+	claims_wake(node, pod);
+}
+
+/* Again after that time, or earlier. */
+static void
+look_after(struct ambient_result *result, int64_t ns)
+{
+	if (result->requeue_after == 0 || ns < result->requeue_after)
+		result->requeue_after = ns > 0 ? ns : AMBIENT_MILLISECOND;
 }
 
 /* Milliseconds that the pod may still take. */
@@ -337,6 +367,44 @@ say_unsandboxed(struct node *node, struct ambient_call *call, const struct ambie
 			    &err);
 }
 
+/* It has its place: from now on its time is counted. */
+static int
+accept_pod(struct node *node, const struct ambient_object *pod, struct local *local, struct ambient_error *err)
+{
+	int64_t now = node->host->clock->wall(node->host);
+
+	/* Most had room at once. */
+	if (ambient_type(pod, "/status/startTime") == AMBIENT_T_STRING || now - local->accepted < AMBIENT_SECOND)
+		return 0;
+	local->accepted = now;
+	return keep(local, err);
+}
+
+/* Wall ns that the deadline leaves it; INT64_MAX: it has none. */
+static int64_t
+time_left(const struct node *node, const struct ambient_object *pod, const struct local *local)
+{
+	int64_t seconds = ambient_int(pod, "/spec/activeDeadlineSeconds", 0);
+
+	if (seconds <= 0 || seconds > INT32_MAX)
+		return INT64_MAX;
+	return local->accepted + seconds * AMBIENT_SECOND - node->host->clock->wall(node->host);
+}
+
+/* Its time is over before anything of it ran; of what runs the shim takes care. */
+static int
+expire(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+       struct ambient_error *err)
+{
+	struct pod_state over = { .ended = true, .deadline = true };
+	int rc = status_write(node, call, pod, local, &over, false, NULL, err);
+
+	if (rc < 0)
+		return rc;
+	end_of(node, pod, local);
+	return 0;
+}
+
 static int
 start(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
       struct ambient_result *result, struct ambient_error *err)
@@ -345,6 +413,10 @@ start(struct node *node, struct ambient_call *call, const struct ambient_object 
 	struct text spec = { 0 };
 	int rc = schedule_check(node, call, pod, local, &t, err);
 
+	if (rc == 0 && t.reason[0] == '\0')
+		rc = accept_pod(node, pod, local, err);
+	if (rc == 0 && t.reason[0] == '\0' && time_left(node, pod, local) <= 0)
+		return expire(node, call, pod, local, err);
 	if (rc == 0 && t.reason[0] == '\0')
 		rc = volumes_prepare(node, call, pod, local, &t, err);
 	if (rc == 0 && t.reason[0] == '\0' && etc_prepare(node, pod, local) < 0)
@@ -357,13 +429,17 @@ start(struct node *node, struct ambient_call *call, const struct ambient_object 
 			trouble_set(&t, "CreateContainerError", true, "%s", err->message);
 			rc = 0;
 		} else if (rc == 0) {
+			local->deadline = ambient_int(pod, "/spec/activeDeadlineSeconds", 0);
 			ambient_event(call, pod, "Normal", "Started", "Started the pod's containers");
 			say_unsandboxed(node, call, pod);
 		}
 	}
 	text_free(&spec);
-	if (rc == 0 && t.reason[0] != '\0')
-		return report_trouble(node, call, pod, local, &t, result, err);
+	if (rc == 0 && t.reason[0] != '\0') {
+		rc = report_trouble(node, call, pod, local, &t, result, err);
+		if (time_left(node, pod, local) != INT64_MAX && strcmp(t.reason, UNSCHEDULABLE) != 0)
+			look_after(result, time_left(node, pod, local));
+	}
 	return rc;
 }
 
@@ -372,7 +448,7 @@ static int
 refresh(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
 	struct ambient_result *result, struct ambient_error *err)
 {
-	int64_t now = node->host->clock->monotonic(node->host), left;
+	int64_t now = node->host->clock->monotonic(node->host), left, next;
 	struct trouble t = { .reason = "" };
 	bool made = false;
 	int rc = 0;
@@ -385,14 +461,14 @@ refresh(struct node *node, struct ambient_call *call, const struct ambient_objec
 	}
 	if (!made)
 		return 0;
-	if (local->refresh_at <= now) {
+	if (local->refresh_at <= now || token_next(local) <= node->host->clock->wall(node->host)) {
 		/* What is missing now was there at the start; the files stay as they are. */
 		rc = volumes_prepare(node, call, pod, local, &t, err);
 		local->refresh_at = now + REFRESH;
 	}
 	left = local->refresh_at - now;
-	if (result->requeue_after == 0 || left < result->requeue_after)
-		result->requeue_after = left;
+	next = token_next(local) - node->host->clock->wall(node->host);
+	look_after(result, next > 0 && next < left ? next : left);
 	return rc;
 }
 
@@ -411,6 +487,27 @@ tell_notes(struct ambient_call *call, const struct ambient_object *pod, struct l
 		last = n->i > last ? n->i : last;
 	}
 	local->noted = last < 0 ? 0 : last;
+}
+
+/* A deadline that was set or lowered while the pod runs. */
+static void
+tell_deadline(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+	      struct ambient_result *result)
+{
+	int64_t seconds = ambient_int(pod, "/spec/activeDeadlineSeconds", 0);
+	int rc;
+
+	if (seconds == local->deadline || seconds <= 0 || seconds > INT32_MAX)
+		return;
+	rc = shim_deadline(local, seconds);
+	if (rc == -ENOTSUP)
+		ambient_event(call, pod, "Warning", "DeadlineIgnored",
+			      "the pod was started by an earlier release, whose shim keeps the deadline that it was started with; start "
+			      "the pod anew");
+	if (rc == 0 || rc == -ENOTSUP)
+		local->deadline = seconds;
+	else
+		look_after(result, LOOK_AGAIN);
 }
 
 static int
@@ -432,13 +529,11 @@ follow(struct node *node, struct ambient_call *call, const struct ambient_object
 	if (rc < 0)
 		return rc;
 	if (over) {
-		schedule_release(node, local);
-		resources_forget(node, local);
-		drop_volumes(local);
-		claims_wake(node, pod);
+		end_of(node, pod, local);
 		return 0;
 	}
 	watch(node, local);
+	tell_deadline(node, call, pod, local, result);
 	return refresh(node, call, pod, local, result, err);
 }
 

@@ -77,34 +77,53 @@ shim_connect(const struct local *local)
 	return rc < 0 ? rc : fd;
 }
 
-int
-shim_stop(const struct local *local, int64_t grace_ms)
+/* Says a line and hears the answer: 0, -ENOTSUP when the shim refuses, or -errno. */
+static int
+ask(const struct local *local, const char *line)
 {
 	struct pollfd p = { .events = POLLIN };
-	char line[96], answer[512];
-	int fd = shim_connect(local), n, rc = -ETIMEDOUT;
-	size_t got = 0;
+	char answer[512];
+	int fd = shim_connect(local), rc = -ETIMEDOUT;
+	size_t got = 0, n = strlen(line);
 
 	if (fd < 0)
 		return fd;
-	n = snprintf(line, sizeof(line), "{\"op\":\"stop\",\"graceMs\":%lld}\n", (long long)grace_ms);
-	if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n) {
+	if (send(fd, line, n, MSG_NOSIGNAL) != (ssize_t)n) {
 		(void)close(fd);
 		return -EPIPE;
 	}
 	/* Its greeting, then its answer: two lines. */
 	p.fd = fd;
-	for (int lines = 0; lines < 2 && got < sizeof(answer) && poll(&p, 1, 5000) > 0;) {
-		ssize_t r = recv(fd, answer + got, sizeof(answer) - got, 0);
+	for (int lines = 0; lines < 2 && got < sizeof(answer) - 1 && poll(&p, 1, 5000) > 0;) {
+		ssize_t r = recv(fd, answer + got, sizeof(answer) - 1 - got, 0);
 
 		if (r <= 0)
 			break;
 		for (ssize_t i = 0; i < r; i++)
 			lines += answer[got + (size_t)i] == '\n';
 		got += (size_t)r;
+		answer[got] = '\0';
 		if (lines >= 2)
-			rc = 0;
+			rc = strstr(answer, "\"ok\":true") != NULL ? 0 : -ENOTSUP;
 	}
 	(void)close(fd);
 	return rc;
+}
+
+int
+shim_stop(const struct local *local, int64_t grace_ms)
+{
+	char line[96];
+
+	(void)snprintf(line, sizeof(line), "{\"op\":\"stop\",\"graceMs\":%lld}\n", (long long)grace_ms);
+	return ask(local, line);
+}
+
+int
+shim_deadline(const struct local *local, int64_t seconds)
+{
+	char line[96];
+
+	(void)snprintf(line, sizeof(line), "{\"op\":\"deadline\",\"seconds\":%lld}\n", (long long)seconds);
+	return ask(local, line);
 }

@@ -194,6 +194,7 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 	static const char *const lists[][2] = { { "/spec/initContainers", "initContainers" },
 						{ "/spec/containers", "containers" } };
 	int64_t deadline = ambient_int(pod, "/spec/activeDeadlineSeconds", 0);
+	int64_t waited = (node->host->clock->wall(node->host) - local->accepted) / AMBIENT_MILLISECOND;
 	int rc = 0;
 
 	if (!node->no_sandbox && access(node->bwrap, X_OK) < 0) {
@@ -211,8 +212,9 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 	text_json(spec, node->bwrap);
 	text_printf(spec, ",\"sandbox\":\"%s\",\"restartPolicy\":", node->no_sandbox ? "none" : "bwrap");
 	text_json(spec, ambient_str(pod, "/spec/restartPolicy", "Always"));
-	text_printf(spec, ",\"grace\":%lld,\"deadline\":%lld",
-		    (long long)ambient_int(pod, "/spec/terminationGracePeriodSeconds", 30), (long long)deadline);
+	text_printf(spec, ",\"grace\":%lld,\"deadline\":%lld,\"elapsedMs\":%lld",
+		    (long long)ambient_int(pod, "/spec/terminationGracePeriodSeconds", 30), (long long)deadline,
+		    (long long)(waited > 0 ? waited : 0));
 	resources_add_groups(spec, node);
 	resources_add_quotas(spec, pod, local);
 	volumes_add_memory(spec, pod, local);

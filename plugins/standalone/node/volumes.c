@@ -16,8 +16,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TOKEN_LIFE 3600
-
 static int
 mode_of(const struct ambient_object *item, int fallback)
 {
@@ -153,53 +151,20 @@ add_downward(struct node *node, struct ambient_call *call, const struct ambient_
 	}
 }
 
-/* A token for the pod; the one that is there serves until 80 % of its life. */
 static int
 add_token(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
 	  const char *dir, const struct ambient_object *source, int mode, struct payload *p, struct trouble *t,
 	  struct ambient_error *err)
 {
-	const char *path = ambient_str(source, "/path", "token"), *audience = ambient_str(source, "/audience", NULL);
-	int64_t life = ambient_int(source, "/expirationSeconds", TOKEN_LIFE), now = node->host->clock->wall(node->host);
-	const struct ambient_object *answer;
-	struct ambient_draft *d;
-	struct text have = { 0 };
-	char at[PATH_MAX + 32];
-	int rc;
+	struct text token = { 0 };
+	int rc = token_get(node, call, pod, local, dir, source, &token, t, err);
 
-	(void)snprintf(at, sizeof(at), "%.2048s/..data/%.1024s", dir, path);
-	if (payload_path_ok(path) && local->token_at > now && file_read(at, 65536, &have) == 0 && have.len > 0) {
-		payload_add(p, path, have.data, have.len, mode);
-		text_free(&have);
-		return 0;
-	}
-	text_free(&have);
-	d = ambient_draft_new(call, ACCOUNT, ambient_str(pod, "/metadata/namespace", ""),
-			      ambient_str(pod, "/spec/serviceAccountName", "default"));
-	ambient_draft_set_str(d, "/apiVersion", "authentication.k8s.io/v1");
-	ambient_draft_set_str(d, "/kind", "TokenRequest");
-	ambient_draft_set_int(d, "/spec/expirationSeconds", life);
-	if (audience != NULL) {
-		ambient_draft_set_json(d, "/spec/audiences", "[]");
-		ambient_draft_set_str(d, "/spec/audiences/-", audience);
-	}
-	ambient_draft_set_str(d, "/spec/boundObjectRef/apiVersion", "v1");
-	ambient_draft_set_str(d, "/spec/boundObjectRef/kind", "Pod");
-	ambient_draft_set_str(d, "/spec/boundObjectRef/name", ambient_str(pod, "/metadata/name", ""));
-	ambient_draft_set_str(d, "/spec/boundObjectRef/uid", local->uid);
-	rc = AMBIENT_CALL_(call, client, create, err, call, d, "token", &answer, err);
-	if (rc == -AMBIENT_E_NOTFOUND) {
-		trouble_set(t, "ContainerCreating", true, "serviceaccount \"%s\" not found",
-			    ambient_str(pod, "/spec/serviceAccountName", "default"));
-		return 0;
-	}
-	if (rc < 0)
-		return rc;
-	add_value(p, path, ambient_str(answer, "/status/token", ""), false, mode, t);
-	now += (life > 86400 ? 86400 : life) * AMBIENT_SECOND / 10 * 8;
-	if (local->token_at <= 0 || now < local->token_at || local->token_at <= node->host->clock->wall(node->host))
-		local->token_at = now;
-	return 0;
+	if (rc == 0 && token.len > 0)
+		add_value(p, ambient_str(source, "/path", "token"), text_str(&token), false, mode, t);
+	if (token.data != NULL)
+		explicit_bzero(token.data, token.len);
+	text_free(&token);
+	return rc;
 }
 
 static int
