@@ -706,9 +706,20 @@ def row_197(f):
     assert "a container name must be specified for pod" in s["message"] and "[a b]" in s["message"], s
     s = f.api.get(q + "?container=x").fails(400, "BadRequest")
     assert s["message"] == "container x is not valid for pod " + name_of(o)
-    f.api.get(q + "?container=a&sinceSeconds=5&sinceTime=2026-01-01T00:00:00Z").fails(422, "Invalid")
-    f.api.get(q + "?container=a&tailLines=-1").fails(422, "Invalid")
-    f.api.get(q + "?container=a&tailLines=x").fails(400)
+    # Section 2.21: each parameter is looked at before the pod is.
+    for path in (q, p + "/nope/log"):
+        for query, message in (
+                ("sinceSeconds=5&sinceTime=2026-01-01T00:00:00Z",
+                 "[]: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"),
+                ("tailLines=-1", "tailLines: Invalid value: -1: must be greater than or equal to 0"),
+                ("limitBytes=0", "limitBytes: Invalid value: 0: must be greater than 0"),
+                ("sinceSeconds=0", "sinceSeconds: Invalid value: 0: must be greater than 0"),
+                ("sinceSeconds=0&limitBytes=-2", "[limitBytes: Invalid value: -2: must be greater than 0, "
+                                                 "sinceSeconds: Invalid value: 0: must be greater than 0]")):
+            s = f.api.get(path + "?container=a&" + query).fails(422, "Invalid")
+            assert s["message"] == 'PodLogOptions "%s" is invalid: %s' % (path.split("/")[-2], message), s
+        for query in ("tailLines=x", "tailLines=", "limitBytes=1.5", "sinceTime=yesterday"):
+            f.api.get(path + "?container=a&" + query).fails(400, "BadRequest")
     f.api.get(p + "/nope/log").fails(404, "NotFound")
 
 

@@ -137,6 +137,25 @@ def test_row_193_delete_in_the_background(p):
     assert not running(pids)
 
 
+def test_row_196_streams_of_a_log(p):
+    """2.21: stream, as ValidatePodLogOptions with PodLogsQuerySplitStreams has it."""
+    path = pod(p, "r196", "echo one; sleep 0.1; echo two >&2; sleep 0.1; echo three")
+    until_phase(p, path, "Succeeded")
+
+    def ask(query):
+        code, text = p.request("GET", path + "/log?" + query, raw=True)
+        return code, text.decode() if code == 200 else lib.json.loads(text)["message"]
+
+    assert ask("stream=All") == ask("") == (200, "one\ntwo\nthree\n"), ask("")
+    assert ask("stream=Stdout") == (200, "one\nthree\n") and ask("stream=Stderr") == (200, "two\n"), ask("stream=Stdout")
+    assert ask("stream=All&tailLines=2") == (200, "two\nthree\n"), ask("stream=All&tailLines=2")
+    assert ask("stream=Stdout&limitBytes=5&follow=true") == (200, "one\nt"), ask("stream=Stdout&limitBytes=5&follow=true")
+    wrong = 'PodLogOptions "r196" is invalid: '
+    assert ask("stream=stdout") == (422, wrong + 'stream: Unsupported value: "stdout": supported values: "All", "Stderr", "Stdout"')
+    assert ask("stream=Stderr&tailLines=1") == (422, wrong + "[]: Forbidden: `tailLines` and specific `stream` are mutually exclusive "
+                                                           "for now"), ask("stream=Stderr&tailLines=1")
+
+
 def test_row_199_environment(p):
     p.secret("r199", key="from-secret")
     p.request("POST", p.core("configmaps"), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "r199"},

@@ -188,6 +188,11 @@ START_TEST(plain_and_each_parameter)
 	ck_assert_str_eq(get(C, Q("sinceTime", "2025-12-31T23:59:51Z"), 200), "long-line\n");
 	ck_assert_str_eq(get(C, Q("sinceTime", "2026-01-01T01:59:51+02:00"), 200), "long-line\n");
 	ck_assert_str_eq(get(C, Q("sinceSeconds", "10", "tailLines", "1", "limitBytes", "4"), 200), "long");
+	ck_assert_str_eq(get(C, Q("stream", "All"), 200), "one\ntwo\nlong-line\n");
+	ck_assert_str_eq(get(C, Q("stream", "Stdout"), 200), "one\nlong-line\n");
+	ck_assert_str_eq(get(C, Q("stream", "Stderr", "timestamps", "true"), 200), "2025-12-31T23:59:50.000000000Z two\n");
+	ck_assert_str_eq(get(C, Q("stream", "Stdout", "sinceSeconds", "5", "limitBytes", "6"), 200), "long-l");
+	ck_assert_str_eq(get(C, Q("sinceTime", "2030-01-01T00:00:00Z"), 200), "");
 	end();
 }
 END_TEST
@@ -200,6 +205,7 @@ START_TEST(bad_parameters)
 	(void)get(C, Q("limitBytes", "0"), 400);
 	(void)get(C, Q("sinceSeconds", "0"), 400);
 	(void)get(C, Q("sinceTime", "yesterday"), 400);
+	(void)get(C, Q("stream", "stdout"), 400);
 	end();
 }
 END_TEST

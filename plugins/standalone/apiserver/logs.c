@@ -24,45 +24,60 @@ struct job {
 
 /* ---- what may be asked */
 
-static int
-bad(struct rest_call *call, const char *field, const char *reason, const char *why)
-{
-	am_failure_cause(&call->failure, reason, field, "%s", why);
-	return am_fail_invalid(&call->failure, "PodLogOptions", "", call->name);
-}
+static const char *const numbers[] = { "tailLines", "limitBytes", "sinceSeconds" };
+enum { TAIL, LIMIT, SINCE, NUMBERS };
 
+/* What can be no parameter at all: 400. */
 static int
-check_number(struct rest_call *call, const char *name, int64_t least)
-{
-	const char *text = rest_query(call, name);
-	int64_t n;
-
-	if (text == NULL)
-		return 0;
-	if (am_parse_i64(text, &n) < 0)
-		return am_fail(&call->failure, 400, "BadRequest", "%s: \"%s\" is no number", name, text);
-	if (n < least)
-		return bad(call, name, "FieldValueInvalid",
-			   am_arena_printf(call->arena, "Invalid value: %s: must be greater than or equal to %lld", text,
-					   (long long)least));
-	return 0;
-}
-
-static int
-check_options(struct rest_call *call)
+read_options(struct rest_call *call, int64_t n[NUMBERS])
 {
 	const char *since = rest_query(call, "sinceTime");
 	int64_t at;
 
-	if (since != NULL && rest_query(call, "sinceSeconds") != NULL)
-		return bad(call, "sinceSeconds", "FieldValueForbidden",
-			   "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified");
+	for (size_t i = 0; i < NUMBERS; i++) {
+		const char *text = am_http_query(call->http, numbers[i]);
+
+		if (text != NULL && am_parse_i64(text, &n[i]) < 0)
+			return am_fail(&call->failure, 400, "BadRequest", "%s: \"%s\" is no number", numbers[i], text);
+	}
 	if (since != NULL && am_time_parse(since, &at) < 0)
 		return am_fail(&call->failure, 400, "BadRequest", "sinceTime: \"%s\" is no time", since);
-	int rc = check_number(call, "tailLines", 0);
+	return 0;
+}
 
-	rc = rc < 0 ? rc : check_number(call, "limitBytes", 1);
-	return rc < 0 ? rc : check_number(call, "sinceSeconds", 1);
+static void
+check_least(struct rest_call *call, size_t i, int64_t n, int64_t least, const char *why)
+{
+	if (rest_query(call, numbers[i]) != NULL && n < least)
+		am_failure_cause(&call->failure, "FieldValueInvalid", numbers[i], "Invalid value: %lld: %s", (long long)n, why);
+}
+
+/* As ValidatePodLogOptions with PodLogsQuerySplitStreams has it; before the pod is looked for. */
+static int
+check_options(struct rest_call *call)
+{
+	const char *stream = rest_query(call, "stream");
+	int64_t n[NUMBERS] = { 0 };
+	int rc = read_options(call, n);
+
+	if (rc < 0)
+		return rc;
+	check_least(call, TAIL, n[TAIL], 0, "must be greater than or equal to 0");
+	check_least(call, LIMIT, n[LIMIT], 1, "must be greater than 0");
+	if (rest_query(call, "sinceTime") != NULL && rest_query(call, "sinceSeconds") != NULL)
+		am_failure_cause(&call->failure, "FieldValueForbidden", "[]",
+				 "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified");
+	else
+		check_least(call, SINCE, n[SINCE], 1, "must be greater than 0");
+	if (stream != NULL && strcmp(stream, "All") != 0) {
+		if (strcmp(stream, "Stdout") != 0 && strcmp(stream, "Stderr") != 0)
+			am_failure_cause(&call->failure, "FieldValueNotSupported", "stream", "Unsupported value: \"%s\": supported values: "
+					 "\"All\", \"Stderr\", \"Stdout\"", stream);
+		if (rest_query(call, "tailLines") != NULL)
+			am_failure_cause(&call->failure, "FieldValueForbidden", "[]",
+					 "Forbidden: `tailLines` and specific `stream` are mutually exclusive for now");
+	}
+	return call->failure.n_causes > 0 ? am_fail_invalid(&call->failure, "PodLogOptions", "", call->name) : 0;
 }
 
 /* Is there a log to read? */
@@ -93,7 +108,7 @@ static void
 add_query(struct rest_call *call, struct am_buf *url)
 {
 	static const char *const flags[] = { "follow", "previous", "timestamps" };
-	static const char *const values[] = { "tailLines", "sinceSeconds", "sinceTime", "limitBytes" };
+	static const char *const values[] = { "tailLines", "sinceSeconds", "sinceTime", "limitBytes", "stream" };
 	char sep = '?';
 
 	for (size_t i = 0; i < AM_COUNTOF(flags); i++)
@@ -241,11 +256,11 @@ free_job(void *arg)
 void
 rest_logs(struct rest_call *call)
 {
-	const struct am_node *pod = rest_pod_get(call);
+	const struct am_node *pod = NULL;
 	const char *container = NULL;
 	struct am_buf url = { 0 };
 
-	if (pod == NULL || check_options(call) < 0 || rest_pod_container(call, pod, &container) < 0 ||
+	if (check_options(call) < 0 || (pod = rest_pod_get(call)) == NULL || rest_pod_container(call, pod, &container) < 0 ||
 	    check_state(call, pod, container) < 0 || rest_pod_node(call, pod, &url) < 0) {
 		rest_answer_failure(call);
 	} else {

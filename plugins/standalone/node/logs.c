@@ -29,6 +29,7 @@ struct reading {
 	int restart;
 	/* what was asked for */
 	bool follow, timestamps;
+	char only;                               /* 'o': stdout, 'e': stderr, 0: both */
 	int64_t tail, limit, since;              /* -1, -1, 0: not given */
 	/* on the way */
 	int64_t counted, skip, sent;
@@ -61,28 +62,33 @@ emit(struct reading *r, const char *p, size_t n)
 		r->broken = true;
 }
 
-/* One line of a file, without its newline.  Returns whether it is the end of a line of the program's. */
-static bool
-parse(const char *p, size_t n, const char **text, size_t *text_len, size_t *stamp_len)
+struct piece {
+	const char *text;
+	size_t len, stamp_len;
+	char stream;                             /* 'o', 'e'; 0: not told */
+	bool whole;                              /* the end of a line of the program's */
+};
+
+/* One line of a file, without its newline. */
+static struct piece
+parse(const char *p, size_t n)
 {
 	const char *stream = memchr(p, ' ', n), *tag, *end = p + n;
 
-	*text = p;
-	*text_len = n;
-	*stamp_len = 0;
 	if (stream == NULL || (tag = memchr(stream + 1, ' ', (size_t)(end - stream - 1))) == NULL || end - tag < 3)
-		return true;
-	*stamp_len = (size_t)(stream - p);
-	*text = tag + 3;
-	*text_len = (size_t)(end - tag - 3);
-	return tag[1] != 'P';
+		return (struct piece){ .text = p, .len = n, .whole = true };
+	return (struct piece){ .text = tag + 3, .len = (size_t)(end - tag - 3), .stamp_len = (size_t)(stream - p),
+			       .stream = tag - stream > 4 ? stream[4] : 0, .whole = tag[1] != 'P' };
 }
 
 static bool
-too_old(const struct reading *r, const char *p, size_t stamp_len)
+unwanted(const struct reading *r, const char *p, const struct piece *piece)
 {
+	size_t stamp_len = piece->stamp_len;
 	char stamp[48];
 
+	if (r->only != 0 && piece->stream != r->only)
+		return true;
 	if (r->since == 0 || stamp_len == 0 || stamp_len >= sizeof(stamp))
 		return false;
 	memcpy(stamp, p, stamp_len);
@@ -93,24 +99,22 @@ too_old(const struct reading *r, const char *p, size_t stamp_len)
 static void
 print_line(struct reading *r, const char *p, size_t n)
 {
-	const char *text;
-	size_t len, stamp;
-	bool whole = parse(p, n, &text, &len, &stamp);
+	struct piece piece = parse(p, n);
 
-	if (too_old(r, p, stamp))
+	if (unwanted(r, p, &piece))
 		return;
 	if (r->skip > 0) {
-		r->skip -= whole;
+		r->skip -= piece.whole;
 		return;
 	}
 	if (r->timestamps && !r->middle) {
-		emit(r, p, stamp);
+		emit(r, p, piece.stamp_len);
 		emit(r, " ", 1);
 	}
-	emit(r, text, len);
-	if (whole)
+	emit(r, piece.text, piece.len);
+	if (piece.whole)
 		emit(r, "\n", 1);
-	r->middle = !whole;
+	r->middle = !piece.whole;
 }
 
 /* Feeds what is new in fd to fn, line by line; a line without its newline waits for the rest. */
@@ -149,10 +153,9 @@ pump(struct reading *r, int fd, void (*fn)(struct reading *, const char *, size_
 static void
 count_line(struct reading *r, const char *p, size_t n)
 {
-	const char *text;
-	size_t len, stamp;
+	struct piece piece = parse(p, n);
 
-	if (parse(p, n, &text, &len, &stamp) && !too_old(r, p, stamp))
+	if (piece.whole && !unwanted(r, p, &piece))
 		r->counted++;
 }
 
@@ -294,6 +297,9 @@ number(struct reading *r, const char *name, int64_t min, int64_t *ret)
 static int
 read_query(struct reading *r)
 {
+	static const struct { const char *name; char only; } streams[] = { { "All", 0 }, { "Stdout", 'o' }, { "Stderr", 'e' } };
+	const char *stream = r->http->query(r->request, "stream");
+	bool known = stream == NULL;
 	int64_t seconds = 0;
 	const char *when = r->http->query(r->request, "sinceTime");
 
@@ -307,7 +313,12 @@ read_query(struct reading *r)
 		r->since = r->node->host->clock->wall(r->node->host) - seconds * AMBIENT_SECOND;
 	if (when != NULL && when[0] != '\0' && (r->since = time_parse(when)) == 0)
 		return -1;
-	return 0;
+	for (size_t i = 0; stream != NULL && i < sizeof(streams) / sizeof(streams[0]); i++)
+		if (strcmp(stream, streams[i].name) == 0) {
+			r->only = streams[i].only;
+			known = true;
+		}
+	return known ? 0 : -1;
 }
 
 /* The newest instance that has a file, or the one before it. */
@@ -346,7 +357,7 @@ logs_handle(struct node *node, struct ambient_http_request *request)
 		return;
 	}
 	if (read_query(&r) < 0) {
-		server_refuse(node, request, 400, "tailLines, limitBytes, sinceSeconds or sinceTime is out of range\n");
+		server_refuse(node, request, 400, "tailLines, limitBytes, sinceSeconds, sinceTime or stream is out of range\n");
 		return;
 	}
 	known = server_find(node, ns, pod, r.dir, sizeof(r.dir));
