@@ -148,24 +148,29 @@ env_field(struct node *node, struct ambient_call *call, const struct ambient_obj
 
 /* resourceFieldRef: requests.X and limits.X, rounded up; no limit: the machine's. */
 void
-env_resource(const struct ambient_object *container, const struct ambient_object *ref, char *out, size_t size)
+env_resource(const struct ambient_object *pod, const struct ambient_object *own, const struct ambient_object *ref,
+	     char *out, size_t size)
 {
-	const char *resource = ambient_str(ref, "/resource", "");
+	static const char *const lists[] = { "/spec/containers", "/spec/initContainers" };
+	const char *resource = ambient_str(ref, "/resource", ""), *name = ambient_str(ref, "/containerName", "");
+	const struct ambient_object *container = own;
 	double value, by = quantity_at(ref, "/divisor");
 	char at[160];
 
+	for (size_t k = 0; k < 2 && name[0] != '\0'; k++)
+		for (size_t i = 0; i < ambient_len(pod, lists[k]); i++)
+			if (strcmp(ambient_str(container_at(pod, lists[k], i), "/name", ""), name) == 0)
+				container = container_at(pod, lists[k], i);
 	(void)snprintf(at, sizeof(at), "/resources/%.120s", resource);
 	/* Only the first dot parts the list from the resource. */
 	if (strchr(at, '.') != NULL)
 		*strchr(at, '.') = '/';
-	value = quantity_at(container, at);
+	value = container != NULL ? quantity_at(container, at) : 0;
 	if (value <= 0 && strcmp(resource, "limits.cpu") == 0)
 		value = (double)schedule_capacity(SHARE_CPU) / 1000;
 	else if (value <= 0 && strcmp(resource, "limits.memory") == 0)
 		value = (double)schedule_capacity(SHARE_MEMORY);
-	value /= by > 0 ? by : 1;
-	int64_t whole = (int64_t)value;
-	(void)snprintf(out, size, "%lld", (long long)(whole + ((double)whole < value)));
+	(void)snprintf(out, size, "%lld", (long long)quantity_up(value / (by > 0 ? by : 1)));
 }
 
 /* All of a config map or a secret. */
@@ -261,7 +266,7 @@ add_env(struct node *node, struct ambient_call *call, const struct ambient_objec
 	if ((ref = ambient_at(env, "/valueFrom/configMapKeyRef")) != NULL)
 		return add_key_ref(call, pod, name, ref, false, names, t, err);
 	if ((ref = ambient_at(env, "/valueFrom/resourceFieldRef")) != NULL) {
-		env_resource(container, ref, number, sizeof(number));
+		env_resource(pod, container, ref, number, sizeof(number));
 		put(names, "", name, number);
 		return 0;
 	}

@@ -40,23 +40,91 @@ add_hosts(struct text *out, const struct ambient_object *pod, const struct local
 	}
 }
 
+/* A word behind the others, parted by blanks, unless it is there. */
+static void
+add_unique(struct text *list, const char *word, size_t n)
+{
+	for (const char *p = text_str(list); *p != '\0'; p += strcspn(p, " "), p += *p == ' ')
+		if (strcspn(p, " ") == n && strncmp(p, word, n) == 0)
+			return;
+	text_puts(list, list->len > 0 ? " " : "");
+	text_add(list, word, n);
+}
+
+/* An option's name ends at the colon; the pod's own are there before the machine's. */
+static bool
+has_option(const struct text *list, const char *word, size_t n)
+{
+	size_t name = strcspn(word, ":");
+
+	name = name < n ? name : n;
+	for (const char *p = text_str(list); *p != '\0'; p += strcspn(p, " "), p += *p == ' ')
+		if (strcspn(p, ": ") == name && strncmp(p, word, name) == 0)
+			return true;
+	return false;
+}
+
+struct resolver { struct text servers, searches, options; };
+
+/* What the machine's file says.  The last of several "search" holds, as resolvers read it. */
+static void
+read_resolver(struct resolver *r)
+{
+	struct text file = { 0 };
+
+	if (file_read("/etc/resolv.conf", 1 << 20, &file) == 0)
+		for (char *save = NULL, *line = strtok_r(file.data, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+			char *rest = NULL, *key = strtok_r(line, " \t", &rest);
+			bool search = key != NULL && (strcmp(key, "search") == 0 || strcmp(key, "domain") == 0);
+			bool server = key != NULL && strcmp(key, "nameserver") == 0;
+
+			if (!search && !server && (key == NULL || strcmp(key, "options") != 0))
+				continue;
+			if (search)
+				text_free(&r->searches);
+			for (char *word = strtok_r(NULL, " \t", &rest); word != NULL; word = strtok_r(NULL, " \t", &rest))
+				if (search || server)
+					add_unique(search ? &r->searches : &r->servers, word, strlen(word));
+				else if (!has_option(&r->options, word, strlen(word)))
+					add_unique(&r->options, word, strlen(word));
+		}
+	text_free(&file);
+}
+
+/* The machine's, unless the policy is None, and the pod's as kubelet joins them. */
 static void
 add_resolver(struct text *out, const struct ambient_object *pod)
 {
-	if (strcmp(ambient_str(pod, "/spec/dnsPolicy", ""), "None") != 0)
-		add_file(out, "/etc/resolv.conf");
-	for (size_t i = 0; i < ambient_len(pod, "/spec/dnsConfig/nameservers"); i++)
-		text_printf(out, "nameserver %s\n", ambient_str(container_at(pod, "/spec/dnsConfig/nameservers", i), "", ""));
-	for (size_t i = 0; i < ambient_len(pod, "/spec/dnsConfig/searches"); i++)
-		text_printf(out, "%s%s%s", i == 0 ? "search " : " ",
-			    ambient_str(container_at(pod, "/spec/dnsConfig/searches", i), "", ""),
-			    i + 1 == ambient_len(pod, "/spec/dnsConfig/searches") ? "\n" : "");
-	for (size_t i = 0; i < ambient_len(pod, "/spec/dnsConfig/options"); i++) {
-		const struct ambient_object *o = container_at(pod, "/spec/dnsConfig/options", i);
-		const char *value = ambient_str(o, "/value", NULL);
+	const struct ambient_object *config = ambient_at(pod, "/spec/dnsConfig");
+	struct resolver r = { 0 };
 
-		text_printf(out, "options %s%s%s\n", ambient_str(o, "/name", ""), value != NULL ? ":" : "", value != NULL ? value : "");
+	for (size_t i = 0; i < ambient_len(config, "/options"); i++) {
+		const struct ambient_object *o = ambient_item(config, "/options", i, NULL);
+		const char *value = ambient_str(o, "/value", NULL);
+		struct text word = { 0 };
+
+		text_printf(&word, "%s%s%s", ambient_str(o, "/name", ""), value != NULL ? ":" : "", value != NULL ? value : "");
+		add_unique(&r.options, text_str(&word), word.len);
+		text_free(&word);
 	}
+	if (strcmp(ambient_str(pod, "/spec/dnsPolicy", ""), "None") != 0)
+		read_resolver(&r);
+	for (size_t k = 0; k < 2; k++)
+		for (size_t i = 0; i < ambient_len(config, k == 0 ? "/nameservers" : "/searches"); i++) {
+			const char *word = ambient_str(ambient_item(config, k == 0 ? "/nameservers" : "/searches", i, NULL), "", "");
+
+			add_unique(k == 0 ? &r.servers : &r.searches, word, strlen(word));
+		}
+	for (const char *p = text_str(&r.servers); *p != '\0'; p += strcspn(p, " "), p += *p == ' ')
+		text_printf(out, "nameserver %.*s\n", (int)strcspn(p, " "), p);
+	if (r.searches.len > 0)
+		text_printf(out, "search %s\n", text_str(&r.searches));
+	if (r.options.len > 0)
+		text_printf(out, "options %s\n", text_str(&r.options));
+	out->failed = out->failed || r.servers.failed || r.searches.failed || r.options.failed;
+	text_free(&r.servers);
+	text_free(&r.searches);
+	text_free(&r.options);
 }
 
 int

@@ -154,7 +154,9 @@ int env_build(struct node *node, struct ambient_call *call, const struct ambient
 	      struct trouble *t, struct ambient_error *err);
 /* $(NAME) in command and args, from what env_build returned in names ("NAME=value\0…"). */
 void env_expand(const struct text *names, const char *in, struct text *out);
-void env_resource(const struct ambient_object *container, const struct ambient_object *ref, char *out, size_t size);
+/* What a resourceFieldRef says of the container that it names, or of own (may be NULL). */
+void env_resource(const struct ambient_object *pod, const struct ambient_object *own, const struct ambient_object *ref,
+		  char *out, size_t size);
 /* Value of a fieldRef; NULL: unknown path. */
 const char *env_field(struct node *node, struct ambient_call *call, const struct ambient_object *pod,
 		      const struct local *local, const char *path);
@@ -170,6 +172,7 @@ bool life_sidecar(const struct ambient_object *container);         /* among the 
 /* resources.c */
 double quantity(const char *text);                                 /* "500m" -> 0.5, "64Mi" -> bytes; 0: none */
 double quantity_at(const struct ambient_object *obj, const char *pointer);
+int64_t quantity_up(double value);                                 /* the next whole number */
 /* list: "limits" or "requests"; in units of 1/unit, rounded up. */
 int64_t resources_of(const struct ambient_object *container, const char *list, const char *resource, double unit);
 void resources_detect(struct node *node, const char *root);        /* root "": no control groups */

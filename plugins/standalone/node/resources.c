@@ -47,12 +47,13 @@ quantity_at(const struct ambient_object *obj, const char *pointer)
 	return text != NULL ? quantity(text) : (double)ambient_int(obj, pointer, 0);
 }
 
-static int64_t
-round_up(double value)
+/* 9m * 1000 is a little more than 9 in a double, and means 9. */
+int64_t
+quantity_up(double value)
 {
 	int64_t whole = value < 9e18 ? (int64_t)value : INT64_MAX;
 
-	return whole + ((double)whole < value);
+	return whole + (value - (double)whole > value * 4e-15);
 }
 
 int64_t
@@ -61,7 +62,7 @@ resources_of(const struct ambient_object *container, const char *list, const cha
 	char at[128];
 
 	(void)snprintf(at, sizeof(at), "/resources/%s/%.80s", list, resource);
-	return round_up(quantity_at(container, at) * unit);
+	return quantity_up(quantity_at(container, at) * unit);
 }
 
 /* ---- the machine's control groups ---- */

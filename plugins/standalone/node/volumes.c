@@ -111,20 +111,6 @@ add_map(const struct ambient_object *pod, const char *at, struct text *out)
 }
 
 static void
-resource_value(const struct ambient_object *pod, const struct ambient_object *ref, char *out, size_t size)
-{
-	const char *name = ambient_str(ref, "/containerName", "");
-
-	(void)snprintf(out, size, "0");
-	for (size_t i = 0; i < ambient_len(pod, "/spec/containers"); i++) {
-		const struct ambient_object *c = container_at(pod, "/spec/containers", i);
-
-		if (strcmp(ambient_str(c, "/name", ""), name) == 0)
-			env_resource(c, ref, out, size);
-	}
-}
-
-static void
 add_downward(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
 	     const struct ambient_object *source, int mode, struct payload *p, struct trouble *t)
 {
@@ -135,7 +121,7 @@ add_downward(struct node *node, struct ambient_call *call, const struct ambient_
 		char number[32];
 
 		if (ambient_at(item, "/resourceFieldRef") != NULL) {
-			resource_value(pod, ambient_at(item, "/resourceFieldRef"), number, sizeof(number));
+			env_resource(pod, NULL, ambient_at(item, "/resourceFieldRef"), number, sizeof(number));
 			value = number;
 		} else if (strcmp(field, "metadata.labels") == 0 || strcmp(field, "metadata.annotations") == 0) {
 			add_map(pod, strcmp(field, "metadata.labels") == 0 ? "/metadata/labels" : "/metadata/annotations", &all);
