@@ -156,6 +156,19 @@ if command -v python3 >/dev/null; then
 		esac
 	done <"$dir/rows"
 	if grep -q '^# [0-9]* rows: ' "$dir/rows"; then ok "the rows ran to their end"; else not_ok "the rows ran to their end ($rc)"; quote "$dir/rows.err"; fi
+	# What its controllers make of Jobs, CronJobs and quotas; ours are held to the same by tests/e2e/controllers.
+	nice timeout "${AMBIENT_ROWS_LIMIT:-1200}" python3 -B "$top/tests/e2e/controllers.py" --cluster "$KUBECONFIG" \
+		>"$dir/controllers" 2>"$dir/controllers.err"
+	rc=$?
+	while read -r line; do
+		case $line in
+		'ok '*) ok "controllers: ${line#*- }" ;;
+		'not ok '*) not_ok "controllers: ${line#*- }" ;;
+		'#'*) printf '%s\n' "$line" ;;
+		esac
+	done <"$dir/controllers"
+	if grep -q '^# [0-9]* rows: ' "$dir/controllers"; then ok "the rows of controllers ran to their end"
+	else not_ok "the rows of controllers ran to their end ($rc)"; quote "$dir/controllers.err"; fi
 else
 	skip "the rows of tests/api" "no python3"
 fi

@@ -81,6 +81,15 @@ class Work:
                 gone += 1
         return gone
 
+    def stopped(self, job, n=1):
+        """Until so many that were to be deleted are gone."""
+        gone = [0]
+
+        def enough():
+            gone[0] += self.stops(job)
+            return gone[0] == n
+        eventually(enough, what="%d pods of %s to be deleted" % (n, job))
+
     def condition(self, path, kind, status="True"):
         def there():
             for c in self.status(path).get("conditions", []):
@@ -147,7 +156,7 @@ def job_backoff_limit(f):
     assert (c["reason"], c["message"]) == ("BackoffLimitExceeded", "Job has reached the specified backoff limit"), c
     eventually(lambda: w.status(path).get("terminating") == 1, what="one terminates")
     assert "Failed" not in [x["type"] for x in w.status(path)["conditions"]], w.status(path)
-    eventually(lambda: w.stops("a") == 1, what="the other is to be deleted")
+    w.stopped("a", 1)
     c = w.condition(path, "Failed")
     assert c["reason"] == "BackoffLimitExceeded", c
     s = w.status(path)
@@ -160,7 +169,7 @@ def job_active_deadline(f):
     w = Work(f)
     path = w.job("a", activeDeadlineSeconds=1)
     w.some("a", 1)
-    eventually(lambda: w.stops("a"), what="the pod is to be deleted")
+    w.stopped("a")
     c = w.condition(path, "Failed")
     assert (c["reason"], c["message"]) == ("DeadlineExceeded", "Job was active longer than specified deadline"), c
     assert w.event("DeadlineExceeded", "a")["type"] == "Warning"
@@ -198,10 +207,10 @@ def job_parallelism_goes_down_and_up(f):
     path = w.job("a", completions=5, parallelism=3)
     w.some("a", 3)
     w.api.merge(path, {"spec": {"parallelism": 1}}).ok()
-    eventually(lambda: w.stops("a") == 2, what="two are to be deleted")
+    w.stopped("a", 2)
     w.some("a", 1)
     w.api.merge(path, {"spec": {"parallelism": 0}}).ok()
-    eventually(lambda: w.stops("a") == 1, what="the last is to be deleted")
+    w.stopped("a", 1)
     w.api.merge(path, {"spec": {"parallelism": 9}}).ok()
     w.some("a", 5)
     assert "failed" not in w.status(path), w.status(path)
@@ -275,7 +284,7 @@ def job_max_failed_indexes(f):
     path = w.job("a", completions=3, parallelism=3, completionMode="Indexed", backoffLimitPerIndex=0, maxFailedIndexes=0)
     w.some("a", 3)
     w.ends(w.of_index("a", 1), 1)
-    eventually(lambda: w.stops("a") == 2, what="the others are to be deleted")
+    w.stopped("a", 2)
     c = w.condition(path, "Failed")
     assert (c["reason"], c["message"]) == ("MaxFailedIndexesExceeded",
                                            "Job has exceeded the specified maximal number of failed indexes"), c
@@ -345,7 +354,7 @@ def job_success_policy(f):
             assert not w.status(path).get("conditions"), w.status(path)
             w.ends(w.of_index(name, i))
             eventually(lambda: w.status(path).get("succeeded"), what="it is counted")
-        eventually(lambda: w.stops(name) == 3 - len(ends), what="the rest is to be deleted")
+        w.stopped(name, 3 - len(ends))
         c = w.condition(path, "Complete")
         assert (c["reason"], c["message"]) == ("SuccessPolicy", "Matched rules at index 1"), c
         s = w.status(path)
@@ -385,7 +394,7 @@ def job_suspension(f):
     assert (c["reason"], c["message"]) == ("JobResumed", "Job resumed"), c
     began = eventually(lambda: w.status(path).get("startTime"), what="startTime")
     w.api.merge(path, {"spec": {"suspend": True}}).ok()
-    eventually(lambda: w.stops("a") == 2, what="both are to be deleted")
+    w.stopped("a", 2)
     w.condition(path, "Suspended")
     eventually(lambda: not w.pods("a", live=False), what="the pods to go")
     s = w.status(path)
