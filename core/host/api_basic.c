@@ -149,13 +149,14 @@ const struct ambient_metrics_api host_metrics_api = { sizeof(host_metrics_api), 
 static int
 queue_add(const struct ambient_host *host, const char *reconciler, const char *ns, const char *name, int64_t delay_ns)
 {
+	static const struct am_cause asked = { .type = AM_CAUSE_REQUEST };
 	const struct am_instance *instance = instance_of(host);
 
 	for (size_t i = 0; i < instance->reconciler_count; i++) {
 		struct host_reconciler *r = &instance->reconcilers[i];
 		if (reconciler != NULL && strcmp(r->decl->name, reconciler) != 0)
 			continue;
-		am_queue_add_after(am_controller_queue(r->controller), ns, name, AM_QUEUE_NORMAL, delay_ns);
+		am_queue_add_for(am_controller_queue(r->controller), ns, name, AM_QUEUE_NORMAL, delay_ns, &asked);
 		return 0;
 	}
 	return -AMBIENT_E_NOTFOUND;

@@ -29,14 +29,15 @@ host_watch_of(struct am_instance *instance, const char *kind)
 }
 
 static struct host_watch *
-open_watch(struct am_instance *instance, const char *kind, const char *labels, const char *fields, struct ambient_error *err)
+open_watch(struct am_instance *instance, const char *kind, const char *labels, const char *fields,
+	   struct ambient_error *err)
 {
 	for (size_t i = 0; i < instance->watch_count; i++) {
 		struct host_watch *w = &instance->watches[i];
 		if (strcmp(w->kind, kind) == 0 && same(w->labels, labels) && same(w->fields, fields))
 			return w;
 	}
-	const struct am_informer_spec spec = { kind, NULL, labels, fields };
+	const struct am_informer_spec spec = {kind, NULL, labels, fields};
 	struct am_informer *informer;
 	if (am_informer_get(instance->host->informers, &spec, &informer, err) < 0)
 		return NULL;
@@ -51,7 +52,8 @@ open_watch(struct am_instance *instance, const char *kind, const char *labels, c
 }
 
 static int
-link_trigger(struct host_watch *w, struct host_reconciler *r, const struct am_trigger_options *options, struct ambient_error *err)
+link_trigger(struct host_watch *w, struct host_reconciler *r, const struct am_trigger_options *options,
+	     struct ambient_error *err)
 {
 	struct am_trigger *trigger;
 	int rc = am_trigger_new(options, &trigger, err);
@@ -59,7 +61,7 @@ link_trigger(struct host_watch *w, struct host_reconciler *r, const struct am_tr
 	if (rc < 0)
 		return rc;
 	w->links = am_xrealloc(w->links, w->link_count + 1, sizeof(*w->links));
-	w->links[w->link_count++] = (struct host_link){ trigger, r };
+	w->links[w->link_count++] = (struct host_link){trigger, r};
 	return 0;
 }
 
@@ -74,7 +76,7 @@ for_object_kind(void *arg, char buf[128])
 static struct am_trigger_options
 options_of(struct host_reconciler *r, enum am_trigger_map map)
 {
-	return (struct am_trigger_options){ .map = map, .store = am_informer_store(r->watch->informer) };
+	return (struct am_trigger_options){.map = map, .store = am_informer_store(r->watch->informer)};
 }
 
 /* Index names are the instance's own: informers are shared. */
@@ -102,9 +104,9 @@ add_declared(struct am_instance *instance, struct host_reconciler *r, const stru
 	     struct ambient_error *err)
 {
 	static const enum am_trigger_map maps[] = {
-		[AM_PLUGIN_MAP_SELF] = AM_MAP_SELF,	    [AM_PLUGIN_MAP_NAMESPACE] = AM_MAP_NAMESPACE,
-		[AM_PLUGIN_MAP_LABEL] = AM_MAP_LABEL,	    [AM_PLUGIN_MAP_ANNOTATION] = AM_MAP_ANNOTATION,
-		[AM_PLUGIN_MAP_ALL] = AM_MAP_ALL,	    [AM_PLUGIN_MAP_INDEX] = AM_MAP_INDEX,
+		[AM_PLUGIN_MAP_SELF] = AM_MAP_SELF,   [AM_PLUGIN_MAP_NAMESPACE] = AM_MAP_NAMESPACE,
+		[AM_PLUGIN_MAP_LABEL] = AM_MAP_LABEL, [AM_PLUGIN_MAP_ANNOTATION] = AM_MAP_ANNOTATION,
+		[AM_PLUGIN_MAP_ALL] = AM_MAP_ALL,     [AM_PLUGIN_MAP_INDEX] = AM_MAP_INDEX,
 	};
 	struct host_watch *w = open_watch(instance, declared->kind, declared->labels, declared->fields, err);
 
@@ -143,16 +145,29 @@ open_reconciler(struct am_instance *instance, struct host_reconciler *r, struct 
 	return rc;
 }
 
+/* Names that a change wakes, and why. */
+struct waking {
+	const struct host_reconciler *reconciler;
+	const struct host_watch *watch;
+	const struct am_change *change;
+	struct am_cause cause;
+};
+
 static void
 enqueue(void *arg, const char *ns, const char *name, int priority)
 {
-	const struct host_reconciler *r = arg;
-	const struct am_host_fence *fence = &r->instance->host->fence;
+	const struct waking *w = arg;
+	const struct am_host_fence *fence = &w->reconciler->instance->host->fence;
+	struct am_cause cause = w->cause;
+	bool itself = w->watch == w->reconciler->watch && strcmp(ns, w->change->ns) == 0 &&
+		      strcmp(name, w->change->name) == 0;
 
 	/* What is not ours is looked at when it becomes ours: am_instance_requeue, after the store has changed. */
 	if (fence->owns != NULL && !fence->owns(fence->arg, ns, name))
 		return;
-	am_queue_add(am_controller_queue(r->controller), ns, name, priority);
+	cause.ns = itself ? NULL : w->change->ns;
+	cause.name = itself ? NULL : w->change->name;
+	am_queue_add_for(am_controller_queue(w->reconciler->controller), ns, name, priority, 0, &cause);
 }
 
 /* On the I/O thread. */
@@ -160,9 +175,19 @@ static void
 on_change(void *arg, const struct am_change *change)
 {
 	const struct host_watch *w = arg;
+	const struct am_object *before = change->before, *after = change->after;
+	struct waking waking = {.watch = w, .change = change};
 
-	for (size_t i = 0; i < w->link_count; i++)
-		am_trigger_run(w->links[i].trigger, change, enqueue, w->links[i].reconciler);
+	waking.cause = (struct am_cause){
+		.type = am_trigger_cause(change),
+		.kind = w->kind,
+		.old_rv = before != NULL ? before->rv : NULL,
+		.new_rv = after != NULL ? after->rv : NULL,
+	};
+	for (size_t i = 0; i < w->link_count; i++) {
+		waking.reconciler = w->links[i].reconciler;
+		am_trigger_run(w->links[i].trigger, change, enqueue, &waking);
+	}
 }
 
 int

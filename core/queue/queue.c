@@ -3,46 +3,18 @@
  * The work queue.  One lock guards everything.  Invariants:
  *  - a name has at most one item; an item is in at most one of the two heaps;
  *  - a processing item is not in the ready heap, so that handing out never scans past busy names;
+ *  - an item that nothing keeps rests, in the order in which it came to rest, for as long as it is among the last
+ * 4,096: its causes can still be asked for, and a name that comes again finds its memory;
  *  - whoever takes an item and leaves others behind wakes the next waiter, so that one signal per add is enough and
  *    some waiter always sleeps no longer than until the earliest delayed item.
- * What order ready items are handed out in is decided by ready_before and the three ready_* functions only.
+ * In what order ready items are handed out is decided in fair.c.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/counter.h"
-#include "core/base/lock.h"
-#include "core/base/map.h"
 #include "core/base/mem.h"
+#include "core/base/str.h"
 #include "core/queue/queue_priv.h"
-
-struct metrics {
-	struct am_metric *adds, *retries, *latency, *work, *unfinished, *longest;
-	struct am_metric *depth[2]; /* of AM_QUEUE_NORMAL and above, of what is below */
-};
-
-struct am_queue {
-	struct am_lock lock;
-	struct am_clock *clock;
-	struct am_cond ready_cond, idle_cond;
-	/* all below: lock */
-	struct am_map *items;
-	struct heap ready, delayed;
-	size_t processing;
-	uint64_t seq;
-	struct am_queue_limits limits;
-	int getters;               /* threads inside get */
-	bool draining, shut;
-	bool metered;
-	struct metrics metrics;
-	char *name;
-};
-
-static bool
-ready_before(const struct item *a, const struct item *b)
-{
-	return a->priority != b->priority ? a->priority > b->priority : a->seq < b->seq;
-}
 
 static bool
 delayed_before(const struct item *a, const struct item *b)
@@ -50,135 +22,123 @@ delayed_before(const struct item *a, const struct item *b)
 	return a->ready_at != b->ready_at ? a->ready_at < b->ready_at : a->seq < b->seq;
 }
 
-/* ---- metrics */
-
-static const double duration_buckets[] = { 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000, 0 };
-
-static struct am_metric *
-metric(const struct am_queue *queue, enum am_metric_type type, const char *name, const char *help, const char *priority)
-{
-	const char *labels[] = { "name", queue->name, "controller", queue->name, priority != NULL ? "priority" : NULL,
-				 priority, NULL };
-
-	return am_metric(type, name, help, labels, type == AM_HISTOGRAM ? duration_buckets : NULL);
-}
-
-static void
-metrics_init(struct am_queue *queue)
-{
-	struct metrics *m = &queue->metrics;
-
-	m->depth[0] = metric(queue, AM_GAUGE, "workqueue_depth", "Items that are ready", "0");
-	m->depth[1] = metric(queue, AM_GAUGE, "workqueue_depth", "Items that are ready", "-100");
-	m->adds = metric(queue, AM_COUNTER, "workqueue_adds_total", "Items added", NULL);
-	m->retries = metric(queue, AM_COUNTER, "workqueue_retries_total", "Items added with a delay", NULL);
-	m->latency = metric(queue, AM_HISTOGRAM, "workqueue_queue_duration_seconds", "Time from being added to being handed out",
-			    NULL);
-	m->work = metric(queue, AM_HISTOGRAM, "workqueue_work_duration_seconds", "Time that processing took", NULL);
-	m->unfinished = metric(queue, AM_GAUGE, "workqueue_unfinished_work_seconds", "Time spent on items in work", NULL);
-	m->longest = metric(queue, AM_GAUGE, "workqueue_longest_running_processor_seconds", "Age of the oldest item in work",
-			    NULL);
-	queue->metered = true;
-}
-
-static double
-seconds(int64_t ns)
-{
-	return (double)ns / 1e9;
-}
-
-static void
-count(const struct am_queue *queue, struct am_metric *m, double by)
-{
-	if (queue->metered && !queue->shut)
-		am_metric_add(m, by);
-}
-
-static void
-depth(const struct am_queue *queue, const struct item *item, double by)
-{
-	if (queue->metered)
-		am_metric_add(queue->metrics.depth[item->priority < AM_QUEUE_NORMAL], by);
-}
-
 /* ---- items */
 
+/* The key of a name, in buf when it fits there; *len without the NUL at its end. */
 static char *
-key_new(const char *ns, const char *name)
+key_make(char *buf, size_t size, const char *ns, const char *name, size_t *len)
 {
-	return am_xasprintf("%s/%s", ns != NULL ? ns : "", name);
+	size_t a = ns != NULL ? strlen(ns) : 0, b = strlen(name);
+	char *key = a + b + 2 <= size ? buf : am_xcalloc(1, a + b + 2);
+
+	if (a != 0)
+		memcpy(key, ns, a);
+	key[a] = '\0';
+	memcpy(key + a + 1, name, b + 1);
+	*len = a + 1 + b;
+	return key;
 }
 
-static struct item *
-item_get(struct am_queue *queue, const char *ns, const char *name)
+static void
+key_done(char *key, const char *buf)
 {
-	char *key = key_new(ns, name);
-	struct item *item = am_map_get(queue->items, key);
+	if (key != buf)
+		free(key);
+}
 
-	free(key);
+struct item *
+am_queue_item_of(const struct am_queue *queue, const char *ns, const char *name)
+{
+	char buf[512];
+	size_t len;
+	char *key = key_make(buf, sizeof(buf), ns, name, &len);
+	struct item *item = am_map_getn(queue->items, key, len);
+
+	key_done(key, buf);
 	return item;
 }
 
+static void
+rest_end(struct am_queue *queue, struct item *item)
+{
+	if (!item->resting)
+		return;
+	*(item->rest_prev != NULL ? &item->rest_prev->rest_next : &queue->rest_first) = item->rest_next;
+	*(item->rest_next != NULL ? &item->rest_next->rest_prev : &queue->rest_last) = item->rest_prev;
+	item->resting = false;
+	queue->resting--;
+}
+
+/* The item of a name, made when there is none.  Whoever calls this wants it: it rests no longer. */
 static struct item *
 item_make(struct am_queue *queue, const char *ns, const char *name)
 {
-	char *key = key_new(ns, name);
-	struct item *item = am_map_get(queue->items, key);
+	char buf[512];
+	size_t len;
+	char *key = key_make(buf, sizeof(buf), ns, name, &len);
+	struct item *item = am_map_getn(queue->items, key, len);
 
 	if (item != NULL) {
-		free(key);
-		return item;
+		rest_end(queue, item);
+	} else {
+		item = am_xcalloc(1, sizeof(*item) + len + 1);
+		item->key_len = len;
+		memcpy(item->key, key, len + 1);
+		item->pub.ns = item->key;
+		item->pub.name = item->key + strlen(item->key) + 1;
+		item->ready_pos = item->delayed_pos = AM_HEAP_NOWHERE;
+		am_map_putn(queue->items, item->key, len, item);
+		am_queue_tenant_enter(queue, item);
 	}
-	item = am_xcalloc(1, sizeof(*item));
-	item->key = key;
-	item->ns = am_xstrdup(ns != NULL ? ns : "");
-	item->pub.ns = item->ns;
-	item->pub.name = key + strlen(item->ns) + 1;
-	item->ready_pos = item->delayed_pos = AM_HEAP_NOWHERE;
-	am_map_put(queue->items, item->key, item);
+	key_done(key, buf);
 	return item;
 }
 
 static void
-item_free(struct item *item)
+item_free(void *arg)
 {
-	free(item->key);
-	free(item->ns);
+	struct item *item = arg;
+
+	am_queue_causes_free(item);
+	free(item->error);
 	free(item);
 }
 
 static void
-item_free_any(void *item)
+item_drop(struct am_queue *queue, struct item *item)
 {
-	item_free(item);
+	rest_end(queue, item);
+	am_queue_tenant_leave(queue, item);
+	am_map_deln(queue->items, item->key, item->key_len);
 }
 
-static bool
-is_ready(const struct item *item)
-{
-	return item->ready_pos != AM_HEAP_NOWHERE;
-}
-
-static bool
-is_delayed(const struct item *item)
-{
-	return item->delayed_pos != AM_HEAP_NOWHERE;
-}
-
-/* Lets go of an item that nothing keeps. */
+/* Lets an item rest that nothing keeps, and lets go of the one that has rested for longest. */
 static void
 item_settle(struct am_queue *queue, struct item *item)
 {
-	if (!is_ready(item) && !is_delayed(item) && !item->processing && item->failures == 0)
-		am_map_del(queue->items, item->key);
+	if (item_is_ready(item) || item_is_delayed(item) || item->processing || item->resting)
+		return;
+	if (item->failures != 0 && !queue->draining)
+		return;
+	if (queue->draining) {
+		item_drop(queue, item);
+		return;
+	}
+	item->rest_prev = queue->rest_last;
+	item->rest_next = NULL;
+	*(queue->rest_last != NULL ? &queue->rest_last->rest_next : &queue->rest_first) = item;
+	queue->rest_last = item;
+	item->resting = true;
+	if (++queue->resting > QUEUE_RESTING)
+		item_drop(queue, queue->rest_first);
 }
 
 static void
 ready_push(struct am_queue *queue, struct item *item)
 {
-	item->seq = ++queue->seq;
+	am_queue_turn_take(queue, item);
 	am_queue_heap_push(&queue->ready, item);
-	depth(queue, item, 1);
+	am_queue_meter_depth_add(queue, item, 1);
 	am_cond_signal(&queue->ready_cond);
 }
 
@@ -186,7 +146,7 @@ static void
 ready_remove(struct am_queue *queue, struct item *item)
 {
 	am_queue_heap_remove(&queue->ready, item);
-	depth(queue, item, -1);
+	am_queue_meter_depth_add(queue, item, -1);
 }
 
 static struct item *
@@ -194,16 +154,18 @@ ready_pop(struct am_queue *queue)
 {
 	struct item *item = queue->ready.len != 0 ? queue->ready.items[0] : NULL;
 
-	if (item != NULL)
+	if (item != NULL) {
 		ready_remove(queue, item);
+		am_queue_turn_end(queue, item);
+	}
 	return item;
 }
 
 /* The item is wanted now, with at least this priority. */
 static void
-want(struct am_queue *queue, struct item *item, int priority, bool counted)
+want(struct am_queue *queue, struct item *item, int priority, int64_t now)
 {
-	if (is_ready(item) || item->again) { /* once is enough; a raised priority goes behind its new equals */
+	if (item_is_ready(item) || item->again) { /* once is enough; a raised priority goes behind its new equals */
 		if (priority <= item->priority)
 			return;
 		if (item->again) {
@@ -215,15 +177,14 @@ want(struct am_queue *queue, struct item *item, int priority, bool counted)
 		}
 		return;
 	}
-	if (is_delayed(item)) {
+	if (item_is_delayed(item)) {
 		am_queue_heap_remove(&queue->delayed, item);
 		item->priority = AM_MAX(priority, item->priority);
 	} else {
 		item->priority = priority;
 	}
-	item->added_at = am_clock_boot(queue->clock);
-	if (counted)
-		count(queue, queue->metrics.adds, 1);
+	item->added_at = now;
+	am_queue_meter_count(queue, queue->meter.adds);
 	if (item->processing)
 		item->again = true;
 	else
@@ -234,12 +195,12 @@ want(struct am_queue *queue, struct item *item, int priority, bool counted)
 static void
 want_at(struct am_queue *queue, struct item *item, int priority, int64_t at)
 {
-	if (is_ready(item) || item->again) {
+	if (item_is_ready(item) || item->again) {
 		if (priority > item->priority)
-			want(queue, item, priority, false);
+			want(queue, item, priority, at);
 		return;
 	}
-	if (is_delayed(item)) {
+	if (item_is_delayed(item)) {
 		priority = AM_MAX(priority, item->priority);
 		at = AM_MIN(at, item->ready_at);
 		am_queue_heap_remove(&queue->delayed, item);
@@ -252,9 +213,8 @@ want_at(struct am_queue *queue, struct item *item, int priority, int64_t at)
 		am_cond_signal(&queue->ready_cond);
 }
 
-/* Moves what is due from delayed to ready. */
-static void
-mature(struct am_queue *queue)
+void
+am_queue_mature(struct am_queue *queue)
 {
 	int64_t now;
 
@@ -262,7 +222,7 @@ mature(struct am_queue *queue)
 		return;
 	now = am_clock_boot(queue->clock);
 	while (queue->delayed.len != 0 && queue->delayed.items[0]->ready_at <= now)
-		want(queue, queue->delayed.items[0], queue->delayed.items[0]->priority, true);
+		want(queue, queue->delayed.items[0], queue->delayed.items[0]->priority, now);
 }
 
 /* ---- life */
@@ -276,15 +236,17 @@ am_queue_new(const char *name, struct am_clock *clock)
 	queue->clock = clock;
 	am_cond_init(&queue->ready_cond, clock);
 	am_cond_init(&queue->idle_cond, clock);
-	queue->items = am_map_new_owning(item_free_any);
-	queue->ready.before = ready_before;
+	queue->items = am_map_new_owning(item_free);
+	queue->tenants = am_map_new_owning(am_queue_tenant_free);
+	queue->ready.before = am_queue_ready_before;
 	queue->ready.pos_offset = offsetof(struct item, ready_pos);
 	queue->delayed.before = delayed_before;
 	queue->delayed.pos_offset = offsetof(struct item, delayed_pos);
-	queue->limits = (struct am_queue_limits){ .base_ns = AM_QUEUE_BACKOFF_BASE, .max_ns = AM_QUEUE_BACKOFF_MAX };
+	queue->limits = (struct am_queue_limits){.base_ns = AM_QUEUE_BACKOFF_BASE, .max_ns = AM_QUEUE_BACKOFF_MAX};
 	queue->name = am_xstrdup(name);
 	if (name != NULL)
-		metrics_init(queue);
+		am_queue_meter_init(queue);
+	am_queue_classes_init(queue);
 	return queue;
 }
 
@@ -303,8 +265,10 @@ am_queue_free(struct am_queue *queue)
 		return;
 	am_assert(queue->getters == 0);
 	am_map_free(queue->items);
+	am_map_free(queue->tenants);
 	am_queue_heap_fini(&queue->ready);
 	am_queue_heap_fini(&queue->delayed);
+	am_queue_kinds_free(queue);
 	am_cond_fini(&queue->ready_cond);
 	am_cond_fini(&queue->idle_cond);
 	am_lock_fini(&queue->lock);
@@ -314,30 +278,44 @@ am_queue_free(struct am_queue *queue)
 
 /* ---- adding */
 
+static void
+add_for(struct am_queue *queue, const char *ns, const char *name, int priority, int64_t delay,
+	const struct am_cause *cause, bool retry)
+{
+	int64_t now = am_clock_boot(queue->clock);
+	struct item *item;
+
+	am_lock(&queue->lock);
+	if (!queue->draining) {
+		item = item_make(queue, ns, name);
+		am_queue_cause_note(queue, item, cause, now, AM_MAX(delay, 0));
+		if (retry)
+			am_queue_meter_count(queue, queue->meter.retries);
+		if (delay <= 0)
+			want(queue, item, priority, now);
+		else
+			want_at(queue, item, priority, delay < AM_FOREVER - now ? now + delay : AM_FOREVER);
+	}
+	am_unlock(&queue->lock);
+}
+
 void
 am_queue_add(struct am_queue *queue, const char *ns, const char *name, int priority)
 {
-	am_lock(&queue->lock);
-	if (!queue->draining)
-		want(queue, item_make(queue, ns, name), priority, true);
-	am_unlock(&queue->lock);
+	add_for(queue, ns, name, priority, 0, &(struct am_cause){.type = AM_CAUSE_REQUEST}, false);
+}
+
+void
+am_queue_add_for(struct am_queue *queue, const char *ns, const char *name, int priority, int64_t delay_ns,
+		 const struct am_cause *cause)
+{
+	add_for(queue, ns, name, priority, delay_ns, cause, delay_ns > 0);
 }
 
 void
 am_queue_add_after(struct am_queue *queue, const char *ns, const char *name, int priority, int64_t delay_ns)
 {
-	int64_t now = am_clock_boot(queue->clock);
-
-	am_lock(&queue->lock);
-	if (!queue->draining) {
-		count(queue, queue->metrics.retries, 1);
-		if (delay_ns <= 0)
-			want(queue, item_make(queue, ns, name), priority, true);
-		else
-			want_at(queue, item_make(queue, ns, name), priority,
-				delay_ns < AM_FOREVER - now ? now + delay_ns : AM_FOREVER);
-	}
-	am_unlock(&queue->lock);
+	add_for(queue, ns, name, priority, delay_ns, &(struct am_cause){.type = AM_CAUSE_AFTER}, true);
 }
 
 static int64_t
@@ -364,8 +342,8 @@ backoff(const struct am_queue *queue, unsigned failures)
 	return limits->max_wait_ns > 0 ? AM_MIN(delay, limits->max_wait_ns) : delay;
 }
 
-int64_t
-am_queue_add_backoff(struct am_queue *queue, const char *ns, const char *name, int priority)
+static int64_t
+add_backoff(struct am_queue *queue, const char *ns, const char *name, int priority, enum am_cause_type type)
 {
 	int64_t now = am_clock_boot(queue->clock), delay = 0;
 	struct item *item;
@@ -379,11 +357,42 @@ am_queue_add_backoff(struct am_queue *queue, const char *ns, const char *name, i
 				item->failures++;
 		}
 		delay = item->backoff_until - now;
-		count(queue, queue->metrics.retries, 1);
+		am_queue_cause_note(queue, item, &(struct am_cause){.type = type}, now, delay);
+		am_queue_meter_count(queue, queue->meter.retries);
 		want_at(queue, item, priority, item->backoff_until);
 	}
 	am_unlock(&queue->lock);
 	return delay;
+}
+
+int64_t
+am_queue_add_backoff(struct am_queue *queue, const char *ns, const char *name, int priority)
+{
+	return add_backoff(queue, ns, name, priority, AM_CAUSE_BACKOFF);
+}
+
+int64_t
+am_queue_add_requeue(struct am_queue *queue, const char *ns, const char *name, int priority)
+{
+	return add_backoff(queue, ns, name, priority, AM_CAUSE_REQUEUE);
+}
+
+static struct item *
+item_handed_out(const struct am_queue_item *pub)
+{
+	return (struct item *)((uintptr_t)pub - offsetof(struct item, pub)); /* ours; const to workers */
+}
+
+void
+am_queue_note_error(struct am_queue *queue, const struct am_queue_item *pub, const char *message)
+{
+	struct item *item = item_handed_out(pub);
+	char *error = am_xstrndup(message, strnlen(message, 400));
+
+	am_lock(&queue->lock);
+	free(item->error);
+	item->error = error;
+	am_unlock(&queue->lock);
 }
 
 void
@@ -392,10 +401,12 @@ am_queue_forget(struct am_queue *queue, const char *ns, const char *name)
 	struct item *item;
 
 	am_lock(&queue->lock);
-	item = item_get(queue, ns, name);
+	item = am_queue_item_of(queue, ns, name);
 	if (item != NULL) {
 		item->failures = 0;
 		item->backoff_until = 0;
+		am_freep(&item->error);
+		item->error = NULL;
 		item_settle(queue, item);
 	}
 	am_unlock(&queue->lock);
@@ -408,7 +419,7 @@ am_queue_failures(struct am_queue *queue, const char *ns, const char *name)
 	unsigned failures;
 
 	am_lock(&queue->lock);
-	item = item_get(queue, ns, name);
+	item = am_queue_item_of(queue, ns, name);
 	failures = item != NULL ? item->failures : 0;
 	am_unlock(&queue->lock);
 	return failures;
@@ -422,13 +433,13 @@ hand_out(struct am_queue *queue, struct item *item)
 	int64_t now = am_clock_boot(queue->clock);
 
 	item->processing = true;
+	item->runs++;
 	queue->processing++;
 	item->started_at = now;
 	item->pub.priority = item->priority;
 	item->pub.failures = item->failures;
 	item->pub.queued_ns = now - item->added_at;
-	if (queue->metered && !queue->shut)
-		am_metric_observe(queue->metrics.latency, seconds(item->pub.queued_ns));
+	am_queue_meter_seconds(queue, queue->meter.latency, item->pub.queued_ns);
 	if (queue->ready.len != 0 || queue->delayed.len != 0)
 		am_cond_signal(&queue->ready_cond);
 }
@@ -452,7 +463,7 @@ am_queue_get_until(struct am_queue *queue, int64_t deadline)
 
 		if (exhausted(queue))
 			break;
-		mature(queue);
+		am_queue_mature(queue);
 		item = ready_pop(queue);
 		if (item != NULL)
 			break;
@@ -480,14 +491,15 @@ am_queue_get(struct am_queue *queue)
 void
 am_queue_done(struct am_queue *queue, const struct am_queue_item *pub)
 {
-	struct item *item = (struct item *)((uintptr_t)pub - offsetof(struct item, pub)); /* ours; const to workers */
+	struct item *item = item_handed_out(pub);
+	int64_t now = am_clock_boot(queue->clock);
 
 	am_lock(&queue->lock);
 	am_assert(item->processing);
 	item->processing = false;
 	queue->processing--;
-	if (queue->metered && !queue->shut)
-		am_metric_observe(queue->metrics.work, seconds(am_clock_boot(queue->clock) - item->started_at));
+	item->worked_ns = now - item->started_at;
+	am_queue_meter_seconds(queue, queue->meter.work, item->worked_ns);
 	if (item->again) {
 		item->again = false;
 		ready_push(queue, item);
@@ -504,6 +516,13 @@ am_queue_done(struct am_queue *queue, const struct am_queue_item *pub)
 /* ---- the end */
 
 static void
+drop_resting(struct am_queue *queue)
+{
+	while (queue->rest_first != NULL)
+		item_drop(queue, queue->rest_first);
+}
+
+static void
 drop(struct am_queue *queue, struct heap *heap, bool counted)
 {
 	while (heap->len != 0) {
@@ -511,7 +530,7 @@ drop(struct am_queue *queue, struct heap *heap, bool counted)
 
 		am_queue_heap_remove(heap, item);
 		if (counted)
-			depth(queue, item, -1);
+			am_queue_meter_depth_add(queue, item, -1);
 		item->failures = 0;
 		item_settle(queue, item);
 	}
@@ -527,6 +546,7 @@ am_queue_shutdown(struct am_queue *queue)
 	queue->draining = queue->shut = true;
 	drop(queue, &queue->delayed, false);
 	drop(queue, &queue->ready, true);
+	drop_resting(queue);
 	for (size_t it = 0; am_map_next(queue->items, &it, &key, &value);)
 		((struct item *)value)->again = false;
 	am_cond_broadcast(&queue->ready_cond);
@@ -542,8 +562,10 @@ am_queue_drain(struct am_queue *queue, int64_t deadline)
 	am_lock(&queue->lock);
 	queue->draining = true;
 	drop(queue, &queue->delayed, false);
+	drop_resting(queue);
 	am_cond_broadcast(&queue->ready_cond);
-	while (!queue->shut && (queue->processing != 0 || queue->ready.len != 0) && am_clock_boot(queue->clock) < deadline)
+	while (!queue->shut && (queue->processing != 0 || queue->ready.len != 0) &&
+	       am_clock_boot(queue->clock) < deadline)
 		(void)am_cond_wait(&queue->idle_cond, &queue->lock, deadline);
 	empty = queue->processing == 0 && queue->ready.len == 0;
 	am_unlock(&queue->lock);
@@ -559,105 +581,4 @@ am_queue_is_shut(struct am_queue *queue)
 	shut = queue->draining;
 	am_unlock(&queue->lock);
 	return shut;
-}
-
-/* ---- looking */
-
-size_t
-am_queue_len(struct am_queue *queue)
-{
-	size_t n;
-
-	am_lock(&queue->lock);
-	mature(queue);
-	n = queue->ready.len;
-	am_unlock(&queue->lock);
-	return n;
-}
-
-size_t
-am_queue_delayed(struct am_queue *queue)
-{
-	size_t n;
-
-	am_lock(&queue->lock);
-	mature(queue);
-	n = queue->delayed.len;
-	am_unlock(&queue->lock);
-	return n;
-}
-
-size_t
-am_queue_processing(struct am_queue *queue)
-{
-	size_t n;
-
-	am_lock(&queue->lock);
-	n = queue->processing;
-	am_unlock(&queue->lock);
-	return n;
-}
-
-size_t
-am_queue_known(struct am_queue *queue)
-{
-	size_t n;
-
-	am_lock(&queue->lock);
-	n = am_map_len(queue->items);
-	am_unlock(&queue->lock);
-	return n;
-}
-
-void
-am_queue_refresh_metrics(struct am_queue *queue)
-{
-	int64_t now = am_clock_boot(queue->clock), sum = 0, longest = 0;
-	const char *key;
-	void *value;
-
-	am_lock(&queue->lock);
-	for (size_t it = 0; queue->processing != 0 && am_map_next(queue->items, &it, &key, &value);) {
-		const struct item *item = value;
-
-		if (item->processing) {
-			sum += now - item->started_at;
-			longest = AM_MAX(longest, now - item->started_at);
-		}
-	}
-	if (queue->metered && !queue->shut) {
-		am_metric_set(queue->metrics.unfinished, seconds(sum));
-		am_metric_set(queue->metrics.longest, seconds(longest));
-	}
-	am_unlock(&queue->lock);
-}
-
-void
-am_queue_each(struct am_queue *queue, size_t max, void (*fn)(void *arg, const struct am_queue_view *view), void *arg)
-{
-	int64_t now = am_clock_boot(queue->clock);
-	const char *key;
-	void *value;
-
-	am_lock(&queue->lock);
-	for (size_t it = 0; max != 0 && am_map_next(queue->items, &it, &key, &value);) {
-		const struct item *item = value;
-		struct am_queue_view view = { .ns = item->pub.ns, .name = item->pub.name, .priority = item->priority,
-					      .failures = item->failures };
-
-		if (item->processing) {
-			view.state = item->again ? "processing, again" : "processing";
-			view.in_ns = now - item->started_at;
-		} else if (is_ready(item)) {
-			view.state = "ready";
-		} else if (is_delayed(item)) {
-			view.state = "delayed";
-			view.in_ns = item->ready_at - now;
-		} else {
-			continue;
-		}
-		fn(arg, &view);
-		max--;
-	}
-	am_unlock(&queue->lock);
 }

@@ -10,7 +10,6 @@
 #include "core/base/map.h"
 #include "core/base/mem.h"
 #include "core/data/scan.h"
-#include "core/queue/queue.h"
 #include "core/trigger/trigger.h"
 
 #define NAME_MAX_LEN 253
@@ -59,7 +58,8 @@ static bool
 is_cluster_scoped(const struct run *run, const char *name)
 {
 	const struct am_trigger_options *opt = &run->trigger->opt;
-	struct am_object *there = !opt->cluster_scoped && opt->store != NULL ? am_store_get(opt->store, "", name) : NULL;
+	struct am_object *there =
+		!opt->cluster_scoped && opt->store != NULL ? am_store_get(opt->store, "", name) : NULL;
 
 	am_object_unref(there);
 	return opt->cluster_scoped || there != NULL;
@@ -125,7 +125,7 @@ map_namespace(struct run *run, const struct am_object *object)
 	if (same != NULL)
 		tell(run, "", ns);
 	am_object_unref(same);
-	tell_list(run, &(struct am_store_query){ .ns = ns });
+	tell_list(run, &(struct am_store_query){.ns = ns});
 }
 
 static void
@@ -165,28 +165,29 @@ map_annotation(struct run *run, const struct am_object *object)
 static void
 map_index(struct run *run, const struct am_object *object)
 {
-	tell_list(run, &(struct am_store_query){ .ns = object->ns, .index = run->trigger->opt.key, .value = object->name });
+	tell_list(run,
+		  &(struct am_store_query){.ns = object->ns, .index = run->trigger->opt.key, .value = object->name});
 }
 
 static void
 map_all(struct run *run, const struct am_object *object)
 {
-	tell_list(run, &(struct am_store_query){ 0 });
+	tell_list(run, &(struct am_store_query){0});
 }
 
 static const struct {
 	const char *name;
-	bool key;    /* "name:KEY" */
+	bool key; /* "name:KEY" */
 	bool store;
 	void (*fn)(struct run *run, const struct am_object *object);
 } maps[] = {
-	[AM_MAP_SELF] = { "self", false, false, map_self },
-	[AM_MAP_OWNER] = { "owner", false, false, map_owner },
-	[AM_MAP_NAMESPACE] = { "namespace", false, true, map_namespace },
-	[AM_MAP_LABEL] = { "label", true, false, map_label },
-	[AM_MAP_ANNOTATION] = { "annotation", true, false, map_annotation },
-	[AM_MAP_INDEX] = { "index", true, true, map_index },
-	[AM_MAP_ALL] = { "all", false, true, map_all },
+	[AM_MAP_SELF] = {"self", false, false, map_self},
+	[AM_MAP_OWNER] = {"owner", false, false, map_owner},
+	[AM_MAP_NAMESPACE] = {"namespace", false, true, map_namespace},
+	[AM_MAP_LABEL] = {"label", true, false, map_label},
+	[AM_MAP_ANNOTATION] = {"annotation", true, false, map_annotation},
+	[AM_MAP_INDEX] = {"index", true, true, map_index},
+	[AM_MAP_ALL] = {"all", false, true, map_all},
 };
 
 int
@@ -203,8 +204,9 @@ am_trigger_parse_map(const char *text, enum am_trigger_map *map, const char **ke
 			return 0;
 		}
 	}
-	return ambient_err(err, AMBIENT_E_INVALID,
-			   "map \"%.100s\" is none of self, owner, namespace, label:KEY, annotation:KEY, index:NAME, all", text);
+	return ambient_err(
+		err, AMBIENT_E_INVALID,
+		"map \"%.100s\" is none of self, owner, namespace, label:KEY, annotation:KEY, index:NAME, all", text);
 }
 
 /* ---- life */
@@ -257,7 +259,8 @@ am_trigger_free(struct am_trigger *trigger)
 static bool
 wanted(const struct am_trigger *trigger, const struct am_object *object)
 {
-	return object != NULL && am_selector_match(trigger->labels, object) && am_selector_match(trigger->fields, object);
+	return object != NULL && am_selector_match(trigger->labels, object) &&
+	       am_selector_match(trigger->fields, object);
 }
 
 static bool
@@ -271,15 +274,30 @@ passes(const struct am_trigger *trigger, const struct am_change *change)
 	return wanted(trigger, before) || wanted(trigger, after);
 }
 
+enum am_cause_type
+am_trigger_cause(const struct am_change *change)
+{
+	const struct am_object *before = change->before, *after = change->after;
+
+	if (after == NULL)
+		return AM_CAUSE_DELETED;
+	if (change->initial)
+		return AM_CAUSE_LISTED;
+	if (before == NULL)
+		return AM_CAUSE_ADDED;
+	return strcmp(before->rv, after->rv) == 0 ? AM_CAUSE_RESYNC : AM_CAUSE_CHANGED;
+}
+
 void
 am_trigger_run(const struct am_trigger *trigger, const struct am_change *change, am_trigger_f *fn, void *arg)
 {
 	const struct am_object *before = change->before, *after = change->after;
-	struct run run = { .trigger = trigger, .fn = fn, .arg = arg, .priority = AM_QUEUE_NORMAL };
+	enum am_cause_type cause = am_trigger_cause(change);
+	struct run run = {.trigger = trigger, .fn = fn, .arg = arg, .priority = AM_QUEUE_NORMAL};
 
 	if (!passes(trigger, change))
 		return;
-	if (change->initial || (before != NULL && after != NULL && strcmp(before->rv, after->rv) == 0))
+	if (cause == AM_CAUSE_LISTED || cause == AM_CAUSE_RESYNC)
 		run.priority = AM_QUEUE_LOW;
 	run.told = am_map_new();
 	if (after != NULL)

@@ -8,13 +8,14 @@
 #define AM_TRIGGER_TRIGGER_H
 
 #include "core/cache/cache.h"
+#include "core/queue/queue.h"
 
 enum am_trigger_map {
-	AM_MAP_SELF,       /* the changed object's own name */
-	AM_MAP_OWNER,      /* its controller owner, when that has the group and kind asked for; the version is ignored */
-	AM_MAP_NAMESPACE,  /* every object of the store in its namespace (a changed Namespace: in that namespace), and a
-			    * cluster-scoped object of the store that is named like that namespace */
-	AM_MAP_LABEL,      /* the label's value is the name, in the same namespace */
+	AM_MAP_SELF,      /* the changed object's own name */
+	AM_MAP_OWNER,     /* its controller owner, when that has the group and kind asked for; the version is ignored */
+	AM_MAP_NAMESPACE, /* every object of the store in its namespace (a changed Namespace: in that namespace), and a
+			   * cluster-scoped object of the store that is named like that namespace */
+	AM_MAP_LABEL,     /* the label's value is the name, in the same namespace */
 	AM_MAP_ANNOTATION, /* the same; the value may also be "namespace/name" */
 	AM_MAP_INDEX,      /* the objects of the store that the index finds for the changed object's name */
 	AM_MAP_ALL,        /* every object of the store */
@@ -22,14 +23,14 @@ enum am_trigger_map {
 
 struct am_trigger_options {
 	enum am_trigger_map map;
-	const char *key;            /* LABEL, ANNOTATION: its key; INDEX: the index's name */
-	const char *selector;       /* label selector that the old or the new state must match; NULL: any */
-	const char *field;          /* field selector, likewise */
-	bool generation;            /* an update counts only when metadata.generation changed */
-	struct am_store *store;     /* of the reconciled kind: for NAMESPACE, INDEX and ALL, and to see whether it is in
-				     * namespaces (OWNER, LABEL, ANNOTATION) */
-	bool cluster_scoped;        /* the reconciled kind is, whether the store shows it or not */
-	const char *owner_group;    /* OWNER: "" for the core group */
+	const char *key;         /* LABEL, ANNOTATION: its key; INDEX: the index's name */
+	const char *selector;    /* label selector that the old or the new state must match; NULL: any */
+	const char *field;       /* field selector, likewise */
+	bool generation;         /* an update counts only when metadata.generation changed */
+	struct am_store *store;  /* of the reconciled kind: for NAMESPACE, INDEX and ALL, and to see whether it is in
+				  * namespaces (OWNER, LABEL, ANNOTATION) */
+	bool cluster_scoped;     /* the reconciled kind is, whether the store shows it or not */
+	const char *owner_group; /* OWNER: "" for the core group */
 	/* OWNER: the kind ("Widget"), or "" while it is not known, when the group has to do.  May be NULL. */
 	void (*owner_kind)(void *arg, char buf[128]);
 	void *owner_kind_arg;
@@ -41,6 +42,8 @@ struct am_trigger;
 int am_trigger_new(const struct am_trigger_options *options, struct am_trigger **ret, struct ambient_error *err);
 void am_trigger_free(struct am_trigger *trigger);
 void am_trigger_run(const struct am_trigger *trigger, const struct am_change *change, am_trigger_f *fn, void *arg);
+/* What a change is to those whom it wakes. */
+enum am_cause_type am_trigger_cause(const struct am_change *change);
 /* "self", "namespace", "label:KEY", "annotation:KEY", "all" of a watch declaration; *key points into text. */
 int am_trigger_parse_map(const char *text, enum am_trigger_map *map, const char **key, struct ambient_error *err);
 

@@ -484,6 +484,302 @@ START_TEST(PQ10_added_while_processing_with_priority)
 }
 END_TEST
 
+START_TEST(PQ2_under_processing_not_handed_out_until_done)
+{
+	const struct am_queue_item *item;
+
+	am_queue_add(q, "ns", "a", 5);
+	item = take_named("a");
+	am_queue_add(q, "ns", "a", 9);
+	add("b");
+	finish("b"); /* nobody waits behind the locked one */
+	ck_assert_ptr_null(take());
+	am_queue_done(q, item);
+	finish("a");
+}
+END_TEST
+
+START_TEST(PQ5_negative_and_default_priorities)
+{
+	am_queue_add(q, "ns", "deep", -1000000);
+	am_queue_add(q, "ns", "low", AM_QUEUE_LOW);
+	add("normal");
+	am_queue_add(q, "ns", "one", 1);
+	finish("one");
+	finish("normal");
+	finish("low");
+	finish("deep");
+}
+END_TEST
+
+START_TEST(PQ7_of_backoff_and_delay_the_smaller_forget_resets)
+{
+	(void)am_queue_add_backoff(q, "ns", "a", 0);
+	later("a", 1 * S);
+	am_clock_fake_advance(test_clock, 5 * MS);
+	finish("a");
+	(void)am_queue_add_backoff(q, "ns", "a", 0);
+	later("a", 3 * MS);
+	am_clock_fake_advance(test_clock, 3 * MS);
+	finish("a");
+	am_queue_forget(q, "ns", "a");
+	ck_assert_int_eq(am_queue_add_backoff(q, "ns", "a", 0), 5 * MS);
+}
+END_TEST
+
+START_TEST(PQ13_adds_keep_their_order)
+{
+	char name[16];
+
+	for (int i = 0; i < 1000; i++) {
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		add(name);
+	}
+	for (int i = 0; i < 1000; i++) {
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		finish(name);
+	}
+}
+END_TEST
+
+/* ---- fairness */
+
+static void
+add_many(const char *ns, int n, int priority)
+{
+	char name[24];
+
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(name, sizeof(name), "%s-%d", ns, i);
+		am_queue_add(q, ns, name, priority);
+	}
+}
+
+/* Hands out n items and counts those of ns. */
+static int
+share_of(const char *ns, int n)
+{
+	int count = 0;
+
+	for (int i = 0; i < n; i++) {
+		const struct am_queue_item *item = take();
+
+		ck_assert_ptr_nonnull(item);
+		count += strcmp(item->ns, ns) == 0;
+		am_queue_done(q, item);
+	}
+	return count;
+}
+
+START_TEST(PQ14_ten_thousand_names_do_not_starve_ten)
+{
+	add_many("big", 10000, 0);
+	ck_assert_int_eq(share_of("big", 100), 100);
+	add_many("small", 10, 0);
+	ck_assert_int_eq(share_of("small", 20), 10); /* one for one */
+	am_queue_add(q, "late", "a", 0);
+	ck_assert_int_eq(share_of("late", 2), 1);
+}
+END_TEST
+
+/* Who has one name waiting at a time is not ahead of who has many: nor behind. */
+START_TEST(PQ14_who_comes_back_at_once_takes_turns)
+{
+	int shares[2] = { 0, 0 };
+
+	add_many("big", 1000, 0);
+	am_queue_add(q, "one", "x", 0);
+	for (int i = 0; i < 200; i++) {
+		const struct am_queue_item *item = take();
+		bool one = strcmp(item->ns, "one") == 0;
+
+		shares[one]++;
+		if (one)
+			am_queue_add(q, "one", "x", 0);
+		am_queue_done(q, item);
+	}
+	ck_assert_int_ge(shares[1], 90);
+	ck_assert_int_ge(shares[0], 90);
+}
+END_TEST
+
+/* A backlog at a low priority is not held against its owner at a higher one. */
+START_TEST(PQ14_rounds_are_counted_for_each_priority)
+{
+	add_many("first", 5000, AM_QUEUE_LOW);
+	add_many("second", 50, 0);
+	am_queue_add(q, "first", "urgent", 0);
+	ck_assert_int_eq(share_of("first", 2), 1);
+}
+END_TEST
+
+START_TEST(PQ14_three_namespaces_in_turn_each_in_its_order)
+{
+	static const char *const expected[] = { "a-0", "b-0", "c-0", "a-1", "b-1", "a-2" };
+
+	add_many("a", 3, 0);
+	add_many("b", 2, 0);
+	add_many("c", 1, 0);
+	for (size_t i = 0; i < AM_COUNTOF(expected); i++) {
+		const struct am_queue_item *item = take();
+
+		ck_assert_str_eq(item->name, expected[i]);
+		am_queue_done(q, item);
+	}
+}
+END_TEST
+
+/* ---- causes */
+
+static void
+tell_causes(void *arg, const struct am_queue_view *view)
+{
+	for (size_t i = 0; i < view->cause_count; i++) {
+		const struct am_cause_view *c = &view->causes[i];
+
+		am_buf_addf(arg, "%s:%s:%s:%d-%d:x%d:run%d:%d:%d ", am_cause_word(c->type), c->kind,
+			    c->object != NULL ? c->object : "", (int)c->old_rv, (int)c->new_rv, (int)c->count, (int)c->run,
+			    (int)(c->age_ns / S), (int)(c->delay_ns / S));
+	}
+}
+
+static void
+check_causes(const char *name, const char *expected)
+{
+	am_auto(am_buf_fini) struct am_buf out = { 0 };
+
+	ck_assert(am_queue_look(q, "ns", name, tell_causes, &out));
+	ck_assert_str_eq(am_buf_str(&out), expected);
+}
+
+START_TEST(causes_of_each_kind_newest_first)
+{
+	const struct am_cause listed = { .type = AM_CAUSE_LISTED, .kind = "v1/pods", .new_rv = "5" };
+	const struct am_cause owned = { .type = AM_CAUSE_CHANGED, .kind = "v1/secrets", .ns = "ns", .name = "s", .old_rv = "7",
+					.new_rv = "9" };
+	const struct am_cause odd = { .type = AM_CAUSE_DELETED, .old_rv = "99999999999999999999999", .new_rv = "x" };
+
+	ck_assert(!am_queue_look(q, "ns", "a", tell_causes, NULL));
+	am_queue_add_for(q, "ns", "a", AM_QUEUE_LOW, 0, &listed);
+	am_clock_fake_advance(test_clock, 1 * S);
+	am_queue_add_for(q, "ns", "a", 0, 0, &owned);
+	check_causes("a", "changed:v1/secrets:ns/s:7-9:x1:run1:0:0 listed:v1/pods::0-5:x1:run1:1:0 ");
+	finish("a");
+	later("a", 30 * S);
+	am_queue_add_for(q, "ns", "a", 0, 0, &odd);
+	check_causes("a", "deleted:::0-0:x1:run2:0:0 requeue after:::0-0:x1:run2:0:30 changed:v1/secrets:ns/s:7-9:x1:run1:0:0 "
+			  "listed:v1/pods::0-5:x1:run1:1:0 ");
+	finish("a");
+	(void)am_queue_add_backoff(q, "ns", "b", 0);
+	check_causes("b", "backoff:::0-0:x1:run1:0:0 ");
+}
+END_TEST
+
+START_TEST(like_causes_in_a_row_are_one)
+{
+	for (int i = 1; i <= 1000; i++) {
+		char old[8], new[8];
+
+		(void)snprintf(old, sizeof(old), "%d", i);
+		(void)snprintf(new, sizeof(new), "%d", i + 1);
+		am_queue_add_for(q, "ns", "a", 0, 0, &(struct am_cause){ .type = AM_CAUSE_CHANGED, .kind = "v1/pods", .ns = "ns",
+								       .name = "p", .old_rv = old, .new_rv = new });
+	}
+	check_causes("a", "changed:v1/pods:ns/p:1-1001:x1000:run1:0:0 ");
+	am_queue_add_for(q, "ns", "a", 0, 0, &(struct am_cause){ .type = AM_CAUSE_CHANGED, .kind = "v1/pods", .ns = "ns", .name = "q" });
+	finish("a");
+	add("a"); /* another run is another cause */
+	finish("a");
+	add("a");
+	check_causes("a", "request:::0-0:x1:run3:0:0 request:::0-0:x1:run2:0:0 changed:v1/pods:ns/q:0-0:x1:run1:0:0 "
+			  "changed:v1/pods:ns/p:1-1001:x1000:run1:0:0 ");
+}
+END_TEST
+
+START_TEST(the_last_eight_causes_are_kept)
+{
+	am_auto(am_buf_fini) struct am_buf expected = { 0 };
+
+	for (int i = 1; i <= 21; i++) {
+		add("a");
+		finish("a");
+	}
+	for (int i = 21; i > 13; i--)
+		am_buf_addf(&expected, "request:::0-0:x1:run%d:0:0 ", i);
+	check_causes("a", am_buf_str(&expected));
+}
+END_TEST
+
+START_TEST(causes_outlive_the_run_but_not_four_thousand_others)
+{
+	char name[16];
+
+	add("a");
+	finish("a");
+	ck_assert_uint_eq(am_queue_known(q), 0);
+	for (int i = 0; i < 4095; i++) {
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		add(name);
+		finish(name);
+	}
+	check_causes("a", "request:::0-0:x1:run1:0:0 ");
+	add("a"); /* it is the youngest again */
+	finish("a");
+	add("z");
+	finish("z");
+	check_causes("a", "request:::0-0:x1:run2:0:0 request:::0-0:x1:run1:0:0 ");
+	ck_assert(!am_queue_look(q, "ns", "n0", tell_causes, NULL));
+	am_queue_shutdown(q);
+	ck_assert(!am_queue_look(q, "ns", "a", tell_causes, NULL));
+}
+END_TEST
+
+static void
+tell_error(void *arg, const struct am_queue_view *view)
+{
+	am_buf_addf(arg, "%s %s %d %d %d", view->state, view->error != NULL ? view->error : "-", (int)view->failures,
+		    (int)(view->backoff_ns / MS), (int)(view->worked_ns / S));
+}
+
+START_TEST(look_tells_error_backoff_and_length)
+{
+	static const char *const expected[] = { "processing it broke 0 0 2", "delayed it broke 1 5 2", "idle - 0 0 2" };
+	const struct am_queue_item *item;
+	struct am_buf out = { 0 };
+
+	add("a");
+	item = take_named("a");
+	am_clock_fake_advance(test_clock, 2 * S);
+	am_queue_note_error(q, item, "it broke");
+	for (int i = 0; i < 3; i++) {
+		if (i == 1) {
+			(void)am_queue_add_backoff(q, "ns", "a", 0);
+			am_queue_done(q, item);
+		} else if (i == 2) {
+			am_clock_fake_advance(test_clock, 5 * MS);
+			item = take_named("a");
+			am_clock_fake_advance(test_clock, 2 * S);
+			am_queue_forget(q, "ns", "a");
+			am_queue_done(q, item);
+		}
+		ck_assert(am_queue_look(q, "ns", "a", tell_error, &out));
+		ck_assert_str_eq(am_buf_str(&out), expected[i]);
+		am_buf_reset(&out);
+	}
+	am_buf_fini(&out);
+}
+END_TEST
+
+START_TEST(CT3_a_requeue_backs_off_like_a_failure)
+{
+	ck_assert_int_eq(am_queue_add_requeue(q, "ns", "a", 0), 5 * MS);
+	check_causes("a", "requeue:::0-0:x1:run1:0:0 ");
+	am_clock_fake_advance(test_clock, 5 * MS);
+	finish("a");
+	ck_assert_int_eq(am_queue_add_requeue(q, "ns", "a", 0), 10 * MS);
+}
+END_TEST
+
 /* ---- metrics */
 
 static double
@@ -536,6 +832,39 @@ START_TEST(MX1_to_MX7_metrics)
 }
 END_TEST
 
+START_TEST(PQ11_depth_for_each_priority_and_no_more_than_25)
+{
+	struct am_queue *unnamed = q;
+
+	q = am_queue_new("mx", test_clock);
+	for (int i = 1; i <= 40; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		am_queue_add(q, "ns", name, i);
+	}
+	ck_assert(metric("workqueue_depth", "1") == 1);
+	ck_assert(metric("workqueue_depth", "23") == 1);
+	ck_assert(metric("workqueue_depth", "exceeded_cardinality_limit") == 17);
+	am_queue_add(q, "ns", "n1", 23); /* raised */
+	ck_assert(metric("workqueue_depth", "1") == 0);
+	ck_assert(metric("workqueue_depth", "23") == 2);
+	for (int last = 41; last > 2; last = 2) { /* the highest first, also among those that share a series */
+		const struct am_queue_item *item;
+
+		while ((item = take()) != NULL) {
+			ck_assert_int_le(item->priority, last);
+			last = item->priority;
+			am_queue_done(q, item);
+		}
+	}
+	ck_assert(metric("workqueue_depth", "23") == 0);
+	ck_assert(metric("workqueue_depth", "exceeded_cardinality_limit") == 0);
+	am_queue_free(q);
+	q = unnamed;
+}
+END_TEST
+
 START_TEST(MX8_a_queue_without_name_exports_nothing)
 {
 	am_auto(am_buf_fini) struct am_buf page = { 0 };
@@ -565,7 +894,7 @@ START_TEST(each_tells_what_the_queue_holds)
 	am_clock_fake_advance(test_clock, 2 * S);
 	add("a");
 	am_queue_each(q, 10, view, &out);
-	ck_assert_str_eq(am_buf_str(&out), "a:processing, again:2 b:ready:0 c:delayed:5 ");
+	ck_assert_str_eq(am_buf_str(&out), "a:processing, again:2 b:ready:2 c:delayed:5 ");
 	am_queue_done(q, item);
 }
 END_TEST
@@ -602,6 +931,21 @@ cases(TCase *tc)
 	tcase_add_test(tc, PQ3_PQ4_raised_goes_behind_its_new_equals_and_is_not_lowered);
 	tcase_add_test(tc, PQ6_delay_now_beats_later_due_enters_as_newest);
 	tcase_add_test(tc, PQ10_added_while_processing_with_priority);
+	tcase_add_test(tc, PQ2_under_processing_not_handed_out_until_done);
+	tcase_add_test(tc, PQ5_negative_and_default_priorities);
+	tcase_add_test(tc, PQ7_of_backoff_and_delay_the_smaller_forget_resets);
+	tcase_add_test(tc, PQ11_depth_for_each_priority_and_no_more_than_25);
+	tcase_add_test(tc, PQ13_adds_keep_their_order);
+	tcase_add_test(tc, PQ14_ten_thousand_names_do_not_starve_ten);
+	tcase_add_test(tc, PQ14_who_comes_back_at_once_takes_turns);
+	tcase_add_test(tc, PQ14_rounds_are_counted_for_each_priority);
+	tcase_add_test(tc, PQ14_three_namespaces_in_turn_each_in_its_order);
+	tcase_add_test(tc, causes_of_each_kind_newest_first);
+	tcase_add_test(tc, like_causes_in_a_row_are_one);
+	tcase_add_test(tc, the_last_eight_causes_are_kept);
+	tcase_add_test(tc, causes_outlive_the_run_but_not_four_thousand_others);
+	tcase_add_test(tc, look_tells_error_backoff_and_length);
+	tcase_add_test(tc, CT3_a_requeue_backs_off_like_a_failure);
 	tcase_add_test(tc, MX1_to_MX7_metrics);
 	tcase_add_test(tc, MX8_a_queue_without_name_exports_nothing);
 	tcase_add_test(tc, each_tells_what_the_queue_holds);

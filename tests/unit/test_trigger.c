@@ -106,6 +106,28 @@ START_TEST(HD4_low_priority_for_the_initial_list_and_unchanged_versions)
 }
 END_TEST
 
+START_TEST(a_change_is_told_as_what_it_is)
+{
+	struct am_object *a = O("n", "a", ""), *a2 = object("n", "a", "2", "");
+	const struct {
+		struct am_change change;
+		enum am_cause_type cause;
+	} rows[] = {
+		{ { .after = a, .initial = true }, AM_CAUSE_LISTED },
+		{ { .after = a }, AM_CAUSE_ADDED },
+		{ { .before = a, .after = a2 }, AM_CAUSE_CHANGED },
+		{ { .before = a, .after = a }, AM_CAUSE_RESYNC }, /* rule 13 */
+		{ { .before = a }, AM_CAUSE_DELETED },
+		{ { .before = a, .missed = true }, AM_CAUSE_DELETED },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++)
+		ck_assert_int_eq((int)am_trigger_cause(&rows[i].change), (int)rows[i].cause);
+	am_object_unref(a);
+	am_object_unref(a2);
+}
+END_TEST
+
 static void
 kind_widget(void *arg, char buf[128])
 {
@@ -294,6 +316,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, HD2_the_owner_by_group_and_kind_of_old_and_new);
 	tcase_add_test(tc, HD3_label_of_old_and_new);
 	tcase_add_test(tc, HD4_low_priority_for_the_initial_list_and_unchanged_versions);
+	tcase_add_test(tc, a_change_is_told_as_what_it_is);
 	tcase_add_test(tc, annotation_may_name_the_namespace);
 	tcase_add_test(tc, namespace_index_and_all_look_into_the_store);
 	tcase_add_test(tc, PD1_generation_predicate);
