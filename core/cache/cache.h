@@ -112,6 +112,7 @@ struct am_reflector_options {
 	const char *selector, *field;     /* sent to the API server; NULL: none */
 	int page_size;                    /* 0: 500; negative: no pages.  Given: also for lists at a resource version */
 	int64_t watch_min_ns;             /* a watch lasts min to 2 * min; 0 or under 5 min: 5 min */
+	bool stream;                      /* ask for whole lists as the beginning of a watch, where the API server can */
 	int64_t internal_retry_ns;        /* how long a watch that ends in 500 InternalError is repeated; 0: not at all */
 	am_change_f *change;              /* each change in order, on the I/O thread; may be NULL */
 	void (*synced)(void *arg);        /* a list was delivered completely: each time; may be NULL */
@@ -145,6 +146,8 @@ struct am_informer_spec {
 };
 
 struct am_informers *am_informers_new(struct am_io *io) am_nodiscard_;
+/* Whether informers made from now on ask for streamed lists; off at first. */
+void am_informers_set_stream(struct am_informers *informers, bool stream);
 void am_informers_free(struct am_informers *informers);     /* every informer must have been put back */
 /* The informer of that kind and selection, made and started when it is the first.  Each get needs one put. */
 int am_informer_get(struct am_informers *informers, const struct am_informer_spec *spec, struct am_informer **ret,

@@ -27,6 +27,19 @@ void am_store_observe(struct am_store *store, const char *rv);
 /* fn for each object as the watch has it; for a subscriber that comes late. */
 void am_store_replay(struct am_store *store, am_change_f *fn, void *arg);
 
+/* It is there, but what it is cannot be read: the list that is being merged has it. */
+void am_store_touch(struct am_store *store, const char *ns, const char *name);
+/* As remove, by name: of an object whose last state cannot be read. */
+void am_store_remove_name(struct am_store *store, const char *ns, const char *name, const char *rv, am_change_f *fn, void *arg);
+
+/* ---- objects that cannot be read */
+
+struct am_salvage {
+	char ns[256], name[256], rv[64]; /* "" : not found */
+};
+/* Looks in a text that need not be JSON for what the object in it is called.  False without a name. */
+bool am_cache_salvage(const char *text, size_t n, struct am_salvage *ret);
+
 /* ---- what the API server says when it refuses */
 
 struct status {

@@ -44,6 +44,7 @@ struct am_informers {
 	struct am_lock lock;
 	struct am_cond changed; /* something has synced */
 	struct am_informer *first;
+	bool stream;
 };
 
 /* ---- calls on the I/O thread */
@@ -274,6 +275,7 @@ informer_new(struct am_informers *set, const struct am_informer_spec *spec, char
 	options.path = am_buf_str(&path);
 	options.api_version = am_buf_str(&version);
 	options.arg = informer;
+	options.stream = set->stream;
 	informer->reflector = am_reflector_new(set->io, informer->store, &options);
 	*ret = informer;
 	return 0;
@@ -413,6 +415,14 @@ am_informers_new(struct am_io *io)
 	am_lock_init(&set->lock, "informers");
 	am_cond_init(&set->changed, io->clock);
 	return set;
+}
+
+void
+am_informers_set_stream(struct am_informers *set, bool stream)
+{
+	am_lock(&set->lock);
+	set->stream = stream;
+	am_unlock(&set->lock);
 }
 
 void

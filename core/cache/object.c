@@ -31,10 +31,13 @@ meta_read(struct am_slice text, char *meta[META_COUNT], int64_t *generation, str
 	if (!am_json_find(text, "/metadata", &metadata) || am_json_type(metadata) != AMBIENT_T_OBJECT)
 		return ambient_err(err, AMBIENT_E_INVALID, "the object has no \"metadata\"");
 	for (int i = 0; i < META_COUNT; i++) {
-		meta[i] = am_json_dup(metadata, meta_pointers[i]);
-		if (meta[i] == NULL)
-			meta[i] = am_xstrdup("");
-		if (strlen(meta[i]) > NAME_MAX_LEN || strchr(meta[i], '/') != NULL)
+		am_auto(am_buf_fini) struct am_buf decoded = { 0 };
+		struct am_slice value;
+
+		if (am_json_find(metadata, meta_pointers[i], &value) && am_json_type(value) == AMBIENT_T_STRING)
+			(void)am_json_unescape(value, &decoded);
+		meta[i] = am_xstrdup(am_buf_str(&decoded));
+		if (decoded.failed || decoded.len > NAME_MAX_LEN || strlen(meta[i]) != decoded.len || strchr(meta[i], '/') != NULL)
 			return ambient_err(err, AMBIENT_E_INVALID, "\"metadata%s\" of the object is no name", meta_pointers[i]);
 	}
 	if (meta[META_NAME][0] == '\0')

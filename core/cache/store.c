@@ -439,6 +439,37 @@ am_store_remove(struct am_store *store, const struct am_object *last, am_change_
 }
 
 void
+am_store_remove_name(struct am_store *store, const char *ns, const char *name, const char *rv, am_change_f *fn, void *arg)
+{
+	struct am_object *last = NULL;
+	struct entry *entry;
+
+	am_lock(&store->lock);
+	entry = entry_get(store, ns, name);
+	if (entry != NULL && entry->seen != NULL) {
+		last = am_object_ref(entry->seen);
+		see(store, entry, NULL, rv);
+		entry_settle(store, entry);
+	}
+	am_unlock(&store->lock);
+	if (last != NULL)
+		tell(fn, arg, last, NULL, false, true);
+	am_object_unref(last);
+}
+
+void
+am_store_touch(struct am_store *store, const char *ns, const char *name)
+{
+	struct entry *entry;
+
+	am_lock(&store->lock);
+	entry = entry_get(store, ns, name);
+	if (entry != NULL)
+		entry->mark = store->mark;
+	am_unlock(&store->lock);
+}
+
+void
 am_store_replace_begin(struct am_store *store)
 {
 	am_lock(&store->lock);

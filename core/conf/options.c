@@ -36,6 +36,9 @@ static const struct ambient_option *const cluster_rows[] = {
 	    "A kubeconfig file.  Its users may be credential plugins (exec) that need nobody at a terminal.", NULL),
 	ROW("context", AMBIENT_OPT_STRING, 0, NULL, 0, 0, "The context to use of that file, instead of its current one.", NULL),
 	ROW("incluster", AMBIENT_OPT_BOOL, 0, "false", 0, 0, "Use the service account of the pod that this runs in.", NULL),
+	ROW("watchList", AMBIENT_OPT_BOOL, 0, "true", 0, 0,
+	    "Ask for whole collections as the beginning of a watch, which costs the API server least; where it cannot do that, they "
+	    "are listed.", NULL),
 	ROW("namespace", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
 	    "The daemon's own namespace, for its lease; unset: the service account's, else \"default\".", NULL),
 	NULL,

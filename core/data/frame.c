@@ -13,11 +13,12 @@
 #include "core/data/scan.h"
 
 #define ENVELOPE_MAX (1024 * 1024)
+#define BEGINNING_MAX ((size_t)64 * 1024) /* what is kept of a value that is too large, for its name */
 
 struct am_framer {
 	enum am_frame_mode mode;
 	size_t max, skipped;
-	am_frame_f *value;
+	am_frame_f *value, *oversize;
 	void *arg;
 	struct am_buf current;  /* the value under way */
 	struct am_buf envelope; /* ITEMS: what is around the items */
@@ -50,6 +51,12 @@ am_framer_free(struct am_framer *framer)
 	free(framer);
 }
 
+void
+am_framer_on_oversize(struct am_framer *framer, am_frame_f *oversize)
+{
+	framer->oversize = oversize;
+}
+
 size_t
 am_framer_skipped(const struct am_framer *framer)
 {
@@ -63,7 +70,9 @@ keep(struct am_framer *f, const char *p, size_t n)
 		return;
 	if (f->current.len + n > f->max) {
 		f->over = true;
-		am_buf_reset(&f->current);
+		if (f->current.len < BEGINNING_MAX)
+			am_buf_add(&f->current, p, AM_MIN(n, BEGINNING_MAX - f->current.len));
+		am_buf_cut(&f->current, BEGINNING_MAX);
 		return;
 	}
 	am_buf_add(&f->current, p, n);
@@ -74,10 +83,13 @@ hand_out(struct am_framer *f, struct ambient_error *err)
 {
 	int rc = 0;
 
-	if (f->over || f->current.failed)
+	if (f->over || f->current.failed) {
 		f->skipped++;
-	else if (f->current.len > 0)
+		if (f->oversize != NULL)
+			rc = f->oversize(f->arg, am_buf_str(&f->current), f->current.len, err);
+	} else if (f->current.len > 0) {
 		rc = f->value(f->arg, f->current.data, f->current.len, err);
+	}
 	f->over = false;
 	am_buf_reset(&f->current);
 	/* One huge value must not pin its memory for the life of a watch. */

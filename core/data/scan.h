@@ -48,6 +48,8 @@ enum am_frame_mode { AM_FRAME_LINES, AM_FRAME_ITEMS };
 typedef int am_frame_f(void *arg, const char *text, size_t n, struct ambient_error *err);
 struct am_framer *am_framer_new(enum am_frame_mode mode, size_t max_value, am_frame_f *value, void *arg);
 void am_framer_free(struct am_framer *framer);
+/* Called with the beginning of each value that is over max_value, in its place. */
+void am_framer_on_oversize(struct am_framer *framer, am_frame_f *oversize);
 /* Values over max_value are skipped and counted.  A negative return of the callback, or text that is no JSON,
  * ends with that error. */
 int am_framer_feed(struct am_framer *framer, const char *p, size_t n, struct ambient_error *err);

@@ -15,6 +15,7 @@
 struct am_host {
 	struct am_clock *clock;
 	char *mode, *state, *ns, *node_name, *runner_image, *runner_type;
+	bool stream_lists;
 	/* Set by am_host_connect, constant afterwards. */
 	struct am_kube *kube;
 	struct am_informers *informers;

@@ -74,14 +74,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct am_clock *clock = am_clock_fake_new();
 	struct am_io *io = fake_io_new(clock);
 	struct am_store *store = am_store_new(clock);
-	struct am_reflector_options options = { .path = "/api/v1/pods", .api_version = "v1", .change = on_change };
+	struct am_reflector_options options = { .path = "/api/v1/pods", .api_version = "v1", .change = on_change,
+						.stream = size > 0 && (data[0] & 2) != 0 };
 	struct am_reflector *reflector = am_reflector_new(io, store, &options);
 
 	am_log_set_level(0);
 	(void)am_store_add_index(store, "name", "/metadata/name", NULL);
 	am_reflector_start(reflector);
 	if (size >= 2) {
-		if (data[0] % 2 == 0)
+		if (data[0] % 2 == 0 && !options.stream)
 			fake_io_answer(io, 200, list);
 		feed(io, (const char *)data + 2, size - 2, 1 + data[1] % 100);
 		check_store(store);
@@ -94,7 +95,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				am_assert(am_store_count(store) == 1);
 				break;
 			}
-			fake_io_answer(io, 410, "");
+			fake_io_answer(io, fake_query(fake_io_last(io)->path, "sendInitialEvents") != NULL ? 422 : 410, "");
 		}
 	}
 	am_reflector_free(reflector);
