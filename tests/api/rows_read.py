@@ -598,3 +598,26 @@ def row_072(f):
     for q in ("", "?limit=0"):
         d = f.api.get(path + q).ok()
         assert len(d["items"]) == 40 and not d["metadata"].get("continue")
+
+
+@row
+def booleans_of_queries(f):
+    """"false" in any case and "0" are false, everything else is true: libraries write them as their language does."""
+    f.new()
+    for no in ("false", "False", "FALSE", "0"):
+        assert f.api.get(f.w + "?watch=" + no).ok()["kind"].endswith("List"), no
+    for yes in ("true", "True", "1", "yes"):
+        with f.api.watch(f.w + "?timeoutSeconds=5&watch=" + yes) as w:
+            assert w.next()["type"] == "ADDED", yes
+    for orphan, gone in (("True", False), ("False", True)):
+        owner = f.new()
+        name = "owned-" + rand()
+        f.api.post(f.core + "/configmaps", {"metadata": {"name": name, "ownerReferences": [{
+            "apiVersion": f.group + "/v1", "kind": "Widget", "name": name_of(owner), "uid": owner["metadata"]["uid"]}]}}).ok(201)
+        f.api.delete(f.path(owner) + "?orphanDependents=" + orphan).ok()
+        at = f.core + "/configmaps/" + name
+        eventually(lambda: f.api.get(f.path(owner)).status == 404, what="the owner to go")
+        if gone:
+            eventually(lambda: f.api.get(at).status == 404, what="what it owned to follow it")
+        else:
+            eventually(lambda: not f.api.get(at).ok()["metadata"].get("ownerReferences"), what="what it owned to be let go")

@@ -47,7 +47,7 @@ rest_query_true(struct rest_call *call, const char *name)
 {
 	const char *v = am_http_query(call->http, name);
 
-	return v != NULL && strcmp(v, "false") != 0 && strcmp(v, "0") != 0;
+	return v != NULL && strcasecmp(v, "false") != 0 && strcmp(v, "0") != 0; /* Python writes "False" */
 }
 
 /* /api/v1/namespaces/NS/pods/NAME/proxy: what follows is the pod's own. */

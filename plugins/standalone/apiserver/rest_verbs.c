@@ -322,7 +322,7 @@ delete_options(struct rest_call *call, struct am_delete_options *options)
 			if (i == 0)
 				am_json_add_str(&query, v);
 			else if (i == 1)
-				am_buf_adds(&query, strcmp(v, "true") == 0 || strcmp(v, "1") == 0 ? "true" : "false");
+				am_buf_adds(&query, rest_query_true(call, names[i]) ? "true" : "false");
 			else
 				am_buf_adds(&query, strspn(v, "0123456789") == strlen(v) ? v : "\"\"");
 		}

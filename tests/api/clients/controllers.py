@@ -94,3 +94,12 @@ def outlives_the_server(l):
         l.api.merge(l.gadgets + "/before", {"spec": {"size": 6}}).ok()
         l.follows(r, "before", 6)
         assert r.process.poll() is None, r.said()
+
+
+def ready(l):
+    """kube-rs alone: its stores say when they are filled, from lists and from streamed lists."""
+    l.configmap("there", "ready")
+    n = len(l.api.get(l.core + "/configmaps").ok()["items"])
+    said = l.run("ready")
+    assert said == [line for word in ("lists", "streams")
+                    for line in ("reflector %s ready %d" % (word, n), "controller %s ready" % word)], said

@@ -34,5 +34,26 @@ def protobuf(l):
     assert o["metadata"]["annotations"] == {"a": "\u00fc \u2603 \x01"}, o
 
 
+def resumes(l):
+    """The server is killed under an informer and comes back on its port: nothing is missed."""
+    l.configmap("w0", "watched")
+    with l.start("watch") as r:
+        r.expect("ADDED w0", "ready")
+        l.f.args[3] = "listen=127.0.0.1:%d" % l.f.port
+        l.f.stop(kill=True)
+        l.f.start()
+        l.configmap("w1", "watched")
+        l.api.delete(l.core + "/configmaps/w0").ok()
+        for line in ("ADDED w1", "DELETED w0"):
+            while line not in r.seen:
+                assert r.line() is not None, r.said()
+        l.configmap("last", "watched")
+        r.until("ADDED last")
+        r.ended()
+        assert sorted(x for x in r.seen if x[0].isupper()) == ["ADDED last", "ADDED w0", "ADDED w1", "DELETED w0"], r.said()
+    for left in ("w1", "last"):
+        l.api.delete(l.core + "/configmaps/" + left).ok()
+
+
 CASES = [c for c in library.CASES if c.__name__ != "watch"]
-CASES += [informer("watch"), informer("dynamic"), informer("metadata"), protobuf]
+CASES += [informer("watch"), informer("dynamic"), informer("metadata"), protobuf, resumes]

@@ -18,7 +18,7 @@ declare -a command
 case $name in
 go)
 	tool go
-	files=(go.mod go.sum main.go library.go informers.go controller.go) with=$(go version)
+	files=(go.mod go.sum main.go library.go informers.go controller.go commands.go) with=$(go version)
 	version="client-go $(sed -n 's,^\tk8s.io/client-go ,,p' "$src/go.mod"), controller-runtime $(sed -n 's,^\tsigs.k8s.io/controller-runtime ,,p' "$src/go.mod")"
 	build() {
 		export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -mod=readonly"

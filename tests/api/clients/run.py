@@ -47,7 +47,7 @@ CLIENTS = [
     ("controller_runtime", "go", prepared("go"), controllers.Controller, controllers.CASES),
     ("node", "node", prepared("node"), library.Library, [c for c in library.CASES if c.__name__ != "election"]),
     ("kopf", "python3", prepared("kopf"), controllers.Controller, controllers.CASES),
-    ("kube_rs", "cargo", prepared("rust"), controllers.Controller, controllers.CASES),
+    ("kube_rs", "cargo", prepared("rust"), controllers.Controller, controllers.CASES + [controllers.ready]),
 ]
 
 

@@ -34,7 +34,7 @@ type run struct {
 var cases = map[string]func(*run) error{
 	"crud": crud, "patch": patch, "custom": custom, "pages": pages, "many": many, "identity": identity,
 	"election": election, "discovery": discovery, "logs": logs, "watch": watch, "dynamic": dynamicWatch,
-	"metadata": metadataWatch, "protobuf": protobuf, "controller": controller,
+	"metadata": metadataWatch, "protobuf": protobuf, "controller": controller, "commands": commands,
 }
 
 func say(words ...any) { fmt.Println(words...) }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The cases of ../library.py with the official JavaScript library: client.mjs CASE.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import * as k8s from '@kubernetes/client-node';
 
@@ -155,5 +158,53 @@ async function logs() {
   for (const line of text.trim().split('\n')) say('line', line);
 }
 
-const cases = { crud, patch, watch, custom: customObjects, pages, many, identity, discovery, logs };
+// The cases of tests/e2e/clients.py: exec, attach and cp.
+class Sink extends PassThrough {
+  text = '';
+  constructor() { super(); this.on('data', (d) => { this.text += d; }); }
+  line() { return new Promise((resolve) => this.on('data', () => { if (this.text.includes('\n')) resolve(this.text.trim()); })); }
+}
+
+function run(pod, command, input) {
+  const out = new Sink(), err = new Sink();
+  const stdin = input === undefined ? null : new PassThrough();
+  const done = new Promise((resolve, reject) => {
+    new k8s.Exec(kc).exec(namespace, pod, 'c', command, out, err, stdin, false,
+      (status) => resolve({ out: out.text.trim(), err: err.text.trim(), status })).catch(reject);
+  });
+  if (stdin) stdin.end(input);
+  return done;
+}
+
+const code = (status) => (status.status === 'Success' ? 0 : Number(status.details.causes.find((c) => c.reason === 'ExitCode').message));
+
+async function commands() {
+  let r = await run('box', ['sh', '-c', 'echo out; echo err >&2; exit 3']);
+  say('exec', r.out, r.err, code(r.status));
+  r = await run('box', ['sh', '-c', 'read x; echo got $x'], 'hello\n');
+  say('stdin', r.out, code(r.status));
+  r = await run('box', ['sh', '-c', "head -c 3000000 /dev/zero | tr '\\0' x"]);
+  say('much', r.out.length);
+  const out = new Sink(), stdin = new PassThrough();
+  const ws = await new k8s.Attach(kc).attach(namespace, 'talks', 'c', out, out, stdin, false);
+  stdin.write('hello\n');
+  say('attach', await out.line());
+  ws.close();
+  const dir = mkdtempSync(join(tmpdir(), 'ambient-cp-'));
+  writeFileSync(join(dir, 'there'), 'a file\n');
+  // The library does not say when it is through, and cpFromPod (1.4) unpacks as tar what it had the pod compress.
+  await new k8s.Cp(kc).cpToPod(namespace, 'box', 'c', dir, '/tmp');
+  r = await run('box', ['sh', '-c', 'until [ -s /tmp/there ]; do sleep 0.05; done; cat /tmp/there']);
+  say('copied', r.out);
+  rmSync(dir, { recursive: true });
+  try {
+    await run('nobody', ['true']);
+  } catch (e) {
+    const text = String(e.message ?? e);
+    say('missing', text.includes('404') ? '404' : text);
+  }
+  process.exit(0); // the library keeps its side of the attachment
+}
+
+const cases = { crud, patch, watch, custom: customObjects, pages, many, identity, discovery, logs, commands };
 await cases[process.argv[2]]();

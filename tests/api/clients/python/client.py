@@ -7,6 +7,7 @@ import sys
 import threading
 
 from kubernetes import client, config, dynamic, watch
+from kubernetes.stream import stream
 
 NS = os.environ["NAMESPACE"]
 GADGETS = ("clients.example.com", "v1", NS, "gadgets")
@@ -202,7 +203,39 @@ def logs(core):
         say("line", line)
 
 
-CASES = {f.__name__: f for f in (crud, patch, custom, pages, many, identity, election, discovery, logs)}
+def commands(core):
+    """The cases of tests/e2e/clients.py: exec and attach."""
+    def run(*command, call=core.connect_get_namespaced_pod_exec, name="box", stdin=None):
+        more = {"command": list(command)} if command else {}
+        r = stream(call, name, NS, container="c", stdin=stdin is not None, stdout=True, stderr=True, tty=False,
+                   _preload_content=False, **more)
+        if stdin is not None:
+            r.write_stdin(stdin)
+        return r
+
+    r = run("sh", "-c", "echo out; echo err >&2; exit 3")
+    r.run_forever(timeout=60)
+    say("exec", r.read_stdout().strip(), r.read_stderr().strip(), r.returncode)
+    say("whole", stream(core.connect_get_namespaced_pod_exec, "box", NS, container="c", command=["echo", "all of it"], stdin=False,
+                        stdout=True, stderr=True, tty=False).strip())
+    r = run("sh", "-c", "read x; echo got $x", stdin="hello\n")
+    r.run_forever(timeout=60)
+    say("stdin", r.read_stdout().strip(), r.returncode)
+    r = run("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x")
+    n = 0
+    while r.is_open() or r.peek_stdout():
+        n += len(r.read_stdout(timeout=60))
+    say("much", n)
+    r = run(call=core.connect_get_namespaced_pod_attach, name="talks", stdin="hello\n")
+    say("attach", r.readline_stdout(timeout=60))
+    r.close()
+    try:
+        run("true", name="nobody")
+    except client.exceptions.ApiException as e:
+        say("missing", "404" if "404" in str(e) else str(e))
+
+
+CASES = {f.__name__: f for f in (crud, patch, custom, pages, many, identity, election, discovery, logs, commands)}
 CASES["watch"] = watched
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::controller::{Action, Controller};
-use kube::runtime::{finalizer, watcher};
+use kube::runtime::{finalizer, reflector, watcher};
 use kube::{Client, CustomResource, Resource, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,9 +84,39 @@ async fn reconcile(gadget: Arc<Gadget>, c: Arc<Context>) -> Result<Action, Failu
     .map_err(|e| Failure::Finalizer(e.to_string()))
 }
 
+/// Whether a store says that it is ready, with both sorts of initial lists: of a reflector of one's own, then of a
+/// controller, which waits for it too.  The library wakes only the task that polled last (one oneshot channel), so who
+/// waits must do so in the task that runs the controller; in another one he may wait for ever.
+async fn ready(client: Client, namespace: &str) -> Result<(), Failure> {
+    let patience = Duration::from_secs(30);
+    for (word, config) in [("lists", watcher::Config::default()), ("streams", watcher::Config::default().streaming_lists())] {
+        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+        let (reader, writer) = reflector::store();
+        let stream = reflector(writer, watcher(maps.clone(), config.clone())).for_each(|_| async {});
+        let feeding = tokio::spawn(stream);
+        let said = tokio::time::timeout(patience, reader.wait_until_ready()).await;
+        println!("reflector {word} {} {}", if said.is_ok() { "ready" } else { "waits" }, reader.len());
+        feeding.abort();
+        let controller = Controller::new(maps.clone(), config.clone());
+        let store = controller.store();
+        let nothing = |_: Arc<ConfigMap>, _: Arc<()>| async { Ok::<_, Failure>(Action::await_change()) };
+        let running = controller.run(nothing, |_, _: &Failure, _| Action::await_change(), Arc::new(()));
+        let said = tokio::select! {
+            r = tokio::time::timeout(patience, store.wait_until_ready()) => r.is_ok(),
+            () = running.for_each(|_| async {}) => false,
+        };
+        println!("controller {word} {}", if said { "ready" } else { "waits" });
+    }
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    assert_eq!(std::env::args().nth(1).as_deref(), Some("controller"));
+    let case = std::env::args().nth(1);
+    if case.as_deref() == Some("ready") {
+        return ready(Client::try_default().await?, &std::env::var("NAMESPACE").expect("NAMESPACE")).await;
+    }
+    assert_eq!(case.as_deref(), Some("controller"));
     let client = Client::try_default().await?;
     let namespace = std::env::var("NAMESPACE").expect("NAMESPACE");
     let gadgets: Api<Gadget> = Api::namespaced(client.clone(), &namespace);
