@@ -2,7 +2,8 @@
 /*
  * A further process in a running container: for probes and hooks, and for who wants to look inside.  It has the
  * container's namespaces, environment, user and control groups, and as little power as the container: no
- * capability, not even in the bounding set, and no new privileges.
+ * capability, not even in the bounding set, and no new privileges.  In a container of podman's that is less than the
+ * program has, which podman leaves some capabilities.
  *
  * A process id namespace is entered only by one's children, so there are two forks: a helper joins the
  * namespaces and makes the process as its own sibling (CLONE_PARENT), which is then our child as any other: we
@@ -16,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/nsfs.h>
 #include <sched.h>
@@ -33,8 +35,29 @@
 
 #include "core/base/str.h"
 
+#define GROUPS_MAX 64
+
 struct word {
 	int32_t pid, error;
+};
+
+/* Who the container's process is, in its own user namespace, where we do not say it ourselves. */
+struct identity {
+	bool known;
+	uid_t uid;
+	gid_t gid, groups[GROUPS_MAX];
+	size_t group_count;
+	const char *const *env;
+};
+
+/* What the helper's process is to be. */
+struct command {
+	const struct shim *shim;
+	const struct shim_container *c;
+	const char *const *argv;
+	int std[3];
+	bool tty;
+	int word_fd;
 };
 
 /* master: goes along; -1: none. */
@@ -47,7 +70,17 @@ tell(int fd, pid_t pid, int error, int master)
 }
 
 static int
-drop_power(void)
+become_user(const struct identity *id)
+{
+	if (!id->known)
+		return 0;
+	if (setgroups(id->group_count, id->groups) < 0 || setresgid(id->gid, id->gid, id->gid) < 0)
+		return -1;
+	return setresuid(id->uid, id->uid, id->uid);
+}
+
+static int
+drop_power(const struct identity *id)
 {
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct none[2];
@@ -57,25 +90,29 @@ drop_power(void)
 		/* Who may not has no power to pass on, and gains none without new privileges. */
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
 			return -1;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &head, none) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || become_user(id) < 0 || syscall(SYS_capset, &head, none) < 0)
 		return -1;
 	return 0;
 }
 
 /* execvp searches our PATH, which therefore becomes the container's. */
 static void
-execute(const struct shim *shim, const struct shim_container *c, const char *const *argv, bool tty)
+execute(const struct command *cmd, const struct identity *id)
 {
-	union { const char *const *in; char *const *out; } a = { .in = argv };
+	union {
+		const char *const *in;
+		char *const *out;
+	} a = {.in = cmd->argv};
+	const char *const *env = id->env != NULL ? id->env : cmd->c->env;
 
 	(void)clearenv();
-	if (tty)
+	if (cmd->tty)
 		(void)setenv("TERM", "xterm", 1);
-	if (shim->sandbox == SHIM_NONE)
-		(void)setenv("STANDALONE_ROOT", am_xasprintf("%s/containers/%s/root", shim->dir, c->name), 1);
-	for (size_t i = 0; c->env[i] != NULL; i++)
-		(void)putenv((char *)(uintptr_t)c->env[i]);
-	(void)execvp(argv[0], a.out);
+	if (cmd->c->sandbox == SHIM_NONE)
+		(void)setenv("STANDALONE_ROOT", am_xasprintf("%s/containers/%s/root", cmd->shim->dir, cmd->c->name), 1);
+	for (size_t i = 0; env[i] != NULL; i++)
+		(void)putenv((char *)(uintptr_t)env[i]);
+	(void)execvp(cmd->argv[0], a.out);
 }
 
 /* A new terminal of the container's becomes this session's and fds. */
@@ -93,13 +130,13 @@ open_terminal(int fds[3], int word_fd)
 }
 
 static void
-become(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int std[3], bool tty, int word_fd)
+become(const struct command *cmd, const struct identity *id)
 {
-	int fds[3] = { std[0], std[1], std[2] };
+	int fds[3] = {cmd->std[0], cmd->std[1], cmd->std[2]}, word_fd = cmd->word_fd;
 	sigset_t none;
 
 	(void)setsid();
-	if (tty && open_terminal(fds, word_fd) < 0)
+	if (cmd->tty && open_terminal(fds, word_fd) < 0)
 		goto fail;
 	for (int i = 0; i < 3; i++) {
 		int fd = fds[i] >= 0 ? fds[i] : open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -112,7 +149,7 @@ become(const struct shim *shim, const struct shim_container *c, const char *cons
 	word_fd = fcntl(word_fd, F_DUPFD_CLOEXEC, 64);
 	(void)syscall(SYS_close_range, 3, word_fd - 1, 0);
 	(void)syscall(SYS_close_range, word_fd + 1, ~0U, 0);
-	if (chdir(c->cwd) < 0 || drop_power() < 0)
+	if (chdir(cmd->c->cwd) < 0 || drop_power(id) < 0)
 		goto fail;
 	/* After the change of credentials, which forgets it. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -121,7 +158,7 @@ become(const struct shim *shim, const struct shim_container *c, const char *cons
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)umask(022);
-	execute(shim, c, argv, tty);
+	execute(cmd, id);
 fail:
 	(void)tell(word_fd, 0, errno, -1);
 	_exit(127);
@@ -142,8 +179,8 @@ others(const struct shim_container *c)
 	static const struct {
 		const char *name;
 		int flag;
-	} all[] = { { "mnt", CLONE_NEWNS }, { "pid", CLONE_NEWPID }, { "ipc", CLONE_NEWIPC }, { "uts", CLONE_NEWUTS },
-		    { "cgroup", CLONE_NEWCGROUP } };
+	} all[] = {{"mnt", CLONE_NEWNS},  {"pid", CLONE_NEWPID}, {"ipc", CLONE_NEWIPC},
+		   {"uts", CLONE_NEWUTS}, {"net", CLONE_NEWNET}, {"cgroup", CLONE_NEWCGROUP}};
 	char ours[64], theirs[64];
 	struct stat x, y;
 	int flags = 0;
@@ -180,6 +217,59 @@ join(const struct shim_container *c)
 	return rc;
 }
 
+/* The lines of /proc/<pid>/status that say who it is, read in the namespace whose numbers they shall be. */
+static bool
+read_identity(int proc, struct identity *id)
+{
+	char text[8192];
+	size_t len = 0;
+	ssize_t n;
+	const char *uid, *gid, *groups;
+	int fd = openat(proc, "status", O_RDONLY | O_CLOEXEC);
+
+	while (fd >= 0 && len < sizeof(text) - 1 && (n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	if (fd >= 0)
+		(void)close(fd);
+	text[len] = '\0';
+	uid = strstr(text, "\nUid:\t");
+	gid = strstr(text, "\nGid:\t");
+	groups = strstr(text, "\nGroups:\t");
+	if (uid == NULL || gid == NULL || groups == NULL)
+		return false;
+	id->uid = (uid_t)strtoul(uid + strlen("\nUid:\t"), NULL, 10);
+	id->gid = (gid_t)strtoul(gid + strlen("\nGid:\t"), NULL, 10);
+	for (const char *p = groups + strlen("\nGroups:\t"); *p >= '0' && *p <= '9' && id->group_count < GROUPS_MAX;) {
+		char *end;
+
+		id->groups[id->group_count++] = (gid_t)strtoul(p, &end, 10);
+		p = *end == ' ' ? end + 1 : end;
+	}
+	id->known = true;
+	return true;
+}
+
+/* A container of podman's is what its image and podman made of it: its process says who it is and what its environment
+ * is.  That /proc/<pid> was the process's is shown by its descriptor, by which its namespaces are joined last. */
+static int
+join_podman(const struct shim *shim, const struct shim_container *c, struct identity *id)
+{
+	char path[64];
+	int proc, user, rc = -1, flags = others(c);
+
+	(void)snprintf(path, sizeof(path), "/proc/%d", (int)c->child);
+	proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	user = proc >= 0 ? openat(proc, "ns/user", O_RDONLY | O_CLOEXEC) : -1;
+	if (user < 0 || (!same("/proc/self/ns/user", user) && setns(user, CLONE_NEWUSER) < 0))
+		return -1;
+	id->env = shim_podman_env(shim->arena, proc);
+	if (id->env == NULL || !read_identity(proc, id))
+		errno = EACCES;
+	else
+		rc = setns(c->child_fd, flags);
+	return rc;
+}
+
 static int
 enter_groups(const struct shim_container *c)
 {
@@ -190,18 +280,21 @@ enter_groups(const struct shim_container *c)
 }
 
 static void
-helper(const struct shim *shim, const struct shim_container *c, const char *const *argv, const int std[3], bool tty, int word_fd)
+helper(const struct command *cmd)
 {
+	const struct shim_container *c = cmd->c;
+	struct identity id = {.known = false};
 	pid_t pid;
 
-	if (enter_groups(c) < 0 || (shim->sandbox == SHIM_BWRAP && join(c) < 0)) {
-		(void)tell(word_fd, 0, errno, -1);
+	if (enter_groups(c) < 0 || (c->sandbox == SHIM_BWRAP && join(c) < 0) ||
+	    (c->sandbox == SHIM_PODMAN && join_podman(cmd->shim, c, &id) < 0)) {
+		(void)tell(cmd->word_fd, 0, errno, -1);
 		_exit(127);
 	}
 	pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid == 0)
-		become(shim, c, argv, std, tty, word_fd);
-	(void)tell(word_fd, pid > 0 ? pid : 0, pid > 0 ? 0 : errno, -1);
+		become(cmd, &id);
+	(void)tell(cmd->word_fd, pid > 0 ? pid : 0, pid > 0 ? 0 : errno, -1);
 	_exit(pid > 0 ? 0 : 127);
 }
 
@@ -220,7 +313,12 @@ shim_enter(const struct shim *shim, const struct shim_container *c, const char *
 		return am_err_errno(err, errno, "cannot make a pair of sockets");
 	first = fork();
 	if (first == 0)
-		helper(shim, c, argv, std, ret_master != NULL, word_fds[1]);
+		helper(&(const struct command){.shim = shim,
+					       .c = c,
+					       .argv = argv,
+					       .std = {std[0], std[1], std[2]},
+					       .tty = ret_master != NULL,
+					       .word_fd = word_fds[1]});
 	if (first < 0)
 		error = errno;
 	(void)close(word_fds[1]);

@@ -22,6 +22,7 @@
 #define BLOCK_TIME  (10 * AM_NS_PER_S)   /* for a disk that takes nothing, after the end */
 #define RETRY_DISK  AM_NS_PER_S
 #define EXEC_LOOK   AM_NS_PER_MS         /* between looks whether the program has been executed */
+#define PODMAN_LOOK (50 * AM_NS_PER_MS)  /* podman's keeper tells; this is for who waits for the first start */
 #define EXEC_TIME   (2 * AM_NS_PER_S)    /* then it is said to run anyway */
 #define BACKOFF_CAP (300 * AM_NS_PER_S)
 #define BACKOFF_OK  (600 * AM_NS_PER_S)  /* a run that long starts the back-off anew */
@@ -32,7 +33,8 @@ send_signal(const struct shim_container *c, int signal)
 	if (c->child_fd >= 0)
 		(void)syscall(SYS_pidfd_send_signal, c->child_fd, signal, NULL, 0);
 	else if (signal == SIGKILL && c->pid > 0 && !c->reaped)
-		(void)kill(c->pid, SIGKILL); /* bubblewrap itself: takes its container along */
+		/* bubblewrap itself takes its container along; podman's keeper takes it away. */
+		(void)kill(c->pid, c->sandbox == SHIM_PODMAN ? SIGTERM : SIGKILL);
 }
 
 /* ---- start ---- */
@@ -44,6 +46,8 @@ shim_life_announce(struct shim *shim, struct shim_container *c, bool sync)
 	struct am_buf line = { 0 };
 
 	shim_record(&line, "starting", c);
+	if (c->image_id != NULL)
+		am_json_addf(&line, ",\"image\":%s,\"imageID\":%s", c->image, c->image_id);
 	shim_record_end(shim, &line, sync);
 	c->phase = SHIM_STARTING;
 }
@@ -80,7 +84,7 @@ shim_life_start(struct shim *shim, struct shim_container *c)
 		finish(shim, c, 128, "StartError", err.message);
 		return;
 	}
-	if (shim->sandbox == SHIM_NONE)
+	if (c->sandbox == SHIM_NONE)
 		set_running(shim, c);
 }
 
@@ -177,7 +181,18 @@ finish(struct shim *shim, struct shim_container *c, int code, const char *reason
 		shim->failed_init = true;
 }
 
-/* Lines of bubblewrap: {"child-pid":N,…} once it has forked, {"exit-code":N} at the end of an executed program. */
+/* Of podman's the program is nobody's child of ours: it is the one that is said if it is a child of the process that
+ * its keeper says to be its parent, which is a child of the keeper's.  A number that was given to somebody else since
+ * fails. */
+static bool
+is_child(const struct shim_container *c, pid_t parent)
+{
+	return c->sandbox != SHIM_PODMAN ||
+	       (shim_stat_field(c->child, 1) == parent && shim_stat_field(parent, 1) == c->pid);
+}
+
+/* Lines of bubblewrap: {"child-pid":N,…} once it has forked, {"exit-code":N} at the end of an executed program.
+ * podman's keeper says "child-pid" when the program has been executed, and "parent" with it. */
 void
 shim_life_read_status(struct shim_container *c)
 {
@@ -203,12 +218,16 @@ shim_life_read_status(struct shim_container *c)
 		if (child > 0 && c->child_fd < 0) {
 			c->child = (pid_t)child;
 			c->child_fd = (int)syscall(SYS_pidfd_open, c->child, 0);
+			if (c->child_fd >= 0 && !is_child(c, (pid_t)am_json_int(text, "/parent", 0))) {
+				(void)close(c->child_fd);
+				c->child_fd = -1;
+			}
 		}
 		am_buf_consume(&c->status, (size_t)(nl - c->status.data) + 1);
 	}
 }
 
-/* In our words what bubblewrap said: "bwrap: execvp NAME: TEXT". */
+/* In our words what bubblewrap said, "bwrap: execvp NAME: TEXT", or podman, "Error: TEXT". */
 static void
 start_error(const struct shim_container *c, char *out, size_t size)
 {
@@ -218,6 +237,8 @@ start_error(const struct shim_container *c, char *out, size_t size)
 		(void)snprintf(out, size, "cannot start %s", said + strlen("bwrap: execvp "));
 	else if (am_starts(said, "bwrap: "))
 		(void)snprintf(out, size, "cannot make the sandbox: %s", said + strlen("bwrap: "));
+	else if (am_starts(said, "Error: "))
+		(void)snprintf(out, size, "podman: %s", said + strlen("Error: "));
 	else
 		(void)snprintf(out, size, "cannot start %s%s%s", c->argv[0], said[0] != '\0' ? ": " : "", said);
 }
@@ -236,7 +257,7 @@ settle(struct shim *shim, struct shim_container *c)
 		finish(shim, c, c->status_code, c->status_code == 0 ? "Completed" : "Error", NULL);
 	else if (WIFSIGNALED(status))
 		finish(shim, c, 128 + WTERMSIG(status), "Error", NULL);
-	else if (shim->sandbox == SHIM_BWRAP) {
+	else if (c->sandbox != SHIM_NONE) {
 		char text[640];
 
 		start_error(c, text, sizeof(text));
@@ -309,7 +330,7 @@ shim_life_tick(struct shim *shim, struct shim_container *c)
 	if (c->phase == SHIM_BACKOFF)
 		return c->retry_at;
 	if (c->phase == SHIM_STARTING && !c->reaped)
-		next = AM_MIN(next, shim_now() + EXEC_LOOK);
+		next = AM_MIN(next, shim_now() + (c->sandbox == SHIM_PODMAN ? PODMAN_LOOK : EXEC_LOOK));
 	else if ((c->phase == SHIM_RUNNING || c->phase == SHIM_STARTING) && c->reaped)
 		next = AM_MIN(next, shim_now() + 100 * AM_NS_PER_MS);
 	return next;

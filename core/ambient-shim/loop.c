@@ -204,7 +204,7 @@ tick(struct shim *shim)
 	else
 		advance(shim);
 	for (size_t i = 0; i < shim->count; i++) {
-		if (shim->containers[i].phase == SHIM_STARTING)
+		if (shim->containers[i].phase == SHIM_STARTING && shim->containers[i].sandbox != SHIM_PODMAN)
 			next = AM_MIN(next, shim_now() + AM_NS_PER_MS);
 		else if (unsignalled(&shim->containers[i]))
 			next = AM_MIN(next, shim_now());

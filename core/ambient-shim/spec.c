@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The specification: one JSON object, written by the node plugin of the same release.
+ * The specification: one JSON object, written by the node plugin of the same release.  Version 2 when a container has
+ * "podman", which a shim that knows only version 1 would leave out; else 1.
  *
  *   {"version":1, "dir":"/…/pods/<uid>", "socket":"/…/sock", "hostname":"p", "sandbox":"bwrap"|"none",
  *    "bwrap":"/usr/bin/bwrap", "restartPolicy":"Never"|"OnFailure"|"Always", "grace":30, "deadline":0,
@@ -11,7 +12,7 @@
  *   C = {"name", "argv":[…], "env":["A=b",…], "cwd", "mounts":[{"source","target","readOnly"}…], "root",
  *        "terminationPath", "fallback", "uid", "gid", "readOnlyRoot", "sidecar", "stopSignal":number,
  *        "limits":{"memory":bytes,"cpu":milli,"cpuRequest":milli,"pids"}, "startup":P, "liveness":P, "readiness":P,
- *        "postStart":A, "preStop":A}
+ *        "postStart":A, "preStop":A, "image", "imageID", "podman":{"path", "options":[…], "args":[…], "image"}}
  *   A = {"exec":[…]} | {"tcp":{"host","port"}} | {"http":{"host","port","path","headers":["A: b"…]}} | {"sleep":seconds}
  *   P = A and {"delay","period","timeout","success","failure","grace"}
  *
@@ -193,6 +194,28 @@ parse_mounts(struct shim *shim, struct shim_container *c, const struct am_node *
 }
 
 static int
+parse_podman(struct shim *shim, struct shim_container *c, const struct am_node *node, struct ambient_error *err)
+{
+	c->sandbox = shim->sandbox;
+	if (node == NULL)
+		return 0;
+	c->sandbox = SHIM_PODMAN;
+	c->podman.path = copy(shim, node, "path", NULL);
+	c->podman.image = copy(shim, node, "image", NULL);
+	c->podman.options = words(shim, am_node_get(node, "options"));
+	c->podman.args = words(shim, am_node_get(node, "args"));
+	if (!clean_path(c->podman.path) || c->podman.options == NULL || c->podman.args == NULL ||
+	    !am_starts(c->podman.image != NULL ? c->podman.image : "", "sha256:"))
+		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\": podman is malformed", c->name);
+	for (size_t i = 0; i < c->mount_count; i++)
+		if (strchr(c->mounts[i].source, ':') != NULL || strchr(c->mounts[i].target, ':') != NULL)
+			return ambient_err(err, AMBIENT_E_INVALID,
+					   "container \"%s\": podman mounts no path with a colon: \"%s\"", c->name,
+					   c->mounts[i].source);
+	return 0;
+}
+
+static int
 parse_container(struct shim *shim, struct shim_container *c, const struct am_node *node, bool init,
 		struct ambient_error *err)
 {
@@ -223,8 +246,11 @@ parse_container(struct shim *shim, struct shim_container *c, const struct am_nod
 	c->input = truth(node, "stdin");
 	c->input_once = truth(node, "stdinOnce");
 	c->child_fd = c->status_fd = c->status_code = c->group_fds[0] = c->input_fd = c->terminal = -1;
+	c->image = copy(shim, node, "image", NULL);
+	c->image_id = copy(shim, node, "imageID", NULL);
 	rc = parse_life(shim, c, node, err);
-	return rc < 0 ? rc : parse_mounts(shim, c, am_node_get(node, "mounts"), err);
+	rc = rc < 0 ? rc : parse_mounts(shim, c, am_node_get(node, "mounts"), err);
+	return rc < 0 ? rc : parse_podman(shim, c, am_node_get(node, "podman"), err);
 }
 
 static int

@@ -55,8 +55,8 @@ find_program(const char *name, const char *const *envp)
 	return NULL;
 }
 
-static void
-close_all_but(const int *pass, int status_fd)
+void
+am_close_all_but(const int *pass, int status_fd)
 {
 	/* The kept numbers in ascending order split the rest into ranges. */
 	int from = 3;
@@ -91,6 +91,8 @@ become(const struct am_spawn *spec, const char *program, int status_fd, const in
 		(void)setpgid(0, 0);
 	if (spec->die_with_parent)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (spec->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		goto fail;
 	/* Before the program exists: whatever it starts is inside as well. */
 	for (const int *p = spec->join; p != NULL && *p >= 0; p++) {
 		if (write(*p, "0", 1) != 1)
@@ -114,7 +116,7 @@ become(const struct am_spawn *spec, const char *program, int status_fd, const in
 		(void)tcsetpgrp(0, getpid());
 	for (const int *p = spec->pass; p != NULL && *p >= 0; p++)
 		(void)fcntl(*p, F_SETFD, 0);
-	close_all_but(spec->pass, status_fd);
+	am_close_all_but(spec->pass, status_fd);
 	if (spec->cwd != NULL && chdir(spec->cwd) < 0)
 		goto fail;
 	(void)sigemptyset(&none);

@@ -23,11 +23,15 @@ struct am_spawn {
 	bool new_session;         /* setsid; else only a new process group */
 	bool terminal;            /* with new_session: fds[0] is a terminal and becomes the session's */
 	bool foreground;          /* its group becomes that of the terminal at fds[0]; the caller takes it back afterwards */
+	bool no_new_privs;        /* PR_SET_NO_NEW_PRIVS */
 	bool die_with_parent;     /* PR_SET_PDEATHSIG SIGKILL: only from a thread that lives as long as the child */
 };
 
 /* *ret_pidfd may be NULL.  A failed exec is reported here, with its errno. */
 int am_spawn(const struct am_spawn *spec, pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err);
+
+/* Of the descriptors from 3 on; keep is ended by -1 or NULL, also one may be -1.  Async-signal-safe. */
+void am_close_all_but(const int *keep, int also);
 
 struct am_run_result {
 	int exit_code;       /* or 128 + signal */

@@ -81,9 +81,10 @@ spawn_run(const struct ambient_host *host am_unused_, const struct ambient_spawn
 		.cwd = options->cwd,
 		.fds = { -1, -1, -1 },
 	};
+	const int32_t *cancelled = AMBIENT_HAS(options, cancelled) ? options->cancelled : NULL;
 	struct am_run_result got = { 0 };
 	int rc = am_run(&spec, options->input, options->input_len, options->output_max != 0 ? options->output_max : 64 * 1024,
-			options->timeout_ns != 0 ? options->timeout_ns : 60 * AM_NS_PER_S, NULL, &got, err);
+			options->timeout_ns != 0 ? options->timeout_ns : 60 * AM_NS_PER_S, cancelled, &got, err);
 
 	free(home);
 	free(path);

@@ -145,6 +145,7 @@ struct ambient_spawn_options {
 	size_t input_len;
 	int64_t timeout_ns;      /* 0: 60 s; then SIGTERM, 2 s, SIGKILL to its group */
 	size_t output_max;       /* 0: 64 KiB of each stream are kept */
+	const int32_t *cancelled; /* becomes non-zero: it ends as by its timeout; read atomically; NULL: none */
 };
 struct ambient_spawn_result {
 	size_t size;

@@ -132,7 +132,7 @@ AT(ambient_mem_api, alloc, 8);
 AT(ambient_mem_api, free, 16);
 AT(ambient_mem_api, scratch, 24);
 
-SIZE(ambient_spawn_options, 64);
+SIZE(ambient_spawn_options, 72);
 AT(ambient_spawn_options, size, 0);
 AT(ambient_spawn_options, argv, 8);
 AT(ambient_spawn_options, envp, 16);
@@ -141,6 +141,7 @@ AT(ambient_spawn_options, input, 32);
 AT(ambient_spawn_options, input_len, 40);
 AT(ambient_spawn_options, timeout_ns, 48);
 AT(ambient_spawn_options, output_max, 56);
+AT(ambient_spawn_options, cancelled, 64);
 
 SIZE(ambient_spawn_result, 48);
 AT(ambient_spawn_result, size, 0);
