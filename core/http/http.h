@@ -6,7 +6,7 @@
  * by blocking writes (begin, write, end).  A handler may keep the request and answer it later from any thread.
  *
  * Limits hold before a handler sees anything: connections, size of head and body, idle time, queue.  Requests
- * whose framing is ambiguous (Content-Length beside Transfer-Encoding, repeated lengths) are refused.
+ * whose framing is ambiguous (Content-Length beside Transfer-Encoding, repeated or folded ones) are refused.
  *
  * A request may also leave HTTP (101): then its connection is a tunnel with a thread of its own, on top of which
  * a WebSocket can be spoken.
@@ -60,7 +60,8 @@ int am_httpd_streams(const struct am_httpd *httpd);      /* answers being stream
 /* ---- the request; everything borrowed until it is answered */
 
 const char *am_http_method(const struct am_http_request *request);
-const char *am_http_target(const struct am_http_request *request);        /* as received: "/a%2Fb?c=d" */
+/* As received, without the scheme and host of a whole URL: "/a%2Fb?c=d". */
+const char *am_http_target(const struct am_http_request *request);
 struct am_slice am_http_raw_path(const struct am_http_request *request);  /* without the query, still escaped */
 const char *am_http_path(struct am_http_request *request);                /* unescaped */
 /* The first parameter of that name, unescaped; NULL: absent; "" when it has no value. */

@@ -40,6 +40,23 @@ am_http_unescape(struct am_slice text, bool plus, struct am_buf *out)
 	return !out->failed;
 }
 
+/* A whole URL is as good a target as its path, which a server must take; which host it names is not asked. */
+static char *
+origin_form(const char *target)
+{
+	static const char *const schemes[] = { "http://", "https://" };
+
+	for (size_t i = 0; i < AM_COUNTOF(schemes); i++) {
+		size_t n = strlen(schemes[i]);
+
+		if (strncasecmp(target, schemes[i], n) != 0)
+			continue;
+		target += n + strcspn(target + n, "/?");
+		return am_xasprintf("%s%s", *target == '/' ? "" : "/", target);
+	}
+	return strdup(target);
+}
+
 struct am_http_request *
 am_http_request_new(struct am_httpd *httpd, struct MHD_Connection *connection, const char *target)
 {
@@ -48,7 +65,7 @@ am_http_request_new(struct am_httpd *httpd, struct MHD_Connection *connection, c
 
 	if (r == NULL)
 		return NULL;
-	r->target = strdup(target);
+	r->target = origin_form(target);
 	if (r->target == NULL) {
 		free(r);
 		return NULL;

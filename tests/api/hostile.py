@@ -5,13 +5,18 @@ What is sent is cut off, too large, ambiguous, too deep or of another type than 
 where the request could be understood as one, a Status; afterwards nothing was stored, the server still serves, and its
 memory has not grown with what was sent.
 """
+import http.client
 import json
 import os
+import re
 import shutil
 import socket
+import ssl
 import sys
+import time
 
 import apilib
+import forge
 from apilib import rand, row
 
 GROWTH = 160 << 20  # of resident memory, over everything here
@@ -84,6 +89,266 @@ def ambiguous_framing_is_refused(f):
         # libmicrohttpd writes the head of this answer twice for a length that is no number; nothing is answered 2xx.
         assert out.count(b"HTTP/1.1 ") == out.count(b"HTTP/1.1 4"), out
         unharmed(f)
+
+
+def needs_openssl():
+    if shutil.which("openssl") is None:
+        raise apilib.Skip("openssl is not there")
+
+
+def admin(f):
+    """The Authorization header of an account that may do everything."""
+    if not hasattr(f, "authorization"):
+        name, client = f.account()
+        f.api.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
+            "metadata": {"name": name}, "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": f.ns}]}).ok(201)
+        f.authorization = b"Authorization: Bearer " + client.token.encode()
+    return f.authorization
+
+
+def statuses(out):
+    return [int(x) for x in re.findall(rb"HTTP/1\.1 (\d+) ", out)]
+
+
+def pipeline(f, head, body, line_end=b"\r\n"):
+    """A create with that head, and behind its body another request: what each of the two was answered.  None of these
+    clients has a certificate, so that who asks is said by the head alone."""
+    s = f.nobody.context.wrap_socket(socket.create_connection((f.hostname, f.port), timeout=20), server_hostname=f.hostname)
+    lines = [b"POST %s HTTP/1.1" % (f.core + "/configmaps").encode(), b"Host: x", admin(f)] + head + [b"", b""]
+    try:
+        s.sendall(line_end.join(lines) + body + line_end.join([b"GET /readyz HTTP/1.1", b"Host: x", b"Connection: close", b"", b""]))
+        out = b"".join(iter(lambda: s.recv(65536), b""))
+    except OSError:
+        out = b""
+    finally:
+        s.close()
+    return statuses(out), out
+
+
+def smuggled(f):
+    """Names of the ConfigMaps that the bodies of these rows would make."""
+    return [apilib.name_of(o) for o in f.api.get(f.core + "/configmaps").ok()["items"] if apilib.name_of(o).startswith("sm-")]
+
+
+@row
+def folded_lines_do_not_hide_a_length(f):
+    """libmicrohttpd drops a header whose value is in a folded line; one that says where the body ends must not go."""
+    body = b'{"metadata":{"name":"sm-folded"}}'
+    chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    length = b"Content-Length: %d" % len(body)
+    for head, sent in (
+            ([length, b"Transfer-Encoding:\r\n chunked"], body),
+            ([b"Transfer-Encoding:\r\n chunked", length], body),
+            ([b"Transfer-Encoding: \r\n\tchunked"], chunked),
+            ([b"Transfer-Encoding: chunked\r\n , gzip"], chunked),
+            ([b"Content-Length:\r\n %d" % len(body)], body),
+            ([b"Content-Length: 2\r\n 6"], body),
+            ([b"transfer-encoding\x0b: chunked", length], body),
+            ([b"Transfer-Encoding : chunked", length], body),
+            ([b"Content-Length\t: 3", length], body)):
+        got, out = pipeline(f, head, sent)
+        assert got == [400], (head, got, out[:300])
+    assert smuggled(f) == []
+    unharmed(f)
+
+
+@row
+def folded_lines_do_not_hide_who_asks(f):
+    """A lost Impersonate-User would make the request the administrator's own."""
+    for line in (b"Impersonate-User:\r\n nobody", b"Impersonate-User: no\r\n body", b"impersonate-group:\r\n\tx"):
+        s, out = raw_as_admin(f, [line])
+        assert s == 400, (line, out[:300])
+    # A folded Authorization is none, or a bad one: never somebody else's.
+    who = admin(f).split(b": ")[1]
+    for line in (b"Authorization:\r\n " + who, b"Authorization: Bearer\r\n " + who.split()[1]):
+        assert ask(f, b"GET %s HTTP/1.1" % f.w.encode(), [b"Host: x", line])[0] in (400, 401, 403), line
+    unharmed(f)
+
+
+def ask(f, first, head, line_end=b"\r\n"):
+    """One request without a client certificate, by its lines."""
+    s = f.nobody.context.wrap_socket(socket.create_connection((f.hostname, f.port), timeout=20), server_hostname=f.hostname)
+    try:
+        s.sendall(line_end.join([first] + head + [b"Connection: close", b"", b""]))
+        out = b"".join(iter(lambda: s.recv(65536), b""))
+    except OSError:
+        out = b""
+    finally:
+        s.close()
+    return (statuses(out) or [0])[0], out
+
+
+def raw_as_admin(f, head, line_end=b"\r\n", first=None):
+    return ask(f, first or b"GET %s HTTP/1.1" % f.w.encode(), [b"Host: x", admin(f)] + head, line_end)
+
+
+@row
+def lines_may_end_without_a_carriage_return(f):
+    """RFC 9112 2.2 lets a server take a bare LF; what counts is that it means the same everywhere in a request, and that
+    a bare CR ends nothing."""
+    body = b'{"metadata":{"name":"lf-%s"}}' % rand().encode()
+    got, out = pipeline(f, [b"Content-Length: %d" % len(body)], body, b"\n")
+    assert got == [201, 200], (got, out[:300])
+    assert raw_as_admin(f, [], b"\n")[0] == 200
+    chunked = b"%x\n%s\n0\n\n" % (len(body), body.replace(b"lf-", b"lg-"))
+    got, out = pipeline(f, [b"Transfer-Encoding: chunked"], chunked, b"\n")
+    assert got == [201, 200], (got, out[:300])
+    # With a CR alone the second "header" is a part of the first one's value.
+    assert raw_as_admin(f, [b"X: a\rImpersonate-User: nobody"])[0] == 200
+    got, out = pipeline(f, [b"X: a\rContent-Length: 3", b"Content-Length: %d" % len(body)], body.replace(b"lf-", b"lh-"))
+    assert got == [201, 200], (got, out[:300])
+    assert raw_as_admin(f, [b"Impersonate-User: nobody"])[0] == 403
+    unharmed(f)
+
+
+@row
+def chunks_that_are_none(f):
+    body = b'{"metadata":{"name":"sm-chunk"}}'
+    for chunked in (b"-1\r\n%s\r\n0\r\n\r\n" % body, b"0x%x\r\n%s\r\n0\r\n\r\n" % (len(body), body),
+                    b" %x\r\n%s\r\n0\r\n\r\n" % (len(body), body), b"fffffffffffffffff\r\n%s\r\n0\r\n\r\n" % body,
+                    b"\r\n", b"%x\r\n%sxx0\r\n\r\n" % (len(body), body), b"g\r\n%s\r\n0\r\n\r\n" % body):
+        got, out = pipeline(f, [b"Transfer-Encoding: chunked"], chunked)
+        assert got and set(got) <= {400, 413}, (chunked[:40], got, out[:300])
+    for value in (b"xchunked", b"identity", b"chunked, identity", b"\x0bchunked", b"chunked\x00", b"gzip", b""):
+        got, out = pipeline(f, [b"Transfer-Encoding: " + value], b"0\r\n\r\n")
+        assert 201 not in got and 200 not in got[:1], (value, got, out[:300])
+    assert smuggled(f) == []
+    unharmed(f)
+
+
+@row
+def targets_of_other_forms(f):
+    """A whole URL means its path, whatever its host says; what is neither is refused."""
+    path = f.w.encode()
+    for target, want in ((b"https://elsewhere:1" + path, 200), (b"HTTP://elsewhere" + path, 200), (b"http://elsewhere", 200),
+                         (b"https://" + path.lstrip(b"/"), (403, 404)), (b"elsewhere:443", 400), (b"*", (403, 404)),
+                         (path.lstrip(b"/"), 400), (b"ftp://elsewhere" + path, 400), (b"?watch=1", 400)):
+        got, out = raw_as_admin(f, [], first=b"GET %s HTTP/1.1" % target)
+        assert got == want or (isinstance(want, tuple) and got in want), (target, got, out[:300])
+    # Who may read one path only may not read another by dressing it up.
+    assert ask(f, b"GET https://elsewhere%s HTTP/1.1" % path, [b"Host: x"])[0] == 403
+    for first, want in ((b"CONNECT elsewhere:443 HTTP/1.1", 405), (b"OPTIONS * HTTP/1.1", 405), (b"TRACE / HTTP/1.1", 405),
+                        (b"get %s HTTP/1.1" % path, 405), (b"GET %s HTTP/2.0" % path, 505), (b"GET %s" % path, 400),
+                        (b"GET %s HTTP/1.1 x" % path, (0, 400, 404, 505)), (b"GET\t%s\tHTTP/1.1" % path, (0, 400))):
+        got, out = raw_as_admin(f, [], first=first)
+        assert got == want or (isinstance(want, tuple) and got in want), (first, got, out[:300])
+    for hosts in ([], [b"Host: x", b"Host: y"], [b"Host: x", b"host: x"]):
+        got, out = ask(f, b"GET %s HTTP/1.1" % path, hosts + [admin(f)])
+        assert got == 400, (hosts, got, out[:300])
+    unharmed(f)
+
+
+@row
+def nul_and_bytes_that_are_no_text(f):
+    """A NUL ends the target or value in which it stands, for authorization and handler alike; an escaped one is refused."""
+    for path in ("/api/v1/namespaces/%00", f.core + "/configmaps/a%00b", f.core + "/configmaps/%ff", f.core + "/configmaps/%c3%28",
+                 f.core + "/configmaps/%ed%a0%80", "/api%00"):
+        answer = f.api.get(path)
+        assert answer.status == 400 and answer.json["reason"] == "BadRequest", (path, answer.status, answer.raw[:200])
+    for query in ("labelSelector=%00", "labelSelector=a%3D%ff", "fieldSelector=metadata.name%3D%00", "limit=%00", "continue=%00",
+                  "continue=%ff%fe", "resourceVersion=%00", "labelSelector=%zz"):
+        answer = f.api.get(f.core + "/configmaps?" + query)
+        assert answer.status in (200, 400), (query, answer.status, answer.raw[:200])
+        assert answer.status == 400 or answer.json["items"] is not None, query
+    for manager in ("%0a", "%01", "x" * 129):
+        answer = f.api.post(f.core + "/configmaps?fieldManager=" + manager, {"metadata": {"name": "sm-manager"}})
+        answer.fails(422, "Invalid", field="fieldManager")
+    answer = f.api.do("PATCH", f.core + "/configmaps/m?fieldManager=%ff", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
+        "name": "m"}, "data": {"k": "v"}}, {"Content-Type": "application/apply-patch+yaml"})
+    assert answer.ok(201)["metadata"]["managedFields"][0]["manager"] == "\ufffd", answer.raw
+    assert ask(f, b"GET /readyz\0%s HTTP/1.1" % f.w.encode(), [b"Host: x"])[0] in (0, 200, 400)
+    assert ask(f, b"GET %s\0/readyz HTTP/1.1" % f.w.encode(), [b"Host: x"])[0] in (0, 400, 403)
+    assert smuggled(f) == []
+    unharmed(f)
+
+
+@row
+def too_much_of_anything(f):
+    # libmicrohttpd 0.9.75 falls silent over 500 parameters, unless they are kept from it; a command may have so many words.
+    for path, want in ((f.w + "?labelSelector=" + "a," * 9000, 400), (f.w + "?limit=1" + "&x=y" * 5000, 200),
+                       (f.w + "?" + "&" * 30000, 200), (f.w + "?" + "y" * 60000, 414),
+                       (f.core + "/configmaps/" + "n" * 8000, (404, 414)), ("/" + "a/" * 4000, (400, 404, 414)),
+                       (f.w + "?limit=99999999999999999999", 400), (f.w + "?limit=-1", 200),
+                       (f.w + "?timeoutSeconds=99999999999999999999&watch=1", 400)):
+        answer = f.api.get(path)
+        assert answer.status == want or (isinstance(want, tuple) and answer.status in want), (path[:60], answer.status, answer.raw[:200])
+    got, out = raw_as_admin(f, [b"X%d: y" % i for i in range(1500)])
+    assert got in (0, 431), (got, out[:300])
+    assert raw_as_admin(f, [b"Cookie: " + b"; ".join(b"c%d=d" % i for i in range(2000))])[0] in (0, 200, 431)
+    got, out = raw_as_admin(f, [b"Accept: " + b"application/json;as=Table," * 1000])
+    assert got in (0, 406, 431), (got, out[:300])
+    got, out = raw_as_admin(f, [b"Impersonate-User: x"] + [b"Impersonate-Group: g%d" % i for i in range(600)])
+    assert got in (400, 403, 431), (got, out[:300])
+    big = {"metadata": {"name": "sm-big"}, "data": {"k": "x" * ((1 << 20) + 1)}}
+    f.api.post(f.core + "/configmaps", big).fails(422, "Invalid")
+    many = {"metadata": {"name": "sm-many", "annotations": {"k%d" % i: "v" * 100 for i in range(3000)}}}
+    f.api.post(f.core + "/configmaps", many).fails(422, "Invalid", field="metadata.annotations")
+    f.api.post(f.core + "/configmaps", {"metadata": {"name": "n" * 254}}).fails(422, "Invalid", field="metadata.name")
+    f.api.patch(f.core + "/configmaps/none", [{"op": "test", "path": "/a", "value": 1}] * 10001, "json-patch").fails((404, 413))
+    assert smuggled(f) == []
+    unharmed(f)
+
+
+@row
+def tokens_out_of_time_or_place(f):
+    """Signed by another key, for another time, of another issuer, or with a header that asks for less."""
+    needs_openssl()
+    name, client = f.account()
+    head, claims = [json.loads(forge.unbase64(x)) for x in client.token.split(".")[:2]]
+    pki = os.path.join(f.state, "pki")
+    key, stranger = os.path.join(pki, "token.key"), forge.new_key(os.path.join(f.state, "stranger.key"))
+    account, now = claims["kubernetes.io"], int(time.time())
+
+    def own(**changes):
+        return forge.token(key, head, {**claims, **changes})
+
+    def bare(alg, signature):
+        return ".".join([forge.base64url(json.dumps({**head, "alg": alg}).encode()), client.token.split(".")[1], signature])
+
+    assert f.nobody.with_token(own(iat=now, nbf=now, exp=now + 600)).get(f.w).status == 403, "the test signs as the server does"
+    for token, why in (
+            (own(iat=now - 7200, nbf=now - 7200, exp=now - 3600), "expired"),
+            (own(iat=now + 3600, nbf=now + 3600, exp=now + 7200), "not valid yet"),
+            (own(iss="https://elsewhere"), "of another issuer"), (own(aud=["elsewhere"]), "for somebody else"),
+            (own(sub="system:serviceaccount:kube-system:none"), "of another account than its claims"),
+            (own(exp=None), "without an end"), (own(**{"kubernetes.io": None}), "of no account"),
+            (own(**{"kubernetes.io": {**account, "serviceaccount": {"name": name, "uid": "another"}}}), "of a deleted account"),
+            (forge.token(stranger, head, claims), "signed by a stranger"),
+            (forge.token(stranger, {**head, "kid": "stranger"}, claims), "signed by a stranger with his own key's name"),
+            (bare("none", ""), "unsigned"), (bare("HS256", client.token.split(".")[2]), "of another kind"),
+            (client.token[:-4] + "AAAA", "damaged"), (client.token + "AAAA", "longer"),
+            (client.token.rsplit(".", 1)[0], "cut"), (client.token + ".x", "of four parts")):
+        said = f.nobody.with_token(token).get(f.w)
+        assert said.status == 401, (why, said.status, said.raw[:200])
+        assert said.json["message"] == "Unauthorized" and "details" not in said.json, (why, said.json)
+    f.api.delete("%s/serviceaccounts/%s" % (f.core, name)).ok()
+    assert client.get(f.w).status == 401, "of an account that was deleted"
+    unharmed(f)
+
+
+@row
+def certificates_out_of_time_or_place(f):
+    """Client certificates: expired, of the future, of a stranger's CA with our CA's name, self-signed, not for clients."""
+    needs_openssl()
+    ours = tuple(os.path.join(f.state, "pki", "ca." + x) for x in ("crt", "key"))
+    subject = forge.openssl("x509", "-noout", "-subject", "-nameopt", "compat", "-in", ours[0]).decode().split("=", 1)[1].strip()
+    stranger = forge.new_ca(f.state, "stranger", subject if subject.startswith("/") else "/" + subject)
+
+    def status(name, ca, **kw):
+        cert, key = forge.certificate(f.state, name, ca, "/CN=%s/O=system:masters" % name, **kw)
+        try:
+            return apilib.Client(f.hostname, f.port, f.ca, cert, key).get(f.w).status
+        except (ssl.SSLError, OSError, http.client.HTTPException):
+            return 401
+
+    assert status("good", ours) == 200, "the test signs as the server does"
+    assert status("old", ours, start=-20, end=-10) == 401, "expired"
+    assert status("young", ours, start=10, end=20) == 401, "not valid yet"
+    assert status("server", ours, usage="serverAuth") == 401, "not for clients"
+    assert status("foreign", stranger) == 401, "of a stranger"
+    assert status("own", None) == 401, "signed by itself"
+    unharmed(f)
 
 
 @row
@@ -163,6 +428,22 @@ def paths_that_lead_elsewhere(f):
                  "/api/v1/pods?limit=99999999999999999999", "/api/v1/pods?fieldSelector=%00"):
         answer = f.api.get(path)
         assert answer.status in (200, 400, 404, 414, 431), (path[:60], answer.status)
+    unharmed(f)
+
+
+@row
+def heads_that_are_given_up_leave_nothing(f):
+    """Their targets were heard, their heads never whole: 1,500 of 12 KB each."""
+    before, target = resident(f), b"GET /?" + b"&t=u" * 3000 + b" HTTP/1.1\r\n"
+    for i in range(1500):
+        s = f.nobody.context.wrap_socket(socket.create_connection((f.hostname, f.port), timeout=20), server_hostname=f.hostname)
+        s.sendall(target + (b"no header\r\n\r\n" if i % 2 else b"X: y\r\n"))
+        s.close()
+    apilib.eventually(lambda: f.api.get("/readyz").raw == b"ok")
+    grown = resident(f) - before
+    print("# resident grew by %d KiB" % (grown >> 10))
+    if not os.environ.get("AMBIENT_SLOW"):
+        assert grown < 6 << 20, grown
     unharmed(f)
 
 

@@ -330,6 +330,12 @@ START_TEST(refuses_ambiguous_framing)
 		"Transfer-Encoding: chunked, gzip\r\n",
 		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
 		"Host: y\r\n",
+		/* Folded: the library puts the second line behind the name of the first. */
+		"Content-Length: 5\r\nTransfer-Encoding:\r\n chunked\r\n",
+		"Transfer-Encoding: \r\n\tchunked\r\n",
+		"Content-Length: 5\r\n 6\r\n",
+		"Impersonate-User:\r\n jane\r\n",
+		"X Y: 1\r\n",
 	};
 	struct am_httpd_options o = { 0 };
 	struct am_httpd *h = start(&o);
@@ -344,6 +350,19 @@ START_TEST(refuses_ambiguous_framing)
 		ck_assert_msg(strstr(a, " 400 ") != NULL || a[0] == '\0', "%s: %s", pairs[i], a);
 		ck_assert_msg(strstr(a, "smuggled") == NULL, "%s: %s", pairs[i], a);
 	}
+	am_httpd_stop(h);
+}
+END_TEST
+
+START_TEST(whole_urls_are_targets_too)
+{
+	struct am_httpd_options o = { 0 };
+	struct am_httpd *h = start(&o);
+
+	ck_assert(strstr(ask(h, "GET http://elsewhere:1/echo?q=whole HTTP/1.1\r\nHost: x\r\n\r\n"), "whole") != NULL);
+	ck_assert(strstr(ask(h, "GET HTTPS://elsewhere/echo?q=whole HTTP/1.1\r\nHost: x\r\n\r\n"), "whole") != NULL);
+	ck_assert(strstr(ask(h, "GET elsewhere:443 HTTP/1.1\r\nHost: x\r\n\r\n"), " 400 ") != NULL);
+	ck_assert(strstr(ask(h, "GET echo HTTP/1.1\r\nHost: x\r\n\r\n"), " 400 ") != NULL);
 	am_httpd_stop(h);
 }
 END_TEST
@@ -671,6 +690,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, observers_see_every_answer);
 	tcase_add_test(tc, limits_bodies);
 	tcase_add_test(tc, refuses_ambiguous_framing);
+	tcase_add_test(tc, whole_urls_are_targets_too);
 	tcase_add_test(tc, slow_peer_is_closed);
 	tcase_add_test(tc, full_queue_is_429);
 	tcase_add_test(tc, stream_waits_and_wakes);

@@ -198,6 +198,8 @@ engine_new(const struct am_engine_options *options)
 		engine->options.ring = 4096;
 	if (engine->options.log_rows == 0)
 		engine->options.log_rows = 10000;
+	if (engine->options.wait_ns == 0)
+		engine->options.wait_ns = 3 * AM_NS_PER_S;
 	if (engine->options.event_ttl_ns == 0)
 		engine->options.event_ttl_ns = 3600 * AM_NS_PER_S;
 	am_lock_init(&engine->lock, "apiserver");

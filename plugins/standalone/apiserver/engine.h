@@ -41,6 +41,7 @@ struct am_engine_options {
 	/* Told, on the writer thread, when space is exceeded, and when it is there again. */
 	void (*space_changed)(void *arg, bool exceeded);
 	void *space_arg;
+	int64_t wait_ns;           /* how long a resource version that is still to come is waited for; 0: 3 s */
 	bool no_janitor;           /* tests: no garbage collection thread, see am_engine_janitor_run */
 };
 

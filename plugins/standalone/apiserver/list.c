@@ -76,7 +76,7 @@ am_query_check(const struct am_list_query *q, bool watch, struct am_failure *fai
 int
 am_wait_rv(struct am_engine *engine, uint64_t rv, struct am_failure *failure)
 {
-	int64_t deadline = am_clock_boot(am_clock_real()) + 3 * AM_NS_PER_S;
+	int64_t deadline = am_clock_boot(am_clock_real()) + engine->options.wait_ns;
 	bool in_time = true;
 
 	am_lock(&engine->lock);

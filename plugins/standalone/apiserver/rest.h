@@ -148,6 +148,8 @@ void rest_limits(struct rest_call *call);
 
 /* rest_verbs.c */
 void rest_verb(struct rest_call *call);
+/* What a list or a watch is asked for; seconds: of timeoutSeconds, 0: not given.  400. */
+int rest_list_query(struct rest_call *call, struct am_list_query *query, int64_t *seconds);
 
 /* watch_http.c */
 void rest_watch(struct rest_call *call);

@@ -67,10 +67,20 @@ read_options(struct rest_call *call)
 	return manager != NULL ? check_manager(call, manager) : 0;
 }
 
+/* A whole number, or *ret as it was when there is none. */
 static int
-read_list_query(struct rest_call *call, struct am_list_query *q)
+read_number(struct rest_call *call, const char *name, int64_t *ret)
 {
-	const char *limit = rest_query(call, "limit");
+	const char *text = rest_query(call, name);
+
+	if (text != NULL && am_parse_i64(text, ret) < 0)
+		return am_fail(&call->failure, 400, "BadRequest", "%s: \"%s\" is no whole number", name, text);
+	return 0;
+}
+
+int
+rest_list_query(struct rest_call *call, struct am_list_query *q, int64_t *seconds)
+{
 	const char *initial = rest_query(call, "sendInitialEvents");
 
 	memset(q, 0, sizeof(*q));
@@ -80,8 +90,10 @@ read_list_query(struct rest_call *call, struct am_list_query *q)
 	q->resource_version_match = rest_query(call, "resourceVersionMatch");
 	q->cont = rest_query(call, "continue");
 	q->send_initial_events = initial == NULL ? -1 : rest_query_true(call, "sendInitialEvents");
-	if (limit != NULL && (am_parse_i64(limit, &q->limit) < 0 || q->limit < 0))
-		return am_fail(&call->failure, 400, "BadRequest", "limit: \"%s\" is no number of objects", limit);
+	*seconds = 0;
+	if (read_number(call, "limit", &q->limit) < 0 || read_number(call, "timeoutSeconds", seconds) < 0)
+		return -AMBIENT_E_INVALID;
+	q->limit = AM_MAX(q->limit, 0);
 	return 0;
 }
 
@@ -126,9 +138,10 @@ static void
 list_all(struct rest_call *call)
 {
 	struct am_list_query query;
+	int64_t seconds;
 	struct am_list list = { 0 };
 
-	if (read_list_query(call, &query) < 0 ||
+	if (rest_list_query(call, &query, &seconds) < 0 ||
 	    am_engine_list(call->server->engine, call->res, call->ns, &query, &list, &call->failure) < 0) {
 		rest_answer_failure(call);
 		return;
@@ -393,13 +406,14 @@ delete_many(struct rest_call *call)
 {
 	struct am_delete_options options;
 	struct am_list_query query;
+	int64_t seconds;
 	struct am_list deleted = { .remaining = -1 };
 
 	if ((call->res->flags & AM_RES_NO_DELETECOLLECTION) != 0) {
 		not_allowed(call);
 		return;
 	}
-	if (read_list_query(call, &query) < 0 || delete_options(call, &options) < 0 ||
+	if (rest_list_query(call, &query, &seconds) < 0 || delete_options(call, &options) < 0 ||
 	    am_engine_delete_collection(call->server->engine, call->res, call->ns, &query, &options, &deleted,
 					&call->failure) < 0)
 		rest_answer_failure(call);

@@ -177,30 +177,25 @@ done(void *arg)
 
 /* The end: what the client asked for, else a random time of half an hour to an hour. */
 static int64_t
-end_of(struct rest_call *call, int64_t now)
+end_of(int64_t seconds, int64_t now)
 {
-	const char *text = rest_query(call, "timeoutSeconds");
-	int64_t s;
-
-	if (text != NULL && am_parse_i64(text, &s) == 0 && s > 0 && s < 100000)
-		return now + s * AM_NS_PER_S;
+	if (seconds > 0 && seconds < 100000)
+		return now + seconds * AM_NS_PER_S;
 	return now + (int64_t)((1800 + 1800 * am_random_unit()) * 1e9);
 }
 
 void
 rest_watch(struct rest_call *call)
 {
-	struct watch *w = am_xcalloc(1, sizeof(*w));
-	int64_t now = am_clock_boot(call->server->clock);
-	struct am_list_query query = { .send_initial_events = -1 };
-	const char *initial = am_http_query(call->http, "sendInitialEvents");
+	int64_t now = am_clock_boot(call->server->clock), seconds;
+	struct am_list_query query;
 
-	query.label_selector = rest_query(call, "labelSelector");
-	query.field_selector = rest_query(call, "fieldSelector");
-	query.resource_version = rest_query(call, "resourceVersion");
-	query.resource_version_match = rest_query(call, "resourceVersionMatch");
-	if (initial != NULL && *initial != '\0')
-		query.send_initial_events = rest_query_true(call, "sendInitialEvents");
+	if (rest_list_query(call, &query, &seconds) < 0) {
+		rest_answer_failure(call);
+		return;
+	}
+	struct watch *w = am_xcalloc(1, sizeof(*w));
+
 	if (call->name != NULL)
 		query.field_selector = am_arena_printf(call->arena, "metadata.name=%s%s%s", call->name,
 						       query.field_selector != NULL ? "," : "",
@@ -214,7 +209,7 @@ rest_watch(struct rest_call *call)
 	am_strlcpy(w->token, token != NULL ? token : "", sizeof(w->token));
 	am_strlcpy(w->form.include_object, call->include_object, sizeof(w->form.include_object));
 	w->bookmarks = rest_query_true(call, "allowWatchBookmarks");
-	w->ends_at = end_of(call, now);
+	w->ends_at = end_of(seconds, now);
 	w->bookmark_at = AM_FOREVER;
 	if (w->bookmarks) {
 		w->bookmark_at = now + BOOKMARK_EVERY - (int64_t)(am_random_unit() * 5e9);
