@@ -158,6 +158,8 @@ become(const struct command *cmd, const struct identity *id)
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)umask(022);
+	if (cmd->c->seccomp && shim_filter_install(cmd->shim) < 0)
+		goto fail;
 	execute(cmd, id);
 fail:
 	(void)tell(word_fd, 0, errno, -1);

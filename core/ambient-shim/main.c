@@ -70,7 +70,7 @@ prepare(struct shim *shim, const char *where, struct ambient_error *err)
 	shim->lock_fd = am_lock_file(lock, err);
 	if (shim->lock_fd < 0)
 		return shim->lock_fd == -AMBIENT_E_EXISTS ? 3 : 1;
-	if (shim_volumes_mount(shim, err) < 0)
+	if (shim_filter_read(shim, err) < 0 || shim_volumes_mount(shim, err) < 0)
 		return 1;
 	rc = shim_state_open(shim, err);
 	if (rc < 0)

@@ -354,6 +354,8 @@ add_run(struct keeper *k, const char *terminal, int *env_fd)
 	words(k, (const char *const[]){"--name", k->name, "--pidfile", k->pid_file, "--conmon-pidfile", k->conmon_file,
 				       "--hostname", k->shim->hostname, "--workdir", c->cwd, NULL});
 	word(k, c->read_only_root ? "--read-only" : "--read-only=false");
+	if (c->unconfined)
+		words(k, (const char *const[]){"--security-opt", "seccomp=unconfined", NULL});
 	*env_fd = set_environment(k);
 	if (*env_fd < 0)
 		return false;

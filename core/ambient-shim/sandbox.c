@@ -180,6 +180,13 @@ memory_file(const struct am_buf *bytes)
 	return fd;
 }
 
+static void
+close_fd(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 static int
 start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambient_error *err)
 {
@@ -188,43 +195,51 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 	/* The container's session has no terminal until its leader opens one; bubblewrap shows ours as /dev/console.  A session
 	 * outside would have bubblewrap in its foreground, which an interrupt from the terminal then ends. */
 	static const char *const terminal[] = { "/bin/sh", "-c", "exec \"$@\" <>/dev/console >&0 2>&0", "sh" };
-	char args_fd[16], status_fd[16];
+	char args_fd[16], status_fd[16], filter_fd[16];
 	const char **argv;
-	size_t n = 0;
-	int fds[2], fd, rc;
+	size_t n = 0, k = 0;
+	int fds[2] = { -1, -1 }, fd, filter = -1, rc = 0;
 
 	add_options(shim, c, &args);
 	fd = args.failed ? -1 : memory_file(&args);
-	if (fd < 0)
-		return am_err_errno(err, errno, "cannot make a memory file");
-	if (pipe2(fds, O_CLOEXEC) < 0) {
-		(void)close(fd);
-		return am_err_errno(err, errno, "cannot make a pipe");
-	}
+	if (fd >= 0 && c->seccomp)
+		filter = shim_filter_fd(shim);
+	if (fd < 0 || (c->seccomp && filter < 0))
+		rc = am_err_errno(err, errno, "cannot make a memory file");
+	else if (pipe2(fds, O_CLOEXEC) < 0)
+		rc = am_err_errno(err, errno, "cannot make a pipe");
 	(void)snprintf(args_fd, sizeof(args_fd), "%d", fd);
 	(void)snprintf(status_fd, sizeof(status_fd), "%d", fds[1]);
+	(void)snprintf(filter_fd, sizeof(filter_fd), "%d", filter);
 	while (c->argv[n] != NULL)
 		n++;
-	argv = am_xcalloc(n + 6 + AM_COUNTOF(terminal) + 1, sizeof(*argv));
-	argv[0] = shim->bwrap;
-	argv[1] = "--args";
-	argv[2] = args_fd;
-	argv[3] = "--json-status-fd";
-	argv[4] = status_fd;
-	argv[5] = "--";
-	if (c->tty)
-		memcpy(argv + 6, terminal, sizeof(terminal));
-	memcpy(argv + 6 + (c->tty ? AM_COUNTOF(terminal) : 0), c->argv, n * sizeof(*argv));
+	const char *const head[] = { shim->bwrap, "--args", args_fd, "--json-status-fd", status_fd };
+
+	argv = am_xcalloc(AM_COUNTOF(head) + 3 + AM_COUNTOF(terminal) + n + 1, sizeof(*argv));
+	memcpy(argv, head, sizeof(head));
+	k = AM_COUNTOF(head);
+	if (c->seccomp) {
+		argv[k++] = "--seccomp";
+		argv[k++] = filter_fd;
+	}
+	argv[k++] = "--";
+	if (c->tty) {
+		memcpy(argv + k, terminal, sizeof(terminal));
+		k += AM_COUNTOF(terminal);
+	}
+	memcpy(argv + k, c->argv, n * sizeof(*argv));
 	struct am_spawn spec = {
 		.argv = argv, .envp = no_env, .cwd = "/", .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
-		.pass = (const int[]){ fd, fds[1], -1 }, .new_session = true, .die_with_parent = true,
+		.pass = (const int[]){ fd, fds[1], filter, -1 }, .new_session = true, .die_with_parent = true,
 	};
-	rc = am_spawn(&spec, &c->pid, NULL, err);
+	if (rc == 0)
+		rc = am_spawn(&spec, &c->pid, NULL, err);
 	free(argv);
-	(void)close(fd);
-	(void)close(fds[1]);
+	close_fd(fd);
+	close_fd(filter);
+	close_fd(fds[1]);
 	if (rc < 0) {
-		(void)close(fds[0]);
+		close_fd(fds[0]);
 		return rc;
 	}
 	(void)fcntl(fds[0], F_SETFL, O_NONBLOCK);

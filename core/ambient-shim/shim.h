@@ -8,6 +8,7 @@
  *   log.c      a container's output as CRI log files
  *   volume.c   volumes in memory
  *   cgroup.c   limits, where the machine has control groups for us
+ *   filter.c   the filter of system calls
  *   sandbox.c  how a container is started: bubblewrap, or not sandboxed at all
  *   podman.c   or a container of podman's
  *   enter.c    a further process in a running container
@@ -98,7 +99,8 @@ struct shim_container {
 	const char *root;              /* a directory to take /usr, /bin, ... from; NULL: the machine's */
 	const char *termination_path;  /* in the container */
 	int64_t uid, gid;              /* -1: the shim's */
-	bool read_only_root;
+	bool read_only_root, seccomp;  /* seccomp: under the filter */
+	bool unconfined;               /* podman shall use none of its own */
 	bool tty, input, input_once;   /* once: its end is the end of whoever attached to it first */
 	bool fallback;                 /* no termination message: the log's end stands for it after an error */
 	int stop_signal;
@@ -134,6 +136,8 @@ struct shim {
 	/* specification */
 	struct am_arena *arena;
 	const char *dir, *socket, *hostname, *bwrap;
+	const char *filter_path;       /* NULL: no container has the filter */
+	struct am_buf filter;
 	enum shim_sandbox sandbox;
 	enum shim_restart restart;
 	int64_t grace, deadline;       /* ns; deadline 0: none */
@@ -214,6 +218,11 @@ int shim_cgroup_make(struct shim *shim, struct shim_container *c, struct ambient
 bool shim_cgroup_oom(const struct shim *shim, const struct shim_container *c); /* the kernel killed in it */
 void shim_cgroup_end(struct shim *shim, struct shim_container *c);             /* kills what is left, removes it */
 void shim_cgroup_close(struct shim *shim);                                     /* removes the pod's */
+
+/* filter.c.  Install: -1 and errno; the caller has no new privileges. */
+int shim_filter_read(struct shim *shim, struct ambient_error *err);
+int shim_filter_fd(const struct shim *shim);        /* a memory file of it; -1 */
+int shim_filter_install(const struct shim *shim);
 
 /* sandbox.c.  Sets pid, child, child_fd, status_fd. */
 int shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_error *err);

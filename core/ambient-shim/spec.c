@@ -5,13 +5,13 @@
  *
  *   {"version":1, "dir":"/…/pods/<uid>", "socket":"/…/sock", "hostname":"p", "sandbox":"bwrap"|"none",
  *    "bwrap":"/usr/bin/bwrap", "restartPolicy":"Never"|"OnFailure"|"Always", "grace":30, "deadline":0,
- *    "elapsedMs":0, "backoffMs":10000, "tmpfs":[{"path","size"}…], "groups":{"version":0|1|2,"dirs":[…]},
+ *    "elapsedMs":0, "backoffMs":10000, "seccompFilter":"/…/seccomp.bpf", "tmpfs":[{"path","size"}…], "groups":{"version":0|1|2,"dirs":[…]},
  *    "quotas":[{"paths":[…],"limit":bytes,"message"}…], "measureMs":10000, "initContainers":[C…], "containers":[C…]}
  *   elapsedMs: how much of the deadline had gone before
  *   groups.dirs of version 1: those of memory, cpu and pids, "" for one that is not there
  *   C = {"name", "argv":[…], "env":["A=b",…], "cwd", "mounts":[{"source","target","readOnly"}…], "root",
- *        "terminationPath", "fallback", "uid", "gid", "readOnlyRoot", "sidecar", "stopSignal":number,
- *        "limits":{"memory":bytes,"cpu":milli,"cpuRequest":milli,"pids"}, "startup":P, "liveness":P, "readiness":P,
+ *        "terminationPath", "fallback", "uid", "gid", "readOnlyRoot", "seccomp", "unconfined", "sidecar",
+ *        "stopSignal":number, "limits":{"memory":bytes,"cpu":milli,"cpuRequest":milli,"pids"}, "startup":P, "liveness":P, "readiness":P,
  *        "postStart":A, "preStop":A, "image", "imageID", "podman":{"path", "options":[…], "args":[…], "image"}}
  *   A = {"exec":[…]} | {"tcp":{"host","port"}} | {"http":{"host","port","path","headers":["A: b"…]}} | {"sleep":seconds}
  *   P = A and {"delay","period","timeout","success","failure","grace"}
@@ -242,6 +242,10 @@ parse_container(struct shim *shim, struct shim_container *c, const struct am_nod
 	(void)am_node_get_int(node, "uid", &c->uid);
 	(void)am_node_get_int(node, "gid", &c->gid);
 	c->read_only_root = truth(node, "readOnlyRoot");
+	c->seccomp = truth(node, "seccomp");
+	c->unconfined = truth(node, "unconfined");
+	if (c->seccomp && shim->filter_path == NULL)
+		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\" has seccomp, and the pod no seccompFilter", c->name);
 	c->tty = truth(node, "tty");
 	c->input = truth(node, "stdin");
 	c->input_once = truth(node, "stdinOnce");
@@ -355,6 +359,9 @@ shim_spec_parse(struct shim *shim, const char *text, size_t n, struct ambient_er
 	shim->socket = copy(shim, root, "socket", NULL);
 	shim->hostname = copy(shim, root, "hostname", "pod");
 	shim->bwrap = copy(shim, root, "bwrap", "/usr/bin/bwrap");
+	shim->filter_path = copy(shim, root, "seccompFilter", NULL);
+	if (shim->filter_path != NULL && !clean_path(shim->filter_path))
+		return ambient_err(err, AMBIENT_E_INVALID, "seccompFilter is an absolute path");
 	if (!clean_path(shim->dir) || !clean_path(shim->socket) || !clean_path(shim->bwrap))
 		return ambient_err(err, AMBIENT_E_INVALID, "dir, socket and bwrap are absolute paths");
 	sandbox = am_node_get_str(root, "sandbox", "bwrap");

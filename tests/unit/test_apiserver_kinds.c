@@ -275,7 +275,8 @@ START_TEST(pod_and_its_node)
 {
 	ck_assert_int_eq(make_pod("p", ",\"runtimeClassName\":\"standalone-bwrap\"", ""), 403);
 	ck_assert_int_eq(create(&f, "v1/nodes", "", "{\"metadata\":{\"name\":\"standalone\",\"annotations\":{\"standalone/host-paths\":"
-				"\"/srv/:/opt/a\",\"standalone/limits\":\"unenforced\",\"standalone/sandbox\":\"bubblewrap\"}}}"), 201);
+				"\"/srv/:/opt/a\",\"standalone/limits\":\"unenforced\",\"standalone/sandbox\":\"bubblewrap\",\"standalone/seccomp\":"
+				"\"none\"}}}"), 201);
 	ck_assert_int_eq(make_pod("a", VOLUME("\"hostPath\":{\"path\":\"/srv/x\"}"), ""), 201);
 	ck_assert_str_eq(answer(&f, "/spec/volumes/0/hostPath/type"), "\"\"");
 	ck_assert_int_eq(make_pod("b", VOLUME("\"hostPath\":{\"path\":\"/opt/a\",\"type\":\"Directory\"}"), ""), 201);
@@ -292,6 +293,12 @@ START_TEST(pod_and_its_node)
 			 "pulled");
 	ck_assert_str_eq(f.written.warnings[1], "spec.containers[*].resources.limits: not enforced: the node has no control groups that "
 			 "it may write");
+	ck_assert_int_eq(make_pod("h", "", ",\"securityContext\":{\"seccompProfile\":{\"type\":\"RuntimeDefault\"}}"), 201);
+	ck_assert_uint_eq(f.written.n_warnings, 1);
+	ck_assert_str_eq(f.written.warnings[0], "spec.securityContext.seccompProfile: RuntimeDefault adds nothing: the node has no "
+			 "sandbox, or is built without libseccomp");
+	ck_assert_int_eq(make_pod("i", ",\"securityContext\":{\"seccompProfile\":{\"type\":\"Unconfined\"}}", ""), 201);
+	ck_assert_uint_eq(f.written.n_warnings, 0);
 }
 END_TEST
 

@@ -276,6 +276,48 @@ START_TEST(resource_fields)
 }
 END_TEST
 
+#define PROFILE(type) ",\"securityContext\":{\"seccompProfile\":{\"type\":\"" type "\"}}"
+#define PROBE RUN("unshare -U true; grep Seccomp: /proc/self/status; perl -e 'exit(syscall(425, 1, 0) < 0 && $!{EPERM} ? 0 : 1)' " \
+		  "&& echo no ring")
+
+/* 6.2 seccompProfile: the container's before the pod's, and the configuration's where none is said. */
+START_TEST(seccomp_profiles)
+{
+	static const struct { const char *conf, *pod, *container; bool filtered; } rows[] = {
+		{ "", "", PROFILE("RuntimeDefault"), true }, { "", PROFILE("RuntimeDefault"), "", true },
+		{ "", PROFILE("RuntimeDefault"), PROFILE("Unconfined"), false }, { "", "", "", true },
+		{ ",\"seccompDefault\":false", "", "", false }, { ",\"seccompDefault\":false", PROFILE("Unconfined"), PROFILE("RuntimeDefault"), true },
+	};
+
+#ifndef HAVE_SECCOMP
+	(void)unit_required("libseccomp");
+	return;
+#endif
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char container[512];
+
+		begin(rows[i].conf);
+		snprintf(container, sizeof(container), "%s%s", PROBE, rows[i].container);
+		put_pod("p", container, rows[i].pod);
+		ck_assert(until("p", "/metadata/name", "p"));
+		for (int k = 0; k < 800 && strcmp(at("p", "/status/phase"), "Succeeded") != 0 && strcmp(at("p", "/status/phase"), "Failed") != 0; k++) {
+			(void)reconcile("p");
+			(void)usleep(5000);
+		}
+		const char *log = log_of("p", "c");
+		ck_assert_msg((strstr(log, "Seccomp:\t2\n") != NULL) == rows[i].filtered, "%zu: %s", i, log);
+		ck_assert_msg((strstr(log, "unshare failed: Operation not permitted") != NULL) == rows[i].filtered, "%zu: %s", i, log);
+		ck_assert_msg(!rows[i].filtered || strstr(log, "F no ring\n") != NULL, "%zu: %s", i, log);
+		end();
+	}
+	begin("");
+	put_pod("p", RUN("true") PROFILE("Localhost"), "");
+	(void)reconcile("p");
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/waiting/message"), "seccomp profiles of files are not supported on this node");
+	end();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -286,6 +328,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, a_claims_life);
 	tcase_add_test(tc, parts_of_volumes);
 	tcase_add_test(tc, resource_fields);
+	tcase_add_test(tc, seccomp_profiles);
 }
 
 UNIT_MAIN("node_files", cases)

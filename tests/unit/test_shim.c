@@ -3,6 +3,11 @@
  * ambient-shim with real processes: ends, logs, signals, what a sandbox shows, and what is left when somebody is
  * killed.  Tests of the sandbox are skipped where bubblewrap cannot work.
  */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
 #include "tests/unit/shim.h"
 
 START_TEST(exit_codes)
@@ -324,6 +329,67 @@ on_a_command_line(const char *word)
 	return found;
 }
 
+/* A filter that refuses to change modes: on the program, on what enters the container, and not on who has none. */
+START_TEST(filters_of_system_calls)
+{
+	static const struct sock_filter refuse_chmod[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchmodat, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOTTY),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	static const char script[] = "touch /tmp/f; chmod 600 /tmp/f && echo changed; grep Seccomp: /proc/self/status; exec sleep 20";
+	am_auto(am_freep) char *path = NULL, *more = NULL, *c = NULL;
+	int out[2];
+	char text_of_exec[512] = "";
+
+	begin();
+	if (!bwrap_works()) {
+		end();
+		return;
+	}
+	path = am_xasprintf("%s/filter", top);
+	FILE *f = fopen(path, "w");
+	ck_assert(f != NULL && fwrite(refuse_chmod, sizeof(refuse_chmod), 1, f) == 1 && fclose(f) == 0);
+	more = am_xasprintf(",\"seccompFilter\":\"%s\"", path);
+	c = am_xasprintf("{\"name\":\"c\",\"seccomp\":true,\"argv\":[\"sh\",\"-c\",\"%s\"],\"env\":[\"PATH=/usr/bin:/bin\"]},"
+			 "{\"name\":\"free\",\"argv\":[\"sh\",\"-c\",\"%s\"],\"env\":[\"PATH=/usr/bin:/bin\"]}", script, script);
+	ck_assert_int_eq(run("p", "bwrap", c, more), 0);
+	ck_assert(wait_for("p", "containers/c/0.log", "Seccomp:\t2"));
+	ck_assert_ptr_nonnull(strstr(file("p", "containers/c/0.log"), "Inappropriate ioctl"));
+	ck_assert_ptr_null(strstr(file("p", "containers/c/0.log"), "changed"));
+	ck_assert(wait_for("p", "containers/free/0.log", "Seccomp:\t0"));
+	ck_assert_ptr_nonnull(strstr(file("p", "containers/free/0.log"), "changed"));
+	/* What enters has it too. */
+	int fd = dial("p");
+	static const char line[] = "{\"op\":\"exec\",\"container\":\"c\",\"argv\":[\"grep\",\"Seccomp:\",\"/proc/self/status\"],"
+				   "\"stdout\":true}\n";
+
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	union { struct cmsghdr head; char space[CMSG_SPACE(sizeof(int))]; } control = { .space = { 0 } };
+	struct iovec iov = { (void *)(uintptr_t)line, sizeof(line) - 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &out[1], sizeof(int));
+	ck_assert_int_eq(sendmsg(fd, &msg, MSG_NOSIGNAL), (int)sizeof(line) - 1);
+	(void)close(out[1]);
+	ck_assert_int_gt(read(out[0], text_of_exec, sizeof(text_of_exec) - 1), 0);
+	ck_assert_ptr_nonnull(strstr(text_of_exec, "Seccomp:\t2"));
+	(void)close(out[0]);
+	(void)talk(fd, "{\"op\":\"stop\",\"graceMs\":0}\n", 4);
+	(void)close(fd);
+	ck_assert(over("p"));
+	/* No filter, and one that is none. */
+	ck_assert_int_eq(run("none", "bwrap", c, ""), 1);
+	ck_assert_int_eq(truncate(path, 5), 0);
+	ck_assert_int_eq(run("odd", "bwrap", c, more), 1);
+	end();
+}
+END_TEST
+
 START_TEST(secrets_are_on_no_command_line)
 {
 	begin();
@@ -362,6 +428,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, bad_specifications_get_a_sentence);
 	tcase_add_test(tc, without_a_sandbox_nothing_is_left_behind);
 	tcase_add_test(tc, sandbox_shows_nothing_of_the_machine);
+	tcase_add_test(tc, filters_of_system_calls);
 	tcase_add_test(tc, secrets_are_on_no_command_line);
 }
 

@@ -305,6 +305,12 @@ check_refused(struct am_change *change, const struct am_node *spec, const char *
 		am_forbid(change, path, "not supported by the standalone node");
 }
 
+static bool
+asks_filter(const struct am_node *object)
+{
+	return am_streq(am_node_text(am_node_path(object, "securityContext", "seccompProfile", "type", NULL), NULL), "RuntimeDefault");
+}
+
 /* What is said and has no effect here, once per pod. */
 static void
 warn(struct am_change *change, const struct am_node *spec, const char *field)
@@ -313,7 +319,7 @@ warn(struct am_change *change, const struct am_node *spec, const char *field)
 		{ "imagePullSecrets", "ignored: images stand for programs of this machine and are not pulled" },
 		{ "priorityClassName", "ignored: pods of this node have no priorities" },
 	};
-	bool limits = false;
+	bool limits = false, filter = asks_filter(spec);
 
 	for (size_t i = 0; i < AM_COUNTOF(ignored); i++) {
 		const struct am_node *member = am_node_get(spec, ignored[i][0]);
@@ -324,7 +330,12 @@ warn(struct am_change *change, const struct am_node *spec, const char *field)
 		const struct am_node *list = am_node_get(spec, container_lists[l]);
 		for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
 			limits |= am_node_path(c, "resources", "limits", NULL) != NULL && am_node_path(c, "resources", "limits", NULL)->count > 0;
+		for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
+			filter |= asks_filter(c);
 	}
+	if (filter && strcmp(am_pod_node_says(change, "standalone/seccomp"), "none") == 0)
+		am_change_warn(change, "%s.securityContext.seccompProfile: RuntimeDefault adds nothing: the node has no sandbox, or is built "
+			       "without libseccomp", field);
 	if (limits && strcmp(am_pod_node_says(change, "standalone/limits"), "unenforced") == 0)
 		am_change_warn(change, "%s.containers[*].resources.limits: not enforced: the node has no control groups that it may write",
 			       field);

@@ -36,6 +36,7 @@ annotate(const struct node *node, struct ambient_draft *d)
 	ambient_draft_set_str(d, "/metadata/annotations/standalone~1limits", limits_said(node));
 	ambient_draft_set_str(d, "/metadata/annotations/standalone~1sandbox", node->no_sandbox ? "none" : "bubblewrap");
 	ambient_draft_set_str(d, "/metadata/annotations/standalone~1host-paths", text_str(&paths));
+	ambient_draft_set_str(d, "/metadata/annotations/standalone~1seccomp", node->filter != NULL ? "filter" : "none");
 	text_free(&paths);
 }
 
@@ -45,7 +46,7 @@ annotate_again(struct node *node, struct ambient_call *call, const struct ambien
 {
 	struct ambient_draft *d = ambient_draft_new(call, NODE, NULL, NULL);
 	const char *all[] = { "/metadata/annotations/standalone~1limits", "/metadata/annotations/standalone~1sandbox",
-			      "/metadata/annotations/standalone~1host-paths" };
+			      "/metadata/annotations/standalone~1host-paths", "/metadata/annotations/standalone~1seccomp" };
 	bool same = true;
 
 	annotate(node, d);

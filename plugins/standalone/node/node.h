@@ -9,6 +9,7 @@
  *   env.c      environment variables
  *   life.c     probes, hooks, sidecars
  *   resources.c  quantities, limits, the control groups of this machine
+ *   seccomp.c  the filter of system calls
  *   schedule.c whether a pod has room here
  *   volumes.c  volumes and mounts
  *   tokens.c   of accounts, for volumes
@@ -103,7 +104,8 @@ struct local {
 struct node {
 	const struct ambient_host *host;
 	char *name, *shim, *bwrap, *root; /* root: the state directory */
-	bool no_sandbox, cluster, strict_limits;
+	char *filter;            /* of system calls, a file; NULL: there is none */
+	bool no_sandbox, cluster, strict_limits, seccomp_default;
 	int groups_version;      /* of control groups; 0: none */
 	bool limits_hold;        /* all limits are enforced */
 	char groups[GROUPS_MAX][512];
@@ -181,6 +183,11 @@ void resources_forget(const struct node *node, const struct local *local);
 void resources_add_limits(struct text *out, const struct node *node, const struct ambient_object *container);
 void resources_add_groups(struct text *out, const struct node *node);
 void resources_add_quotas(struct text *out, const struct ambient_object *pod, const struct local *local);
+
+/* seccomp.c */
+void seccomp_prepare(struct node *node);
+void seccomp_add(struct text *out, const struct node *node, const struct ambient_object *pod,
+		 const struct ambient_object *container, struct trouble *t);
 
 /* schedule.c */
 int schedule_check(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,

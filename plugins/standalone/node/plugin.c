@@ -64,8 +64,10 @@ static const struct ambient_option opt_pids = { sizeof(opt_pids), "podPids", AMB
 	"how many processes and threads a container may have", NULL };
 static const struct ambient_option opt_paths = { sizeof(opt_paths), "hostPaths", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
 	"directories that volumes of type hostPath may show, with all below them; unset: none", NULL };
+static const struct ambient_option opt_seccomp = { sizeof(opt_seccomp), "seccompDefault", AMBIENT_OPT_BOOL, 0, "true", 0, 0,
+	"containers that say nothing of seccompProfile run under the filter of RuntimeDefault; else without one", NULL };
 static const struct ambient_option *const options[] = { &opt_images, &opt_sandbox, &opt_bwrap, &opt_shim, &opt_name,
-	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, NULL };
+	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, &opt_seccomp, NULL };
 
 static char **
 strings(const struct ambient_host *host, const struct ambient_conf *conf, const char *name, bool map)
@@ -183,6 +185,7 @@ destroy(void *self)
 	free(node->shim);
 	free(node->bwrap);
 	free(node->root);
+	free(node->filter);
 	free_strings(node->host_paths);
 	pthread_mutex_destroy(&node->lock);
 	free(node);
@@ -225,6 +228,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	node->no_sandbox = strcmp(host->conf->str(conf, "sandbox", "bwrap"), "none") == 0;
 	node->cluster = mode != NULL && strcmp(mode, "cluster") == 0;
 	node->strict_limits = host->conf->integer(conf, "strictLimits", 0) != 0;
+	node->seccomp_default = host->conf->integer(conf, "seccompDefault", 1) != 0;
 	node->pod_pids = host->conf->integer(conf, "podPids", 4096);
 	node->host_paths = strings(host, conf, "hostPaths", false);
 	resources_detect(node, host->conf->str(conf, "cgroups", "/sys/fs/cgroup"));
@@ -243,6 +247,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 			rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make \"%s\": %s", path, strerror(-rc));
 	}
 	if (rc == 0) {
+		seccomp_prepare(node);
 		local_load(node);
 		rc = server_start(node, err);
 	}

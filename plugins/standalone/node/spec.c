@@ -112,8 +112,8 @@ add_streams(struct text *out, const struct ambient_object *container)
 
 /* What the sandbox cannot give is refused, not ignored. */
 static void
-add_security(struct text *out, const struct ambient_object *pod, const struct ambient_object *container,
-	     struct trouble *t)
+add_security(struct text *out, const struct node *node, const struct ambient_object *pod,
+	     const struct ambient_object *container, struct trouble *t)
 {
 	int64_t uid = ambient_int(container, "/securityContext/runAsUser", ambient_int(pod, "/spec/securityContext/runAsUser", -1));
 	int64_t gid = ambient_int(container, "/securityContext/runAsGroup",
@@ -138,6 +138,7 @@ add_security(struct text *out, const struct ambient_object *pod, const struct am
 		text_printf(out, ",\"gid\":%lld", (long long)(gid >= 0 ? gid : uid));
 	if (ambient_bool(container, "/securityContext/readOnlyRootFilesystem", 0))
 		text_puts(out, ",\"readOnlyRoot\":true");
+	seccomp_add(out, node, pod, container, t);
 }
 
 static int
@@ -174,7 +175,7 @@ add_container(struct node *node, struct ambient_call *call, const struct ambient
 		}
 		life_add(out, &names, local, container, t);
 		resources_add_limits(out, node, container);
-		add_security(out, pod, container, t);
+		add_security(out, node, pod, container, t);
 		add_streams(out, container);
 		add_mounts(out, node, pod, local, container, image, &names, t);
 	}
@@ -215,6 +216,10 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 	text_printf(spec, ",\"grace\":%lld,\"deadline\":%lld,\"elapsedMs\":%lld",
 		    (long long)ambient_int(pod, "/spec/terminationGracePeriodSeconds", 30), (long long)deadline,
 		    (long long)(waited > 0 ? waited : 0));
+	if (node->filter != NULL) {
+		text_puts(spec, ",\"seccompFilter\":");
+		text_json(spec, node->filter);
+	}
 	resources_add_groups(spec, node);
 	resources_add_quotas(spec, pod, local);
 	volumes_add_memory(spec, pod, local);
