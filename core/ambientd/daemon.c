@@ -74,6 +74,7 @@ make_host(struct am_daemon *d)
 		.runner_image = am_conf_str(runner, "image"),
 		.runner_type = am_conf_str(runner, "type"),
 		.stream_lists = am_conf_int(section(d, "cluster"), "watchList") != 0,
+		.packed_cache = am_conf_int(section(d, "cluster"), "compressCache") != 0,
 	};
 
 	d->host = am_host_new(&options);

@@ -5,16 +5,45 @@
 
 #include "core/base/buf.h"
 #include "core/cache/cache.h"
+#include "core/cache/pack.h"
 
 /* The text of a scalar (a string's bytes, a number or boolean as written) appended to out; false for anything else. */
 bool am_cache_scalar(struct am_slice value, struct am_buf *out);
 /* fn for each scalar at pointer, where "*" steps fan out and a final array counts as its elements. */
 void am_cache_each_value(struct am_slice json, const char *pointer, void (*fn)(void *arg, const char *value), void *arg);
 
+/* ---- parts of objects */
+
+#define AM_ONLY_METADATA "metadata"
+struct am_projection;
+/* "metadata", or JSON Pointers with commas between. */
+int am_projection_parse(const char *text, struct am_projection **ret, struct ambient_error *err);
+void am_projection_free(struct am_projection *projection);
+/* object passed am_json_check. */
+void am_projection_apply(const struct am_projection *projection, struct am_slice object, struct am_buf *out);
+
+/* How a text becomes an object: what is put in where it lacks, and what is kept of it; each may be NULL. */
+struct am_object_form {
+	const char *api_version, *kind;
+	const struct am_projection *projection;
+};
+int am_object_new_form(const char *text, size_t n, const struct am_object_form *form, struct am_object **ret,
+		       struct ambient_error *err);
+
+/* ---- objects whose text is packed: only inside stores; json.p is NULL, json.n the length that it would have */
+
+/* Another object with the same metadata and a packed text; a reference to the same one where packing is not for it. */
+struct am_object *am_object_pack(struct am_packer *packer, const struct am_object *object);
+/* A reference to one with its text. */
+struct am_object *am_object_open(const struct am_object *object);
+size_t am_object_held(const struct am_object *object); /* bytes of text, packed or not */
+
 /* ---- feeding a store: the I/O thread only.  Changes are told to fn after the store shows them. */
 
 /* What objects of a store have to match; written objects that do not are hidden.  ns "" : any.  Takes the selectors. */
 void am_store_set_filter(struct am_store *store, const char *ns, struct am_selector *labels, struct am_selector *fields);
+/* Keeps texts packed from now on. */
+void am_store_set_packed(struct am_store *store);
 /* An object that is there.  Same version as before: nothing happened. */
 void am_store_upsert(struct am_store *store, const struct am_object *object, bool initial, am_change_f *fn, void *arg);
 /* An object that is gone; last is its last state. */

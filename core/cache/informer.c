@@ -44,7 +44,7 @@ struct am_informers {
 	struct am_lock lock;
 	struct am_cond changed; /* something has synced */
 	struct am_informer *first;
-	bool stream;
+	struct am_informers_options options;
 };
 
 /* ---- calls on the I/O thread */
@@ -256,6 +256,12 @@ informer_new(struct am_informers *set, const struct am_informer_spec *spec, char
 	struct am_gvr gvr;
 	int rc = am_gvr_parse(spec->kind, &gvr, err);
 
+	if (rc == 0 && spec->only != NULL) {
+		struct am_projection *checked = NULL;
+
+		rc = am_projection_parse(spec->only, &checked, err);
+		am_projection_free(checked);
+	}
 	if (rc == 0 && !am_empty(spec->selector))
 		rc = am_selector_labels(spec->selector, &labels, err);
 	if (rc == 0 && !am_empty(spec->field))
@@ -272,10 +278,13 @@ informer_new(struct am_informers *set, const struct am_informer_spec *spec, char
 	informer->kind = am_xstrdup(spec->kind);
 	informer->store = am_store_new(set->io->clock);
 	am_store_set_filter(informer->store, spec->ns, labels, fields);
+	if (set->options.packed)
+		am_store_set_packed(informer->store);
 	options.path = am_buf_str(&path);
 	options.api_version = am_buf_str(&version);
 	options.arg = informer;
-	options.stream = set->stream;
+	options.stream = set->options.stream;
+	options.only = spec->only;
 	informer->reflector = am_reflector_new(set->io, informer->store, &options);
 	*ret = informer;
 	return 0;
@@ -296,20 +305,40 @@ stop_here(void *arg)
 	reap(informer);
 }
 
+static char *
+key_of(const struct am_informer_spec *spec, const char *only)
+{
+	return am_xasprintf("%s\n%s\n%s\n%s\n%s", spec->kind, spec->ns != NULL ? spec->ns : "",
+			    spec->selector != NULL ? spec->selector : "", spec->field != NULL ? spec->field : "",
+			    only != NULL ? only : "");
+}
+
+static struct am_informer *
+find(struct am_informers *set, const char *key)
+{
+	struct am_informer *informer = set->first;
+
+	while (informer != NULL && strcmp(informer->key, key) != 0)
+		informer = informer->next;
+	return informer;
+}
+
 int
 am_informer_get(struct am_informers *set, const struct am_informer_spec *spec, struct am_informer **ret,
 		struct ambient_error *err)
 {
-	char *key = am_xasprintf("%s\n%s\n%s\n%s", spec->kind, spec->ns != NULL ? spec->ns : "",
-				 spec->selector != NULL ? spec->selector : "", spec->field != NULL ? spec->field : "");
+	char *key = key_of(spec, spec->only);
+	am_auto(am_freep) char *whole = key_of(spec, NULL);
 	struct am_informer *informer;
 	bool made = false;
 	int rc = 0;
 
 	*ret = NULL;
 	am_lock(&set->lock);
-	for (informer = set->first; informer != NULL && strcmp(informer->key, key) != 0; informer = informer->next)
-		;
+	informer = find(set, key);
+	/* Whoever wants parts is served by one that has all: an object is kept once. */
+	if (informer == NULL)
+		informer = find(set, whole);
 	if (informer == NULL) {
 		rc = informer_new(set, spec, key, &informer, err);
 		made = rc == 0;
@@ -418,10 +447,10 @@ am_informers_new(struct am_io *io)
 }
 
 void
-am_informers_set_stream(struct am_informers *set, bool stream)
+am_informers_configure(struct am_informers *set, const struct am_informers_options *options)
 {
 	am_lock(&set->lock);
-	set->stream = stream;
+	set->options = *options;
 	am_unlock(&set->lock);
 }
 

@@ -16,6 +16,8 @@
 struct object {
 	struct am_object pub; /* first: the public pointer is this one */
 	atomic_uint refs;
+	uint32_t packed_n;    /* of the packed text, which follows the metadata; then dictionary is set */
+	struct am_dictionary *dictionary;
 	char data[];
 };
 
@@ -93,18 +95,17 @@ head_make(struct am_slice text, const char *api_version, const char *kind, struc
 		am_json_addf(out, "\"kind\":%s,", kind);
 }
 
+/* With its metadata and room for n bytes, which begin at *ret_room.  NULL: no memory. */
 static struct object *
-build(struct am_slice text, struct am_slice head, char *const meta[META_COUNT], int64_t generation)
+allocate(const char *const meta[META_COUNT], int64_t generation, size_t n, char **ret_room)
 {
-	struct am_slice cut = am_slice(text.p + text.n, 0);
 	struct object *object;
-	size_t size = 0;
+	size_t size = n;
 	char *p;
 
-	(void)find_managed_fields(text, &cut);
 	for (int i = 0; i < META_COUNT; i++)
 		size += strlen(meta[i]) + 1;
-	object = malloc(sizeof(*object) + size + text.n + head.n + 1);
+	object = malloc(sizeof(*object) + size);
 	if (object == NULL)
 		return NULL;
 	memset(object, 0, sizeof(*object));
@@ -118,6 +119,21 @@ build(struct am_slice text, struct am_slice head, char *const meta[META_COUNT], 
 		p = stpcpy(p, meta[i]) + 1;
 	}
 	object->pub.generation = generation;
+	*ret_room = p;
+	return object;
+}
+
+static struct object *
+build(struct am_slice text, struct am_slice head, char *const meta[META_COUNT], int64_t generation)
+{
+	struct am_slice cut = am_slice(text.p + text.n, 0);
+	struct object *object;
+	char *p;
+
+	(void)find_managed_fields(text, &cut);
+	object = allocate((const char *const *)meta, generation, text.n - cut.n + head.n + 1, &p);
+	if (object == NULL)
+		return NULL;
 	object->pub.json.p = p;
 	*p++ = '{';
 	p = mempcpy(p, head.p, head.n);
@@ -129,10 +145,11 @@ build(struct am_slice text, struct am_slice head, char *const meta[META_COUNT], 
 }
 
 int
-am_object_new_kind(const char *text, size_t n, const char *api_version, const char *kind, struct am_object **ret,
+am_object_new_form(const char *text, size_t n, const struct am_object_form *form, struct am_object **ret,
 		   struct ambient_error *err)
 {
 	am_auto(am_buf_fini) struct am_buf head = { 0 };
+	am_auto(am_buf_fini) struct am_buf part = { 0 };
 	char *meta[META_COUNT] = { NULL };
 	struct object *object = NULL;
 	struct am_slice whole;
@@ -145,9 +162,13 @@ am_object_new_kind(const char *text, size_t n, const char *api_version, const ch
 	if (!am_json_find(am_slice(text, n), "", &whole) || am_json_type(whole) != AMBIENT_T_OBJECT)
 		return ambient_err(err, AMBIENT_E_INVALID, "the object is no JSON object");
 	rc = meta_read(whole, meta, &generation, err);
+	if (rc == 0 && form->projection != NULL) {
+		am_projection_apply(form->projection, whole, &part);
+		whole = am_slice(am_buf_str(&part), part.len);
+	}
 	if (rc == 0) {
-		head_make(whole, api_version, kind, &head);
-		object = head.failed ? NULL : build(whole, am_slice(am_buf_str(&head), head.len), meta, generation);
+		head_make(whole, form->api_version, form->kind, &head);
+		object = head.failed || part.failed ? NULL : build(whole, am_slice(am_buf_str(&head), head.len), meta, generation);
 		if (object == NULL)
 			rc = ambient_err(err, AMBIENT_E_NOMEM, "no memory for an object of %zu bytes", n);
 		else
@@ -156,6 +177,15 @@ am_object_new_kind(const char *text, size_t n, const char *api_version, const ch
 	for (int i = 0; i < META_COUNT; i++)
 		free(meta[i]);
 	return rc;
+}
+
+int
+am_object_new_kind(const char *text, size_t n, const char *api_version, const char *kind, struct am_object **ret,
+		   struct ambient_error *err)
+{
+	const struct am_object_form form = { .api_version = api_version, .kind = kind };
+
+	return am_object_new_form(text, n, &form, ret, err);
 }
 
 int
@@ -178,8 +208,67 @@ am_object_unref(struct am_object *pub)
 {
 	struct object *object = (struct object *)(void *)pub;
 
-	if (object != NULL && atomic_fetch_sub_explicit(&object->refs, 1, memory_order_acq_rel) == 1)
+	if (object != NULL && atomic_fetch_sub_explicit(&object->refs, 1, memory_order_acq_rel) == 1) {
+		am_pack_release(object->dictionary);
 		free(object);
+	}
+}
+
+/* ---- packed texts */
+
+static struct object *
+twin(const struct am_object *of, size_t n, char **ret_room)
+{
+	const char *const meta[META_COUNT] = { [META_NS] = of->ns, [META_NAME] = of->name, [META_UID] = of->uid, [META_RV] = of->rv };
+
+	return allocate(meta, of->generation, n, ret_room);
+}
+
+struct am_object *
+am_object_pack(struct am_packer *packer, const struct am_object *object)
+{
+	am_auto(am_buf_fini) struct am_buf packed = { 0 };
+	struct am_dictionary *dictionary;
+	struct object *small;
+	char *room;
+
+	if (!am_pack(packer, object->json, &packed, &dictionary))
+		return am_object_ref(object);
+	small = twin(object, packed.len, &room);
+	if (small == NULL) {
+		am_pack_release(dictionary);
+		return am_object_ref(object);
+	}
+	memcpy(room, packed.data, packed.len);
+	small->packed_n = (uint32_t)packed.len;
+	small->dictionary = dictionary;
+	small->pub.json = am_slice(NULL, object->json.n);
+	return &small->pub;
+}
+
+struct am_object *
+am_object_open(const struct am_object *pub)
+{
+	const struct object *small = (const struct object *)(const void *)pub;
+	struct object *object;
+	char *room;
+
+	if (small->dictionary == NULL)
+		return am_object_ref(pub);
+	object = twin(pub, pub->json.n + 1, &room);
+	am_assert(object != NULL);
+	am_unpack(pub->rv + strlen(pub->rv) + 1, small->packed_n, small->dictionary, room, pub->json.n);
+	room[pub->json.n] = '\0';
+	object->pub.json = am_slice(room, pub->json.n);
+	return &object->pub;
+}
+
+size_t
+am_object_held(const struct am_object *pub)
+{
+	const struct object *object = (const struct object *)(const void *)pub;
+
+	return object->dictionary != NULL ? object->packed_n : pub->json.n;
 }
 
 static char *

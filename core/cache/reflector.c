@@ -186,6 +186,29 @@ on_head(void *arg, int status, const char *content_type, int64_t retry_after_ms)
 	r->retry_after = AM_MIN(AM_MAX(retry_after_ms, 0), RETRY_AFTER_MAX / AM_NS_PER_MS) * AM_NS_PER_MS;
 }
 
+/* Of metadata alone nobody says what it is the metadata of. */
+void
+am_reflector_set_kind(struct am_reflector *r, struct am_slice kind)
+{
+	if (kind.n > 0 && kind.n < sizeof(r->status.kind) && !am_slice_eq(kind, AM_PARTIAL_KIND)) {
+		memcpy(r->status.kind, kind.p, kind.n);
+		r->status.kind[kind.n] = '\0';
+	}
+}
+
+int
+am_reflector_object(const struct am_reflector *r, const char *text, size_t n, struct am_object **ret, struct ambient_error *err)
+{
+	const struct am_object_form form = {
+		/* Metadata alone brings a type of its own with it. */
+		.api_version = r->metadata_only || r->status.kind[0] == '\0' ? NULL : r->opt.api_version,
+		.kind = r->metadata_only || r->status.kind[0] == '\0' ? NULL : r->status.kind,
+		.projection = r->projection,
+	};
+
+	return am_object_new_form(text, n, &form, ret, err);
+}
+
 /* API servers say "kind" before the items.  Knowing it then, items go into the store as they come instead of waiting for
  * the list's end; whoever says it later, or has it cut by the network, only makes them wait. */
 static void
@@ -201,11 +224,8 @@ peek_kind(struct am_reflector *r, const char *p, size_t n)
 		return;
 	at += sizeof(kind) - 1;
 	end = memmem(at, n - (size_t)(at - p), "List\"", 5);
-	if (end != NULL && end > at && (size_t)(end - at) < sizeof(r->status.kind) &&
-	    memchr(at, '"', (size_t)(end - at)) == NULL) {
-		memcpy(r->status.kind, at, (size_t)(end - at));
-		r->status.kind[end - at] = '\0';
-	}
+	if (end != NULL && end > at && memchr(at, '"', (size_t)(end - at)) == NULL)
+		am_reflector_set_kind(r, am_slice(at, (size_t)(end - at)));
 }
 
 static int
@@ -228,7 +248,12 @@ am_reflector_send(struct am_reflector *r, struct am_buf *path, enum am_frame_mod
 		  am_frame_f *oversize,
 	     void (*done)(void *arg, const struct ambient_error *err), int64_t timeout, int64_t idle)
 {
-	static const char *const headers[] = { "Accept: application/json", NULL };
+	static const char *const accepts[] = {
+		"Accept: application/json",
+		"Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
+		"Accept: application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
+	};
+	const char *const headers[] = { accepts[!r->metadata_only ? 0 : mode == AM_FRAME_LINES ? 1 : 2], NULL };
 	struct am_http_req req = { .method = "GET", .path = am_buf_str(path), .headers = headers, .timeout_ns = timeout,
 				   .idle_ns = idle, .watch = mode == AM_FRAME_LINES };
 	struct am_http_sink sink = { .head = on_head, .data = on_data, .done = done, .arg = r };
@@ -267,6 +292,11 @@ am_reflector_new(struct am_io *io, struct am_store *store, const struct am_refle
 	r->opt.path = am_xstrdup(options->path);
 	r->opt.api_version = am_xstrdup(options->api_version);
 	r->opt.selector = am_empty(options->selector) ? NULL : am_xstrdup(options->selector);
+	r->opt.only = am_xstrdup(options->only);
+	/* Whoever chose it has had it checked. */
+	if (options->only != NULL)
+		am_assert(am_projection_parse(options->only, &r->projection, NULL) == 0);
+	r->metadata_only = am_streq(options->only, AM_ONLY_METADATA);
 	r->opt.field = am_empty(options->field) ? NULL : am_xstrdup(options->field);
 	r->rv = am_xstrdup("");
 	r->complained = am_map_new();
@@ -327,6 +357,8 @@ am_reflector_free(struct am_reflector *r)
 	free(r->list_rv);
 	free(r->next_page);
 	free(r->watch_rv);
+	am_projection_free(r->projection);
+	free((void *)(uintptr_t)r->opt.only);
 	free((void *)(uintptr_t)r->opt.path);
 	free((void *)(uintptr_t)r->opt.api_version);
 	free((void *)(uintptr_t)r->opt.selector);

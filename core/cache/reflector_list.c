@@ -52,11 +52,11 @@ on_item(void *arg, const char *text, size_t n, struct ambient_error *err)
 	struct ambient_error bad = AMBIENT_ERROR_INIT;
 	struct am_reflector *r = arg;
 	struct am_object *object;
-	bool known = r->status.kind[0] != '\0';
+	bool known = r->status.kind[0] != '\0' || r->metadata_only;
 
 	if (!r->running)
 		return ambient_err(err, AMBIENT_E_CANCELLED, "stopped");
-	if (am_object_new_kind(text, n, known ? r->opt.api_version : NULL, known ? r->status.kind : NULL, &object, &bad) < 0) {
+	if (am_reflector_object(r, text, n, &object, &bad) < 0) {
 		skip_item(r, text, n, bad.message);
 		return 0;
 	}
@@ -81,8 +81,7 @@ page_store(struct am_reflector *r)
 	struct am_object *object;
 
 	for (size_t i = 0; i < r->page_len; i++) {
-		if (am_object_new_kind(r->page[i]->json.p, r->page[i]->json.n, r->opt.api_version,
-				       r->status.kind[0] != '\0' ? r->status.kind : NULL, &object, &err) < 0) {
+		if (am_reflector_object(r, r->page[i]->json.p, r->page[i]->json.n, &object, &err) < 0) {
 			skip_item(r, r->page[i]->json.p, r->page[i]->json.n, err.message);
 			continue;
 		}
@@ -99,10 +98,8 @@ learn_kind(struct am_reflector *r, struct am_slice list)
 	size_t n = kind != NULL ? strlen(kind) : 0;
 	bool table = am_streq(kind, "Table");
 
-	if (n > 4 && n < sizeof(r->status.kind) && strcmp(kind + n - 4, "List") == 0) {
-		kind[n - 4] = '\0';
-		(void)am_strlcpy(r->status.kind, kind, sizeof(r->status.kind));
-	}
+	if (n > 4 && strcmp(kind + n - 4, "List") == 0)
+		am_reflector_set_kind(r, am_slice(kind, n - 4));
 	free(kind);
 	return !table;
 }

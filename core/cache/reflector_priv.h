@@ -14,6 +14,8 @@
 
 #define VALUE_MAX (4 * 1024 * 1024) /* one object; an API server takes requests of at most 3 MiB */
 
+#define AM_PARTIAL_KIND "PartialObjectMetadata"
+
 struct backoff {
 	int step;
 	int64_t last;
@@ -27,6 +29,8 @@ struct am_reflector {
 	struct am_store *store;
 	struct am_reflector_options opt;   /* its strings are copies */
 	struct am_reflector_status status;
+	struct am_projection *projection;  /* of opt.only; NULL: all */
+	bool metadata_only;                /* not even asked for the rest */
 	bool running;
 
 	char *rv;                          /* the last one seen; "" at first */
@@ -76,6 +80,10 @@ void am_reflector_trouble(struct am_reflector *r, const char *doing, const char 
 /* An object that cannot be read, or whose text is too long: said once for each name, counted.  text may be its beginning
  * only.  True: its name is known, and what the store has of it stays. */
 bool am_reflector_skip(struct am_reflector *r, const char *text, size_t n, const char *why, struct am_salvage *ret);
+void am_reflector_set_kind(struct am_reflector *r, struct am_slice kind);
+/* Of a text as the API server sent it, what is to be stored. */
+int am_reflector_object(const struct am_reflector *r, const char *text, size_t n, struct am_object **ret,
+			struct ambient_error *err);
 void am_reflector_sync_later(struct am_reflector *r, enum am_reflector_state state); /* the collection anew, after the backoff */
 void am_reflector_watch_later(struct am_reflector *r, void (*begin)(void *));        /* after the other backoff */
 void am_reflector_query(struct am_buf *path, const char *name, const char *value);

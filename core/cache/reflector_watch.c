@@ -77,6 +77,8 @@ kind_fits(const struct am_reflector *r, struct am_slice object)
 	bool fits = (kind == NULL || r->status.kind[0] == '\0' || strcmp(kind, r->status.kind) == 0) &&
 		    (version == NULL || r->opt.api_version == NULL || strcmp(version, r->opt.api_version) == 0);
 
+	fits = fits || (r->metadata_only && am_streq(kind, AM_PARTIAL_KIND));
+
 	free(kind);
 	free(version);
 	return fits;
@@ -156,8 +158,7 @@ on_object_event(struct am_reflector *r, bool deleted, struct am_slice line, stru
 		(void)am_reflector_skip(r, json.p, json.n, "it is of another kind", &who);
 		return 0;
 	}
-	if (am_object_new_kind(json.p, json.n, r->opt.api_version, r->status.kind[0] != '\0' ? r->status.kind : NULL, &object,
-			       &bad) < 0)
+	if (am_reflector_object(r, json.p, json.n, &object, &bad) < 0)
 		return lost_event(r, line.p, line.n, bad.message);
 	if (deleted)
 		am_store_remove(r->store, object, r->opt.change, r->opt.arg);
@@ -201,8 +202,8 @@ learn_kind(struct am_reflector *r, struct am_slice object)
 {
 	am_auto(am_freep) char *kind = r->status.kind[0] == '\0' ? am_json_dup(object, "/kind") : NULL;
 
-	if (kind != NULL && strlen(kind) < sizeof(r->status.kind) && strcmp(kind, "Status") != 0)
-		(void)am_strlcpy(r->status.kind, kind, sizeof(r->status.kind));
+	if (kind != NULL && strcmp(kind, "Status") != 0)
+		am_reflector_set_kind(r, am_slice_of(kind));
 }
 
 static int

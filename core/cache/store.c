@@ -3,7 +3,8 @@
  * Stores.  Each name has an entry with two faces: `seen`, what the watch says, and `visible`, what readers get.  They
  * are the same object but for names that this process has just written or deleted: then `visible` runs ahead until
  * the watch is past that version.  Only the I/O thread changes `seen`, so that subscribers get an unbroken sequence of
- * states whatever was written meanwhile; indexes follow `visible`.
+ * states whatever was written meanwhile; indexes follow `visible`.  Both may be packed (pack.c): whatever leaves the
+ * store is opened first.
  *
  * The lock guards everything but the objects themselves, which are immutable.  Callbacks run without it.
  */
@@ -48,6 +49,7 @@ struct am_store {
 	char *rv;
 	char *ns;
 	struct am_selector *labels, *fields;
+	struct am_packer *packer;     /* NULL: texts are kept as they are */
 };
 
 /* ---- indexes */
@@ -87,11 +89,15 @@ static void
 index_object(struct index *index, struct entry *entry, const struct am_object *object, bool add)
 {
 	struct index_walk walk = { index, entry, add };
+	struct am_object *open;
 
-	if (index->pointer == NULL)
+	if (index->pointer == NULL) {
 		index_value(&walk, object->ns);
-	else
-		am_cache_each_value(object->json, index->pointer, index_value, &walk);
+		return;
+	}
+	open = am_object_open(object);
+	am_cache_each_value(open->json, index->pointer, index_value, &walk);
+	am_object_unref(open);
 }
 
 static struct index *
@@ -202,14 +208,14 @@ show(struct am_store *store, struct entry *entry, const struct am_object *object
 		for (size_t i = 0; i < store->index_count; i++)
 			index_object(&store->indexes[i], entry, old, false);
 		store->count--;
-		store->bytes -= old->json.n;
+		store->bytes -= am_object_held(old);
 		am_object_unref(old);
 	}
 	if (object != NULL) {
 		for (size_t i = 0; i < store->index_count; i++)
 			index_object(&store->indexes[i], entry, object, true);
 		store->count++;
-		store->bytes += object->json.n;
+		store->bytes += am_object_held(object);
 	}
 }
 
@@ -357,6 +363,8 @@ am_store_deleted(struct am_store *store, const char *ns, const char *name, const
 static void
 see(struct am_store *store, struct entry *entry, const struct am_object *object, const char *rv)
 {
+	struct am_object *kept = object == NULL ? NULL :
+				 store->packer != NULL ? am_object_pack(store->packer, object) : am_object_ref(object);
 	bool overtaken = true;
 
 	if (entry->written_rv != NULL) {
@@ -366,11 +374,12 @@ see(struct am_store *store, struct entry *entry, const struct am_object *object,
 	} else if (entry->gone_uid != NULL) {
 		overtaken = object == NULL || strcmp(object->uid, entry->gone_uid) != 0;
 	}
-	set_seen(entry, object);
+	set_seen(entry, kept);
 	if (overtaken) {
 		ahead_clear(store, entry);
-		show(store, entry, object);
+		show(store, entry, kept);
 	}
+	am_object_unref(kept);
 }
 
 /* ---- fed by the reflector */
@@ -388,15 +397,31 @@ am_store_set_filter(struct am_store *store, const char *ns, struct am_selector *
 	am_unlock(&store->lock);
 }
 
+void
+am_store_set_packed(struct am_store *store)
+{
+	am_lock(&store->lock);
+	if (store->packer == NULL)
+		store->packer = am_packer_new();
+	am_unlock(&store->lock);
+}
+
+/* The text of what is told is opened for as long as that takes. */
 static void
 tell(am_change_f *fn, void *arg, const struct am_object *before, const struct am_object *after, bool initial, bool missed)
 {
 	const struct am_object *any = after != NULL ? after : before;
-	struct am_change change = { .ns = any->ns, .name = any->name, .before = before, .after = after, .initial = initial,
-				    .missed = missed };
+	struct am_change change = { .ns = any->ns, .name = any->name, .initial = initial, .missed = missed };
 
-	if (fn != NULL)
-		fn(arg, &change);
+	if (fn == NULL)
+		return;
+	struct am_object *old = before != NULL ? am_object_open(before) : NULL;
+	struct am_object *new = after != NULL ? am_object_open(after) : NULL;
+	change.before = old;
+	change.after = new;
+	fn(arg, &change);
+	am_object_unref(old);
+	am_object_unref(new);
 }
 
 void
@@ -583,6 +608,7 @@ am_store_free(struct am_store *store)
 	am_map_free(store->entries);
 	am_selector_free(store->labels);
 	am_selector_free(store->fields);
+	am_packer_free(store->packer);
 	am_lock_fini(&store->lock);
 	free(store->rv);
 	free(store->ns);
@@ -601,18 +627,23 @@ am_store_get(struct am_store *store, const char *ns, const char *name)
 	if (entry != NULL && entry->visible != NULL)
 		object = am_object_ref(entry->visible);
 	am_unlock(&store->lock);
-	return object;
+	if (object == NULL)
+		return NULL;
+	struct am_object *open = am_object_open(object);
+	am_object_unref(object);
+	return open;
 }
 
-/* Keeps the objects that match. */
+/* Opens the objects, and keeps those that match. */
 static void
 sieve(const struct am_store_query *query, struct am_objects *objects)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < objects->count; i++) {
-		struct am_object *object = objects->items[i];
+		struct am_object *object = am_object_open(objects->items[i]);
 
+		am_object_unref(objects->items[i]);
 		if ((am_empty(query->ns) || strcmp(object->ns, query->ns) == 0) && am_selector_match(query->selector, object))
 			objects->items[kept++] = object;
 		else

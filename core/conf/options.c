@@ -39,6 +39,8 @@ static const struct ambient_option *const cluster_rows[] = {
 	ROW("watchList", AMBIENT_OPT_BOOL, 0, "true", 0, 0,
 	    "Ask for whole collections as the beginning of a watch, which costs the API server least; where it cannot do that, they "
 	    "are listed.", NULL),
+	ROW("compressCache", AMBIENT_OPT_BOOL, 0, "false", 0, 0,
+	    "Keep cached objects compressed: less memory for each, some microseconds more for each read of one.", NULL),
 	ROW("namespace", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
 	    "The daemon's own namespace, for its lease; unset: the service account's, else \"default\".", NULL),
 	NULL,

@@ -44,7 +44,7 @@ host_kinds_forget(struct am_host *host)
 void
 am_host_await_kinds(struct am_host *host)
 {
-	static const struct am_informer_spec spec = { DEFINITIONS, NULL, NULL, NULL };
+	static const struct am_informer_spec spec = { .kind = DEFINITIONS, .only = "metadata" };
 	bool missing = false;
 
 	for (size_t i = 0; i < host->instance_count; i++)

@@ -22,7 +22,7 @@ am_host_new(const struct am_host_options *options)
 	host->node_name = am_xstrdup(node);
 	host->runner_image = am_xstrdup(options->runner_image);
 	host->runner_type = am_xstrdup(options->runner_type);
-	host->stream_lists = options->stream_lists;
+	host->cache = (struct am_informers_options){ .stream = options->stream_lists, .packed = options->packed_cache };
 	host->runner_types = am_xstrdup("");
 	host->kinds = am_map_new();
 	am_lock_init(&host->lock, "host");
@@ -40,7 +40,7 @@ am_host_connect(struct am_host *host, struct am_kube *kube, const struct am_kube
 		return rc;
 	host->kube = kube;
 	host->informers = am_informers_new(am_kube_io(kube));
-	am_informers_set_stream(host->informers, host->stream_lists);
+	am_informers_configure(host->informers, &host->cache);
 	host->recorder = am_recorder_new(kube, "ambientd", host->node_name != NULL ? host->node_name : "");
 	host->server = am_xstrdup(am_kube_config_server(config));
 	host->cluster_ca = am_buf_steal(&ca, NULL);

@@ -24,6 +24,7 @@ struct am_host_options {
 	const char *runner_image; /* NULL: unknown */
 	const char *runner_type;
 	bool stream_lists;        /* ask for whole collections as the beginning of a watch */
+	bool packed_cache;        /* keep cached objects compressed */
 };
 struct am_host *am_host_new(const struct am_host_options *options) am_nodiscard_;
 /* The API server, which the host borrows; needed before the watches of any instance. */

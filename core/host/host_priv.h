@@ -15,7 +15,7 @@
 struct am_host {
 	struct am_clock *clock;
 	char *mode, *state, *ns, *node_name, *runner_image, *runner_type;
-	bool stream_lists;
+	struct am_informers_options cache;
 	/* Set by am_host_connect, constant afterwards. */
 	struct am_kube *kube;
 	struct am_informers *informers;
@@ -38,7 +38,7 @@ struct host_kind {
 
 /* One watch of an instance: kind and selection, and whom a change wakes. */
 struct host_watch {
-	char *kind, *labels, *fields;
+	char *kind, *labels, *fields, *only;
 	struct am_informer *informer;
 	struct am_subscription *subscription;
 	struct host_link *links;

@@ -21,7 +21,7 @@ host_watch_of(struct am_instance *instance, const char *kind)
 
 	for (size_t i = 0; i < instance->watch_count; i++) {
 		struct host_watch *w = &instance->watches[i];
-		bool whole = w->labels == NULL && w->fields == NULL;
+		bool whole = w->labels == NULL && w->fields == NULL && w->only == NULL;
 		if (strcmp(w->kind, kind) == 0 && (best == NULL || whole))
 			best = w;
 	}
@@ -30,14 +30,15 @@ host_watch_of(struct am_instance *instance, const char *kind)
 
 static struct host_watch *
 open_watch(struct am_instance *instance, const char *kind, const char *labels, const char *fields,
-	   struct ambient_error *err)
+	   const char *only, struct ambient_error *err)
 {
 	for (size_t i = 0; i < instance->watch_count; i++) {
 		struct host_watch *w = &instance->watches[i];
-		if (strcmp(w->kind, kind) == 0 && same(w->labels, labels) && same(w->fields, fields))
+		if (strcmp(w->kind, kind) == 0 && same(w->labels, labels) && same(w->fields, fields) &&
+		    (w->only == NULL || same(w->only, only)))
 			return w;
 	}
-	const struct am_informer_spec spec = {kind, NULL, labels, fields};
+	const struct am_informer_spec spec = { .kind = kind, .selector = labels, .field = fields, .only = only };
 	struct am_informer *informer;
 	if (am_informer_get(instance->host->informers, &spec, &informer, err) < 0)
 		return NULL;
@@ -46,6 +47,7 @@ open_watch(struct am_instance *instance, const char *kind, const char *labels, c
 		.kind = am_xstrdup(kind),
 		.labels = am_empty(labels) ? NULL : am_xstrdup(labels),
 		.fields = am_empty(fields) ? NULL : am_xstrdup(fields),
+		.only = am_xstrdup(only),
 		.informer = informer,
 	};
 	return w;
@@ -108,7 +110,7 @@ add_declared(struct am_instance *instance, struct host_reconciler *r, const stru
 		[AM_PLUGIN_MAP_LABEL] = AM_MAP_LABEL, [AM_PLUGIN_MAP_ANNOTATION] = AM_MAP_ANNOTATION,
 		[AM_PLUGIN_MAP_ALL] = AM_MAP_ALL,     [AM_PLUGIN_MAP_INDEX] = AM_MAP_INDEX,
 	};
-	struct host_watch *w = open_watch(instance, declared->kind, declared->labels, declared->fields, err);
+	struct host_watch *w = open_watch(instance, declared->kind, declared->labels, declared->fields, declared->only, err);
 
 	if (w == NULL)
 		return -err->code;
@@ -123,7 +125,7 @@ add_declared(struct am_instance *instance, struct host_reconciler *r, const stru
 static int
 open_reconciler(struct am_instance *instance, struct host_reconciler *r, struct ambient_error *err)
 {
-	r->watch = open_watch(instance, r->decl->for_kind, NULL, NULL, err);
+	r->watch = open_watch(instance, r->decl->for_kind, NULL, NULL, NULL, err);
 	if (r->watch == NULL)
 		return -err->code;
 	struct am_trigger_options self = options_of(r, AM_MAP_SELF);
@@ -131,7 +133,7 @@ open_reconciler(struct am_instance *instance, struct host_reconciler *r, struct 
 	if (rc == 0)
 		rc = add_indexes(r, err);
 	for (size_t i = 0; rc == 0 && i < r->decl->owns_count; i++) {
-		struct host_watch *w = open_watch(instance, r->decl->owns[i], NULL, NULL, err);
+		struct host_watch *w = open_watch(instance, r->decl->owns[i], NULL, NULL, NULL, err);
 		if (w == NULL)
 			return -err->code;
 		struct am_trigger_options owner = options_of(r, AM_MAP_OWNER);
@@ -230,6 +232,7 @@ host_watches_close(struct am_instance *instance)
 		free(w->kind);
 		free(w->labels);
 		free(w->fields);
+		free(w->only);
 	}
 	free(instance->watches);
 	instance->watches = NULL;

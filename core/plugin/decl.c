@@ -315,6 +315,10 @@ key_watch(struct full *f, const char *v, struct ambient_error *err)
 			w.labels = dup_n(f, v + 9, n - 9);
 		} else if (n > 6 && memcmp(v, "field=", 6) == 0 && w.fields == NULL) {
 			w.fields = dup_n(f, v + 6, n - 6);
+		} else if (n > 5 && memcmp(v, "only=", 5) == 0 && w.only == NULL) {
+			w.only = dup_n(f, v + 5, n - 5);
+			if (strcmp(w.only, "metadata") != 0 && w.only[0] != '/')
+				return BAD("only= takes \"metadata\", or JSON Pointers with commas between, not \"%.60s\"", w.only);
 		} else if (n > 4 && memcmp(v, "map=", 4) == 0 && !mapped) {
 			mapped = true;
 			rc = watch_map(f, &w, v + 4, n - 4, err);
@@ -325,7 +329,7 @@ key_watch(struct full *f, const char *v, struct ambient_error *err)
 			w.map = AM_PLUGIN_MAP_INDEX;
 			w.map_key = dup_n(f, v + 6, n - 6);
 		} else {
-			return BAD("behind the kind come selector=, field= and one of map= and index=, each once, not \"%.*s\"",
+			return BAD("behind the kind come selector=, field=, only= and one of map= and index=, each once, not \"%.*s\"",
 				   (int)AM_MIN(n, (size_t)60), v);
 		}
 	}

@@ -31,6 +31,7 @@ struct am_plugin_watch {
 	const char *kind;
 	const char *labels; /* label selector, NULL: none */
 	const char *fields; /* field selector, NULL: none */
+	const char *only;   /* what is kept of each object: "metadata", or JSON Pointers with commas; NULL: all */
 	enum am_plugin_map map;
 	const char *map_key; /* LABEL, ANNOTATION, INDEX */
 };

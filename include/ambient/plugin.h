@@ -13,9 +13,11 @@
  *                                without one they belong to the only reconciler of the plugin
  *   for=group/version/plural     the kind reconciled ("v1/pods" for the core group)
  *   owns=KIND                    children by controller owner reference wake their owner
- *   watch=KIND [selector=L=V] [field=P=V] [map=self|namespace|label:KEY|annotation:KEY|all] [index=NAME]
+ *   watch=KIND [selector=L=V] [field=P=V] [only=metadata|POINTER,...] [map=self|namespace|label:KEY|annotation:KEY|all]
+ *              [index=NAME]
  *                                changes of these wake the object that map names; namespace: every for-object in the
- *                                namespace of the changed object, and of a changed Namespace in that namespace
+ *                                namespace of the changed object, and of a changed Namespace in that namespace; only: what
+ *                                is kept of each object besides its metadata
  *   index=NAME:POINTER           a lookup over the for-kind
  *   may=KIND[/SUB]:verb[,verb]   what it may ask of the API beyond reading what it watches
  *   runner=TYPE                  a runner type that it provides

@@ -46,13 +46,17 @@ watch(int times, int status, const char *body, unsigned flags)
 	rule("GET", "/api/v1/configmaps*watch=true*", times, status, NULL, body, flags);
 }
 
+static struct am_informers_options options;
+static const char *only;
+
 static void
 begin_watch(void)
 {
-	struct am_informer_spec spec = { .kind = "v1/configmaps" };
+	struct am_informer_spec spec = { .kind = "v1/configmaps", .only = only };
 
 	open_kube(config_of(fake_api_url(api)), -1, 0);
 	informers = am_informers_new(am_kube_io(kube));
+	am_informers_configure(informers, &options);
 	ck_assert_int_eq(am_informer_get(informers, &spec, &informer, NULL), 0);
 	subscription = am_informer_subscribe(informer, on_change, NULL);
 }
@@ -229,6 +233,81 @@ START_TEST(silent_watch_is_left)
 }
 END_TEST
 
+#define END_MARK(rv) EVENT("BOOKMARK", "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"" rv "\"," \
+		     "\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}")
+
+static void
+stream(int times, int status, const char *body, unsigned flags)
+{
+	rule("GET", "/api/v1/configmaps*sendInitialEvents=true*", times, status, NULL, body, flags);
+}
+
+/* Whatever happens to a stream, the collection arrives: whole, in bytes, cut, without its end, refused. */
+START_TEST(a_list_that_is_streamed)
+{
+	static const struct {
+		int status;
+		const char *body;
+		unsigned flags;
+		bool lists;
+	} rows[] = {
+		{ 200, EVENT("ADDED", OBJ("a", "5")) END_MARK("9") EVENT("ADDED", OBJ("b", "11")), FAKE_API_STALL, false },
+		{ 200, EVENT("ADDED", OBJ("a", "5")) END_MARK("9") EVENT("ADDED", OBJ("b", "11")), FAKE_API_STALL | FAKE_API_BYTES, false },
+		{ 200, EVENT("ADDED", OBJ("a", "5")), FAKE_API_STALL, true },
+		{ 200, EVENT("ADDED", OBJ("a", "5")) "{\"type\":\"BOOK", FAKE_API_CUT, true },
+		{ 200, EVENT("ADDED", OBJ("a", "5")), FAKE_API_DROP, true },
+		{ 422, GONE, 0, true },
+		{ 400, "", 0, true },
+	};
+
+	begin(FAKE_API_PLAIN);
+	options.stream = true;
+	stream(0, rows[_i].status, rows[_i].body, rows[_i].flags);
+	watch(0, 200, EVENT("ADDED", OBJ("b", "11")), FAKE_API_STALL);
+	list(0, 200, LIST("10", MAP("a", "5")), 0);
+	begin_watch();
+	wait_for("b", "11", 1);
+	ck_assert_str_eq(rv_of("a"), "5");
+	ck_assert(asks(0, "sendInitialEvents=true"));
+	if (!rows[_i].lists)
+		ck_assert_int_eq(fake_api_count(api), 1);
+	else
+		ck_assert(!asks(fake_api_count(api) - 2, "watch="));
+	end_watch();
+	ck_assert_int_eq(deleted, 0);
+}
+END_TEST
+
+START_TEST(metadata_alone_is_asked_for)
+{
+	begin(FAKE_API_PLAIN);
+	only = "metadata";
+	watch(0, 200, EVENT("ADDED", "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"name\":\"b\","
+				     "\"namespace\":\"n\",\"resourceVersion\":\"11\"}}")
+			EVENT("ADDED", "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"c\",\"namespace\":\"n\","
+				       "\"resourceVersion\":\"12\"},\"data\":{\"secret\":\"x\"}}"), FAKE_API_STALL);
+	list(0, 200, "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"10\"},"
+		     "\"items\":[{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"name\":\"a\","
+		     "\"namespace\":\"n\",\"resourceVersion\":\"9\"}}]}", 0);
+	begin_watch();
+	wait_for("c", "12", 2);
+	ck_assert_str_eq(rv_of("a"), "9");
+	ck_assert_str_eq(rv_of("b"), "11");
+	ck_assert_str_eq(fake_api_header(fake_api_request(api, 0), "Accept"),
+			 "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json");
+	ck_assert_str_eq(fake_api_header(fake_api_request(api, 1), "Accept"),
+			 "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json");
+	/* Of who did not listen no more is kept either. */
+	struct am_object *c = am_store_get(am_informer_store(informer), "n", "c");
+	ck_assert_ptr_null(strstr(c->json.p, "secret"));
+	am_object_unref(c);
+	char kind[128];
+	am_informer_object_kind(informer, kind);
+	ck_assert_str_ne(kind, "PartialObjectMetadata");
+	end_watch();
+}
+END_TEST
+
 START_TEST(large_list)
 {
 	am_auto(am_buf_fini) struct am_buf body = { 0 };
@@ -259,6 +338,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, half_a_list_changes_nothing);
 	tcase_add_loop_test(tc, garbage_in_a_watch, 0, 7);
 	tcase_add_test(tc, silent_watch_is_left);
+	tcase_add_loop_test(tc, a_list_that_is_streamed, 0, 7);
+	tcase_add_test(tc, metadata_alone_is_asked_for);
 	tcase_add_test(tc, large_list);
 }
 

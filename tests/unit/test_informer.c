@@ -77,10 +77,54 @@ START_TEST(one_informer_for_everybody_who_asks_for_the_same)
 }
 END_TEST
 
+START_TEST(CA4_parts_are_served_by_an_informer_that_has_all)
+{
+	struct am_informer_spec parts = widgets, meta = widgets;
+	parts.only = "/spec/size";
+	meta.only = "metadata";
+	struct am_informer *p = get(&parts), *q = get(&parts), *m = get(&meta), *whole = get(&widgets);
+
+	ck_assert_ptr_eq(p, q);
+	ck_assert_ptr_ne(p, m);
+	ck_assert_ptr_ne(whole, p);
+	am_informer_put(p);
+	am_informer_put(q);
+	am_informer_put(m);
+	p = get(&parts);
+	ck_assert_ptr_eq(p, whole);
+	am_informer_put(p);
+	am_informer_put(whole);
+}
+END_TEST
+
+START_TEST(CA7_an_informer_of_parts_stores_no_more)
+{
+	struct am_informer_spec parts = widgets;
+	struct am_object *object;
+
+	parts.only = "/spec/size";
+	struct am_informer *p = get(&parts);
+	fake_io_answer(io, 200, "{\"kind\":\"WidgetList\",\"apiVersion\":\"x.io/v1\",\"metadata\":{\"resourceVersion\":\"10\"},\"items\":["
+				"{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"resourceVersion\":\"3\"},\"spec\":{\"size\":1,\"big\":[1,2]}}]}");
+	fake_io_head(io, 200);
+	fake_io_data(io, "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Widget\",\"apiVersion\":\"x.io/v1\",\"metadata\":{\"name\":\"b\","
+			 "\"namespace\":\"n\",\"resourceVersion\":\"11\"},\"spec\":{\"big\":7},\"status\":{}}}\n");
+	object = am_store_get(am_informer_store(p), "n", "a");
+	ck_assert_str_eq(object->json.p, "{\"apiVersion\":\"x.io/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"a\",\"namespace\":\"n\","
+					 "\"resourceVersion\":\"3\"},\"spec\":{\"size\":1}}");
+	am_object_unref(object);
+	object = am_store_get(am_informer_store(p), "n", "b");
+	ck_assert_ptr_null(strstr(object->json.p, "big"));
+	ck_assert_ptr_null(strstr(object->json.p, "status"));
+	am_object_unref(object);
+	am_informer_put(p);
+}
+END_TEST
+
 START_TEST(bad_specs_are_refused)
 {
 	static const struct am_informer_spec rows[] = { { .kind = "" }, { .kind = "pods" }, { .kind = "v1/pods", .selector = "=" },
-							{ .kind = "v1/pods", .field = "x" } };
+							{ .kind = "v1/pods", .field = "x" }, { .kind = "v1/pods", .only = "spec" } };
 
 	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
 		struct ambient_error err = AMBIENT_ERROR_INIT;
@@ -241,6 +285,8 @@ cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, one_informer_for_everybody_who_asks_for_the_same);
+	tcase_add_test(tc, CA4_parts_are_served_by_an_informer_that_has_all);
+	tcase_add_test(tc, CA7_an_informer_of_parts_stores_no_more);
 	tcase_add_test(tc, bad_specs_are_refused);
 	tcase_add_test(tc, SI2_early_and_late_subscribers);
 	tcase_add_test(tc, SI3_a_subscriber_may_leave_from_its_own_callback);

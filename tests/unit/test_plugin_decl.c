@@ -54,7 +54,7 @@ static const struct {
 	  "declaration \"watch=v1/pods map=owner\": map is self, namespace, all, label:KEY or annotation:KEY"),
 	T(HEAD "watch=v1/pods map=label:-x\0", "declaration \"watch=v1/pods map=label:-x\": \"-x\" is no name of a label or annotation"),
 	T(HEAD "watch=v1/pods map=self map=all\0",
-	  "declaration \"watch=v1/pods map=self map=all\": behind the kind come selector=, field= and one of map= and index=, each "
+	  "declaration \"watch=v1/pods map=self map=all\": behind the kind come selector=, field=, only= and one of map= and index=, each "
 	  "once, not \"map=all\""),
 	T(HEAD "watch=v1/pods index=i\0", "reconciler \"w\" watches v1/pods by index \"i\", which it does not declare"),
 	T(HEAD "watch=v1/pods  selector=a=b   map=all \0index=i:/a~1b\0", ""),

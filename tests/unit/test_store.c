@@ -449,6 +449,199 @@ reader(void *arg)
 	}
 }
 
+/* ---- packed texts and parts of objects */
+
+/* As an object of the platform looks: much is the same in all of them. */
+static struct am_object *
+session(int i, int rv)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_object *object;
+	char *text = am_xasprintf(
+		"{\"apiVersion\":\"vteam.ambient-code/v1alpha1\",\"kind\":\"AgenticSession\",\"metadata\":{\"name\":\"session-%06d\","
+		"\"namespace\":\"team-%d\",\"uid\":\"%08x-1b4d-4c5e-9f10-%012x\",\"resourceVersion\":\"%d\",\"generation\":2,"
+		"\"creationTimestamp\":\"2026-01-01T00:%02d:%02dZ\",\"labels\":{\"app\":\"x\"}},\"spec\":{\"prompt\":\"fix issue %d in the parser\","
+		"\"repos\":[{\"url\":\"https://git.example.com/team/repo-%d.git\",\"branch\":\"main\"}],\"interactive\":false,\"timeout\":300,"
+		"\"llmSettings\":{\"model\":\"sonnet\",\"temperature\":0.7,\"maxTokens\":4000}},\"status\":{\"phase\":\"Running\",\"conditions\":["
+		"{\"type\":\"Ready\",\"status\":\"True\",\"reason\":\"Started\",\"message\":\"the pod runs\",\"lastTransitionTime\":"
+		"\"2026-01-01T00:%02d:%02dZ\",\"observedGeneration\":2}],\"jobName\":\"session-%06d-job\"}}",
+		i, i % 7, i * 2654435761U, i * 40503U, rv, i / 60 % 60, i % 60, i, i % 11, i / 60 % 60, i % 60, i);
+
+	ck_assert_msg(am_object_new(text, strlen(text), &object, &err) == 0, "%s", err.message);
+	free(text);
+	return object;
+}
+
+static void
+put_session(int i, int rv)
+{
+	struct am_object *object = session(i, rv);
+
+	am_store_upsert(store, object, false, note, NULL);
+	am_object_unref(object);
+}
+
+static void
+check_session(const char *json, int i, int rv)
+{
+	struct am_object *object = session(i, rv);
+
+	ck_assert_str_eq(json, object->json.p);
+	am_object_unref(object);
+}
+
+START_TEST(packed_objects_read_as_they_were)
+{
+	struct am_objects found;
+	size_t plain = 0;
+
+	am_store_set_packed(store);
+	ck_assert_int_eq(am_store_add_index(store, "phase", "/status/phase", NULL), 0);
+	ck_assert_int_eq(am_store_add_index(store, "repo", "/spec/repos/*/url", NULL), 0);
+	for (int i = 0; i < 2000; i++) {
+		struct am_object *object = session(i, 1000 + i);
+		plain += object->json.n;
+		am_object_unref(object);
+		put_session(i, 1000 + i);
+	}
+	ck_assert_uint_lt(am_store_bytes(store), plain / 4);
+	for (int i = 0; i < 2000; i += 97) {
+		char name[32], ns[16];
+
+		(void)snprintf(name, sizeof(name), "session-%06d", i);
+		(void)snprintf(ns, sizeof(ns), "team-%d", i % 7);
+		struct am_object *object = am_store_get(store, ns, name);
+		check_session(object->json.p, i, 1000 + i);
+		ck_assert_str_eq(object->name, name);
+		ck_assert_int_eq(object->generation, 2);
+		am_object_unref(object);
+	}
+	ck_assert_int_eq(am_store_list(store, &(struct am_store_query){ .index = "repo", .value = "https://git.example.com/team/repo-3.git" },
+				       &found, NULL), 0);
+	ck_assert_uint_eq(found.count, 182);
+	ck_assert_ptr_nonnull(strstr(found.items[0]->json.p, "repo-3.git"));
+	am_objects_fini(&found);
+	/* A change takes it out of the index where it was. */
+	put_session(3, 9000);
+	ck_assert_int_eq(am_store_list(store, &(struct am_store_query){ .index = "phase", .value = "Running" }, &found, NULL), 0);
+	ck_assert_uint_eq(found.count, 2000);
+	am_objects_fini(&found);
+	am_store_replace_begin(store);
+	am_store_replace_end(store, "9999", NULL, NULL);
+	ck_assert_uint_eq(am_store_count(store), 0);
+	ck_assert_uint_eq(am_store_bytes(store), 0);
+}
+END_TEST
+
+static int texts;
+
+static void
+note_texts(void *arg, const struct am_change *change)
+{
+	if (change->before != NULL)
+		check_session(change->before->json.p, 9, 1009);
+	if (change->after != NULL)
+		check_session(change->after->json.p, 9, 5000);
+	texts++;
+}
+
+START_TEST(packed_objects_are_told_with_their_texts)
+{
+	struct am_object *object;
+
+	am_store_set_packed(store);
+	for (int i = 0; i < 10; i++)
+		put_session(i, 1000 + i);
+	object = session(9, 5000);
+	am_store_upsert(store, object, false, note_texts, NULL);
+	am_object_unref(object);
+	ck_assert_int_eq(texts, 1);
+	/* What was opened once lives on by itself. */
+	object = am_store_get(store, "team-2", "session-000009");
+	am_store_remove(store, object, NULL, NULL);
+	check_session(object->json.p, 9, 5000);
+	am_object_unref(object);
+}
+END_TEST
+
+/* Objects that became different get a dictionary of their own; the old ones keep theirs. */
+START_TEST(packing_learns_again)
+{
+	am_store_set_packed(store);
+	for (int i = 0; i < 20; i++)
+		put_session(i, 1000 + i);
+	for (int i = 0; i < 3000; i++) {
+		struct am_object *object;
+		char *text = am_xasprintf("{\"metadata\":{\"name\":\"other-%d\",\"resourceVersion\":\"%d\"},\"data\":{\"%016llx\":\"%016llx%016llx\","
+					  "\"certificate\":\"MIIDdzCCAl+gAwIBAgIEAgAAuTANBgkqhkiG9w0BAQUFADBaMQswCQYDVQQGEwJJRTESMBAGA1UE"
+					  "ChMJQmFsdGltb3JlMRMwEQYDVQQLEwpDeWJlclRydXN0MSIwIAYDVQQDExlCYWx0aW1vcmUg%016llx\"}}", i, 5000 + i,
+					  i * 0x9E3779B97F4A7C15ULL, i * 0xC2B2AE3D27D4EB4FULL, i * 0x165667B19E3779F9ULL, i * 0x27D4EB2F165667C5ULL);
+
+		ck_assert_int_eq(am_object_new(text, strlen(text), &object, NULL), 0);
+		free(text);
+		am_store_upsert(store, object, false, NULL, NULL);
+		am_object_unref(object);
+	}
+	struct am_object *first = am_store_get(store, "team-3", "session-000010"), *last = am_store_get(store, "", "other-2999");
+	check_session(first->json.p, 10, 1010);
+	ck_assert_ptr_nonnull(strstr(last->json.p, "MIIDdz"));
+	am_object_unref(first);
+	am_object_unref(last);
+}
+END_TEST
+
+START_TEST(CA7_projections_keep_what_they_name)
+{
+	static const struct {
+		const char *only, *kept;
+	} rows[] = {
+		{ "metadata", "{\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"y\"}},\"kind\":\"K\"}" },
+		{ "/spec/size", "{\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"y\"}},\"spec\":{\"size\":1.50},\"kind\":\"K\"}" },
+		{ "/spec/list/*/name,/spec/a~1b",
+		  "{\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"y\"}},\"spec\":{\"list\":[{\"name\":\"1\"},{},{\"name\":\"3\"}],"
+		  "\"a/b\":true},\"kind\":\"K\"}" },
+		{ "/spec/size/below,/status/none",
+		  "{\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"y\"}},\"spec\":{\"size\":null},\"kind\":\"K\"}" },
+		{ "/spec/*/deep", "{\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"y\"}},\"spec\":{\"size\":null,\"list\":[],"
+				  "\"a/b\":null,\"map\":{\"deep\":[1,{\"b\":2}]}},\"kind\":\"K\"}" },
+	};
+	static const char text[] = "{\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"y\"}},\"spec\":{\"size\":1.50,\"list\":["
+				   "{\"name\":\"1\",\"x\":2},{},{\"name\":\"3\"}],\"a/b\":true,\"map\":{\"deep\":[1,{\"b\":2}],\"no\":1}},\"kind\":\"K\"}";
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		struct ambient_error err = AMBIENT_ERROR_INIT;
+		struct am_object_form form = { 0 };
+		struct am_projection *projection;
+		struct am_object *object, *again;
+
+		ck_assert_msg(am_projection_parse(rows[i].only, &projection, &err) == 0, "%s", err.message);
+		form.projection = projection;
+		ck_assert_msg(am_object_new_form(text, strlen(text), &form, &object, &err) == 0, "%s", err.message);
+		ck_assert_str_eq(object->json.p, rows[i].kept);
+		/* rule 19: applied again it is the same */
+		ck_assert_int_eq(am_object_new_form(object->json.p, object->json.n, &form, &again, &err), 0);
+		ck_assert_str_eq(again->json.p, rows[i].kept);
+		am_object_unref(object);
+		am_object_unref(again);
+		am_projection_free(projection);
+	}
+}
+END_TEST
+
+START_TEST(projections_refused)
+{
+	static const char *const bad[] = { "", "spec", "/", "/a//b", "/a,", ",/a", "/a/", "metadata,/a", "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q" };
+
+	for (size_t i = 0; i < AM_COUNTOF(bad); i++) {
+		struct ambient_error err = AMBIENT_ERROR_INIT;
+		struct am_projection *projection;
+
+		ck_assert_msg(am_projection_parse(bad[i], &projection, &err) == -AMBIENT_E_INVALID, "%s", bad[i]);
+		ck_assert_ptr_nonnull(strstr(err.message, "JSON Pointers"));
+	}
+}
+END_TEST
+
 START_TEST(ST1_concurrent_readers)
 {
 	struct am_thread *threads[4];
@@ -488,6 +681,11 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule7_same_name_new_uid_is_one_change);
 	tcase_add_test(tc, lists_by_namespace_and_selector);
 	tcase_add_test(tc, ST1_index_before_and_after_with_many_values);
+	tcase_add_test(tc, packed_objects_read_as_they_were);
+	tcase_add_test(tc, packed_objects_are_told_with_their_texts);
+	tcase_add_test(tc, packing_learns_again);
+	tcase_add_test(tc, CA7_projections_keep_what_they_name);
+	tcase_add_test(tc, projections_refused);
 	tcase_add_test(tc, ST1_concurrent_readers);
 	tcase_add_test(tc, ST1_an_index_forgets_values_that_nobody_has);
 	tcase_add_test(tc, ST2_replace_rebuilds_the_indexes);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Texts of objects, deflated against what their kind has in common.  See pack.c. */
+#ifndef AM_CACHE_PACK_H
+#define AM_CACHE_PACK_H
+
+#include "core/base/buf.h"
+#include "core/base/str.h"
+
+struct am_packer;
+struct am_dictionary;
+
+struct am_packer *am_packer_new(void) am_nodiscard_;
+void am_packer_free(struct am_packer *packer);
+/* False: not now, or not worth it; the text is kept as it is.  *ret is a reference, which release gives back. */
+bool am_pack(struct am_packer *packer, struct am_slice text, struct am_buf *out, struct am_dictionary **ret);
+void am_unpack(const char *packed, size_t n, const struct am_dictionary *dictionary, char *out, size_t out_len);
+void am_pack_release(struct am_dictionary *dictionary); /* NULL is fine */
+
+#endif
