@@ -143,10 +143,32 @@ START_TEST(bench)
 }
 END_TEST
 
+/* What the group commit is worth: creates by one, 16 and 64 clients, with both durabilities. */
+START_TEST(durability)
+{
+	static const int clients[] = { 1, 16, 64 };
+	char what[64];
+
+	memset(padding, 'x', sizeof(padding) - 1);
+	for (int relaxed = 0; relaxed < 2; relaxed++) {
+		f = (struct fixture){ .ring = 4096, .process_only = relaxed };
+		fixture_open(&f);
+		res = resource(&f, "v1/configmaps");
+		for (int i = 0; i < 3; i++) {
+			snprintf(what, sizeof(what), "create, \"%s\", %d client%s", relaxed ? "process" : "power", clients[i], i > 0 ? "s" : "");
+			writes(what, clients[i], AM_VERB_CREATE, i * 6400, i == 0 ? 1280 : 6400);
+		}
+		am_resource_unref(res);
+		fixture_close(&f);
+	}
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
 	tcase_set_timeout(tc, 0);
+	tcase_add_test(tc, durability);
 	tcase_add_test(tc, bench);
 }
 
