@@ -365,11 +365,14 @@ start_ops(struct am_daemon *d, struct ambient_error *err)
 {
 	const struct ambient_conf *ops = section(d, "ops");
 	const char *listen = am_conf_str(ops, "listen"), *socket = am_conf_str(ops, "socket");
-	const struct am_ops_callbacks callbacks = { d, daemon_ready, daemon_refresh, daemon_status };
+	const struct am_ops_callbacks callbacks = { d, daemon_checks, daemon_refresh, daemon_status };
 	int rc = 0;
 
-	if (!am_empty(listen))
+	if (!am_empty(listen)) {
 		rc = am_ops_start(listen, &callbacks, &d->ops, err);
+		if (rc == 0)
+			am_log_info("ambientd", "health and metrics on \"%s\", port %u", listen, am_ops_port(d->ops));
+	}
 	if (rc == 0) {
 		d->socket = socket != NULL ? am_xstrdup(socket) : am_xasprintf("%s/ambientd.sock", d->runtime);
 		rc = am_admin_start(d->socket, &callbacks, &d->admin, err);

@@ -57,7 +57,7 @@ int daemon_make_dirs(struct am_daemon *d, struct ambient_error *err);
 /* plugins.c: loads and checks every enabled instance; mistakes go to file. */
 void daemon_load_plugins(struct am_daemon *d);
 /* status.c */
-int daemon_ready(void *arg, struct ambient_error *err);
+void daemon_checks(void *arg, am_check_f *each, void *each_arg);
 void daemon_refresh(void *arg);
 void daemon_status(void *arg, struct am_buf *out);
 

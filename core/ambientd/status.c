@@ -2,21 +2,24 @@
 /* What the health pages and the admin socket say. */
 #include "core/ambientd/daemon_priv.h"
 
-int
-daemon_ready(void *arg, struct ambient_error *err)
+void
+daemon_checks(void *arg, am_check_f *each, void *each_arg)
 {
 	struct am_daemon *d = arg;
+	bool serving = atomic_load(&d->serving), stopping = atomic_load(&d->stopping);
 
-	if (atomic_load(&d->stopping))
-		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "stopping");
-	if (!atomic_load(&d->serving))
-		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "starting");
-	for (size_t i = 0; i < d->plugin_count; i++) {
-		int rc = am_instance_ready(d->plugins[i].instance, err);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	each(each_arg, "daemon", stopping ? "stopping" : !serving ? "starting" : NULL);
+	for (size_t i = 0; serving && !stopping && i < d->plugin_count; i++)
+		am_instance_checks(d->plugins[i].instance, each, each_arg);
+}
+
+static void
+first_problem(void *arg, const char *name am_unused_, const char *problem)
+{
+	struct am_buf *first = arg;
+
+	if (problem != NULL && first->len == 0)
+		am_buf_adds(first, problem);
 }
 
 void
@@ -24,21 +27,25 @@ daemon_refresh(void *arg)
 {
 	struct am_daemon *d = arg;
 
-	for (size_t i = 0; atomic_load(&d->serving) && i < d->plugin_count; i++)
+	if (!atomic_load(&d->serving))
+		return;
+	for (size_t i = 0; i < d->plugin_count; i++)
 		am_instance_refresh_metrics(d->plugins[i].instance);
+	am_host_refresh_metrics(d->host);
 }
 
 void
 daemon_status(void *arg, struct am_buf *out)
 {
 	struct am_daemon *d = arg;
-	struct ambient_error err = AMBIENT_ERROR_INIT;
+	am_auto(am_buf_fini) struct am_buf problem = { 0 };
 
+	daemon_checks(d, first_problem, &problem);
 	am_buf_addf(out, "ambientd %s mode=%s ready=%s", PACKAGE_VERSION, d->standalone ? "standalone" : "cluster",
-		    daemon_ready(d, &err) == 0 ? "yes" : "no");
+		    problem.len == 0 ? "yes" : "no");
 	if (atomic_load(&d->serving) && d->lead != NULL)
 		am_buf_addf(out, " leading=%s", am_lead_leading(d->lead) ? "yes" : "no");
-	am_buf_addf(out, "%s%s\n", err.message[0] != '\0' ? " because: " : "", err.message);
+	am_buf_addf(out, "%s%s\n", problem.len > 0 ? " because: " : "", am_buf_str(&problem));
 	for (size_t i = 0; atomic_load(&d->serving) && i < d->plugin_count; i++)
 		am_instance_describe(d->plugins[i].instance, out);
 }

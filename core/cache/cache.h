@@ -134,6 +134,9 @@ void am_reflector_status(const struct am_reflector *reflector, struct am_reflect
 /* Looks again at once, when it waits because the kind is missing or forbidden. */
 void am_reflector_retry(struct am_reflector *reflector);
 
+/* In words, for status pages: "watching", "backing off". */
+const char *am_reflector_state_name(enum am_reflector_state state);
+
 /* ---- informers */
 
 struct am_informers;  /* the set of one API server */
@@ -164,6 +167,8 @@ int am_informer_get(struct am_informers *informers, const struct am_informer_spe
 void am_informer_put(struct am_informer *informer);         /* the last one stops it; waits for the I/O thread */
 struct am_store *am_informer_store(struct am_informer *informer); /* as long as the informer is held */
 const char *am_informer_kind(const struct am_informer *informer); /* "v1/pods" */
+/* What it selects of the kind: "" for all, else namespace, labels and fields, one after the other with blanks. */
+const char *am_informer_selection(const struct am_informer *informer);
 /* The first list has been stored and told to every subscriber of that time. */
 bool am_informer_has_synced(const struct am_informer *informer);
 void am_informer_status(struct am_informer *informer, struct am_reflector_status *ret);

@@ -27,7 +27,7 @@ struct am_subscription {
 
 struct am_informer {
 	struct am_informers *set;
-	char *key, *kind;
+	char *key, *kind, *selection;
 	struct am_store *store;
 	atomic_bool synced;
 	/* set->lock */
@@ -195,11 +195,17 @@ am_subscription_has_synced(const struct am_subscription *subscription)
 	return atomic_load(&subscription->synced);
 }
 
-static const char *const state_names[] = {
-	[AM_REFLECTOR_STOPPED] = "stopped", [AM_REFLECTOR_LISTING] = "listing", [AM_REFLECTOR_WATCHING] = "watching",
-	[AM_REFLECTOR_BACKOFF] = "backing off", [AM_REFLECTOR_FORBIDDEN] = "forbidden",
-	[AM_REFLECTOR_MISSING] = "no such kind",
-};
+const char *
+am_reflector_state_name(enum am_reflector_state state)
+{
+	static const char *const names[] = {
+		[AM_REFLECTOR_STOPPED] = "stopped", [AM_REFLECTOR_LISTING] = "listing", [AM_REFLECTOR_WATCHING] = "watching",
+		[AM_REFLECTOR_BACKOFF] = "backing off", [AM_REFLECTOR_FORBIDDEN] = "forbidden",
+		[AM_REFLECTOR_MISSING] = "no such kind",
+	};
+
+	return names[state];
+}
 
 int
 am_subscription_wait(struct am_subscription *subscription, int64_t deadline, const int32_t *cancelled,
@@ -227,7 +233,7 @@ am_subscription_wait(struct am_subscription *subscription, int64_t deadline, con
 		return ambient_err(err, AMBIENT_E_CANCELLED, "stopped waiting for the objects of \"%s\"", informer->kind);
 	am_informer_status(informer, &status);
 	return ambient_err(err, AMBIENT_E_TIMEOUT, "the objects of \"%s\" did not arrive in time: %s%s%s", informer->kind,
-			   state_names[status.state], status.error[0] != '\0' ? ", " : "", status.error);
+			   am_reflector_state_name(status.state), status.error[0] != '\0' ? ", " : "", status.error);
 }
 
 /* ---- informers */
@@ -240,7 +246,23 @@ informer_free(struct am_informer *informer)
 	am_store_free(informer->store);
 	free(informer->key);
 	free(informer->kind);
+	free(informer->selection);
 	free(informer);
+}
+
+static char *
+selection_of(const struct am_informer_spec *spec)
+{
+	const char *const parts[] = { spec->ns, spec->selector, spec->field };
+	struct am_buf text = { 0 };
+
+	for (size_t i = 0; i < AM_COUNTOF(parts); i++) {
+		if (!am_empty(parts[i]))
+			am_buf_addf(&text, "%s%s", text.len > 0 ? " " : "", parts[i]);
+	}
+	char *out = am_xstrdup(am_buf_str(&text));
+	am_buf_fini(&text);
+	return out;
 }
 
 static int
@@ -276,6 +298,7 @@ informer_new(struct am_informers *set, const struct am_informer_spec *spec, char
 	informer->set = set;
 	informer->key = key;
 	informer->kind = am_xstrdup(spec->kind);
+	informer->selection = selection_of(spec);
 	informer->store = am_store_new(set->io->clock);
 	am_store_set_filter(informer->store, spec->ns, labels, fields);
 	if (set->options.packed)
@@ -395,6 +418,12 @@ const char *
 am_informer_kind(const struct am_informer *informer)
 {
 	return informer->kind;
+}
+
+const char *
+am_informer_selection(const struct am_informer *informer)
+{
+	return informer->selection;
 }
 
 bool

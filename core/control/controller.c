@@ -80,6 +80,7 @@ metrics_init(struct am_controller *c)
 	m->errors = metric(c, AM_COUNTER, "controller_runtime_reconcile_errors_total", "Reconciles that failed", NULL);
 	m->terminal = metric(c, AM_COUNTER, "controller_runtime_terminal_reconcile_errors_total",
 			     "Reconciles that failed for good", NULL);
+	(void)metric(c, AM_COUNTER, "controller_runtime_reconcile_panics_total", "Reconciles that panicked: there are none in C", NULL);
 	m->timeouts = metric(c, AM_COUNTER, "controller_runtime_reconcile_timeouts_total",
 			     "Reconciles that were over their deadline", NULL);
 	m->time = metric(c, AM_HISTOGRAM, "controller_runtime_reconcile_time_seconds", "Length of reconciles", NULL);

@@ -117,7 +117,9 @@ host_send(struct ambient_call *call, const struct host_target *t, uint32_t verb,
 		.deadline = deadline,
 		.cancelled = call->cancelled,
 	};
+	size_t before = body->len;
 	rc = am_kube_do(instance->host->kube, &request, body, err);
+	host_meter_request(instance, request.body_len, body->len - before, rc < 0);
 	am_buf_fini(&path);
 	return rc;
 }

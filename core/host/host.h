@@ -95,9 +95,14 @@ void am_instance_stop(struct am_instance *instance);    /* servers, then the plu
 const char *am_instance_name(const struct am_instance *instance);
 enum am_plugin_state am_instance_state(const struct am_instance *instance);
 void am_instance_set_failed(struct am_instance *instance, const char *why);
-/* 0, or what is wrong with it: a watch that is not synced, a server that is not ready, a stuck reconcile. */
+/* What makes an instance ready, each with its name ("widget/watch/v1/pods") and what is wrong with it, NULL when nothing
+ * is: the plugin, its servers, its watches, its controllers. */
+typedef void am_check_f(void *arg, const char *name, const char *problem);
+void am_instance_checks(struct am_instance *instance, am_check_f *each, void *arg);
+/* 0, or the first problem of those. */
 int am_instance_ready(struct am_instance *instance, struct ambient_error *err);
 void am_instance_refresh_metrics(struct am_instance *instance);
+void am_host_refresh_metrics(struct am_host *host); /* of the caches that instances share */
 /* One line of text per reconciler and watch. */
 void am_instance_describe(struct am_instance *instance, struct am_buf *out);
 

@@ -66,12 +66,18 @@ struct host_table {
 	struct am_instance *instance;
 };
 
+/* meter.c; the metrics belong to the registry. */
+struct host_meter {
+	struct am_metric *cpu, *requests, *failures, *sent, *received;
+};
+
 struct am_instance {
 	struct am_host *host;
 	char *name, *state_dir;
 	const struct am_plugin *plugin;
 	const struct ambient_conf *conf;
 	struct host_table table;
+	struct host_meter meter;
 	void *self;
 	bool provider, created, stopped;
 	bool abandoned;                /* a call did not end: nothing of it may be freed */
@@ -117,6 +123,10 @@ void host_kinds_forget(struct am_host *host);
  * the host. */
 int host_kind(struct am_instance *instance, const char *kind, const char **api_version, const char **name,
 	      struct ambient_error *err);
+
+void host_meter_init(struct am_instance *instance);
+double host_meter_thread_seconds(void); /* processor time of the calling thread */
+void host_meter_request(struct am_instance *instance, size_t sent, size_t received, bool failed);
 
 am_reconcile_f host_reconcile;
 

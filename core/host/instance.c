@@ -206,6 +206,7 @@ am_instance_new(struct am_host *host, const struct am_instance_options *options,
 
 	instance->host = host;
 	instance->name = am_xstrdup(options->name);
+	host_meter_init(instance);
 	instance->plugin = options->plugin;
 	instance->conf = options->conf;
 	instance->provider = options->provider;
@@ -470,72 +471,4 @@ am_instance_state(const struct am_instance *instance)
 	enum am_plugin_state state = instance->state;
 	am_unlock(lock);
 	return state;
-}
-
-static const char *const reflector_states[] = {
-	[AM_REFLECTOR_STOPPED] = "stopped",   [AM_REFLECTOR_LISTING] = "listing",     [AM_REFLECTOR_WATCHING] = "watching",
-	[AM_REFLECTOR_BACKOFF] = "backing off", [AM_REFLECTOR_FORBIDDEN] = "forbidden", [AM_REFLECTOR_MISSING] = "no such kind",
-};
-
-int
-am_instance_ready(struct am_instance *instance, struct ambient_error *err)
-{
-	enum am_plugin_state state = am_instance_state(instance);
-
-	if (state == AM_PLUGIN_FAILED)
-		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "%s: %s", instance->name, instance->failure);
-	for (size_t i = 0; i < instance->servers_started; i++) {
-		const struct ambient_server *s = &instance->plugin->servers[i];
-		int rc = s->ready != NULL ? s->ready(instance->self, err) : 0;
-		if (rc < 0)
-			return with_reason(rc, "the server", instance->name, err);
-	}
-	for (size_t i = 0; i < instance->watch_count; i++) {
-		struct am_reflector_status status;
-		if (am_informer_has_synced(instance->watches[i].informer))
-			continue;
-		am_informer_status(instance->watches[i].informer, &status);
-		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "%s: %s is not synced (%s%s%s)", instance->name, instance->watches[i].kind,
-				   reflector_states[status.state], status.error[0] != '\0' ? ": " : "", status.error);
-	}
-	for (size_t i = 0; i < instance->reconciler_count; i++) {
-		struct am_controller_status status;
-		am_controller_status(instance->reconcilers[i].controller, &status);
-		if (status.stuck > 0)
-			return ambient_err(err, AMBIENT_E_UNAVAILABLE, "%s: %d calls are stuck", instance->reconcilers[i].name,
-					   status.stuck);
-	}
-	return 0;
-}
-
-void
-am_instance_refresh_metrics(struct am_instance *instance)
-{
-	for (size_t i = 0; i < instance->reconciler_count; i++)
-		am_controller_refresh_metrics(instance->reconcilers[i].controller);
-}
-
-void
-am_instance_describe(struct am_instance *instance, struct am_buf *out)
-{
-	am_buf_addf(out, "instance %s plugin=%s version=%s state=%s\n", instance->name, instance->plugin->decl->name,
-		    instance->plugin->decl->version, am_plugin_state_name(am_instance_state(instance)));
-	for (size_t i = 0; i < instance->reconciler_count; i++) {
-		struct am_controller_status s;
-		struct am_queue *q = am_controller_queue(instance->reconcilers[i].controller);
-		am_controller_status(instance->reconcilers[i].controller, &s);
-		am_buf_addf(out, "  controller %s workers=%d active=%d stuck=%d ready=%zu delayed=%zu calls=%llu errors=%llu%s%s\n",
-			    instance->reconcilers[i].name, s.workers, s.active, s.stuck, am_queue_len(q), am_queue_delayed(q),
-			    (unsigned long long)s.calls, (unsigned long long)s.errors, s.last_error[0] != '\0' ? " last=" : "",
-			    s.last_error);
-	}
-	for (size_t i = 0; i < instance->watch_count; i++) {
-		struct am_reflector_status s;
-		struct am_store *store = am_informer_store(instance->watches[i].informer);
-		am_informer_status(instance->watches[i].informer, &s);
-		am_buf_addf(out, "  watch %s%s%s state=%s objects=%zu bytes=%zu lists=%llu events=%llu\n", instance->watches[i].kind,
-			    instance->watches[i].labels != NULL ? " selector=" : "",
-			    instance->watches[i].labels != NULL ? instance->watches[i].labels : "", reflector_states[s.state],
-			    am_store_count(store), am_store_bytes(store), (unsigned long long)s.lists, (unsigned long long)s.events);
-	}
 }

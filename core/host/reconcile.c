@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/counter.h"
 #include "core/base/log.h"
 #include "core/host/host_priv.h"
 
@@ -34,7 +35,9 @@ host_reconcile(void *arg, struct am_reconcile *request, struct ambient_error *er
 	(void)snprintf(key, sizeof(key), "%s%s%s", request->ns, request->ns[0] != '\0' ? "/" : "", request->name);
 	am_log_push("controller", r->name);
 	am_log_push("key", key);
+	double before = host_meter_thread_seconds();
 	int rc = r->code->reconcile(instance->self, &call.head.pub, &in, &result, err);
+	am_metric_add(instance->meter.cpu, host_meter_thread_seconds() - before);
 	am_log_pop();
 	am_log_pop();
 	am_pool_free(call.head.pool);

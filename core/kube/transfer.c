@@ -26,6 +26,7 @@
 
 /* ---- the end */
 
+static const double sizes[] = { 64, 256, 512, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 0 };
 static const double durations[] = { .005, .025, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60, 0 };
 
 static void
@@ -41,6 +42,12 @@ count(const struct am_transfer *t, bool failed)
 	am_metric_observe(am_metric(AM_HISTOGRAM, "rest_client_request_duration_seconds",
 				    "Request latency in seconds.", verb, durations),
 			  (double)(am_clock_boot(t->io->head.clock) - t->began) / (double)AM_NS_PER_S);
+	curl_off_t received = 0;
+	(void)curl_easy_getinfo(t->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+	am_metric_observe(am_metric(AM_HISTOGRAM, "rest_client_request_size_bytes", "Request size in bytes.", verb, sizes),
+			  (double)t->body_len);
+	am_metric_observe(am_metric(AM_HISTOGRAM, "rest_client_response_size_bytes", "Response size in bytes.", verb, sizes),
+			  (double)received);
 }
 
 void

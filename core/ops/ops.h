@@ -12,8 +12,9 @@
 struct am_ops;
 struct am_ops_callbacks {
 	void *arg;
-	/* 0, or what is not ready, in one sentence.  Any thread, must not block. */
-	int (*ready)(void *arg, struct ambient_error *err);
+	/* Calls each for everything that must be ready: its name, and what is wrong with it, in one sentence, or NULL.  Any
+	 * thread, must not block. */
+	void (*checks)(void *arg, void (*each)(void *, const char *name, const char *problem), void *each_arg);
 	/* Brings metrics that depend on the time up to date.  May be NULL. */
 	void (*refresh)(void *arg);
 	/* Text about everything that runs. */

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP pages: metrics for Prometheus, health for the kubelet and for people. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/base/counter.h"
-#include "core/base/file.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
 #include "core/http/http.h"
-#include "core/ops/ops.h"
+#include "core/ops/ops_priv.h"
 
 #define TEXT "text/plain; version=0.0.4; charset=utf-8"
 
@@ -19,30 +16,6 @@ struct am_ops {
 	struct am_ops_callbacks callbacks;
 };
 
-/* What every Prometheus client reports of its process. */
-static void
-refresh_process(void)
-{
-	static struct am_metric *resident, *cpu;
-	struct am_buf stat = { 0 };
-	long pages = 0, utime = 0, stime = 0;
-
-	if (resident == NULL) {
-		resident = am_metric(AM_GAUGE, "process_resident_memory_bytes", "Resident memory size in bytes.", NULL, NULL);
-		cpu = am_metric(AM_COUNTER, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", NULL, NULL);
-	}
-	if (am_file_read("/proc/self/statm", 4096, &stat, NULL) == 0 && sscanf(am_buf_str(&stat), "%*d %ld", &pages) == 1)
-		am_metric_set(resident, (double)pages * (double)sysconf(_SC_PAGESIZE));
-	am_buf_reset(&stat);
-	if (am_file_read("/proc/self/stat", 4096, &stat, NULL) == 0) {
-		const char *after_name = strrchr(am_buf_str(&stat), ')');
-		if (after_name != NULL &&
-		    sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &utime, &stime) == 2)
-			am_metric_set(cpu, (double)(utime + stime) / (double)sysconf(_SC_CLK_TCK));
-	}
-	am_buf_fini(&stat);
-}
-
 static void
 page_metrics(struct am_ops *ops, struct am_http_request *request)
 {
@@ -50,7 +23,7 @@ page_metrics(struct am_ops *ops, struct am_http_request *request)
 
 	if (ops->callbacks.refresh != NULL)
 		ops->callbacks.refresh(ops->callbacks.arg);
-	refresh_process();
+	ops_refresh_process();
 	am_metric_page(&page);
 	am_http_answer(request, 200, TEXT, &page);
 }
@@ -61,15 +34,37 @@ page_live(struct am_ops *ops am_unused_, struct am_http_request *request)
 	am_http_answer_text(request, 200, TEXT, "ok\n");
 }
 
+struct readiness {
+	struct am_buf all, bad; /* every check; those that failed */
+};
+
+static void
+note_check(void *arg, const char *name, const char *problem)
+{
+	struct readiness *r = arg;
+
+	if (problem == NULL) {
+		am_buf_addf(&r->all, "[+] %s\n", name);
+		return;
+	}
+	am_buf_addf(&r->all, "[-] %s: %s\n", name, problem);
+	am_buf_addf(&r->bad, "%s\n", problem);
+}
+
+/* "ok", or a line for each thing that is not ready; with ?verbose a line for each. */
 static void
 page_ready(struct am_ops *ops, struct am_http_request *request)
 {
-	struct ambient_error err = AMBIENT_ERROR_INIT;
-	struct am_buf text = { 0 };
-	bool ready = ops->callbacks.ready(ops->callbacks.arg, &err) >= 0;
+	struct readiness r = { 0 };
 
-	am_buf_addf(&text, "%s\n", ready ? "ok" : err.message);
-	am_http_answer(request, ready ? 200 : 503, TEXT, &text);
+	ops->callbacks.checks(ops->callbacks.arg, note_check, &r);
+	bool ready = r.bad.len == 0;
+	struct am_buf *page = am_http_query(request, "verbose") != NULL ? &r.all : &r.bad;
+	if (ready && page == &r.bad)
+		am_buf_adds(page, "ok\n");
+	am_http_answer(request, ready ? 200 : 503, TEXT, page);
+	am_buf_fini(&r.all);
+	am_buf_fini(&r.bad);
 }
 
 static const struct {

@@ -278,6 +278,36 @@ START_TEST(readiness_says_what_is_missing)
 }
 END_TEST
 
+static void
+note_checks(void *arg, const char *name, const char *problem)
+{
+	am_buf_addf(arg, "%s: %s\n", name, problem != NULL ? problem : "fine");
+}
+
+START_TEST(a_refused_watch_names_the_missing_rule)
+{
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+
+	begin_life();
+	rule("GET", "/apis/example.com/v1/widgets?*", 0, 403, NULL, STATUS(403, "Forbidden"), 0);
+	serve_kind("/api/v1/configmaps", "ConfigMap", "");
+	inst = make_instance("w", plugin_of(declarations, sizeof(declarations) - 1), NULL);
+	ck_assert_int_eq(am_instance_watch(inst, &err), 0);
+	for (int i = 0; i < 10000 && strstr(am_buf_str(&text), "v1/configmaps: fine") == NULL; i++) {
+		(void)usleep(1000);
+		am_buf_reset(&text);
+		am_instance_checks(inst, note_checks, &text);
+	}
+	ck_assert_msg(strstr(am_buf_str(&text), "w/watch/example.com/v1/widgets: w: example.com/v1/widgets is not synced (forbidden: ") !=
+		      NULL, "%s", am_buf_str(&text));
+	ck_assert_msg(strstr(am_buf_str(&text), "; the account needs a rule with apiGroups [\"example.com\"], resources [\"widgets\"], "
+						"verbs [\"list\", \"watch\"]\n") != NULL, "%s", am_buf_str(&text));
+	/* Only that one is held up. */
+	ck_assert_msg(strstr(am_buf_str(&text), "w/watch/v1/configmaps: fine\n") != NULL, "%s", am_buf_str(&text));
+	end_life();
+}
+END_TEST
+
 /* ---- leadership */
 
 static atomic_bool leads;
@@ -618,6 +648,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, a_refused_configuration_keeps_the_old_one);
 	tcase_add_test(tc, the_api_server_itself_gets_no_client);
 	tcase_add_test(tc, readiness_says_what_is_missing);
+	tcase_add_test(tc, a_refused_watch_names_the_missing_rule);
 	tcase_add_test(tc, no_reconcile_starts_without_the_lease);
 	tcase_add_test(tc, what_another_replica_owns_is_left_alone_until_it_is_ours);
 	tcase_add_test(tc, a_call_that_hangs_is_named_and_left_behind);
