@@ -45,6 +45,12 @@ read_clock(clockid_t id)
 	return (int64_t)ts.tv_sec * AM_NS_PER_S + ts.tv_nsec;
 }
 
+int64_t
+am_clock_thread_cpu(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 #ifdef AM_TEST_HOOKS
 static _Atomic int64_t ahead;
 

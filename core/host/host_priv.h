@@ -125,7 +125,6 @@ int host_kind(struct am_instance *instance, const char *kind, const char **api_v
 	      struct ambient_error *err);
 
 void host_meter_init(struct am_instance *instance);
-double host_meter_thread_seconds(void); /* processor time of the calling thread */
 void host_meter_request(struct am_instance *instance, size_t sent, size_t received, bool failed);
 
 am_reconcile_f host_reconcile;

@@ -3,8 +3,6 @@
  * What each plugin costs: processor time of its reconciles, by the clock of the thread that runs them, and what it says
  * to and hears from the API server.  Metrics live for the process, so that a plugin that is reloaded goes on counting.
  */
-#include <time.h>
-
 #include "core/base/counter.h"
 #include "core/host/host_priv.h"
 
@@ -25,15 +23,6 @@ host_meter_init(struct am_instance *instance)
 			    labels, NULL);
 	m->received = am_metric(AM_COUNTER, "ambient_plugin_api_received_bytes_total",
 				"Bytes of the answers' bodies to a plugin.", labels, NULL);
-}
-
-double
-host_meter_thread_seconds(void)
-{
-	struct timespec t = {0};
-
-	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / (double)AM_NS_PER_S;
 }
 
 void

@@ -35,9 +35,9 @@ host_reconcile(void *arg, struct am_reconcile *request, struct ambient_error *er
 	(void)snprintf(key, sizeof(key), "%s%s%s", request->ns, request->ns[0] != '\0' ? "/" : "", request->name);
 	am_log_push("controller", r->name);
 	am_log_push("key", key);
-	double before = host_meter_thread_seconds();
+	int64_t before = am_clock_thread_cpu();
 	int rc = r->code->reconcile(instance->self, &call.head.pub, &in, &result, err);
-	am_metric_add(instance->meter.cpu, host_meter_thread_seconds() - before);
+	am_metric_add(instance->meter.cpu, (double)(am_clock_thread_cpu() - before) / (double)AM_NS_PER_S);
 	am_log_pop();
 	am_log_pop();
 	am_pool_free(call.head.pool);
