@@ -130,8 +130,13 @@ int ctl_stream_log(struct ctl *ctl, const char *pod, const char *container, bool
  * from, so that no phase since then is missed; NULL: as it is now. */
 int ctl_follow(struct ctl *ctl, const char *name, const struct am_node *session, bool phases, bool messages);
 
+/* ---- admin.c: the daemon's admin socket.  For the options of commands that use it. */
+extern const struct ctl_option ctl_admin_options[];
+/* Asks the daemon of this machine; out gets what it answers behind the line that says "ok". */
+int ctl_admin(const struct ctl *ctl, const char *command, struct am_buf *out, struct ambient_error *err);
+
 /* ---- the commands */
 extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_stop,
-	ctl_delete, ctl_user, ctl_plugin, ctl_standalone, ctl_completion, ctl_complete, ctl_version;
+	ctl_delete, ctl_explain, ctl_user, ctl_plugin, ctl_standalone, ctl_completion, ctl_complete, ctl_version;
 
 #endif

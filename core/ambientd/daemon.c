@@ -160,6 +160,8 @@ make_instance(struct am_daemon *d, struct daemon_plugin *p, struct ambient_error
 		.plugin = p->plugin,
 		.conf = p->options,
 		.workers = (int)p->conf->workers,
+		.deadline = p->conf->deadline,
+		.readonly = p->conf->readonly,
 		.provider = p == d->provider,
 	};
 	int rc = am_instance_new(d->host, &options, &p->instance, err);
@@ -365,7 +367,7 @@ start_ops(struct am_daemon *d, struct ambient_error *err)
 {
 	const struct ambient_conf *ops = section(d, "ops");
 	const char *listen = am_conf_str(ops, "listen"), *socket = am_conf_str(ops, "socket");
-	const struct am_ops_callbacks callbacks = { d, daemon_checks, daemon_refresh, daemon_status };
+	const struct am_ops_callbacks callbacks = { d, daemon_checks, daemon_refresh, daemon_status, daemon_explain };
 	int rc = 0;
 
 	if (!am_empty(listen)) {

@@ -31,7 +31,7 @@ static bool
 same_instance(const struct am_conf_instance *a, const struct am_conf_instance *b)
 {
 	return strcmp(a->plugin, b->plugin) == 0 && strcmp(a->path, b->path) == 0 && strcmp(a->isolation, b->isolation) == 0 &&
-	       a->workers == b->workers;
+	       a->workers == b->workers && a->deadline == b->deadline && a->readonly == b->readonly;
 }
 
 static void

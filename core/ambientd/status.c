@@ -22,6 +22,36 @@ first_problem(void *arg, const char *name am_unused_, const char *problem)
 		am_buf_adds(first, problem);
 }
 
+/* Is it the name of a controller, "INSTANCE" or "INSTANCE.RECONCILER"? */
+static bool
+has_controller(const struct am_daemon *d, const char *name)
+{
+	for (size_t i = 0; i < d->plugin_count; i++) {
+		if (am_instance_has_controller(d->plugins[i].instance, name))
+			return true;
+	}
+	return false;
+}
+
+int
+daemon_explain(void *arg, const char *controller, const char *key, struct am_buf *out, struct ambient_error *err)
+{
+	struct am_daemon *d = arg;
+	const char *slash = strchr(key, '/');
+	am_auto(am_freep) char *ns = slash != NULL ? am_xstrndup(key, (size_t)(slash - key)) : am_xstrdup("");
+	struct am_buf found = { 0 };
+
+	if (!atomic_load(&d->serving))
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "the daemon is not serving yet, or no longer");
+	if (controller != NULL && !has_controller(d, controller))
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "there is no controller \"%.80s\"; \"status\" lists them", controller);
+	for (size_t i = 0; i < d->plugin_count; i++)
+		am_instance_explain(d->plugins[i].instance, controller, ns, slash != NULL ? slash + 1 : key, &found);
+	am_buf_addf(out, "[%s]\n", am_buf_str(&found));
+	am_buf_fini(&found);
+	return 0;
+}
+
 void
 daemon_refresh(void *arg)
 {

@@ -56,6 +56,8 @@ struct am_conf_instance {
 	const char *path;      /* path=, or <plugin_dir>/<plugin>.so */
 	const char *isolation; /* "none" or "process" */
 	int64_t workers;       /* 0: the default */
+	int64_t deadline;      /* of one reconcile, in ns */
+	bool readonly;         /* may not write */
 	bool enabled;
 	const char *where;     /* "file:line" of its group */
 };

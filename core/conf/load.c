@@ -361,6 +361,8 @@ check_instance(struct am_conf_file *file, const struct am_conf_value *v)
 		am_conf_fail(file, in->own, "isolation", "\"plugins.%s.isolation\" must be \"none\" or \"process\", not \"%.40s\"",
 			     v->name, pub->isolation);
 	pub->workers = am_conf_int(in->own, "workers");
+	pub->deadline = am_conf_int(in->own, "deadline");
+	pub->readonly = am_conf_int(in->own, "readonly") != 0;
 	pub->enabled = am_conf_int(in->own, "enabled") != 0;
 	pub->where = v->origin.line > 0 ? am_arena_printf(file->arena, "%s:%d", v->origin.file, v->origin.line)
 					: v->origin.file;

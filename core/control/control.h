@@ -8,6 +8,7 @@
 #ifndef AM_CONTROL_CONTROL_H
 #define AM_CONTROL_CONTROL_H
 
+#include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/queue/queue.h"
 
@@ -19,7 +20,11 @@ struct am_reconcile {
 	unsigned failures;
 	int64_t deadline;           /* boot time */
 	const int32_t *cancelled;   /* becomes non-zero (atomic) when the call should end; outlives the call */
-	int64_t requeue_after;      /* out: nanoseconds; 0: do not come back by itself */
+	/* out, of a call that did not fail: */
+	int64_t requeue_after;      /* nanoseconds; 0: do not come back by itself */
+	bool requeue;               /* come back with growing delays; requeue_after wins */
+	bool prioritized;           /* new_priority holds from now on; else it keeps its priority */
+	int new_priority;
 };
 /* 0 or -code with err filled; blocks. */
 typedef int am_reconcile_f(void *arg, struct am_reconcile *call, struct ambient_error *err);
@@ -73,6 +78,8 @@ struct am_controller_status {
 	char last_error[256];
 };
 void am_controller_status(struct am_controller *controller, struct am_controller_status *ret);
+/* What is known of one name, as a JSON object; false when nothing is. */
+bool am_controller_explain(struct am_controller *controller, const char *ns, const char *name, struct am_buf *out);
 void am_controller_refresh_metrics(struct am_controller *controller);
 
 #endif

@@ -34,7 +34,7 @@ struct worker {
 };
 
 struct metrics {
-	struct am_metric *results[4], *errors, *terminal, *timeouts, *time, *active;
+	struct am_metric *results[4], *errors, *terminal, *timeouts, *time, *active, *stuck, *stuck_total;
 };
 
 struct am_controller {
@@ -84,6 +84,10 @@ metrics_init(struct am_controller *c)
 	m->timeouts = metric(c, AM_COUNTER, "controller_runtime_reconcile_timeouts_total",
 			     "Reconciles that were over their deadline", NULL);
 	m->time = metric(c, AM_HISTOGRAM, "controller_runtime_reconcile_time_seconds", "Length of reconciles", NULL);
+	m->stuck = metric(c, AM_GAUGE, "ambient_controller_stuck_reconciles", "Reconciles that did not end at twice their deadline",
+			  NULL);
+	m->stuck_total = metric(c, AM_COUNTER, "ambient_controller_stuck_reconciles_total",
+				"Reconciles whose worker was replaced, as they did not end", NULL);
 	m->active = metric(c, AM_GAUGE, "controller_runtime_active_workers", "Workers that reconcile", NULL);
 	am_metric_set(metric(c, AM_GAUGE, "controller_runtime_max_concurrent_reconciles", "Workers", NULL), c->opt.workers);
 }
@@ -112,14 +116,21 @@ note_error(struct am_controller *c, const struct am_queue_item *item, const stru
 	am_unlock(&c->lock);
 }
 
+static void
+put_back(struct am_controller *c, const struct am_queue_item *item)
+{
+	am_queue_add_for(c->queue, item->ns, item->name, item->priority, 0, &(struct am_cause){ .type = AM_CAUSE_PUT_BACK });
+}
+
 static enum outcome
 failed(struct am_controller *c, const struct am_queue_item *item, const char *id, struct ambient_error *err, bool interrupted)
 {
+	static const struct am_cause told = { .type = AM_CAUSE_RETRY_AFTER };
 	bool terminal = (err->flags & AMBIENT_ERROR_TERMINAL) != 0;
 
 	log_error(c, item, id, err, terminal);
 	if (interrupted && err->code == AMBIENT_E_CANCELLED) { /* paused or stopped: that is not the object's fault */
-		am_queue_add(c->queue, item->ns, item->name, item->priority);
+		put_back(c, item);
 		return OUT_ERROR;
 	}
 	note_error(c, item, err);
@@ -128,11 +139,12 @@ failed(struct am_controller *c, const struct am_queue_item *item, const char *id
 		am_metric_add(c->metrics.terminal, 1);
 		am_queue_forget(c->queue, item->ns, item->name);
 	} else if (err->retry_after_ms > 0) {
-		am_queue_add_after(c->queue, item->ns, item->name, item->priority,
-				   AM_MIN(err->retry_after_ms, RETRY_AFTER_MAX / AM_NS_PER_MS) * AM_NS_PER_MS);
+		am_queue_add_for(c->queue, item->ns, item->name, item->priority,
+				 AM_MIN(err->retry_after_ms, RETRY_AFTER_MAX / AM_NS_PER_MS) * AM_NS_PER_MS, &told);
 	} else {
 		(void)am_queue_add_backoff(c->queue, item->ns, item->name, item->priority);
 	}
+	am_queue_note_error(c->queue, item, err->message);
 	return OUT_ERROR;
 }
 
@@ -148,6 +160,22 @@ was_interrupted(struct worker *w)
 	return interrupted;
 }
 
+static enum outcome
+succeeded(struct am_controller *c, const struct am_queue_item *item, const struct am_reconcile *call)
+{
+	int priority = call->prioritized ? call->new_priority : item->priority;
+
+	if (call->requeue && call->requeue_after <= 0) {
+		(void)am_queue_add_requeue(c->queue, item->ns, item->name, priority);
+		return OUT_REQUEUE;
+	}
+	am_queue_forget(c->queue, item->ns, item->name);
+	if (call->requeue_after <= 0)
+		return OUT_SUCCESS;
+	am_queue_add_after(c->queue, item->ns, item->name, priority, call->requeue_after);
+	return OUT_REQUEUE_AFTER;
+}
+
 static void
 settle(struct worker *w, const struct am_queue_item *item, const struct am_reconcile *call, int rc,
        struct ambient_error *err)
@@ -160,10 +188,7 @@ settle(struct worker *w, const struct am_queue_item *item, const struct am_recon
 			(void)ambient_err(err, AM_MIN(-rc, AMBIENT_E__COUNT - 1), "the reconciler gave no reason");
 		outcome = failed(c, item, call->id, err, was_interrupted(w));
 	} else {
-		am_queue_forget(c->queue, item->ns, item->name);
-		outcome = call->requeue_after > 0 ? OUT_REQUEUE_AFTER : OUT_SUCCESS;
-		if (call->requeue_after > 0)
-			am_queue_add_after(c->queue, item->ns, item->name, item->priority, call->requeue_after);
+		outcome = succeeded(c, item, call);
 	}
 	am_metric_add(c->metrics.results[outcome], 1);
 }
@@ -235,8 +260,10 @@ end(struct worker *w)
 	w->item = NULL;
 	given_up = w->given_up;
 	c->running--;
-	if (given_up)
+	if (given_up) {
 		c->stuck--;
+		am_metric_add(c->metrics.stuck, -1);
+	}
 	am_metric_add(c->metrics.active, -1);
 	am_cond_broadcast(&c->changed);
 	am_unlock(&c->lock);
@@ -283,7 +310,7 @@ worker_main(void *arg)
 			if (c->opt.ended != NULL)
 				c->opt.ended(c->opt.arg, item->ns, item->name);
 		} else if (admission == PUT_BACK) {
-			am_queue_add(c->queue, item->ns, item->name, item->priority);
+			put_back(c, item);
 		} else {
 			am_queue_forget(c->queue, item->ns, item->name);
 		}
@@ -342,6 +369,8 @@ too_long(struct am_controller *c, struct worker *w)
 	if (stuck) {
 		w->given_up = true;
 		c->stuck++;
+		am_metric_add(c->metrics.stuck, 1);
+		am_metric_add(c->metrics.stuck_total, 1);
 		if (!c->stopping && !worker_add(c, &err))
 			am_log_error("control", "%s", err.message);
 	} else {

@@ -174,6 +174,10 @@ event_emit(struct ambient_call *call, const struct ambient_object *about, const 
 	const char *ns = ambient_str(about, "/metadata/namespace", ""), *name = ambient_str(about, "/metadata/name", "");
 	struct am_buf involved = { 0 };
 
+	if (instance_of(call->host)->readonly) {
+		am_metric_add(instance_of(call->host)->refused, 1);
+		return;
+	}
 	am_json_addf(&involved, "{\"apiVersion\":%s,\"kind\":%s,\"namespace\":%s,\"name\":%s,\"uid\":%s,\"resourceVersion\":%s}",
 		     ambient_str(about, "/apiVersion", ""), ambient_str(about, "/kind", ""), ns, name,
 		     ambient_str(about, "/metadata/uid", ""), ambient_str(about, "/metadata/resourceVersion", ""));

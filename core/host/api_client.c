@@ -35,6 +35,18 @@ host_permitted(const struct am_instance *instance, const struct host_target *t, 
 	return -AMBIENT_E_FORBIDDEN;
 }
 
+int
+host_refuse(struct am_instance *instance, const char *what, const char *kind, const char *ns, const char *name,
+	    struct ambient_error *err)
+{
+	am_metric_add(instance->refused, 1);
+	(void)ambient_terminal(err, "instance \"%s\" is read-only: %s of %s \"%s%s%s\" was not sent", instance->name, what, kind,
+			       am_empty(ns) ? "" : ns, am_empty(ns) ? "" : "/", name);
+	if (err != NULL)
+		err->code = AMBIENT_E_FORBIDDEN;
+	return -AMBIENT_E_FORBIDDEN;
+}
+
 /* May it be sent, and until when? */
 static int
 fence(struct ambient_call *call, uint32_t verb, int64_t *ret_deadline, struct ambient_error *err)
@@ -95,6 +107,8 @@ host_send(struct ambient_call *call, const struct host_target *t, uint32_t verb,
 	int64_t deadline = 0;
 	int rc = host_permitted(instance, t, verb, err);
 
+	if (rc == 0 && instance->readonly && verb != AM_VERB_GET)
+		rc = host_refuse(instance, am_plugin_verb_name(verb), t->kind, t->ns, t->name, err);
 	if (rc == 0)
 		rc = fence(call, verb, &deadline, err);
 	if (rc == 0)

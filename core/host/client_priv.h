@@ -13,6 +13,9 @@ struct host_target {
 /* May it?  Terminal when its plugin does not declare it. */
 int host_permitted(const struct am_instance *instance, const struct host_target *target, uint32_t verb,
 		   struct ambient_error *err);
+/* Terminal: a read-only instance does not write.  Counts it. */
+int host_refuse(struct am_instance *instance, const char *what, const char *kind, const char *ns, const char *name,
+		struct ambient_error *err);
 /* Permission, fence, request.  verb is one AM_VERB_*. */
 int host_send(struct ambient_call *call, const struct host_target *target, uint32_t verb, const char *method,
 	      const char *content_type, const struct am_buf *payload, struct am_buf *body, struct ambient_error *err);

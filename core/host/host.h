@@ -55,6 +55,8 @@ struct am_instance_options {
 	const struct am_plugin *plugin;
 	const struct ambient_conf *conf;
 	int workers;              /* 0: the default */
+	int64_t deadline;         /* of one reconcile; 0: 5 min */
+	bool readonly;            /* its writes are refused and counted */
 	bool provider;            /* is the API server: gets no client, cache, queue and event table */
 };
 /* Makes its tables, its state directory and its (not yet running) controllers.  Runs no code of the plugin. */
@@ -103,6 +105,12 @@ void am_instance_checks(struct am_instance *instance, am_check_f *each, void *ar
 int am_instance_ready(struct am_instance *instance, struct ambient_error *err);
 void am_instance_refresh_metrics(struct am_instance *instance);
 void am_host_refresh_metrics(struct am_host *host); /* of the caches that instances share */
+/* Does a reconciler of it have that name: "INSTANCE", or "INSTANCE.RECONCILER" where there are several? */
+bool am_instance_has_controller(const struct am_instance *instance, const char *controller);
+/* Adds what its reconcilers know of the object of that name, as JSON objects, each after a comma but the first of out.
+ * controller NULL: all of them. */
+void am_instance_explain(struct am_instance *instance, const char *controller, const char *ns, const char *name,
+			 struct am_buf *out);
 /* One line of text per reconciler and watch. */
 void am_instance_describe(struct am_instance *instance, struct am_buf *out);
 

@@ -3,6 +3,7 @@
 #ifndef AM_HOST_PRIV_H
 #define AM_HOST_PRIV_H
 
+#include "core/base/counter.h"
 #include "core/base/lock.h"
 #include "core/base/map.h"
 #include "core/base/mem.h"
@@ -80,6 +81,8 @@ struct am_instance {
 	struct host_meter meter;
 	void *self;
 	bool provider, created, stopped;
+	bool readonly;
+	struct am_metric *refused;     /* writes of a read-only instance; NULL: it is none */
 	bool abandoned;                /* a call did not end: nothing of it may be freed */
 	size_t servers_started;
 	struct host_reconciler *reconcilers;

@@ -116,7 +116,8 @@ ended(void *arg, const char *ns, const char *name)
 }
 
 static int
-make_reconciler(struct am_instance *instance, const struct am_plugin_reconciler *decl, int workers, struct ambient_error *err)
+make_reconciler(struct am_instance *instance, const struct am_plugin_reconciler *decl,
+		const struct am_instance_options *given, struct ambient_error *err)
 {
 	struct host_reconciler *r = &instance->reconcilers[instance->reconciler_count];
 	bool only = instance->plugin->decl->reconciler_count == 1;
@@ -135,7 +136,8 @@ make_reconciler(struct am_instance *instance, const struct am_plugin_reconciler 
 	const struct am_controller_options options = {
 		.name = r->name,
 		.plugin = instance->plugin->decl->name,
-		.workers = workers,
+		.workers = given->workers,
+		.deadline_ns = given->deadline,
 		.clock = instance->host->clock,
 		.reconcile = host_reconcile,
 		.may_start = may_start,
@@ -197,6 +199,16 @@ delist(struct am_host *host, const struct am_instance *instance)
 	am_unlock(&host->lock);
 }
 
+static void
+make_readonly(struct am_instance *instance)
+{
+	const char *const labels[] = { "instance", instance->name, NULL };
+
+	instance->readonly = true;
+	instance->refused = am_metric(AM_COUNTER, "ambient_writes_refused_total", "Writes of read-only instances that were not sent",
+				      labels, NULL);
+}
+
 int
 am_instance_new(struct am_host *host, const struct am_instance_options *options, struct am_instance **ret,
 		struct ambient_error *err)
@@ -210,6 +222,8 @@ am_instance_new(struct am_host *host, const struct am_instance_options *options,
 	instance->plugin = options->plugin;
 	instance->conf = options->conf;
 	instance->provider = options->provider;
+	if (options->readonly)
+		make_readonly(instance);
 	instance->state = AM_PLUGIN_CHECKED;
 	am_lock_init(&instance->lock, "instance");
 	instance->applied = am_map_new_owning(free);
@@ -220,7 +234,7 @@ am_instance_new(struct am_host *host, const struct am_instance_options *options,
 	enlist(host, instance);
 	int rc = instance->state_dir != NULL ? am_mkdirs(instance->state_dir, 0700, err) : 0;
 	for (size_t i = 0; rc == 0 && !options->provider && i < decl->reconciler_count; i++)
-		rc = make_reconciler(instance, &decl->reconcilers[i], options->workers, err);
+		rc = make_reconciler(instance, &decl->reconcilers[i], options, err);
 	if (rc < 0) {
 		am_instance_free(instance);
 		return rc;

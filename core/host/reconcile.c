@@ -16,7 +16,7 @@ host_reconcile(void *arg, struct am_reconcile *request, struct ambient_error *er
 	struct host_reconciler *r = arg;
 	struct am_instance *instance = r->instance;
 	struct ambient_request in = { sizeof(in), request->ns, request->name };
-	struct ambient_result result = { sizeof(result), 0 };
+	struct ambient_result result = { .size = sizeof(result) };
 	struct host_call call = {
 		.head = {
 			.pub = {
@@ -41,8 +41,12 @@ host_reconcile(void *arg, struct am_reconcile *request, struct ambient_error *er
 	am_log_pop();
 	am_log_pop();
 	am_pool_free(call.head.pool);
-	if (rc >= 0 && result.requeue_after > 0)
-		request->requeue_after = result.requeue_after;
+	if (rc >= 0) {
+		request->requeue_after = AM_MAX(result.requeue_after, 0);
+		request->requeue = result.requeue != 0;
+		request->prioritized = result.prioritized != 0;
+		request->new_priority = result.priority;
+	}
 	if (rc < 0 && err->code == 0)
 		(void)ambient_err(err, rc > -AMBIENT_E__COUNT ? -rc : AMBIENT_E_INTERNAL, "the plugin gave no reason");
 	return rc < 0 ? rc : 0;

@@ -183,11 +183,36 @@ am_host_refresh_metrics(struct am_host *host)
 
 /* ---- the status page */
 
+bool
+am_instance_has_controller(const struct am_instance *instance, const char *controller)
+{
+	for (size_t i = 0; i < instance->reconciler_count; i++) {
+		if (strcmp(instance->reconcilers[i].name, controller) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+am_instance_explain(struct am_instance *instance, const char *controller, const char *ns, const char *name, struct am_buf *out)
+{
+	for (size_t i = 0; i < instance->reconciler_count; i++) {
+		const struct host_reconciler *r = &instance->reconcilers[i];
+		struct am_buf one = { 0 };
+		if (controller != NULL && strcmp(r->name, controller) != 0)
+			continue;
+		if (am_controller_explain(r->controller, ns, name, &one))
+			am_buf_addf(out, "%s%s", out->len != 0 ? "," : "", am_buf_str(&one));
+		am_buf_fini(&one);
+	}
+}
+
 void
 am_instance_describe(struct am_instance *instance, struct am_buf *out)
 {
-	am_buf_addf(out, "instance %s plugin=%s version=%s state=%s\n", instance->name, instance->plugin->decl->name,
-		    instance->plugin->decl->version, am_plugin_state_name(am_instance_state(instance)));
+	am_buf_addf(out, "instance %s plugin=%s version=%s state=%s%s\n", instance->name, instance->plugin->decl->name,
+		    instance->plugin->decl->version, am_plugin_state_name(am_instance_state(instance)),
+		    instance->readonly ? " readonly" : "");
 	for (size_t i = 0; i < instance->reconciler_count; i++) {
 		struct am_controller_status s;
 		struct am_queue *q = am_controller_queue(instance->reconcilers[i].controller);

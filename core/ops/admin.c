@@ -61,6 +61,17 @@ command_metrics(struct am_admin *admin, const char *arg am_unused_, struct am_bu
 	return 0;
 }
 
+static int
+command_explain(struct am_admin *admin, const char *arg, struct am_buf *out, struct ambient_error *err)
+{
+	size_t n = strcspn(arg, " ");
+	am_auto(am_freep) char *key = am_xstrndup(arg, n);
+
+	if (n == 0 || strchr(arg[n] == ' ' ? arg + n + 1 : "", ' ') != NULL)
+		return ambient_err(err, AMBIENT_E_INVALID, "say \"explain NAMESPACE/NAME [CONTROLLER]\"");
+	return admin->callbacks.explain(admin->callbacks.arg, arg[n] == ' ' ? arg + n + 1 : NULL, key, out, err);
+}
+
 #ifdef AM_TEST_HOOKS
 static int
 command_clock(struct am_admin *admin am_unused_, const char *arg, struct am_buf *out, struct ambient_error *err)
@@ -82,6 +93,7 @@ static const struct {
 	{ "status", command_status },
 	{ "log-level", command_log_level },
 	{ "metrics", command_metrics },
+	{ "explain", command_explain },
 #ifdef AM_TEST_HOOKS
 	{ "clock", command_clock },
 #endif

@@ -19,6 +19,9 @@ struct am_ops_callbacks {
 	void (*refresh)(void *arg);
 	/* Text about everything that runs. */
 	void (*status)(void *arg, struct am_buf *out);
+	/* What is known of "NAMESPACE/NAME", or "NAME": a JSON array.  controller NULL: of all.  NOTFOUND: there is no such
+	 * controller. */
+	int (*explain)(void *arg, const char *controller, const char *key, struct am_buf *out, struct ambient_error *err);
 };
 
 /* /metrics, /healthz, /livez, /readyz on "address:port"; "[::1]:0" works too. */
@@ -29,7 +32,7 @@ void am_ops_stop(struct am_ops *ops); /* NULL is fine */
 /*
  * The admin socket, mode 0600.  One request a connection: the line "ambient-admin/1 COMMAND [ARG...]"; the answer is
  * the line "ambient-admin/1 ok" and a text, or "ambient-admin/1 error SENTENCE".  Commands: status, log-level [LEVEL],
- * metrics, and clock advance DURATION in daemons built with --enable-test-hooks.
+ * metrics, explain KEY [CONTROLLER], and clock advance DURATION in daemons built with --enable-test-hooks.
  */
 struct am_admin;
 int am_admin_start(const char *path, const struct am_ops_callbacks *callbacks, struct am_admin **ret, struct ambient_error *err);

@@ -30,6 +30,11 @@ struct ambient_request {
 struct ambient_result {
 	size_t size;
 	int64_t requeue_after; /* nanoseconds; 0: do not come back by yourself */
+	/* Not in every host: set them with the functions below, which look at size. */
+	int32_t requeue;       /* 1: come back with growing delays, as after a failure; requeue_after wins */
+	int32_t prioritized;   /* 1: priority holds from now on; 0: the name keeps the one it has */
+	int32_t priority;      /* 0 is the usual one; what the first list brings has -100 */
+	int32_t reserved;
 };
 
 /* For `return ambient_requeue_after(result, 30 * AMBIENT_SECOND);` */
@@ -38,6 +43,27 @@ ambient_requeue_after(struct ambient_result *result, int64_t ns)
 {
 	result->requeue_after = ns;
 	return 0;
+}
+
+/* Done for now, but not content: look again, later and later, without an error in the log. */
+static inline int
+ambient_requeue(struct ambient_result *result)
+{
+	if (result->size >= offsetof(struct ambient_result, requeue) + sizeof(result->requeue))
+		result->requeue = 1;
+	else
+		result->requeue_after = AMBIENT_SECOND; /* an older host knows no other way */
+	return 0;
+}
+
+/* Where the name is to stand in the queue when it comes back; a hint, which an older host does not take. */
+static inline void
+ambient_prioritize(struct ambient_result *result, int32_t priority)
+{
+	if (result->size < offsetof(struct ambient_result, priority) + sizeof(result->priority))
+		return;
+	result->prioritized = 1;
+	result->priority = priority;
 }
 
 struct ambient_reconciler {

@@ -47,7 +47,7 @@ check 0 '--push-to' __complete -- run --p
 check 0 'claude-code' __complete -- run --runner-type ''
 check 0 'agent' __complete -- logs -c a
 check 0 '' __complete -- get ''
-for command in run get describe logs messages stop delete user standalone plugin completion version; do
+for command in run get describe logs messages stop delete explain user standalone plugin completion version; do
 	check 0 "usage: ambientctl $command" "$command" --help
 done
 check 2 'usage: ambientctl standalone backup' standalone frob x
@@ -57,6 +57,12 @@ check 4 'there is no state of a standalone API server' standalone check
 check 0 'check' __complete -- standalone c
 check 2 'say where to restore to' standalone restore "$tmp/b.tar"
 check 0 'restore' __complete -- standalone r
+check 2 'usage: ambientctl explain' explain
+check 2 'is no name of an object' explain 'a b'
+check 4 'no daemon answers on' explain a/b --socket "$tmp/none.sock"
+check 5 'is longer than' explain a/b --socket "$tmp/$(printf '%0120d' 0)"
+check 0 '--socket' __complete -- explain --s
+check 0 'explain' __complete -- expl
 check 2 'usage: ambientctl user' user
 check 2 'usage: ambientctl user' user add
 check 2 'usage: ambientctl user' user frob x

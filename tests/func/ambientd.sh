@@ -79,6 +79,20 @@ check "admin: another protocol is refused" grep -q 'speaks "ambient-admin/1"' <(
 check "admin: an unknown command is refused" grep -q 'ambient-admin/1 error there is no command "fly"' <(admin one "ambient-admin/1 fly")
 check "admin: log-level" grep -q debug <(admin one "ambient-admin/1 log-level debug")
 check "admin: metrics" grep -q '^workqueue_adds_total{' <(admin one "ambient-admin/1 metrics")
+check "admin: explain wants a key" grep -q 'error say "explain NAMESPACE/NAME' <(admin one "ambient-admin/1 explain")
+check "admin: explain wants one key and one controller" grep -q 'error say "explain NAMESPACE/NAME' \
+    <(admin one "ambient-admin/1 explain a b c")
+check "admin: explain names a controller that is not there" grep -q 'there is no controller "fly"' \
+    <(admin one "ambient-admin/1 explain a/b fly")
+check "admin: nothing is known of what was never seen" grep -qx '\[\]' <(admin one "ambient-admin/1 explain no/body")
+ctl() { "$top_builddir/core/ambientctl/ambientctl" "$@" --socket "$tmp/one.run/ambientd.sock"; }
+explained() { ctl explain default "${@:2}" 2>&1 | grep -q -- "$1"; }
+# The controller of namespaces' ServiceAccounts has seen the namespace "default" in its first list.
+check "ambientctl explain: state" await $((10 * slow)) explained '^  state     idle, for'
+check "ambientctl explain: why" explained 'listed: v1/namespaces itself, version [0-9]'
+check "ambientctl explain: of one controller" explained 'default in workloads.serviceaccounts' workloads.serviceaccounts
+check "ambientctl explain: as JSON" explained '"cause":"listed"' -o json
+check "ambientctl explain: of nobody it says so" grep -q 'nothing is known of "no/body"' <(ctl explain no/body 2>&1)
 check "admin socket is its owner's" test "$(stat -c %a "$tmp/one.run/ambientd.sock")" = 600
 
 start one second

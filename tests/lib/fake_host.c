@@ -424,7 +424,7 @@ int
 fake_host_reconcile(struct fake_host *fake, const char *reconciler, const char *ns, const char *name,
 		    struct ambient_result *result, struct ambient_error *err)
 {
-	struct ambient_result own_result = { sizeof(own_result), 0 };
+	struct ambient_result own_result = { .size = sizeof(own_result) };
 	struct ambient_error own_err = AMBIENT_ERROR_INIT;
 	struct ambient_request req = { sizeof(req), ns != NULL ? ns : "", name };
 	const struct ambient_reconciler *r = NULL;

@@ -239,9 +239,13 @@ AT(ambient_request, size, 0);
 AT(ambient_request, ns, 8);
 AT(ambient_request, name, 16);
 
-SIZE(ambient_result, 16);
+SIZE(ambient_result, 32);
 AT(ambient_result, size, 0);
 AT(ambient_result, requeue_after, 8);
+AT(ambient_result, requeue, 16);
+AT(ambient_result, prioritized, 20);
+AT(ambient_result, priority, 24);
+AT(ambient_result, reserved, 28);
 
 SIZE(ambient_reconciler, 24);
 AT(ambient_reconciler, size, 0);

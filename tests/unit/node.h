@@ -70,7 +70,7 @@ put_pod(const char *name, const char *container, const char *more)
 static am_unused_ struct ambient_result
 reconcile(const char *name)
 {
-	struct ambient_result result = { sizeof(result), 0 };
+	struct ambient_result result = { .size = sizeof(result) };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	int rc = fake_host_reconcile(fake, "pods", "n", name, &result, &err);
 

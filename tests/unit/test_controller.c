@@ -24,7 +24,7 @@ static struct am_queue *q;
 
 /* What the next calls do. */
 static struct {
-	atomic_int rc, terminal, block, obey, retry_after_ms;
+	atomic_int rc, terminal, block, obey, retry_after_ms, requeue, prioritized, priority;
 	atomic_llong requeue_after;
 } plan;
 static atomic_int calls, inside, most_inside, ended, gate_open, late_calls, stuck_calls, cancel_seen;
@@ -65,6 +65,9 @@ reconcile(void *arg, struct am_reconcile *call, struct ambient_error *err)
 	last_failures = (int)call->failures;
 	last_deadline = call->deadline;
 	call->requeue_after = plan.requeue_after;
+	call->requeue = plan.requeue;
+	call->prioritized = plan.prioritized;
+	call->new_priority = plan.priority;
 	int rc = plan.rc, terminal = plan.terminal, retry = plan.retry_after_ms;
 	atomic_fetch_add(&calls, 1);
 	while (plan.block) {
@@ -256,6 +259,67 @@ START_TEST(CT3_requeue_after_forgets_and_comes_back)
 	ck_assert_uint_eq(am_queue_delayed(q), 1);
 	am_clock_fake_advance(test_clock, 1 * S);
 	EVENTUALLY(ended == 3);
+}
+END_TEST
+
+START_TEST(CT3_requeue_comes_back_later_and_later)
+{
+	make(1);
+	plan.requeue = 1;
+	am_queue_add(q, "ns", "a", -100);
+	EVENTUALLY(ended == 1);
+	idle();
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq((int)am_queue_failures(q, "ns", "a"), i + 1);
+		am_clock_fake_advance(test_clock, (5 << i) * MS);
+		EVENTUALLY(ended == i + 2);
+		idle();
+		ck_assert_int_eq(last_priority, -100);
+	}
+	ck_assert(metric("controller_runtime_reconcile_total", "requeue") == 4);
+	ck_assert(metric("controller_runtime_reconcile_errors_total", NULL) == 0);
+	plan.requeue_after = 1 * S; /* wins, and forgets */
+	am_clock_fake_advance(test_clock, 40 * MS);
+	EVENTUALLY(ended == 5);
+	idle();
+	ck_assert_int_eq((int)am_queue_failures(q, "ns", "a"), 0);
+	ck_assert(metric("controller_runtime_reconcile_total", "requeue_after") == 1);
+}
+END_TEST
+
+START_TEST(CT3_priority_is_kept_or_what_the_result_says)
+{
+	make(1);
+	plan.requeue_after = 1 * S;
+	am_queue_add(q, "ns", "a", -100);
+	EVENTUALLY(ended == 1);
+	idle();
+	plan.prioritized = 1;
+	plan.priority = 42;
+	am_clock_fake_advance(test_clock, 1 * S);
+	EVENTUALLY(ended == 2);
+	idle();
+	ck_assert_int_eq(last_priority, -100); /* kept */
+	plan.prioritized = 0;
+	am_clock_fake_advance(test_clock, 1 * S);
+	EVENTUALLY(ended == 3);
+	idle();
+	ck_assert_int_eq(last_priority, 42); /* said */
+	plan.requeue_after = 0;
+	plan.requeue = 1;
+	am_clock_fake_advance(test_clock, 1 * S);
+	EVENTUALLY(ended == 4);
+	idle();
+	ck_assert_int_eq(last_priority, 42);
+	plan.prioritized = 1;
+	plan.priority = 7;
+	plan.rc = -AMBIENT_E_INTERNAL; /* an error beats the result, priority and all */
+	am_clock_fake_advance(test_clock, 5 * MS);
+	EVENTUALLY(ended == 5);
+	idle();
+	am_clock_fake_advance(test_clock, 10 * MS);
+	EVENTUALLY(ended == 6);
+	ck_assert_int_eq(last_priority, 42);
 }
 END_TEST
 
@@ -578,12 +642,121 @@ START_TEST(CT1_at_twice_the_deadline_the_worker_is_replaced_and_the_name_held)
 	am_controller_status(c, &status);
 	ck_assert_int_eq(status.stuck, 1);
 	ck_assert_int_eq(status.active, 2);
+	ck_assert(metric("ambient_controller_stuck_reconciles", NULL) == 1);
 	plan.block = 0;
 	EVENTUALLY(ended == 3); /* a again, once the first call has come back */
 	idle();
 	am_controller_status(c, &status);
 	ck_assert_int_eq(status.stuck, 0);
 	ck_assert_int_eq(most_inside, 2);
+	ck_assert(metric("ambient_controller_stuck_reconciles", NULL) == 0);
+	ck_assert(metric("ambient_controller_stuck_reconciles_total", NULL) == 1);
+}
+END_TEST
+
+/* What the watchdog says names controller, plugin and object, and how long. */
+static char said[3][256];
+static atomic_int said_count;
+
+static void
+hear(void *arg, int level, const char *area, const char *text)
+{
+	int i = strcmp(area, "control") == 0 && level <= AMBIENT_LOG_WARN ? atomic_fetch_add(&said_count, 1) : 3;
+
+	if (i < 3)
+		(void)snprintf(said[i], sizeof(said[i]), "%s", text);
+}
+
+START_TEST(CT1_the_watchdog_names_plugin_object_and_age)
+{
+	am_log_set_level(AMBIENT_LOG_WARN);
+	am_log_capture(hear, NULL);
+	make(1);
+	plan.block = 1;
+	add("a");
+	EVENTUALLY(inside == 1);
+	am_clock_fake_advance(test_clock, 100 * S);
+	EVENTUALLY(late_calls == 1);
+	am_clock_fake_advance(test_clock, 100 * S);
+	EVENTUALLY(stuck_calls == 1);
+	plan.block = 0;
+	EVENTUALLY(ended == 1);
+	idle();
+	am_log_capture(NULL, NULL);
+	ck_assert_int_eq(said_count, 2);
+	ck_assert_ptr_nonnull(strstr(said[0], "a reconcile runs for 100s, longer than it may: asked it to end"));
+	ck_assert_ptr_nonnull(strstr(said[1], "a reconcile does not end after 3m20s: its worker is replaced"));
+	for (int i = 0; i < 2; i++) {
+		ck_assert_msg(strstr(said[i], "plugin=test") != NULL && strstr(said[i], "namespace=ns") != NULL &&
+			      strstr(said[i], "name=a") != NULL, "%s", said[i]);
+	}
+}
+END_TEST
+
+/* ---- why did this run? */
+
+static void
+check_explained(const char *name, const char *part)
+{
+	am_auto(am_buf_fini) struct am_buf out = { 0 };
+
+	ck_assert(am_controller_explain(c, "ns", name, &out));
+	ck_assert_msg(strstr(am_buf_str(&out), part) != NULL, "%s\nis not in\n%s", part, am_buf_str(&out));
+}
+
+START_TEST(what_a_run_asked_for_is_a_cause_of_the_next)
+{
+	am_auto(am_buf_fini) struct am_buf none = { 0 };
+
+	make(1);
+	ck_assert(!am_controller_explain(c, "ns", "a", &none));
+	plan.rc = -AMBIENT_E_UNAVAILABLE;
+	am_queue_add_for(q, "ns", "a", 0, 0, &(struct am_cause){ .type = AM_CAUSE_CHANGED, .kind = "v1/pods", .ns = "ns", .name = "p",
+						       .old_rv = "7", .new_rv = "8" });
+	EVENTUALLY(ended == 1);
+	idle();
+	check_explained("a", "{\"controller\":\"test\",\"namespace\":\"ns\",\"name\":\"a\",\"state\":\"delayed\",\"for\":5,"
+			     "\"paused\":false,\"priority\":0,\"failures\":1,\"runs\":1,\"backoff\":5,\"started\":0,\"took\":0,"
+			     "\"error\":\"scripted\",\"causes\":[{\"run\":2,\"cause\":\"backoff\",\"age\":0,\"count\":1,\"delay\":5},"
+			     "{\"run\":1,\"cause\":\"changed\",\"age\":0,\"count\":1,\"kind\":\"v1/pods\",\"object\":\"ns/p\","
+			     "\"oldResourceVersion\":\"7\",\"newResourceVersion\":\"8\"}]}");
+	plan.retry_after_ms = 7000;
+	am_clock_fake_advance(test_clock, 5 * MS);
+	EVENTUALLY(ended == 2);
+	idle();
+	check_explained("a", "[{\"run\":3,\"cause\":\"retry after\",\"age\":0,\"count\":1,\"delay\":7000}");
+	plan.terminal = 1;
+	am_clock_fake_advance(test_clock, 7 * S);
+	EVENTUALLY(ended == 3);
+	idle();
+	check_explained("a", "\"state\":\"idle\"");
+	check_explained("a", "\"error\":\"scripted\""); /* failed for good: that is why it is idle */
+	plan.rc = plan.terminal = 0;
+	plan.requeue_after = 30 * S;
+	add("a");
+	EVENTUALLY(ended == 4);
+	idle();
+	check_explained("a", "[{\"run\":5,\"cause\":\"requeue after\",\"age\":0,\"count\":1,\"delay\":30000},"
+			     "{\"run\":4,\"cause\":\"request\",");
+	am_buf_fini(&none);
+	ck_assert(am_controller_explain(c, "ns", "a", &none));
+	ck_assert_ptr_null(strstr(am_buf_str(&none), "\"error\"")); /* forgotten by a success */
+}
+END_TEST
+
+START_TEST(what_a_pause_cut_off_is_put_back)
+{
+	make(1);
+	plan.block = 1;
+	plan.obey = 1;
+	add("a");
+	EVENTUALLY(inside == 1);
+	am_controller_pause(c);
+	ck_assert(am_controller_wait_idle(c, AM_FOREVER));
+	EVENTUALLY(am_queue_len(q) == 1);
+	check_explained("a", "\"paused\":true");
+	check_explained("a", "[{\"run\":2,\"cause\":\"put back\"");
+	plan.block = 0;
 }
 END_TEST
 
@@ -710,6 +883,11 @@ cases(TCase *tc)
 	tcase_add_test(tc, CT2_a_second_start_errors);
 	tcase_add_test(tc, CT3_requeue_after_forgets_and_comes_back);
 	tcase_add_test(tc, CT3_an_error_beats_requeue_after);
+	tcase_add_test(tc, CT3_requeue_comes_back_later_and_later);
+	tcase_add_test(tc, CT3_priority_is_kept_or_what_the_result_says);
+	tcase_add_test(tc, CT1_the_watchdog_names_plugin_object_and_age);
+	tcase_add_test(tc, what_a_run_asked_for_is_a_cause_of_the_next);
+	tcase_add_test(tc, what_a_pause_cut_off_is_put_back);
 	tcase_add_test(tc, CT3_retry_after_of_the_api_server_is_honoured);
 	tcase_add_test(tc, CT4_result_label_per_outcome);
 	tcase_add_test(tc, CT5_pause_keeps_collecting_and_resume_goes_on);

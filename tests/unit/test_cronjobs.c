@@ -34,7 +34,7 @@ end(void)
 static int64_t
 reconcile(void)
 {
-	struct ambient_result result = { sizeof(result), 0 };
+	struct ambient_result result = { .size = sizeof(result) };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	int rc = fake_host_reconcile(fake, "cronjobs", "n", "c", &result, &err);
 

@@ -183,7 +183,7 @@ put_claim(const char *uid)
  * along; one of the same name begins empty. */
 START_TEST(a_claims_life)
 {
-	struct ambient_result result = { sizeof(result), 0 };
+	struct ambient_result result = { .size = sizeof(result) };
 	char path[256];
 
 	begin("");

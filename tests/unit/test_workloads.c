@@ -37,7 +37,7 @@ put_job(const char *spec)
 static int64_t
 reconcile(void)
 {
-	struct ambient_result result = { sizeof(result), 0 };
+	struct ambient_result result = { .size = sizeof(result) };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	int rc = fake_host_reconcile(fake, "jobs", "n", "j", &result, &err);
 

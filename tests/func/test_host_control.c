@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reconciles through a real host: a read-only instance, what a result asks for, why an object was reconciled, caches that
+ * are full before there is a lease.
+ */
+#include "tests/func/host.h"
+
+#include <stdatomic.h>
+
+#include "core/base/counter.h"
+#include "core/base/log.h"
+
+static atomic_int calls, asked_requeue, asked_priority;
+static char first_said[512];
+
+static void
+nap(void)
+{
+	struct timespec ts = { 0, 200000 };
+
+	(void)nanosleep(&ts, NULL);
+}
+
+/* Waits in real time, at most 10 s. */
+#define EVENTUALLY(cond)                                                                            \
+	do {                                                                                        \
+		for (int i_ = 0; i_ < 50000 && !(cond); i_++)                                       \
+			nap();                                                                      \
+		ck_assert(cond);                                                                    \
+	} while (0)
+
+static struct am_queue *
+queue(void)
+{
+	return am_controller_queue(inst->reconcilers[0].controller);
+}
+
+static void
+begin_with(int (*fn)(void *, struct ambient_call *, const struct ambient_request *, struct ambient_result *, struct ambient_error *),
+	   bool readonly)
+{
+	const struct am_instance_options options = { .name = "w", .plugin = plugin_of(declarations, sizeof(declarations) - 1),
+						     .workers = 1, .readonly = readonly, .deadline = 7 * S };
+
+	script = fn;
+	serve_widgets();
+	ck_assert_msg(am_instance_new(host, &options, &inst, &err) == 0, "%s", err.message);
+	ck_assert_msg(am_instance_create(inst, &err) == 0, "%s", err.message);
+	watch_instance(inst);
+	ck_assert(fake_api_wait(api, 4)); /* two lists, two watches */
+}
+
+static void
+finish(void)
+{
+	ck_assert(am_instance_stop_workers(inst, am_clock_boot(fake) + 30 * S));
+	end_host();
+}
+
+/* ---- read-only */
+
+static int
+writes(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
+       struct ambient_error *e)
+{
+	const struct ambient_object *widget;
+	struct ambient_draft *d;
+
+	(void)self;
+	(void)result;
+	ck_assert_int_eq(ambient_get(call, WIDGETS, req->ns, req->name, &widget, e), 0); /* it sees what is there */
+	ambient_event(call, widget, "Normal", "Seen", "seen");
+	d = ambient_draft_new(call, CONFIGMAPS, "n", "c");
+	ambient_draft_set_str(d, "/data/region", "eu");
+	int rc = ambient_create(call, d, NULL, e);
+	ck_assert_int_eq(rc, -AMBIENT_E_FORBIDDEN);
+	(void)snprintf(first_said, sizeof(first_said), "%s", e->message);
+	ck_assert_int_eq(ambient_patch(call, WIDGETS, "n", "w", NULL, AMBIENT_PATCH_MERGE, "{}", NULL, e), -AMBIENT_E_FORBIDDEN);
+	ck_assert_int_eq(ambient_delete(call, WIDGETS, "n", "w", NULL, e), -AMBIENT_E_FORBIDDEN);
+	d = ambient_draft_new(call, CONFIGMAPS, "n", "c");
+	ambient_draft_set_str(d, "/data/region", "eu");
+	rc = ambient_apply(call, d, e);
+	ck_assert_int_eq(rc, -AMBIENT_E_FORBIDDEN);
+	atomic_fetch_add(&calls, 1);
+	return rc;
+}
+
+START_TEST(a_read_only_instance_sees_everything_and_writes_nothing)
+{
+	const char *labels[] = { "instance", "w", NULL };
+	am_auto(am_buf_fini) struct am_buf said = { 0 };
+
+	am_log_set_level(0);
+	begin_host();
+	begin_with(writes, true);
+	int before = fake_api_count(api);
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	EVENTUALLY(calls == 1 && am_queue_processing(queue()) == 0);
+	ck_assert_int_eq(fake_api_count(api), before);
+	ck_assert_str_eq(first_said, "instance \"w\" is read-only: create of v1/configmaps \"n/c\" was not sent");
+	/* create, patch, delete, apply, and the event */
+	ck_assert(am_metric_value(am_metric(AM_COUNTER, "ambient_writes_refused_total", "", labels, NULL)) == 5);
+	ck_assert_uint_eq(am_queue_known(queue()), 0); /* no use in trying again */
+	am_instance_describe(inst, &said);
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&said), "state=running readonly\n"));
+	finish();
+}
+END_TEST
+
+/* ---- results */
+
+static int
+asks(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
+     struct ambient_error *e)
+{
+	(void)self;
+	(void)req;
+	(void)e;
+	ck_assert_int_eq(call->deadline, am_clock_boot(fake) + 7 * S); /* as configured */
+	atomic_fetch_add(&calls, 1);
+	if (asked_priority != 0)
+		ambient_prioritize(result, asked_priority);
+	return asked_requeue != 0 ? ambient_requeue(result) : 0;
+}
+
+static void
+note_priority(void *arg, const struct am_queue_view *view)
+{
+	*(int *)arg = view->priority;
+}
+
+START_TEST(CT3_results_go_from_the_plugin_to_the_queue)
+{
+	int priority = 0;
+
+	begin_host();
+	begin_with(asks, false);
+	asked_requeue = 1;
+	asked_priority = 12;
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	EVENTUALLY(calls == 1 && am_queue_processing(queue()) == 0);
+	ck_assert_uint_eq(am_queue_failures(queue(), "n", "w"), 1);
+	ck_assert(am_queue_look(queue(), "n", "w", note_priority, &priority));
+	ck_assert_int_eq(priority, 12);
+	asked_requeue = asked_priority = 0;
+	am_clock_fake_advance(fake, 5 * AM_NS_PER_MS);
+	EVENTUALLY(calls == 2 && am_queue_processing(queue()) == 0);
+	ck_assert_uint_eq(am_queue_known(queue()), 0);
+	finish();
+}
+END_TEST
+
+/* A plugin that is newer than its host finds a smaller result. */
+START_TEST(results_of_an_older_host_are_not_written_beyond)
+{
+	struct {
+		size_t size;
+		int64_t requeue_after;
+		int64_t beyond[2];
+	} old = { 16, 0, { 77, 77 } };
+	struct ambient_result *result = (struct ambient_result *)(void *)&old;
+
+	ambient_prioritize(result, 5);
+	ck_assert_int_eq(ambient_requeue(result), 0);
+	ck_assert_int_eq(old.requeue_after, AMBIENT_SECOND);
+	ck_assert_int_eq(old.beyond[0], 77);
+	ck_assert_int_eq(old.beyond[1], 77);
+}
+END_TEST
+
+/* ---- why did this run? */
+
+static int
+counts(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
+       struct ambient_error *e)
+{
+	(void)self;
+	(void)call;
+	(void)req;
+	(void)result;
+	(void)e;
+	atomic_fetch_add(&calls, 1);
+	return 0;
+}
+
+static bool
+explained(const char *part)
+{
+	am_auto(am_buf_fini) struct am_buf out = { 0 };
+
+	am_instance_explain(inst, NULL, "n", "w", &out);
+	return strstr(am_buf_str(&out), part) != NULL;
+}
+
+START_TEST(an_object_and_its_children_are_causes)
+{
+	static const char *const events[] = {
+		"{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"ConfigMap\",\"metadata\":{\"resourceVersion\":\"20\"}}}\n",
+		"{\"type\":\"ADDED\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\",\"namespace\":\"n\","
+		"\"uid\":\"c\",\"resourceVersion\":\"21\",\"ownerReferences\":[{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\","
+		"\"name\":\"w\",\"uid\":\"u-w\",\"controller\":true}]}}}\n", NULL };
+	struct fake_api_rule maps = { .method = "GET", .path = "/api/v1/configmaps?*watch=true*", .status = 200, .pieces = events,
+				      .flags = FAKE_API_STALL | FAKE_API_WAIT };
+	am_auto(am_buf_fini) struct am_buf none = { 0 };
+
+	begin_host();
+	fake_api_add(api, &maps);
+	begin_with(counts, false);
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	EVENTUALLY(calls == 1 && am_queue_processing(queue()) == 0);
+	ck_assert(explained("\"state\":\"idle\""));
+	ck_assert(explained("\"causes\":[{\"run\":1,\"cause\":\"listed\",\"age\":0,\"count\":1,\"kind\":\"" WIDGETS
+			    "\",\"newResourceVersion\":\"5\"}]"));
+	fake_api_go(api);
+	EVENTUALLY(calls == 2 && am_queue_processing(queue()) == 0);
+	ck_assert(explained("\"causes\":[{\"run\":2,\"cause\":\"added\",\"age\":0,\"count\":1,\"kind\":\"" CONFIGMAPS
+			    "\",\"object\":\"n/c\",\"newResourceVersion\":\"21\"},{\"run\":1,\"cause\":\"listed\""));
+	am_instance_explain(inst, "other", "n", "w", &none);
+	am_instance_explain(inst, NULL, "n", "unknown", &none);
+	ck_assert_uint_eq(none.len, 0);
+	ck_assert(am_instance_has_controller(inst, "w"));
+	ck_assert(!am_instance_has_controller(inst, "other"));
+	finish();
+}
+END_TEST
+
+/* ---- warm standby */
+
+START_TEST(CT5_caches_are_full_before_the_lease)
+{
+	begin_host();
+	begin_with(counts, false);
+	am_instance_pause(inst); /* as the daemon does it until it leads */
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	EVENTUALLY(am_queue_len(queue()) == 1); /* its sources run */
+	ck_assert_uint_eq(am_store_count(am_informer_store(inst->watches[0].informer)), 1);
+	ck_assert_int_eq(am_instance_ready(inst, &err), 0);
+	am_clock_fake_advance(fake, 60 * S);
+	ck_assert_int_eq(calls, 0);
+	ck_assert(explained("\"paused\":true"));
+	int before = fake_api_count(api);
+	am_instance_resume(inst); /* the lease */
+	EVENTUALLY(calls == 1);
+	am_instance_pause(inst); /* lost, and won again */
+	am_queue_add(queue(), "n", "w", AM_QUEUE_NORMAL);
+	am_instance_resume(inst);
+	EVENTUALLY(calls == 2);
+	ck_assert_int_eq(fake_api_count(api), before); /* nothing is listed for it */
+	finish();
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_test(tc, a_read_only_instance_sees_everything_and_writes_nothing);
+	tcase_add_test(tc, CT3_results_go_from_the_plugin_to_the_queue);
+	tcase_add_test(tc, results_of_an_older_host_are_not_written_beyond);
+	tcase_add_test(tc, an_object_and_its_children_are_causes);
+	tcase_add_test(tc, CT5_caches_are_full_before_the_lease);
+}
+
+UNIT_MAIN("host_control", cases)
