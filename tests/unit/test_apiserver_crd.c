@@ -301,13 +301,45 @@ START_TEST(what_a_version_may_say)
 
 	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
 		char want[128];
-		snprintf(want, sizeof(want), "spec.versions[0].%s", rows[i].field != NULL ? rows[i].field : "");
+		snprintf(want, sizeof(want), "spec.%s%s", am_starts(rows[i].text, ",\"deprec") ? "versions[0]." : "", rows[i].field != NULL ? rows[i].field : "");
 		int code = create(&f, CRD, NULL, "{\"metadata\":{\"name\":\"t%zus.example.com\"},\"spec\":{\"group\":\"example.com\",\"scope\":"
 				  "\"Namespaced\",\"names\":{\"plural\":\"t%zus\",\"kind\":\"T%zu\"},\"versions\":[{\"name\":\"v1\",\"served\":"
 				  "true,\"storage\":true," SCHEMA "%s}]}}", i, i, i, rows[i].text);
 		ck_assert_msg(code == (rows[i].field != NULL ? 422 : 201), "%s: %d %s", rows[i].text, code, f.failure.message);
 		if (rows[i].field != NULL)
 			ck_assert_str_eq(field(&f, 0), want);
+	}
+}
+END_TEST
+
+/* What versions say alike is judged once, and named as if it stood above them: as kube-apiserver keeps it. */
+START_TEST(what_versions_share)
+{
+#define BAD(type) "\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"x\":{\"type\":\"" type "\"}}}}"
+#define COLUMN(type) ",\"additionalPrinterColumns\":[{\"name\":\"A\",\"type\":\"" type "\",\"jsonPath\":\".x\"}]"
+	static const struct { const char *first, *second, *fields[3]; } rows[] = {
+		{ BAD("a"), BAD("a"), { "spec.validation.openAPIV3Schema.properties[x].type" } },
+		{ BAD("a"), BAD("b"), { "spec.versions[0].schema.openAPIV3Schema.properties[x].type",
+					"spec.versions[1].schema.openAPIV3Schema.properties[x].type" } },
+		{ SCHEMA COLUMN("a"), SCHEMA COLUMN("a"), { "spec.additionalPrinterColumns[0].type" } },
+		{ SCHEMA COLUMN("a"), SCHEMA COLUMN("b"), { "spec.versions[0].additionalPrinterColumns[0].type",
+							    "spec.versions[1].additionalPrinterColumns[0].type" } },
+		{ SCHEMA ",\"additionalPrinterColumns\":[]", SCHEMA COLUMN("a"), { "spec.versions[1].additionalPrinterColumns[0].type" } },
+		{ SCHEMA SCALE(""), SCHEMA SCALE(""), { "spec.subresources.scale.specReplicasPath",
+							"spec.subresources.scale.statusReplicasPath" } },
+		{ SCHEMA FIELDS("{\"jsonPath\":\".a\"}"), SCHEMA FIELDS("{\"jsonPath\":\".a\"}"), { "spec.selectableFields[0].jsonPath" } },
+		{ SCHEMA FIELDS("{\"jsonPath\":\".spec.x\"}"), SCHEMA, { "spec.versions[0].selectableFields" } },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		ck_assert_int_eq(create(&f, CRD, NULL, "{\"metadata\":{\"name\":\"t%zus.example.com\"},\"spec\":{\"group\":\"example.com\","
+					"\"scope\":\"Namespaced\",\"names\":{\"plural\":\"t%zus\",\"kind\":\"T%zu\"},\"versions\":[{\"name\":"
+					"\"v1\",\"served\":true,\"storage\":true,%s},{\"name\":\"v2\",\"served\":true,\"storage\":false,%s}]}}",
+					i, i, i, rows[i].first, rows[i].second), 422);
+		size_t n = 0;
+		for (; n < 3 && rows[i].fields[n] != NULL; n++)
+			ck_assert_str_eq(field(&f, n), rows[i].fields[n]);
+		ck_assert_uint_eq(f.failure.n_causes, n);
 	}
 }
 END_TEST
@@ -396,6 +428,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_is_stored_stays_a_version);
 	tcase_add_test(tc, a_version_shows_what_it_has);
 	tcase_add_test(tc, what_a_version_may_say);
+	tcase_add_test(tc, what_versions_share);
 	tcase_add_test(tc, json_paths);
 	tcase_add_test(tc, a_scale_is_checked_and_applied);
 }

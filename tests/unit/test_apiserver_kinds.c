@@ -451,15 +451,15 @@ START_TEST(row_112_113_114)
 		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true}",
 		  "spec.versions[0].schema.openAPIV3Schema" },
 		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
-		  "\"object\",\"properties\":{\"a\":{}}}}}", "spec.versions[0].schema.openAPIV3Schema.properties[a].type" },
+		  "\"object\",\"properties\":{\"a\":{}}}}}", "spec.validation.openAPIV3Schema.properties[a].type" },
 		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
-		  "\"object\",\"$ref\":\"x\"}}}", "spec.versions[0].schema.openAPIV3Schema.$ref" },
+		  "\"object\",\"$ref\":\"x\"}}}", "spec.validation.openAPIV3Schema.$ref" },
 		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
 		  "\"object\"}}},{\"name\":\"v2\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\"}}}",
 		  "spec.versions" },
 		{ "things.example.com", "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
 		  "\"object\",\"x-kubernetes-validations\":[{\"rule\":\"self.x\"}]}}}",
-		  "spec.versions[0].schema.openAPIV3Schema.x-kubernetes-validations[0].rule" },
+		  "spec.validation.openAPIV3Schema.x-kubernetes-validations[0].rule" },
 	};
 
 	for (size_t i = 0; i < AM_COUNTOF(cases); i++) {

@@ -43,6 +43,37 @@ schema_of_x(const char *x)
 	return am_schema_compile(arena, set, node(text), "s", NULL, &failure);
 }
 
+/* A rule that is too dear, or too new, stays with a schema that did not change; what all rules cost together is judged always. */
+START_TEST(rules_that_were_taken_are_not_judged_alone)
+{
+#define DEAR "{\"type\":\"array\",\"maxItems\":%d,\"items\":{\"type\":\"integer\"},\"x-kubernetes-validations\":[{\"rule\":" \
+	"\"self.all(a, self.all(b, a == b)) && self.sort() == self\"}]}"
+	static const struct { int max; bool unchanged, known, ok; const char *cause; } rows[] = {
+		{ 1000, false, true, true, NULL },
+		{ 1000, false, false, false, "undeclared reference to 'sort'" },
+		{ 2000, false, true, false, "estimated rule cost exceeds budget by factor of" },
+		{ 2000, true, true, true, NULL },
+		{ 9000, true, true, false, "estimated rule cost total for entire OpenAPIv3 schema exceeds budget" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		const char *x = am_arena_printf(arena, DEAR, rows[i].max);
+		const struct am_node *openapi = node(am_arena_printf(arena, "{\"type\":\"object\",\"properties\":{\"x\":%s}}", x));
+		const struct am_schema_past past = { .unchanged = rows[i].unchanged, .versions = rows[i].known ?
+			node(am_arena_printf(arena, "[{\"schema\":{\"openAPIV3Schema\":%s}}]", x)) : NULL };
+
+		am_failure_fini(&failure);
+		const struct am_schema *s = am_schema_compile(arena, set, openapi, "s", &past, &failure);
+		ck_assert_msg((s != NULL) == rows[i].ok, "row %zu", i);
+		if (rows[i].cause != NULL)
+			ck_assert_msg(strstr(failure.causes[failure.n_causes - 1].message, rows[i].cause) != NULL, "%s",
+				      failure.causes[failure.n_causes - 1].message);
+		am_failure_fini(&failure);
+		ck_assert_msg(am_schema_compile_stored(arena, set, openapi, &failure) != NULL, "row %zu", i);
+	}
+}
+END_TEST
+
 START_TEST(values_and_messages)
 {
 	static const struct { const char *schema, *value, *want; } rows[] = {
@@ -366,6 +397,7 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, done);
+	tcase_add_test(tc, rules_that_were_taken_are_not_judged_alone);
 	tcase_add_test(tc, values_and_messages);
 	tcase_add_test(tc, what_is_not_structural_is_refused);
 	tcase_add_test(tc, roots);

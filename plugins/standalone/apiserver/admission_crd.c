@@ -211,7 +211,7 @@ version_named(const struct am_node *versions, const char *name)
 }
 
 static void
-check_schema(struct am_change *change, const struct am_node *version, int i)
+check_schema(struct am_change *change, const struct am_crd_shared *shared, const struct am_node *version, int i)
 {
 	const struct am_node *openapi = am_node_path(version, "schema", "openAPIV3Schema", NULL);
 	const struct am_node *versions = change->old != NULL ? am_node_path(change->old, "spec", "versions", NULL) : NULL;
@@ -220,12 +220,12 @@ check_schema(struct am_change *change, const struct am_node *version, int i)
 	struct am_schema_set *set = am_schema_set_new();
 	char field[96];
 
-	snprintf(field, sizeof(field), "spec.versions[%d].schema.openAPIV3Schema", i);
+	am_crd_schema_path(openapi != NULL ? shared : NULL, i, field, sizeof(field));
 	before = before != NULL ? am_node_path(before, "schema", "openAPIV3Schema", NULL) : NULL;
 	past.unchanged = openapi != NULL && before != NULL && am_node_equal(openapi, before);
 	if (openapi == NULL)
 		am_failure_cause(change->failure, "FieldValueRequired", field, "Required value: schemas are required");
-	else
+	else if (!shared->schema || i == 0)
 		(void)am_schema_compile(change->arena, set, openapi, field, &past, change->failure);
 	am_schema_set_free(set);
 }
@@ -263,6 +263,7 @@ check_stored(struct am_change *change)
 static void
 check_versions(struct am_change *change, const struct am_node *versions)
 {
+	const struct am_crd_shared shared = am_crd_shared_by(versions);
 	char field[64];
 	int i = 0, storage = 0;
 
@@ -274,8 +275,8 @@ check_versions(struct am_change *change, const struct am_node *versions)
 			am_failure_cause(change->failure, "FieldValueInvalid", "spec.versions",
 					 "Invalid value: \"%.63s\": must contain unique version names", am_node_text(name, ""));
 		storage += flag(v, "storage");
-		check_schema(change, v, i);
-		am_crd_check_version(change, v, i);
+		check_schema(change, &shared, v, i);
+		am_crd_check_version(change, &shared, v, i);
 	}
 	if (storage != 1)
 		am_failure_cause(change->failure, "FieldValueInvalid", "spec.versions",
@@ -290,14 +291,17 @@ check_conversion(struct am_change *change, const struct am_node *conversion)
 {
 	static const char *const strategies[] = { "None", NULL };
 	const char *strategy = am_node_get_str(conversion, "strategy", "");
+	const struct am_node *webhook = am_node_get(conversion, "webhook");
 
 	if (strcmp(strategy, "Webhook") == 0)
 		am_bad(change, "spec.conversion.strategy", am_node_get(conversion, "strategy"),
 		       "this server calls no conversion webhooks; let every version have the same fields and use None");
 	else if (strcmp(strategy, "None") != 0)
 		am_unsupported(change, "spec.conversion.strategy", strategy, strategies);
-	else if (am_node_get(conversion, "webhook") != NULL)
-		am_forbid(change, "spec.conversion.webhook", "should not be set when strategy is not set to Webhook");
+	else if (am_node_get(webhook, "clientConfig") != NULL)
+		am_forbid(change, "spec.conversion.webhookClientConfig", "should not be set when strategy is not set to Webhook");
+	if (strcmp(strategy, "None") == 0 && am_node_get(webhook, "conversionReviewVersions") != NULL)
+		am_forbid(change, "spec.conversion.conversionReviewVersions", "should not be set when strategy is not set to Webhook");
 }
 
 static void

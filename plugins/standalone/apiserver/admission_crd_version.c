@@ -10,17 +10,65 @@
 
 struct place {
 	struct am_change *change;
+	const struct am_crd_shared *shared;
 	const struct am_node *version;
 	int i;
+	bool above; /* the part that is looked at is kept above the versions */
 	char field[160];
 };
+
+/* ---- what versions share ---- */
+
+static bool
+alike(const struct am_node *a, const struct am_node *b)
+{
+	/* An empty list is none. */
+	bool none_a = a == NULL || (a->type == AMBIENT_T_ARRAY && a->count == 0);
+	bool none_b = b == NULL || (b->type == AMBIENT_T_ARRAY && b->count == 0);
+
+	return none_a || none_b ? none_a == none_b : am_node_equal(a, b);
+}
+
+static bool
+all_alike(const struct am_node *versions, const char *key)
+{
+	const struct am_node *first = versions != NULL ? versions->first : NULL;
+
+	for (const struct am_node *v = first; v != NULL; v = v->next)
+		if (!alike(am_node_get(first, key), am_node_get(v, key)))
+			return false;
+	return true;
+}
+
+struct am_crd_shared
+am_crd_shared_by(const struct am_node *versions)
+{
+	struct am_crd_shared shared = {
+		.schema = all_alike(versions, "schema"), .subresources = all_alike(versions, "subresources"),
+		.columns = all_alike(versions, "additionalPrinterColumns"), .selectable = all_alike(versions, "selectableFields"),
+	};
+
+	for (const struct am_node *v = versions != NULL ? versions->first : NULL; v != NULL; v = v->next)
+		shared.status |= am_node_path(v, "subresources", "status", NULL) != NULL;
+	return shared;
+}
+
+void
+am_crd_schema_path(const struct am_crd_shared *shared, int i, char *path, size_t n)
+{
+	if (shared != NULL && shared->schema)
+		snprintf(path, n, "spec.validation.openAPIV3Schema");
+	else
+		snprintf(path, n, "spec.versions[%d].schema.openAPIV3Schema", i);
+}
 
 /* The place for messages; valid until the next one. */
 static const char *am_printf_(2, 3)
 at(struct place *p, const char *fmt, ...)
 {
 	va_list ap;
-	int n = snprintf(p->field, sizeof(p->field), "spec.versions[%d].", p->i);
+	int n = p->above ? snprintf(p->field, sizeof(p->field), "spec.") :
+			   snprintf(p->field, sizeof(p->field), "spec.versions[%d].", p->i);
 
 	va_start(ap, fmt);
 	vsnprintf(p->field + n, sizeof(p->field) - (size_t)n, fmt, ap);
@@ -157,6 +205,13 @@ check_selectable(struct place *p)
 	const struct am_node *schema = am_node_path(p->version, "schema", "openAPIV3Schema", NULL);
 	int k = 0;
 
+	/* kube-apiserver looks for the schema only where it keeps the fields. */
+	if (list != NULL && list->count > 0 && p->above != p->shared->schema) {
+		am_bad(p->change, at(p, "selectableFields"), NULL, p->above ?
+		       "versions of different schemas may not all have the same selectable fields" :
+		       "versions of the same schema must have the same selectable fields");
+		return;
+	}
 	for (const struct am_node *f = list != NULL ? list->first : NULL; f != NULL; f = f->next, k++) {
 		const struct am_node *value = am_node_get(f, "jsonPath");
 		const char *path = am_node_text(value, ""), *field = at(p, "selectableFields[%d].jsonPath", k), *problem;
@@ -190,32 +245,49 @@ check_root(struct place *p)
 		"x-kubernetes-list-type", "x-kubernetes-map-type", NULL };
 	const struct am_node *schema = am_node_path(p->version, "schema", "openAPIV3Schema", NULL);
 	const char *type = am_node_get_str(schema, "type", "");
+	char field[128];
 
-	if (am_node_path(p->version, "subresources", "status", NULL) == NULL)
+	if (p->above ? !p->shared->status : am_node_path(p->version, "subresources", "status", NULL) == NULL)
 		return;
+	am_crd_schema_path(p->shared, p->i, field, sizeof(field));
 	if (*type != '\0' && strcmp(type, "object") != 0)
-		am_bad(p->change, at(p, "schema.openAPIV3Schema.type"), am_node_get(schema, "type"),
+		am_bad(p->change, at(p, p->above ? "validation.openAPIV3Schema.type" : "schema.openAPIV3Schema.type"),
+		       am_node_get(schema, "type"),
 		       "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled");
 	for (const struct am_node *m = schema != NULL ? schema->first : NULL; m != NULL; m = m->next)
 		if (among(m->key, not_allowed)) {
-			am_failure_cause(p->change->failure, "FieldValueInvalid", at(p, "schema.openAPIV3Schema"),
+			am_failure_cause(p->change->failure, "FieldValueInvalid", field,
 					 "Invalid value: \"%s\": is not allowed at the root of the schema if the status subresource is enabled",
 					 m->key);
 			return;
 		}
 }
 
-void
-am_crd_check_version(struct am_change *change, const struct am_node *version, int i)
+static void
+check_columns(struct place *p)
 {
-	struct place p = { .change = change, .version = version, .i = i };
-	const struct am_node *columns = am_node_get(version, "additionalPrinterColumns");
+	const struct am_node *columns = am_node_get(p->version, "additionalPrinterColumns");
 	int k = 0;
 
-	check_deprecation(&p);
 	for (const struct am_node *c = columns != NULL ? columns->first : NULL; c != NULL; c = c->next)
-		check_column(&p, c, k++);
-	check_root(&p);
-	check_scale(&p);
-	check_selectable(&p);
+		check_column(p, c, k++);
+}
+
+void
+am_crd_check_version(struct am_change *change, const struct am_crd_shared *shared, const struct am_node *version, int i)
+{
+	const struct {
+		void (*check)(struct place *p);
+		bool above;
+	} parts[] = {
+		{ check_deprecation, false }, { check_columns, shared->columns }, { check_root, shared->schema },
+		{ check_scale, shared->subresources }, { check_selectable, shared->selectable },
+	};
+	struct place p = { .change = change, .shared = shared, .version = version, .i = i };
+
+	for (size_t k = 0; k < AM_COUNTOF(parts); k++) {
+		p.above = parts[k].above;
+		if (!p.above || i == 0)
+			parts[k].check(&p);
+	}
 }

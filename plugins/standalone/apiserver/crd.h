@@ -14,7 +14,16 @@ enum am_crd_approval am_crd_approval_of(const struct am_node *crd, char *text, s
 /* A path of /scale fits the buffers of scale.c. */
 #define AM_SCALE_PATH_MAX 200
 
+/* What all versions of a definition say alike.  A real server keeps that once, above the versions: it is judged once, and causes
+ * name its place there. */
+struct am_crd_shared {
+	bool schema, subresources, columns, selectable;
+	bool status; /* a version has the status subresource */
+};
+struct am_crd_shared am_crd_shared_by(const struct am_node *versions);
+/* The path of the schema of version i. */
+void am_crd_schema_path(const struct am_crd_shared *shared, int i, char *path, size_t n);
 /* admission_crd_version.c: what a version says besides its schema; i is its index. */
-void am_crd_check_version(struct am_change *change, const struct am_node *version, int i);
+void am_crd_check_version(struct am_change *change, const struct am_crd_shared *shared, const struct am_node *version, int i);
 
 #endif
