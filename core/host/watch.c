@@ -117,6 +117,7 @@ add_declared(struct am_instance *instance, struct host_reconciler *r, const stru
 	struct am_trigger_options options = options_of(r, maps[declared->map]);
 	char *index = declared->map == AM_PLUGIN_MAP_INDEX ? index_name(instance, declared->map_key) : NULL;
 	options.key = index != NULL ? index : declared->map_key;
+	options.when = declared->when;
 	int rc = link_trigger(w, r, &options, err);
 	free(index);
 	return rc;
@@ -129,6 +130,7 @@ open_reconciler(struct am_instance *instance, struct host_reconciler *r, struct 
 	if (r->watch == NULL)
 		return -err->code;
 	struct am_trigger_options self = options_of(r, AM_MAP_SELF);
+	self.when = r->decl->for_when;
 	int rc = link_trigger(r->watch, r, &self, err);
 	if (rc == 0)
 		rc = add_indexes(r, err);
@@ -138,6 +140,7 @@ open_reconciler(struct am_instance *instance, struct host_reconciler *r, struct 
 			return -err->code;
 		struct am_trigger_options owner = options_of(r, AM_MAP_OWNER);
 		owner.owner_group = r->group;
+		owner.when = r->decl->owns_when[i];
 		owner.owner_kind = for_object_kind;
 		owner.owner_kind_arg = r;
 		rc = link_trigger(w, r, &owner, err);

@@ -240,16 +240,60 @@ key_reconciler(struct full *f, const char *v, struct ambient_error *err)
 	return 0;
 }
 
+/* The list behind when=. */
+static int
+check_when(const char *v, struct ambient_error *err)
+{
+	static const char *const words[] = { "generation", "labels", "annotations" };
+
+	for (size_t n;; v += n + 1) {
+		char part[256];
+		bool known = false;
+
+		n = strcspn(v, ",");
+		(void)am_strlcpy(part, v, AM_MIN(n + 1, sizeof(part)));
+		for (size_t i = 0; i < AM_COUNTOF(words); i++)
+			known = known || strcmp(part, words[i]) == 0;
+		if (n >= sizeof(part) || (!known && !is_pointer(part)))
+			return BAD("when= takes \"generation\", \"labels\", \"annotations\" and JSON Pointers, with commas between, "
+				   "not \"%.60s\"", part);
+		if (v[n] == '\0')
+			return 0;
+	}
+}
+
+/* KIND [when=...] */
+static int
+kind_when(struct full *f, const char *v, const char **kind, const char **when, struct ambient_error *err)
+{
+	size_t n = strcspn(v, " "), gap = strspn(v + n, " ");
+
+	if (kind_len(v, n) != n)
+		return BAD("write group/version/plural, such as \"batch/v1/jobs\", or \"v1/pods\"");
+	*kind = dup_n(f, v, n);
+	*when = NULL;
+	v += n + gap;
+	if (*v == '\0')
+		return 0;
+	if (!am_starts(v, "when=") || strchr(v, ' ') != NULL)
+		return BAD("behind the kind comes when= or nothing, not \"%.60s\"", v);
+	*when = v + 5;
+	return check_when(*when, err);
+}
+
 static int
 key_for(struct full *f, const char *v, struct ambient_error *err)
 {
 	struct am_plugin_reconciler *r = reconciler(f);
+	const char *kind, *when;
+	int rc = kind_when(f, v, &kind, &when, err);
 
-	if (kind_len(v, strlen(v)) != strlen(v))
-		return BAD("write group/version/plural, such as \"batch/v1/jobs\", or \"v1/pods\"");
+	if (rc < 0)
+		return rc;
 	if (r->for_kind != NULL)
 		return BAD("a reconciler is for one kind, begin another with reconciler=NAME");
-	r->for_kind = v;
+	r->for_kind = kind;
+	r->for_when = when;
 	return 0;
 }
 
@@ -257,11 +301,15 @@ static int
 key_owns(struct full *f, const char *v, struct ambient_error *err)
 {
 	struct am_plugin_reconciler *r = reconciler(f);
+	const char *kind, *when;
+	int rc = kind_when(f, v, &kind, &when, err);
 
-	if (kind_len(v, strlen(v)) != strlen(v))
-		return BAD("write group/version/plural, such as \"batch/v1/jobs\", or \"v1/pods\"");
+	if (rc < 0)
+		return rc;
 	r->owns = more(f, r->owns, r->owns_count, sizeof(*r->owns));
-	r->owns[r->owns_count++] = v;
+	r->owns_when = more(f, r->owns_when, r->owns_count, sizeof(*r->owns_when));
+	r->owns_when[r->owns_count] = when;
+	r->owns[r->owns_count++] = kind;
 	return 0;
 }
 
@@ -294,6 +342,30 @@ watch_map(struct full *f, struct am_plugin_watch *w, const char *v, size_t n, st
 	return BAD("map is self, namespace, all, label:KEY or annotation:KEY");
 }
 
+/* Is one of the paths in the list `only` above the path, or the path itself? */
+static bool
+under_one_of(const char *path, size_t n, const char *only)
+{
+	for (size_t m; *only != '\0'; only += m + (only[m] == ',')) {
+		m = strcspn(only, ",");
+		if (m <= n && memcmp(path, only, m) == 0 && (m == n || path[m] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* Is everything that `when` compares in what `only` keeps? */
+static bool
+kept(const char *when, const char *only)
+{
+	for (size_t n; *when != '\0'; when += n + (when[n] == ',')) {
+		n = strcspn(when, ",");
+		if (when[0] == '/' && !under_one_of(when, n, "/metadata") && !under_one_of(when, n, only))
+			return false;
+	}
+	return true;
+}
+
 static int
 key_watch(struct full *f, const char *v, struct ambient_error *err)
 {
@@ -319,6 +391,11 @@ key_watch(struct full *f, const char *v, struct ambient_error *err)
 			w.only = dup_n(f, v + 5, n - 5);
 			if (strcmp(w.only, "metadata") != 0 && w.only[0] != '/')
 				return BAD("only= takes \"metadata\", or JSON Pointers with commas between, not \"%.60s\"", w.only);
+		} else if (n > 5 && memcmp(v, "when=", 5) == 0 && w.when == NULL) {
+			w.when = dup_n(f, v + 5, n - 5);
+			rc = check_when(w.when, err);
+			if (rc < 0)
+				return rc;
 		} else if (n > 4 && memcmp(v, "map=", 4) == 0 && !mapped) {
 			mapped = true;
 			rc = watch_map(f, &w, v + 4, n - 4, err);
@@ -329,10 +406,12 @@ key_watch(struct full *f, const char *v, struct ambient_error *err)
 			w.map = AM_PLUGIN_MAP_INDEX;
 			w.map_key = dup_n(f, v + 6, n - 6);
 		} else {
-			return BAD("behind the kind come selector=, field=, only= and one of map= and index=, each once, not \"%.*s\"",
+			return BAD("behind the kind come selector=, field=, only=, when= and one of map= and index=, each once, not \"%.*s\"",
 				   (int)AM_MIN(n, (size_t)60), v);
 		}
 	}
+	if (w.when != NULL && w.only != NULL && !kept(w.when, w.only))
+		return BAD("when=%.60s names what only=%.60s leaves out", w.when, w.only);
 	r->watches = more(f, r->watches, r->watch_count, sizeof(*r->watches));
 	r->watches[r->watch_count++] = w;
 	return 0;

@@ -32,6 +32,7 @@ struct am_plugin_watch {
 	const char *labels; /* label selector, NULL: none */
 	const char *fields; /* field selector, NULL: none */
 	const char *only;   /* what is kept of each object: "metadata", or JSON Pointers with commas; NULL: all */
+	const char *when;   /* updates count when one of these changed: "generation,/spec/x"; NULL: always */
 	enum am_plugin_map map;
 	const char *map_key; /* LABEL, ANNOTATION, INDEX */
 };
@@ -43,9 +44,9 @@ struct am_plugin_index {
 
 struct am_plugin_reconciler {
 	const char *name; /* reconciler=, or the plugin's name */
-	const char *for_kind;
+	const char *for_kind, *for_when; /* when as in a watch; NULL: always */
 	size_t owns_count, watch_count, index_count;
-	const char **owns;
+	const char **owns, **owns_when; /* as many */
 	struct am_plugin_watch *watches;
 	struct am_plugin_index *indexes;
 };

@@ -10,13 +10,14 @@
 #include "core/base/map.h"
 #include "core/base/mem.h"
 #include "core/data/scan.h"
-#include "core/trigger/trigger.h"
+#include "core/trigger/trigger_priv.h"
 
 #define NAME_MAX_LEN 253
 
 struct am_trigger {
 	struct am_trigger_options opt; /* strings are copies */
 	struct am_selector *labels, *fields;
+	struct am_when *when;
 };
 
 /* One run: what was told already, and to whom to tell. */
@@ -229,11 +230,13 @@ am_trigger_new(const struct am_trigger_options *options, struct am_trigger **ret
 	trigger->opt = *options;
 	trigger->opt.key = am_xstrdup(options->key);
 	trigger->opt.owner_group = am_xstrdup(options->owner_group);
-	trigger->opt.selector = trigger->opt.field = NULL;
+	trigger->opt.selector = trigger->opt.field = trigger->opt.when = NULL;
 	if (!am_empty(options->selector))
 		rc = am_selector_labels(options->selector, &trigger->labels, err);
 	if (rc == 0 && !am_empty(options->field))
 		rc = am_selector_fields(options->field, &trigger->fields, err);
+	if (rc == 0 && !am_empty(options->when))
+		rc = am_when_new(options->when, &trigger->when, err);
 	if (rc < 0) {
 		am_trigger_free(trigger);
 		return rc;
@@ -249,6 +252,7 @@ am_trigger_free(struct am_trigger *trigger)
 		return;
 	am_selector_free(trigger->labels);
 	am_selector_free(trigger->fields);
+	am_when_free(trigger->when);
 	free((void *)(uintptr_t)trigger->opt.key);
 	free((void *)(uintptr_t)trigger->opt.owner_group);
 	free(trigger);
@@ -268,8 +272,7 @@ passes(const struct am_trigger *trigger, const struct am_change *change)
 {
 	const struct am_object *before = change->before, *after = change->after;
 
-	if (trigger->opt.generation && before != NULL && after != NULL && before->generation == after->generation &&
-	    strcmp(before->uid, after->uid) == 0)
+	if (!am_when_passes(trigger->when, change))
 		return false;
 	return wanted(trigger, before) || wanted(trigger, after);
 }

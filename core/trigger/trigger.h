@@ -26,7 +26,7 @@ struct am_trigger_options {
 	const char *key;         /* LABEL, ANNOTATION: its key; INDEX: the index's name */
 	const char *selector;    /* label selector that the old or the new state must match; NULL: any */
 	const char *field;       /* field selector, likewise */
-	bool generation;         /* an update counts only when metadata.generation changed */
+	const char *when;        /* an update counts only when one of these changed (when.c); NULL: always */
 	struct am_store *store;  /* of the reconciled kind: for NAMESPACE, INDEX and ALL, and to see whether it is in
 				  * namespaces (OWNER, LABEL, ANNOTATION) */
 	bool cluster_scoped;     /* the reconciled kind is, whether the store shows it or not */

@@ -11,10 +11,13 @@
  *   provides=cluster             this plugin's server is the API server that the daemon then uses
  *   reconciler=NAME              opens a section: the for/owns/watch/index lines after it belong to NAME;
  *                                without one they belong to the only reconciler of the plugin
- *   for=group/version/plural     the kind reconciled ("v1/pods" for the core group)
- *   owns=KIND                    children by controller owner reference wake their owner
+ *   for=group/version/plural [when=W]
+ *                                the kind reconciled ("v1/pods" for the core group)
+ *   owns=KIND [when=W]           children by controller owner reference wake their owner
  *   watch=KIND [selector=L=V] [field=P=V] [only=metadata|POINTER,...] [map=self|namespace|label:KEY|annotation:KEY|all]
- *              [index=NAME]
+ *              [index=NAME] [when=W]
+ *                                W: generation, labels, annotations, POINTER, with commas between: an update counts only
+ *                                when one of them has changed
  *                                changes of these wake the object that map names; namespace: every for-object in the
  *                                namespace of the changed object, and of a changed Namespace in that namespace; only: what
  *                                is kept of each object besides its metadata

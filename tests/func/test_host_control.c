@@ -224,6 +224,50 @@ START_TEST(an_object_and_its_children_are_causes)
 }
 END_TEST
 
+/* ---- when an update counts */
+
+#define EVENT(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
+#define GENERATION(rv, n) \
+	"{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"w\",\"namespace\":\"n\",\"uid\":\"u-w\"," \
+	"\"resourceVersion\":\"" rv "\",\"generation\":" n "}}"
+#define CHILD(rv, data) \
+	"{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\",\"namespace\":\"n\",\"uid\":\"c\"," \
+	"\"resourceVersion\":\"" rv "\",\"ownerReferences\":[{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"name\":\"w\"," \
+	"\"uid\":\"u-w\",\"controller\":true}]},\"data\":{" data "}}"
+#define SECRET(rv, labels) \
+	"{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"w\",\"namespace\":\"n\",\"uid\":\"s\"," \
+	"\"resourceVersion\":\"" rv "\",\"labels\":{" labels "}}}"
+
+/* Each stream has one update that counts, behind some that do not. */
+START_TEST(PD1_declared_predicates_reach_every_trigger)
+{
+	static const char text[] = "name=gadget\0version=1.0.0\0for=" WIDGETS " when=generation\0owns=" CONFIGMAPS " when=/data/x\0"
+				   "watch=" SECRETS " when=labels\0";
+
+	begin_host();
+	rule("GET", "/apis/example.com/v1/widgets?*watch=true*", 0, 200, NULL,
+	     EVENT("MODIFIED", GENERATION("11", "1")) EVENT("MODIFIED", GENERATION("12", "1")) EVENT("MODIFIED", GENERATION("13", "2")),
+	     FAKE_API_STALL);
+	rule("GET", "/api/v1/configmaps?*watch=true*", 0, 200, NULL,
+	     EVENT("MODIFIED", CHILD("21", "\"x\":\"1\",\"y\":\"2\"")) EVENT("MODIFIED", CHILD("22", "\"x\":\"3\"")), FAKE_API_STALL);
+	rule("GET", "/api/v1/secrets?*watch=true*", 0, 200, NULL,
+	     EVENT("MODIFIED", SECRET("31", "\"a\":\"1\"")) EVENT("MODIFIED", SECRET("32", "\"a\":\"2\"")), FAKE_API_STALL);
+	serve_kind("/apis/example.com/v1/widgets", "Widget", GENERATION("10", "1"));
+	serve_kind("/api/v1/configmaps", "ConfigMap", CHILD("20", "\"x\":\"1\""));
+	serve_kind("/api/v1/secrets", "Secret", SECRET("30", "\"a\":\"1\""));
+	inst = make_instance("gadget", plugin_of(text, sizeof(text) - 1), NULL);
+	watch_instance(inst);
+	EVENTUALLY(explained("\"oldResourceVersion\":\"12\",\"newResourceVersion\":\"13\""));
+	EVENTUALLY(explained("\"oldResourceVersion\":\"21\",\"newResourceVersion\":\"22\""));
+	EVENTUALLY(explained("\"oldResourceVersion\":\"31\",\"newResourceVersion\":\"32\""));
+	ck_assert(!explained("\"newResourceVersion\":\"11\""));
+	ck_assert(!explained("\"newResourceVersion\":\"12\""));
+	ck_assert(!explained("\"newResourceVersion\":\"21\""));
+	ck_assert(!explained("\"newResourceVersion\":\"31\""));
+	finish();
+}
+END_TEST
+
 /* ---- warm standby */
 
 START_TEST(CT5_caches_are_full_before_the_lease)
@@ -257,6 +301,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, CT3_results_go_from_the_plugin_to_the_queue);
 	tcase_add_test(tc, results_of_an_older_host_are_not_written_beyond);
 	tcase_add_test(tc, an_object_and_its_children_are_causes);
+	tcase_add_test(tc, PD1_declared_predicates_reach_every_trigger);
 	tcase_add_test(tc, CT5_caches_are_full_before_the_lease);
 }
 

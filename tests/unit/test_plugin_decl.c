@@ -50,11 +50,32 @@ static const struct {
 	T("name=w\0version=1\0for=a.b/v1alpha1/c\0", ""),
 	T("name=w\0version=1\0for=a.b/v1alpha/c\0",
 	  "declaration \"for=a.b/v1alpha/c\": write group/version/plural, such as \"batch/v1/jobs\", or \"v1/pods\""),
+	T(HEAD "watch=v1/pods when=generation,labels,annotations,/spec/a~1b map=all\0owns=v1/pods when=/status/phase\0", ""),
+	T("name=w\0version=1\0for=v1/pods when=generation\0", ""),
+	T("name=w\0version=1\0for=v1/pods when=\0",
+	  "declaration \"for=v1/pods when=\": when= takes \"generation\", \"labels\", \"annotations\" and JSON Pointers, with commas "
+	  "between, not \"\""),
+	T("name=w\0version=1\0for=v1/pods map=all\0",
+	  "declaration \"for=v1/pods map=all\": behind the kind comes when= or nothing, not \"map=all\""),
+	T(HEAD "owns=v1/pods when=labels when=/a\0",
+	  "declaration \"owns=v1/pods when=labels when=/a\": behind the kind comes when= or nothing, not \"when=labels when=/a\""),
+	T(HEAD "watch=v1/pods when=labels,,generation\0",
+	  "declaration \"watch=v1/pods when=labels,,generation\": when= takes \"generation\", \"labels\", \"annotations\" and JSON "
+	  "Pointers, with commas between, not \"\""),
+	T(HEAD "watch=v1/pods when=spec\0",
+	  "declaration \"watch=v1/pods when=spec\": when= takes \"generation\", \"labels\", \"annotations\" and JSON Pointers, with "
+	  "commas between, not \"spec\""),
+	T(HEAD "watch=v1/pods only=metadata when=labels,/metadata/uid\0", ""),
+	T(HEAD "watch=v1/pods only=/spec/a when=/spec/a/b\0", ""),
+	T(HEAD "watch=v1/pods only=/spec/a when=/spec/ab\0",
+	  "declaration \"watch=v1/pods only=/spec/a when=/spec/ab\": when=/spec/ab names what only=/spec/a leaves out"),
+	T(HEAD "watch=v1/pods only=metadata when=labels,/spec\0",
+	  "declaration \"watch=v1/pods only=metadata when=labels,/spec\": when=labels,/spec names what only=metadata leaves out"),
 	T(HEAD "watch=v1/pods map=owner\0",
 	  "declaration \"watch=v1/pods map=owner\": map is self, namespace, all, label:KEY or annotation:KEY"),
 	T(HEAD "watch=v1/pods map=label:-x\0", "declaration \"watch=v1/pods map=label:-x\": \"-x\" is no name of a label or annotation"),
 	T(HEAD "watch=v1/pods map=self map=all\0",
-	  "declaration \"watch=v1/pods map=self map=all\": behind the kind come selector=, field=, only= and one of map= and index=, each "
+	  "declaration \"watch=v1/pods map=self map=all\": behind the kind come selector=, field=, only=, when= and one of map= and index=, each "
 	  "once, not \"map=all\""),
 	T(HEAD "watch=v1/pods index=i\0", "reconciler \"w\" watches v1/pods by index \"i\", which it does not declare"),
 	T(HEAD "watch=v1/pods  selector=a=b   map=all \0index=i:/a~1b\0", ""),

@@ -233,30 +233,51 @@ START_TEST(namespace_index_and_all_look_into_the_store)
 }
 END_TEST
 
-START_TEST(PD1_generation_predicate)
+/* From one state to another, and whether each predicate lets it pass. */
+START_TEST(PD1_when_an_update_counts)
 {
-	struct am_object *g1 = O("n", "a", ",\"generation\":1"), *g1b = object("n", "a", "2", ",\"generation\":1");
-	struct am_object *g2 = object("n", "a", "3", ",\"generation\":2");
+	static const struct { const char *before, *after, *when; bool passes; } rows[] = {
+		{ ",\"generation\":1", ",\"generation\":1", "generation", false },
+		{ ",\"generation\":1", ",\"generation\":2", "generation", true },
+		{ ",\"generation\":1", ",\"generation\":2", "labels", false },
+		{ ",\"labels\":{\"a\":\"1\"}", ",\"labels\":{\"a\":\"1\"}", "labels", false },
+		{ ",\"labels\":{\"a\":\"1\"}", ",\"labels\":{\"a\":\"2\"}", "labels", true },
+		{ ",\"labels\":{\"a\":\"1\"}", "", "labels", true },
+		{ "", ",\"labels\":{\"a\":\"1\"}", "labels", true },
+		{ "", "", "labels", false },
+		{ ",\"labels\":{\"a\":\"1\"}", ",\"labels\":{\"a\":\"2\"}", "annotations,generation", false },
+		{ ",\"annotations\":{\"a\":\"1\"}", ",\"annotations\":{\"a\":\"2\"}", "annotations", true },
+		{ ",\"labels\":{\"a/b\":\"1\",\"c\":\"1\"}", ",\"labels\":{\"a/b\":\"2\",\"c\":\"1\"}", "/metadata/labels/a~1b", true },
+		{ ",\"labels\":{\"a/b\":\"1\",\"c\":\"1\"}", ",\"labels\":{\"a/b\":\"2\",\"c\":\"1\"}", "/metadata/labels/c", false },
+		{ ",\"labels\":{\"a/b\":\"1\",\"c\":\"1\"}", ",\"labels\":{\"a/b\":\"2\",\"c\":\"1\"}", "generation,/metadata/labels/a~1b", true },
+		/* one that is asked to end is never hidden */
+		{ "", ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"", "labels", true },
+		{ ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"", ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"", "labels", false },
+	};
 
-	make((struct am_trigger_options){ .map = AM_MAP_SELF, .generation = true });
-	run(NULL, g1, false, "n/a ");
-	run(g1, g1b, false, "");
-	run(g1b, g2, false, "n/a ");
-	run(g2, NULL, false, "n/a ");
-	am_object_unref(g1);
-	am_object_unref(g1b);
-	am_object_unref(g2);
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		struct am_object *before = object("n", "a", "1", rows[i].before), *after = object("n", "a", "2", rows[i].after);
+
+		make((struct am_trigger_options){ .map = AM_MAP_SELF, .when = rows[i].when });
+		run(before, after, false, rows[i].passes ? "n/a " : "");
+		run(NULL, after, false, "n/a "); /* what comes, and what goes */
+		run(NULL, after, true, "n/a! ");
+		run(before, NULL, false, "n/a ");
+		run(after, after, false, ""); /* a resync */
+		am_object_unref(before);
+		am_object_unref(after);
+	}
 }
 END_TEST
 
-START_TEST(PD1_generation_of_another_incarnation)
+START_TEST(PD1_another_incarnation_always_counts)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	static const char text[] = "{\"metadata\":{\"namespace\":\"n\",\"name\":\"a\",\"uid\":\"other\",\"resourceVersion\":\"9\",\"generation\":1}}";
 	struct am_object *g1 = O("n", "a", ",\"generation\":1"), *again;
 
 	ck_assert_int_eq(am_object_new(text, strlen(text), &again, &err), 0);
-	make((struct am_trigger_options){ .map = AM_MAP_SELF, .generation = true });
+	make((struct am_trigger_options){ .map = AM_MAP_SELF, .when = "generation" });
 	run(g1, again, false, "n/a ");
 	am_object_unref(g1);
 	am_object_unref(again);
@@ -288,7 +309,8 @@ START_TEST(options_and_maps_are_checked)
 	};
 	static const char *const bad[] = { "", "selfish", "label", "label:", "self:x", "none" };
 	static const struct am_trigger_options wrong[] = { { .map = AM_MAP_LABEL }, { .map = AM_MAP_ALL }, { .map = AM_MAP_OWNER },
-							   { .map = AM_MAP_SELF, .selector = "=" } };
+							   { .map = AM_MAP_SELF, .selector = "=" }, { .map = AM_MAP_SELF, .when = "spec" },
+							   { .map = AM_MAP_SELF, .when = "labels," } };
 	enum am_trigger_map map;
 	const char *key;
 
@@ -319,8 +341,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, a_change_is_told_as_what_it_is);
 	tcase_add_test(tc, annotation_may_name_the_namespace);
 	tcase_add_test(tc, namespace_index_and_all_look_into_the_store);
-	tcase_add_test(tc, PD1_generation_predicate);
-	tcase_add_test(tc, PD1_generation_of_another_incarnation);
+	tcase_add_test(tc, PD1_when_an_update_counts);
+	tcase_add_test(tc, PD1_another_incarnation_always_counts);
 	tcase_add_test(tc, PD1_selectors_look_at_both_states);
 	tcase_add_test(tc, options_and_maps_are_checked);
 }
