@@ -147,6 +147,8 @@ struct am_http_tunnel;
 typedef void am_http_tunnel_f(void *arg, struct am_http_tunnel *tunnel);
 /* Answers 101 with the headers that were set; by the handler, or after am_http_keep by any thread.  UNAVAILABLE, THROTTLED, NOMEM: nothing was answered, fn never runs. */
 int am_http_upgrade(struct am_http_request *request, am_http_tunnel_f *fn, void *arg, struct ambient_error *err);
+/* Whether an upgrade would have room now; THROTTLED, UNAVAILABLE. */
+int am_http_may_upgrade(struct am_http_request *request, struct ambient_error *err);
 /* To poll; its other ends are these functions.  At the listener's stop it reads as ended. */
 int am_http_tunnel_fd(const struct am_http_tunnel *tunnel);
 /* Bytes that are here already: read at once, whatever poll says. */

@@ -178,6 +178,27 @@ join(struct am_http_tunnel *list)
 	}
 }
 
+/* The listener's lock is held. */
+static int
+check_room(struct am_httpd *httpd, struct ambient_error *err)
+{
+	if (atomic_load(&httpd->stopping))
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "the server stops");
+	if (httpd->tunnels >= AM_HTTP_TUNNELS_MAX)
+		return ambient_err(err, AMBIENT_E_THROTTLED, "%d connections are upgraded already; try again later", httpd->tunnels);
+	return 0;
+}
+
+int
+am_http_may_upgrade(struct am_http_request *r, struct ambient_error *err)
+{
+	am_lock(&r->httpd->lock);
+	int rc = check_room(r->httpd, err);
+
+	am_unlock(&r->httpd->lock);
+	return rc;
+}
+
 int
 am_http_upgrade(struct am_http_request *r, am_http_tunnel_f *fn, void *arg, struct ambient_error *err)
 {
@@ -192,11 +213,8 @@ am_http_upgrade(struct am_http_request *r, am_http_tunnel_f *fn, void *arg, stru
 				      .tls = info != NULL ? info->tls_session : NULL };
 	am_lock(&httpd->lock);
 	ended = take_ended(httpd);
-	if (atomic_load(&httpd->stopping))
-		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "the server stops");
-	else if (httpd->tunnels >= AM_HTTP_TUNNELS_MAX)
-		rc = ambient_err(err, AMBIENT_E_THROTTLED, "%d connections are upgraded already", httpd->tunnels);
-	else
+	rc = check_room(httpd, err);
+	if (rc == 0)
 		t->thread = am_thread_new("http-tunnel", 0, tunnel_main, t);
 	if (rc == 0 && t->thread == NULL)
 		rc = ambient_err(err, AMBIENT_E_NOMEM, "there is no thread for another connection");

@@ -79,8 +79,9 @@ class Node(apilib.FakeNode):
     def answer(self, r):
         self.fields.append(r.headers)
         r.close_connection = True
-        if self.refusal:
-            status, text = self.refusal
+        refusal = self.refusal or (None if "Upgrade" in r.headers else (426, b"not SPDY"))
+        if refusal:
+            status, text = refusal
             r.send_response(status)
             r.send_header("Content-Length", str(len(text)))
             r.end_headers()
@@ -294,7 +295,78 @@ def spdy_is_told(f):
         refused(f, at(f, o, "portforward"), 501, "port-forward is not implemented",
                 Sec_WebSocket_Protocol="SPDY/3.1+portforward.k8s.io")
         refused(f, f.core + "/pods/nope/portforward", 404, "not found", **spdy)
-        assert node.asked == [], node.asked
+        # The node was asked, without an upgrade, so that its own refusal is what kubectl shows.
+        assert len(node.asked) == 2 and all("Upgrade" not in h and "Sec-WebSocket-Key" not in h for h in node.fields), node.asked
+        for status, text in ((429, b"64 sessions are open"), (501, b"start the pod anew"), (400, b"does not run"), (404, b"no pod")):
+            node.refusal = (status, text)
+            for fields in (spdy, {}):
+                refused(f, at(f, o, "exec?command=x&stdout=true"), status, text.decode(), **fields)
+    o = running_pod(f)
+    refused(f, at(f, o, "exec?command=x&stdout=true"), 500, "does not answer", **spdy)
+
+
+def too_many(f, path, text, **fields):
+    """429, a sentence, and when to try again."""
+    sock, status, got = ask(f, path, **fields)
+    body = b""
+    while len(body) < int(got["content-length"]):
+        body += sock.recv(65536)
+    sock.close()
+    s = json.loads(body)
+    assert (status, s["reason"], got["retry-after"]) == (429, "TooManyRequests", "1") and text in s["message"], (got, s)
+
+
+@row
+def dials_are_limited(f):
+    """64 at once, however the node is dialled; room again as soon as one is through."""
+    with Node(f) as node:
+        go = threading.Event()
+        real = node.answer
+        node.answer = lambda r: (go.wait(60 * PATIENCE), real(r))
+        o = running_pod(f)
+        p = at(f, o, "exec?command=x&stdout=true")
+        socks = [dial(f, None) for _ in range(64)]
+        for sock in socks:
+            sock.sendall(("GET %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                          "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n" % (p, KEY)).encode())
+        eventually(lambda: len(node.asked) == 64, 60 * PATIENCE)
+        too_many(f, p, "too many connections to pods are opened at once; try again later")
+        too_many(f, p, "too many connections to pods are opened at once", method="POST", Upgrade="SPDY/3.1")
+        go.set()
+        for sock in socks:
+            assert read_head(sock)[0] == 101
+        sock, status, _ = ask(f, p)
+        assert status == 101
+        for s in socks + [sock]:
+            s.close()
+
+
+@row
+def tunnels_are_limited(f):
+    """256 at once; one more is refused before the node starts anything."""
+    with Node(f) as node:
+        o = running_pod(f)
+        p = at(f, o, "exec?command=x&stdin=true")
+        socks = []
+        for _ in range(256):
+            sock, status, _ = ask(f, p)
+            assert status == 101
+            socks.append(sock)
+        asked = len(node.asked)
+        too_many(f, p, "256 connections are upgraded already; try again later")
+        too_many(f, p, "256 connections are upgraded already", method="POST", Upgrade="SPDY/3.1")
+        assert len(node.asked) == asked
+        socks.pop().close()
+        node.wait_end()
+
+        def again():
+            sock, status, _ = ask(f, p)
+            socks.append(sock)
+            return status == 101
+
+        eventually(again, 60 * PATIENCE)
+        for sock in socks:
+            sock.close()
 
 
 @row
@@ -498,6 +570,27 @@ def proxy_streams(f):
             assert False, "an answer that was cut looks whole: %r" % r.raw
         except http.client.IncompleteRead:
             f.api.local.conn = None
+
+
+@row
+def proxies_are_limited(f):
+    """128 at once."""
+    with Pod(f) as pod:
+        def events():
+            conn = f.api.connect(60 * PATIENCE)
+            conn.request("GET", pod.path + "/events", headers=f.api.headers(None))
+            return conn
+
+        conns = [events() for _ in range(128)]
+        answers = [c.getresponse() for c in conns]
+        assert all(r.status == 200 for r in answers)
+        too_many(f, pod.path + "/", "too many requests are passed on to pods at once; try again later", Upgrade=None, Connection=None)
+        pod.go.set()
+        for r in answers:
+            assert r.read().endswith(b"data: two\n\n")
+        eventually(lambda: f.api.get(pod.path + "/").status == 200, 60 * PATIENCE)
+        for c in conns:
+            c.close()
 
 
 @row

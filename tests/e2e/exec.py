@@ -280,6 +280,24 @@ def test_kubectl_exec(p):
     return None
 
 
+def test_kubectl_shows_what_the_node_says(p):
+    """After a refusal kubectl asks once more by SPDY, and prints what it hears then."""
+    why = too_old(p)
+    if why:
+        return why
+    path = pod(p, "second")
+    open_ones = [sh(p, "echo up; exec sleep 600", name).until(b"up") for name in ("box", "second") for _ in range(32)]
+    try:
+        rc, out, err = kubectl(p, "exec", "box", "--", "true")
+        assert rc == 1 and b"64 sessions of exec and attach are open on this node already; try again later" in err, (rc, err)
+    finally:
+        for s in open_ones:
+            s.ws.sock.close()
+    until(lambda: kubectl(p, "exec", "box", "--", "true")[0] == 0, what="room for another session")
+    p.request("DELETE", path)
+    return None
+
+
 def test_kubectl_cp(p):
     why = too_old(p)
     if why:

@@ -2,7 +2,9 @@
 /*
  * pods/exec, attach and portforward.  Checks the request as Kubernetes does, then hands the WebSocket over to the pod's
  * node as a kubelet's /exec and /attach: the node chooses the protocol and speaks it, here bytes pass.  SPDY is spoken
- * by nobody here; who asks for it passes the same checks, and then reads which kubectl speaks WebSocket.
+ * by nobody here; who asks for it passes the same checks, and then reads which kubectl speaks WebSocket.  kubectl asks for SPDY
+ * whenever a WebSocket was refused, and shows only what it hears then: so the node is asked as well, without an upgrade, which
+ * starts nothing, and its refusal is the answer.
  */
 #include <stdlib.h>
 
@@ -15,6 +17,7 @@ struct job {
 	struct am_http_request *http;
 	const struct rest_pki *pki;
 	char *origin, *pod;
+	const char *spdy;          /* what was asked for by it; NULL: nothing */
 	struct am_buf request;
 	struct rest_link *link;
 };
@@ -100,19 +103,38 @@ check_portforward(struct rest_call *call, const struct am_node *pod)
 				     "status.podIP, from this machine, or use the proxy subresource of the pod");
 }
 
-/* Can what is asked be had by a WebSocket? */
+static bool
+is_spdy(const struct rest_call *call)
+{
+	return am_http_header_has(call->http, "Connection", "upgrade") && am_http_header_has(call->http, "Upgrade", "SPDY/3.1");
+}
+
+/* Can what is asked be had by a WebSocket, and is there room? */
 static int
 check_upgrade(struct rest_call *call)
 {
 	bool upgrade = am_http_header_has(call->http, "Connection", "upgrade");
+	struct ambient_error err = AMBIENT_ERROR_INIT;
 
-	if (upgrade && am_http_header_has(call->http, "Upgrade", "websocket") && strcmp(am_http_method(call->http), "GET") == 0)
+	if (!is_spdy(call) && (!upgrade || !am_http_header_has(call->http, "Upgrade", "websocket") ||
+			       strcmp(am_http_method(call->http), "GET") != 0))
+		return am_fail(&call->failure, 400, "BadRequest", "Upgrade request required: GET with Upgrade: websocket");
+	if (am_http_may_upgrade(call->http, &err) == 0)
 		return 0;
-	if (upgrade && am_http_header_has(call->http, "Upgrade", "SPDY/3.1"))
-		return am_fail(&call->failure, 501, "NotImplemented",
-			       "%s by SPDY is not implemented by the standalone server, which speaks WebSocket: use kubectl 1.31 or later, "
-			       "or kubectl 1.29 or 1.30 with KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true in its environment", call->sub);
-	return am_fail(&call->failure, 400, "BadRequest", "Upgrade request required: GET with Upgrade: websocket");
+	if (err.code == AMBIENT_E_THROTTLED)
+		am_fail(&call->failure, 429, "TooManyRequests", "%s", err.message);
+	else
+		am_fail(&call->failure, 503, "ServiceUnavailable", "%s", err.message);
+	call->failure.retry_after = 1;
+	return -AMBIENT_E_UNAVAILABLE;
+}
+
+static void
+refuse_spdy(const struct job *job, struct am_failure *failure)
+{
+	am_fail(failure, 501, "NotImplemented",
+		"%s by SPDY is not implemented by the standalone server, which speaks WebSocket: use kubectl 1.31 or later, or kubectl "
+		"1.29 or 1.30 with KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true in its environment", job->spdy);
 }
 
 /* ---- passing on */
@@ -124,7 +146,8 @@ add_request(struct rest_call *call, const char *host, const char *target, struct
 
 	am_buf_addf(out, "GET %s HTTP/1.1\r\n", target);
 	rest_add_field(out, "Host", host);
-	rest_add_websocket(call->http, out);
+	if (!is_spdy(call))
+		rest_add_websocket(call->http, out);
 	if (agent != NULL)
 		rest_add_field(out, "User-Agent", agent);
 	rest_add_field(out, "Audit-Id", call->audit_id);
@@ -148,11 +171,11 @@ static void
 refuse(struct job *job, const struct rest_head *head, struct am_failure *failure)
 {
 	struct am_buf text = { 0 };
-	bool known = head->status == 400 || head->status == 404 || head->status == 429 || head->status == 503;
 	static const struct {
 		int status;
 		const char *reason;
-	} reasons[] = { { 400, "BadRequest" }, { 404, "NotFound" }, { 429, "TooManyRequests" }, { 503, "ServiceUnavailable" } };
+	} reasons[] = { { 400, "BadRequest" }, { 404, "NotFound" }, { 429, "TooManyRequests" }, { 501, "NotImplemented" },
+			{ 503, "ServiceUnavailable" } };
 
 	rest_link_body(job->link, head, TEXT_MAX, &text);
 	while (text.len > 0 && strchr(" \r\n", text.data[text.len - 1]) != NULL)
@@ -162,7 +185,7 @@ refuse(struct job *job, const struct rest_head *head, struct am_failure *failure
 	for (size_t i = 0; i < AM_COUNTOF(reasons); i++)
 		if (reasons[i].status == head->status)
 			am_fail(failure, head->status, reasons[i].reason, "%s", text.len > 0 ? text.data : reasons[i].reason);
-	if (!known)
+	if (failure->code == 0)
 		am_fail(failure, 500, "InternalError", "Internal error occurred: the node of pod \"%s\" answered %d%s%s", job->pod,
 			head->status, text.len > 0 ? ": " : "", am_buf_str(&text));
 	am_buf_fini(&text);
@@ -182,6 +205,8 @@ run(void *arg)
 	if (rc < 0)
 		am_fail(&failure, 500, "InternalError", "Internal error occurred: the node of pod \"%s\" does not answer: %s",
 			job->pod, err.message);
+	else if (job->spdy != NULL && (head.status == 101 || head.status == 426))
+		refuse_spdy(job, &failure);
 	else if (head.status == 101)
 		job->link = rest_link_upgrade(job->http, job->link, &head, &failure) < 0 ? job->link : NULL;
 	else
@@ -202,6 +227,7 @@ start(struct rest_call *call, const char *origin, const char *container, const c
 	job->pki = call->server->pki;
 	job->origin = am_xstrdup(origin);
 	job->pod = am_xstrdup(call->name);
+	job->spdy = !is_spdy(call) ? NULL : is_exec(call) ? "exec" : "attach";
 	add_request(call, origin + strlen("https://"), am_buf_str(&target), &job->request);
 	if (rest_pass(call->server, call->http, DIALS_MAX, run, free_job, job))
 		return 0;

@@ -99,6 +99,8 @@ rest_pass_answer(struct am_http_request *http, const struct am_failure *failure)
 	struct am_buf body = { 0 };
 
 	am_failure_status(failure, &body);
+	if (failure->code == 429)
+		am_http_set_header(http, "Retry-After", "1");
 	am_http_set_header(http, "X-Content-Type-Options", "nosniff");
 	am_http_answer(http, failure->code, "application/json", &body);
 	am_buf_fini(&body);

@@ -509,12 +509,12 @@ exec_handle(struct node *node, struct ambient_http_request *request)
 	char text[600];
 	int status, rc;
 
-	if (!AMBIENT_HAS(http, ws_accept) || (upgrade != NULL && strncasecmp(upgrade, "SPDY/", 5) == 0)) {
-		server_refuse(node, request, 501, "this node speaks WebSocket (v5.channel.k8s.io, v4.channel.k8s.io), not SPDY\n");
+	if (!AMBIENT_HAS(http, ws_accept)) {
+		server_refuse(node, request, 501, "this node's HTTP server has no WebSockets\n");
 		return;
 	}
 	if (!take_place(node)) {
-		(void)snprintf(text, sizeof(text), "%d sessions are open on this node already\n", SESSIONS_MAX);
+		(void)snprintf(text, sizeof(text), "%d sessions of exec and attach are open on this node already; try again later\n", SESSIONS_MAX);
 		server_refuse(node, request, 429, text);
 		return;
 	}
@@ -529,6 +529,11 @@ exec_handle(struct node *node, struct ambient_http_request *request)
 	s->node = node;
 	s->code = s->shim = s->in = s->out[0] = s->out[1] = s->terminal = -1;
 	status = prepare(s, request, text, sizeof(text));
+	/* Last, so that who cannot have a session in any case hears why. */
+	if (status == 0 && (upgrade == NULL || strcasecmp(upgrade, "websocket") != 0)) {
+		status = 426;
+		(void)snprintf(text, sizeof(text), "this node speaks WebSocket (v5.channel.k8s.io, v4.channel.k8s.io), not SPDY\n");
+	}
 	rc = status == 0 ? http->ws_accept(request, protocols, run, s, &err) : 0;
 	if (rc < 0) {
 		status = rc == -AMBIENT_E_INVALID ? 400 : rc == -AMBIENT_E_THROTTLED ? 429 : 503;
