@@ -207,6 +207,7 @@ connect_client(struct am_daemon *d, struct ambient_error *err)
 		.user_agent = "ambientd/" PACKAGE_VERSION,
 		.clock = d->clock,
 		.qps = d->provider != NULL ? -1 : 0,
+		.http2 = am_conf_int(section(d, "cluster"), "http2") != 0,
 	};
 	struct am_kube_config *config;
 	int rc = open_config(d, &config, err);

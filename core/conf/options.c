@@ -36,6 +36,8 @@ static const struct ambient_option *const cluster_rows[] = {
 	    "A kubeconfig file.  Its users may be credential plugins (exec) that need nobody at a terminal.", NULL),
 	ROW("context", AMBIENT_OPT_STRING, 0, NULL, 0, 0, "The context to use of that file, instead of its current one.", NULL),
 	ROW("incluster", AMBIENT_OPT_BOOL, 0, "false", 0, 0, "Use the service account of the pod that this runs in.", NULL),
+	ROW("http2", AMBIENT_OPT_BOOL, 0, "false", 0, 0,
+	    "Let short requests share one connection by HTTP/2, where the API server speaks it; watches have a connection each.", NULL),
 	ROW("watchList", AMBIENT_OPT_BOOL, 0, "true", 0, 0,
 	    "Ask for whole collections as the beginning of a watch, which costs the API server least; where it cannot do that, they "
 	    "are listed.", NULL),

@@ -331,6 +331,7 @@ run(struct am_kube *kube, const struct am_kube_request *request, bool stream, in
 	struct am_http_req http = {
 		.method = request->method, .path = request->path, .headers = headers,
 		.body = request->body, .body_len = request->body_len,
+		.pausable = stream,
 	};
 	struct call call = { .kube = kube, .request = request, .http = &http, .stream = stream };
 

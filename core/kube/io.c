@@ -307,6 +307,7 @@ release(struct am_curl_io *io)
 	if (io->multi != NULL)
 		(void)curl_multi_cleanup(io->multi);
 	am_token_fini(&io->token);
+	am_map_free(io->warnings);
 	am_lock_fini(&io->lock);
 	free(io->timers);
 	free(io->posts);
@@ -341,7 +342,8 @@ am_curl_io_new(const struct am_kube_config *config, const struct am_kube_options
 		release(io);
 		return NULL;
 	}
-	(void)curl_multi_setopt(io->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	io->http2 = options->http2;
+	(void)curl_multi_setopt(io->multi, CURLMOPT_PIPELINING, (long)(io->http2 ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING));
 	(void)curl_multi_setopt(io->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
 	io->thread = am_thread_new("kube-io", 0, loop, io);
 	if (io->thread == NULL) {

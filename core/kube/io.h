@@ -25,6 +25,7 @@ struct am_http_req {
 	int64_t timeout_ns;             /* of the whole; 0: none (watch) */
 	int64_t idle_ns;                /* no byte for so long: TIMEOUT; 0: none */
 	bool watch;                     /* a connection of its own; not limited by the request rate */
+	bool pausable;                  /* its sink may return AM_HTTP_PAUSE */
 	bool urgent;                    /* not limited by the request rate: a lease must not wait behind workers */
 };
 

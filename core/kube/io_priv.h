@@ -31,6 +31,7 @@ struct am_curl_io {
 	const struct am_kube_config *config;
 	char *user_agent;
 	CURLM *multi;
+	bool http2;
 	struct am_thread *thread;
 
 	struct am_timer **timers; /* a binary heap, earliest first */
@@ -42,6 +43,7 @@ struct am_curl_io {
 	struct am_token token;
 	struct am_exec *exec;    /* NULL: the configuration names no plugin */
 	struct am_rate rate;
+	struct am_map *warnings;       /* texts that were said */
 
 	struct am_lock lock;     /* guards the rest */
 	struct am_post *posts;

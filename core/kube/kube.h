@@ -43,6 +43,7 @@ struct am_kube_options {
 	struct am_clock *clock;       /* NULL: real */
 	double qps;                   /* 0: 50; negative: unlimited.  Watches are exempt */
 	int burst;                    /* 0: 100 */
+	bool http2;                   /* short requests share a connection where the API server speaks HTTP/2 */
 	bool interactive;             /* credential plugins may talk to the person at the terminal */
 };
 /* Takes config.  Starts the I/O thread; connects to nobody yet. */

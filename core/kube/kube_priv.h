@@ -4,6 +4,7 @@
 #define AM_KUBE_PRIV_H
 
 #include "core/base/lock.h"
+#include "core/base/map.h"
 #include "core/kube/exec.h"
 #include "core/kube/kube.h"
 
@@ -54,6 +55,11 @@ const char *am_token_get(struct am_token *token, int64_t now, struct ambient_err
 /* The server answered 401 to a request that began at `began`. */
 void am_token_drop(struct am_token *token, int64_t began);
 void am_token_fini(struct am_token *token);
+
+/* The text of a Warning header's value, cleaned and cut; false when it is none of the API server's. */
+bool am_warning_text(const char *value, size_t n, char *out, size_t size);
+/* Logs it when it is new.  *seen may be NULL; the caller frees it. */
+void am_warning_take(struct am_map **seen, const char *value, size_t n);
 
 /* The token bucket in front of the server; a reservation says how long to wait.  Guarded by its user. */
 struct am_rate {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One HTTP exchange over curl: HTTP/1.1, TLS 1.2 or newer, no redirects, no signals.  A watch keeps its connection
- * for itself by the nature of HTTP/1.1; short requests share a pool.
+ * One HTTP exchange over curl: TLS 1.2 or newer, no redirects, no signals.  A watch keeps its connection for itself by
+ * the nature of HTTP/1.1; short requests share a pool, or with HTTP/2 a connection.
  *
  * A body is sent through a read callback that cannot rewind, on purpose: when a pooled connection turns out to be
  * dead, curl repeats a request on its own only as long as nothing of its body was sent.  A write that may have
@@ -128,6 +128,8 @@ static const struct {
 	{ CURLE_RECV_ERROR, AMBIENT_E_UNAVAILABLE, ECONNRESET },
 	{ CURLE_SEND_ERROR, AMBIENT_E_UNAVAILABLE, ECONNRESET },
 	{ CURLE_SEND_FAIL_REWIND, AMBIENT_E_UNAVAILABLE, ECONNRESET },
+	{ CURLE_HTTP2, AMBIENT_E_UNAVAILABLE, ECONNRESET },
+	{ CURLE_HTTP2_STREAM, AMBIENT_E_UNAVAILABLE, ECONNRESET },
 	{ CURLE_OPERATION_TIMEDOUT, AMBIENT_E_TIMEOUT, 0 },
 	{ CURLE_OUT_OF_MEMORY, AMBIENT_E_NOMEM, 0 },
 	{ CURLE_URL_MALFORMAT, AMBIENT_E_INVALID, 0 },
@@ -225,6 +227,8 @@ on_header(char *line, size_t size, size_t n, void *arg)
 		t->retry_after_ms = parse_retry_after(t, value);
 	} else if (header_value(line, n, "Content-Type", value, sizeof(value))) {
 		(void)am_strlcpy(t->content_type, value, sizeof(t->content_type));
+	} else if (n > 9 && strncasecmp(line, "Warning: ", 9) == 0) {
+		am_warning_take(&t->io->warnings, line + 9, n - 9);
 	} else if ((n == 2 || n == 1) && line[n - 1] == '\n' && t->status >= 200) {
 		t->head_given = true;
 		if (t->sink.head != NULL)
@@ -318,7 +322,7 @@ set_tls(CURL *easy, const struct am_kube_config *config)
 }
 
 static void
-set_options(struct am_transfer *t)
+set_options(struct am_transfer *t, const struct am_http_req *req)
 {
 	const struct am_kube_config *config = t->io->config;
 	CURL *easy = t->easy;
@@ -329,7 +333,10 @@ set_options(struct am_transfer *t)
 	(void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https");
 	(void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	/* Whatever lasts has a connection of its own: one that is slow to read holds up no other (ADR 52). */
+	bool shared = t->io->http2 && !plain && !req->watch && !req->pausable;
+	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)(shared ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	(void)curl_easy_setopt(easy, CURLOPT_PIPEWAIT, shared ? 1L : 0L);
 	(void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
@@ -487,7 +494,7 @@ am_transfer_start(struct am_io *head, const struct am_http_req *req, const struc
 	if (t->easy == NULL)
 		(void)ambient_err(&t->failed, AMBIENT_E_NOMEM, "out of memory");
 	else if (set_request(t, req, &t->failed))
-		set_options(t);
+		set_options(t, req);
 
 	t->idle_ns = req->idle_ns;
 	if (req->timeout_ns > 0)

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include "core/base/log.h"
+
 /* A request on a thread of its own, so that the test can move the clock meanwhile. */
 struct call {
 	pthread_t thread;
@@ -331,6 +333,34 @@ START_TEST(token_rotates)
 }
 END_TEST
 
+static _Atomic int warnings;
+
+static void
+count_warnings(void *arg, int level, const char *area, const char *text)
+{
+	(void)arg, (void)level, (void)area;
+	warnings += strstr(text, "the API server warns: old") != NULL;
+}
+
+/* Each text once, whoever earns it and however often. */
+START_TEST(warnings_are_said_once)
+{
+	struct ambient_error err;
+
+	begin_plain();
+	rule(NULL, "/a", 0, 200, "Warning: 299 - \"old kind\"\r\nWarning: 299 - \"old field\"\r\nwarning: 199 - \"old cache\"\r\n", "{}", 0);
+	rule(NULL, "/b", 0, 404, "Warning: 299 - \"old kind\"\r\n", "{}", 0);
+	am_log_capture(count_warnings, NULL);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(simple("GET", "/a", NULL, &err), 0);
+		ck_assert_int_eq(simple("POST", "/b", "{}", &err), -AMBIENT_E_NOTFOUND);
+	}
+	am_log_capture(NULL, NULL);
+	ck_assert_int_eq(warnings, 2);
+	end();
+}
+END_TEST
+
 /* ---- what is repeated */
 
 START_TEST(retry_after_is_honoured)
@@ -528,6 +558,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, tls_client_certificate);
 	tcase_add_test(tc, token_static);
 	tcase_add_test(tc, token_rotates);
+	tcase_add_test(tc, warnings_are_said_once);
 	tcase_add_test(tc, retry_after_is_honoured);
 	tcase_add_test(tc, retry_ends);
 	tcase_add_test(tc, retry_not_asked_for);

@@ -392,6 +392,34 @@ START_TEST(kubeconfig_merge)
 }
 END_TEST
 
+START_TEST(warnings_are_read)
+{
+	static const struct {
+		const char *value, *text; /* NULL: none */
+	} rows[] = {
+		{ "299 - \"v1beta1 is deprecated\"", "v1beta1 is deprecated" },
+		{ "299 kube-apiserver \"say \\\"no\\\"\"\r\n", "say \"no\"" },
+		{ "299 - \"a\tb\"", "a b" },
+		{ "299 - \"\"", NULL },
+		{ "199 - \"stale\"", NULL },
+		{ "299 - bare", NULL },
+		{ "299", NULL },
+		{ "299 - \"\xff\"", NULL },
+		{ "299 - \"0123456789012345678901234567890123456789\"", "0123456789012345678901234567890" },
+		{ "299 - \"012345678901234567890123456789\xc3\xa4\"", "012345678901234567890123456789" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		char out[32];
+		bool is = am_warning_text(rows[i].value, strlen(rows[i].value), out, sizeof(out));
+
+		ck_assert_msg(is == (rows[i].text != NULL), "row %zu", i);
+		if (is)
+			ck_assert_str_eq(out, rows[i].text);
+	}
+}
+END_TEST
+
 static char dir[64];
 
 static void
@@ -690,6 +718,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, kubeconfig_merge);
 	tcase_add_test(tc, config_order);
 	tcase_add_test(tc, config_incluster);
+	tcase_add_test(tc, warnings_are_read);
 	tcase_add_test(tc, token_reread);
 	tcase_add_test(tc, rate_reservations);
 	tcase_add_test(tc, events_count);

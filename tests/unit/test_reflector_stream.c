@@ -36,6 +36,28 @@ START_TEST(rule16_an_object_that_cannot_be_read_does_not_wedge_the_kind)
 }
 END_TEST
 
+static int complaints;
+
+static void
+count_complaints(void *arg, int level, const char *area, const char *text)
+{
+	complaints += strstr(text, "skipping \"n/a\"") != NULL;
+}
+
+START_TEST(rule16_an_unreadable_object_is_said_once_with_its_name)
+{
+	start_watching("b");
+	fake_io_head(io, 200);
+	am_log_set_level(AMBIENT_LOG_WARN);
+	am_log_capture(count_complaints, NULL);
+	for (int i = 0; i < 5; i++)
+		fake_io_data(io, "{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\",\"namespace\":\"n\"},\"x\":1,\"x\":2}}\n");
+	am_log_capture(NULL, NULL);
+	ck_assert_int_eq(complaints, 1);
+	ck_assert_uint_eq(skipped(), 5);
+}
+END_TEST
+
 /* Of an unreadable object whose name can be read nothing is lost: no list is needed. */
 START_TEST(rule16_the_name_of_an_unreadable_object_is_enough)
 {
@@ -373,6 +395,7 @@ cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, rule16_an_object_that_cannot_be_read_does_not_wedge_the_kind);
+	tcase_add_test(tc, rule16_an_unreadable_object_is_said_once_with_its_name);
 	tcase_add_test(tc, rule16_the_name_of_an_unreadable_object_is_enough);
 	tcase_add_test(tc, rule16_numbers_out_of_range_and_long_names_are_taken);
 	tcase_add_test(tc, rule16_an_object_of_8_MB_is_skipped_by_its_name);
