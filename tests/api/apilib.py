@@ -297,6 +297,9 @@ class Cluster:
     def stop(self, kill=False):
         raise Skip("needs a server that can be stopped")
 
+    def revive(self):
+        return ""  # it is not ours to start again
+
     def crd(self, plural="widgets", kind="Widget", group=None, **changes):
         group = group or self.group
         v = {

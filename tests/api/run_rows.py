@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import apilib
+import rows_discovery  # noqa: F401
 import rows_openapi  # noqa: F401
 import rows_identity  # noqa: F401
 import rows_kinds  # noqa: F401

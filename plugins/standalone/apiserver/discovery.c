@@ -256,20 +256,26 @@ static void
 answer_resources(struct rest_call *call, const struct table *t, const char *group, const char *version)
 {
 	struct am_buf out = { 0 };
-	bool found = false;
+	bool found = false, known = false;
 
 	am_json_addf(&out, "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",\"groupVersion\":%s,\"resources\":[",
 		     rest_api_version(call, group, version));
-	for (size_t i = 0; i < t->n; i++)
+	for (size_t i = 0; i < t->n; i++) {
+		known = known || group_is(t, i, group);
 		if (group_is(t, i, group) && strcmp(t->rows[i].version, version) == 0) {
 			add_classic_row(&t->rows[i], !found, &out);
 			found = true;
 		}
+	}
 	am_buf_adds(&out, "]}");
-	if (found)
+	if (found) {
 		rest_answer_json(call, 200, &out);
-	else
+	} else if (known) {
+		am_fail(&call->failure, 404, "NotFound", "the server could not find the requested resource");
+		rest_answer_failure(call);
+	} else {
 		rest_answer_not_found_path(call);
+	}
 	am_buf_fini(&out);
 }
 

@@ -259,12 +259,12 @@ rest_openapi(struct rest_call *call)
 		rest_answer_not_found_path(call);
 		return;
 	}
-	if (rest_negotiate_answer(call, false) < 0)
+	if (!v2 && call->n_parts == 2)
+		answer_index(call);
+	else if (rest_negotiate_json(call) < 0)
 		rest_answer_failure(call);
 	else if (v2)
 		answer_document(call, V2_JSON, "application/json", NULL);
-	else if (call->n_parts == 2)
-		answer_index(call);
 	else
 		answer_v3(call);
 }

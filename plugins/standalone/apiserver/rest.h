@@ -113,6 +113,7 @@ bool rest_query_true(struct rest_call *call, const char *name); /* "true", "1", 
 
 /* rest_negotiate.c: 406, 415 and 400 are the failures. */
 int rest_negotiate_answer(struct rest_call *call, bool tables);
+int rest_negotiate_json(struct rest_call *call); /* for documents that have no other form, whatever `as` says */
 /* The body as JSON text; lives in the call's arena or the request. */
 int rest_negotiate_body(struct rest_call *call, struct am_slice *ret);
 /* The body of an apply, YAML, as JSON text; 400. */

@@ -56,6 +56,44 @@ rest_answer_json(struct rest_call *call, int code, struct am_buf *body)
 	am_buf_fini(body);
 }
 
+/* The methods of a subresource, of its verbs as discovery has them. */
+static void
+add_methods_of(const struct rest_subresource *sub, struct am_buf *out)
+{
+	static const char *const methods[][2] = {
+		{ "get", "GET, HEAD" }, { "create", "POST" }, { "update", "PUT" }, { "patch", "PATCH" }, { "delete", "DELETE" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(methods); i++)
+		if (strstr(sub->verbs, methods[i][0]) != NULL)
+			am_buf_addf(out, "%s%s", out->len > 0 ? ", " : "", methods[i][1]);
+}
+
+/* What a 405 owes: the methods that the target does have. */
+static void
+set_allow(struct rest_call *call)
+{
+	const struct am_resource *res = call->res;
+	struct am_buf methods = { 0 };
+	struct rest_subresource sub;
+
+	if (call->is_resource && rest_virtual_find(call->group, call->version, call->plural) != NULL) {
+		am_buf_adds(&methods, "POST");
+	} else if (call->sub != NULL && res != NULL) {
+		for (size_t i = 0; rest_subresource_at(res, i, &sub); i++)
+			if (strcmp(sub.name, call->sub) == 0)
+				add_methods_of(&sub, &methods);
+	} else {
+		am_buf_adds(&methods, "GET, HEAD");
+		if (call->is_resource && call->name != NULL)
+			am_buf_adds(&methods, ", PUT, PATCH, DELETE");
+		else if (res != NULL && ((res->flags & AM_RES_NAMESPACED) == 0 || call->ns != NULL))
+			am_buf_adds(&methods, (res->flags & AM_RES_NO_DELETECOLLECTION) != 0 ? ", POST" : ", POST, DELETE");
+	}
+	am_http_set_header(call->http, "Allow", am_buf_str(&methods));
+	am_buf_fini(&methods);
+}
+
 void
 rest_answer_failure(struct rest_call *call)
 {
@@ -69,6 +107,8 @@ rest_answer_failure(struct rest_call *call)
 		(void)snprintf(seconds, sizeof(seconds), "%d", call->failure.retry_after);
 		am_http_set_header(call->http, "Retry-After", seconds);
 	}
+	if (call->failure.code == 405)
+		set_allow(call);
 	if (call->failure.code == 401)
 		am_http_set_header(call->http, "WWW-Authenticate", "Bearer");
 	am_http_set_header(call->http, "X-Content-Type-Options", "nosniff");

@@ -140,6 +140,25 @@ rest_negotiate_answer(struct rest_call *call, bool tables)
 		       MEDIA_TYPES);
 }
 
+static bool
+choose_json(void *arg, const struct media *m)
+{
+	struct choice *c = arg;
+
+	c->found = is_json(m->type);
+	return !c->found;
+}
+
+int
+rest_negotiate_json(struct rest_call *call)
+{
+	struct choice c = { .call = call };
+
+	if (!each_accept(call, choose_json, &c) || c.found)
+		return 0;
+	return am_fail(&call->failure, 406, "NotAcceptable", "only the following media types are accepted: application/json");
+}
+
 struct wanted {
 	const char *type, *group, *version, *as;
 	bool found;
