@@ -13,6 +13,7 @@ import rows_identity  # noqa: F401
 import rows_kinds  # noqa: F401
 import rows_read  # noqa: F401
 import rows_rules  # noqa: F401
+import rows_tables  # noqa: F401
 import rows_watch  # noqa: F401
 import rows_write  # noqa: F401
 
