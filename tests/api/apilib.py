@@ -264,6 +264,10 @@ class Cluster:
         self.connect(kubeconfig)
         self.prepare()
 
+    def revive(self):
+        """After a row that failed: whoever runs it sees to that."""
+        return ""
+
     def prepare(self):
         self.group = rand() + ".example.com"
         self.ns = "t-" + rand()

@@ -278,3 +278,70 @@ def new_rules_use_what_the_release_before_has_too(f):
         assert "undeclared reference" in causes(answer(rule))[0][2], rule
     for rule in ("self.first() == self.last()", "[self.first()].unwrapOpt() == self", "semver('1.0.0').major() == self[0]"):
         answer(rule).ok(201)
+
+
+@row
+def an_object_inside_is_one(f):
+    resource = {"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"spec": {"type": "object"}}}
+    path, kind = serve(f, {"type": "object", "properties": {
+        "one": resource, "many": {"type": "array", "items": resource}, "named": {"type": "object", "additionalProperties": resource}}})
+
+    def post(spec):
+        return f.api.post(path + "?dryRun=All", {"apiVersion": f.group + "/v1", "kind": kind, "metadata": {"name": "r-" + rand()},
+                                                 "spec": spec})
+
+    def inside(**more):
+        return {"apiVersion": "v1", "kind": "Thing", **more}
+
+    for metadata, fields in (
+            ({"name": "a/b"}, ["name"]), ({"generateName": "%"}, ["generateName"]), ({"namespace": "A.b"}, ["namespace"]),
+            ({"labels": {"a b": "x", "c": "d e"}}, ["labels", "labels"]), ({"annotations": {"-": ""}}, ["annotations"]),
+            ({"finalizers": ["a b"]}, ["finalizers"]), ({"generation": -1}, ["generation"]),
+            ({"ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": "n"}]}, ["ownerReferences.uid"])):
+        for spec, at in (({"one": inside(metadata=metadata)}, "spec.one"), ({"many": [inside(), inside(metadata=metadata)]}, "spec.many[1]"),
+                         ({"named": {"k": inside(metadata=metadata)}}, "spec.named[k]")):
+            found = causes(post(spec))
+            assert [c[:2] for c in found] == [(at + ".metadata." + x, "FieldValueInvalid") for x in fields], found
+    for more, field, reason in (({"apiVersion": "a/b/c"}, "apiVersion", "FieldValueInvalid"), ({"kind": "Th_ing"}, "kind", "FieldValueInvalid"),
+                                ({"kind": ""}, "kind", "FieldValueInvalid")):
+        assert causes(post({"one": inside(**more)}))[0][:2] == ("spec.one." + field, reason), more
+    assert [c[:2] for c in causes(post({"one": {}}))] == [("spec.one." + x, "FieldValueRequired") for x in ("apiVersion", "kind")]
+    for more in ({"metadata": "x"}, {"metadata": {"labels": {"a": 1}}}, {"apiVersion": 1}, {"metadata": {"creationTimestamp": "now"}}):
+        post({"one": inside(**more)}).fails(400, "BadRequest")
+    o = post({"one": inside(metadata={"name": "A_b c", "namespace": "a", "labels": {"a/b": "C_d"}, "annotations": {"A.B/c": "any thing"}})})
+    assert o.ok(201)["spec"]["one"]["metadata"]["name"] == "A_b c"
+
+
+@row
+def what_becomes_one_value_is_owned_as_one(f):
+    """Of lists and maps: who owned parts owns the whole when the definition stops to tell them apart."""
+    texts = {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}}
+    path, kind = serve(f, {"type": "object", "properties": {"l": texts, "m": {"type": "object", "additionalProperties": {"type": "string"}}}})
+    at = path + "/r-" + rand()
+
+    def apply(manager, spec, query=""):
+        body = {"apiVersion": f.group + "/v1", "kind": kind, "metadata": {"name": at.rsplit("/", 1)[1]}, "spec": spec}
+        return f.api.do("PATCH", at + "?fieldManager=" + manager + query, body, {"Content-Type": "application/apply-patch+yaml"})
+
+    def owners(o):
+        return {e["manager"]: e["fieldsV1"]["f:spec"] for e in o["metadata"]["managedFields"] if "f:spec" in e["fieldsV1"]}
+
+    apply("a", {"l": ["x"], "m": {"k": "1"}}).ok(201)
+    before = owners(apply("b", {"l": ["y"], "m": {"j": "2"}}).ok())
+    assert before == {"a": {"f:l": {"v:\"x\"": {}}, "f:m": {"f:k": {}}}, "b": {"f:l": {"v:\"y\"": {}}, "f:m": {"f:j": {}}}}, before
+    crd = CRDS + "/" + path.rsplit("/", 1)[1] + "." + f.group
+
+    def make(list_type, map_type):
+        d = f.api.get(crd).ok()
+        p = d["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        p["l"]["x-kubernetes-list-type"], p["m"]["x-kubernetes-map-type"] = list_type, map_type
+        f.api.put(crd, d).ok()
+    make("atomic", "atomic")
+    # Until the new schema is in use.
+    eventually(lambda: "v:" not in str(owners(apply("c", {"l": ["z"]}, "&dryRun=All&force=true").ok())), what="the lists are still told apart")
+    found = owners(f.api.patch(at, {"metadata": {"labels": {"a": "b"}}}, "merge-patch").ok())
+    assert found == {"a": {"f:l": {}, "f:m": {}}, "b": {"f:l": {}, "f:m": {}}}, found
+    # And what was owned as one stays so.
+    make("set", "granular")
+    eventually(lambda: apply("c", {"l": ["z"]}, "&dryRun=All").status == 200, what="the lists are not told apart")
+    assert apply("a", {"l": ["x"], "m": {"k": "1"}}, "&dryRun=All").ok()["spec"]["l"] == ["x", "y"]

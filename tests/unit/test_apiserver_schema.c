@@ -146,8 +146,8 @@ START_TEST(values_and_messages)
 		{ "{\"type\":\"object\",\"x-kubernetes-embedded-resource\":true,\"x-kubernetes-preserve-unknown-fields\":true}",
 		  "{\"kind\":\"K\"}", "x.apiVersion: Required value: must not be empty" },
 		{ "{\"type\":\"object\",\"x-kubernetes-embedded-resource\":true,\"x-kubernetes-preserve-unknown-fields\":true}",
-		  "{\"kind\":\"K\",\"apiVersion\":\"v1\",\"metadata\":{\"labels\":{\"a\":1}}}",
-		  "x.metadata.labels: Invalid value: it has the wrong type" },
+		  "{\"kind\":\"K\",\"apiVersion\":\"v1\",\"metadata\":{\"generateName\":\"a/\"}}",
+		  "x.metadata.generateName: Invalid value: \"a/\": may not contain '/' or '%'" },
 	};
 
 	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {

@@ -41,6 +41,9 @@ extern const struct am_kind am_kind_namespace, am_kind_pod, am_kind_job, am_kind
 
 void am_change_warn(struct am_change *change, const char *fmt, ...) am_printf_(2, 3);
 
+/* meta_rules.c: what labels, annotations, owners and finalizers may be; path: of the metadata. */
+void am_meta_check_rules(struct am_failure *failure, const char *path, const struct am_node *metadata);
+
 /* Little helpers for rules: field is the path for messages. */
 void am_need(struct am_change *change, const char *field);                          /* Required value */
 void am_bad(struct am_change *change, const char *field, const struct am_node *value, const char *why);

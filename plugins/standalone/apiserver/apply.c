@@ -169,6 +169,24 @@ read_config(struct applying *a)
 	return 0;
 }
 
+/* What each owns, by the schema of the version that it wrote: lists and maps may have become one value since. */
+static void
+reconcile_managers(struct am_change *c, struct am_managers *managers)
+{
+	for (size_t i = 0; i < managers->n && c->res->priv->schema != NULL; i++) {
+		struct am_manager *m = &managers->entries[i];
+		const char *slash = strrchr(m->api_version, '/');
+		const struct am_resource *res = slash == NULL ? NULL :
+			am_engine_resource(c->engine, c->res->group, slash + 1, c->res->plural);
+
+		if (res == NULL)
+			continue;
+		struct am_type type = am_type_of(res);
+		m->set = am_typed_reconcile(c->arena, &type, m->set);
+		am_resource_unref(res);
+	}
+}
+
 /* Who owned what until now; what nobody did belongs to whoever came before. */
 static void
 read_managers(struct applying *a)
@@ -178,6 +196,7 @@ read_managers(struct applying *a)
 
 	if (!am_managers_parse(a->arena, list, &a->managers))
 		a->managers = (struct am_managers){ 0 };
+	reconcile_managers(a->change, &a->managers);
 	am_node_del(metadata, "managedFields");
 	if (a->managers.n == 0 && !a->fresh) {
 		struct am_manager before = { "before-first-apply", "Update", a->version, a->mine.subresource, a->now, NULL };
@@ -446,6 +465,7 @@ am_apply_track(struct am_change *change, const struct am_write *write)
 		set_managed(change, NULL);
 		return;
 	}
+	reconcile_managers(change, &managers);
 	const struct am_paths *differs = am_typed_compare(change->arena, &type, change->old, change->object);
 	differs = am_paths_minus(change->arena, differs, system_paths(change->arena));
 	am_time_format(now, change->now, false);

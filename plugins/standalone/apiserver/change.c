@@ -357,13 +357,31 @@ note_unknown(void *arg, const char *path)
 	am_buf_addf(arg, "unknown field \"%s\"\n", path);
 }
 
-static void
+/* What stands inside as an object has to be one. */
+static int
+check_embedded(struct am_change *c, const struct am_schema *schema)
+{
+	struct am_buf path = { 0 };
+	int rc = 0;
+
+	if (am_schema_embedded_misfit(schema, c->object, &path))
+		rc = am_fail(c->failure, 400, "BadRequest", "%s in version \"%s\" cannot be handled as a %s: %s has the wrong type",
+			     c->res->kind, c->res->version, c->res->kind, am_buf_str(&path));
+	am_buf_fini(&path);
+	return rc;
+}
+
+static int
 shape(struct am_change *c)
 {
 	const struct am_resource *storage = c->storage;
 	const struct am_schema *schema = c->res->priv->schema;
 
 	if (schema != NULL) {
+		int rc = check_embedded(c, schema);
+
+		if (rc < 0)
+			return rc;
 		am_schema_prune(schema, c->object, note_unknown, c->unknown);
 		am_schema_default(c->arena, schema, c->object);
 		if (storage != NULL && storage != c->res && storage->priv->schema != NULL) {
@@ -373,6 +391,7 @@ shape(struct am_change *c)
 	} else if (c->res->priv->kind != NULL && c->res->priv->kind->fill != NULL) {
 		c->res->priv->kind->fill(c);
 	}
+	return 0;
 }
 
 /* Sentences about unknown fields become warnings, or under Strict the refusal. */
@@ -519,7 +538,9 @@ prepare_create(struct request *r)
 		rc = system_fields_create(r);
 	if (rc < 0)
 		return rc;
-	shape(c);
+	rc = shape(c);
+	if (rc < 0)
+		return rc;
 	if (kind != NULL && kind->create != NULL)
 		kind->create(c);
 	rc = am_limits_admit(c);
@@ -552,8 +573,9 @@ prepare_update(struct request *r)
 	if (rc < 0)
 		return rc;
 	system_fields_update(r);
-	shape(c);
-	rc = am_limits_admit(c);
+	rc = shape(c);
+	if (rc == 0)
+		rc = am_limits_admit(c);
 	if (rc == 0)
 		rc = judge_unknown(c);
 	if (rc < 0)

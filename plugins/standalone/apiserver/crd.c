@@ -227,7 +227,7 @@ reshape(const struct am_resource *storage, const struct am_object *object)
 /* What was admitted before a new shape was known and is written after it: nobody prepares a write for that long. */
 #define IN_FLIGHT 1000
 /* A release that prunes or defaults otherwise changes this. */
-#define SHAPE_RULES "2"
+#define SHAPE_RULES "3"
 
 static uint64_t
 shape_of(const struct am_resource *storage)

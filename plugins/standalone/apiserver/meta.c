@@ -6,7 +6,6 @@
 #include "plugins/standalone/apiserver/admission.h"
 #include "plugins/standalone/apiserver/schema.h"
 
-#define ANNOTATIONS_MAX (256 * 1024)
 #define GENERATED_BASE  58
 
 enum shape { STRING, NUMBER, STRING_MAP, STRINGS, OBJECTS, DROPPED };
@@ -166,59 +165,6 @@ check_name(struct am_change *change, const struct am_node *metadata)
 		am_bad(change, "metadata.name", name, problem);
 }
 
-static void
-check_labels(struct am_change *change, const struct am_node *labels)
-{
-	const char *problem;
-
-	for (const struct am_node *m = labels != NULL ? labels->first : NULL; m != NULL; m = m->next) {
-		problem = am_name_problem(m->key, 4);
-		if (problem != NULL)
-			am_bad(change, "metadata.labels", am_node_str(change->arena, m->key), problem);
-		problem = m->len > 0 ? am_name_problem(m->text, 3) : NULL;
-		if (problem != NULL)
-			am_bad(change, "metadata.labels", m, problem);
-	}
-}
-
-static void
-check_annotations(struct am_change *change, const struct am_node *annotations)
-{
-	size_t total = 0;
-
-	for (const struct am_node *m = annotations != NULL ? annotations->first : NULL; m != NULL; m = m->next) {
-		/* Upper case is fine in annotations' names; everything else as for labels. */
-		const char *problem = am_name_problem(m->key, 4);
-		total += m->key_len + m->len;
-		if (problem != NULL)
-			am_bad(change, "metadata.annotations", am_node_str(change->arena, m->key), problem);
-	}
-	if (total > ANNOTATIONS_MAX)
-		am_failure_cause(change->failure, "FieldValueTooLong", "metadata.annotations",
-				 "Too long: may not be more than %d bytes", ANNOTATIONS_MAX);
-}
-
-static void
-check_owners(struct am_change *change, const struct am_node *owners)
-{
-	static const char *const required[] = { "apiVersion", "kind", "name", "uid" };
-	char field[96];
-	int controllers = 0, i = 0;
-
-	for (const struct am_node *o = owners != NULL ? owners->first : NULL; o != NULL; o = o->next, i++) {
-		for (size_t k = 0; k < AM_COUNTOF(required); k++) {
-			snprintf(field, sizeof(field), "metadata.ownerReferences[%d].%s", i, required[k]);
-			if (am_empty(am_node_get_str(o, required[k], NULL)))
-				am_failure_cause(change->failure, "FieldValueInvalid", field, "Invalid value: \"\": must not be empty");
-		}
-		const struct am_node *controller = am_node_get(o, "controller");
-		controllers += controller != NULL && controller->type == AMBIENT_T_BOOL && controller->boolean;
-	}
-	if (controllers > 1)
-		am_failure_cause(change->failure, "FieldValueInvalid", "metadata.ownerReferences",
-				 "Invalid value: Only one reference can have Controller set to true");
-}
-
 static bool
 has_string(const struct am_node *array, const char *text)
 {
@@ -229,22 +175,16 @@ has_string(const struct am_node *array, const char *text)
 }
 
 static void
-check_finalizers(struct am_change *change, const struct am_node *metadata)
+check_new_finalizers(struct am_change *change, const struct am_node *metadata)
 {
 	const struct am_node *now = am_node_get(metadata, "finalizers");
 	const struct am_node *before = am_node_path(change->old, "metadata", "finalizers", NULL);
-	bool deleting = am_node_path(change->old, "metadata", "deletionTimestamp", NULL) != NULL;
 
-	for (const struct am_node *e = now != NULL ? now->first : NULL; e != NULL; e = e->next) {
-		const char *problem = am_name_problem(e->text, 4);
-		if (problem != NULL)
-			am_bad(change, "metadata.finalizers", e, problem);
-		if (deleting && !has_string(before, e->text))
+	if (am_node_path(change->old, "metadata", "deletionTimestamp", NULL) == NULL)
+		return;
+	for (const struct am_node *e = now != NULL ? now->first : NULL; e != NULL; e = e->next)
+		if (!has_string(before, e->text))
 			am_forbid(change, "metadata.finalizers", "no new finalizers can be added if the object is being deleted");
-	}
-	if (has_string(now, "orphan") && has_string(now, "foregroundDeletion"))
-		am_failure_cause(change->failure, "FieldValueInvalid", "metadata.finalizers",
-				 "Invalid value: finalizer orphan and foregroundDeletion cannot be both set");
 }
 
 void
@@ -256,10 +196,8 @@ am_meta_check(struct am_change *change)
 		check_name(change, metadata);
 	if (!(change->res->flags & AM_RES_NAMESPACED) && am_node_get(metadata, "namespace") != NULL)
 		am_forbid(change, "metadata.namespace", "not allowed on this type");
-	check_labels(change, am_node_get(metadata, "labels"));
-	check_annotations(change, am_node_get(metadata, "annotations"));
-	check_owners(change, am_node_get(metadata, "ownerReferences"));
-	check_finalizers(change, metadata);
+	am_meta_check_rules(change->failure, "metadata", metadata);
+	check_new_finalizers(change, metadata);
 }
 
 /* ---- names ---- */

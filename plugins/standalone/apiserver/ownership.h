@@ -103,6 +103,9 @@ void am_typed_remove(struct am_arena *arena, const struct am_type *type, struct 
 		     const struct am_paths *paths);
 /* The set with every declared field in it below which something is in it. */
 const struct am_paths *am_typed_close(struct am_arena *arena, const struct am_type *type, const struct am_paths *paths);
+/* The set as the type takes values apart now: of a list or map that has become one value, that it is owned instead of its
+ * parts.  What has become several stays owned as one, until somebody writes it. */
+const struct am_paths *am_typed_reconcile(struct am_arena *arena, const struct am_type *type, const struct am_paths *paths);
 /* Is this fit to be applied?  A sentence per problem, each on a line, goes to problems. */
 void am_typed_check(struct am_arena *arena, const struct am_type *type, const struct am_node *value,
 		    struct am_buf *problems);

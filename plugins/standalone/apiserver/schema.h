@@ -43,6 +43,11 @@ void am_schema_validate(const struct am_schema *schema, const struct am_node *ro
 			struct am_failure *failure);
 /* schema_format.c: unknown formats accept everything. */
 bool am_format_ok(const char *format, const char *text, size_t n);
+/* meta_rules.c, for embedded resources: what their metadata may be. */
+void am_meta_check_embedded(struct am_failure *failure, const char *path, const struct am_node *metadata);
+/* Whether something in root that is an object with apiVersion, kind and metadata has one of these of a wrong type; its place
+ * goes to path. */
+bool am_schema_embedded_misfit(const struct am_schema *schema, const struct am_node *root, struct am_buf *path);
 /* meta.c, for embedded resources: whether metadata has such a member, and which of them has a value of the wrong type (NULL:
  * none). */
 bool am_meta_is_member(const char *key);

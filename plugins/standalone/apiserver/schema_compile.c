@@ -444,6 +444,10 @@ compile(struct compiler *c, const struct am_node *node)
 	c->depth++;
 	for (const struct am_node *m = node->first; m != NULL; m = m->next)
 		one_keyword(c, s, m);
+	s->has_embedded = s->embedded || (s->additional != NULL && s->additional->has_embedded) ||
+			  (s->items != NULL && s->items->has_embedded);
+	for (size_t i = 0; i < s->n_properties; i++)
+		s->has_embedded |= s->properties[i].schema != NULL && s->properties[i].schema->has_embedded;
 	if (!c->junctor && !c->stored)
 		am_schema_check_structure(c->arena, s, node, am_buf_str(&c->path), c->depth == 1, c->failure);
 	c->depth--;

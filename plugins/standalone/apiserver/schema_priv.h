@@ -59,7 +59,7 @@ struct am_schema {
 	const struct am_node *rule_nodes; /* as written, or NULL */
 	const struct am_rule *rules;
 	size_t n_rules;
-	bool has_rules;                   /* here or below */
+	bool has_rules, has_embedded;     /* here or below */
 };
 
 const struct am_schema *am_schema_property_of(const struct am_schema *schema, const char *name);
@@ -88,6 +88,9 @@ void am_rule_costs_judge(const struct am_rule_costs *costs, const char *path, st
 /* schema_rules_run.c: after everything else was checked; failure holds what was found. */
 void am_schema_rules_check(const struct am_schema *schema, const struct am_node *root, const struct am_node *old,
 			   struct am_failure *failure);
+
+/* schema_embedded.c: what objects inside of the object say of themselves. */
+void am_schema_check_embedded(const struct am_schema *schema, const struct am_node *root, struct am_failure *failure);
 
 /* schema_pattern.c: NULL with a static sentence in problem.  A pattern of a set is freed with it. */
 pcre2_code *am_schema_pattern(struct am_schema_set *set, const char *p, size_t n, const char **problem);

@@ -46,6 +46,8 @@ prune_metadata(struct pruner *p, struct am_node *metadata)
 {
 	size_t mark = p->path.len;
 
+	if (metadata->type == AMBIENT_T_NULL)
+		metadata->type = AMBIENT_T_OBJECT; /* an empty one */
 	for (struct am_node *m = metadata->first, *next; metadata->type == AMBIENT_T_OBJECT && m != NULL; m = next) {
 		next = m->next;
 		if (am_meta_is_member(m->key))

@@ -406,27 +406,6 @@ check_junctors(struct checker *c, const struct am_schema *s, const struct am_nod
 }
 
 static void
-check_embedded(struct checker *c, const struct am_node *node)
-{
-	static const char *const fields[] = { "apiVersion", "kind" };
-	size_t mark = c->path.len;
-
-	for (size_t i = 0; i < AM_COUNTOF(fields); i++) {
-		if (!am_empty(am_node_get_str(node, fields[i], NULL)))
-			continue;
-		am_buf_addf(&c->path, "%s%s", mark > 0 ? "." : "", fields[i]);
-		am_failure_cause(c->failure, "FieldValueRequired", am_schema_path(&c->path), "Required value: must not be empty");
-		am_buf_cut(&c->path, mark);
-	}
-	const char *misfit = am_meta_misfit(am_node_get(node, "metadata"));
-	if (misfit == NULL)
-		return;
-	am_buf_addf(&c->path, "%smetadata.%s", mark > 0 ? "." : "", misfit);
-	am_failure_cause(c->failure, "FieldValueTypeInvalid", am_schema_path(&c->path), "Invalid value: it has the wrong type");
-	am_buf_cut(&c->path, mark);
-}
-
-static void
 check(struct checker *c, const struct am_schema *s, const struct am_node *node, const struct am_node *old)
 {
 	if (++c->steps > MAX_STEPS || (old != NULL && am_node_equal(old, node)))
@@ -442,8 +421,6 @@ check(struct checker *c, const struct am_schema *s, const struct am_node *node, 
 		check_object(c, s, node, old);
 	else if (node->type == AMBIENT_T_ARRAY)
 		check_array(c, s, node, old);
-	if (s->embedded && node->type == AMBIENT_T_OBJECT)
-		check_embedded(c, node);
 	check_junctors(c, s, node);
 }
 
@@ -459,5 +436,6 @@ am_schema_validate(const struct am_schema *schema, const struct am_node *root, c
 				 "Invalid value: the object is too large to be checked against its schema");
 	am_matcher_fini(&c.matcher);
 	am_buf_fini(&c.path);
+	am_schema_check_embedded(schema, root, failure);
 	am_schema_rules_check(schema, root, old, failure);
 }

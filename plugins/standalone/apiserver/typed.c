@@ -8,6 +8,7 @@
 
 #include "core/base/util.h"
 #include "plugins/standalone/apiserver/ownership.h"
+#include "plugins/standalone/apiserver/schema_priv.h"
 
 struct item {
 	struct am_slice name;
@@ -420,6 +421,21 @@ am_typed_remove(struct am_arena *arena, const struct am_type *type, struct am_no
 
 /* ---- closing */
 
+/* What the step to kid leads to; *declared: the type knows it by name. */
+static struct am_type
+type_of_step(const struct am_type *type, const struct am_paths *kid, bool *declared)
+{
+	struct am_type below = { .how = AM_HOW_DEDUCED };
+
+	*declared = false;
+	if (kid->name.p[0] != 'f')
+		return am_type_element(type);
+	const struct am_node member = { .key = kid->name.p + 2, .key_len = kid->name.n - 2 };
+	if (type->how == AM_HOW_OBJECT)
+		*declared = am_type_member(type, &member, &below);
+	return below;
+}
+
 static const struct am_paths *
 close_below(struct am_arena *arena, const struct am_type *type, const struct am_paths *paths, bool named)
 {
@@ -429,17 +445,10 @@ close_below(struct am_arena *arena, const struct am_type *type, const struct am_
 		return paths;
 	const struct am_paths **kids = am_arena_alloc(arena, sizeof(*kids) * paths->n);
 	for (; kids != NULL && n < paths->n; n++) {
-		const struct am_paths *kid = paths->kids[n];
-		struct am_type below = { .how = AM_HOW_DEDUCED };
-		bool declared = false;
-		if (kid->name.p[0] == 'f') {
-			const struct am_node member = { .key = kid->name.p + 2, .key_len = kid->name.n - 2 };
-			if (type->how == AM_HOW_OBJECT)
-				declared = am_type_member(type, &member, &below);
-		} else {
-			below = am_type_element(type);
-		}
-		kids[n] = close_below(arena, &below, kid, declared);
+		bool declared;
+		struct am_type below = type_of_step(type, paths->kids[n], &declared);
+
+		kids[n] = close_below(arena, &below, paths->kids[n], declared);
 		if (kids[n] == NULL)
 			return NULL;
 	}
@@ -450,6 +459,34 @@ const struct am_paths *
 am_typed_close(struct am_arena *arena, const struct am_type *type, const struct am_paths *paths)
 {
 	return paths != NULL ? close_below(arena, type, paths, false) : NULL;
+}
+
+/* ---- a type that changed */
+
+static bool
+is_container(const struct am_type *type)
+{
+	return type->schema != NULL && (type->schema->type == AM_SCHEMA_OBJECT || type->schema->type == AM_SCHEMA_ARRAY);
+}
+
+const struct am_paths *
+am_typed_reconcile(struct am_arena *arena, const struct am_type *type, const struct am_paths *paths)
+{
+	size_t n = 0;
+	bool declared;
+
+	if (paths == NULL || paths->n == 0 || type->how == AM_HOW_DEDUCED)
+		return paths;
+	if (type->how == AM_HOW_LEAF)
+		return is_container(type) ? am_paths_make(arena, paths->name, AM_PATH_IN, NULL, 0) : paths;
+	const struct am_paths **kids = am_arena_alloc(arena, sizeof(*kids) * paths->n);
+	for (; kids != NULL && n < paths->n; n++) {
+		struct am_type below = type_of_step(type, paths->kids[n], &declared);
+
+		if ((kids[n] = am_typed_reconcile(arena, &below, paths->kids[n])) == NULL)
+			return paths;
+	}
+	return kids != NULL ? am_paths_make(arena, paths->name, paths->in, kids, n) : paths;
 }
 
 /* ---- checking */
