@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows about rules in definitions (x-kubernetes-validations): what is refused with the definition, what with an object,
 and in which words.  They hold against a real kube-apiserver too."""
+import os
+
 from apilib import eventually, rand, row
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -345,3 +347,100 @@ def what_becomes_one_value_is_owned_as_one(f):
     make("set", "granular")
     eventually(lambda: apply("c", {"l": ["z"]}, "&dryRun=All").status == 200, what="the lists are not told apart")
     assert apply("a", {"l": ["x"], "m": {"k": "1"}}, "&dryRun=All").ok()["spec"]["l"] == ["x", "y"]
+
+
+# ---- our own definitions
+
+HTTPS = "https://h/r"
+
+# Of a session: what is refused, the field, the sentence.
+SESSIONS = [
+    ({"prompt": "a", "initialPrompt": "b"}, "initialPrompt", "differs from its alias prompt; set one of the two"),
+    ({"model": "a", "llmSettings": {"model": "b"}}, "llmSettings.model", "differs from its alias model; set one of the two"),
+    ({"input": {"repo": "a"}, "inputRepo": "b"}, "inputRepo", "differs from its alias input.repo; set one of the two"),
+    ({"input": {"branch": "a"}, "inputBranch": "b"}, "inputBranch", "differs from its alias input.branch; set one of the two"),
+    ({"output": {"repo": "a"}, "outputRepo": "b"}, "outputRepo", "differs from its alias output.repo; set one of the two"),
+    ({"output": {"branch": "a"}, "outputBranch": "b"}, "outputBranch", "differs from its alias output.branch; set one of the two"),
+    ({"repos": [{"url": "a"}], "inputRepo": "b"}, "repos", "differs from the single repository in inputRepo; set one of the two"),
+    ({"repos": [{"input": {"url": "a"}}], "input": {"repo": "b"}}, "repos",
+     "differs from the single repository in input.repo; set one of the two"),
+    ({"repos": [{"url": "a", "input": {"url": "b"}}]}, "repos[0].url", "differs from its alias input.url; set one of the two"),
+    ({"repos": [{"url": "a"}, {"branch": "a", "input": {"url": "b", "branch": "b"}}]}, "repos[1].branch",
+     "differs from its alias input.branch; set one of the two"),
+    ({"repos": [{"url": "a", "output": {"url": "a", "forkRepo": "b"}}]}, "repos[0].output.url",
+     "differs from its alias output.forkRepo; set one of the two"),
+    ({"repos": [{"url": "a", "output": {"branch": "a", "targetBranch": "b"}}]}, "repos[0].output.branch",
+     "differs from its alias output.targetBranch; set one of the two"),
+    ({"repos": [{"url": "a", "output": {"createPR": True, "createPullRequest": False}}]}, "repos[0].output.createPullRequest",
+     "differs from its alias output.createPR; set one of the two"),
+    ({"repos": [{"url": "a", "name": "x"}, {"url": "b", "name": "x"}]}, "repos", "two repositories have the same name"),
+    ({"repos": [{"url": "a"}], "mainRepoIndex": 1}, "mainRepoIndex", "is not the index of a repository"),
+    ({"mainRepoIndex": 1}, "mainRepoIndex", "is not the index of a repository"),
+    ({"environmentVariables": {"a b": "x"}}, "environmentVariables",
+     "the name of a variable is made of letters, digits and underscores and does not begin with a digit"),
+    ({"environmentVariables": {"AMBIENT_X": "x"}}, "environmentVariables", "names that begin with AMBIENT_ are reserved"),
+]
+SESSIONS_TAKEN = [
+    {"prompt": "a", "initialPrompt": "a"}, {"prompt": "", "initialPrompt": "a"}, {"prompt": "x" * 300000, "initialPrompt": "x" * 300000},
+    {"model": "a", "llmSettings": {"model": "a"}}, {"llmSettings": {"temperature": 1}, "model": "a"},
+    {"input": {"repo": HTTPS}, "inputRepo": HTTPS, "repos": [{"url": HTTPS}]}, {"repos": [], "inputRepo": HTTPS},
+    {"repos": [{"url": "a", "input": {"url": "a"}, "output": {"createPR": True, "createPullRequest": True, "forkRepo": "a"}}]},
+    {"repos": [{"url": "a", "name": "x"}, {"url": "b", "name": "y"}, {"url": "c"}, {"url": "d"}], "mainRepoIndex": 3},
+    {"environmentVariables": {"A": "1", "_b2": "2", "AMBIENT": "3"}}, {},
+]
+
+
+def install(f, plural):
+    """One of etc/crds, in the group of these rows."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "etc", "crds", plural + ".yaml")
+    with open(path) as text:
+        a = f.api.do("POST", CRDS, text.read().replace("vteam.ambient-code", f.group), {"Content-Type": "application/yaml"})
+    assert a.status in (201, 409), a.raw[:600]  # 409: the row is tried again
+    at = "/apis/%s/v1alpha1/namespaces/%s/%s" % (f.group, f.ns, plural)
+    eventually(lambda: f.api.get(at).status == 200, what="%s is not served" % plural)
+    return at
+
+
+@row
+def sessions_do_not_say_two_things(f):
+    at = install(f, "agenticsessions")
+
+    def post(spec):
+        return f.api.post(at + "?dryRun=All", {"apiVersion": f.group + "/v1alpha1", "kind": "AgenticSession",
+                                               "metadata": {"name": "s-" + rand()}, "spec": spec})
+    for spec, field, sentence in SESSIONS:
+        found = causes(post(spec))
+        assert len(found) == 1 and found[0][0] == "spec." + field and found[0][2].endswith(": " + sentence), (spec, found)
+    for spec in SESSIONS_TAKEN:
+        post(spec).ok(201)
+    # What was taken before these rules stays editable where it is not touched.
+    crd = "%s/agenticsessions.%s" % (CRDS, f.group)
+    d = f.api.get(crd).ok()
+    schema = d["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    rules = schema.pop("x-kubernetes-validations")
+    f.api.put(crd, d).ok()
+    eventually(lambda: post({"prompt": "a", "initialPrompt": "b"}).status == 201, what="the rules are still there")
+    name = "s-" + rand()
+    f.api.post(at, {"apiVersion": f.group + "/v1alpha1", "kind": "AgenticSession", "metadata": {"name": name},
+                    "spec": {"prompt": "a", "initialPrompt": "b"}}).ok(201)
+    d = f.api.get(crd).ok()
+    d["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = rules
+    f.api.put(crd, d).ok()
+    eventually(lambda: post({"prompt": "a", "initialPrompt": "b"}).status == 422, what="the rules are not there again")
+    f.api.patch(at + "/" + name, {"metadata": {"labels": {"a": "b"}}}, "merge-patch").ok()
+    f.api.patch(at + "/" + name + "/status", {"status": {"phase": "Failed"}}, "merge-patch").ok()
+    causes(f.api.patch(at + "/" + name, {"spec": {"desiredState": "Stopped"}}, "merge-patch"))
+    f.api.patch(at + "/" + name, {"spec": {"initialPrompt": None}}, "merge-patch").ok()
+
+
+@row
+def settings_do_not_say_two_things(f):
+    at = install(f, "projectsettings")
+
+    def post(spec):
+        return f.api.post(at + "?dryRun=All", {"apiVersion": f.group + "/v1alpha1", "kind": "ProjectSettings",
+                                               "metadata": {"name": "projectsettings"}, "spec": spec})
+    found = causes(post({"runnerSecretsName": "a", "anthropicApiKeySecret": "b"}))
+    assert found[0][0] == "spec.anthropicApiKeySecret" and found[0][2].endswith("differs from its alias runnerSecretsName; set one of the two")
+    for spec in ({"runnerSecretsName": "a", "anthropicApiKeySecret": "a"}, {"anthropicApiKeySecret": "b"}, {}):
+        post(spec).ok(201)

@@ -157,6 +157,8 @@ INVALID = [
     ({"runnerType": "Command!"}, "spec.runnerType", "should match"),
     ({"repos": [{"input": {"url": "https://h/r"}}] * 33}, "spec.repos", "Too many"),
     ({"llmSettings": {"temperature": 3}}, "spec.llmSettings.temperature", "less than or equal to 2"),
+    ({"initialPrompt": "other"}, "spec.initialPrompt", "differs from its alias prompt; set one of the two"),
+    ({"environmentVariables": {"AMBIENT_X": "1"}}, "spec.environmentVariables", "names that begin with AMBIENT_ are reserved"),
 ]
 
 
@@ -350,7 +352,12 @@ def test_missing_key_of_claude_code(p):
 
 
 def test_both_set_and_different(p):
-    ends(p, "twice", "Failed", "SpecInvalid", "spec.initialPrompt", "differs from its alias", initialPrompt="other")
+    try:
+        p.session("twice", "true", initialPrompt="other")
+    except Status as status:
+        assert status.code == 422 and "spec.initialPrompt" in str(status) and "differs from its alias prompt" in str(status), status
+    else:
+        raise AssertionError("a session with two prompts was taken")
 
 
 # ---- what is unusual and works
