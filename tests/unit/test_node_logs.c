@@ -244,6 +244,13 @@ START_TEST(previous_and_rotated_files)
 	write_file("containers/c/0.log.2", "w", "2026-01-01T00:00:00.0Z stdout F one\n");
 	ck_assert_str_eq(get(C, NULL, 200), "one\ntwo\nthree\n");
 	ck_assert_str_eq(get(C, Q("tailLines", "2"), 200), "two\nthree\n");
+	/* As kubelet: while the next instance is waited for, the one before it is the newest there is. */
+	write_file("state.jsonl", "a", "{\"rec\":\"exit\",\"container\":\"c\",\"n\":0,\"code\":1}\n");
+	(void)get(C, Q("previous", "true"), 400);
+	write_file("state.jsonl", "a", "{\"rec\":\"waiting\",\"container\":\"c\",\"n\":1}\n{\"rec\":\"waiting\",\"container\":\"d\"}\n");
+	ck_assert_str_eq(get(C, Q("previous", "true"), 200), "one\ntwo\nthree\n");
+	ck_assert_str_eq(get(C, NULL, 200), "one\ntwo\nthree\n");
+	write_file("state.jsonl", "a", "{\"rec\":\"starting\",\"container\":\"c\",\"n\":1}\n");
 	write_file("containers/c/1.log", "w", "2026-01-01T00:00:03.0Z stdout F again\n");
 	ck_assert_str_eq(get(C, NULL, 200), "again\n");
 	ck_assert_str_eq(get(C, Q("previous", "true"), 200), "one\ntwo\nthree\n");

@@ -321,7 +321,8 @@ read_query(struct reading *r)
 	return known ? 0 : -1;
 }
 
-/* The newest instance that has a file, or the one before it. */
+/* The newest instance that has a file, or the one that ended before what is now: while the next one is waited for, that is
+ * the newest. */
 static int
 find_restart(struct reading *r, bool previous)
 {
@@ -341,7 +342,7 @@ find_restart(struct reading *r, bool previous)
 			newest = (int)n;
 	}
 	(void)closedir(d);
-	return previous ? newest - 1 : newest;
+	return newest >= 0 && previous && !state_waits(r->node, r->dir, r->container) ? newest - 1 : newest;
 }
 
 void

@@ -258,6 +258,7 @@ void state_free(struct pod_state *state);
 struct container_state *state_of(const struct pod_state *state, const char *name); /* NULL: nothing known */
 /* For threads without a call: does the file have an exit record of that instance (or an end)? */
 bool state_has_exit(const struct node *node, const char *dir, const char *container, int restart);
+bool state_waits(const struct node *node, const char *dir, const char *container); /* for its next start */
 
 /* status.c.  alive: the shim runs.  Writes the status when it differs. */
 int status_write(struct node *node, struct ambient_call *call, const struct ambient_object *pod,

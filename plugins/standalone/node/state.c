@@ -184,10 +184,11 @@ state_free(struct pod_state *state)
 	memset(state, 0, sizeof(*state));
 }
 
-bool
-state_has_exit(const struct node *node, const char *dir, const char *container, int restart)
+/* Calls fn with each record until it returns true, and returns whether it did; for threads without a call.  -1: there is no
+ * file, so the pod is gone. */
+static int
+scan(const struct node *node, const char *dir, bool (*fn)(void *arg, const struct ambient_object *r), void *arg)
 {
-	const struct ambient_object_api *api = node->host->object;
 	struct text text = { 0 };
 	char path[600];
 	bool found = false;
@@ -195,21 +196,59 @@ state_has_exit(const struct node *node, const char *dir, const char *container, 
 	(void)snprintf(path, sizeof(path), "%s/state.jsonl", dir);
 	if (file_read(path, STATE_MAX, &text) < 0) {
 		text_free(&text);
-		return true; /* the pod is gone */
+		return -1;
 	}
 	for (char *line = text.data, *end; !found && line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		const struct ambient_object *r = NULL;
-		const char *rec;
 
-		if (api->parse(NULL, line, (size_t)(end - line), &r, NULL) < 0)
+		if (node->host->object->parse(NULL, line, (size_t)(end - line), &r, NULL) < 0)
 			continue;
-		rec = ambient_str(r, "/rec", "");
-		found = strcmp(rec, "end") == 0 ||
-			(strcmp(rec, "exit") == 0 && strcmp(ambient_str(r, "/container", ""), container) == 0 &&
-			 ambient_int(r, "/n", -1) == restart);
+		found = fn(arg, r);
 		/* The const is the interface's; a parsed object without a call is ours. */
 		ambient_unref((struct ambient_object *)(uintptr_t)r);
 	}
 	text_free(&text);
 	return found;
+}
+
+struct wanted { const char *container; int restart; bool waits; };
+
+static bool
+is_exit(void *arg, const struct ambient_object *r)
+{
+	const struct wanted *w = arg;
+	const char *rec = ambient_str(r, "/rec", "");
+
+	return strcmp(rec, "end") == 0 || (strcmp(rec, "exit") == 0 && ambient_int(r, "/n", -1) == w->restart &&
+					   strcmp(ambient_str(r, "/container", ""), w->container) == 0);
+}
+
+bool
+state_has_exit(const struct node *node, const char *dir, const char *container, int restart)
+{
+	struct wanted w = { container, restart, false };
+
+	return scan(node, dir, is_exit, &w) != 0;
+}
+
+static bool
+follow_waiting(void *arg, const struct ambient_object *r)
+{
+	struct wanted *w = arg;
+	const char *rec = ambient_str(r, "/rec", "");
+
+	if (strcmp(rec, "end") == 0)
+		w->waits = false;
+	else if (strcmp(rec, "note") != 0 && strcmp(ambient_str(r, "/container", ""), w->container) == 0)
+		w->waits = strcmp(rec, "waiting") == 0;
+	return false;
+}
+
+bool
+state_waits(const struct node *node, const char *dir, const char *container)
+{
+	struct wanted w = { container, 0, false };
+
+	(void)scan(node, dir, follow_waiting, &w);
+	return w.waits;
 }
