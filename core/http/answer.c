@@ -147,21 +147,22 @@ am_http_kick(struct am_http_request *r)
 }
 
 void
-am_http_resume(struct am_http_request *r)
+am_http_note(struct am_http_request *r)
 {
 	struct am_httpd *httpd = r->httpd;
 
 	am_lock(&httpd->wake_lock);
-	bool first = httpd->awake == NULL;
-	if (!r->is_awake) {
-		r->is_awake = true;
+	if (!atomic_exchange(&r->is_awake, true)) {
 		am_http_request_ref(r);
 		r->next_awake = httpd->awake;
 		httpd->awake = r;
 	}
 	am_unlock(&httpd->wake_lock);
-	if (!first)
-		return;
+}
+
+void
+am_http_resume_noted(struct am_httpd *httpd)
+{
 	am_lock(&httpd->lock);
 	am_cond_signal(&httpd->tick);
 	am_unlock(&httpd->lock);

@@ -114,7 +114,7 @@ void am_http_answer_text(struct am_http_request *request, int status, const char
 void am_http_keep(struct am_http_request *request);
 
 /* Pulled on the HTTP thread: must not block.  Returns the number of bytes put into buf, 0 for nothing now,
- * AM_HTTP_END for a clean end, AM_HTTP_ABORT to reset.  After 0 it is called again when am_http_resume is called or
+ * AM_HTTP_END for a clean end, AM_HTTP_ABORT to reset.  After 0 it is called again when it is noted and resumed, or
  * when boot time *wake_at (preset to AM_FOREVER) has come.  done is called exactly once, after the last pull. */
 #define AM_HTTP_END   ((ssize_t)-1)
 #define AM_HTTP_ABORT ((ssize_t)-2)
@@ -126,8 +126,10 @@ struct am_http_source {
 /* The headers go out at once. */
 void am_http_stream(struct am_http_request *request, int status, const char *content_type,
 		    const struct am_http_source *source);
-/* From any thread, between am_http_stream and the return of done; cheap when the source is not waiting. */
-void am_http_resume(struct am_http_request *request);
+/* From any thread, between am_http_stream and the return of done; cheap when the source is not waiting.  The source is
+ * called again after am_http_resume_noted, which costs one signal, however many were noted. */
+void am_http_note(struct am_http_request *request);
+void am_http_resume_noted(struct am_httpd *httpd);
 
 /* Blocking writes, from one thread, on the pool or (after am_http_keep) elsewhere.  write fails with UNAVAILABLE when
  * the peer has gone and with CANCELLED when the listener stops; end must follow in every case. */

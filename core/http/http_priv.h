@@ -9,8 +9,8 @@
  * parties hold references: libmicrohttpd's connection (until "completed"), the response object (until it is
  * destroyed), and whoever answers (handler or keeper).
  *
- * Whoever calls am_http_resume may hold locks of his own and have a thousand streams to wake: it only notes the request,
- * and the ticker does the rest.
+ * Whoever calls am_http_note may hold locks of his own and have a thousand streams to wake: it only notes the request,
+ * and after one signal the ticker does the rest.
  *
  * Locks: httpd->lock, then request->lock, then libmicrohttpd's own; never the other way round.  wake_lock comes last.
  */
@@ -101,8 +101,8 @@ struct am_http_request {
 	size_t n_headers;
 	char *(*headers)[2];
 	struct am_http_request *next_queued;
-	struct am_http_request *next_awake; /* wake_lock */
-	bool is_awake;                     /* wake_lock: it is in the list */
+	struct am_http_request *next_awake; /* wake_lock; of a list that was taken, the ticker's */
+	atomic_bool is_awake;              /* set with wake_lock: it is in the list */
 
 	/* Streaming. */
 	struct am_lock lock;               /* guards the rest */

@@ -126,25 +126,34 @@ am_http_tick_at(struct am_httpd *httpd, int64_t at)
 	am_unlock(&httpd->lock);
 }
 
-/* One by one: what was taken may be noted again at once. */
+/* All that was noted, in one list, which nobody else sees. */
 static struct am_http_request *
-next_awake(struct am_httpd *httpd)
+take_awake(struct am_httpd *httpd)
 {
 	am_lock(&httpd->wake_lock);
-	struct am_http_request *r = httpd->awake;
-	if (r != NULL) {
-		httpd->awake = r->next_awake;
-		r->is_awake = false;
-	}
+	struct am_http_request *list = httpd->awake;
+	httpd->awake = NULL;
 	am_unlock(&httpd->wake_lock);
-	return r;
+	return list;
+}
+
+/* The next one of that list; r may be noted again from here on, before it is kicked. */
+static struct am_http_request *
+leave_awake(struct am_http_request *r)
+{
+	struct am_http_request *next = r->next_awake;
+
+	atomic_store(&r->is_awake, false);
+	return next;
 }
 
 void
 am_http_forget_awake(struct am_httpd *httpd)
 {
-	for (struct am_http_request *r; (r = next_awake(httpd)) != NULL;)
+	for (struct am_http_request *r = take_awake(httpd), *next; r != NULL; r = next) {
+		next = leave_awake(r);
 		am_http_request_unref(r);
+	}
 }
 
 static void
@@ -154,11 +163,12 @@ ticker(void *arg)
 
 	am_lock(&httpd->lock);
 	while (!atomic_load(&httpd->stopping)) {
-		struct am_http_request *awake = next_awake(httpd);
+		struct am_http_request *awake = take_awake(httpd), *next;
 
 		if (awake != NULL) {
 			am_unlock(&httpd->lock);
-			for (; awake != NULL; awake = next_awake(httpd)) {
+			for (; awake != NULL; awake = next) {
+				next = leave_awake(awake);
 				am_http_kick(awake);
 				am_http_request_unref(awake);
 			}

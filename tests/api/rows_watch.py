@@ -2,6 +2,11 @@
 """Rows 126-208: watch, delete, garbage collection, namespaces, builtin kinds, durability."""
 import base64
 import json
+import re
+import resource
+import selectors
+import socket
+import ssl
 import threading
 import time
 
@@ -852,3 +857,81 @@ def row_111(f):
     n = eventually(lambda: (lambda n: n["spec"].get("mode") == "b" and n)(f.api.get(p + "/x").ok()))
     assert rv(n) == rv(o)
     f.api.delete(crds + "/" + d["metadata"]["name"]).ok()
+
+
+class Stream:
+    """A watch of which only the names are read, as bytes, so that a thousand of them are no work."""
+
+    def __init__(self, f, path, buffer=None):
+        sock = socket.socket()
+        if buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        sock.connect((f.hostname, f.port))
+        self.sock = f.api.context.wrap_socket(sock, server_hostname=f.hostname)
+        self.sock.sendall(("GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path).encode())
+        self.text, self.names, self.over = b"", [], False
+
+    def take(self):
+        """What has come; False when nothing is there."""
+        try:
+            data = self.sock.recv(1 << 18)
+        except (ssl.SSLWantReadError, BlockingIOError):
+            return False
+        except OSError:
+            data = b""
+        self.over = self.over or not data
+        self.text += data
+        found = list(re.finditer(rb'"name":"(n-\d+)"', self.text))
+        self.names += [m.group(1).decode() for m in found]
+        self.text = self.text[found[-1].end() if found else -64:]
+        return bool(data)
+
+
+def descriptors(n):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < n:
+        raise Skip("only %d files may be open" % hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, n), hard))
+
+
+@row
+def row_207(f):
+    """A thousand watches over TLS: each sees every write, in order, while one that never reads holds nobody up."""
+    descriptors(2200)
+    ns, writes = f.namespace(), 40
+    core = "/api/v1/namespaces/%s/configmaps" % ns
+    since = f.api.get(core).ok()["metadata"]["resourceVersion"]
+    path = core + "?watch=1&labelSelector=size&timeoutSeconds=300&resourceVersion=" + since
+    slow = Stream(f, core + "?watch=1&timeoutSeconds=300&resourceVersion=" + since, buffer=4096)
+    streams = [Stream(f, path) for _ in range(1000)]
+    try:
+        poll = selectors.DefaultSelector()
+        for s in streams:
+            s.sock.setblocking(False)
+            poll.register(s.sock, selectors.EVENT_READ, s)
+        for i in range(writes):
+            f.api.post(core, {"metadata": {"name": "n-%d" % i, "labels": {"size": "small"}}}).ok(201)
+            # So much that it fits into no buffer of the one that does not read.
+            f.api.post(core, {"metadata": {"name": "big-%d" % i}, "data": {"p": "x" * 500000}}).ok(201)
+        end = time.monotonic() + 120
+        left = {s for s in streams}
+        while left:
+            assert time.monotonic() < end, "%d streams have not got all: %s" % (len(left), next(iter(left)).names[-1:])
+            for key, _ in poll.select(5):
+                s = key.data
+                while s.take():
+                    pass
+                assert not s.over, "a stream ended after %s" % s.names[-1:]
+                if len(s.names) >= writes:
+                    left.discard(s)
+        wanted = ["n-%d" % i for i in range(writes)]
+        for s in streams:
+            assert s.names == wanted, s.names
+        # What it missed it is told now, or it is told that it fell behind, or its connection has ended: never a gap.
+        slow.sock.settimeout(60)
+        while not slow.over and len(slow.names) < writes and slow.take():
+            pass
+        assert slow.names == wanted[:len(slow.names)], slow.names
+    finally:
+        for s in streams + [slow]:
+            s.sock.close()

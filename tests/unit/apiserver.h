@@ -22,6 +22,7 @@ struct fixture {
 	size_t ring;
 	const char *key_file;
 	int64_t quota;
+	int64_t event_ttl;
 	bool process_only;      /* durability = "process" */
 };
 
@@ -31,7 +32,7 @@ fixture_reopen(struct fixture *f)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_engine_options options = { .dir = f->dir, .clock = f->clock, .no_janitor = !f->janitor, .ring = f->ring,
 					     .key_file = f->key_file, .quota = f->quota,
-					     .survive_process_only = f->process_only };
+					     .survive_process_only = f->process_only, .event_ttl_ns = f->event_ttl };
 
 	ck_assert_msg(am_engine_open(&options, &f->engine, &err) == 0, "%s", err.message);
 	am_engine_janitor_run(f->engine);

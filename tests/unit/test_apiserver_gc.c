@@ -365,6 +365,33 @@ START_TEST(events_expire_after_an_hour)
 }
 END_TEST
 
+/* The hour begins anew with each update (2.16); the option says how long it is; a restart does not change it. */
+START_TEST(events_live_on_when_they_are_updated)
+{
+	static const char event[] = "{\"metadata\":{\"name\":\"%s\"},\"involvedObject\":{\"kind\":\"Pod\",\"namespace\":\"default\","
+				    "\"name\":\"p\"},\"reason\":\"R\",\"message\":\"m\"}";
+
+	fixture_clear(&f);
+	am_engine_close(f.engine);
+	f.event_ttl = 600 * AM_NS_PER_S;
+	fixture_reopen(&f);
+	ck_assert_int_eq(create(&f, "v1/events", "default", event, "stays"), 201);
+	ck_assert_int_eq(create(&f, "v1/events", "default", event, "goes"), 201);
+	am_clock_fake_advance(f.clock, 400 * AM_NS_PER_S);
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/events", "default", "stays", NULL, "{\"count\":2}"), 200);
+	am_clock_fake_advance(f.clock, 250 * AM_NS_PER_S);
+	fixture_clear(&f);
+	am_engine_close(f.engine);
+	fixture_reopen(&f);
+	am_engine_janitor_run(f.engine);
+	ck_assert(stored(&f, "", "events", "default", "goes", "") == NULL);
+	ck_assert(stored(&f, "", "events", "default", "stays", "") != NULL);
+	am_clock_fake_advance(f.clock, 351 * AM_NS_PER_S);
+	am_engine_janitor_run(f.engine);
+	ck_assert(stored(&f, "", "events", "default", "stays", "") == NULL);
+}
+END_TEST
+
 /* How many events a watch from there on gets; -1: it must list again. */
 static int
 replayed(uint64_t from)
@@ -442,6 +469,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, row_115_116_119_120);
 	tcase_add_test(tc, row_111_defaults_of_a_later_schema);
 	tcase_add_test(tc, events_expire_after_an_hour);
+	tcase_add_test(tc, events_live_on_when_they_are_updated);
 	tcase_add_test(tc, old_events_are_forgotten);
 }
 

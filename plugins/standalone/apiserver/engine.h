@@ -42,6 +42,9 @@ struct am_engine_options {
 	void (*space_changed)(void *arg, bool exceeded);
 	void *space_arg;
 	int64_t wait_ns;           /* how long a resource version that is still to come is waited for; 0: 3 s */
+	/* Told, with a lock held, after the wake of one watch or of many was called. */
+	void (*woken)(void *arg);
+	void *woken_arg;
 	bool no_janitor;           /* tests: no garbage collection thread, see am_engine_janitor_run */
 };
 

@@ -232,6 +232,7 @@ open_server(struct plugin *p, struct ambient_error *err)
 	struct rest_server *s = &p->server;
 	struct am_engine_options eo = { .dir = p->host->state_dir, .event_ttl_ns = p->event_ttl,
 					.survive_process_only = p->relaxed, .quota = p->quota,
+					.woken = rest_watch_woken, .woken_arg = &p->server,
 					.space_changed = space_changed, .space_arg = p, .key_file = p->key_file,
 					.encrypted = p->encrypted[0] != NULL ? (const char *const *)p->encrypted : NULL };
 

@@ -37,6 +37,7 @@ struct rest_texts;
 struct rest_server {
 	struct am_engine *engine;
 	struct am_httpd *httpd;
+	struct am_httpd *noted;       /* the engine's lock: where watches were noted that are to be resumed */
 	struct am_clock *clock;
 	struct rest_pki *pki;
 	struct rest_discovery *discovery;
@@ -154,6 +155,7 @@ int rest_list_query(struct rest_call *call, struct am_list_query *query, int64_t
 
 /* watch_http.c */
 void rest_watch(struct rest_call *call);
+void rest_watch_woken(void *server); /* an am_engine_options.woken */
 
 /* watch_text.c: what watches send */
 struct rest_text {

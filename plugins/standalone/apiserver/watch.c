@@ -37,13 +37,20 @@ struct am_watch {
 void
 am_watch_wake_all(struct am_store *store)
 {
+	const struct am_engine_options *options = &store->engine->options;
+	bool woken = false;
+
 	for (struct am_watch *w = store->watches; w != NULL; w = w->next) {
 		if (!w->idle)
 			continue;
 		w->idle = false;
-		if (w->wake != NULL)
-			w->wake(w->arg);
+		if (w->wake == NULL)
+			continue;
+		w->wake(w->arg);
+		woken = true;
 	}
+	if (woken && options->woken != NULL)
+		options->woken(options->woken_arg);
 }
 
 void
