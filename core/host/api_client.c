@@ -18,13 +18,19 @@ static const struct {
 	[AMBIENT_PATCH_APPLY] = { "application/apply-patch+yaml" },
 };
 
+static bool
+is_read(uint32_t verb)
+{
+	return verb == AM_VERB_GET || verb == AM_VERB_LIST;
+}
+
 int
 host_permitted(const struct am_instance *instance, const struct host_target *t, uint32_t verb, struct ambient_error *err)
 {
 	const struct am_plugin_decl *decl = instance->plugin->decl;
 
 	if (am_plugin_decl_may(decl, t->kind, t->sub, verb) ||
-	    (verb == AM_VERB_GET && t->sub == NULL && am_plugin_decl_watches(decl, t->kind)))
+	    (is_read(verb) && t->sub == NULL && am_plugin_decl_watches(decl, t->kind)))
 		return 0;
 	struct ambient_error said = AMBIENT_ERROR_INIT;
 	ambient_err(&said, AMBIENT_E_FORBIDDEN, "plugin \"%s\" does not declare \"may=%s%s%s:%s\"", decl->name, t->kind,
@@ -59,7 +65,7 @@ fence(struct ambient_call *call, uint32_t verb, int64_t *ret_deadline, struct am
 	*ret_deadline = call->deadline;
 	if (ambient_cancelled(call))
 		return ambient_err(err, AMBIENT_E_CANCELLED, "the call was cancelled");
-	if (verb == AM_VERB_GET)
+	if (is_read(verb))
 		return 0;
 	if (f->until != NULL)
 		until = f->until(f->arg);
@@ -107,7 +113,7 @@ host_send(struct ambient_call *call, const struct host_target *t, uint32_t verb,
 	int64_t deadline = 0;
 	int rc = host_permitted(instance, t, verb, err);
 
-	if (rc == 0 && instance->readonly && verb != AM_VERB_GET)
+	if (rc == 0 && instance->readonly && !is_read(verb))
 		rc = host_refuse(instance, am_plugin_verb_name(verb), t->kind, t->ns, t->name, err);
 	if (rc == 0)
 		rc = fence(call, verb, &deadline, err);
@@ -116,11 +122,14 @@ host_send(struct ambient_call *call, const struct host_target *t, uint32_t verb,
 	if (rc < 0)
 		return rc;
 	am_kube_path(&path, &gvr, t->ns, verb == AM_VERB_CREATE && t->sub == NULL ? NULL : t->name, t->sub);
-	if (verb != AM_VERB_GET && verb != AM_VERB_DELETE) {
+	bool manages = verb == AM_VERB_CREATE || verb == AM_VERB_UPDATE || verb == AM_VERB_PATCH;
+	if (manages) {
 		am_buf_adds(&path, "?fieldManager=");
 		am_url_escape(&path, instance->name);
-		if (t->query != NULL)
-			am_buf_adds(&path, t->query);
+	}
+	if (!am_empty(t->query)) {
+		am_buf_addc(&path, manages ? '&' : '?');
+		am_buf_adds(&path, t->query + 1);
 	}
 	const struct am_kube_request request = {
 		.method = method,
@@ -241,6 +250,12 @@ verb_patch(struct ambient_call *call, const char *kind, const char *ns, const ch
 	return host_patch(call, &t, type, text, len, ret, err);
 }
 
+const char *
+host_patch_type(int type)
+{
+	return patches[type].content_type;
+}
+
 /* A DELETE is answered with a Status when the object is gone, with the object when it still ends. */
 static void
 note_deletion(struct ambient_call *call, const struct host_target *t, const struct am_buf *body)
@@ -261,6 +276,15 @@ note_deletion(struct ambient_call *call, const struct host_target *t, const stru
 			am_store_written(am_informer_store(w->informer), object);
 		am_object_unref(object);
 	}
+}
+
+int
+host_answer(struct ambient_call *call, const struct host_target *t, uint32_t verb, struct am_buf *body,
+	    const struct ambient_object **ret, struct ambient_error *err)
+{
+	if (verb == AM_VERB_DELETE && t->sub == NULL)
+		note_deletion(call, t, body);
+	return take_answer(call, t, verb == AM_VERB_DELETE ? AM_VERB_GET : verb, body, ret, err);
 }
 
 static int
@@ -289,4 +313,5 @@ const struct ambient_client_api host_client_api = {
 	.remove = verb_remove,
 	.apply = host_apply,
 	.status = host_status,
+	.ask = host_ask,
 };

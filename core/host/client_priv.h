@@ -25,6 +25,13 @@ int host_write(struct ambient_call *call, struct am_draft_info *draft, const cha
 int host_patch(struct ambient_call *call, const struct host_target *target, int type, const char *text, size_t len,
 	       const struct ambient_object **ret, struct ambient_error *err);
 
+const char *host_patch_type(int type); /* its Content-Type; AMBIENT_PATCH_* */
+/* What the API server answered to verb, for the plugin's eyes and for its cache; ret may be NULL. */
+int host_answer(struct ambient_call *call, const struct host_target *target, uint32_t verb, struct am_buf *body,
+		const struct ambient_object **ret, struct ambient_error *err);
+int host_ask(struct ambient_call *call, const struct ambient_ask *ask, const struct ambient_object **ret,
+	     struct ambient_error *err);
+
 int host_apply(struct ambient_call *call, struct ambient_draft *draft, uint32_t flags, const struct ambient_object **ret,
 	       struct ambient_error *err);
 int host_status(struct ambient_call *call, struct ambient_draft *draft, const struct ambient_object **ret,

@@ -71,6 +71,27 @@ enum { AMBIENT_PATCH_MERGE = 1, AMBIENT_PATCH_JSON, AMBIENT_PATCH_STRATEGIC, AMB
  * kind is a kind; sub is NULL or a subresource ("status", "token").  All need a may= declaration; without one they
  * fail with FORBIDDEN, terminally.  All end at the call's deadline (TIMEOUT) or when it is cancelled (CANCELLED); writes
  * fail with CANCELLED once this replica does not lead.  Other errors are the API server's, see error.h. */
+enum {
+	AMBIENT_ASK_DRY_RUN = 1, /* everything but storing it */
+	AMBIENT_ASK_FORCE = 2    /* AMBIENT_PATCH_APPLY: take fields over from other managers */
+};
+
+/* A request; all but verb and kind may be NULL or 0. */
+struct ambient_ask {
+	size_t size;
+	const char *verb; /* as in may=: get list create update patch delete deletecollection */
+	const char *kind, *ns, *name, *sub;
+	const char *body; /* JSON */
+	size_t len;
+	int patch;              /* AMBIENT_PATCH_*, of "patch" */
+	uint32_t flags;         /* AMBIENT_ASK_* */
+	const char *validation; /* of fields: "Strict", "Warn" or "Ignore" */
+	const char *selector;   /* label selector, of list and deletecollection */
+	const char *fields;     /* field selector, the same */
+	const char *token;      /* "continue" of the page before */
+	int limit;              /* of a page */
+};
+
 struct ambient_client_api {
 	size_t size;
 	int (*get)(struct ambient_call *call, const char *kind, const char *ns, const char *name,
@@ -98,6 +119,10 @@ struct ambient_client_api {
 	 * the fields that it names. */
 	int (*status)(struct ambient_call *call, struct ambient_draft *draft,
 		      const struct ambient_object **ret, struct ambient_error *err);
+	/* Any request, for what the others do not say.  ret, which may be NULL, gets the answer as it is: of a list the
+	 * list, of a deletion its Status or the object.  Nothing is filled in but the field manager. */
+	int (*ask)(struct ambient_call *call, const struct ambient_ask *ask, const struct ambient_object **ret,
+		   struct ambient_error *err);
 };
 
 struct ambient_queue_api {
@@ -383,6 +408,13 @@ ambient_patch(struct ambient_call *call, const char *kind, const char *ns, const
 	      int type, const char *body, const struct ambient_object **ret, struct ambient_error *err)
 {
 	return AMBIENT_CALL_(call, client, patch, err, call, kind, ns, name, sub, type, body, strlen(body), ret, err);
+}
+
+static inline int
+ambient_ask(struct ambient_call *call, const struct ambient_ask *ask, const struct ambient_object **ret,
+	    struct ambient_error *err)
+{
+	return AMBIENT_CALL_(call, client, ask, err, call, ask, ret, err);
 }
 
 static inline int

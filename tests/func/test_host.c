@@ -518,6 +518,89 @@ START_TEST(what_is_not_declared_is_forbidden_for_good)
 }
 END_TEST
 
+static int
+ask(struct ambient_ask what)
+{
+	what.size = sizeof(what);
+	what.len = what.body != NULL ? strlen(what.body) : 0;
+	object = NULL;
+	return ambient_ask(C, &what, &object, &err);
+}
+
+START_TEST(ask_says_what_the_other_verbs_do_not)
+{
+	static const struct {
+		struct ambient_ask what;
+		const char *method, *path, *type;
+	} rows[] = {
+		{ { .verb = "patch", .kind = WIDGETS, .ns = "n", .name = "w", .patch = AMBIENT_PATCH_APPLY, .body = "{}",
+		    .flags = AMBIENT_ASK_DRY_RUN | AMBIENT_ASK_FORCE, .validation = "Strict" },
+		  "PATCH", IN_N "/w?fieldManager=widget-eu&dryRun=All&force=true&fieldValidation=Strict", "application/apply-patch+yaml" },
+		{ { .verb = "patch", .kind = WIDGETS, .ns = "n", .name = "w", .sub = "status", .patch = AMBIENT_PATCH_STRATEGIC, .body = "{}" },
+		  "PATCH", IN_N "/w/status?fieldManager=widget-eu", "application/strategic-merge-patch+json" },
+		{ { .verb = "update", .kind = WIDGETS, .ns = "n", .name = "w", .body = "{}", .flags = AMBIENT_ASK_DRY_RUN },
+		  "PUT", IN_N "/w?fieldManager=widget-eu&dryRun=All", "application/json" },
+		{ { .verb = "create", .kind = CONFIGMAPS, .ns = "n", .body = "{}", .validation = "Ignore" },
+		  "POST", "/api/v1/namespaces/n/configmaps?fieldManager=widget-eu&fieldValidation=Ignore", "application/json" },
+		{ { .verb = "create", .kind = "v1/serviceaccounts", .ns = "n", .name = "s", .sub = "token", .body = "{}" },
+		  "POST", "/api/v1/namespaces/n/serviceaccounts/s/token?fieldManager=widget-eu", "application/json" },
+		{ { .verb = "list", .kind = WIDGETS, .ns = "n", .selector = "a in (b,c)", .fields = "metadata.name=w", .limit = 5, .token = "x/y" },
+		  "GET", IN_N "?labelSelector=a%20in%20%28b%2Cc%29&fieldSelector=metadata.name%3Dw&continue=x%2Fy&limit=5", NULL },
+		{ { .verb = "get", .kind = WIDGETS, .ns = "n", .name = "w" }, "GET", IN_N "/w", NULL },
+		{ { .verb = "delete", .kind = WIDGETS, .ns = "n", .name = "w", .flags = AMBIENT_ASK_DRY_RUN,
+		    .body = "{\"preconditions\":{\"uid\":\"u\"}}" }, "DELETE", IN_N "/w?dryRun=All", "application/json" },
+	};
+
+	begin_host();
+	begin_widget();
+	rule(NULL, NULL, 0, 200, NULL, "{\"kind\":\"Answer\"}", 0);
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		ck_assert_msg(ask(rows[i].what) == 0, "row %zu: %s", i, err.message);
+		const struct fake_api_request *r = fake_api_request(api, fake_api_count(api) - 1);
+		ck_assert_str_eq(r->method, rows[i].method);
+		ck_assert_str_eq(r->path, rows[i].path);
+		if (rows[i].type != NULL)
+			ck_assert_str_eq(fake_api_header(r, "Content-Type"), rows[i].type);
+		ck_assert_str_eq(ambient_str(object, "/kind", ""), "Answer");
+	}
+	end_widget();
+}
+END_TEST
+
+START_TEST(ask_refuses_what_makes_no_sense)
+{
+	static const struct {
+		struct ambient_ask what;
+		int code;
+		const char *says;
+	} rows[] = {
+		{ { .verb = "look", .kind = WIDGETS }, AMBIENT_E_INVALID, "\"look\" is no verb" },
+		{ { .kind = WIDGETS }, AMBIENT_E_INVALID, "is no verb" },
+		{ { .verb = "get", .kind = WIDGETS }, AMBIENT_E_INVALID, "a kind and a name" },
+		{ { .verb = "list", .kind = WIDGETS, .name = "w" }, AMBIENT_E_INVALID, "takes no name" },
+		{ { .verb = "patch", .kind = WIDGETS, .name = "w", .patch = 77 }, AMBIENT_E_INVALID, "77 is no type" },
+		{ { .verb = "deletecollection", .kind = WIDGETS, .ns = "n" }, AMBIENT_E_FORBIDDEN, "widgets:deletecollection" },
+		{ { .verb = "list", .kind = SECRETS, .ns = "n" }, AMBIENT_E_FORBIDDEN, "secrets:list" },
+		{ { .verb = "get", .kind = WIDGETS, .name = "w", .sub = "scale" }, AMBIENT_E_FORBIDDEN, "widgets/scale:get" },
+	};
+
+	begin_host();
+	begin_widget();
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		ck_assert_msg(ask(rows[i].what) == -rows[i].code, "row %zu: %s", i, err.message);
+		ck_assert_msg(said(rows[i].says), "row %zu: %s", i, err.message);
+		ck_assert_uint_ne(err.flags & AMBIENT_ERROR_TERMINAL, 0);
+	}
+	ck_assert_int_eq(fake_api_count(api), quiet);
+	held = true;
+	open_until = 0;
+	am_host_set_fence(host, &fence);
+	ck_assert_int_eq(ask((struct ambient_ask){ .verb = "delete", .kind = WIDGETS, .ns = "n", .name = "w" }), -AMBIENT_E_CANCELLED);
+	am_host_set_fence(host, NULL);
+	end_widget();
+}
+END_TEST
+
 START_TEST(wrong_requests_are_terminal)
 {
 	begin_host();
@@ -611,6 +694,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, a_closed_fence_lets_no_write_through);
 	tcase_add_test(tc, rule49_a_write_does_not_outlive_the_lease);
 	tcase_add_test(tc, what_is_not_declared_is_forbidden_for_good);
+	tcase_add_test(tc, ask_says_what_the_other_verbs_do_not);
+	tcase_add_test(tc, ask_refuses_what_makes_no_sense);
 	tcase_add_test(tc, wrong_requests_are_terminal);
 	tcase_add_test(tc, a_subresource_is_created_under_its_object);
 	tcase_add_test(tc, errors_and_garbage_of_the_api_server);

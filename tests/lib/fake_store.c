@@ -648,5 +648,5 @@ client_status(struct ambient_call *call, struct ambient_draft *d, const struct a
 const struct ambient_cache_api fake_cache_api = { sizeof(fake_cache_api), cache_get, cache_list, cache_count, cache_item };
 const struct ambient_client_api fake_client_api = {
 	sizeof(fake_client_api), client_get, client_create, client_update, client_patch, client_remove, client_apply,
-	client_status
+	client_status, NULL
 };

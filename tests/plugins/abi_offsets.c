@@ -98,7 +98,7 @@ AT(ambient_cache_api, list, 16);
 AT(ambient_cache_api, count, 24);
 AT(ambient_cache_api, item, 32);
 
-SIZE(ambient_client_api, 64);
+SIZE(ambient_client_api, 72);
 AT(ambient_client_api, size, 0);
 AT(ambient_client_api, get, 8);
 AT(ambient_client_api, create, 16);
@@ -107,6 +107,24 @@ AT(ambient_client_api, patch, 32);
 AT(ambient_client_api, remove, 40);
 AT(ambient_client_api, apply, 48);
 AT(ambient_client_api, status, 56);
+AT(ambient_client_api, ask, 64);
+
+SIZE(ambient_ask, 112);
+AT(ambient_ask, size, 0);
+AT(ambient_ask, verb, 8);
+AT(ambient_ask, kind, 16);
+AT(ambient_ask, ns, 24);
+AT(ambient_ask, name, 32);
+AT(ambient_ask, sub, 40);
+AT(ambient_ask, body, 48);
+AT(ambient_ask, len, 56);
+AT(ambient_ask, patch, 64);
+AT(ambient_ask, flags, 68);
+AT(ambient_ask, validation, 72);
+AT(ambient_ask, selector, 80);
+AT(ambient_ask, fields, 88);
+AT(ambient_ask, token, 96);
+AT(ambient_ask, limit, 104);
 
 SIZE(ambient_queue_api, 16);
 AT(ambient_queue_api, size, 0);
