@@ -368,7 +368,7 @@ start_ops(struct am_daemon *d, struct ambient_error *err)
 {
 	const struct ambient_conf *ops = section(d, "ops");
 	const char *listen = am_conf_str(ops, "listen"), *socket = am_conf_str(ops, "socket");
-	const struct am_ops_callbacks callbacks = { d, daemon_checks, daemon_refresh, daemon_status, daemon_explain };
+	const struct am_ops_callbacks callbacks = { d, daemon_checks, daemon_refresh, daemon_status, daemon_top, daemon_cache, daemon_explain };
 	int rc = 0;
 
 	if (!am_empty(listen)) {

@@ -60,6 +60,8 @@ void daemon_load_plugins(struct am_daemon *d);
 void daemon_checks(void *arg, am_check_f *each, void *each_arg);
 void daemon_refresh(void *arg);
 void daemon_status(void *arg, struct am_buf *out);
+int daemon_top(void *arg, struct am_buf *out, struct ambient_error *err);
+int daemon_cache(void *arg, struct am_buf *out, struct ambient_error *err);
 int daemon_explain(void *arg, const char *controller, const char *key, struct am_buf *out, struct ambient_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the health pages and the admin socket say. */
 #include "core/ambientd/daemon_priv.h"
+#include "core/data/scan.h"
 
 void
 daemon_checks(void *arg, am_check_f *each, void *each_arg)
@@ -33,6 +34,14 @@ has_controller(const struct am_daemon *d, const char *name)
 	return false;
 }
 
+static int
+in_service(const struct am_daemon *d, struct ambient_error *err)
+{
+	if (atomic_load(&d->serving) && !atomic_load(&d->stopping))
+		return 0;
+	return ambient_err(err, AMBIENT_E_UNAVAILABLE, "the daemon is not serving yet, or no longer");
+}
+
 int
 daemon_explain(void *arg, const char *controller, const char *key, struct am_buf *out, struct ambient_error *err)
 {
@@ -40,15 +49,48 @@ daemon_explain(void *arg, const char *controller, const char *key, struct am_buf
 	const char *slash = strchr(key, '/');
 	am_auto(am_freep) char *ns = slash != NULL ? am_xstrndup(key, (size_t)(slash - key)) : am_xstrdup("");
 	struct am_buf found = { 0 };
+	int rc = in_service(d, err);
 
-	if (!atomic_load(&d->serving))
-		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "the daemon is not serving yet, or no longer");
+	if (rc < 0)
+		return rc;
 	if (controller != NULL && !has_controller(d, controller))
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "there is no controller \"%.80s\"; \"status\" lists them", controller);
 	for (size_t i = 0; i < d->plugin_count; i++)
 		am_instance_explain(d->plugins[i].instance, controller, ns, slash != NULL ? slash + 1 : key, &found);
 	am_buf_addf(out, "[%s]\n", am_buf_str(&found));
 	am_buf_fini(&found);
+	return 0;
+}
+
+int
+daemon_top(void *arg, struct am_buf *out, struct ambient_error *err)
+{
+	struct am_daemon *d = arg;
+	int rc = in_service(d, err);
+
+	if (rc < 0)
+		return rc;
+	am_json_addf(out, "{\"micros\":%l,\"leading\":%b,\"plugins\":[", am_clock_boot(d->clock) / 1000,
+		     d->lead == NULL || am_lead_leading(d->lead));
+	for (size_t i = 0; i < d->plugin_count; i++) {
+		if (i != 0)
+			am_buf_addc(out, ',');
+		am_instance_report(d->plugins[i].instance, out);
+	}
+	am_buf_adds(out, "]}\n");
+	return 0;
+}
+
+int
+daemon_cache(void *arg, struct am_buf *out, struct ambient_error *err)
+{
+	struct am_daemon *d = arg;
+	int rc = in_service(d, err);
+
+	if (rc < 0)
+		return rc;
+	am_host_report_cache(d->host, out);
+	am_buf_addc(out, '\n');
 	return 0;
 }
 

@@ -104,6 +104,9 @@ void am_instance_checks(struct am_instance *instance, am_check_f *each, void *ar
 /* 0, or the first problem of those. */
 int am_instance_ready(struct am_instance *instance, struct ambient_error *err);
 void am_instance_refresh_metrics(struct am_instance *instance);
+/* JSON objects for the admin socket: what an instance costs and does; an array of the caches. */
+void am_instance_report(struct am_instance *instance, struct am_buf *out);
+void am_host_report_cache(struct am_host *host, struct am_buf *out);
 void am_host_refresh_metrics(struct am_host *host); /* of the caches that instances share */
 /* Does a reconciler of it have that name: "INSTANCE", or "INSTANCE.RECONCILER" where there are several? */
 bool am_instance_has_controller(const struct am_instance *instance, const char *controller);

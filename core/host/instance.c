@@ -331,6 +331,9 @@ am_instance_start_servers(struct am_instance *instance, struct ambient_error *er
 			return rc;
 		instance->servers_started = i + 1;
 	}
+	/* It has no watches to wait for and no workers. */
+	if (instance->provider)
+		move_state(instance, AM_PLUGIN_RUNNING);
 	return 0;
 }
 
@@ -454,6 +457,8 @@ am_instance_stop(struct am_instance *instance)
 	if (instance->abandoned)
 		return;
 	am_instance_unwatch(instance);
+	if (am_instance_state(instance) == AM_PLUGIN_RUNNING)
+		move_state(instance, AM_PLUGIN_DRAINING);
 	enter_plugin(instance);
 	for (; instance->servers_started > 0; instance->servers_started--) {
 		const struct ambient_server *s = &instance->plugin->servers[instance->servers_started - 1];

@@ -62,6 +62,18 @@ command_metrics(struct am_admin *admin, const char *arg am_unused_, struct am_bu
 }
 
 static int
+command_top(struct am_admin *admin, const char *arg am_unused_, struct am_buf *out, struct ambient_error *err)
+{
+	return admin->callbacks.top(admin->callbacks.arg, out, err);
+}
+
+static int
+command_cache(struct am_admin *admin, const char *arg am_unused_, struct am_buf *out, struct ambient_error *err)
+{
+	return admin->callbacks.cache(admin->callbacks.arg, out, err);
+}
+
+static int
 command_explain(struct am_admin *admin, const char *arg, struct am_buf *out, struct ambient_error *err)
 {
 	size_t n = strcspn(arg, " ");
@@ -93,6 +105,8 @@ static const struct {
 	{ "status", command_status },
 	{ "log-level", command_log_level },
 	{ "metrics", command_metrics },
+	{ "top", command_top },
+	{ "cache", command_cache },
 	{ "explain", command_explain },
 #ifdef AM_TEST_HOOKS
 	{ "clock", command_clock },

@@ -21,6 +21,9 @@ struct am_ops_callbacks {
 	void (*status)(void *arg, struct am_buf *out);
 	/* What is known of "NAMESPACE/NAME", or "NAME": a JSON array.  controller NULL: of all.  NOTFOUND: there is no such
 	 * controller. */
+	/* What runs and what it costs, and what the caches hold: JSON. */
+	int (*top)(void *arg, struct am_buf *out, struct ambient_error *err);
+	int (*cache)(void *arg, struct am_buf *out, struct ambient_error *err);
 	int (*explain)(void *arg, const char *controller, const char *key, struct am_buf *out, struct ambient_error *err);
 };
 
@@ -32,7 +35,7 @@ void am_ops_stop(struct am_ops *ops); /* NULL is fine */
 /*
  * The admin socket, mode 0600.  One request a connection: the line "ambient-admin/1 COMMAND [ARG...]"; the answer is
  * the line "ambient-admin/1 ok" and a text, or "ambient-admin/1 error SENTENCE".  Commands: status, log-level [LEVEL],
- * metrics, explain KEY [CONTROLLER], and clock advance DURATION in daemons built with --enable-test-hooks.
+ * metrics, top, cache, explain KEY [CONTROLLER], and clock advance DURATION in daemons built with --enable-test-hooks.
  */
 struct am_admin;
 int am_admin_start(const char *path, const struct am_ops_callbacks *callbacks, struct am_admin **ret, struct ambient_error *err);

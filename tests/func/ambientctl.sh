@@ -47,7 +47,7 @@ check 0 '--push-to' __complete -- run --p
 check 0 'claude-code' __complete -- run --runner-type ''
 check 0 'agent' __complete -- logs -c a
 check 0 '' __complete -- get ''
-for command in run get describe logs messages stop delete explain user standalone plugin completion version; do
+for command in run get describe logs messages stop delete explain top cache user standalone plugin completion version; do
 	check 0 "usage: ambientctl $command" "$command" --help
 done
 check 2 'usage: ambientctl standalone backup' standalone frob x
@@ -62,6 +62,12 @@ check 2 'is no name of an object' explain 'a b'
 check 4 'no daemon answers on' explain a/b --socket "$tmp/none.sock"
 check 5 'is longer than' explain a/b --socket "$tmp/$(printf '%0120d' 0)"
 check 0 '--socket' __complete -- explain --s
+check 2 'is no time between 100ms and 1h' top --interval 1ms
+check 2 'is no time between 100ms and 1h' top --interval soon
+check 2 'is no number of tables' top --count 0
+check 4 'no daemon answers on' top --socket "$tmp/none.sock"
+check 4 'no daemon answers on' cache --socket "$tmp/none.sock"
+check 0 '--interval' __complete -- top --i
 check 0 'explain' __complete -- expl
 check 2 'usage: ambientctl user' user
 check 2 'usage: ambientctl user' user add
