@@ -157,7 +157,7 @@ def test_top_shows_plugins_and_controllers(p):
     assert len(tables) == 3, run.stdout
     for name in ("agenticsession", "apiserver", "node", "workloads"):
         assert re.search(r"^%s +running " % name, tables[2], re.M), run.stdout
-    assert re.search(r"^CONTROLLER +WORKERS", tables[2], re.M) and re.search(r"^agenticsession +4 ", tables[2], re.M), run.stdout
+    assert re.search(r"^CONTROLLER +WORKERS", tables[2], re.M) and re.search(r"^agenticsession +\d+ ", tables[2], re.M), run.stdout
     found = json.loads(ctl(p, "top", "-o", "json").stdout)
     mine = [x for x in found["plugins"] if x["plugin"] == "agenticsession"][0]
     assert mine["requests"] > 0 and mine["cpuMicros"] > 0 and mine["controllers"][0]["runs"] > 0, mine
