@@ -324,6 +324,7 @@ start_lease(struct am_daemon *d, struct ambient_error *err)
 	if (rc < 0)
 		return rc;
 	lead_stopped(d);
+	daemon_warm_up(d);
 	am_host_set_fence(d->host, &(const struct am_host_fence){ .until = lead_until, .arg = d->lead });
 	am_lead_start(d->lead);
 	return 0;

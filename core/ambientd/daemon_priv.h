@@ -62,6 +62,8 @@ void daemon_refresh(void *arg);
 void daemon_status(void *arg, struct am_buf *out);
 int daemon_top(void *arg, struct am_buf *out, struct ambient_error *err);
 int daemon_cache(void *arg, struct am_buf *out, struct ambient_error *err);
+/* Waits until the caches are full, or it is of no use to wait longer. */
+void daemon_warm_up(struct am_daemon *d);
 int daemon_explain(void *arg, const char *controller, const char *key, struct am_buf *out, struct ambient_error *err);
 
 #endif

@@ -76,6 +76,9 @@ const char *am_instance_kubeconfig(const struct am_instance *instance);
 /* Opens its watches, then waits until every one has told its first list. */
 int am_instance_watch(struct am_instance *instance, struct ambient_error *err);
 int am_instance_wait_synced(struct am_instance *instance, int64_t deadline, const int32_t *cancelled, struct ambient_error *err);
+/* Is there nothing more to wait for: does each of its watches have its first list, or cannot have one (no such kind,
+ * forbidden)? */
+bool am_instance_warm(struct am_instance *instance);
 /* While an instance waits for a kind that does not exist, the host watches CustomResourceDefinitions, so that the kind is
  * found when it appears.  Called now and then until everything is synced; looks and adjusts. */
 void am_host_await_kinds(struct am_host *host);

@@ -367,6 +367,20 @@ am_instance_wait_synced(struct am_instance *instance, int64_t deadline, const in
 	return 0;
 }
 
+bool
+am_instance_warm(struct am_instance *instance)
+{
+	for (size_t i = 0; i < instance->watch_count; i++) {
+		struct am_reflector_status status;
+		if (am_subscription_has_synced(instance->watches[i].subscription))
+			continue;
+		am_informer_status(instance->watches[i].informer, &status);
+		if (status.state != AM_REFLECTOR_MISSING && status.state != AM_REFLECTOR_FORBIDDEN)
+			return false;
+	}
+	return true;
+}
+
 int
 am_instance_start_workers(struct am_instance *instance, struct ambient_error *err)
 {

@@ -218,6 +218,8 @@ check "the first replica leads" await $((20 * slow)) leads a
 start b
 b=$pid
 check "the second is ready" await $((20 * slow)) ready b
+# The first line about the election comes behind the one about the caches.
+check "CT5: it stood for election with full caches" logged b 'the caches are full, standing for election'
 check "and does not lead" grep -q 'leading=no' <(admin b "ambient-admin/1 status")
 kill -TERM "$a"
 ends_with "stopped, the first ends with 0" "$a" 0

@@ -277,6 +277,7 @@ START_TEST(CT5_caches_are_full_before_the_lease)
 	am_instance_pause(inst); /* as the daemon does it until it leads */
 	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
 	EVENTUALLY(am_queue_len(queue()) == 1); /* its sources run */
+	ck_assert(am_instance_warm(inst));
 	ck_assert_uint_eq(am_store_count(am_informer_store(inst->watches[0].informer)), 1);
 	ck_assert_int_eq(am_instance_ready(inst, &err), 0);
 	am_clock_fake_advance(fake, 60 * S);
@@ -294,6 +295,31 @@ START_TEST(CT5_caches_are_full_before_the_lease)
 }
 END_TEST
 
+/* What a list that does not come means for who waits for it: rule and answer, and whether to stand for election. */
+START_TEST(CT5_what_no_wait_helps_is_not_waited_for)
+{
+	static const struct { int status; const char *body; unsigned flags; bool warm; } rows[] = {
+		{ 404, STATUS(404, "NotFound"), 0, true },
+		{ 403, STATUS(403, "Forbidden"), 0, true },
+		{ 0, NULL, FAKE_API_STALL, false },
+	};
+
+	am_log_set_level(0);
+	begin_host();
+	rule("GET", "/apis/example.com/v1/widgets?*", 0, rows[_i].status, NULL, rows[_i].body, (int)rows[_i].flags);
+	serve_kind("/api/v1/configmaps", "ConfigMap", "");
+	inst = make_instance("w", plugin_of(declarations, sizeof(declarations) - 1), NULL);
+	ck_assert_int_eq(am_instance_watch(inst, &err), 0);
+	ck_assert(fake_api_wait(api, 3));
+	if (rows[_i].warm)
+		EVENTUALLY(am_instance_warm(inst));
+	else
+		ck_assert(!am_instance_warm(inst));
+	ck_assert_int_eq(am_instance_wait_synced(inst, 0, NULL, &err), -AMBIENT_E_TIMEOUT);
+	finish();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -302,6 +328,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, results_of_an_older_host_are_not_written_beyond);
 	tcase_add_test(tc, an_object_and_its_children_are_causes);
 	tcase_add_test(tc, PD1_declared_predicates_reach_every_trigger);
+	tcase_add_loop_test(tc, CT5_what_no_wait_helps_is_not_waited_for, 0, 3);
 	tcase_add_test(tc, CT5_caches_are_full_before_the_lease);
 }
 
