@@ -267,6 +267,26 @@ START_TEST(DQ1_a_waiting_getter_wakes_at_the_deadline)
 }
 END_TEST
 
+/* On the real clock nothing looks by itself: who waits for ever has to be woken for what is due sooner. */
+START_TEST(DQ1_a_getter_without_a_deadline_hears_of_a_delay)
+{
+	struct am_thread *thread;
+
+	q = am_queue_new(NULL, am_clock_real());
+	for (int i = 0; i < NAMES; i++)
+		runs[i] = in_hands[i] = 0;
+	thread = am_thread_new("consumer", 0, consumer, NULL);
+	(void)nanosleep(&(struct timespec){ 0, 20 * MS }, NULL); /* by now it waits; and when not, nothing is shown */
+	am_queue_add_after(q, "ns", "1", 0, 20 * MS);
+	for (int i = 0; i < 20000 && runs[1] == 0; i++)
+		(void)nanosleep(&(struct timespec){ 0, 500000 }, NULL);
+	ck_assert_int_eq(runs[1], 1);
+	am_queue_shutdown(q);
+	am_thread_join(thread);
+	am_queue_free(q);
+}
+END_TEST
+
 START_TEST(PQ9_add_get_shutdown_never_deadlocks)
 {
 	for (int round = 0; round < 50; round++) {
@@ -295,6 +315,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, WQ8_shutdown_does_not_wait);
 	tcase_add_test(tc, WQ9_shutdown_releases_a_drainer);
 	tcase_add_test(tc, DQ1_a_waiting_getter_wakes_at_the_deadline);
+	tcase_add_test(tc, DQ1_a_getter_without_a_deadline_hears_of_a_delay);
 	tcase_add_test(tc, PQ9_add_get_shutdown_never_deadlocks);
 	tcase_add_test(tc, PQ12_random_adds_never_in_two_hands);
 }
