@@ -130,6 +130,17 @@ START_TEST(pod_updates)
 		  "to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)" },
 	};
 
+	ck_assert_int_eq(make_pod("gated", ",\"schedulingGates\":[{\"name\":\"x/a\"},{\"name\":\"x/b\"}]", ""), 201);
+	ck_assert_str_eq(answer(&f, "/status/conditions/0/reason"), "\"SchedulingGated\"");
+	ck_assert_str_eq(answer(&f, "/status/conditions/0/status"), "\"False\"");
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, POD, "default", "gated", NULL, "%s", "{\"spec\":{\"schedulingGates\":[{\"name\":\"x/b\"},"
+			       "{\"name\":\"x/c\"}]}}"), 422);
+	ck_assert_ptr_nonnull(strstr(f.failure.message, "spec.schedulingGates[1].name: Forbidden: only deletion is allowed, but found new "
+				     "scheduling gate 'x/c'"));
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, POD, "default", "gated", NULL, "%s", "{\"spec\":{\"schedulingGates\":[{\"name\":\"x/b\"}]}}"),
+			 200);
+	ck_assert_int_eq(make_pod("w", ",\"shareProcessNamespace\":true,\"securityContext\":{\"supplementalGroups\":[7]}", ""), 201);
+	ck_assert_uint_eq(f.written.n_warnings, 2);
 	ck_assert_int_eq(make_pod("u", ",\"tolerations\":[{\"key\":\"a\",\"operator\":\"Exists\",\"effect\":\"NoExecute\","
 				  "\"tolerationSeconds\":3}]", ""), 201);
 	for (size_t i = 0; i < AM_COUNTOF(steps); i++) {

@@ -361,6 +361,33 @@ START_TEST(a_deadline_counts_from_when_there_was_room)
 }
 END_TEST
 
+START_TEST(gates_of_scheduling_and_of_readiness)
+{
+	begin("");
+	put_pod("p", RUN("exec sleep 60"), ",\"schedulingGates\":[{\"name\":\"x.example/g\"}],\"readinessGates\":[{\"conditionType\":\"y/a\"},"
+		"{\"conditionType\":\"y/b\"}]");
+	(void)reconcile("p");
+	ck_assert_str_eq(at("p", "/status/phase"), "Pending");
+	ck_assert_str_eq(at("p", "/status/conditions/0/reason"), "SchedulingGated");
+	ck_assert_str_eq(at("p", "/status/conditions/0/message"), "Scheduling is blocked due to non-empty scheduling gates");
+	ck_assert_str_eq(at("p", "/status/startTime"), "");
+	fake_host_merge(fake, POD, "n", "p", "{'spec':{'schedulingGates':null}}");
+	ck_assert(until("p", "/status/conditions/3/status", "True"));
+	ck_assert_str_eq(at("p", "/status/conditions/3/type"), "ContainersReady");
+	ck_assert_str_eq(at("p", "/status/conditions/2/type"), "Ready");
+	ck_assert_str_eq(at("p", "/status/conditions/2/reason"), "ReadinessGatesNotReady");
+	ck_assert_str_eq(at("p", "/status/conditions/2/message"), "corresponding condition of pod readiness gate \"y/a\" does not exist., "
+			 "corresponding condition of pod readiness gate \"y/b\" does not exist.");
+	fake_host_merge(fake, POD, "n", "p", "{'status':{'conditions':[{'type':'y/a','status':'True'},{'type':'y/b','status':'False'}]}}");
+	(void)reconcile("p");
+	ck_assert_str_eq(at("p", "/status/conditions/2/message"), "the status of pod readiness gate \"y/b\" is not \"True\", but False");
+	fake_host_merge(fake, POD, "n", "p", "{'status':{'conditions':[{'type':'y/a','status':'True'},{'type':'y/b','status':'True'}]}}");
+	ck_assert(until("p", "/status/conditions/2/status", "True"));
+	ck_assert_str_eq(at("p", "/status/conditions/2/type"), "Ready");
+	end();
+}
+END_TEST
+
 START_TEST(watcher_asks_for_a_reconcile)
 {
 	const char *request;
@@ -550,6 +577,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, pod_deadline);
 	tcase_add_test(tc, deadline_of_a_waiting_and_of_a_running_pod);
 	tcase_add_test(tc, a_deadline_counts_from_when_there_was_room);
+	tcase_add_test(tc, gates_of_scheduling_and_of_readiness);
 	tcase_add_test(tc, watcher_asks_for_a_reconcile);
 	tcase_add_test(tc, same_name_other_uid);
 	tcase_add_test(tc, probes_and_sidecars_are_told);

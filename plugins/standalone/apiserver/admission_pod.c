@@ -264,6 +264,7 @@ pod_create(struct am_change *change)
 {
 	struct am_node *spec = am_child(change, change->object, "spec"), *condition = am_node_object(change->arena);
 	struct am_node *status = am_child(change, change->object, "status");
+	const struct am_node *gates = am_node_get(spec, "schedulingGates");
 	char now[32];
 
 	am_time_format(now, change->now, false);
@@ -272,7 +273,12 @@ pod_create(struct am_change *change)
 	admit_runtime(change, spec);
 	am_node_set(change->arena, status, "phase", am_node_str(change->arena, "Pending"));
 	am_node_set(change->arena, condition, "type", am_node_str(change->arena, "PodScheduled"));
-	am_node_set(change->arena, condition, "status", am_node_str(change->arena, "True"));
+	am_node_set(change->arena, condition, "status", am_node_str(change->arena, gates != NULL && gates->count > 0 ? "False" : "True"));
+	if (gates != NULL && gates->count > 0) {
+		am_node_set(change->arena, condition, "reason", am_node_str(change->arena, "SchedulingGated"));
+		am_node_set(change->arena, condition, "message",
+			    am_node_str(change->arena, "Scheduling is blocked due to non-empty scheduling gates"));
+	}
 	am_node_set(change->arena, condition, "lastProbeTime", am_node_null(change->arena));
 	am_node_set(change->arena, condition, "lastTransitionTime", am_node_str(change->arena, now));
 	am_node_append(list_of(change, status, "conditions"), condition);
@@ -319,6 +325,8 @@ warn(struct am_change *change, const struct am_node *spec, const char *field)
 		{ "imagePullSecrets", "ignored: images stand for programs of this machine and are not pulled" },
 		{ "priorityClassName", "ignored: pods of this node have no priorities" },
 	};
+	const struct am_node *share = am_node_get(spec, "shareProcessNamespace");
+	const struct am_node *groups = am_node_path(spec, "securityContext", "supplementalGroups", NULL);
 	bool limits = false, filter = asks_filter(spec);
 
 	for (size_t i = 0; i < AM_COUNTOF(ignored); i++) {
@@ -333,6 +341,10 @@ warn(struct am_change *change, const struct am_node *spec, const char *field)
 		for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
 			filter |= asks_filter(c);
 	}
+	if (share != NULL && share->boolean)
+		am_change_warn(change, "%s.shareProcessNamespace: ignored: each container of this node has process ids of its own", field);
+	if (groups != NULL && groups->count > 0)
+		am_change_warn(change, "%s.securityContext.supplementalGroups: ignored: a container of this node has one group", field);
 	if (filter && strcmp(am_pod_node_says(change, "standalone/seccomp"), "none") == 0)
 		am_change_warn(change, "%s.securityContext.seccompProfile: RuntimeDefault adds nothing: the node has no sandbox, or is built "
 			       "without libseccomp", field);
@@ -405,6 +417,7 @@ frozen(struct am_change *change, const struct am_node *object)
 
 	am_node_del(spec, "activeDeadlineSeconds");
 	am_node_del(spec, "tolerations");
+	am_node_del(spec, "schedulingGates");
 	for (size_t l = 0; l < AM_COUNTOF(container_lists); l++) {
 		struct am_node *list = am_node_get(spec, container_lists[l]);
 		for (struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
@@ -457,6 +470,28 @@ check_new_tolerations(struct am_change *change)
 	}
 }
 
+/* Gates only go. */
+static void
+check_new_gates(struct am_change *change)
+{
+	const struct am_node *old = am_node_path(change->old, "spec", "schedulingGates", NULL);
+	const struct am_node *now = am_node_path(change->object, "spec", "schedulingGates", NULL);
+	char path[64];
+	int i = 0;
+
+	for (const struct am_node *n = now != NULL ? now->first : NULL; n != NULL; n = n->next, i++) {
+		const char *name = am_node_get_str(n, "name", "");
+		const struct am_node *o = old != NULL ? old->first : NULL;
+
+		while (o != NULL && strcmp(am_node_get_str(o, "name", ""), name) != 0)
+			o = o->next;
+		if (o != NULL)
+			continue;
+		snprintf(path, sizeof(path), "spec.schedulingGates[%d].name", i);
+		am_forbid(change, path, am_arena_printf(change->arena, "only deletion is allowed, but found new scheduling gate '%s'", name));
+	}
+}
+
 /* kubelet's three classes, from the CPU and memory of all containers. */
 static const char *
 qos_class(const struct am_node *spec)
@@ -488,6 +523,7 @@ pod_check(struct am_change *change)
 	if (change->old != NULL && am_node_get(change->old, "spec") != NULL) {
 		check_new_deadline(change);
 		check_new_tolerations(change);
+		check_new_gates(change);
 		if (!am_node_equal(frozen(change, change->old), frozen(change, change->object)))
 			am_forbid(change, "spec", "pod updates may not change fields other than `spec.containers[*].image`,"
 				  "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "

@@ -132,6 +132,7 @@ void local_load(struct node *node);                                /* from disk,
 void local_free_all(struct node *node);
 
 #define UNSCHEDULABLE "Unschedulable"
+#define GATED         "SchedulingGated"
 
 /* Why a pod cannot start now.  reason "" : it can. */
 struct trouble {
@@ -194,6 +195,7 @@ int schedule_check(struct node *node, struct ambient_call *call, const struct am
 		   struct trouble *t, struct ambient_error *err);
 void schedule_hold(struct node *node, const struct ambient_object *pod, struct local *local); /* one that runs */
 void schedule_release(struct node *node, struct local *local);
+bool schedule_lacks(const struct trouble *t);                      /* it is not on the node yet */
 int64_t schedule_capacity(enum share share);
 
 /* volumes.c */

@@ -343,7 +343,7 @@ report_trouble(struct node *node, struct ambient_call *call, const struct ambien
 	struct pod_state none = { 0 };
 	bool pull = strcmp(t->reason, "ErrImagePull") == 0;
 
-	if (strcmp(t->reason, UNSCHEDULABLE) == 0)
+	if (schedule_lacks(t))
 		ambient_event(call, pod, "Warning", "FailedScheduling", "%s", t->message);
 	else if (strcmp(t->reason, "ContainerCreating") == 0)
 		ambient_event(call, pod, "Warning", "FailedMount", "%s", t->message);
@@ -437,7 +437,7 @@ start(struct node *node, struct ambient_call *call, const struct ambient_object 
 	text_free(&spec);
 	if (rc == 0 && t.reason[0] != '\0') {
 		rc = report_trouble(node, call, pod, local, &t, result, err);
-		if (time_left(node, pod, local) != INT64_MAX && strcmp(t.reason, UNSCHEDULABLE) != 0)
+		if (time_left(node, pod, local) != INT64_MAX && !schedule_lacks(&t))
 			look_after(result, time_left(node, pod, local));
 	}
 	return rc;

@@ -183,6 +183,12 @@ schedule_release(struct node *node, struct local *local)
 	pthread_mutex_unlock(&node->lock);
 }
 
+bool
+schedule_lacks(const struct trouble *t)
+{
+	return strcmp(t->reason, UNSCHEDULABLE) == 0 || strcmp(t->reason, GATED) == 0;
+}
+
 int
 schedule_check(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
 	       struct trouble *t, struct ambient_error *err)
@@ -196,6 +202,8 @@ schedule_check(struct node *node, struct ambient_call *call, const struct ambien
 	if (node->cluster)
 		return 0;
 	fill(pod, share);
+	if (ambient_len(pod, "/spec/schedulingGates") > 0)
+		trouble_set(t, GATED, true, "Scheduling is blocked due to non-empty scheduling gates");
 	if (ambient_len(pod, "/spec/nodeSelector") > 0 || ambient_at(pod, "/spec/affinity/nodeAffinity") != NULL) {
 		rc = ambient_get(call, NODE, "", node->name, &machine, err);
 		if (rc < 0)

@@ -252,12 +252,35 @@ keep_others(struct text *out, const struct ambient_object *pod, bool disrupted)
 	}
 }
 
+/* Readiness gates that the conditions of others do not open, as kubelet tells them; empty: none. */
+static void
+closed_gates(const struct ambient_object *pod, struct text *out)
+{
+	for (size_t i = 0; i < ambient_len(pod, "/spec/readinessGates"); i++) {
+		const char *gate = ambient_str(container_at(pod, "/spec/readinessGates", i), "/conditionType", ""), *status = NULL;
+
+		for (size_t k = 0; k < ambient_len(pod, "/status/conditions"); k++) {
+			const struct ambient_object *c = container_at(pod, "/status/conditions", k);
+
+			if (strcmp(ambient_str(c, "/type", ""), gate) == 0)
+				status = ambient_str(c, "/status", "");
+		}
+		if (status != NULL && strcmp(status, "True") == 0)
+			continue;
+		text_puts(out, out->len > 0 ? ", " : "");
+		if (status == NULL)
+			text_printf(out, "corresponding condition of pod readiness gate \"%s\" does not exist.", gate);
+		else
+			text_printf(out, "the status of pod readiness gate \"%s\" is not \"True\", but %s", gate, status);
+	}
+}
+
 static void
 add_conditions(struct ambient_draft *d, const struct ambient_object *pod, const struct verdict *v, int64_t wall)
 {
 	bool done = v->over && strcmp(v->phase, "Succeeded") == 0;
 	const char *why = done ? "PodCompleted" : v->over ? "PodFailed" : v->ready ? NULL : "ContainersNotReady";
-	struct text out = { 0 };
+	struct text out = { 0 }, gates = { 0 };
 	char now[40];
 
 	time_stamp(now, wall);
@@ -265,7 +288,12 @@ add_conditions(struct ambient_draft *d, const struct ambient_object *pod, const 
 	add_condition(&out, pod, "PodReadyToStartContainers", v->started && !v->over, NULL, NULL, now);
 	add_condition(&out, pod, "Initialized", v->initialized, v->initialized ? done ? "PodCompleted" : NULL
 		      : "ContainersNotInitialized", NULL, now);
-	add_condition(&out, pod, "Ready", v->ready, why, NULL, now);
+	closed_gates(pod, &gates);
+	if (v->ready && gates.len > 0)
+		add_condition(&out, pod, "Ready", false, "ReadinessGatesNotReady", text_str(&gates), now);
+	else
+		add_condition(&out, pod, "Ready", v->ready, why, NULL, now);
+	text_free(&gates);
 	add_condition(&out, pod, "ContainersReady", v->ready, why, NULL, now);
 	add_condition(&out, pod, "PodScheduled", true, NULL, NULL, now);
 	if (v->disrupted)
@@ -288,7 +316,7 @@ write_unscheduled(struct node *node, struct ambient_call *call, const struct amb
 
 	time_stamp(now, node->host->clock->wall(node->host));
 	text_puts(&out, "[");
-	add_condition(&out, pod, "PodScheduled", false, UNSCHEDULABLE, t->message, now);
+	add_condition(&out, pod, "PodScheduled", false, t->reason, t->message, now);
 	keep_others(&out, pod, false);
 	text_puts(&out, "]");
 	ambient_draft_set_str(d, "/status/phase", "Pending");
@@ -308,7 +336,7 @@ status_write(struct node *node, struct ambient_call *call, const struct ambient_
 
 	if (status_terminal(pod))
 		return 0;
-	if (t != NULL && strcmp(t->reason, UNSCHEDULABLE) == 0)
+	if (t != NULL && schedule_lacks(t))
 		return write_unscheduled(node, call, pod, t, err);
 	judge(pod, local, state, alive, &v);
 	d = ambient_draft_from(call, POD, pod);
