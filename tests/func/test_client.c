@@ -285,6 +285,30 @@ START_TEST(tls_client_certificate)
 }
 END_TEST
 
+/* The files are read for each connection: what was renewed is used by the next one. */
+START_TEST(tls_client_certificate_rotates)
+{
+	struct ambient_error err;
+
+	begin(FAKE_API_MTLS);
+	rule(NULL, "/close", 0, 200, NULL, "{}", FAKE_API_CLOSE);
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	struct am_kube_config *config = config_of(fake_api_url(api));
+	config->ca_data = am_xstrdup(fake_api_ca(api));
+	config->cert_file = put_file("c.pem", "not yet\n");
+	config->key_file = put_file("k.pem", fake_api_client_key(api));
+	open_kube(config, -1, 0);
+	ck_assert_int_lt(simple("POST", "/a", "{}", &err), 0);
+	free(put_file("c.pem", fake_api_client_cert(api)));
+	ck_assert_msg(simple("GET", "/a", NULL, &err) == 0, "%s", err.message);
+	ck_assert_str_eq(fake_api_request(api, 0)->client, "tester");
+	free(put_file("c.pem", "no more\n"));
+	ck_assert_msg(simple("GET", "/close", NULL, &err) == 0, "%s", err.message); /* the connection is as good as before */
+	ck_assert_int_lt(simple("POST", "/a", "{}", &err), 0);
+	end();
+}
+END_TEST
+
 START_TEST(token_static)
 {
 	struct ambient_error err;
@@ -556,6 +580,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, tls_unknown_ca_is_refused);
 	tcase_add_test(tc, tls_server_name);
 	tcase_add_test(tc, tls_client_certificate);
+	tcase_add_test(tc, tls_client_certificate_rotates);
 	tcase_add_test(tc, token_static);
 	tcase_add_test(tc, token_rotates);
 	tcase_add_test(tc, warnings_are_said_once);

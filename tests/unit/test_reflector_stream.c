@@ -206,6 +206,38 @@ START_TEST(RF19_the_kind_of_an_empty_stream_is_the_marks)
 }
 END_TEST
 
+/* In a list, a watch and a stream alike. */
+START_TEST(RF18_parts_are_taken_of_each_object)
+{
+	static const char *const names[] = { "streamed", "watched", "listed" };
+
+	make(&(struct am_reflector_options){ .stream = true, .only = "/spec/a" });
+	am_reflector_start(r);
+	fake_io_head(io, 200);
+	for (int i = 0; i < 3; i++) {
+		am_auto(am_buf_fini) struct am_buf text = { 0 };
+
+		am_buf_adds(&text, i < 2 ? "{\"type\":\"ADDED\",\"object\":" : "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[");
+		am_buf_addf(&text, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"%s\",\"uid\":\"u\",\"resourceVersion\":\"%d\"},"
+				   "\"spec\":{\"a\":1,\"b\":2},\"status\":{}}", names[i], 5 + 6 * i);
+		am_buf_adds(&text, i < 2 ? "}\n" : "]}");
+		if (i == 1)
+			end_mark("10", "true");
+		if (i == 2) {
+			error_event(410, "Expired");
+			(void)backoff();
+			refuse(422, "Invalid");
+			fake_io_head(io, 200);
+		}
+		fake_io_data(io, am_buf_str(&text));
+		struct am_object *o = am_store_get(store, "", names[i]);
+		ck_assert_ptr_nonnull(o);
+		ck_assert_ptr_nonnull(strstr(o->json.p, "\"spec\":{\"a\":1}}"));
+		am_object_unref(o);
+	}
+}
+END_TEST
+
 START_TEST(RF20_what_is_refused_is_listed_and_remembered)
 {
 	start_streaming();
@@ -401,6 +433,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule16_an_object_of_8_MB_is_skipped_by_its_name);
 	tcase_add_test(tc, RF19_a_stream_is_complete_with_its_mark_and_goes_on_as_a_watch);
 	tcase_add_test(tc, RF19_the_kind_of_an_empty_stream_is_the_marks);
+	tcase_add_test(tc, RF18_parts_are_taken_of_each_object);
 	tcase_add_test(tc, RF20_what_is_refused_is_listed_and_remembered);
 	tcase_add_test(tc, RF20_the_troubles_of_a_server_are_not_remembered);
 	tcase_add_test(tc, RF21_what_changes_before_the_mark_has_its_last_state);

@@ -644,9 +644,13 @@ END_TEST
 
 START_TEST(ST1_concurrent_readers)
 {
+	static const char spec[] = "{\"host\":\"h\",\"text\":\"long enough to be worth packing, which begins at two hundred bytes with all that is "
+				   "around it: a name, a namespace, a uid, a version, and these words that say nothing else\"}";
 	struct am_thread *threads[4];
 	char rv[16];
 
+	if (_i == 1)
+		am_store_set_packed(store);
 	ck_assert_int_eq(am_store_add_index(store, "host", "/spec/host", NULL), 0);
 	for (int i = 0; i < 4; i++)
 		threads[i] = am_thread_new("reader", 0, reader, NULL);
@@ -654,7 +658,7 @@ START_TEST(ST1_concurrent_readers)
 		struct am_object *o;
 
 		(void)snprintf(rv, sizeof(rv), "%d", i);
-		o = make("ns", "a", "u", rv, "{\"host\":\"h\"}");
+		o = make("ns", "a", "u", rv, spec);
 		if (i % 7 == 0)
 			am_store_remove(store, o, NULL, NULL);
 		else if (i % 5 == 0)
@@ -686,7 +690,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, packing_learns_again);
 	tcase_add_test(tc, CA7_projections_keep_what_they_name);
 	tcase_add_test(tc, projections_refused);
-	tcase_add_test(tc, ST1_concurrent_readers);
+	tcase_add_loop_test(tc, ST1_concurrent_readers, 0, 2); /* plain, packed */
 	tcase_add_test(tc, ST1_an_index_forgets_values_that_nobody_has);
 	tcase_add_test(tc, ST2_replace_rebuilds_the_indexes);
 	tcase_add_test(tc, RW1_a_write_is_visible_at_once_and_told_once);
