@@ -148,6 +148,21 @@ START_TEST(WQ12_get_on_shut_queue_returns_at_once)
 }
 END_TEST
 
+START_TEST(WQ8_what_was_to_come_back_does_not_after_a_shutdown)
+{
+	const struct am_queue_item *item;
+
+	add("a");
+	item = take_named("a");
+	add("a");
+	am_queue_shutdown(q);
+	am_queue_done(q, item);
+	ck_assert_uint_eq(am_queue_len(q), 0);
+	ck_assert_uint_eq(am_queue_known(q), 0);
+	ck_assert_ptr_null(am_queue_get(q));
+}
+END_TEST
+
 START_TEST(WQ7_WQ10_drain_hands_out_what_is_ready_and_what_comes_back)
 {
 	const struct am_queue_item *a;
@@ -908,6 +923,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, WQ4_readd_then_done_then_done_leaves_it_empty);
 	tcase_add_test(tc, WQ5_repeated_add_keeps_the_place);
 	tcase_add_test(tc, WQ7_WQ10_drain_hands_out_what_is_ready_and_what_comes_back);
+	tcase_add_test(tc, WQ8_what_was_to_come_back_does_not_after_a_shutdown);
 	tcase_add_test(tc, WQ11_finished_items_are_forgotten);
 	tcase_add_test(tc, WQ12_get_on_shut_queue_returns_at_once);
 	tcase_add_test(tc, keys_of_namespaced_and_cluster_scoped_objects_differ);

@@ -169,6 +169,51 @@ START_TEST(WQ7_drain_waits_for_done)
 }
 END_TEST
 
+START_TEST(WQ7_a_drain_hears_of_the_last_done)
+{
+	const struct am_queue_item *item;
+	struct am_thread *thread;
+
+	q = am_queue_new(NULL, am_clock_real());
+	returned = 0;
+	add(1, 0);
+	item = am_queue_get(q);
+	thread = am_thread_new("drainer", 0, drainer, NULL);
+	(void)nanosleep(&(struct timespec){ 0, 20 * MS }, NULL); /* by now it waits; and when not, nothing is shown */
+	am_queue_done(q, item);
+	am_thread_join(thread);
+	ck_assert_int_eq(returned, 1);
+	am_queue_free(q);
+}
+END_TEST
+
+START_TEST(WQ10_a_getter_waits_for_what_comes_back_during_a_drain)
+{
+	const struct am_queue_item *item;
+	struct am_thread *threads[2];
+
+	fake = am_clock_fake_new();
+	q = am_queue_new(NULL, fake);
+	returned = 0;
+	for (int i = 0; i < NAMES; i++)
+		runs[i] = in_hands[i] = 0;
+	add(1, 0);
+	item = am_queue_get(q);
+	add(1, 0);
+	threads[0] = am_thread_new("drainer", 0, drainer, NULL);
+	ck_assert(am_clock_fake_wait_waiters(fake, 1));
+	threads[1] = am_thread_new("consumer", 0, consumer, NULL);
+	ck_assert(am_clock_fake_wait_waiters(fake, 2));
+	am_queue_done(q, item);
+	for (int i = 0; i < 2; i++)
+		am_thread_join(threads[i]);
+	ck_assert_int_eq(returned, 1);
+	ck_assert_int_eq(runs[1], 1);
+	am_queue_free(q);
+	am_clock_fake_free(fake);
+}
+END_TEST
+
 START_TEST(WQ8_shutdown_does_not_wait)
 {
 	const struct am_queue_item *item;
@@ -312,6 +357,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, WQ1_producers_and_consumers_then_drain);
 	tcase_add_test(tc, WQ6_PQ8_getters_wait_for_what_they_may_have);
 	tcase_add_test(tc, WQ7_drain_waits_for_done);
+	tcase_add_test(tc, WQ7_a_drain_hears_of_the_last_done);
+	tcase_add_test(tc, WQ10_a_getter_waits_for_what_comes_back_during_a_drain);
 	tcase_add_test(tc, WQ8_shutdown_does_not_wait);
 	tcase_add_test(tc, WQ9_shutdown_releases_a_drainer);
 	tcase_add_test(tc, DQ1_a_waiting_getter_wakes_at_the_deadline);
