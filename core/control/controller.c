@@ -249,25 +249,22 @@ begin(struct worker *w, const struct am_queue_item *item)
 	return go ? ADMIT : ours ? PUT_BACK : DROP;
 }
 
-/* The call has returned: true when the worker was given up meanwhile and is to end. */
-static bool
+/* The call has returned.  A worker that was given up meanwhile is not admitted again. */
+static void
 end(struct worker *w)
 {
 	struct am_controller *c = w->controller;
-	bool given_up;
 
 	am_lock(&c->lock);
 	w->item = NULL;
-	given_up = w->given_up;
 	c->running--;
-	if (given_up) {
+	if (w->given_up) {
 		c->stuck--;
 		am_metric_add(c->metrics.stuck, -1);
 	}
 	am_metric_add(c->metrics.active, -1);
 	am_cond_broadcast(&c->changed);
 	am_unlock(&c->lock);
-	return given_up;
 }
 
 static void
@@ -299,14 +296,13 @@ worker_main(void *arg)
 	struct worker *w = arg;
 	struct am_controller *c = w->controller;
 	const struct am_queue_item *item;
-	bool over = false;
 
-	while (!over && admitted(w) && (item = am_queue_get(c->queue)) != NULL) {
+	while (admitted(w) && (item = am_queue_get(c->queue)) != NULL) {
 		enum admission admission = begin(w, item);
 
 		if (admission == ADMIT) {
 			reconcile(w, item);
-			over = end(w);
+			end(w);
 			if (c->opt.ended != NULL)
 				c->opt.ended(c->opt.arg, item->ns, item->name);
 		} else if (admission == PUT_BACK) {

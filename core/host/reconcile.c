@@ -3,8 +3,6 @@
  * One call of a plugin's reconciler: makes the call, with a pool of its own for everything that the plugin reads and
  * makes, names it in the log, and takes the result.
  */
-#include <stdio.h>
-#include <string.h>
 
 #include "core/base/counter.h"
 #include "core/base/log.h"
@@ -30,15 +28,11 @@ host_reconcile(void *arg, struct am_reconcile *request, struct ambient_error *er
 		.reconciler = r,
 		.request = request,
 	};
-	char key[600];
 
-	(void)snprintf(key, sizeof(key), "%s%s%s", request->ns, request->ns[0] != '\0' ? "/" : "", request->name);
-	am_log_push("controller", r->name);
-	am_log_push("key", key);
+	am_log_push("kind", r->decl->for_kind); /* the controller has said the rest */
 	int64_t before = am_clock_thread_cpu();
 	int rc = r->code->reconcile(instance->self, &call.head.pub, &in, &result, err);
 	am_metric_add(instance->meter.cpu, (double)(am_clock_thread_cpu() - before) / (double)AM_NS_PER_S);
-	am_log_pop();
 	am_log_pop();
 	am_pool_free(call.head.pool);
 	if (rc >= 0) {

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/buf.h"
 #include "core/base/counter.h"
@@ -29,7 +30,7 @@ static struct {
 } plan;
 static atomic_int calls, inside, most_inside, ended, gate_open, late_calls, stuck_calls, cancel_seen;
 static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
-static char last_key[64], last_id[64]; /* last_lock */
+static char last_key[64], last_id[80]; /* last_lock */
 static atomic_int last_priority, last_failures;
 static atomic_llong last_deadline;
 
@@ -617,6 +618,14 @@ START_TEST(CT1_a_late_success_is_a_success)
 	ck_assert_uint_eq(am_queue_known(q), 0);
 	ck_assert(metric("controller_runtime_reconcile_total", "success") == 1);
 	ck_assert(metric("controller_runtime_reconcile_timeouts_total", NULL) == 1);
+	plan.block = 1; /* the worker's next call has a deadline of its own */
+	add("b");
+	EVENTUALLY(inside == 1);
+	am_clock_fake_advance(test_clock, 100 * S);
+	EVENTUALLY(late_calls == 2);
+	ck_assert_int_eq(stuck_calls, 0);
+	plan.block = 0;
+	EVENTUALLY(ended == 2);
 }
 END_TEST
 
@@ -651,6 +660,39 @@ START_TEST(CT1_at_twice_the_deadline_the_worker_is_replaced_and_the_name_held)
 	ck_assert_int_eq(most_inside, 2);
 	ck_assert(metric("ambient_controller_stuck_reconciles", NULL) == 0);
 	ck_assert(metric("ambient_controller_stuck_reconciles_total", NULL) == 1);
+}
+END_TEST
+
+/* What a reconciler says carries whose and which call it is. */
+static int
+talk(void *arg, struct am_reconcile *call, struct ambient_error *err)
+{
+	am_log_info("test-plugin", "hello");
+	(void)snprintf(last_id, sizeof(last_id), "reconcileID=%s", call->id);
+	atomic_fetch_add(&ended, 1);
+	return 0;
+}
+
+START_TEST(CT7_log_lines_name_controller_object_and_call)
+{
+	struct am_controller_options options = { .name = "test", .workers = 1, .clock = test_clock, .reconcile = talk };
+
+	char words[1024] = "";
+	FILE *out = tmpfile();
+
+	ck_assert_int_eq(dup2(fileno(out), STDERR_FILENO), STDERR_FILENO); /* each test has a process of its own */
+	am_log_set_level(AMBIENT_LOG_INFO);
+	ck_assert_int_eq(am_controller_new(&options, &c, NULL), 0);
+	q = am_controller_queue(c);
+	ck_assert_int_eq(am_controller_start(c, NULL), 0);
+	add("a");
+	EVENTUALLY(ended == 1);
+	idle();
+	ck_assert_int_gt((int)pread(fileno(out), words, sizeof(words) - 1, 0), 0);
+	ck_assert_msg(strstr(words, "hello") != NULL && strstr(words, "controller=test") != NULL &&
+		      strstr(words, "namespace=ns") != NULL && strstr(words, "name=a") != NULL && strstr(words, last_id) != NULL,
+		      "%s lacks %s or another", words, last_id);
+	(void)fclose(out);
 }
 END_TEST
 
@@ -885,6 +927,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, CT3_an_error_beats_requeue_after);
 	tcase_add_test(tc, CT3_requeue_comes_back_later_and_later);
 	tcase_add_test(tc, CT3_priority_is_kept_or_what_the_result_says);
+	tcase_add_test(tc, CT7_log_lines_name_controller_object_and_call);
 	tcase_add_test(tc, CT1_the_watchdog_names_plugin_object_and_age);
 	tcase_add_test(tc, what_a_run_asked_for_is_a_cause_of_the_next);
 	tcase_add_test(tc, what_a_pause_cut_off_is_put_back);
