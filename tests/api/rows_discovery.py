@@ -134,17 +134,23 @@ def discovery_of_builtin_kinds(f):
 @row
 def discovery_has_tags(f):
     for path, accept in (("/api", V2), ("/apis", V2), ("/openapi/v2", JSON), ("/openapi/v3/api/v1", JSON)):
-        a = f.api.get(path, Accept=accept)
+        def known(path=path, accept=accept):
+            """What is there, and the same asked for by its tag; None: a definition of another row went meanwhile."""
+            a = f.api.get(path, Accept=accept)
+            again = f.api.get(path, Accept=accept, If_None_Match=a.headers["ETag"])
+            return (a, again) if again.headers["ETag"] == a.headers["ETag"] else None
+
+        a, again = eventually(known, what="a document that stays")
         a.ok()
         tag = a.headers["ETag"]
         assert tag[0] == tag[-1] == '"' and "Accept" in ", ".join(a.headers.get_all("Vary")), (path, tag, a.headers)
-        again = f.api.get(path, Accept=accept, If_None_Match=tag)
-        assert again.status == 304 and again.raw == b"" and again.headers["ETag"] == tag, (path, again.status)
+        assert again.status == 304 and again.raw == b"", (path, again.status)
         other = f.api.get(path, Accept=accept, If_None_Match='"another"')
-        assert other.status == 200 and other.headers["ETag"] == tag, (path, other.status)
+        assert other.status == 200, (path, other.status)
         if path.startswith("/openapi"):
             for several in ("*", '"another", ' + tag, "W/" + tag):
-                assert f.api.get(path, Accept=accept, If_None_Match=several).status == 304, (path, several)
+                assert f.api.get(path, Accept=accept, If_None_Match=several).status == 304 or known()[0].headers["ETag"] != tag, (
+                    path, several)
     assert f.api.get("/api", Accept=V2).headers["Cache-Control"] == "public"
     # What is not aggregated has none.
     for path in ("/api", "/apis", "/api/v1", "/version", "/openapi/v3"):

@@ -111,9 +111,11 @@ plugin=$build/plugins/standalone/apiserver/.libs/apiserver.so
 if ! command -v python3 >/dev/null; then
 	skip "random applies are answered as by the real server" "no python3"
 	skip "definitions and their objects are answered as by the real server" "no python3"
+	skip "wrong bodies of builtin kinds are answered as by the real server" "no python3"
 elif [ ! -x "$host" ] || [ ! -e "$plugin" ]; then
 	skip "random applies are answered as by the real server" "the API server is not built"
 	skip "definitions and their objects are answered as by the real server" "the API server is not built"
+	skip "wrong bodies of builtin kinds are answered as by the real server" "the API server is not built"
 else
 	for seed in 1 2 "$(date +%s)"; do
 		check "random applies are answered as by the real server, seed $seed" \
@@ -123,6 +125,9 @@ else
 	check "definitions and their objects are answered as by the real server" \
 		python3 -B "$src/crd.py" "$KUBECONFIG" "$host" "$plugin"
 	grep observations "$dir/said" | sed 's/^/# /'
+	check "wrong bodies of builtin kinds are answered as by the real server" \
+		python3 -B "$src/bodies.py" "$KUBECONFIG" "$host" "$plugin"
+	say "$(tail -1 "$dir/said")"
 fi
 
 # What our interpreter of rules is held to, by kube-apiserver's own code.

@@ -164,7 +164,7 @@ START_TEST(limit_range_rules)
 	ck_assert_int_eq(make_range("{\"type\":\"Container\",\"min\":{\"cpu\":\"2\"},\"max\":{\"cpu\":\"1\"}}"), 422);
 	ck_assert(said("min value 2 is greater than max value 1"));
 	ck_assert_int_eq(make_range("{\"min\":{\"cpu\":\"2\"}}"), 422);
-	ck_assert_int_eq(make_range("{\"type\":\"Container\",\"min\":{\"cpu\":\"x\"}}"), 422);
+	ck_assert_int_eq(make_range("{\"type\":\"Container\",\"min\":{\"cpu\":\"x\"}}"), 400);
 	ck_assert_int_eq(make_range("{\"type\":\"Pod\",\"default\":{\"cpu\":\"1\"}}"), 422);
 	ck_assert(said("may not be specified when `type` is 'Pod'"));
 }
@@ -253,7 +253,8 @@ START_TEST(quota_scopes)
 	ck_assert_int_eq(make_pod("c", "\"requests\":{\"cpu\":\"1\"}", "\"activeDeadlineSeconds\":5,"), 201);
 	ck_assert_int_eq(make_pod("d", "\"requests\":{\"cpu\":\"1\"}", "\"activeDeadlineSeconds\":5,"), 403);
 	ck_assert(said("exceeded quota: term"));
-	ck_assert_int_eq(make_quota("odd", "\"hard\":{\"pods\":\"x\"},\"scopes\":[\"Odd\"]"), 422);
+	ck_assert_int_eq(make_quota("odd", "\"hard\":{\"pods\":\"x\"}"), 400);
+	ck_assert_int_eq(make_quota("odd", "\"hard\":{\"pods\":\"1\"},\"scopes\":[\"Odd\"]"), 422);
 	ck_assert_int_eq(make_quota("odd", "\"hard\":{\"pods\":\"-1\"}"), 422);
 	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, QUOTA, "default", "best", NULL, "{\"spec\":{\"scopes\":[]}}"), 422);
 }
@@ -375,7 +376,7 @@ START_TEST(quota_of_claims_and_services)
 			       "{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"1Gi\"}}}}"), 422);
 	ck_assert(said("spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"));
 	ck_assert_int_eq(create(&f, "v1/services", "default", "{\"metadata\":{\"name\":\"s\"},\"spec\":{\"type\":\"NodePort\",\"ports\":[{"
-				"\"port\":80},{\"port\":81}]}}"), 403);
+				"\"name\":\"a\",\"port\":80},{\"name\":\"b\",\"port\":81}]}}"), 403);
 	ck_assert(said("services.nodeports=2"));
 	ck_assert_int_eq(create(&f, "v1/services", "default", "{\"metadata\":{\"name\":\"s\"},\"spec\":{\"ports\":[{\"port\":80}]}}"), 201);
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/util.h"
-#include "plugins/standalone/apiserver/admission.h"
+#include "plugins/standalone/apiserver/admission_pod.h"
 #include "plugins/standalone/apiserver/quantity.h"
 
 #define DATA_MAX (1024 * 1024)
@@ -136,7 +136,13 @@ namespace_fill(struct am_change *change)
 }
 
 const struct am_kind am_kind_namespace = { .create = namespace_create, .fill = namespace_fill };
-const struct am_kind am_kind_node = { NULL, NULL, NULL, NULL };
+static void
+node_check(struct am_change *change)
+{
+	am_check_taints(change, am_node_path(change->object, "spec", "taints", NULL));
+}
+
+const struct am_kind am_kind_node = { .check = node_check };
 const struct am_kind am_kind_service_account = { NULL, NULL, NULL, NULL };
 
 /* ---- Secret, ConfigMap ---- */
@@ -303,40 +309,7 @@ config_map_check(struct am_change *change)
 
 const struct am_kind am_kind_config_map = { .check = config_map_check };
 
-/* ---- Service, PersistentVolumeClaim ---- */
-
-static void
-service_fill(struct am_change *change)
-{
-	struct am_node *spec = am_child(change, change->object, "spec"), *ports = am_node_get(spec, "ports");
-
-	am_fill_str(change, spec, "type", "ClusterIP");
-	am_fill_str(change, spec, "sessionAffinity", "None");
-	for (struct am_node *p = ports != NULL ? ports->first : NULL; p != NULL; p = p->next) {
-		const struct am_node *port = am_node_get(p, "port");
-		am_fill_str(change, p, "protocol", "TCP");
-		if (port != NULL && am_node_get(p, "targetPort") == NULL)
-			am_node_set(change->arena, p, "targetPort", am_node_clone(change->arena, port));
-	}
-}
-
-static void
-service_create(struct am_change *change)
-{
-	am_node_set(change->arena, change->object, "status", am_node_object(change->arena));
-	am_node_set(change->arena, am_node_get(change->object, "status"), "loadBalancer", am_node_object(change->arena));
-	am_change_warn(change, "standalone: nothing routes to Services");
-}
-
-const struct am_kind am_kind_service = { .create = service_create, .fill = service_fill };
-
-static void
-network_policy_create(struct am_change *change)
-{
-	am_change_warn(change, "standalone: nothing enforces NetworkPolicies");
-}
-
-const struct am_kind am_kind_network_policy = { .create = network_policy_create };
+/* ---- PersistentVolumeClaim ---- */
 
 /* The node makes a claim's directory when a pod first uses it; so a claim counts as bound from the start. */
 static void
@@ -384,6 +357,22 @@ claim_check(struct am_change *change)
 {
 	const struct am_node *spec = am_node_get(change->object, "spec"), *modes = am_node_get(spec, "accessModes");
 
+	static const char *const known[] = { "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod", NULL };
+	static const char *const volume_modes[] = { "Block", "Filesystem", NULL };
+	const char *class = am_node_get_str(spec, "storageClassName", "");
+
+	for (const struct am_node *m = modes != NULL ? modes->first : NULL; m != NULL; m = m->next) {
+		size_t i = 0;
+
+		while (known[i] != NULL && !am_streq(known[i], am_node_text(m, NULL)))
+			i++;
+		if (known[i] == NULL)
+			am_unsupported(change, "spec.accessModes", am_node_text(m, ""), known);
+	}
+	am_pod_check_choice(change, spec, "volumeMode", "spec", volume_modes);
+	if (*class != '\0' && am_name_problem(class, 2) != NULL)
+		am_bad(change, "spec.storageClassName", am_node_get(spec, "storageClassName"), am_name_problem(class, 2));
+	am_check_selector(change, am_node_get(spec, "selector"), "spec.selector");
 	if (modes == NULL || modes->count == 0)
 		am_failure_cause(change->failure, "FieldValueRequired", "spec.accessModes",
 				 "Required value: at least 1 access mode is required");
@@ -432,6 +421,18 @@ check_new_event(struct am_change *change)
 		if (strlen(am_node_get_str(change->object, lengths[i].key, "")) > lengths[i].max)
 			am_failure_cause(change->failure, "FieldValueInvalid", lengths[i].field, "Invalid value: can have at most %zu "
 					 "characters", lengths[i].max);
+	const struct am_node *series = am_node_get(change->object, "series");
+	const char *controller = am_node_get_str(change->object, "reportingComponent", "");
+	int64_t n = 0;
+
+	if (*controller != '\0' && am_name_problem(controller, 4) != NULL)
+		am_bad(change, "reportingController", am_node_get(change->object, "reportingComponent"), am_name_problem(controller, 4));
+	if (series != NULL && series->type == AMBIENT_T_OBJECT) {
+		if (!am_node_get_int(series, "count", &n) || n < 2)
+			am_bad(change, "series.count", am_node_int(change->arena, n), "should be at least 2");
+		if (am_empty(am_node_get_str(series, "lastObservedTime", NULL)))
+			am_need(change, "series.lastObservedTime");
+	}
 	if (*type != '\0' && strcmp(type, "Normal") != 0 && strcmp(type, "Warning") != 0)
 		am_unsupported(change, "type", type, types);
 }
@@ -527,10 +528,16 @@ binding_check(struct am_change *change)
 	static const char *const kinds[] = { "ServiceAccount", "User", "Group", NULL };
 	static const char *const role_kinds[] = { "Role", "ClusterRole", NULL }, *const cluster[] = { "ClusterRole", NULL };
 	const struct am_node *ref = am_node_get(change->object, "roleRef"), *subjects = am_node_get(change->object, "subjects");
-	const char *kind = am_node_get_str(ref, "kind", "");
+	static const char *const groups[] = { RBAC, NULL };
+	const char *kind = am_node_get_str(ref, "kind", ""), *role = am_node_get_str(ref, "name", "");
 	bool namespaced = change->res->flags & AM_RES_NAMESPACED;
 	char field[64];
 	int i = 0;
+
+	if (!am_streq(am_node_get_str(ref, "apiGroup", ""), RBAC))
+		am_unsupported(change, "roleRef.apiGroup", am_node_get_str(ref, "apiGroup", ""), groups);
+	if (strchr(role, '/') != NULL || strchr(role, '%') != NULL)
+		am_bad(change, "roleRef.name", am_node_get(ref, "name"), "may not contain '/' or '%'");
 
 	if (strcmp(kind, "ClusterRole") != 0 && !(namespaced && strcmp(kind, "Role") == 0))
 		am_unsupported(change, "roleRef.kind", kind, namespaced ? role_kinds : cluster);
@@ -544,6 +551,11 @@ binding_check(struct am_change *change)
 		snprintf(field, sizeof(field), "subjects[%d].name", i);
 		if (am_empty(am_node_get_str(s, "name", NULL)))
 			am_need(change, field);
+		else if (strcmp(kind, "ServiceAccount") == 0 && am_name_problem(am_node_get_str(s, "name", ""), 2) != NULL)
+			am_bad(change, field, am_node_get(s, "name"), am_name_problem(am_node_get_str(s, "name", ""), 2));
+		snprintf(field, sizeof(field), "subjects[%d].apiGroup", i);
+		if (*kind != '\0' && strcmp(kind, "ServiceAccount") != 0 && !am_streq(am_node_get_str(s, "apiGroup", ""), RBAC))
+			am_unsupported(change, field, am_node_get_str(s, "apiGroup", ""), groups);
 		snprintf(field, sizeof(field), "subjects[%d].namespace", i);
 		if (strcmp(kind, "ServiceAccount") == 0 && am_empty(am_node_get_str(s, "namespace", NULL)))
 			am_need(change, field);

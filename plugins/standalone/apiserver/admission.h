@@ -58,6 +58,12 @@ void am_fill_bool(struct am_change *change, struct am_node *parent, const char *
 void am_immutable(struct am_change *change, const char *pointer, const char *field);
 bool am_same_at(const struct am_node *a, const struct am_node *b, const char *pointer);
 
+/* admission_select.c */
+void am_check_labels(struct am_change *change, const struct am_node *labels, const char *field);
+void am_check_selector(struct am_change *change, const struct am_node *selector, const char *field);
+void am_check_tolerations(struct am_change *change, const struct am_node *list, const char *field);
+void am_check_taints(struct am_change *change, const struct am_node *list);
+
 /* admission_pod.c, used for Job and CronJob templates too. */
 void am_pod_fill_spec(struct am_change *change, struct am_node *spec);
 void am_pod_check_spec(struct am_change *change, const struct am_node *spec, const char *field);
@@ -73,8 +79,11 @@ int am_limits_admit(struct am_change *change);
 /* admission_jobstatus.c */
 void am_job_check_status(struct am_change *change);
 
-/* unknown.c: takes out what a builtin kind does not have, and notes it in change->unknown. */
-void am_unknown_builtin(struct am_change *change);
+/* unknown.c: takes out what a builtin kind does not have, and notes it, a sentence a line. */
+void am_unknown_builtin(const char *api_version, const char *kind, struct am_node *object, struct am_buf *unknown);
+/* typecheck.c: is every field of a builtin kind of its type?  400, or 422 when a patch made it so. */
+int am_builtin_types(const char *api_version, const char *kind, const struct am_node *object, bool patched,
+		     struct am_failure *failure);
 
 /* meta.c */
 /* Drops unknown members of metadata and checks types; 400 for a shape that cannot be. */

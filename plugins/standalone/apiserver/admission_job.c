@@ -440,6 +440,10 @@ check_manager(struct am_change *change, const struct am_node *spec, const char *
 void
 am_job_check_spec(struct am_change *change, const struct am_node *spec, const char *prefix)
 {
+	char labels[96];
+
+	(void)snprintf(labels, sizeof(labels), "%s.template.labels", prefix);
+	am_check_labels(change, am_node_path(spec, "template", "metadata", "labels", NULL), labels);
 	static const char *const counts[] = { "parallelism", "completions", "activeDeadlineSeconds", "backoffLimit",
 					      "ttlSecondsAfterFinished", "backoffLimitPerIndex", "maxFailedIndexes" };
 	static const char *const modes[] = { "NonIndexed", "Indexed", NULL };

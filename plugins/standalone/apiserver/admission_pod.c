@@ -403,6 +403,10 @@ am_pod_check_spec(struct am_change *change, const struct am_node *spec, const ch
 	am_map_free(names.host_ports);
 	snprintf(path, sizeof(path), "%s.securityContext", field);
 	am_pod_check_security(change, am_node_get(spec, "securityContext"), path);
+	snprintf(path, sizeof(path), "%s.tolerations", field);
+	am_check_tolerations(change, am_node_get(spec, "tolerations"), path);
+	snprintf(path, sizeof(path), "%s.nodeSelector", field);
+	am_check_labels(change, am_node_get(spec, "nodeSelector"), path);
 	check_placing(change, spec, field);
 	check_refused(change, spec, field);
 	if (change->old == NULL)

@@ -158,8 +158,12 @@ decode(struct request *r)
 		c->object = body;
 	}
 	rc = check_type(c, c->object);
+	if (rc == 0 && !(c->res->flags & AM_RES_CUSTOM))
+		rc = am_builtin_types(am_node_get_str(c->object, "apiVersion", ""), c->res->kind, c->object,
+				      r->write->patch == AM_PATCH_JSON || r->write->patch == AM_PATCH_MERGE, c->failure);
 	if (rc == 0) {
-		am_unknown_builtin(c);
+		if (!(c->res->flags & AM_RES_CUSTOM))
+			am_unknown_builtin(am_node_get_str(c->object, "apiVersion", ""), c->res->kind, c->object, c->unknown);
 		to_storage(c);
 	}
 	return rc == 0 ? am_meta_shape(c) : rc;

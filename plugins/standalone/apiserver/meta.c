@@ -174,17 +174,39 @@ has_string(const struct am_node *array, const char *text)
 	return false;
 }
 
+/* Those of Kubernetes itself have no group; those of others must, on the kinds whose validation has always said so. */
+static void
+check_finalizer_group(struct am_change *change, const struct am_node *finalizer, int i)
+{
+	static const char *const standard[] = { "kubernetes", "orphan", "foregroundDeletion" };
+	const struct am_resource *res = change->res;
+	char field[48];
+
+	if ((res->flags & AM_RES_CUSTOM) || strchr(finalizer->text, '/') != NULL || is_group(res, "coordination.k8s.io") ||
+	    is_group(res, "apiextensions.k8s.io") || (is_group(res, "") && strcmp(res->plural, "events") == 0))
+		return;
+	for (size_t k = 0; k < AM_COUNTOF(standard); k++)
+		if (strcmp(standard[k], finalizer->text) == 0)
+			return;
+	(void)snprintf(field, sizeof(field), "metadata.finalizers[%d]", i);
+	am_bad(change, field, finalizer, "name is neither a standard finalizer name nor is it fully qualified");
+}
+
 static void
 check_new_finalizers(struct am_change *change, const struct am_node *metadata)
 {
 	const struct am_node *now = am_node_get(metadata, "finalizers");
 	const struct am_node *before = am_node_path(change->old, "metadata", "finalizers", NULL);
+	bool deleting = am_node_path(change->old, "metadata", "deletionTimestamp", NULL) != NULL;
+	int i = 0;
 
-	if (am_node_path(change->old, "metadata", "deletionTimestamp", NULL) == NULL)
-		return;
-	for (const struct am_node *e = now != NULL ? now->first : NULL; e != NULL; e = e->next)
-		if (!has_string(before, e->text))
+	for (const struct am_node *e = now != NULL ? now->first : NULL; e != NULL; e = e->next, i++) {
+		if (has_string(before, e->text))
+			continue;
+		check_finalizer_group(change, e, i);
+		if (deleting)
 			am_forbid(change, "metadata.finalizers", "no new finalizers can be added if the object is being deleted");
+	}
 }
 
 void

@@ -3,6 +3,7 @@
  * The verbs on resources: query parameters in, engine, answer out.  What a verb means is the engine's business; here
  * is only how HTTP says it.
  */
+#include "plugins/standalone/apiserver/admission.h"
 #include "plugins/standalone/apiserver/rest.h"
 
 /* ---- parameters */
@@ -424,6 +425,30 @@ delete_many(struct rest_call *call)
 
 /* ---- dispatch */
 
+/* Unknown fields of what is not stored: taken out, and told or refused as fieldValidation asks. */
+static int
+judge_unknown(struct rest_call *call, const char *kind, const char *api_version, struct am_node *node)
+{
+	struct am_buf unknown = { .max = 16 << 10 };
+	const char *how = rest_query(call, "fieldValidation");
+	char *save = NULL;
+	int rc = 0;
+
+	am_unknown_builtin(api_version, kind, node, &unknown);
+	if (unknown.len > 0 && am_streq(how, "Strict")) {
+		am_buf_cut(&unknown, unknown.len - 1);
+		for (char *p = unknown.data; (p = strchr(p, '\n')) != NULL;)
+			*p = ';';
+		rc = am_fail(&call->failure, 400, "BadRequest", "%s in version \"%s\" cannot be handled as a %s: strict decoding error: %s",
+			     kind, api_version, kind, unknown.data);
+	} else if (unknown.len > 0 && !am_streq(how, "Ignore")) {
+		for (char *p = strtok_r(unknown.data, "\n", &save); p != NULL; p = strtok_r(NULL, "\n", &save))
+			rest_add_warning(call, p);
+	}
+	am_buf_fini(&unknown);
+	return rc;
+}
+
 /* A create of what is not stored: reviews and tokens. */
 static void
 create_unstored(struct rest_call *call, const char *kind, const char *api_version,
@@ -456,7 +481,11 @@ create_unstored(struct rest_call *call, const char *kind, const char *api_versio
 		rest_answer_failure(call);
 		return;
 	}
-	create(call, node);
+	if (am_builtin_types(api_version, kind, node, false, &call->failure) < 0 ||
+	    judge_unknown(call, kind, api_version, node) < 0)
+		rest_answer_failure(call);
+	else
+		create(call, node);
 }
 
 /* What is there to be refused in words of our own. */

@@ -74,15 +74,12 @@ prune(struct walk *w, const struct rest_proto_message *message, struct am_node *
 }
 
 void
-am_unknown_builtin(struct am_change *change)
+am_unknown_builtin(const char *api_version, const char *kind, struct am_node *object, struct am_buf *unknown)
 {
-	const struct am_resource *res = change->res;
-	const char *version = am_node_get_str(change->object, "apiVersion", "");
-	const struct rest_proto_message *message = rest_proto_of_kind(version, res->kind);
-	struct walk w = { change->unknown, "" };
+	const struct rest_proto_message *message = rest_proto_of_kind(api_version, kind);
+	struct walk w = { unknown, "" };
 
 	/* Schemas in a definition are JSON with shapes of their own; admission_crd.c reads them. */
-	if ((res->flags & AM_RES_CUSTOM) || message == NULL || strcmp(res->kind, "CustomResourceDefinition") == 0)
-		return;
-	prune(&w, message, change->object, 0);
+	if (message != NULL && strcmp(kind, "CustomResourceDefinition") != 0)
+		prune(&w, message, object, 0);
 }
