@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import apilib
+import kubectl_admin
 import kubectl_apply
 from apilib import Skip, rand
 
@@ -347,7 +348,7 @@ def main(argv):
     try:
         for i, program in enumerate(kubectls):
             k = Kubectl(program, fixture, i)
-            for fn in SCENARIOS + kubectl_apply.SCENARIOS:
+            for fn in SCENARIOS + kubectl_apply.SCENARIOS + kubectl_admin.SCENARIOS:
                 def bound(_, fn=fn, k=k):
                     fn(k)
                 bound.__name__ = "kubectl_1_%d_%s" % (k.minor, fn.__name__)
