@@ -21,6 +21,7 @@
 #define OUTPUT_MAX     ((size_t)1 << 20)
 #define RUN_NS         (60 * AM_NS_PER_S)
 #define FAILURE_NS     (2 * AM_NS_PER_S)
+#define LIFE_MIN_NS    AM_NS_PER_S
 #define SAID_MAX       160
 
 /* One run: the thread's until it is posted back. */
@@ -195,6 +196,8 @@ take(struct am_exec *exec, int64_t now)
 	am_credential_fini(&exec->credential);
 	exec->credential = run->credential;
 	run->credential = (struct am_credential){ .expires = AM_FOREVER };
+	/* What has expired already is used by those who wait: our clock may be wrong, and another run would give the same. */
+	exec->credential.expires = AM_MAX(exec->credential.expires, am_clock_wall(exec->io->clock) + LIFE_MIN_NS);
 	exec->generation++;
 	exec->dropped = false;
 	exec->failure.code = 0;

@@ -107,6 +107,23 @@ START_TEST(exec_is_cached_until_it_expires)
 }
 END_TEST
 
+START_TEST(exec_that_gives_what_has_expired_is_not_run_in_a_circle)
+{
+	struct ambient_error err;
+
+	begin_exec(FAKE_API_PLAIN, "cat answer");
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	answer("{\"token\":\"old\",\"expirationTimestamp\":\"2025-12-31T00:00:00Z\"}");
+	for (int i = 0; i < 3; i++)
+		ck_assert_msg(simple("GET", "/a", NULL, &err) == 0, "%s", err.message);
+	ck_assert_int_eq(runs(), 1);
+	am_clock_fake_advance(fake, S);
+	ck_assert_int_eq(simple("GET", "/a", NULL, &err), 0);
+	ck_assert_int_eq(runs(), 2);
+	end();
+}
+END_TEST
+
 START_TEST(exec_runs_again_after_401)
 {
 	struct ambient_error err;
@@ -339,6 +356,7 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_test(tc, exec_is_cached_until_it_expires);
+	tcase_add_test(tc, exec_that_gives_what_has_expired_is_not_run_in_a_circle);
 	tcase_add_test(tc, exec_runs_again_after_401);
 	tcase_add_test(tc, exec_is_never_run_twice_at_a_time);
 	tcase_add_test(tc, exec_failure_is_told_and_held);
