@@ -12,7 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The two may differ on what each says that it limits.  A NUL between tokens is jansson's end of the text. */
+/* The two may differ on what each says that it limits: depth, numbers, a NUL in a key.  Between tokens a NUL is jansson's
+ * end of the text. */
 static void
 against_jansson(const char *text, size_t n, bool good)
 {
@@ -21,7 +22,8 @@ against_jansson(const char *text, size_t n, bool good)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	if (good && tree == NULL)
-		am_assert(json_error_code(&why) == json_error_numeric_overflow);
+		am_assert(json_error_code(&why) == json_error_numeric_overflow ||
+			  json_error_code(&why) == json_error_null_byte_in_key);
 	if (!good && tree != NULL && memchr(text, '\0', n) == NULL) {
 		am_assert(am_json_check(text, n, &err) < 0);
 		am_assert(strstr(err.message, "deep") != NULL);
