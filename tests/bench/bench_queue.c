@@ -164,7 +164,7 @@ storm(void)
 
 	for (int i = 0; i < 2; i++)
 		workers[i] = am_thread_new("worker", 0, worker, &done[i]);
-	for (unsigned i = 0; i < 10 * NAMES; i++) /* every name has been there some times */
+	for (unsigned i = 0; i < 100 * NAMES; i++) /* every name has been there some times */
 		update(i);
 	while (am_queue_len(queue) + am_queue_processing(queue) != 0)
 		(void)usleep(1000);
