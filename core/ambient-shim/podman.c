@@ -327,7 +327,7 @@ add_mounts(struct keeper *k, const char *terminal)
 	word(k, am_xasprintf("%s/termination-log:%s:rw", shim_container_dir(k->shim, k->c), c->termination_path));
 	if (terminal != NULL) {
 		word(k, "--volume");
-		word(k, am_xasprintf("%s:/dev/console:rw", terminal));
+		word(k, am_xasprintf("%s:/dev/console:rw,dev", terminal));
 	}
 }
 
@@ -409,12 +409,40 @@ pid_of(const char *path)
 	return (pid_t)strtol(am_buf_str(&text), NULL, 10);
 }
 
+/* podman lends nobody a terminal: the program opens its own (add_run), and what podman says is passed on. */
+static void
+pass_on(int said, int to)
+{
+	char text[4096];
+	ssize_t n = pread(said, text, sizeof(text), 0);
+
+	if (n > 0)
+		(void)am_write_all(to, text, (size_t)n);
+}
+
+/* To the container's user, when he is a number. */
+static void
+give_terminal(const struct keeper *k, int terminal)
+{
+	for (size_t i = 0; k->c->podman.args[i] != NULL; i++) {
+		const char *user = k->c->podman.args[i];
+		char *end;
+
+		if (!am_starts(user, "--user="))
+			continue;
+		user += strlen("--user=");
+		unsigned long uid = strtoul(user, &end, 10);
+		if (end > user && (*end == '\0' || *end == ':'))
+			(void)!fchown(terminal, (uid_t)uid, (gid_t)-1);
+	}
+}
+
 /* podman itself, until it has started the container. */
 static bool
 start(struct keeper *k, const int std[3], const char *terminal)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	int status = 0, env_fd = -1;
+	int status = 0, env_fd = -1, said = -1;
 	pid_t pid = 0;
 
 	(void)unlink(k->pid_file);
@@ -428,6 +456,12 @@ start(struct keeper *k, const int std[3], const char *terminal)
 				.fds = {std[0], std[1], std[2]},
 				.die_with_parent = true,
 				.pass = (const int[]){env_fd, -1}};
+	if (terminal != NULL) {
+		said = memfd_create("said", MFD_CLOEXEC);
+		spec.fds[0] = -1;
+		spec.fds[1] = spec.fds[2] = said;
+		give_terminal(k, std[1]);
+	}
 	if (am_spawn(&spec, &pid, NULL, &err) < 0) {
 		dprintf(std[2], "Error: %s\n", err.message);
 		return false;
@@ -438,7 +472,11 @@ start(struct keeper *k, const int std[3], const char *terminal)
 		(void)waitpid(pid, NULL, 0);
 		return false;
 	}
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return true;
+	if (terminal != NULL)
+		pass_on(said, std[1]);
+	return false;
 }
 
 /* Until the container has ended; its exit code. */
@@ -486,8 +524,9 @@ keeper(struct shim *shim, struct shim_container *c, pid_t parent, const int std[
 	bool started = start(&k, std, terminal);
 
 	remove_secrets(&k);
+	/* A terminal ends when nobody has it open; the program comes to that a moment later. */
 	for (int i = 0; i < 3; i++)
-		if (std[i] > 2)
+		if (std[i] > 2 && terminal == NULL)
 			(void)close(std[i]);
 	if (started)
 		code = keep(&k, status_fd);

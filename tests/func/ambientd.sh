@@ -70,6 +70,25 @@ check "of any other word it says what there is" grep -q -- '--durability is "pow
 configuration bare 'mode = "cluster";'
 check "without an API server of its own it is refused" grep -q '"cluster.server" names none' \
     <("$ambientd" -c "$tmp/bare.conf" --durability process --check-config 2>&1)
+
+# ---- the example of a file in conf.d
+mkdir -p "$tmp/example/conf.d"
+cp "$top_builddir/plugins/standalone/node/.libs/node.so" "$tmp/plugins/"
+configuration example/example "mode = \"standalone\"; cluster: { server = \"apiserver\"; };
+plugins: { $plugins node: { config: { shim = \"/bin/true\"; images: ( { match = \"mine:*\"; } ); }; }; };"
+cp "$top_srcdir/etc/examples/podman.conf" "$tmp/example/conf.d/"
+example() { "$ambientd" -c "$tmp/example/example.conf" "$@" 2>&1; }
+check "etc/examples/podman.conf is taken" example --check-config
+check "and stands beside the images that are there" grep -q 'mine:' <(example --print-config)
+check "its patterns are read" grep -q 'localhost/' <(example --print-config)
+sed -i 's/"host"/"bridge"/' "$tmp/example/conf.d/podman.conf"
+check "a network that pods have no address in is refused" grep -q 'podman\[1\].network is "host" or "none", not "bridge"' \
+    <(example --check-config)
+sed -i 's/"bridge"/"host"/; s/"Never"/"never"/' "$tmp/example/conf.d/podman.conf"
+check "so is a policy that there is not" grep -q 'podman\[0\].pull is "Always", "IfNotPresent" or "Never", not "never"' \
+    <(example --check-config)
+rm "$tmp/plugins/node.so"
+
 start one
 one=$pid
 if await $((30 * slow)) ready one; then pass "starts"; else fail "starts"; sed 's/^/# /' "$tmp/one.log"; finish; exit; fi

@@ -102,7 +102,7 @@ spawn_run(const struct ambient_host *host, const struct ambient_spawn_options *o
 {
 	struct am_spawn spec = { .argv = options->argv, .envp = options->envp, .cwd = options->cwd, .fds = { -1, -1, -1 } };
 	struct am_run_result run = { 0 };
-	int rc = am_run(&spec, options->input, options->input_len, 64 << 10, options->timeout_ns, NULL, &run, err);
+	int rc = am_run(&spec, options->input, options->input_len, 64 << 10, options->timeout_ns, options->cancelled, &run, err);
 
 	if (rc == 0) {
 		result->exit_code = run.exit_code;

@@ -3,7 +3,7 @@
 # Stands for podman where its arguments and its failures are looked at: --root is a directory of the test's, which gets
 # `calls`, one line a call, `done`, one word a call that has ended, and says by files what goes wrong: `fail` (the message that `run` ends with), `slow` (`run`
 # waits until it goes), `image` (what `image inspect` prints), `pull` (the message that `pull` fails with; absent: it makes
-# `image` of `image.remote`), `pulling` (`pull` waits until it goes).
+# `image` of `image.remote`), `pulling` (`pull` waits until it goes), `broken` (nobody can say what is there).
 # As podman does, `run --detach` leaves a process behind that is nobody's child (conmon), whose child is the program, and
 # whose exit code is the program's.
 root=
@@ -28,7 +28,7 @@ run() {
 		--conmon-pidfile) conmon=$2; shift 2 ;;
 		--env-file) env_file=$2; shift 2 ;;
 		--workdir) dir=$2; shift 2 ;;
-		--hostname | --secret | --ulimit | --volume) shift 2 ;;
+		--hostname | --secret | --security-opt | --ulimit | --volume) shift 2 ;;
 		--*) shift ;;
 		*) break ;;
 		esac
@@ -65,6 +65,7 @@ rm)
 		ambient-*) # Whoever is in it ends with it.
 			rm -f "$root/there-$last"
 			pid=$(cat "$root/pid-of-$last" 2>/dev/null) && kill -9 "$pid" 2>/dev/null
+			: # It is no failure that nobody was.
 			;;
 		esac
 	done
@@ -73,9 +74,11 @@ secret)
 	case $1 in
 	create) cat >"$root/secret-$2" ;;
 	rm) rm "$root/secret-$2" ;;
+	ls) ls "$root" | sed -n 's/^secret-//p' ;;
 	esac
 	;;
 image)
+	[ ! -e "$root/broken" ] || { echo "Error: no storage" >&2; exit 125; }
 	[ -s "$root/image" ] || { echo "Error: inspecting object: image not known" >&2; exit 125; }
 	cat "$root/image"
 	;;

@@ -308,6 +308,11 @@ START_TEST(pod_and_its_node)
 			 "sandbox, or is built without libseccomp");
 	ck_assert_int_eq(make_pod("i", ",\"securityContext\":{\"seccompProfile\":{\"type\":\"Unconfined\"}}", ""), 201);
 	ck_assert_uint_eq(f.written.n_warnings, 0);
+	/* Where podman runs images, it pulls them with these. */
+	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/nodes", "", "standalone", NULL,
+			       "{\"metadata\":{\"annotations\":{\"standalone/podman\":\"yes\"}}}"), 200);
+	ck_assert_int_eq(make_pod("j", ",\"imagePullSecrets\":[{\"name\":\"s\"}]", ""), 201);
+	ck_assert_uint_eq(f.written.n_warnings, 0);
 }
 END_TEST
 

@@ -322,7 +322,7 @@ static void
 warn(struct am_change *change, const struct am_node *spec, const char *field)
 {
 	static const char *const ignored[][2] = {
-		{ "imagePullSecrets", "ignored: images stand for programs of this machine and are not pulled" },
+		{ "imagePullSecrets", "ignored: images stand for programs of this machine and are not pulled" }, /* without podman */
 		{ "priorityClassName", "ignored: pods of this node have no priorities" },
 	};
 	const struct am_node *share = am_node_get(spec, "shareProcessNamespace");
@@ -331,6 +331,8 @@ warn(struct am_change *change, const struct am_node *spec, const char *field)
 
 	for (size_t i = 0; i < AM_COUNTOF(ignored); i++) {
 		const struct am_node *member = am_node_get(spec, ignored[i][0]);
+		if (i == 0 && strcmp(am_pod_node_says(change, "standalone/podman"), "yes") == 0)
+			continue;
 		if (member != NULL && (member->count > 0 || member->len > 0))
 			am_change_warn(change, "%s.%s: %s", field, ignored[i][0], ignored[i][1]);
 	}

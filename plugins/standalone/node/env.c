@@ -318,10 +318,13 @@ env_build(struct node *node, struct ambient_call *call, const struct ambient_obj
 	bool first = true;
 	int rc = 0;
 
-	put(names, "", "PATH", image->path != NULL ? image->path : "/usr/local/bin:/usr/bin:/bin");
-	put(names, "", "HOME", "/tmp");
-	put(names, "", "HOSTNAME", ambient_str(pod, "/spec/hostname", ambient_str(pod, "/metadata/name", "")));
-	for (size_t i = 0; image->env != NULL && image->env[i] != NULL; i++)
+	/* An image of podman's says these itself. */
+	if (image != NULL) {
+		put(names, "", "PATH", image->path != NULL ? image->path : "/usr/local/bin:/usr/bin:/bin");
+		put(names, "", "HOME", "/tmp");
+		put(names, "", "HOSTNAME", ambient_str(pod, "/spec/hostname", ambient_str(pod, "/metadata/name", "")));
+	}
+	for (size_t i = 0; image != NULL && image->env != NULL && image->env[i] != NULL; i++)
 		text_add(names, image->env[i], strlen(image->env[i]) + 1);
 	add_server(node, names);
 	for (size_t i = 0; i < ambient_len(container, "/envFrom") && rc == 0 && t->reason[0] == '\0'; i++) {

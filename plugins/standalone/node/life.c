@@ -124,9 +124,21 @@ signal_number(const char *name)
 	return 0;
 }
 
+/* An image may say it by its number, or without SIG. */
+static int
+image_signal(const char *said)
+{
+	char name[32];
+
+	if (strtol(said, NULL, 10) > 0)
+		return (int)strtol(said, NULL, 10);
+	(void)snprintf(name, sizeof(name), "%s%s", strncmp(said, "SIG", 3) == 0 ? "" : "SIG", said);
+	return signal_number(name);
+}
+
 void
 life_add(struct text *out, const struct text *names, const struct local *local, const struct ambient_object *container,
-	 struct trouble *t)
+	 const struct ambient_object *image, struct trouble *t)
 {
 	static const char *const hooks[][2] = { { "/lifecycle/postStart", "postStart" }, { "/lifecycle/preStop", "preStop" } };
 	const char *stop = ambient_str(container, "/lifecycle/stopSignal", NULL);
@@ -147,6 +159,8 @@ life_add(struct text *out, const struct text *names, const struct local *local, 
 		text_puts(out, ",\"fallback\":true");
 	if (life_sidecar(container))
 		text_puts(out, ",\"sidecar\":true");
+	if (stop == NULL && image != NULL && image_signal(ambient_str(image, "/config/StopSignal", "")) > 0)
+		text_printf(out, ",\"stopSignal\":%d", image_signal(ambient_str(image, "/config/StopSignal", "")));
 	if (stop == NULL)
 		return;
 	if (signal_number(stop) == 0)

@@ -37,6 +37,7 @@ annotate(const struct node *node, struct ambient_draft *d)
 	ambient_draft_set_str(d, "/metadata/annotations/standalone~1sandbox", node->no_sandbox ? "none" : "bubblewrap");
 	ambient_draft_set_str(d, "/metadata/annotations/standalone~1host-paths", text_str(&paths));
 	ambient_draft_set_str(d, "/metadata/annotations/standalone~1seccomp", node->filter != NULL ? "filter" : "none");
+	ambient_draft_set_str(d, "/metadata/annotations/standalone~1podman", node->podman_count > 0 ? "yes" : "no");
 	text_free(&paths);
 }
 
@@ -46,7 +47,8 @@ annotate_again(struct node *node, struct ambient_call *call, const struct ambien
 {
 	struct ambient_draft *d = ambient_draft_new(call, NODE, NULL, NULL);
 	const char *all[] = { "/metadata/annotations/standalone~1limits", "/metadata/annotations/standalone~1sandbox",
-			      "/metadata/annotations/standalone~1host-paths", "/metadata/annotations/standalone~1seccomp" };
+			      "/metadata/annotations/standalone~1host-paths", "/metadata/annotations/standalone~1seccomp",
+			      "/metadata/annotations/standalone~1podman" };
 	bool same = true;
 
 	annotate(node, d);

@@ -6,6 +6,9 @@
  *   plugin.c   declarations, options, life cycle
  *   pod.c      the reconciler of pods: start, follow, end, forget
  *   spec.c     from a pod to the shim's specification
+ *   image.c    names of images
+ *   podman.c   images that podman runs
+ *   pull.c     their pulls
  *   env.c      environment variables
  *   life.c     probes, hooks, sidecars
  *   resources.c  quantities, limits, the control groups of this machine
@@ -78,6 +81,13 @@ struct image {
 	char **binds, **entrypoint, **env; /* ended by NULL */
 };
 
+/* Images that podman runs. */
+struct podman {
+	char *match, *path, *network;
+	char *pull;              /* stands for the containers' imagePullPolicy; NULL: that holds */
+	char **options;          /* ended by NULL */
+};
+
 /* A pod that this machine knows: made when it is first prepared, gone when its directory is. */
 struct local {
 	struct local *next;
@@ -113,6 +123,12 @@ struct node {
 	char **host_paths;       /* what hostPath volumes may show; ended by NULL */
 	struct image **images;
 	size_t image_count;
+	struct podman **podmen;
+	size_t podman_count;
+	struct pull *pulls;      /* under the lock, as the next */
+	int pulling;             /* how many run */
+	int32_t pulls_end;       /* atomic */
+	pthread_cond_t pull_ended;
 	pthread_mutex_t lock;    /* guards pods, the watcher's fields and `server` */
 	struct local *pods;
 	pthread_t watcher;
@@ -139,6 +155,8 @@ struct trouble {
 	char reason[64];         /* ContainerCreating, CreateContainerConfigError, CreateContainerError, ErrImagePull, … */
 	char message[400];
 	char container[64];      /* "" : all of them */
+	bool quiet;              /* its Events have been made */
+	int64_t again;           /* ns until the next look; 0: by wait */
 	bool wait;               /* something else may appear; else only a change of the pod or the configuration helps */
 	char missing[400];       /* the last object that the server did not have: asked for once in a preparation */
 };
@@ -148,8 +166,53 @@ void trouble_set(struct trouble *t, const char *reason, bool wait, const char *f
 /* spec.c.  0 with t->reason set when the pod cannot start. */
 int spec_build(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
 	       struct text *spec, struct trouble *t, struct ambient_error *err);
-const struct image *image_find(const struct node *node, const char *name);
 const struct ambient_object *container_at(const struct ambient_object *pod, const char *list, size_t i);
+
+/* image.c */
+const struct image *image_find(const struct node *node, const char *name);
+const struct podman *image_podman(const struct node *node, const char *name); /* asked when image_find has none */
+const char *image_problem(const char *name);                       /* NULL, or why it is no name of an image */
+void image_normalize(const char *name, struct text *out);          /* "busybox" -> "docker.io/library/busybox:latest" */
+size_t image_repository(const char *name);                         /* bytes before the tag or the digest */
+
+/* podman.c */
+struct podman_answer {
+	bool ok;
+	char *out;               /* what it printed; may be NULL */
+	char problem[600];       /* when it is not ok */
+};
+/* args: without the program and its options, ended by NULL.  Needs podman_answer_free. */
+void podman_run(const struct node *node, const struct podman *podman, const char *const *args, int64_t timeout,
+		const int32_t *cancelled, struct podman_answer *answer);
+void podman_answer_free(struct podman_answer *answer);
+char **podman_environment(void);                                   /* for who runs podman; each and the list to be freed */
+/* What podman says of the container's image: "id", "digests", "config"; NULL with t->reason: it is not here yet. */
+int podman_image(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
+		 const struct podman *podman, const struct ambient_object *container, const struct ambient_object **ret,
+		 struct trouble *t, struct ambient_error *err);
+void podman_image_id(const char *name, const struct ambient_object *image, struct text *out); /* for status.imageID */
+/* Members of a container of the shim's specification. */
+void podman_add(struct text *out, const struct podman *podman, const struct ambient_object *pod, const struct ambient_object *container,
+		const struct ambient_object *image, const struct text *names, struct trouble *t);
+/* Before a shim starts the pod: who will have made its containers; 0 or -errno. */
+int podman_remember(const struct node *node, const struct ambient_object *pod, const struct local *local);
+/* When no shim keeps it any more: removes what is left of its containers, running ones too. */
+int podman_clean(const struct node *node, const struct local *local, struct ambient_error *err);
+
+/* pull.c */
+struct pull_report {
+	enum { PULL_NONE, PULL_RUNS, PULL_DONE, PULL_FAILED } state;
+	bool told;               /* this end was looked at before: its Events are made */
+	int tries;
+	int64_t failed_at, retry_at; /* monotonic ns */
+	int64_t took;            /* ns */
+	char message[600];
+};
+struct pull_report pull_look(struct node *node, const struct local *local, const char *image);
+/* False: there is no place for it now. */
+bool pull_start(struct node *node, const struct podman *podman, const struct local *local, const char *image, const char *auth);
+void pull_forget(struct node *node, const struct local *local);
+void pull_stop(struct node *node);
 
 /* env.c.  Appends "NAME=value" strings as a JSON array. */
 int env_build(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
@@ -168,8 +231,9 @@ int find_object(struct ambient_call *call, const char *kind, const char *ns, con
 		const struct ambient_object **ret, struct ambient_error *err);
 
 /* life.c */
+/* image: podman's word on it, or NULL. */
 void life_add(struct text *out, const struct text *names, const struct local *local, const struct ambient_object *container,
-	      struct trouble *t);
+	      const struct ambient_object *image, struct trouble *t);
 bool life_sidecar(const struct ambient_object *container);         /* among the init containers */
 
 /* resources.c */
@@ -238,6 +302,7 @@ struct container_state {
 	int code;
 	char reason[64], started[40], finished[40];
 	char *message;           /* may be NULL */
+	char *image, *image_id;  /* of podman's; NULL: programs of this machine */
 	char *note;              /* why it waits; may be NULL */
 	bool up, ready;          /* of a running one */
 	bool was_up;             /* any instance */

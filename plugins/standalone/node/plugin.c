@@ -46,6 +46,21 @@ static const struct ambient_option *const image_options[] = { &image_match, &ima
 
 static const struct ambient_option opt_images = { sizeof(opt_images), "images", AMBIENT_OPT_GROUPS, 0, NULL, 0, 0,
 	"which programs of this machine stand for an image; the first match counts", image_options };
+static const struct ambient_option podman_match = { sizeof(podman_match), "match", AMBIENT_OPT_STRING, 0, "*", 0, 0,
+	"pattern of the image's name, with * and ?", NULL };
+static const struct ambient_option podman_path = { sizeof(podman_path), "path", AMBIENT_OPT_PATH, 0, "/usr/bin/podman", 0, 0,
+	"the program podman", NULL };
+static const struct ambient_option podman_args = { sizeof(podman_args), "options", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
+	"options before podman's command, for example \"--root\", \"/srv/containers\"", NULL };
+static const struct ambient_option podman_network = { sizeof(podman_network), "network", AMBIENT_OPT_STRING, 0, "host", 0, 0,
+	"\"host\": the machine's, as every pod here; or \"none\"", NULL };
+static const struct ambient_option podman_pull = { sizeof(podman_pull), "pull", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
+	"\"Always\", \"IfNotPresent\" or \"Never\", whatever imagePullPolicy the containers say; unset: that holds", NULL };
+static const struct ambient_option *const podman_options[] = { &podman_match, &podman_path, &podman_args, &podman_network,
+	&podman_pull, NULL };
+static const struct ambient_option opt_podman = { sizeof(opt_podman), "podman", AMBIENT_OPT_GROUPS, 0, NULL, 0, 0,
+	"images that podman pulls and runs, if none of \"images\" matches; the first match counts", podman_options };
+
 static const struct ambient_option opt_sandbox = { sizeof(opt_sandbox), "sandbox", AMBIENT_OPT_STRING, 0, "bwrap", 0, 0,
 	"\"bwrap\" (bubblewrap), or \"none\": containers are plain processes and see everything", NULL };
 static const struct ambient_option opt_bwrap = { sizeof(opt_bwrap), "bwrap", AMBIENT_OPT_PATH, 0, "/usr/bin/bwrap", 0, 0,
@@ -66,7 +81,7 @@ static const struct ambient_option opt_paths = { sizeof(opt_paths), "hostPaths",
 	"directories that volumes of type hostPath may show, with all below them; unset: none", NULL };
 static const struct ambient_option opt_seccomp = { sizeof(opt_seccomp), "seccompDefault", AMBIENT_OPT_BOOL, 0, "true", 0, 0,
 	"containers that say nothing of seccompProfile run under the filter of RuntimeDefault; else without one", NULL };
-static const struct ambient_option *const options[] = { &opt_images, &opt_sandbox, &opt_bwrap, &opt_shim, &opt_name,
+static const struct ambient_option *const options[] = { &opt_images, &opt_podman, &opt_sandbox, &opt_bwrap, &opt_shim, &opt_name,
 	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, &opt_seccomp, NULL };
 
 static char **
@@ -120,6 +135,17 @@ free_images(struct node *node)
 		free(m);
 	}
 	free(node->images);
+	for (size_t i = 0; i < node->podman_count; i++) {
+		struct podman *p = node->podmen[i];
+
+		free(p->match);
+		free(p->path);
+		free(p->network);
+		free(p->pull);
+		free_strings(p->options);
+		free(p);
+	}
+	free(node->podmen);
 }
 
 static int
@@ -149,6 +175,66 @@ read_images(struct node *node, const struct ambient_conf *conf, struct ambient_e
 }
 
 static int
+read_podmen(struct node *node, const struct ambient_conf *conf, struct ambient_error *err)
+{
+	const struct ambient_host *host = node->host;
+	size_t n = host->conf->count(conf, "podman");
+
+	node->podmen = calloc(n + 1, sizeof(*node->podmen));
+	for (size_t i = 0; node->podmen != NULL && i < n; i++) {
+		const struct ambient_conf *group = host->conf->group(conf, "podman", i);
+		struct podman *p = calloc(1, sizeof(*p));
+
+		if (p == NULL || group == NULL) {
+			free(p);
+			return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+		}
+		p->match = copy(host, group, "match", "*");
+		p->path = copy(host, group, "path", "/usr/bin/podman");
+		p->network = copy(host, group, "network", "host");
+		p->pull = copy(host, group, "pull", NULL);
+		p->options = strings(host, group, "options", false);
+		node->podmen[node->podman_count++] = p;
+		if (p->match == NULL || p->path == NULL || p->network == NULL || p->options == NULL)
+			return ambient_err(err, AMBIENT_E_INVALID, "podman[%zu]: match, path and network are not empty", i);
+		/* It may be installed later; its pods say so until then. */
+		if (access(p->path, X_OK) < 0)
+			ambient_log(host, AMBIENT_LOG_WARN, "podman[%zu]: the program \"%s\" is missing: install podman, or set its path", i,
+				    p->path);
+	}
+	return node->podmen != NULL ? 0 : ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+}
+
+static bool
+one_of(const char *word, const char *const *words)
+{
+	while (*words != NULL && strcmp(*words, word) != 0)
+		words++;
+	return *words != NULL;
+}
+
+static int
+check_podman(const struct ambient_host *host, const struct ambient_conf *conf, struct ambient_error *err)
+{
+	static const char *const policies[] = { "", "Always", "IfNotPresent", "Never", NULL }, *const networks[] = { "host", "none", NULL };
+
+	for (size_t i = 0; i < host->conf->count(conf, "podman"); i++) {
+		const struct ambient_conf *group = host->conf->group(conf, "podman", i);
+		const char *pull = host->conf->str(group, "pull", ""), *network = host->conf->str(group, "network", "host");
+
+		if (!one_of(pull, policies))
+			return ambient_err(err, AMBIENT_E_INVALID, "podman[%zu].pull is \"Always\", \"IfNotPresent\" or \"Never\", not \"%s\"",
+					   i, pull);
+		if (!one_of(network, networks))
+			return ambient_err(err, AMBIENT_E_INVALID, "podman[%zu].network is \"host\" or \"none\", not \"%s\": in another one "
+					   "the pod's address would lead nowhere", i, network);
+		if (host->conf->count(group, "options") > 32)
+			return ambient_err(err, AMBIENT_E_INVALID, "podman[%zu].options has more than 32 words", i);
+	}
+	return 0;
+}
+
+static int
 check(const struct ambient_host *host, const struct ambient_conf *conf, struct ambient_error *err)
 {
 	const char *sandbox = host->conf->str(conf, "sandbox", "bwrap");
@@ -171,7 +257,7 @@ check(const struct ambient_host *host, const struct ambient_conf *conf, struct a
 				return ambient_err(err, AMBIENT_E_INVALID, "images[%zu].binds: \"%s\" is not absolute", i, bind);
 		}
 	}
-	return 0;
+	return check_podman(host, conf, err);
 }
 
 static void
@@ -187,6 +273,7 @@ destroy(void *self)
 	free(node->root);
 	free(node->filter);
 	free_strings(node->host_paths);
+	pthread_cond_destroy(&node->pull_ended);
 	pthread_mutex_destroy(&node->lock);
 	free(node);
 }
@@ -197,6 +284,7 @@ stop(void *self)
 	struct node *node = self;
 
 	/* The shims stay: pods outlive the daemon. */
+	pull_stop(node);
 	server_stop(node);
 	watch_stop(node);
 	resources_leave(node);
@@ -221,6 +309,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	node->host = host;
 	node->wake[0] = node->wake[1] = -1;
 	pthread_mutex_init(&node->lock, NULL);
+	pthread_cond_init(&node->pull_ended, NULL);
 	node->name = copy(host, conf, "name", fact != NULL ? fact : "standalone");
 	node->shim = copy(host, conf, "shim", AM_LIBEXECDIR "/ambient-shim");
 	node->bwrap = copy(host, conf, "bwrap", "/usr/bin/bwrap");
@@ -240,6 +329,8 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 		rc = ambient_err(err, AMBIENT_E_NOTFOUND, "the program \"%s\" is missing: install it, or set \"shim\"", node->shim);
 	if (rc == 0)
 		rc = read_images(node, conf, err);
+	if (rc == 0)
+		rc = read_podmen(node, conf, err);
 	if (rc == 0) {
 		(void)snprintf(path, sizeof(path), "%s/pods", node->root);
 		rc = make_dirs(path);

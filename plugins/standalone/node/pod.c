@@ -227,6 +227,10 @@ forget(struct node *node, struct local *local, struct ambient_result *result, st
 		(void)ambient_requeue_after(result, LOOK_AGAIN / 10);
 		return 1;
 	}
+	rc = podman_clean(node, local, err);
+	if (rc < 0)
+		return rc;
+	pull_forget(node, local);
 	schedule_release(node, local);
 	resources_forget(node, local);
 	rc = remove_tree(local->dir);
@@ -316,6 +320,9 @@ terminate(struct node *node, struct ambient_call *call, const struct ambient_obj
 			watch(node, local);
 			(void)ambient_requeue_after(result, LOOK_AGAIN);
 		}
+		/* Its shim left without an end: what it kept ends before the pod is said to have ended. */
+		if (rc == 0 && !alive && !state.ended)
+			rc = podman_clean(node, local, err);
 		if (rc == 0)
 			rc = status_write(node, call, pod, local, &state, alive, NULL, err);
 		if (rc == -AMBIENT_E_NOTFOUND)
@@ -343,14 +350,16 @@ report_trouble(struct node *node, struct ambient_call *call, const struct ambien
 	struct pod_state none = { 0 };
 	bool pull = strcmp(t->reason, "ErrImagePull") == 0;
 
-	if (schedule_lacks(t))
+	if (t->quiet)
+		pull = false;
+	else if (schedule_lacks(t))
 		ambient_event(call, pod, "Warning", "FailedScheduling", "%s", t->message);
 	else if (strcmp(t->reason, "ContainerCreating") == 0)
 		ambient_event(call, pod, "Warning", "FailedMount", "%s", t->message);
 	else if (strcmp(t->reason, "ImagePullBackOff") != 0 || local->pulls == 1)
 		ambient_event(call, pod, "Warning", "Failed", "Error: %s: %s", t->reason, t->message);
-	local->pulls += pull || strcmp(t->reason, "ImagePullBackOff") == 0;
-	result->requeue_after = pull ? PULL_AGAIN : t->wait ? WAIT_SHORT : WAIT_LONG;
+	local->pulls += pull || (!t->quiet && strcmp(t->reason, "ImagePullBackOff") == 0);
+	result->requeue_after = t->again > 0 ? t->again : pull ? PULL_AGAIN : t->wait ? WAIT_SHORT : WAIT_LONG;
 	return status_write(node, call, pod, local, &none, false, t, err);
 }
 
@@ -424,7 +433,9 @@ start(struct node *node, struct ambient_call *call, const struct ambient_object 
 	if (rc == 0 && t.reason[0] == '\0')
 		rc = spec_build(node, call, pod, local, &spec, &t, err);
 	if (rc == 0 && t.reason[0] == '\0') {
-		rc = shim_start(node, local, &spec, err);
+		rc = podman_remember(node, pod, local) < 0 ? ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot write podman.json in \"%s\"",
+									 local->dir)
+							   : shim_start(node, local, &spec, err);
 		if (rc < 0 && rc != -AMBIENT_E_CANCELLED) {
 			trouble_set(&t, "CreateContainerError", true, "%s", err->message);
 			rc = 0;
@@ -524,7 +535,10 @@ follow(struct node *node, struct ambient_call *call, const struct ambient_object
 	if (!over && local->share[SHARE_PODS] == 0)
 		schedule_hold(node, pod, local); /* it ran before the daemon did */
 	tell_notes(call, pod, local, &state);
-	rc = status_write(node, call, pod, local, &state, alive, NULL, err);
+	if (!alive && !state.ended)
+		rc = podman_clean(node, local, err);
+	if (rc == 0)
+		rc = status_write(node, call, pod, local, &state, alive, NULL, err);
 	state_free(&state);
 	if (rc < 0)
 		return rc;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -39,12 +40,19 @@ shim_start(struct node *node, struct local *local, const struct text *spec, stru
 		.size = sizeof(options), .argv = argv, .cwd = "/", .input = spec->data, .input_len = spec->len,
 		.timeout_ns = 30 * AMBIENT_SECOND,
 	};
+	/* The shim runs podman with what it has. */
+	char **env = node->podman_count > 0 ? podman_environment() : NULL;
+	union { char **in; const char *const *out; } envp = { .in = env };
 	struct ambient_spawn_result result = { .size = sizeof(result) };
 	int rc;
 
 	if (!AMBIENT_HAS(node->host->spawn, run))
 		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "this host starts no programs");
+	options.envp = envp.out;
 	rc = node->host->spawn->run(node->host, &options, &result, err);
+	for (size_t i = 0; env != NULL && env[i] != NULL; i++)
+		free(env[i]);
+	free(env);
 	if (rc < 0)
 		return rc;
 	/* 3: a shim has this pod; 4: the pod was started before.  Both mean: look at the state. */

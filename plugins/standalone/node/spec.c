@@ -2,7 +2,6 @@
 /* From a pod to the document that ambient-shim reads (core/ambient-shim/spec.c describes it), version 1. */
 #include "node.h"
 
-#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,15 +27,6 @@ container_at(const struct ambient_object *pod, const char *list, size_t i)
 	return ambient_item(pod, list, i, NULL);
 }
 
-const struct image *
-image_find(const struct node *node, const char *name)
-{
-	for (size_t i = 0; i < node->image_count; i++)
-		if (fnmatch(node->images[i]->match, name, 0) == 0)
-			return node->images[i];
-	return NULL;
-}
-
 static void
 add_word(struct text *out, const struct text *names, const char *word, bool expand)
 {
@@ -57,6 +47,33 @@ add_words(struct text *out, const struct text *names, const struct ambient_objec
 }
 
 /* command and args; the image's entrypoint stands for a missing command. */
+/* Of an image of podman's: a list of its configuration. */
+static void
+add_config(struct text *out, const struct ambient_object *config, const char *list)
+{
+	for (size_t i = 0; i < ambient_len(config, list); i++)
+		add_word(out, NULL, ambient_str(ambient_item(config, list, i, NULL), "", ""), false);
+}
+
+/* As a cluster has it: a command of the container's takes the place of the image's entrypoint and arguments. */
+static void
+add_podman_argv(struct text *out, const struct text *names, const struct ambient_object *container,
+		const struct ambient_object *podman_image, struct trouble *t)
+{
+	text_puts(out, ",\"argv\":[");
+	if (ambient_len(container, "/command") > 0)
+		add_words(out, names, container, "/command");
+	else
+		add_config(out, podman_image, "/config/Entrypoint");
+	if (ambient_len(container, "/args") > 0)
+		add_words(out, names, container, "/args");
+	else if (ambient_len(container, "/command") == 0)
+		add_config(out, podman_image, "/config/Cmd");
+	if (text_str(out)[out->len - 1] == '[')
+		trouble_set(t, "CreateContainerError", false, "no command specified: neither the container nor its image says one");
+	text_puts(out, "]");
+}
+
 static void
 add_argv(struct text *out, const struct text *names, const struct ambient_object *container, const struct image *image,
 	 struct trouble *t)
@@ -82,7 +99,7 @@ add_mounts(struct text *out, struct node *node, const struct ambient_object *pod
 {
 	struct text mounts = { 0 };
 
-	for (size_t i = 0; image->binds != NULL && image->binds[i] != NULL; i++) {
+	for (size_t i = 0; image != NULL && image->binds != NULL && image->binds[i] != NULL; i++) {
 		const char *bind = image->binds[i], *colon = strchr(bind, ':');
 		int n = colon != NULL ? (int)(colon - bind) : (int)strlen(bind);
 		char source[1024];
@@ -112,8 +129,8 @@ add_streams(struct text *out, const struct ambient_object *container)
 
 /* What the sandbox cannot give is refused, not ignored. */
 static void
-add_security(struct text *out, const struct node *node, const struct ambient_object *pod,
-	     const struct ambient_object *container, struct trouble *t)
+add_security(struct text *out, const struct ambient_object *pod, const struct ambient_object *container,
+	     struct trouble *t)
 {
 	int64_t uid = ambient_int(container, "/securityContext/runAsUser", ambient_int(pod, "/spec/securityContext/runAsUser", -1));
 	int64_t gid = ambient_int(container, "/securityContext/runAsGroup",
@@ -136,9 +153,24 @@ add_security(struct text *out, const struct node *node, const struct ambient_obj
 		text_printf(out, ",\"uid\":%lld", (long long)uid);
 	if (gid >= 0 || uid >= 0)
 		text_printf(out, ",\"gid\":%lld", (long long)(gid >= 0 ? gid : uid));
-	if (ambient_bool(container, "/securityContext/readOnlyRootFilesystem", 0))
-		text_puts(out, ",\"readOnlyRoot\":true");
-	seccomp_add(out, node, pod, container, t);
+}
+
+/* There are no programs for it, and nobody who would bring them. */
+static void
+refuse_image(const struct local *local, const struct ambient_object *container, struct trouble *t)
+{
+	const char *image = ambient_str(container, "/image", ""), *problem = image_problem(image);
+	bool never = strcmp(ambient_str(container, "/imagePullPolicy", ""), "Never") == 0;
+
+	if (problem != NULL)
+		trouble_set(t, "InvalidImageName", false,
+			    "Failed to apply default image tag \"%.120s\": couldn't parse image name \"%.120s\": %s", image, image, problem);
+	else
+		trouble_set(t, never ? "ErrImageNeverPull" : local->pulls == 0 ? "ErrImagePull" : "ImagePullBackOff", false,
+			    "%simage \"%.120s\" is not mapped to programs of this machine; add { match = \"%.120s\"; "
+			    "path = \"/usr/bin:/bin\"; } to \"images\" in the configuration of plugin \"node\", or let \"podman\" run it",
+			    never || local->pulls == 0 ? "" : "Back-off pulling: ", image, image);
+	(void)snprintf(t->container, sizeof(t->container), "%s", ambient_str(container, "/name", ""));
 }
 
 static int
@@ -147,35 +179,50 @@ add_container(struct node *node, struct ambient_call *call, const struct ambient
 {
 	const char *name = ambient_str(container, "/name", ""), *image_name = ambient_str(container, "/image", "");
 	const struct image *image = image_find(node, image_name);
+	const struct podman *podman = image == NULL ? image_podman(node, image_name) : NULL;
+	const struct ambient_object *podman_info = NULL;
 	struct text names = { 0 }, env = { 0 };
-	const char *cwd = ambient_str(container, "/workingDir", "/");
+	const char *cwd = ambient_str(container, "/workingDir", "");
 	int rc;
 
-	if (image == NULL) {
-		trouble_set(t, local->pulls == 0 ? "ErrImagePull" : "ImagePullBackOff", false,
-			    "%simage \"%.120s\" is not mapped to programs of this machine; add { match = \"%.120s\"; "
-			    "path = \"/usr/bin:/bin\"; } to \"images\" in the configuration of plugin \"node\"",
-			    local->pulls == 0 ? "" : "Back-off pulling: ", image_name, image_name);
-		(void)snprintf(t->container, sizeof(t->container), "%s", name);
+	if (image == NULL && (podman == NULL || image_problem(image_name) != NULL)) {
+		refuse_image(local, container, t);
 		return 0;
+	}
+	if (podman != NULL) {
+		rc = podman_image(node, call, pod, local, podman, container, &podman_info, t, err);
+		if (rc < 0 || podman_info == NULL) {
+			(void)snprintf(t->container, sizeof(t->container), "%s", name);
+			return rc;
+		}
+		cwd = cwd[0] != '\0' ? cwd : ambient_str(podman_info, "/config/WorkingDir", "/");
 	}
 	text_puts(out, "{\"name\":");
 	text_json(out, name);
 	rc = env_build(node, call, pod, local, container, image, &env, &names, t, err);
 	if (rc == 0 && t->reason[0] == '\0') {
 		text_printf(out, ",\"env\":%s", text_str(&env));
-		add_argv(out, &names, container, image, t);
+		if (podman != NULL)
+			add_podman_argv(out, &names, container, podman_info, t);
+		else
+			add_argv(out, &names, container, image, t);
 		text_puts(out, ",\"cwd\":");
 		text_json(out, cwd[0] != '\0' ? cwd : "/");
 		text_puts(out, ",\"terminationPath\":");
 		text_json(out, ambient_str(container, "/terminationMessagePath", "/dev/termination-log"));
-		if (image->root != NULL) {
+		if (image != NULL && image->root != NULL) {
 			text_puts(out, ",\"root\":");
 			text_json(out, image->root);
 		}
-		life_add(out, &names, local, container, t);
+		life_add(out, &names, local, container, podman_info, t);
 		resources_add_limits(out, node, container);
-		add_security(out, node, pod, container, t);
+		if (podman != NULL)
+			podman_add(out, podman, pod, container, podman_info, &names, t);
+		else
+			add_security(out, pod, container, t);
+		seccomp_add(out, node, pod, container, t);
+		if (ambient_bool(container, "/securityContext/readOnlyRootFilesystem", 0))
+			text_puts(out, ",\"readOnlyRoot\":true");
 		add_streams(out, container);
 		add_mounts(out, node, pod, local, container, image, &names, t);
 	}
@@ -196,15 +243,25 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 						{ "/spec/containers", "containers" } };
 	int64_t deadline = ambient_int(pod, "/spec/activeDeadlineSeconds", 0);
 	int64_t waited = (node->host->clock->wall(node->host) - local->accepted) / AMBIENT_MILLISECOND;
+	bool mapped = false, by_podman = false;
 	int rc = 0;
 
-	if (!node->no_sandbox && access(node->bwrap, X_OK) < 0) {
+	for (size_t k = 0; k < 2; k++)
+		for (size_t i = 0; i < ambient_len(pod, lists[k][0]); i++) {
+			const char *image = ambient_str(container_at(pod, lists[k][0], i), "/image", "");
+			bool own = image_find(node, image) != NULL;
+
+			mapped = mapped || own;
+			by_podman = by_podman || (!own && image_podman(node, image) != NULL);
+		}
+	if (mapped && !node->no_sandbox && access(node->bwrap, X_OK) < 0) {
 		trouble_set(t, "CreateContainerError", true,
 			    "\"%s\" is missing, and without it containers have no sandbox: install the package bubblewrap, or set "
 			    "sandbox = \"none\" in the configuration of plugin \"node\" to run them unprotected", node->bwrap);
 		return 0;
 	}
-	text_puts(spec, "{\"version\":1,\"dir\":");
+	/* An older shim would not know what to do with podman's. */
+	text_printf(spec, "{\"version\":%d,\"dir\":", by_podman ? 2 : 1);
 	text_json(spec, local->dir);
 	text_puts(spec, ",\"socket\":");
 	text_printf(spec, "\"%s/sock\",\"hostname\":", local->dir);

@@ -56,7 +56,7 @@ exited(struct container_state *c, const struct ambient_object *r)
 }
 
 static void
-starting(struct container_state *c)
+starting(struct container_state *c, const struct ambient_object *r)
 {
 	if (c->state == C_WAITING || c->state == C_EXITED) {
 		c->has_last = true;
@@ -70,6 +70,13 @@ starting(struct container_state *c)
 	}
 	c->state = C_STARTING;
 	c->up = c->ready = false;
+	free(c->image);
+	free(c->image_id);
+	c->image = c->image_id = NULL;
+	if (ambient_str(r, "/imageID", NULL) != NULL) {
+		c->image = strdup(ambient_str(r, "/image", ""));
+		c->image_id = strdup(ambient_str(r, "/imageID", ""));
+	}
 }
 
 static void
@@ -122,7 +129,7 @@ apply(struct pod_state *state, const struct ambient_object *r)
 	if (strcmp(rec, "exit") == 0)
 		exited(c, r);
 	else if (strcmp(rec, "starting") == 0)
-		starting(c);
+		starting(c, r);
 	else if (strcmp(rec, "running") == 0) {
 		c->state = C_RUNNING;
 		copy(c->started, sizeof(c->started), ambient_str(r, "/started", ""));
@@ -175,6 +182,8 @@ state_free(struct pod_state *state)
 		free(state->c[i].message);
 		free(state->c[i].last_message);
 		free(state->c[i].note);
+		free(state->c[i].image);
+		free(state->c[i].image_id);
 	}
 	for (size_t i = 0; i < state->note_count; i++)
 		free(state->notes[i].message);

@@ -169,8 +169,9 @@ add_container(struct text *out, struct node *node, const struct ambient_object *
 	text_puts(out, "{\"name\":");
 	text_json(out, name);
 	text_puts(out, ",\"image\":");
-	text_json(out, image);
-	text_printf(out, ",\"imageID\":\"%s\"", ran ? "standalone:host" : "");
+	text_json(out, ran && c->image != NULL ? c->image : image);
+	text_puts(out, ",\"imageID\":");
+	text_json(out, !ran ? "" : c->image_id != NULL ? c->image_id : "standalone:host");
 	text_printf(out, ",\"ready\":%s,\"started\":%s,\"restartCount\":%d",
 		    (init && !sidecar ? c != NULL && c->state == C_EXITED && c->code == 0 : running && c->ready) ? "true" : "false",
 		    running && c->up ? "true" : "false", c != NULL ? c->restart : 0);
