@@ -12,7 +12,6 @@
 
 #include "core/ambientd/daemon_priv.h"
 #include "core/base/log.h"
-#include "core/base/util.h"
 
 #define PROVIDER_PATIENCE (10 * AM_NS_PER_S)
 #define REPORT_EVERY      (10 * AM_NS_PER_S)
@@ -269,67 +268,6 @@ start_instances(struct am_daemon *d, struct ambient_error *err)
 	return rc;
 }
 
-static int64_t
-lead_until(void *arg)
-{
-	return am_lead_valid_until(arg);
-}
-
-static void
-lead_started(void *arg)
-{
-	struct am_daemon *d = arg;
-
-	am_log_info("ambientd", "this replica leads");
-	for (size_t i = 0; i < d->plugin_count; i++)
-		am_instance_resume(d->plugins[i].instance);
-}
-
-static void
-lead_stopped(void *arg)
-{
-	struct am_daemon *d = arg;
-
-	for (size_t i = 0; i < d->plugin_count; i++)
-		am_instance_pause(d->plugins[i].instance);
-}
-
-/* Standalone the lock on the state directory is leadership. */
-static int
-start_lease(struct am_daemon *d, struct ambient_error *err)
-{
-	const struct ambient_conf *lease = section(d, "lease");
-	const char *ns = am_conf_str(lease, "namespace"), *own = am_conf_str(section(d, "cluster"), "namespace");
-	const char *identity = am_conf_str(lease, "identity");
-	char host[65] = "", uuid[37];
-
-	if (d->standalone || am_conf_int(lease, "enabled") == 0)
-		return 0;
-	(void)gethostname(host, sizeof(host) - 1);
-	am_uuid4(uuid);
-	char *made = am_xasprintf("%s_%s", host, uuid);
-	const struct am_lead_options options = {
-		.ns = ns != NULL ? ns : own != NULL ? own : "default",
-		.name = am_conf_str(lease, "name"),
-		.identity = identity != NULL ? identity : made,
-		.lease_ns = am_conf_int(lease, "duration"),
-		.renew_ns = am_conf_int(lease, "renew"),
-		.retry_ns = am_conf_int(lease, "retry"),
-		.started = lead_started,
-		.stopped = lead_stopped,
-		.arg = d,
-	};
-	int rc = am_lead_new(am_kube_io(d->kube), &options, &d->lead, err);
-	free(made);
-	if (rc < 0)
-		return rc;
-	lead_stopped(d);
-	daemon_warm_up(d);
-	am_host_set_fence(d->host, &(const struct am_host_fence){ .until = lead_until, .arg = d->lead });
-	am_lead_start(d->lead);
-	return 0;
-}
-
 /* Each instance starts to work as soon as its own watches are complete; one that waits for a kind that does not exist
  * holds up nobody else. */
 static int
@@ -369,7 +307,8 @@ start_ops(struct am_daemon *d, struct ambient_error *err)
 {
 	const struct ambient_conf *ops = section(d, "ops");
 	const char *listen = am_conf_str(ops, "listen"), *socket = am_conf_str(ops, "socket");
-	const struct am_ops_callbacks callbacks = { d, daemon_checks, daemon_refresh, daemon_status, daemon_top, daemon_cache, daemon_explain };
+	const struct am_ops_callbacks callbacks = { d, daemon_checks, daemon_refresh, daemon_status, daemon_top, daemon_cache, daemon_explain,
+						    daemon_live };
 	int rc = 0;
 
 	if (!am_empty(listen)) {
@@ -400,7 +339,7 @@ start(struct am_daemon *d, struct ambient_error *err)
 	if (rc == 0)
 		rc = start_instances(d, err);
 	if (rc == 0)
-		rc = start_lease(d, err);
+		rc = daemon_lease_start(d, err);
 	if (rc < 0)
 		return rc;
 	atomic_store(&d->serving, true);
@@ -432,6 +371,7 @@ am_daemon_stop(struct am_daemon *d)
 	am_notify("STOPPING=1");
 	am_log_info("ambientd", "stopping");
 	atomic_store(&d->stopping, true);
+	daemon_lease_leave(d);
 	for (size_t i = d->plugin_count; i-- > 0;) {
 		if (d->plugins[i].instance != NULL)
 			am_instance_pause(d->plugins[i].instance);
@@ -441,8 +381,7 @@ am_daemon_stop(struct am_daemon *d)
 			d->abandoned = true;
 	}
 	/* The fence stays: once the lease is given back, a call that was left behind writes no more. */
-	if (d->lead != NULL)
-		am_lead_stop_wait(d->lead);
+	daemon_lease_stop(d);
 	atomic_store(&d->serving, false);
 	am_admin_stop(d->admin);
 	am_ops_stop(d->ops);
@@ -451,7 +390,7 @@ am_daemon_stop(struct am_daemon *d)
 			am_instance_free(d->plugins[i].instance);
 	}
 	if (!d->abandoned) {
-		am_lead_free(d->lead);
+		daemon_lease_free(d);
 		am_host_disconnect(d->host);
 		am_kube_free(d->kube);
 	}

@@ -8,7 +8,6 @@
 
 #include "core/conf/conf.h"
 #include "core/host/host.h"
-#include "core/lead/lead.h"
 #include "core/ops/ops.h"
 
 struct am_daemon;

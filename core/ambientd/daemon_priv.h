@@ -35,7 +35,7 @@ struct am_daemon {
 	struct daemon_plugin *provider;        /* NULL: the API server is elsewhere */
 	struct am_host *host;
 	struct am_kube *kube;
-	struct am_lead *lead;
+	struct daemon_lease *lease;            /* NULL: nothing is shared with other replicas */
 	struct am_ops *ops;
 	struct am_admin *admin;
 	int32_t cancelled;
@@ -56,8 +56,17 @@ char *daemon_runtime_dir(const struct am_conf_file *file);
 int daemon_make_dirs(struct am_daemon *d, struct ambient_error *err);
 /* plugins.c: loads and checks every enabled instance; mistakes go to file. */
 void daemon_load_plugins(struct am_daemon *d);
+/* lease.c */
+int daemon_lease_start(struct am_daemon *d, struct ambient_error *err);
+void daemon_lease_leave(struct am_daemon *d); /* gives away what is idle, takes no more */
+void daemon_lease_stop(struct am_daemon *d);  /* the workers have ended; waits until it is given back */
+void daemon_lease_free(struct am_daemon *d);
+int daemon_lease_healthy(struct am_daemon *d, struct ambient_error *err);
+bool daemon_lease_works(struct am_daemon *d); /* leads, or has shards to itself; true when it is alone */
+void daemon_lease_describe(struct am_daemon *d, struct am_buf *out); /* " leading=yes" */
 /* status.c */
 void daemon_checks(void *arg, am_check_f *each, void *each_arg);
+int daemon_live(void *arg, struct ambient_error *err);
 void daemon_refresh(void *arg);
 void daemon_status(void *arg, struct am_buf *out);
 int daemon_top(void *arg, struct am_buf *out, struct ambient_error *err);

@@ -71,7 +71,7 @@ daemon_top(void *arg, struct am_buf *out, struct ambient_error *err)
 	if (rc < 0)
 		return rc;
 	am_json_addf(out, "{\"micros\":%l,\"leading\":%b,\"plugins\":[", am_clock_boot(d->clock) / 1000,
-		     d->lead == NULL || am_lead_leading(d->lead));
+		     daemon_lease_works(d));
 	for (size_t i = 0; i < d->plugin_count; i++) {
 		if (i != 0)
 			am_buf_addc(out, ',');
@@ -92,6 +92,15 @@ daemon_cache(void *arg, struct am_buf *out, struct ambient_error *err)
 	am_host_report_cache(d->host, out);
 	am_buf_addc(out, '\n');
 	return 0;
+}
+
+/* Waiting for the lease is no trouble; to go on without it is, because then nothing runs here that could notice. */
+int
+daemon_live(void *arg, struct ambient_error *err)
+{
+	struct am_daemon *d = arg;
+
+	return atomic_load(&d->serving) ? daemon_lease_healthy(d, err) : 0;
 }
 
 void
@@ -115,8 +124,8 @@ daemon_status(void *arg, struct am_buf *out)
 	daemon_checks(d, first_problem, &problem);
 	am_buf_addf(out, "ambientd %s mode=%s ready=%s", PACKAGE_VERSION, d->standalone ? "standalone" : "cluster",
 		    problem.len == 0 ? "yes" : "no");
-	if (atomic_load(&d->serving) && d->lead != NULL)
-		am_buf_addf(out, " leading=%s", am_lead_leading(d->lead) ? "yes" : "no");
+	if (atomic_load(&d->serving))
+		daemon_lease_describe(d, out);
 	am_buf_addf(out, "%s%s\n", problem.len > 0 ? " because: " : "", am_buf_str(&problem));
 	for (size_t i = 0; atomic_load(&d->serving) && i < d->plugin_count; i++)
 		am_instance_describe(d->plugins[i].instance, out);

@@ -58,6 +58,9 @@ static const struct ambient_option *const lease_rows[] = {
 	ROW("renew", AMBIENT_OPT_DURATION, 0, "10s", 100 * MS, 3600 * S,
 	    "How long a leader tries to renew before it gives up; less than duration.", NULL),
 	ROW("retry", AMBIENT_OPT_DURATION, 0, "2s", 10 * MS, 3600 * S, "Between two tries; less than renew.", NULL),
+	ROW("shards", AMBIENT_OPT_INT, 0, "0", 0, 256,
+	    "0: one replica, the leader, reconciles everything.  More: all replicas do, each what is in its namespaces, which are "
+	    "hashed to so many shards; several times the number of replicas, and the same in each of them.", NULL),
 	NULL,
 };
 
@@ -145,6 +148,24 @@ check_cluster(struct am_conf_file *file)
 }
 
 static void
+check_shards(struct am_conf_file *file, const struct ambient_conf *lease)
+{
+	const char *name = am_conf_str(lease, "name");
+
+	if (am_streq(am_conf_str(am_conf_section(file, ""), "mode"), "standalone"))
+		am_conf_fail(file, lease, "shards", "\"lease.shards\" is for replicas in a cluster; a standalone daemon is alone: remove it");
+	if (am_conf_int(lease, "enabled") == 0)
+		am_conf_fail(file, lease, "shards", "\"lease.shards\" needs \"lease.enabled\", or every replica would reconcile everything");
+	/* A shard's owner writes its lease, then reads all of them; both have to succeed now and then. */
+	if (am_conf_int(lease, "renew") <= 3 * am_conf_int(lease, "retry"))
+		am_conf_fail(file, lease, "retry", "with \"lease.shards\", \"lease.renew\" must be more than 3 times \"lease.retry\"");
+	if (name == NULL || strlen(name) > 50 || am_name_problem(name, 1) != NULL)
+		am_conf_fail(file, lease, "name",
+			     "with \"lease.shards\", \"lease.name\" must be a DNS label of at most 50 characters, not \"%.60s\"",
+			     name != NULL ? name : "");
+}
+
+static void
 check_lease(struct am_conf_file *file)
 {
 	const struct ambient_conf *lease = am_conf_section(file, "lease");
@@ -156,6 +177,8 @@ check_lease(struct am_conf_file *file)
 	/* The jitter of a retry is up to 120 %. */
 	if (retry * 6 / 5 >= renew)
 		am_conf_fail(file, lease, "retry", "\"lease.renew\" must be more than 1.2 times \"lease.retry\"");
+	if (am_conf_int(lease, "shards") != 0)
+		check_shards(file, lease);
 }
 
 void

@@ -47,6 +47,19 @@ am_host_connect(struct am_host *host, struct am_kube *kube, const struct am_kube
 	return 0;
 }
 
+struct am_informers *
+am_host_informers(struct am_host *host)
+{
+	return host->informers;
+}
+
+void
+am_host_event(struct am_host *host, const char *involved_json, const char *ns, const char *name, const char *reason,
+	      const char *message)
+{
+	am_recorder_emit(host->recorder, involved_json, ns, name, "Normal", reason, message);
+}
+
 void
 am_host_disconnect(struct am_host *host)
 {

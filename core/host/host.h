@@ -14,6 +14,7 @@
 
 struct am_host;
 struct am_instance;
+struct am_informers;
 
 struct am_host_options {
 	struct am_clock *clock;
@@ -29,6 +30,11 @@ struct am_host_options {
 struct am_host *am_host_new(const struct am_host_options *options) am_nodiscard_;
 /* The API server, which the host borrows; needed before the watches of any instance. */
 int am_host_connect(struct am_host *host, struct am_kube *kube, const struct am_kube_config *config, struct ambient_error *err);
+/* What they share; after am_host_connect, for as long. */
+struct am_informers *am_host_informers(struct am_host *host);
+/* An event of the daemon's own; any thread, does not block.  involved: as am_recorder_emit. */
+void am_host_event(struct am_host *host, const char *involved_json, const char *ns, const char *name, const char *reason,
+		   const char *message);
 /* Ends that; every instance but the provider has been stopped. */
 void am_host_disconnect(struct am_host *host);
 /*

@@ -56,6 +56,9 @@ struct am_lead {
 	char *holder;
 	int64_t duration, transitions;
 	int64_t observed_at;
+	bool news;                   /* the last answer's spec was not the one that we knew */
+	int64_t known_at;            /* when the request was sent whose answer had that one first; 0: none */
+	bool again;                  /* of a group: this attempt has met another member's once */
 
 	void (*done)(void *arg);
 	void *done_arg;
@@ -93,7 +96,7 @@ forget(struct am_lead *l)
 	free(l->spec);
 	free(l->holder);
 	l->seen = l->spec = l->holder = NULL;
-	l->duration = l->transitions = 0;
+	l->duration = l->transitions = l->known_at = 0;
 }
 
 static void
@@ -126,6 +129,7 @@ observe(struct am_lead *l, int64_t at, bool always)
 		return false;
 	(void)am_json_find(text, "/spec", &spec);
 	news = l->spec == NULL || !am_slice_eq(spec, l->spec);
+	l->news = news;
 	free(l->seen);
 	l->seen = am_xstrndup(text.p, text.n);
 	if (news || always) {
@@ -253,8 +257,9 @@ lead_begin(struct am_lead *l)
 	l->phase = LEADING;
 	l->ever_stopped = false;
 	atomic_store(&l->leading, true);
-	am_metric_set(l->status, 1);
-	am_log_info("lead", "leading by lease %s/%s", l->opt.ns, l->opt.name);
+	if (!l->opt.shared)
+		am_metric_set(l->status, 1);
+	am_log_info("lead", l->opt.shared ? "one of those that share lease %s/%s" : "leading by lease %s/%s", l->opt.ns, l->opt.name);
 	l->opt.started(l->opt.arg);
 }
 
@@ -263,7 +268,8 @@ lead_end(struct am_lead *l, const char *why)
 {
 	atomic_store(&l->leading, false);
 	atomic_store(&l->renewed_at, 0);
-	am_metric_set(l->status, 0);
+	if (!l->opt.shared)
+		am_metric_set(l->status, 0);
 	if (l->phase == LEADING)
 		am_log_warn("lead", "not leading any more: %s", why);
 	l->ever_stopped = true;
@@ -319,6 +325,7 @@ attempt(void *arg)
 	struct am_lead *l = arg;
 
 	l->timer = NULL;
+	l->again = false;
 	if (l->phase == LEADING && run_out(l)) { /* slept through it */
 		lost(l, "the lease ran out");
 		return;
@@ -327,21 +334,28 @@ attempt(void *arg)
 		l->limit_at = AM_MIN(now(l) + l->opt.renew_ns, atomic_load(&l->renewed_at) + l->opt.lease_ns);
 		timer_set(l, &l->limit, l->limit_at, limit_passed);
 	}
-	if (is_me(l) && l->observed_at + l->duration > now(l))
+	if (!l->opt.shared && is_me(l) && l->observed_at + l->duration > now(l))
 		request(l, OP_FAST);
 	else
 		request(l, OP_GET);
+}
+
+/* The lease was written at that time or later, with our identity. */
+static void
+renewed(struct am_lead *l, int64_t at)
+{
+	atomic_store(&l->renewed_at, at);
+	timer_clear(l, &l->limit);
+	timer_set(l, &l->timer, now(l) + l->opt.retry_ns, attempt);
+	if (l->phase == CANDIDATE)
+		lead_begin(l);
 }
 
 static void
 attempt_done(struct am_lead *l, bool success)
 {
 	if (success) {
-		atomic_store(&l->renewed_at, l->sent_at);
-		timer_clear(l, &l->limit);
-		timer_set(l, &l->timer, now(l) + l->opt.retry_ns, attempt);
-		if (l->phase == CANDIDATE)
-			lead_begin(l);
+		renewed(l, l->sent_at);
 	} else if (l->phase == LEADING) {
 		timer_set(l, &l->timer, now(l) + l->opt.retry_ns, attempt);
 	} else {
@@ -369,14 +383,27 @@ succeeded(const struct am_lead *l, const struct ambient_error *err)
 	return err == NULL && l->http_status >= 200 && l->http_status < 300;
 }
 
+/* Another member of the group has written it since we saw it last, and that is not long ago. */
+static bool
+renewed_by_another(const struct am_lead *l, int64_t known_at)
+{
+	return l->opt.shared && is_me(l) && l->news && known_at != 0 && known_at + 2 * l->opt.retry_ns > now(l);
+}
+
 static void
 on_get(struct am_lead *l, const struct ambient_error *err)
 {
+	int64_t known_at = l->known_at;
+
 	if (err == NULL && l->http_status == 404) {
 		forget(l);
 		request(l, OP_CREATE);
 	} else if (succeeded(l, err) && observe(l, now(l), false)) {
-		decide(l);
+		l->known_at = l->sent_at;
+		if (renewed_by_another(l, known_at))
+			renewed(l, known_at);
+		else
+			decide(l);
 	} else {
 		am_log_debug("lead", "cannot read lease %s/%s: %s", l->opt.ns, l->opt.name,
 			     err != NULL ? err->message : "refused");
@@ -388,7 +415,11 @@ static void
 on_write(struct am_lead *l, enum op op, const struct ambient_error *err)
 {
 	if (succeeded(l, err) && observe(l, l->sent_at, true)) {
+		l->known_at = l->sent_at;
 		attempt_done(l, true);
+	} else if (l->opt.shared && err == NULL && l->http_status == 409 && !l->again) {
+		l->again = true;
+		request(l, OP_GET);
 	} else if (op == OP_FAST) {
 		am_metric_add(l->slow_path, 1);
 		request(l, OP_GET);
@@ -527,6 +558,23 @@ am_lead_start(struct am_lead *lead)
 	run_here(lead, start_here);
 }
 
+static void
+poke_here(void *arg)
+{
+	struct am_lead *l = arg;
+
+	if (l->phase != CANDIDATE || l->op != OP_NONE)
+		return;
+	timer_clear(l, &l->timer);
+	attempt(l);
+}
+
+void
+am_lead_poke(struct am_lead *lead)
+{
+	run_here(lead, poke_here);
+}
+
 void
 am_lead_stop(struct am_lead *lead, void (*done)(void *arg), void *arg)
 {
@@ -613,8 +661,9 @@ am_lead_new(struct am_io *io, const struct am_lead_options *options, struct am_l
 	l->reported = am_xstrdup("");
 	am_lock_init(&l->lock, "lead");
 	am_cond_init(&l->ended, io->clock);
-	l->status = am_metric(AM_GAUGE, "leader_election_master_status", "Whether this process leads",
-			      (const char *const[]){ "name", l->opt.name, NULL }, NULL);
+	if (!opt.shared)
+		l->status = am_metric(AM_GAUGE, "leader_election_master_status", "Whether this process leads",
+				      (const char *const[]){ "name", l->opt.name, NULL }, NULL);
 	l->slow_path = am_metric(AM_COUNTER, "leader_election_slowpath_total", "Renewals that had to read the lease first",
 				 (const char *const[]){ "name", l->opt.name, NULL }, NULL);
 	*ret = l;

@@ -19,6 +19,9 @@ struct am_lead_options {
 	int64_t renew_ns;           /* 0: 10 s: give up leading when no renewal succeeded for so long */
 	int64_t retry_ns;           /* 0: 2 s */
 	bool keep_on_stop;          /* do not release the lease on stop */
+	/* The identity is that of a group, whose members hold the lease together: what another one has renewed is renewed.
+	 * Wants renew > 3 * retry. */
+	bool shared;
 	const char *const *labels;  /* put on the Lease: name, value, ..., NULL; or NULL */
 	void (*started)(void *arg); /* became leader */
 	void (*stopped)(void *arg); /* leads no more; also on stop when it never led */
@@ -33,6 +36,8 @@ void am_lead_start(struct am_lead *lead);            /* any thread */
 void am_lead_stop(struct am_lead *lead, void (*done)(void *arg), void *arg);
 /* The same, waiting for the end on the calling thread, which is not the I/O thread. */
 void am_lead_stop_wait(struct am_lead *lead);
+/* The lease may have become free (a watch says so): a candidate tries at once.  Any thread. */
+void am_lead_poke(struct am_lead *lead);
 void am_lead_free(struct am_lead *lead);             /* after the stop has ended, or was never started */
 
 /* May a reconcile or a write start now?  Leader, and last renewed less than renew_ns ago: nobody else may believe the same

@@ -19,12 +19,14 @@ struct am_ops_callbacks {
 	void (*refresh)(void *arg);
 	/* Text about everything that runs. */
 	void (*status)(void *arg, struct am_buf *out);
-	/* What is known of "NAMESPACE/NAME", or "NAME": a JSON array.  controller NULL: of all.  NOTFOUND: there is no such
-	 * controller. */
 	/* What runs and what it costs, and what the caches hold: JSON. */
 	int (*top)(void *arg, struct am_buf *out, struct ambient_error *err);
 	int (*cache)(void *arg, struct am_buf *out, struct ambient_error *err);
+	/* What is known of "NAMESPACE/NAME", or "NAME": a JSON array.  controller NULL: of all.  NOTFOUND: there is no such
+	 * controller. */
 	int (*explain)(void *arg, const char *controller, const char *key, struct am_buf *out, struct ambient_error *err);
+	/* 0, or why the process should be restarted, in one sentence.  Any thread, must not block; NULL: it lives. */
+	int (*live)(void *arg, struct ambient_error *err);
 };
 
 /* /metrics, /healthz, /livez, /readyz on "address:port"; "[::1]:0" works too. */

@@ -29,9 +29,14 @@ page_metrics(struct am_ops *ops, struct am_http_request *request)
 }
 
 static void
-page_live(struct am_ops *ops am_unused_, struct am_http_request *request)
+page_live(struct am_ops *ops, struct am_http_request *request)
 {
-	am_http_answer_text(request, 200, TEXT, "ok\n");
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_buf text = { 0 };
+	bool lives = ops->callbacks.live == NULL || ops->callbacks.live(ops->callbacks.arg, &err) >= 0;
+
+	am_buf_addf(&text, "%s\n", lives ? "ok" : err.message);
+	am_http_answer(request, lives ? 200 : 503, TEXT, &text);
 }
 
 struct readiness {

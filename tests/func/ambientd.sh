@@ -253,6 +253,35 @@ check "killed, the second's lease runs out and the first leads" await $((24 * sl
 kill -TERM "$a"
 ends_with "the first ends with 0 again" "$a" 0
 
+# ---- the example of replicas that share, beside a configuration that works
+mkdir -p "$tmp/conf.d"
+cp "$top_srcdir/etc/examples/shards.conf" "$tmp/conf.d/"
+configuration sharing "mode = \"cluster\"; cluster: { kubeconfig = \"$tmp/api.state/apiserver/admin.kubeconfig\"; };
+ops: { listen = \"127.0.0.1:0\"; }; lease: { identity = \"sharing\"; }; plugins: { workloads: {}; };"
+check "examples/shards.conf" "$ambientd" -c "$tmp/sharing.conf" --check-config
+start sharing
+sharing=$pid
+owns_all() { admin sharing "ambient-admin/1 status" | grep -q 'ready=yes shards=16 owned=0-15 members=1'; }
+check "alone it owns every shard" await $((20 * slow)) owns_all
+check "and says so in its metrics" test "$(admin sharing "ambient-admin/1 metrics" |
+    grep -c '^ambient_shard_owner{name="ambient",shard="[0-9]*"} 1')" = 16
+page() { curl -sf "http://127.0.0.1:$(sed -n 's/.*health and metrics.*port \([0-9]*\).*/\1/p' "$tmp/sharing.log")/$1"; }
+check "it lives" grep -q '^ok' <(page livez)
+configuration leading "mode = \"cluster\"; cluster: { kubeconfig = \"$tmp/api.state/apiserver/admin.kubeconfig\"; };
+ops: { listen = \"\"; }; lease: { shards = 0; }; plugins: { workloads: {}; };"
+mkdir "$tmp/elsewhere"
+mv "$tmp/leading.conf" "$tmp/elsewhere/" # away from conf.d
+"$ambientd" -c "$tmp/elsewhere/leading.conf" 2> "$tmp/leading.log" &
+leading=$!
+pids+=("$leading")
+check "one that would lead waits for the group" await $((20 * slow)) logged leading 'is held by "shared by 16 shards"'
+check "without leading" grep -q 'leading=no' <(admin leading "ambient-admin/1 status")
+kill -TERM "$sharing"
+ends_with "sharing: TERM ends it with 0" "$sharing" 0
+kill -TERM "$leading"
+ends_with "leading: TERM ends it with 0" "$leading" 0
+rm -r "$tmp/conf.d"
+
 # ---- no way to an API server
 configuration lost "mode = \"cluster\"; cluster: { kubeconfig = \"$tmp/none\"; }; ops: { listen = \"\"; }; plugins: {};"
 start lost

@@ -170,6 +170,13 @@ START_TEST(row_080)
 		"\"spec\":{\"holderIdentity\":\"me\",\"renewTime\":\"2026-01-01T00:00:00.123456Z\"}}"), 201);
 	ck_assert_str_eq(answer(&f, "/spec/renewTime"), "\"2026-01-01T00:00:00.123456Z\"");
 	ck_assert_str_eq(answer(&f, "/apiVersion"), "\"coordination.k8s.io/v1\"");
+	/* As a real API server has it: the version of what is gone is ignored, its uid is not. */
+	ck_assert_int_eq(update(&f, "coordination.k8s.io/v1/leases", "default", "m", NULL,
+				"{\"metadata\":{\"name\":\"m\",\"resourceVersion\":\"5\"}}"), 201);
+	ck_assert_int_eq(update(&f, "coordination.k8s.io/v1/leases", "default", "n", NULL,
+				"{\"metadata\":{\"name\":\"n\",\"uid\":\"x\",\"resourceVersion\":\"5\"}}"), 409);
+	ck_assert_str_eq(f.failure.message, "Operation cannot be fulfilled on leases.coordination.k8s.io \"n\": Precondition failed: "
+			 "UID in precondition: x, UID in object meta: ");
 }
 END_TEST
 

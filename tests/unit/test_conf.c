@@ -144,6 +144,15 @@ static const struct {
 	{ "cluster: { context = \"x\"; };", "D/a.conf:1: \"cluster.context\" needs \"cluster.kubeconfig\"\n" },
 	{ "lease: { duration = \"5s\"; };", "D/a.conf:1: \"lease.renew\" must be less than \"lease.duration\"\n" },
 	{ "lease: { renew = \"2s\"; };", "D/a.conf:1: \"lease.renew\" must be more than 1.2 times \"lease.retry\"\n" },
+	{ "lease: { shards = 16; retry = \"3.4s\"; };", "D/a.conf:1: with \"lease.shards\", \"lease.renew\" must be more than 3 times "
+	  "\"lease.retry\"\n" },
+	{ "lease: { shards = 16; enabled = false; };", "D/a.conf:1: \"lease.shards\" needs \"lease.enabled\", or every replica would "
+	  "reconcile everything\n" },
+	{ "lease: { shards = 16; name = \"a.b\"; };", "D/a.conf:1: with \"lease.shards\", \"lease.name\" must be a DNS label of at most 50 "
+	  "characters, not \"a.b\"\n" },
+	{ "mode = \"standalone\"; cluster: { server = \"a\"; }; plugins: { a: {}; };\nlease: { shards = 2; };",
+	  "D/a.conf:2: \"lease.shards\" is for replicas in a cluster; a standalone daemon is alone: remove it\n" },
+	{ "lease: { shards = 257; };", "D/a.conf:1: \"lease.shards\" must be between 0 and 256\n" },
 	{ "\nlease: { duration = 1.0e999; };",
 	  "D/a.conf:2: this number is too large\n"
 	  "D/a.conf:2: \"lease.duration\" must be a duration with its unit as a string, such as \"30s\", not a number with a "

@@ -690,6 +690,84 @@ START_TEST(LE21_labels_are_merged)
 }
 END_TEST
 
+/* ---- one lease for a group */
+
+static void
+become_member(void)
+{
+	struct am_lead_options o = options();
+
+	am_lead_free(lead);
+	o.shared = o.keep_on_stop = true;
+	ck_assert_int_eq(am_lead_new(io, &o, &lead, NULL), 0);
+	am_lead_start(lead);
+	answer_lease("me", 15, 3); /* another member made it */
+	expect("PUT");
+	ck_assert_int_eq(sent_int("/spec/leaseTransitions"), 3);
+	accept_write(200);
+	check_told("leader=me started ");
+}
+
+START_TEST(shared_what_another_member_has_renewed_is_renewed)
+{
+	become_member();
+	for (int i = 0; i < 4; i++) {
+		int64_t known = am_clock_boot(test_clock);
+
+		ck_assert_int_eq(fake_io_next_timer(io), 2 * S);
+		expect("GET");
+		answer_lease("me", 15, 4 + i); /* not as we left it */
+		ck_assert_uint_eq(fake_io_open(io), 0);
+		ck_assert_int_eq(am_lead_valid_until(lead), known + 10 * S); /* it was written after that */
+	}
+	check_told("");
+}
+END_TEST
+
+START_TEST(shared_two_that_write_at_once_are_one_renewal)
+{
+	become_member();
+	(void)fake_io_next_timer(io);
+	int64_t asked = am_clock_boot(test_clock);
+	expect("GET");
+	fake_io_answer(io, 200, "{}"); /* whatever; it is to be written */
+	expect("PUT");
+	fake_io_answer(io, 409, "{}");
+	expect("GET");
+	answer_lease("me", 15, 9);
+	ck_assert_uint_eq(fake_io_open(io), 0);
+	ck_assert_int_eq(am_lead_valid_until(lead), asked + 10 * S);
+	check_told("leader=me "); /* of the empty one in between */
+}
+END_TEST
+
+START_TEST(shared_another_holder_ends_it)
+{
+	become_member();
+	(void)fake_io_next_timer(io);
+	answer_lease("a leader", 15, 4);
+	check_told("leader=a leader stopped ");
+	ck_assert(!am_lead_valid(lead));
+}
+END_TEST
+
+START_TEST(a_candidate_that_is_poked_tries_at_once)
+{
+	am_lead_start(lead);
+	answer_lease("other", 15, 0);
+	am_lead_poke(lead);
+	expect("GET");
+	am_lead_poke(lead); /* one request at a time */
+	ck_assert_uint_eq(fake_io_open(io), 1);
+	answer_lease("", 1, 0);
+	accept_write(200);
+	check_told("leader=other leader=me started ");
+	am_lead_poke(lead); /* a leader has nothing to try */
+	ck_assert_uint_eq(fake_io_open(io), 0);
+	ck_assert_uint_eq(fake_io_timers(io), 1);
+}
+END_TEST
+
 START_TEST(hostile_leases_do_no_harm)
 {
 	static const char *const rows[] = {
@@ -752,6 +830,10 @@ cases(TCase *tc)
 	tcase_add_test(tc, LE23_a_suspend_during_a_renewal);
 	tcase_add_test(tc, LE23_the_wall_clock_does_not_matter);
 	tcase_add_test(tc, another_holder_ends_it_at_once);
+	tcase_add_test(tc, shared_what_another_member_has_renewed_is_renewed);
+	tcase_add_test(tc, shared_two_that_write_at_once_are_one_renewal);
+	tcase_add_test(tc, shared_another_holder_ends_it);
+	tcase_add_test(tc, a_candidate_that_is_poked_tries_at_once);
 	tcase_add_test(tc, hostile_leases_do_no_harm);
 	tcase_add_test(tc, keep_on_stop_releases_nothing);
 	tcase_add_test(tc, the_lease_counts_from_before_the_request);

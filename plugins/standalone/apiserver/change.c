@@ -221,7 +221,15 @@ system_fields_create(struct request *r)
 	const struct am_node *metadata = am_node_get(c->object, "metadata");
 	char uid[37];
 
-	if (am_node_get(metadata, "resourceVersion") != NULL)
+	/* An update that creates: its version is ignored, but a uid says which object was meant. */
+	const char *meant = am_node_get_str(metadata, "uid", "");
+	if (r->write->verb == AM_VERB_UPDATE && *meant != '\0')
+		return am_fail(c->failure, 409, "Conflict", "Operation cannot be fulfilled on %s%s%s \"%s\": Precondition failed: UID in "
+			       "precondition: %.64s, UID in object meta: ", c->res->plural, c->res->group[0] != '\0' ? "." : "",
+			       c->res->group, r->write->name, meant);
+	if (r->write->verb == AM_VERB_UPDATE)
+		set_meta(c, "resourceVersion", NULL);
+	else if (am_node_get(metadata, "resourceVersion") != NULL)
 		return am_fail(c->failure, 500, "", "resourceVersion should not be set on objects to be created");
 	for (size_t i = 0; i < AM_COUNTOF(wiped); i++)
 		set_meta(c, wiped[i], NULL);
