@@ -17,6 +17,19 @@ self(void)
 	return (uint64_t)pthread_self();
 }
 
+/* Only "is it me?" is ever asked, and a thread sees its own stores in their order: the mutex orders everything else. */
+static uint64_t
+owner(const struct am_lock *lock)
+{
+	return atomic_load_explicit(&lock->owner, memory_order_relaxed);
+}
+
+static void
+set_owner(struct am_lock *lock, uint64_t thread)
+{
+	atomic_store_explicit(&lock->owner, thread, memory_order_relaxed);
+}
+
 void
 am_lock_init(struct am_lock *lock, const char *name)
 {
@@ -34,17 +47,17 @@ am_lock_fini(struct am_lock *lock)
 void
 am_lock(struct am_lock *lock)
 {
-	am_assert(atomic_load(&lock->owner) != self());
+	am_assert(owner(lock) != self());
 	int rc = pthread_mutex_lock(&lock->mutex);
 	am_assert(rc == 0);
-	atomic_store(&lock->owner, self());
+	set_owner(lock, self());
 }
 
 void
 am_unlock(struct am_lock *lock)
 {
 	am_lock_assert(lock);
-	atomic_store(&lock->owner, 0);
+	set_owner(lock, 0);
 	int rc = pthread_mutex_unlock(&lock->mutex);
 	am_assert(rc == 0);
 }
@@ -52,7 +65,7 @@ am_unlock(struct am_lock *lock)
 void
 am_lock_assert(const struct am_lock *lock)
 {
-	am_assert(atomic_load(&lock->owner) == self());
+	am_assert(owner(lock) == self());
 }
 
 struct am_thread {

@@ -2,7 +2,7 @@
 /*
  * Why an item is in the queue: the last eight causes of each.  The ring grows as it is used, and like causes in a row
  * are one with a count, so that a storm over few names costs nothing.  Invariants: causes are in the order of their
- * times; causes[cause_head] is the oldest; the ring is rotated only when it is full.
+ * times; causes[cause_head] is the oldest; the ring is rotated only when it is full, and its size is a power of two.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +71,7 @@ same_object(const char *object, const struct am_cause *cause)
 static struct cause *
 newest(const struct item *item)
 {
-	return item->cause_len == 0 ? NULL : &item->causes[(item->cause_head + item->cause_len - 1) % item->cause_cap];
+	return item->cause_len == 0 ? NULL : &item->causes[(item->cause_head + item->cause_len - 1) & (item->cause_cap - 1)];
 }
 
 /* A place at the end of the ring; the oldest goes when it is full. */
@@ -88,7 +88,7 @@ place(struct item *item)
 		return &item->causes[item->cause_len++];
 	c = &item->causes[item->cause_head];
 	free(c->object);
-	item->cause_head = (uint8_t)((item->cause_head + 1) % item->cause_cap);
+	item->cause_head = (uint8_t)((item->cause_head + 1) & (item->cause_cap - 1));
 	return c;
 }
 

@@ -89,7 +89,7 @@ static void
 describe_causes(const struct am_queue *queue, const struct item *item, int64_t now, struct am_queue_view *view)
 {
 	for (size_t i = item->cause_len; i-- > 0;) { /* the newest first */
-		const struct cause *c = &item->causes[(item->cause_head + i) % item->cause_cap];
+		const struct cause *c = &item->causes[(item->cause_head + i) & (item->cause_cap - 1)];
 
 		view->causes[view->cause_count++] = (struct am_cause_view){
 			.type = c->type,
