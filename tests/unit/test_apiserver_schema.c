@@ -385,6 +385,34 @@ START_TEST(hostile_patterns_end)
 }
 END_TEST
 
+/* Names are found by an index: looking through all properties at each of these took a minute. */
+START_TEST(many_rules_on_many_properties_end)
+{
+	struct am_buf text = { 0 };
+	struct timespec from, to;
+
+	am_buf_adds(&text, "{\"type\":\"object\",\"required\":[\"p0\"");
+	for (int i = 1; i < 4000; i++)
+		am_buf_addf(&text, ",\"p%d\"", i);
+	am_buf_adds(&text, "],\"properties\":{\"p\":{\"type\":\"string\"}");
+	for (int i = 0; i < 4000; i++)
+		am_buf_addf(&text, ",\"p%d\":{\"type\":\"string\",\"maxLength\":1}", i);
+	am_buf_adds(&text, "},\"x-kubernetes-validations\":[{\"rule\":\"true\"}");
+	for (int i = 0; i < 300; i++) {
+		am_buf_adds(&text, ",{\"rule\":\"true");
+		for (int k = 0; k < 100; k++)
+			am_buf_addf(&text, " || self.p%d == 'x'", 3999 - k);
+		am_buf_adds(&text, "\"}");
+	}
+	am_buf_adds(&text, "]}");
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+	ck_assert_ptr_nonnull(schema_of_x(am_buf_str(&text)));
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+	ck_assert_int_lt(to.tv_sec - from.tv_sec, 20);
+	am_buf_fini(&text);
+}
+END_TEST
+
 START_TEST(long_texts_and_many_match)
 {
 	(void)match_many("^(a|b|!)*$", 1, 20000, '!');
@@ -405,6 +433,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, unchanged_parts_are_not_judged_again);
 	tcase_add_test(tc, elements_are_correlated_by_their_keys);
 	tcase_add_test(tc, hostile_patterns_end);
+	tcase_add_test(tc, many_rules_on_many_properties_end);
 	tcase_add_test(tc, long_texts_and_many_match);
 }
 

@@ -40,8 +40,10 @@ bool cel_program_uses_old(const struct cel_program *program);
 /* What an evaluation costs at most, estimated from the schema as Kubernetes does it (cel_cost.c); UINT64_MAX: nothing
  * bounds it. */
 uint64_t cel_program_estimate(const struct cel_program *program);
-/* How often such a value fits into one object. */
-uint64_t cel_schema_cardinality(const struct am_schema *schema, bool root);
+/* How often such a value fits into one object; schema is measured. */
+uint64_t cel_schema_cardinality(const struct am_schema *schema);
+/* Notes how small and how large a value can be, what is below schema being measured. */
+void cel_schema_measure(struct am_arena *arena, struct am_schema *schema, bool root);
 /* Whether rules may look at such a value at all. */
 bool cel_schema_visible(const struct am_schema *schema, bool root);
 

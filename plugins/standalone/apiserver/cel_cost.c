@@ -15,7 +15,6 @@
 
 #include "plugins/standalone/apiserver/cel_priv.h"
 
-#define REQUEST_MAX 3145728 /* bytes, whatever this server's own limit is */
 #define TRAVERSAL   0.1     /* of a text or list, per element */
 #define REGEX       0.25    /* of a pattern, per character */
 #define NO_LIMIT    UINT64_MAX
@@ -147,38 +146,6 @@ format_of(const struct am_schema *s, uint64_t bytes, uint64_t duration, uint64_t
 						  : text;
 }
 
-/* The fewest bytes that a value takes in JSON. */
-static uint64_t
-fewest_bytes(const struct am_schema *s, bool root)
-{
-	uint64_t n = 2;
-
-	if (s->int_or_string)
-		return 1;
-	switch (s->type) {
-	case AM_SCHEMA_STRING:
-		return format_of(s, 2, 3, 12, 21, 2);
-	case AM_SCHEMA_BOOLEAN:
-		return 4;
-	case AM_SCHEMA_NUMBER:
-	case AM_SCHEMA_INTEGER:
-		return 1;
-	case AM_SCHEMA_OBJECT:
-		if (!root && items_of(s) != NULL)
-			return 2;
-		for (size_t i = 0; i < s->n_required; i++) {
-			const struct am_schema *property = field_of(s, root, s->required[i]);
-
-			if (property != NULL && property->fallback == NULL &&
-			    cel_schema_visible(property, property->embedded))
-				n += strlen(s->required[i]) + fewest_bytes(property, property->embedded) + 4;
-		}
-		return n;
-	default:
-		return 2;
-	}
-}
-
 static uint64_t
 longest_enum(const struct am_schema *s)
 {
@@ -192,40 +159,67 @@ longest_enum(const struct am_schema *s)
 static uint64_t
 most_characters(const struct am_schema *s)
 {
-	uint64_t given = s->max_length >= 0 ? (uint64_t)s->max_length : 0;
+	uint64_t most = CEL_REQUEST_MAX - 2, bytes = most;
 
-	if (s->max_length >= 0)
-		return format_of(s, given, 32, 12, 32, given * 4);
-	if (!s->int_or_string && s->enums != NULL && s->enums->count > 0)
-		return format_of(s, REQUEST_MAX - 2, 32, 12, 32, longest_enum(s));
-	return s->int_or_string ? REQUEST_MAX - 2 : format_of(s, REQUEST_MAX - 2, 32, 12, 32, REQUEST_MAX - 2);
+	if (s->max_length >= 0) {
+		bytes = (uint64_t)s->max_length;
+		most = bytes * 4;
+	} else if (s->enums != NULL && s->enums->count > 0) {
+		most = longest_enum(s);
+	}
+	return format_of(s, bytes, 32, 12, 32, most);
 }
 
-/* The most elements or characters of a value; 0 for what has neither. */
+/* Of an object: what it has to have and what is not filled in. */
 static uint64_t
-most_elements(const struct am_schema *s, bool root)
+fewest_bytes(const struct am_schema *s, bool root)
+{
+	uint64_t n = 2;
+
+	for (size_t i = 0; i < s->n_required; i++) {
+		const struct am_schema *property = root && !is_complete(s) && cel_of_resource(s->required[i]) != NULL ?
+			cel_of_resource(s->required[i]) : am_schema_property_of(s, s->required[i]);
+
+		if (property != NULL && property->fallback == NULL && cel_schema_visible(property, property->embedded))
+			n += strlen(s->required[i]) + property->fewest + 4;
+	}
+	return n;
+}
+
+static void
+measure_container(struct am_schema *s, bool list)
 {
 	const struct am_schema *items = items_of(s);
+	int64_t given = list ? s->max_items : s->max_properties;
 
-	if (s->int_or_string)
-		return s->max_length >= 0 ? (uint64_t)s->max_length * 4 : REQUEST_MAX - 2;
-	if (root)
-		return 0;
-	if (s->type == AM_SCHEMA_STRING)
-		return most_characters(s);
-	if (items == NULL)
-		return 0;
-	if (s->type == AM_SCHEMA_ARRAY)
-		return s->max_items >= 0 ? (uint64_t)s->max_items
-					 : (REQUEST_MAX - 2) / (fewest_bytes(items, items->embedded) + 1);
-	return s->max_properties >= 0 ? (uint64_t)s->max_properties
-				      : (REQUEST_MAX - 2) / (fewest_bytes(items, items->embedded) + 6);
+	s->fewest = 2;
+	if (items != NULL)
+		s->most = given >= 0 ? (uint64_t)given : (CEL_REQUEST_MAX - 2) / (items->fewest + (list ? 1 : 6));
+}
+
+void
+cel_schema_measure(struct am_arena *arena, struct am_schema *s, bool root)
+{
+	cel_index(arena, s);
+	if (s->int_or_string) {
+		s->fewest = 1;
+		s->most = s->max_length >= 0 ? (uint64_t)s->max_length * 4 : CEL_REQUEST_MAX - 2;
+	} else if (root || (s->type == AM_SCHEMA_OBJECT && items_of(s) == NULL)) {
+		s->fewest = fewest_bytes(s, root);
+	} else if (s->type == AM_SCHEMA_OBJECT || s->type == AM_SCHEMA_ARRAY) {
+		measure_container(s, s->type == AM_SCHEMA_ARRAY);
+	} else if (s->type == AM_SCHEMA_STRING) {
+		s->fewest = format_of(s, 2, 3, 12, 21, 2);
+		s->most = most_characters(s);
+	} else {
+		s->fewest = s->type == AM_SCHEMA_BOOLEAN ? 4 : s->type == AM_SCHEMA_ANY ? 2 : 1;
+	}
 }
 
 uint64_t
-cel_schema_cardinality(const struct am_schema *schema, bool root)
+cel_schema_cardinality(const struct am_schema *schema)
 {
-	return REQUEST_MAX / (fewest_bytes(schema, root) + 1);
+	return CEL_REQUEST_MAX / (schema->fewest + 1);
 }
 
 /* ---- places ---- */
@@ -287,7 +281,7 @@ set_size(struct estimate *r, const struct cel_type *type)
 {
 	if (r->place.kind == AT_SCHEMA || r->place.kind == AT_KEY) {
 		r->sized = true;
-		r->size = (struct size){0, r->place.kind == AT_KEY ? 0 : most_elements(r->place.schema, r->place.root)};
+		r->size = (struct size){0, r->place.kind == AT_KEY ? 0 : r->place.schema->most};
 	} else if (is_scalar(type)) {
 		r->sized = true;
 		r->size = one;
@@ -675,7 +669,7 @@ elements(const struct invocation *in, size_t i, struct estimate *ret)
 		ret->place = below(in->c, ret->place, AN_ELEMENT, in->e);
 	if (ret->place.kind == AT_SCHEMA) {
 		ret->sized = true;
-		ret->size = (struct size){0, most_elements(ret->place.schema, ret->place.root)};
+		ret->size = (struct size){0, ret->place.schema->most};
 	}
 	return true;
 }

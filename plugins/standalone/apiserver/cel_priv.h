@@ -19,6 +19,8 @@
 #define CEL_MAX_SLOTS 64    /* variables in sight at one place */
 #define CEL_MAX_ARGS  8     /* of a function; literals may have more */
 
+#define CEL_REQUEST_MAX 3145728 /* bytes that estimates take an object to have at most, whatever this server's limit is */
+
 #define CEL_TIME_MIN     INT64_C(-62135596800) /* year 1 */
 #define CEL_TIME_MAX     INT64_C(253402300799) /* year 9999 */
 
@@ -184,6 +186,10 @@ size_t cel_sig_args(const char *sig, bool *method);
 bool cel_sig_letter(char letter, enum cel_kind kind);
 /* Whether a value may be this argument, by kinds only. */
 bool cel_sig_takes(const char *sig, const struct cel_value *args);
+/* Makes the properties findable by the names that expressions have for them. */
+void cel_index(struct am_arena *arena, struct am_schema *schema);
+/* apiVersion, kind and metadata, which every resource has; NULL. */
+const struct am_schema *cel_of_resource(const char *name);
 /* Whether a property of that name has an escaped name besides. */
 bool cel_reserved(const char *name);
 const struct am_schema *cel_field(const struct am_schema *schema, bool root, const char *name, const char **ret_field);

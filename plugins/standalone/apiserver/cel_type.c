@@ -7,6 +7,7 @@
  * V semantic version.
  */
 #include <ctype.h>
+#include <stdlib.h>
 
 #include "plugins/standalone/apiserver/cel_priv.h"
 
@@ -84,12 +85,13 @@ cel_type_new(struct am_arena *arena, enum cel_kind kind, const struct cel_type *
 /* The members that every resource has, whatever its schema says. */
 static const struct am_schema text_schema = {
 	.type = AM_SCHEMA_STRING, .min_length = -1, .max_length = -1, .min_items = -1, .max_items = -1, .min_properties = -1,
-	.max_properties = -1,
+	.max_properties = -1, .fewest = 2, .most = CEL_REQUEST_MAX - 2,
 };
 static const struct am_schema_property meta_properties[] = { { "name", &text_schema }, { "generateName", &text_schema } };
 static const struct am_schema meta_schema = {
 	.type = AM_SCHEMA_OBJECT, .properties = meta_properties, .n_properties = AM_COUNTOF(meta_properties),
 	.min_length = -1, .max_length = -1, .min_items = -1, .max_items = -1, .min_properties = -1, .max_properties = -1,
+	.fewest = 2,
 };
 
 static const struct cel_type *
@@ -188,55 +190,97 @@ cel_reserved(const char *name)
 	return false;
 }
 
-/* Whether an expression writes this property as that name. */
-static bool
-written_as(const char *property, const char *name)
+/* How expressions write a property; "" when they cannot. */
+static const char *
+escaped(struct am_arena *arena, const char *property)
 {
 	static const struct { const char *from, *to; } escapes[] = {
 		{ "__", "__underscores__" }, { ".", "__dot__" }, { "-", "__dash__" }, { "/", "__slash__" },
 	};
+	struct am_buf out = { 0 };
 
-	if (cel_reserved(property)) {
-		size_t n = strlen(property);
-
-		if (strcmp(name, property) == 0) /* what the grammar takes as a member's name */
-			return true;
-		return am_starts(name, "__") && strncmp(name + 2, property, n) == 0 && strcmp(name + 2 + n, "__") == 0;
-	}
+	if (cel_reserved(property))
+		return am_arena_printf(arena, "__%s__", property);
 	if (isdigit((unsigned char)*property))
-		return false;
+		return "";
+	if (strpbrk(property, ".-/") == NULL && strstr(property, "__") == NULL)
+		return property;
 	while (*property != '\0') {
 		size_t i = 0;
 
 		while (i < AM_COUNTOF(escapes) && !am_starts(property, escapes[i].from))
 			i++;
 		if (i < AM_COUNTOF(escapes)) {
-			if (!am_starts(name, escapes[i].to))
-				return false;
+			am_buf_adds(&out, escapes[i].to);
 			property += strlen(escapes[i].from);
-			name += strlen(escapes[i].to);
-		} else if (*property++ != *name++) {
-			return false;
+		} else {
+			am_buf_addc(&out, *property++);
 		}
 	}
-	return *name == '\0';
+	const char *ret = am_arena_strndup(arena, am_buf_str(&out), out.len);
+	am_buf_fini(&out);
+	return ret;
+}
+
+void
+cel_index(struct am_arena *arena, struct am_schema *s)
+{
+	size_t n = 0;
+
+	if (s->n_properties == 0)
+		return;
+	/* A word of the language has two names: the grammar takes it as a member's. */
+	struct am_schema_name *names = am_arena_zalloc(arena, 2 * s->n_properties * sizeof(*names));
+	am_assert(names != NULL);
+	for (size_t i = 0; i < s->n_properties; i++) {
+		const struct am_schema_property *p = &s->properties[i];
+
+		names[n++] = (struct am_schema_name){ escaped(arena, p->name), p };
+		if (cel_reserved(p->name))
+			names[n++] = (struct am_schema_name){ p->name, p };
+	}
+	qsort(names, n, sizeof(*names), am_schema_name_cmp);
+	s->written = names;
+	s->n_written = n;
+}
+
+const struct am_schema *
+cel_of_resource(const char *name)
+{
+	if (strcmp(name, "apiVersion") == 0 || strcmp(name, "kind") == 0)
+		return &text_schema;
+	return strcmp(name, "metadata") == 0 ? &meta_schema : NULL;
+}
+
+static const struct am_schema_property *
+find_written(const struct am_schema *schema, const char *name)
+{
+	const struct am_schema_name key = { .name = name }, *found;
+
+	if (schema->written != NULL) {
+		found = bsearch(&key, schema->written, schema->n_written, sizeof(key), am_schema_name_cmp);
+		return found != NULL ? found->property : NULL;
+	}
+	for (size_t i = 0; i < schema->n_properties; i++) /* of meta_schema */
+		if (strcmp(schema->properties[i].name, name) == 0)
+			return &schema->properties[i];
+	return NULL;
 }
 
 /* The schema of a member by the name that an expression uses; ret_field gets the property's own name. */
 const struct am_schema *
 cel_field(const struct am_schema *schema, bool root, const char *name, const char **ret_field)
 {
+	const struct am_schema_property *property;
+
 	*ret_field = name;
-	if (root && (strcmp(name, "apiVersion") == 0 || strcmp(name, "kind") == 0))
-		return &text_schema;
-	if (root && strcmp(name, "metadata") == 0)
-		return &meta_schema;
-	for (size_t i = 0; schema != NULL && i < schema->n_properties; i++)
-		if (written_as(schema->properties[i].name, name)) {
-			*ret_field = schema->properties[i].name;
-			return schema->properties[i].schema;
-		}
-	return NULL;
+	if (root && cel_of_resource(name) != NULL)
+		return cel_of_resource(name);
+	property = schema != NULL && *name != '\0' ? find_written(schema, name) : NULL;
+	if (property == NULL)
+		return NULL;
+	*ret_field = property->name;
+	return property->schema;
 }
 
 /* ---- relations ---- */

@@ -427,6 +427,26 @@ one_keyword(struct compiler *c, struct am_schema *s, const struct am_node *membe
 
 /* ---- a node ---- */
 
+int
+am_schema_name_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct am_schema_name *)a)->name, ((const struct am_schema_name *)b)->name);
+}
+
+static void
+index_properties(struct compiler *c, struct am_schema *s)
+{
+	struct am_schema_name *names;
+
+	if (s->n_properties <= AM_SCHEMA_FEW)
+		return;
+	names = zalloc(c, s->n_properties * sizeof(*names));
+	for (size_t i = 0; i < s->n_properties; i++)
+		names[i] = (struct am_schema_name){ s->properties[i].name, &s->properties[i] };
+	qsort(names, s->n_properties, sizeof(*names), am_schema_name_cmp);
+	s->by_name = names;
+}
+
 static struct am_schema *
 compile(struct compiler *c, const struct am_node *node)
 {
@@ -444,6 +464,7 @@ compile(struct compiler *c, const struct am_node *node)
 	c->depth++;
 	for (const struct am_node *m = node->first; m != NULL; m = m->next)
 		one_keyword(c, s, m);
+	index_properties(c, s);
 	s->has_embedded = s->embedded || (s->additional != NULL && s->additional->has_embedded) ||
 			  (s->items != NULL && s->items->has_embedded);
 	for (size_t i = 0; i < s->n_properties; i++)
@@ -488,6 +509,12 @@ am_schema_compile_stored(struct am_arena *arena, struct am_schema_set *set, cons
 const struct am_schema *
 am_schema_property_of(const struct am_schema *schema, const char *name)
 {
+	if (schema->by_name != NULL) {
+		const struct am_schema_name key = { .name = name }, *found =
+			bsearch(&key, schema->by_name, schema->n_properties, sizeof(key), am_schema_name_cmp);
+
+		return found != NULL ? found->property->schema : NULL;
+	}
 	for (size_t i = 0; i < schema->n_properties; i++)
 		if (strcmp(schema->properties[i].name, name) == 0)
 			return schema->properties[i].schema;

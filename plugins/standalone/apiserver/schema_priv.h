@@ -18,6 +18,13 @@ struct am_schema_property {
 	const struct am_schema *schema;
 };
 
+/* A property by one of its names. */
+struct am_schema_name {
+	const char *name;
+	const struct am_schema_property *property;
+};
+#define AM_SCHEMA_FEW 8 /* properties that are looked through; of more there is an index */
+
 struct am_schema_list {
 	const struct am_schema **items;
 	size_t n;
@@ -46,7 +53,8 @@ struct am_schema {
 	double min, max, multiple;
 	int64_t min_length, max_length, min_items, max_items, min_properties, max_properties; /* -1: none */
 	const struct am_schema_property *properties;
-	size_t n_properties;
+	size_t n_properties, n_written;
+	const struct am_schema_name *by_name, *written; /* sorted: by their own names, when there are many; by those in expressions */
 	const struct am_schema *additional, *items, *not_;
 	struct am_schema_list all_of, any_of, one_of;
 	const char **required, **map_keys;
@@ -60,8 +68,10 @@ struct am_schema {
 	const struct am_rule *rules;
 	size_t n_rules;
 	bool has_rules, has_embedded;     /* here or below */
+	uint64_t fewest, most;            /* bytes in JSON; elements or characters, 0 for what has neither: see cel_cost.c */
 };
 
+int am_schema_name_cmp(const void *a, const void *b);
 const struct am_schema *am_schema_property_of(const struct am_schema *schema, const char *name);
 
 /* schema_validate.c: for messages; the root has no path and is "<nil>". */

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "core/base/map.h"
 #include "plugins/standalone/apiserver/cel.h"
 #include "plugins/standalone/apiserver/engine.h"
 #include "plugins/standalone/apiserver/schema_priv.h"
@@ -20,7 +21,7 @@ struct compiler {
 	size_t n_rules;
 	const char *uncorrelatable; /* the path of the list whose elements have no old value; NULL: none */
 	bool stored;
-	const struct am_schema_past *past;
+	struct am_map *known; /* the texts of rules that are stored already */
 	struct am_rule_costs costs;
 	bool bounded;     /* by the lists and maps around: */
 	uint64_t repeats; /* how often the present node can be there */
@@ -102,28 +103,20 @@ field_path(struct compiler *c, const struct am_schema *s, const char *path)
 
 /* ---- one rule ---- */
 
-/* Whether a rule below node says text at key. */
-static bool
-says(const struct am_node *node, const char *key, const char *text)
+/* Collects what rules below node say. */
+static void
+collect(struct am_map *texts, const struct am_node *node)
 {
-	bool object = node->type == AMBIENT_T_OBJECT;
-	const struct am_node *rules = object ? am_node_get(node, "x-kubernetes-validations") : NULL;
+	static const char *const keys[] = { "rule", "messageExpression" };
+	const struct am_node *rules = node->type == AMBIENT_T_OBJECT ? am_node_get(node, "x-kubernetes-validations") : NULL;
 
 	if (rules != NULL && rules->type == AMBIENT_T_ARRAY)
 		for (const struct am_node *r = rules->first; r != NULL; r = r->next)
-			if (r->type == AMBIENT_T_OBJECT && strcmp(am_node_get_str(r, key, ""), text) == 0)
-				return true;
-	if (object || node->type == AMBIENT_T_ARRAY)
+			for (size_t k = 0; r->type == AMBIENT_T_OBJECT && k < AM_COUNTOF(keys); k++)
+				am_map_put(texts, am_node_get_str(r, keys[k], ""), texts);
+	if (node->type == AMBIENT_T_OBJECT || node->type == AMBIENT_T_ARRAY)
 		for (const struct am_node *m = node->first; m != NULL; m = m->next)
-			if (says(m, key, text))
-				return true;
-	return false;
-}
-
-static bool
-is_stored(const struct compiler *c, const char *key, const char *text)
-{
-	return c->stored || (c->past != NULL && c->past->versions != NULL && says(c->past->versions, key, text));
+			collect(texts, m);
 }
 
 static bool
@@ -144,7 +137,7 @@ static const struct cel_program *
 program(struct compiler *c, const struct am_schema *s, bool root, const struct am_rule *rule, const char *key, const char *text,
 	enum cel_kind wanted)
 {
-	struct cel_compile with = { c->arena, c->set, s, root, rule->optional_old, is_stored(c, key, text) };
+	struct cel_compile with = { c->arena, c->set, s, root, rule->optional_old, c->stored || am_map_has(c->known, text) };
 	struct am_buf problem = { .max = 4096 };
 	const struct cel_program *ret = NULL;
 	bool is_rule = wanted == CEL_BOOL;
@@ -212,7 +205,7 @@ compile_rule(struct compiler *c, const struct am_schema *s, bool root, const str
 	if (*expression != '\0')
 		rule->message_program = program(c, s, root, rule, "messageExpression", expression, CEL_STRING);
 	if (!c->stored)
-		am_rule_costs_add(&c->costs, c->arena, rule, c->bounded ? c->repeats : cel_schema_cardinality(s, root),
+		am_rule_costs_add(&c->costs, c->arena, rule, c->bounded ? c->repeats : cel_schema_cardinality(s),
 				  am_buf_str(&c->path), c->failure);
 	if (rule->program == NULL)
 		return;
@@ -319,15 +312,32 @@ compile_tree(struct compiler *c, struct am_schema *s, bool root)
 	return s->has_rules;
 }
 
+static void
+measure(struct am_arena *arena, struct am_schema *s, bool root)
+{
+	const struct am_schema *const parts[] = { s->additional, s->items };
+
+	for (size_t i = 0; i < s->n_properties; i++)
+		measure(arena, (struct am_schema *)(uintptr_t)s->properties[i].schema, s->properties[i].schema->embedded);
+	for (size_t i = 0; i < AM_COUNTOF(parts); i++)
+		if (parts[i] != NULL && !parts[i]->anything)
+			measure(arena, (struct am_schema *)(uintptr_t)parts[i], parts[i]->embedded);
+	cel_schema_measure(arena, s, root);
+}
+
 void
 am_schema_rules_compile(struct am_arena *arena, struct am_schema_set *set, struct am_schema *schema, const char *path,
 			bool stored, const struct am_schema_past *past, struct am_failure *failure)
 {
-	struct compiler c = { .arena = arena, .set = set, .failure = failure, .stored = stored, .past = past, .bounded = true,
+	struct compiler c = { .arena = arena, .set = set, .failure = failure, .stored = stored, .known = am_map_new(), .bounded = true,
 			      .repeats = 1, .costs.unchanged = past != NULL && past->unchanged };
 
+	if (past != NULL && past->versions != NULL)
+		collect(c.known, past->versions);
 	am_buf_adds(&c.path, path);
+	measure(arena, schema, true);
 	compile_tree(&c, schema, true);
 	am_rule_costs_judge(&c.costs, path, failure);
+	am_map_free(c.known);
 	am_buf_fini(&c.path);
 }
