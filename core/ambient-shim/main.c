@@ -163,6 +163,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "ambient-shim: %s\n", err.message);
 	else
 		rc = launch(&shim);
+	am_buf_fini(&shim.filter);
 	am_arena_free(shim.arena);
 	return rc;
 }
