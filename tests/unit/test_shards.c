@@ -76,6 +76,9 @@ setup(void)
 	struct am_shards_options o = options();
 
 	am_log_set_level(0);
+	stops_done = version = group_version = 0;
+	busy = false;
+	am_buf_reset(&told);
 	test_clock = am_clock_fake_new();
 	io = fake_io_new(test_clock);
 	ck_assert_int_eq(am_shards_new(io, &o, &shards, NULL), 0);
