@@ -582,7 +582,7 @@ bool
 am_json_find(struct am_slice text, const char *pointer, struct am_slice *ret)
 {
 	struct am_slice at = trimmed(text);
-	char token[512];
+	char token[AM_JSON_TOKEN];
 
 	while (*pointer == '/') {
 		size_t n = 0;

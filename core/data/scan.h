@@ -14,6 +14,7 @@
 #include "core/base/str.h"
 
 #define AM_JSON_DEPTH 128
+#define AM_JSON_TOKEN 512 /* bytes of one step of a pointer; what has a longer name is not found by one */
 
 /* RFC 8259, UTF-8 valid, no NUL inside strings unless escaped, no duplicate keys, depth at most AM_JSON_DEPTH. */
 int am_json_check(const char *text, size_t n, struct ambient_error *err);

@@ -12,8 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The two may differ on what each says that it limits: depth, numbers, a NUL in a key.  Between tokens a NUL is jansson's
- * end of the text. */
+/* The two may differ on what each says that it limits: depth, numbers, a NUL in a key.  Between tokens a NUL is the end
+ * of the text to jansson. */
 static void
 against_jansson(const char *text, size_t n, bool good)
 {
@@ -46,7 +46,7 @@ string_survives(struct am_slice value)
 	am_buf_fini(&again);
 }
 
-/* "/key" with what RFC 6901 escapes; false when the key has a NUL in it, which no pointer can say. */
+/* "/key" with what RFC 6901 escapes; false when no pointer can say the key: it is too long, or has a NUL in it. */
 static bool
 pointer_to(struct am_slice key, struct am_buf *out)
 {
@@ -54,7 +54,7 @@ pointer_to(struct am_slice key, struct am_buf *out)
 
 	am_buf_addf(&quoted, "\"%.*s\"", (int)key.n, key.p);
 	am_assert(am_json_unescape(am_slice(quoted.data, quoted.len), &plain));
-	bool ok = plain.len == 0 || memchr(plain.data, '\0', plain.len) == NULL;
+	bool ok = plain.len <= AM_JSON_TOKEN && (plain.len == 0 || memchr(plain.data, '\0', plain.len) == NULL);
 	am_buf_addc(out, '/');
 	for (size_t i = 0; i < plain.len; i++)
 		if (plain.data[i] == '~' || plain.data[i] == '/')
