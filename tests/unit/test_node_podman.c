@@ -35,7 +35,7 @@ put(const char *name, const char *data)
 static bool
 exists(const char *name)
 {
-	char path[128];
+	char path[512];
 
 	snprintf(path, sizeof(path), "%s/%s", top, name);
 	return access(path, F_OK) == 0;
