@@ -175,10 +175,7 @@ am_informer_subscribe(struct am_informer *informer, am_change_f *fn, void *arg)
 	sub->informer = informer;
 	sub->fn = fn;
 	sub->arg = arg;
-	if (informer->set->io->ops->on_thread(informer->set->io))
-		subscribe_here(sub);
-	else
-		am_io_post(informer->set->io, subscribe_here, sub);
+	am_io_run(informer->set->io, subscribe_here, sub);
 	return sub;
 }
 
@@ -377,10 +374,8 @@ am_informer_get(struct am_informers *set, const struct am_informer_spec *spec, s
 	am_unlock(&set->lock);
 	if (!made)
 		free(key);
-	else if (set->io->ops->on_thread(set->io))
-		start_here(informer);
 	else
-		am_io_post(set->io, start_here, informer);
+		am_io_run(set->io, start_here, informer);
 	return rc;
 }
 

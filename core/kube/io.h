@@ -74,5 +74,14 @@ static inline void
 am_io_timer_cancel(struct am_io *io, struct am_timer *t) { if (t != NULL) io->ops->timer_cancel(io, t); }
 static inline void
 am_io_post(struct am_io *io, void (*fn)(void *), void *arg) { io->ops->post(io, fn, arg); }
+/* fn(arg) on the I/O thread: at once when this is it, else soon. */
+static inline void
+am_io_run(struct am_io *io, void (*fn)(void *), void *arg)
+{
+	if (io->ops->on_thread(io))
+		fn(arg);
+	else
+		am_io_post(io, fn, arg);
+}
 
 #endif

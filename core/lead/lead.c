@@ -22,9 +22,6 @@
 #include "core/kube/kube.h"
 #include "core/lead/lead.h"
 
-#define LEASE_NS     (15 * AM_NS_PER_S)
-#define RENEW_NS     (10 * AM_NS_PER_S)
-#define RETRY_NS     (2 * AM_NS_PER_S)
 #define JITTER       1.2
 #define BODY_MAX     65536 /* of a Lease; its tree stays small too */
 #define DURATION_MAX 86400 /* of somebody else's lease, in seconds */
@@ -543,19 +540,10 @@ stop_here(void *arg)
 	request(l, OP_RELEASE_GET);
 }
 
-static void
-run_here(struct am_lead *l, void (*fn)(void *))
-{
-	if (l->io->ops->on_thread(l->io))
-		fn(l);
-	else
-		am_io_post(l->io, fn, l);
-}
-
 void
 am_lead_start(struct am_lead *lead)
 {
-	run_here(lead, start_here);
+	am_io_run(lead->io, start_here, lead);
 }
 
 static void
@@ -572,7 +560,7 @@ poke_here(void *arg)
 void
 am_lead_poke(struct am_lead *lead)
 {
-	run_here(lead, poke_here);
+	am_io_run(lead->io, poke_here, lead);
 }
 
 void
@@ -580,7 +568,7 @@ am_lead_stop(struct am_lead *lead, void (*done)(void *arg), void *arg)
 {
 	lead->done = done;
 	lead->done_arg = arg;
-	run_here(lead, stop_here);
+	am_io_run(lead->io, stop_here, lead);
 }
 
 void
@@ -640,9 +628,9 @@ am_lead_new(struct am_io *io, const struct am_lead_options *options, struct am_l
 	const char *wrong;
 
 	*ret = NULL;
-	opt.lease_ns = opt.lease_ns != 0 ? opt.lease_ns : LEASE_NS;
-	opt.renew_ns = opt.renew_ns != 0 ? opt.renew_ns : RENEW_NS;
-	opt.retry_ns = opt.retry_ns != 0 ? opt.retry_ns : RETRY_NS;
+	opt.lease_ns = opt.lease_ns != 0 ? opt.lease_ns : AM_LEAD_LEASE_NS;
+	opt.renew_ns = opt.renew_ns != 0 ? opt.renew_ns : AM_LEAD_RENEW_NS;
+	opt.retry_ns = opt.retry_ns != 0 ? opt.retry_ns : AM_LEAD_RETRY_NS;
 	wrong = problem(&opt);
 	if (wrong != NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "leader election: %s", wrong);

@@ -11,6 +11,11 @@
 #include "core/base/err.h"
 #include "core/kube/io.h"
 
+/* What 0 means, of shards too. */
+#define AM_LEAD_LEASE_NS (15 * AM_NS_PER_S)
+#define AM_LEAD_RENEW_NS (10 * AM_NS_PER_S)
+#define AM_LEAD_RETRY_NS (2 * AM_NS_PER_S)
+
 struct am_lead;
 struct am_lead_options {
 	const char *ns, *name;      /* of the Lease */

@@ -29,9 +29,6 @@
 #include "core/lead/lead.h"
 #include "core/lead/lead_priv.h"
 
-#define LEASE_NS     (15 * AM_NS_PER_S)
-#define RENEW_NS     (10 * AM_NS_PER_S)
-#define RETRY_NS     (2 * AM_NS_PER_S)
 #define DRAIN_NS     (30 * AM_NS_PER_S)
 #define TIMEOUT_MIN  (250 * AM_NS_PER_MS)
 #define LIST_MAX     (4 << 20)
@@ -719,38 +716,29 @@ ended_here(void *arg)
 	next(s);
 }
 
-static void
-run_here(struct am_shards *s, void (*fn)(void *))
-{
-	if (s->io->ops->on_thread(s->io))
-		fn(s);
-	else
-		am_io_post(s->io, fn, s);
-}
-
 void
 am_shards_start(struct am_shards *s)
 {
-	run_here(s, start_here);
+	am_io_run(s->io, start_here, s);
 }
 
 void
 am_shards_leave(struct am_shards *s)
 {
-	run_here(s, leave_here);
+	am_io_run(s->io, leave_here, s);
 }
 
 void
 am_shards_poke(struct am_shards *s)
 {
-	run_here(s, poke_here);
+	am_io_run(s->io, poke_here, s);
 }
 
 void
 am_shards_ended(struct am_shards *s)
 {
 	if (atomic_load(&s->draining) != 0)
-		run_here(s, ended_here);
+		am_io_run(s->io, ended_here, s);
 }
 
 void
@@ -758,7 +746,7 @@ am_shards_stop(struct am_shards *s, void (*done)(void *arg), void *arg)
 {
 	s->done = done;
 	s->done_arg = arg;
-	run_here(s, stop_here);
+	am_io_run(s->io, stop_here, s);
 }
 
 void
@@ -846,9 +834,9 @@ am_shards_new(struct am_io *io, const struct am_shards_options *options, struct 
 	struct am_shards_options opt = *options;
 
 	*ret = NULL;
-	opt.lease_ns = opt.lease_ns != 0 ? opt.lease_ns : LEASE_NS;
-	opt.renew_ns = opt.renew_ns != 0 ? opt.renew_ns : RENEW_NS;
-	opt.retry_ns = opt.retry_ns != 0 ? opt.retry_ns : RETRY_NS;
+	opt.lease_ns = opt.lease_ns != 0 ? opt.lease_ns : AM_LEAD_LEASE_NS;
+	opt.renew_ns = opt.renew_ns != 0 ? opt.renew_ns : AM_LEAD_RENEW_NS;
+	opt.retry_ns = opt.retry_ns != 0 ? opt.retry_ns : AM_LEAD_RETRY_NS;
 	opt.drain_ns = opt.drain_ns != 0 ? opt.drain_ns : DRAIN_NS;
 	const char *wrong = problem(&opt);
 	if (wrong != NULL)
