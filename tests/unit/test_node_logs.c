@@ -24,8 +24,8 @@ struct ambient_http_request {
 
 static struct fake_host *fake;
 static char state_dir[64];
-static ambient_http_handler_f *handler;
-static void *handler_self;
+
+#include "tests/unit/node_http.h"
 
 static int
 http_listen(const struct ambient_host *host, const struct ambient_http_listen *options, ambient_http_handler_f *fn,
@@ -34,43 +34,8 @@ http_listen(const struct ambient_host *host, const struct ambient_http_listen *o
 	ck_assert_int_eq(options->self_signed, 1);
 	ck_assert_str_eq(options->client_ca_pem, "CA");
 	ck_assert_str_eq(options->address, "127.0.0.1");
-	handler = fn;
-	handler_self = self;
-	*ret = (struct ambient_http_listener *)(void *)&handler;
+	http_take(fn, self, ret);
 	return 0;
-}
-
-static uint16_t
-http_port(const struct ambient_http_listener *listener)
-{
-	return 10250;
-}
-
-static void
-http_close(struct ambient_http_listener *listener)
-{
-	handler = NULL;
-}
-
-static const char *
-http_method(const struct ambient_http_request *r)
-{
-	return "GET";
-}
-
-static const char *
-http_path(const struct ambient_http_request *r)
-{
-	return r->path;
-}
-
-static const char *
-http_query(const struct ambient_http_request *r, const char *name)
-{
-	for (int i = 0; r->query[i] != NULL; i += 2)
-		if (strcmp(r->query[i], name) == 0)
-			return r->query[i + 1];
-	return NULL;
 }
 
 static const char *
