@@ -306,7 +306,7 @@ reconcile(const struct ambient_plugin *plugin, void *self, const struct am_node 
 {
 	struct am_call_head call = { .pub = { .size = sizeof(call.pub), .host = &child_host, .deadline = wire_int(q, "deadline") } };
 	struct ambient_request request = { sizeof(request), wire_str(q, "ns"), wire_str(q, "name") };
-	struct ambient_result result = { .size = sizeof(result) };
+	struct ambient_result result = { .size = (size_t)wire_int(q, "resultSize") };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	call.pool = am_pool_new();
@@ -314,6 +314,9 @@ reconcile(const struct ambient_plugin *plugin, void *self, const struct am_node 
 	am_pool_free(call.pool);
 	wire_put_error(arena, done, rc, &err);
 	wire_put_int(arena, done, "requeueAfter", result.requeue_after);
+	wire_put_int(arena, done, "requeue", result.requeue);
+	wire_put_int(arena, done, "prioritized", result.prioritized);
+	wire_put_int(arena, done, "priority", result.priority);
 }
 
 void

@@ -67,7 +67,20 @@ scenario(const struct ambient_plugin *plugin)
 	is_int("without a region", fake_host_reconcile(fake, NULL, "ns", "a", &result, &err), 0);
 	is("takes the configuration's", fake_host_at(fake, "v1/configmaps", "ns", "a", "/data/region"), "mars");
 
-	fake_host_merge(fake, WIDGET, "ns", "a", "{'spec':{'region':''}}");
+	result = (struct ambient_result){ .size = sizeof(result) };
+	fake_host_merge(fake, WIDGET, "ns", "a", "{'spec':{'region':'undecided','urgent':true}}");
+	is_int("not content", fake_host_reconcile(fake, NULL, "ns", "a", &result, &err), 0);
+	is_int("comes back later and later", result.requeue, 1);
+	is_int("and not at a time", result.requeue_after, 0);
+	is_int("with a priority", result.prioritized, 1);
+	is_int("of its own", result.priority, 10);
+	result = (struct ambient_result){ .size = offsetof(struct ambient_result, requeue) };
+	is_int("on an older host", fake_host_reconcile(fake, NULL, "ns", "a", &result, &err), 0);
+	is_int("at a time instead", result.requeue_after, AMBIENT_SECOND);
+	is_int("and without a priority", result.prioritized, 0);
+	result = (struct ambient_result){ .size = sizeof(result) };
+
+	fake_host_merge(fake, WIDGET, "ns", "a", "{'spec':{'region':'','urgent':null}}");
 	is_int("an error keeps its code", fake_host_reconcile(fake, NULL, "ns", "a", &result, &err), -AMBIENT_E_INVALID);
 	is("its message", err.message, "spec.region must not be empty");
 	is_int("and that it is terminal", err.flags, AMBIENT_ERROR_TERMINAL);

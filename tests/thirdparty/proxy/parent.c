@@ -191,9 +191,14 @@ proxy_reconcile(void *self, struct ambient_call *call, const struct ambient_requ
 	wire_put(arena, q, "ns", req->ns);
 	wire_put(arena, q, "name", req->name);
 	wire_put_int(arena, q, "deadline", call->deadline);
+	wire_put_int(arena, q, "resultSize", (int64_t)AM_MIN(result->size, sizeof(*result)));
 	struct am_node *done = converse(call, arena, q);
 	int rc = wire_get_error(done, err);
 	result->requeue_after = wire_int(done, "requeueAfter");
+	if (wire_int(done, "requeue") != 0)
+		(void)ambient_requeue(result);
+	if (wire_int(done, "prioritized") != 0)
+		ambient_prioritize(result, (int32_t)wire_int(done, "priority"));
 	am_arena_free(arena);
 	return rc;
 }

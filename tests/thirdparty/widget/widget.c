@@ -57,6 +57,10 @@ reconcile(void *p, struct ambient_call *call, const struct ambient_request *req,
 	region = ambient_str(widget, "/spec/region", self->region);
 	if (*region == '\0')
 		return ambient_terminal(err, "spec.region must not be empty");
+	if (ambient_bool(widget, "/spec/urgent", 0))
+		ambient_prioritize(result, 10);
+	if (strcmp(region, "undecided") == 0)
+		return ambient_requeue(result); /* somebody will decide: look again, later and later */
 
 	struct ambient_draft *cm = ambient_draft_new(call, CONFIGMAP, req->ns, req->name);
 	ambient_draft_set_str(cm, "/data/region", region);
