@@ -44,7 +44,11 @@ print_state(const struct am_node *o)
 	(void)printf("  state     %s", state);
 	(void)printf(am_streq(state, "delayed") ? ", ready in %s" : ", for %s", duration(buf, number(o, "for")));
 	if (am_node_at(o, "/paused") != NULL && am_node_at(o, "/paused")->boolean)
-		(void)printf("; this replica does not lead, so that nothing starts");
+		(void)printf("; nothing starts at the moment");
+	if (am_node_at(o, "/elsewhere") != NULL) {
+		(void)printf("\n  elsewhere ");
+		put(ctl_text(o, "/elsewhere"));
+	}
 	(void)printf("\n  priority  %lld\n", (long long)number(o, "priority"));
 	(void)printf("  runs      %lld", (long long)number(o, "runs"));
 	if (number(o, "runs") != 0) {

@@ -64,6 +64,8 @@ void daemon_lease_free(struct am_daemon *d);
 int daemon_lease_healthy(struct am_daemon *d, struct ambient_error *err);
 bool daemon_lease_works(struct am_daemon *d); /* leads, or has shards to itself; true when it is alone */
 void daemon_lease_describe(struct am_daemon *d, struct am_buf *out); /* " leading=yes" */
+/* Adds a sentence when another replica works on that object, or nobody does at the moment; nothing when this one does. */
+void daemon_lease_elsewhere(struct am_daemon *d, const char *ns, const char *name, struct am_buf *out);
 /* status.c */
 void daemon_checks(void *arg, am_check_f *each, void *each_arg);
 int daemon_live(void *arg, struct ambient_error *err);

@@ -440,3 +440,24 @@ daemon_lease_describe(struct am_daemon *d, struct am_buf *out)
 		am_shards_describe(l->shards, out);
 	}
 }
+
+void
+daemon_lease_elsewhere(struct am_daemon *d, const char *ns, const char *name, struct am_buf *out)
+{
+	const struct daemon_lease *l = d->lease;
+	char holder[256];
+
+	if (l == NULL)
+		return;
+	if (l->shards != NULL) {
+		int shard = am_shards_of(l->shards, ns, name);
+		if (am_shards_valid_until(l->shards) == 0)
+			am_buf_addf(out, "this replica's Lease has run out");
+		else if (!am_shards_owns(l->shards, shard))
+			am_buf_addf(out, "shard %d is not this replica's: the Leases with the label " LABEL "=%s say whose it is",
+				    shard, l->name);
+	} else if (!am_lead_leading(l->lead)) {
+		am_lead_holder(l->lead, holder, sizeof holder);
+		am_buf_addf(out, holder[0] != '\0' ? "%s leads" : "nobody leads", holder);
+	}
+}

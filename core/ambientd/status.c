@@ -48,17 +48,21 @@ daemon_explain(void *arg, const char *controller, const char *key, struct am_buf
 	struct am_daemon *d = arg;
 	const char *slash = strchr(key, '/');
 	am_auto(am_freep) char *ns = slash != NULL ? am_xstrndup(key, (size_t)(slash - key)) : am_xstrdup("");
-	struct am_buf found = { 0 };
+	const char *name = slash != NULL ? slash + 1 : key;
+	am_auto(am_buf_fini) struct am_buf found = { 0 }, elsewhere = { 0 };
 	int rc = in_service(d, err);
 
 	if (rc < 0)
 		return rc;
 	if (controller != NULL && !has_controller(d, controller))
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "there is no controller \"%.80s\"; \"status\" lists them", controller);
+	daemon_lease_elsewhere(d, ns, name, &elsewhere);
 	for (size_t i = 0; i < d->plugin_count; i++)
-		am_instance_explain(d->plugins[i].instance, controller, ns, slash != NULL ? slash + 1 : key, &found);
+		am_instance_explain(d->plugins[i].instance, controller, ns, name,
+				    elsewhere.len != 0 ? am_buf_str(&elsewhere) : NULL, &found);
+	if (found.len == 0 && elsewhere.len != 0)
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "nothing is known of it here: %s", am_buf_str(&elsewhere));
 	am_buf_addf(out, "[%s]\n", am_buf_str(&found));
-	am_buf_fini(&found);
 	return 0;
 }
 

@@ -78,8 +78,10 @@ struct am_controller_status {
 	char last_error[256];
 };
 void am_controller_status(struct am_controller *controller, struct am_controller_status *ret);
-/* What is known of one name, as a JSON object; false when nothing is. */
-bool am_controller_explain(struct am_controller *controller, const char *ns, const char *name, struct am_buf *out);
+/* What is known of one name, as a JSON object; false when nothing is.  elsewhere: a sentence that says which other replica
+ * works on it; NULL: this one does. */
+bool am_controller_explain(struct am_controller *controller, const char *ns, const char *name, const char *elsewhere,
+			   struct am_buf *out);
 void am_controller_refresh_metrics(struct am_controller *controller);
 
 #endif

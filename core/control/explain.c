@@ -10,6 +10,7 @@ struct telling {
 	struct am_buf *out;
 	const char *controller;
 	bool paused;
+	const char *elsewhere;
 };
 
 static int64_t
@@ -58,6 +59,8 @@ tell(void *arg, const struct am_queue_view *view)
 		am_json_addf(out, ",\"started\":%l,\"took\":%l", ms(view->started_ns), ms(view->worked_ns));
 	if (view->error != NULL)
 		am_json_addf(out, ",\"error\":%s", view->error);
+	if (t->elsewhere != NULL)
+		am_json_addf(out, ",\"elsewhere\":%s", t->elsewhere);
 	am_buf_adds(out, ",\"causes\":[");
 	for (size_t i = 0; i < view->cause_count; i++) {
 		if (i != 0)
@@ -68,10 +71,10 @@ tell(void *arg, const struct am_queue_view *view)
 }
 
 bool
-am_controller_explain(struct am_controller *c, const char *ns, const char *name, struct am_buf *out)
+am_controller_explain(struct am_controller *c, const char *ns, const char *name, const char *elsewhere, struct am_buf *out)
 {
 	struct am_controller_status status;
-	struct telling telling = {.out = out, .controller = am_controller_name(c)};
+	struct telling telling = {.out = out, .controller = am_controller_name(c), .elsewhere = elsewhere};
 
 	am_controller_status(c, &status);
 	telling.paused = status.paused;

@@ -120,9 +120,9 @@ void am_host_refresh_metrics(struct am_host *host); /* of the caches that instan
 /* Does a reconciler of it have that name: "INSTANCE", or "INSTANCE.RECONCILER" where there are several? */
 bool am_instance_has_controller(const struct am_instance *instance, const char *controller);
 /* Adds what its reconcilers know of the object of that name, as JSON objects, each after a comma but the first of out.
- * controller NULL: all of them. */
+ * controller NULL: all of them.  elsewhere: see am_controller_explain. */
 void am_instance_explain(struct am_instance *instance, const char *controller, const char *ns, const char *name,
-			 struct am_buf *out);
+			 const char *elsewhere, struct am_buf *out);
 /* One line of text per reconciler and watch. */
 void am_instance_describe(struct am_instance *instance, struct am_buf *out);
 

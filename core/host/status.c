@@ -194,14 +194,15 @@ am_instance_has_controller(const struct am_instance *instance, const char *contr
 }
 
 void
-am_instance_explain(struct am_instance *instance, const char *controller, const char *ns, const char *name, struct am_buf *out)
+am_instance_explain(struct am_instance *instance, const char *controller, const char *ns, const char *name, const char *elsewhere,
+		    struct am_buf *out)
 {
 	for (size_t i = 0; i < instance->reconciler_count; i++) {
 		const struct host_reconciler *r = &instance->reconcilers[i];
 		struct am_buf one = { 0 };
 		if (controller != NULL && strcmp(r->name, controller) != 0)
 			continue;
-		if (am_controller_explain(r->controller, ns, name, &one))
+		if (am_controller_explain(r->controller, ns, name, elsewhere, &one))
 			am_buf_addf(out, "%s%s", out->len != 0 ? "," : "", am_buf_str(&one));
 		am_buf_fini(&one);
 	}

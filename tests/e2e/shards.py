@@ -77,8 +77,16 @@ def test_three_share_everything(lab):
         r.start()
     until(lambda: share(*lab.replicas), what="three to share")
     until(lab.changes.settled, what="the first changes")
+    until(lambda: all(any(e[1] == "did" for e in r.evidence()) for r in lab.replicas), what="each to do something")
     assert all("ready=yes" in r.ask() for r in lab.replicas), [r.ask() for r in lab.replicas]
     lab.changes.thread.start()
+
+
+def test_each_key_is_explained_by_its_owner(lab):
+    for ns, name in KEYS[::2]:
+        told = [r.ask("explain %s/%s" % (ns, name)) for r in lab.replicas]
+        assert sum("is not this replica's: the Leases" in t for t in told) == 2, told
+        assert sum('"causes":[{' in t and "elsewhere" not in t for t in told) == 1, told
 
 
 def test_one_is_stopped_and_comes_back(lab):

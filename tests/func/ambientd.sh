@@ -239,6 +239,8 @@ b=$pid
 check "the second is ready" await $((20 * slow)) ready b
 # The first line about the election comes behind the one about the caches.
 check "CT5: it stood for election with full caches" logged b 'the caches are full, standing for election'
+says_who() { admin b "ambient-admin/1 explain default" | grep -q '"elsewhere":"replica-a leads"'; }
+check "and says who does, when it explains an object" says_who
 check "and does not lead" grep -q 'leading=no' <(admin b "ambient-admin/1 status")
 kill -TERM "$a"
 ends_with "stopped, the first ends with 0" "$a" 0

@@ -188,7 +188,7 @@ explained(const char *part)
 {
 	am_auto(am_buf_fini) struct am_buf out = { 0 };
 
-	am_instance_explain(inst, NULL, "n", "w", &out);
+	am_instance_explain(inst, NULL, "n", "w", NULL, &out);
 	return strstr(am_buf_str(&out), part) != NULL;
 }
 
@@ -215,8 +215,8 @@ START_TEST(an_object_and_its_children_are_causes)
 	EVENTUALLY(calls == 2 && am_queue_processing(queue()) == 0);
 	ck_assert(explained("\"causes\":[{\"run\":2,\"cause\":\"added\",\"age\":0,\"count\":1,\"kind\":\"" CONFIGMAPS
 			    "\",\"object\":\"n/c\",\"newResourceVersion\":\"21\"},{\"run\":1,\"cause\":\"listed\""));
-	am_instance_explain(inst, "other", "n", "w", &none);
-	am_instance_explain(inst, NULL, "n", "unknown", &none);
+	am_instance_explain(inst, "other", "n", "w", NULL, &none);
+	am_instance_explain(inst, NULL, "n", "unknown", NULL, &none);
 	ck_assert_uint_eq(none.len, 0);
 	ck_assert(am_instance_has_controller(inst, "w"));
 	ck_assert(!am_instance_has_controller(inst, "other"));

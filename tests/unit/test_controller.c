@@ -738,12 +738,18 @@ END_TEST
 /* ---- why did this run? */
 
 static void
-check_explained(const char *name, const char *part)
+check_explained_elsewhere(const char *name, const char *elsewhere, const char *part)
 {
 	am_auto(am_buf_fini) struct am_buf out = { 0 };
 
-	ck_assert(am_controller_explain(c, "ns", name, &out));
+	ck_assert(am_controller_explain(c, "ns", name, elsewhere, &out));
 	ck_assert_msg(strstr(am_buf_str(&out), part) != NULL, "%s\nis not in\n%s", part, am_buf_str(&out));
+}
+
+static void
+check_explained(const char *name, const char *part)
+{
+	check_explained_elsewhere(name, NULL, part);
 }
 
 START_TEST(what_a_run_asked_for_is_a_cause_of_the_next)
@@ -751,7 +757,7 @@ START_TEST(what_a_run_asked_for_is_a_cause_of_the_next)
 	am_auto(am_buf_fini) struct am_buf none = { 0 };
 
 	make(1);
-	ck_assert(!am_controller_explain(c, "ns", "a", &none));
+	ck_assert(!am_controller_explain(c, "ns", "a", NULL, &none));
 	plan.rc = -AMBIENT_E_UNAVAILABLE;
 	am_queue_add_for(q, "ns", "a", 0, 0, &(struct am_cause){ .type = AM_CAUSE_CHANGED, .kind = "v1/pods", .ns = "ns", .name = "p",
 						       .old_rv = "7", .new_rv = "8" });
@@ -772,6 +778,7 @@ START_TEST(what_a_run_asked_for_is_a_cause_of_the_next)
 	EVENTUALLY(ended == 3);
 	idle();
 	check_explained("a", "\"state\":\"idle\"");
+	check_explained_elsewhere("a", "b leads", ",\"elsewhere\":\"b leads\",\"causes\":[");
 	check_explained("a", "\"error\":\"scripted\""); /* failed for good: that is why it is idle */
 	plan.rc = plan.terminal = 0;
 	plan.requeue_after = 30 * S;
@@ -781,7 +788,7 @@ START_TEST(what_a_run_asked_for_is_a_cause_of_the_next)
 	check_explained("a", "[{\"run\":5,\"cause\":\"requeue after\",\"age\":0,\"count\":1,\"delay\":30000},"
 			     "{\"run\":4,\"cause\":\"request\",");
 	am_buf_fini(&none);
-	ck_assert(am_controller_explain(c, "ns", "a", &none));
+	ck_assert(am_controller_explain(c, "ns", "a", NULL, &none));
 	ck_assert_ptr_null(strstr(am_buf_str(&none), "\"error\"")); /* forgotten by a success */
 }
 END_TEST
