@@ -132,3 +132,19 @@ def eviction_is_a_delete(f):
     f.api.post(path + "/none/eviction", {**body, "metadata": {"name": "none"}}).fails(404, "NotFound")
     subs = {r["name"]: r for r in f.api.get("/api/v1").ok()["resources"]}
     assert subs["pods/eviction"]["kind"] == "Eviction" and subs["pods/eviction"]["group"] == "policy", subs["pods/eviction"]
+
+
+@row
+def policies_of_bare_pods(f):
+    """Always when nothing is said, and another word is an error that lists the three."""
+    def pod(name, **spec):
+        return f.api.post(f.core + "/pods", {"metadata": {"name": name}, "spec": {
+            "automountServiceAccountToken": False, "containers": [{"name": "c", "image": "i"}], **spec}})
+
+    assert pod("pol-a").ok(201)["spec"]["restartPolicy"] == "Always"
+    assert pod("pol-b", restartPolicy="OnFailure").ok(201)["spec"]["restartPolicy"] == "OnFailure"
+    pod("pol-c", restartPolicy="Sometimes").fails(
+        422, "Invalid", "FieldValueNotSupported", "spec.restartPolicy",
+        'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"')
+    for name in ("pol-a", "pol-b"):
+        f.api.delete(f.core + "/pods/" + name, {"gracePeriodSeconds": 0}).ok()

@@ -265,6 +265,24 @@ def too_old(p):
     return None if minor >= 31 else "kubectl 1.%d speaks SPDY only" % minor
 
 
+def test_a_bare_pod_is_always_started_again(p):
+    """kubectl run NAME --image=I: the policy is Always when nothing is said.  An end without a mistake counts too."""
+    p.request("POST", p.core("pods"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "again"}, "spec": {
+        "terminationGracePeriodSeconds": 1, "containers": [{"name": "c", "image": "ambient-runner:exec",
+                                                            "command": ["sh", "-c", "echo run; exit 0"]}]}})
+    path = p.core("pods", "again")
+    uid = p.get(path)["metadata"]["uid"]
+    assert p.get(path)["spec"]["restartPolicy"] == "Always"
+    until(lambda: p.get(path)["status"].get("containerStatuses", [{}])[0].get("restartCount", 0) >= 1, what="a second run")
+    status = p.get(path)["status"]
+    last = status["containerStatuses"][0]["lastState"]["terminated"]
+    assert (status["phase"], last["exitCode"], last["reason"]) == ("Running", 0, "Completed"), status
+    assert p.request("GET", path + "/log?previous=true", raw=True)[1] == b"run\n"
+    p.request("DELETE", path + "?gracePeriodSeconds=1")
+    until(lambda: p.get(path) is None, what="it to go")
+    until(lambda: not p.shims(uid), what="its shim to go")
+
+
 def test_kubectl_exec(p):
     why = too_old(p)
     if why:

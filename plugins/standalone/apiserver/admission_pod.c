@@ -522,7 +522,7 @@ qos_class(const struct am_node *spec)
 static void
 pod_check(struct am_change *change)
 {
-	static const char *const policies[] = { "Never", "OnFailure", NULL };
+	static const char *const policies[] = { "Always", "OnFailure", "Never", NULL };
 	const struct am_node *spec = am_node_get(change->object, "spec");
 	const char *policy = am_node_get_str(spec, "restartPolicy", "");
 
@@ -541,7 +541,7 @@ pod_check(struct am_change *change)
 	/* Not earlier: LimitRanges have had their say now. */
 	am_node_set(change->arena, am_child(change, change->object, "status"), "qosClass",
 		    am_node_str(change->arena, qos_class(spec)));
-	if (strcmp(policy, "Never") != 0 && strcmp(policy, "OnFailure") != 0)
+	if (strcmp(policy, "Always") != 0 && strcmp(policy, "Never") != 0 && strcmp(policy, "OnFailure") != 0)
 		am_unsupported(change, "spec.restartPolicy", policy, policies);
 }
 
