@@ -499,6 +499,18 @@ def said(e):
     return "\n".join("# " + x for x in lines + ["at " + ", ".join(at)])
 
 
+def differences(path):
+    """The rows of the table: | `row_NNN` | reason |; those of kubectl's scenarios begin with kubectl_."""
+    kubectl = any(r.__name__.startswith("kubectl_") for r in ROWS)
+    with open(path) as f:
+        out = {name: why for name, why in re.findall(r"^\| `(\w+)` \| (.+?) \|$", f.read(), re.M)
+               if name.startswith("kubectl_") == kubectl}
+    unknown = set(out) - {r.__name__ for r in ROWS}
+    if unknown:
+        raise SystemExit("%s names rows that there are not: %s" % (path, ", ".join(sorted(unknown))))
+    return out
+
+
 def attempt(fixture, r, times):
     """A cluster answers from caches that follow what was written, later than a busy machine's row expects: there a row
     must hold once in three times, and each that did not is printed."""

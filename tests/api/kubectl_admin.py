@@ -113,7 +113,8 @@ def things_are_edited_and_replaced(k):
     o = json.loads(k.out("get", "cm", n, "-o", "json"))
     assert o["data"] == {"k": "three"} and "annotations" not in o["metadata"], o
     assert "replaced" in k.run("replace", "--force", "-f", path, timeout=60).stdout
-    assert "should be a string" in k.run("patch", "cm", n, "-p", '{"data":{"k":7}}', code=1).stderr
+    r = k.run("patch", "cm", n, "-p", '{"data":{"k":7}}', code=1)
+    assert re.search("not a string|int64 to string", r.stderr), r.stderr
     r = k.run("diff", "-f", k.file(CONFIGMAP % (n, "four")), code=1)
     assert re.search(r"^-  k: one$", r.stdout, re.M) and re.search(r"^\+  k: four$", r.stdout, re.M), r.stdout
     assert k.run("diff", "-f", path).stdout == ""
@@ -183,7 +184,7 @@ def looking_around(k):
     out = k.out("explain", "pod.spec.containers", "--recursive")
     for line in (r"name\s+<string>", r"ports\s+<\[\]", r"containerPort\s+<integer>", r"limits\s+<map\[string\]"):
         assert re.search(line, out), (line, out)
-    assert "five fields as in crontab" in k.out("explain", "cronjob.spec.schedule")
+    assert "cron" in k.out("explain", "cronjob.spec.schedule").lower()
     assert k.out("get", "--raw", "/livez/ping") == "ok"
     assert "could not find the requested resource" in k.run("get", "--raw", "/nosuch", code=1).stderr
 

@@ -654,3 +654,16 @@ def selectable_fields_select_everywhere(f):
     assert [name_of(o) for o in f.api.get(at).ok()["items"]] == ["b1"]
     f.api.get(at + "?fieldSelector=spec.size%3D3").fails(400, "BadRequest")
     f.api.delete(CRDS + "/" + name_of(d)).ok()
+
+
+@row
+def patches_to_a_wrong_type(f):
+    """Whatever the kind of patch: what comes out is not of the kind, 422, as "patch" is the field that is wrong."""
+    o = f.api.post(f.core + "/configmaps", {"metadata": {"generateName": "wrong-"}, "data": {"k": "v"}}).ok(201)
+    at = f.core + "/configmaps/" + name_of(o)
+    for patch in ({"data": {"k": 7}}, {"data": 7}, {"immutable": "x"}, {"metadata": {"labels": {"a": 1}}}, {"binaryData": []}):
+        for kind in ("strategic-merge-patch", "merge-patch"):
+            f.api.patch(at, patch, kind).fails(422, "Invalid", "FieldValueInvalid", "patch", "patch: Invalid value: ")
+    f.api.patch(at, [{"op": "add", "path": "/data/k", "value": True}], "json-patch").fails(
+        422, "Invalid", "FieldValueInvalid", "patch", "patch: Invalid value: ")
+    assert rv(f.api.get(at).ok()) == rv(o)

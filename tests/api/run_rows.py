@@ -2,7 +2,6 @@
 """Runs the rows: run_rows.py HOST_PROGRAM PLUGIN.so [row_NNN ...] against a server of our own, or
 run_rows.py --cluster KUBECONFIG CONFORMANCE.md [row_NNN ...] against one that is there; the table in that page names
 the rows that differ on a real control plane, and why."""
-import re
 import shutil
 import sys
 
@@ -18,21 +17,11 @@ import rows_watch  # noqa: F401
 import rows_write  # noqa: F401
 
 
-def differences(path):
-    """The rows of the table: | `row_NNN` | reason |"""
-    with open(path) as f:
-        out = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|$", f.read(), re.M))
-    unknown = set(out) - {r.__name__ for r in apilib.ROWS}
-    if unknown:
-        raise SystemExit("%s names rows that there are not: %s" % (path, ", ".join(sorted(unknown))))
-    return out
-
-
 def run(argv):
     if argv[1] == "--cluster":
         fixture = apilib.Cluster(argv[2])
         try:
-            return apilib.main(fixture, argv[4:], differences(argv[3]))
+            return apilib.main(fixture, argv[4:], apilib.differences(argv[3]))
         finally:
             shutil.rmtree(fixture.state, ignore_errors=True)
     fixture = apilib.Fixture(argv[1], argv[2], [])

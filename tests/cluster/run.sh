@@ -148,32 +148,27 @@ else
 	quote "$dir/cel.err"
 fi
 
-# Every row that the standalone API server is held to; doc/conformance.md lists those that differ, and why.
+# rows NAME LABEL PROGRAM...: what a program of rows says, each as a test of ours.
+rows() {
+	local name=$1 label=$2 rc line
+	shift 2
+	nice timeout "${AMBIENT_ROWS_LIMIT:-1200}" python3 -B "$@" >"$dir/$name" 2>"$dir/$name.err"
+	rc=$?
+	while read -r line; do
+		case $line in
+		'ok '*) ok "$label: ${line#*- }" ;;
+		'not ok '*) not_ok "$label: ${line#*- }" ;;
+		'#'*) printf '%s\n' "$line" ;;
+		esac
+	done <"$dir/$name"
+	if grep -q '^# [0-9]* rows: ' "$dir/$name"; then ok "$label: all ran"; else not_ok "$label: all ran ($rc)"; quote "$dir/$name.err"; fi
+}
 if command -v python3 >/dev/null; then
-	nice timeout "${AMBIENT_ROWS_LIMIT:-1200}" python3 -B "$top/tests/api/run_rows.py" --cluster "$KUBECONFIG" "$top/doc/conformance.md" \
-		>"$dir/rows" 2>"$dir/rows.err"
-	rc=$?
-	while read -r line; do
-		case $line in
-		'ok '*) ok "row: ${line#*- }" ;;
-		'not ok '*) not_ok "row: ${line#*- }" ;;
-		'#'*) printf '%s\n' "$line" ;;
-		esac
-	done <"$dir/rows"
-	if grep -q '^# [0-9]* rows: ' "$dir/rows"; then ok "the rows ran to their end"; else not_ok "the rows ran to their end ($rc)"; quote "$dir/rows.err"; fi
+	# What the standalone API server is held to; doc/conformance.md lists what differs, and why.
+	rows rows row "$top/tests/api/run_rows.py" --cluster "$KUBECONFIG" "$top/doc/conformance.md"
+	rows kubectl kubectl "$top/tests/api/run_kubectl.py" --cluster "$KUBECONFIG" "$top/etc/crds" "$top/doc/conformance.md"
 	# What its controllers make of Jobs, CronJobs and quotas; ours are held to the same by tests/e2e/controllers.
-	nice timeout "${AMBIENT_ROWS_LIMIT:-1200}" python3 -B "$top/tests/e2e/controllers.py" --cluster "$KUBECONFIG" \
-		>"$dir/controllers" 2>"$dir/controllers.err"
-	rc=$?
-	while read -r line; do
-		case $line in
-		'ok '*) ok "controllers: ${line#*- }" ;;
-		'not ok '*) not_ok "controllers: ${line#*- }" ;;
-		'#'*) printf '%s\n' "$line" ;;
-		esac
-	done <"$dir/controllers"
-	if grep -q '^# [0-9]* rows: ' "$dir/controllers"; then ok "the rows of controllers ran to their end"
-	else not_ok "the rows of controllers ran to their end ($rc)"; quote "$dir/controllers.err"; fi
+	rows controllers controllers "$top/tests/e2e/controllers.py" --cluster "$KUBECONFIG"
 else
 	skip "the rows of tests/api" "no python3"
 fi

@@ -569,7 +569,7 @@ START_TEST(values_of_another_type)
 	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/configmaps", "default", "p", NULL, "{\"data\":{\"k\":[]}}"), 422);
 	ck_assert_str_eq(field(&f, 0), "patch");
 	ck_assert_int_eq(patch(&f, AM_PATCH_JSON, "v1/configmaps", "default", "p", NULL, "[{\"op\":\"add\",\"path\":\"/data\",\"value\":7}]"), 422);
-	ck_assert_int_eq(patch(&f, AM_PATCH_STRATEGIC, "v1/configmaps", "default", "p", NULL, "{\"immutable\":\"no\"}"), 400);
+	ck_assert_int_eq(patch(&f, AM_PATCH_STRATEGIC, "v1/configmaps", "default", "p", NULL, "{\"immutable\":\"no\"}"), 422);
 	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/configmaps", "default", "p", NULL, "{\"data\":{\"k\":\"v\"}}"), 200);
 }
 END_TEST

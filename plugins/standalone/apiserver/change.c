@@ -160,7 +160,7 @@ decode(struct request *r)
 	rc = check_type(c, c->object);
 	if (rc == 0 && !(c->res->flags & AM_RES_CUSTOM))
 		rc = am_builtin_types(am_node_get_str(c->object, "apiVersion", ""), c->res->kind, c->object,
-				      r->write->patch == AM_PATCH_JSON || r->write->patch == AM_PATCH_MERGE, c->failure);
+				      r->write->verb == AM_VERB_PATCH && r->write->patch != AM_PATCH_APPLY, c->failure);
 	if (rc == 0) {
 		if (!(c->res->flags & AM_RES_CUSTOM))
 			am_unknown_builtin(am_node_get_str(c->object, "apiVersion", ""), c->res->kind, c->object, c->unknown);
