@@ -211,6 +211,8 @@ exchange(struct call *call, int64_t deadline, data_f *data, void *arg, bool *del
 	while (!call->let_go)
 		(void)am_cond_wait(&call->cond, &call->lock, AM_FOREVER);
 	am_unlock(&call->lock);
+	if (rc == 0 && call->error.code == AMBIENT_E_TIMEOUT)
+		rc = cut_short(call->kube, call->request, deadline, err); /* whoever has noticed it first */
 	if (rc == 0 && call->error.code != 0) {
 		*err = call->error;
 		rc = -call->error.code;
@@ -331,7 +333,7 @@ run(struct am_kube *kube, const struct am_kube_request *request, bool stream, in
 	struct am_http_req http = {
 		.method = request->method, .path = request->path, .headers = headers,
 		.body = request->body, .body_len = request->body_len,
-		.pausable = stream,
+		.deadline = deadline != AM_FOREVER ? deadline : 0, .pausable = stream,
 	};
 	struct call call = { .kube = kube, .request = request, .http = &http, .stream = stream };
 

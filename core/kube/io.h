@@ -23,6 +23,7 @@ struct am_http_req {
 	const char *body;
 	size_t body_len;
 	int64_t timeout_ns;             /* of the whole; 0: none (watch) */
+	int64_t deadline;               /* boot time: not sent later, by then it has ended; 0: none */
 	int64_t idle_ns;                /* no byte for so long: TIMEOUT; 0: none */
 	bool watch;                     /* a connection of its own; not limited by the request rate */
 	bool pausable;                  /* its sink may return AM_HTTP_PAUSE */

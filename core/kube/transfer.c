@@ -497,8 +497,12 @@ am_transfer_start(struct am_io *head, const struct am_http_req *req, const struc
 		set_options(t, req);
 
 	t->idle_ns = req->idle_ns;
-	if (req->timeout_ns > 0)
-		t->limit = am_io_timer(head, t->began + req->timeout_ns, limit_passed, t);
+	/* Timers come before work: what waits for its slot in a process that is suspended is not sent when it wakes up. */
+	int64_t limit = req->timeout_ns > 0 ? t->began + req->timeout_ns : AM_FOREVER;
+	if (req->deadline > 0)
+		limit = AM_MIN(limit, req->deadline);
+	if (limit != AM_FOREVER)
+		t->limit = am_io_timer(head, limit, limit_passed, t);
 	if (t->idle_ns > 0)
 		t->idle = am_io_timer(head, t->began + t->idle_ns, idle_passed, t);
 	t->reserved = !req->watch && !req->urgent;

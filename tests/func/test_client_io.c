@@ -336,6 +336,31 @@ START_TEST(rate_holds_back)
 }
 END_TEST
 
+/* A replica that was suspended while its write waited wakes up after its lease has run out: both are due, the end is first. */
+START_TEST(deadline_keeps_what_waits_from_being_sent)
+{
+	struct sink taken = SINK("/a"), waits = SINK("/late"), past = SINK("/past");
+
+	begin(FAKE_API_PLAIN);
+	waits.req.deadline = am_clock_boot(fake) + 2 * S;
+	past.req.deadline = am_clock_boot(fake) + 10 * S;
+	open_kube(config_of(fake_api_url(api)), 1, 1);
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	am_io_post(am_kube_io(kube), sink_start, &taken);
+	am_io_post(am_kube_io(kube), sink_start, &waits); /* for a second */
+	sink_wait(&taken, 2, 1);
+	am_clock_fake_advance(fake, 60 * S);
+	am_io_post(am_kube_io(kube), sink_start, &past);
+	sink_wait(&waits, 0, 1);
+	sink_wait(&past, 0, 1);
+	ck_assert_int_eq(waits.err.code, AMBIENT_E_TIMEOUT);
+	ck_assert_int_eq(past.err.code, AMBIENT_E_TIMEOUT);
+	ck_assert_int_eq(fake_api_count(api), 1);
+	am_buf_fini(&taken.data);
+	end();
+}
+END_TEST
+
 /* ---- streams */
 
 struct reader {
@@ -528,6 +553,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, io_timers);
 	tcase_add_test(tc, io_posts_from_threads);
 	tcase_add_test(tc, rate_holds_back);
+	tcase_add_test(tc, deadline_keeps_what_waits_from_being_sent);
 	tcase_add_test(tc, stream_follows);
 	tcase_add_test(tc, stream_slow_reader);
 	tcase_add_test(tc, stream_ends);
