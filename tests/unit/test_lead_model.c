@@ -12,6 +12,7 @@
 #include "core/data/scan.h"
 #include "core/lead/lead.h"
 #include "tests/lib/fake_io.h"
+#include "tests/lib/fake_random.h"
 #include "tests/lib/unit.h"
 
 #define S    AM_NS_PER_S
@@ -42,8 +43,7 @@ static uint64_t state;
 static uint64_t
 dice(uint64_t n)
 {
-	state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (state >> 33) % n;
+	return fake_random_next(&state) % n;
 }
 
 static void
@@ -168,6 +168,7 @@ static void
 play(uint64_t seed)
 {
 	state = seed;
+	fake_random_seed(seed);
 	version = now = 0;
 	for (int i = 0; i < 2; i++) {
 		struct candidate *c = &all[i];

@@ -5,7 +5,8 @@
  * has given them up; members are cut off, suspended for up to a minute, killed, join, and leave.  At no moment may two
  * write in one shard ("never two"); when the network is well again each shard has one owner ("eventually one").
  *
- * AMBIENT_SEED=N plays that one alone.
+ * A seed is a whole play: nothing else gives chance, and two plays of it leave the same trace.  AMBIENT_SEED=N plays
+ * that one alone, with the log.
  */
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "core/data/scan.h"
 #include "core/lead/lead_priv.h"
 #include "tests/lib/fake_io.h"
+#include "tests/lib/fake_random.h"
 #include "tests/lib/unit.h"
 
 #define S       AM_NS_PER_S
@@ -55,13 +57,28 @@ static struct lease { char *name, *uid, *rest; int version; bool member; } lease
 static size_t lease_count;
 static int version, uids, handovers, fences;
 static int64_t true_now;
-static uint64_t state, playing;
+static uint64_t state, playing, trace; /* trace: a hash of all that was sent, answered and believed */
 
 static uint64_t
 dice(uint64_t n)
 {
-	state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (state >> 33) % n;
+	return fake_random_next(&state) % n;
+}
+
+static void
+note(const char *text)
+{
+	for (; text != NULL && *text != '\0'; text++)
+		trace = (trace ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+}
+
+static void
+note_number(int64_t n)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%lld ", (long long)n);
+	note(text);
 }
 
 /* ---- the API server */
@@ -171,6 +188,12 @@ apply(struct message *m)
 	if (!list && m->status < 300 && strcmp(m->method, "DELETE") != 0)
 		lease_print(lease_of(name), &out);
 	m->answer = am_xstrdup(out.len != 0 ? am_buf_str(&out) : "{}");
+	note_number(true_now);
+	note(m->method);
+	note(m->path);
+	note(m->body);
+	note_number(m->status);
+	note(m->answer);
 }
 
 /* ---- the network */
@@ -440,8 +463,11 @@ step(bool well)
 	for (int shard = 0; shard < SHARDS; shard++) {
 		int writers = 0;
 
-		for (int i = 0; i < MEMBERS; i++)
-			writers += may_write(&all[i], shard);
+		for (int i = 0; i < MEMBERS; i++) {
+			bool may = may_write(&all[i], shard);
+			writers += may;
+			note_number(may);
+		}
 		for (int i = 0; writers > 1 && i < MEMBERS; i++) {
 			const struct member *c = &all[i];
 			if (may_write(c, shard))
@@ -501,7 +527,10 @@ static void
 play(uint64_t seed)
 {
 	playing = state = seed;
+	fake_random_seed(seed);
 	true_now = 0;
+	version = uids = 0;
+	trace = UINT64_C(0xcbf29ce484222325);
 	memset(all, 0, sizeof(all));
 	for (int i = 0; i < 3; i++)
 		join(&all[i], i);
@@ -534,9 +563,27 @@ START_TEST(never_two_eventually_one)
 }
 END_TEST
 
+START_TEST(a_seed_is_a_play)
+{
+	uint64_t traces[4];
+
+	am_log_set_level(0);
+	for (uint64_t seed = 1; seed <= AM_COUNTOF(traces); seed++) {
+		play(seed);
+		traces[seed - 1] = trace;
+		ck_assert(seed == 1 || traces[seed - 1] != traces[seed - 2]);
+	}
+	for (uint64_t seed = AM_COUNTOF(traces); seed >= 1; seed--) { /* whatever was played before */
+		play(seed);
+		ck_assert_msg(trace == traces[seed - 1], "seed %llu was played in another way", (unsigned long long)seed);
+	}
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
+	tcase_add_test(tc, a_seed_is_a_play);
 	tcase_add_test(tc, never_two_eventually_one);
 }
 
