@@ -20,13 +20,19 @@ class Replica:
     def __init__(self, platform, name, lease, witness=""):
         self.p, self.name = platform, name
         base = os.path.join(platform.dir, "r-" + name)
+        self.base, self.lease = base, lease
         self.conf, self.log_path, self.socket = base + ".conf", base + ".log", base + ".run/ambientd.sock"
         self.process = self.ended = None
+        self.configure(name, "witness", witness)
+
+    def configure(self, identity, plugin, options):
+        """Writes its file, for the next start."""
         with open(self.conf, "w") as f:
             f.write('mode = "cluster";\nstate = "%s.state";\nruntime = "%s.run";\nplugin_dir = "%s/tests/plugins/.libs";\n'
                     'drain = "10s";\nlog: { level = "info"; format = "text"; };\ncluster: { kubeconfig = "%s"; };\n'
-                    'ops: { listen = ""; };\nlease: { identity = "%s"; %s };\nplugins: { witness: { workers = 2; '
-                    'config: { %s }; }; };\n' % (base, base, BUILD, platform.kubeconfig, name, lease, witness))
+                    'ops: { listen = ""; };\nlease: { identity = "%s"; %s };\nplugins: { %s: { workers = 2; '
+                    'config: { %s }; }; };\n' % (self.base, self.base, BUILD, self.p.kubeconfig, identity, self.lease, plugin,
+                                                options))
 
     def start(self):
         with open(self.log_path, "ab") as log:
