@@ -148,3 +148,13 @@ def policies_of_bare_pods(f):
         'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"')
     for name in ("pol-a", "pol-b"):
         f.api.delete(f.core + "/pods/" + name, {"gracePeriodSeconds": 0}).ok()
+
+
+@row
+def logs_of_a_pod_without_a_node(f):
+    f.api.post(f.core + "/pods", {"metadata": {"name": "nowhere"}, "spec": {
+        "restartPolicy": "Never", "nodeSelector": {"no": "such"}, "automountServiceAccountToken": False,
+        "containers": [{"name": "c", "image": "i"}]}}).ok(201)
+    f.api.get(f.core + "/pods/nowhere/log").fails(
+        400, "BadRequest", text='container "c" in pod "nowhere" is waiting to start: ContainerCreating')
+    f.api.delete(f.core + "/pods/nowhere", {"gracePeriodSeconds": 0}).ok()
