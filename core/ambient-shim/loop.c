@@ -45,8 +45,8 @@ runs(const struct shim_container *c)
 
 /* ---- start ---- */
 
-/* All main containers that are due. */
-static void
+/* All main containers that are due; returns whether there were any. */
+static bool
 start_main(struct shim *shim)
 {
 	struct shim_container *set[SHIM_CONTAINERS_MAX];
@@ -59,24 +59,28 @@ start_main(struct shim *shim)
 		shim_life_announce(shim, set[i], i + 1 == n);
 	for (size_t i = 0; i < n; i++)
 		shim_life_start(shim, set[i]);
+	return n > 0;
 }
 
-/* Starts whatever is due: the next init container, else all main containers that wait. */
-static void
+/* Starts whatever is due: the next init container, else all main containers that wait.  True when it did: what was
+ * started wants a turn of its own, for its probes. */
+static bool
 advance(struct shim *shim)
 {
+	bool began = false;
+
 	for (size_t i = 0; i < shim->init_count && !shim->closing; i++) {
 		struct shim_container *c = &shim->containers[i];
 
 		if (due(c)) {
 			shim_life_announce(shim, c, true);
 			shim_life_start(shim, c);
+			began = true;
 		}
 		if (shim->failed_init || (c->sidecar ? !c->was_up : c->phase != SHIM_ENDED))
-			return;
+			return began;
 	}
-	if (!shim->closing)
-		start_main(shim);
+	return (!shim->closing && start_main(shim)) || began;
 }
 
 /* ---- stop ---- */
@@ -201,8 +205,8 @@ tick(struct shim *shim)
 		close_pod(shim, shim_now() + shim->grace);
 	else if (shim->closing)
 		stop_more(shim);
-	else
-		advance(shim);
+	else if (advance(shim))
+		next = AM_MIN(next, shim_now());
 	for (size_t i = 0; i < shim->count; i++) {
 		if (shim->containers[i].phase == SHIM_STARTING && shim->containers[i].sandbox != SHIM_PODMAN)
 			next = AM_MIN(next, shim_now() + AM_NS_PER_MS);
@@ -367,7 +371,7 @@ shim_loop(struct shim *shim, int ready_fd)
 	shim_record(&line, "shim", NULL);
 	am_json_addf(&line, ",\"version\":%d,\"pid\":%d", SHIM_STATE_VERSION, (int)getpid());
 	shim_record_end(shim, &line, true);
-	advance(shim);
+	(void)advance(shim);
 	for (;;) {
 		next = tick(shim);
 		if (ready_fd >= 0 && (!any(shim, SHIM_STARTING) || shim_now() >= shim->started + READY_TIME)) {

@@ -68,7 +68,8 @@ run(const char *pod, const char *sandbox, const char *containers, const char *mo
 {
 	am_auto(am_freep) char *dir = am_xasprintf("%s/%s", top, pod);
 	am_auto(am_freep) char *spec = am_xasprintf("{\"version\":1,\"dir\":\"%s\",\"socket\":\"%s/sock\",\"hostname\":\"%s\","
-		"\"sandbox\":\"%s\",\"grace\":1,\"containers\":[%s]%s}", dir, dir, pod, sandbox, containers, more);
+		"\"sandbox\":\"%s\"%s,\"containers\":[%s]%s}", dir, dir, pod, sandbox,
+		strstr(more, "\"grace\":") == NULL ? ",\"grace\":1" : "", containers, more);
 	const char *const argv[] = { shim, "--spec", "0", NULL };
 	struct am_spawn spawn = { .argv = argv, .fds = { -1, -1, -1 } };
 	struct am_run_result result = { 0 };

@@ -10,6 +10,10 @@
 
 #define SH(name, script, more) "{\"name\":\"" name "\",\"argv\":[\"sh\",\"-c\",\"" script "\"],\"env\":[\"PATH=/usr/bin:/bin\"]" more "}"
 
+/* A startup probe that passes when the program has made a file in a directory; both are arguments of a format.  In a
+ * sandbox /tmp is the container's own, and the probe is in it too. */
+#define WHEN_THERE ",\"startup\":{\"exec\":[\"test\",\"-e\",\"%s/%s\"],\"period\":1,\"timeout\":20,\"failure\":60}"
+
 /* Whether the words come in this order; the list ends with NULL. */
 static bool
 in_order(const char *words, const char *const *wanted)
@@ -40,18 +44,20 @@ START_TEST(sidecars_start_in_order_and_end_in_reverse)
 {
 	begin();
 	for (size_t s = 0; s < sandbox_count(); s++) {
-		am_auto(am_freep) char *pod = am_xasprintf("p%zu", s);
+		am_auto(am_freep) char *pod = am_xasprintf("p%zu", s), *own = am_xasprintf("%s/own", top);
 
-		/* The first one becomes up only when its startup probe passes; only then the next begins. */
-		ck_assert_int_eq(run(pod, sandboxes[s], SH("main", "echo main", ""), ",\"initContainers\":["
-			SH("a", "trap 'exit 0' TERM; while :; do sleep 0.02; done", ",\"sidecar\":true,\"startup\":{\"exec\":[\"sh\",\"-c\","
-			   "\"true\"],\"period\":1}") ","
-			SH("b", "trap 'exit 3' TERM; while :; do sleep 0.02; done", ",\"sidecar\":true") ","
-			SH("i", "true", "") "]"), 0);
+		/* The first one becomes up only when its startup probe passes; only then the next begins.  Each is up when
+		 * its trap stands: main ends at once, and what comes before a trap would end it in another way. */
+		am_auto(am_freep) char *more = am_xasprintf(",\"grace\":20,\"initContainers\":["
+			SH("a", "trap 'exit 0' TERM; mkdir -p %s; >%s/a; while :; do sleep 0.02; done", ",\"sidecar\":true" WHEN_THERE) ","
+			SH("b", "trap 'exit 3' TERM; mkdir -p %s; >%s/b; while :; do sleep 0.02; done", ",\"sidecar\":true" WHEN_THERE) ","
+			SH("i", "true", "") "]", own, own, own, "a", own, own, own, "b");
+		ck_assert_int_eq(run(pod, sandboxes[s], SH("main", "echo main", ""), more), 0);
 		ck_assert(over(pod));
 		ck_assert(in_order(file(pod, "state.jsonl"), (const char *const[]){
 			"\"rec\":\"running\",\"container\":\"a\",\"n\":0", "\"rec\":\"ready\",\"container\":\"a\",\"n\":0,\"up\":true",
-			"\"rec\":\"starting\",\"container\":\"b\"", "\"rec\":\"starting\",\"container\":\"i\"", "\"rec\":\"exit\",\"container\":\"i\"",
+			"\"rec\":\"starting\",\"container\":\"b\"", "\"rec\":\"ready\",\"container\":\"b\",\"n\":0,\"up\":true",
+			"\"rec\":\"starting\",\"container\":\"i\"", "\"rec\":\"exit\",\"container\":\"i\"",
 			"\"rec\":\"starting\",\"container\":\"main\"", "\"rec\":\"exit\",\"container\":\"main\"",
 			"\"rec\":\"exit\",\"container\":\"b\",\"n\":0,\"code\":3", "\"rec\":\"exit\",\"container\":\"a\",\"n\":0,\"code\":0",
 			"\"rec\":\"end\"", NULL }));
@@ -94,10 +100,13 @@ START_TEST(a_liveness_probe_that_fails_ends_the_instance)
 {
 	begin();
 	for (size_t s = 0; s < sandbox_count(); s++) {
-		am_auto(am_freep) char *pod = am_xasprintf("p%zu", s);
+		am_auto(am_freep) char *pod = am_xasprintf("p%zu", s), *own = am_xasprintf("%s/%s", top, pod);
+		/* The first probe runs at once: it must not fail before the program has its trap. */
+		am_auto(am_freep) char *c = am_xasprintf(SH("c", "trap 'exit 9' TERM; mkdir -p %s; >%s/own; while :; do sleep 0.02; done",
+			WHEN_THERE ",\"liveness\":{\"exec\":[\"sh\",\"-c\",\"echo not well; exit 1\"],\"period\":1,\"timeout\":20,"
+			"\"failure\":1,\"grace\":20}"), own, own, own, "own");
 
-		ck_assert_int_eq(run(pod, sandboxes[s], SH("c", "trap 'exit 9' TERM; echo up; while :; do sleep 0.02; done",
-			",\"liveness\":{\"exec\":[\"sh\",\"-c\",\"echo not well; exit 1\"],\"period\":1,\"failure\":1}"), ""), 0);
+		ck_assert_int_eq(run(pod, sandboxes[s], c, ""), 0);
 		ck_assert(over(pod));
 		ck_assert(in_order(file(pod, "state.jsonl"), (const char *const[]){ "\"reason\":\"Unhealthy\",\"message\":\"Liveness probe "
 			"failed: not well", "\"reason\":\"Killing\",\"message\":\"Container c failed liveness probe", "\"code\":9", NULL }));
@@ -223,7 +232,7 @@ START_TEST(a_probe_is_in_the_sandbox)
 	static const char *const users[] = { "", ",\"uid\":4242,\"gid\":4242" };
 	for (size_t i = 0; i < AM_COUNTOF(users); i++) {
 		am_auto(am_freep) char *pod = am_xasprintf("p%zu", i);
-		am_auto(am_freep) char *c = am_xasprintf(SH("c", "exec sleep 60", ",\"liveness\":{\"failure\":50,\"exec\":[\"sh\",\"-c\",\""
+		am_auto(am_freep) char *c = am_xasprintf(SH("c", "exec sleep 60", ",\"liveness\":{\"failure\":50,\"timeout\":20,\"exec\":[\"sh\",\"-c\",\""
 			"id -u; hostname; ls -d /root /home 2>/dev/null; ls /proc | grep -c '^[0-9]'; grep -E 'Cap|NoNew' /proc/self/status; "
 			"echo $MINE; exit 1\"]},\"cwd\":\"/tmp\"%s"), users[i]);
 
