@@ -477,3 +477,33 @@ def bad_credentials(f):
         assert f.nobody.get("/version", Authorization=header).status == 200
     for header in ("Bearer x", "bearer x", "Bearer x y"):
         f.nobody.get("/version", Authorization=header).fails(401, "Unauthorized", text="Unauthorized")
+
+
+@row
+def pull_secrets_of_the_account(f):
+    """ServiceAccount admission: a pod that names none has its account's; one that names some has only those."""
+    f.api.post(f.core + "/serviceaccounts", {"metadata": {"name": "pulls"}, "automountServiceAccountToken": False,
+                                             "imagePullSecrets": [{"name": "a"}, {"name": "b"}]}).ok(201)
+
+    def create(**spec):
+        return f.api.post(f.core + "/pods", {"metadata": {"generateName": "pulls-"}, "spec": {
+            "serviceAccountName": "pulls", "containers": [{"name": "c", "image": "nobody:1"}], "restartPolicy": "Never",
+            "nodeName": "nowhere", **spec}}).ok(201)["spec"].get("imagePullSecrets")
+
+    assert create() == create(imagePullSecrets=[]) == [{"name": "a"}, {"name": "b"}], create()
+    assert create(imagePullSecrets=[{"name": "c"}]) == [{"name": "c"}]
+    f.api.put(f.core + "/serviceaccounts/pulls", {"metadata": {"name": "pulls"}, "automountServiceAccountToken": False}).ok()
+    assert create() is None
+
+
+@row
+def ports_of_the_hosts_network(f):
+    """A port of a pod with hostNetwork is one of the machine; another pod's is not, unless it says so."""
+    def create(**spec):
+        return f.api.post(f.core + "/pods", {"metadata": {"generateName": "ports-"}, "spec": {
+            "automountServiceAccountToken": False, "restartPolicy": "Never", "nodeName": "nowhere", "containers": [
+                {"name": "c", "image": "nobody:1", "ports": [{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]}],
+            **spec}}).ok(201)["spec"]["containers"][0]["ports"]
+
+    assert [p.get("hostPort") for p in create(hostNetwork=True)] == [80, 81]
+    assert [p.get("hostPort") for p in create()] == [None, 81]

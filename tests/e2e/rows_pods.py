@@ -134,12 +134,23 @@ def test_row_193_delete_in_the_background(p):
     assert len(pids) > 1
     p.request("DELETE", path + "?propagationPolicy=Background")
     until(lambda: not pods_of(p, "r193"), what="the pods to go")
-    assert not running(pids)
+    until(lambda: not running(pids), what="its processes to end")
 
 
 def test_row_196_streams_of_a_log(p):
     """2.21: stream, as ValidatePodLogOptions with PodLogsQuerySplitStreams has it."""
-    path = pod(p, "r196", "echo one; sleep 0.1; echo two >&2; sleep 0.1; echo three")
+    # Two pipes have no order between them: each line waits until the one before is in the log.
+    p.request("POST", p.core("persistentvolumeclaims"), {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "r196"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}})
+    path = pod(p, "r196", "w() { while [ ! -e /w/$1 ]; do sleep 0.02; done; }; echo one; w 1; echo two >&2; w 2; echo three",
+               volumes=[{"name": "w", "persistentVolumeClaim": {"claimName": "r196"}}],
+               volumeMounts=[{"name": "w", "mountPath": "/w"}])
+    until_phase(p, path, "Running")
+    for number, line in (("1", "one"), ("2", "two")):
+        until(lambda: line in log_of(p, path), what=line)
+        with open("%s/node/pvc/%s/r196/%s" % (p.state, p.ns, number), "w"):
+            pass
     until_phase(p, path, "Succeeded")
 
     def ask(query):
@@ -263,6 +274,36 @@ def test_an_image_that_is_not_mapped(p):
 
     until(lambda: waiting().get("reason") in ("ErrImagePull", "ImagePullBackOff"), what="ErrImagePull")
     assert '"nobody:1"' in waiting()["message"] and "images" in waiting()["message"], waiting()
+
+
+def test_a_port_of_the_machine_is_one_pods(p):
+    """The scheduler's word on hostPort, until the pod that has it has ended."""
+    def create(name, host_ip="", protocol="TCP", **more):
+        p.request("POST", p.core("pods"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {**pod_spec(
+            "exec sleep 600", grace=0, ports=[{"containerPort": 80, "hostPort": 18080, "protocol": protocol, "hostIP": host_ip}]), **more}})
+        return p.core("pods", name)
+
+    def lacks(path):
+        return [c["message"] for c in p.get(path)["status"].get("conditions", [])
+                if c["type"] == "PodScheduled" and c["status"] == "False" and c["reason"] == "Unschedulable"]
+
+    first = create("port-1", "127.0.0.1")
+    until_phase(p, first, "Running")
+    second = create("port-2")
+    until(lambda: lacks(second), what="Unschedulable")
+    assert lacks(second) == ["0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."], lacks(second)
+    assert p.get(second)["status"]["phase"] == "Pending"
+    for name, address, protocol in (("port-3", "127.0.0.2", "TCP"), ("port-4", "", "UDP")):
+        until_phase(p, create(name, address, protocol), "Running")
+    p.kill9()  # what runs has its ports again
+    p.restart()
+    assert p.get(second)["status"]["phase"] == "Pending" and lacks(second), p.get(second)["status"]
+    p.request("DELETE", first)
+    until(lambda: p.get(first) is None, what="the first to go")
+    p.request("DELETE", p.core("pods", "port-3"))
+    until_phase(p, second, "Running")
+    for name in ("port-2", "port-4"):
+        p.request("DELETE", p.core("pods", name))
 
 
 def test_users(p):

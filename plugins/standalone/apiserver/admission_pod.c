@@ -126,12 +126,31 @@ am_pod_fill_spec(struct am_change *change, struct am_node *spec)
 		am_node_set(change->arena, spec, "serviceAccount", am_node_str(change->arena, account));
 }
 
+/* On the machine's own network a port of the container is one of the machine. */
+static void
+fill_host_ports(struct am_change *change, struct am_node *spec)
+{
+	for (size_t i = 0; i < AM_COUNTOF(container_lists); i++) {
+		struct am_node *list = am_node_get(spec, container_lists[i]);
+		for (struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next) {
+			struct am_node *ports = am_node_get(c, "ports");
+			for (struct am_node *p = ports != NULL ? ports->first : NULL; p != NULL; p = p->next) {
+				int64_t port = 0, host = 0;
+				if (am_node_get_int(p, "containerPort", &port) && (!am_node_get_int(p, "hostPort", &host) || host == 0))
+					am_node_set(change->arena, p, "hostPort", am_node_int(change->arena, port));
+			}
+		}
+	}
+}
+
 static void
 pod_fill(struct am_change *change)
 {
 	struct am_node *spec = am_child(change, change->object, "spec");
 
 	am_pod_fill_spec(change, spec);
+	if (am_node_get(spec, "hostNetwork") != NULL && am_node_get(spec, "hostNetwork")->boolean)
+		fill_host_ports(change, spec);
 	am_fill_bool(change, spec, "enableServiceLinks", true);
 }
 
@@ -207,6 +226,27 @@ mount_token(struct am_change *change, struct am_node *spec)
 		"\"fieldPath\":\"metadata.namespace\"}}]}}]}}", name)));
 }
 
+/* A pod that names no secrets for its images has those of its account: their names, and nothing else that stands there. */
+static void
+copy_pull_secrets(struct am_change *change, struct am_node *spec, const struct am_object *account)
+{
+	const struct am_node *own = am_node_get(spec, "imagePullSecrets");
+	const struct am_slice text = am_object_text(account);
+	const struct am_node *theirs = am_node_get(am_node_parse(change->arena, text.p, text.n, NULL), "imagePullSecrets");
+
+	if ((own != NULL && own->count > 0) || theirs == NULL || theirs->count == 0)
+		return;
+	am_node_set(change->arena, spec, "imagePullSecrets", am_node_array(change->arena));
+	for (const struct am_node *s = theirs->first; s != NULL; s = s->next) {
+		struct am_node *copy = am_node_object(change->arena);
+		const char *name = am_node_get_str(s, "name", NULL);
+
+		if (name != NULL)
+			am_node_set(change->arena, copy, "name", am_node_str(change->arena, name));
+		am_node_append(am_node_get(spec, "imagePullSecrets"), copy);
+	}
+}
+
 static void
 admit_account(struct am_change *change, struct am_node *spec)
 {
@@ -226,6 +266,8 @@ admit_account(struct am_change *change, struct am_node *spec)
 			   name);
 	if (wants_token(spec, account))
 		mount_token(change, spec);
+	if (account != NULL)
+		copy_pull_secrets(change, spec, account);
 	am_object_unref(account);
 }
 

@@ -76,6 +76,12 @@ enum share { SHARE_CPU, SHARE_MEMORY, SHARE_PODS, SHARES };  /* milli, bytes, nu
 #define SCHEDULE_PODS 500
 #define GROUPS_MAX    3                                      /* memory, cpu, pids in version 1; only the first in 2 */
 
+/* Ports of the machine that a pod says are its own. */
+struct host_ports {
+	struct host_port { char protocol[8], ip[46]; int port; } *list;
+	size_t count;
+};
+
 struct image {
 	char *match, *path, *root;
 	char **binds, **entrypoint, **env; /* ended by NULL */
@@ -107,7 +113,8 @@ struct local {
 	int pulls;               /* how often the image was not there */
 	int64_t noted;           /* number of the last of the shim's notes that became an Event; -1: not read yet */
 	char ip[20];
-	int64_t share[SHARES];   /* what it holds of the machine; under the lock, as the next */
+	int64_t share[SHARES];   /* what it holds of the machine; under the lock, as the next two */
+	struct host_ports ports;
 	bool unscheduled;        /* waits for room */
 };
 
@@ -259,6 +266,7 @@ int schedule_check(struct node *node, struct ambient_call *call, const struct am
 		   struct trouble *t, struct ambient_error *err);
 void schedule_hold(struct node *node, const struct ambient_object *pod, struct local *local); /* one that runs */
 void schedule_release(struct node *node, struct local *local);
+void schedule_forget(struct local *local);                         /* of one that leaves the table */
 bool schedule_lacks(const struct trouble *t);                      /* it is not on the node yet */
 int64_t schedule_capacity(enum share share);
 

@@ -186,6 +186,7 @@ unlink_local(struct node *node, struct local *local)
 	pthread_mutex_unlock(&node->lock);
 	watch_wake(node);
 	token_forget(local);
+	schedule_forget(local);
 	free(local);
 }
 
@@ -199,6 +200,7 @@ local_free_all(struct node *node)
 		if (l->watch_fd >= 0)
 			(void)close(l->watch_fd);
 		token_forget(l);
+		schedule_forget(l);
 		free(l);
 	}
 }

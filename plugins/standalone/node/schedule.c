@@ -2,7 +2,8 @@
 /*
  * Whether a pod may start here: what a scheduler would look at, on a machine that is the whole cluster.  A pod holds
  * what it requests from the moment it is let in until its end; one that does not fit waits as Pending with
- * PodScheduled False, and is looked at again when another one ends.  In a real cluster the scheduler has decided.
+ * PodScheduled False, and is looked at again when another one ends; so with the ports of the machine (hostPort) that it
+ * names, of which nothing is allocated: pods share the machine's network.  In a real cluster the scheduler has decided.
  */
 #include "node.h"
 
@@ -133,6 +134,84 @@ wanted_here(const struct ambient_object *pod, const struct ambient_object *node)
 	return match;
 }
 
+/* ---- ports of the machine ---- */
+
+static void
+add_ports(struct host_ports *out, const struct ambient_object *container)
+{
+	for (size_t i = 0; i < ambient_len(container, "/ports"); i++) {
+		const struct ambient_object *p = ambient_item(container, "/ports", i, NULL);
+		int64_t port = ambient_int(p, "/hostPort", 0);
+		struct host_port *more;
+
+		if (port <= 0 || port > 65535)
+			continue;
+		more = realloc(out->list, (out->count + 1) * sizeof(*more));
+		if (more == NULL)
+			return;
+		out->list = more;
+		more += out->count++;
+		more->port = (int)port;
+		(void)snprintf(more->protocol, sizeof(more->protocol), "%s", ambient_str(p, "/protocol", "TCP"));
+		(void)snprintf(more->ip, sizeof(more->ip), "%s", ambient_str(p, "/hostIP", ""));
+	}
+}
+
+/* Of all that run together. */
+static struct host_ports
+ports_of(const struct ambient_object *pod)
+{
+	struct host_ports ports = { 0 };
+
+	for (size_t i = 0; i < ambient_len(pod, "/spec/containers"); i++)
+		add_ports(&ports, container_at(pod, "/spec/containers", i));
+	for (size_t i = 0; i < ambient_len(pod, "/spec/initContainers"); i++)
+		if (life_sidecar(container_at(pod, "/spec/initContainers", i)))
+			add_ports(&ports, container_at(pod, "/spec/initContainers", i));
+	return ports;
+}
+
+static bool
+any_address(const char *ip)
+{
+	return ip[0] == '\0' || strcmp(ip, "0.0.0.0") == 0;
+}
+
+static bool
+collide(const struct host_port *a, const struct host_port *b)
+{
+	return a->port == b->port && strcmp(a->protocol, b->protocol) == 0 &&
+	       (any_address(a->ip) || any_address(b->ip) || strcmp(a->ip, b->ip) == 0);
+}
+
+/* Does another pod have one of them?  The lock is held. */
+static bool
+ports_taken(const struct node *node, const struct local *but, const struct host_ports *ports)
+{
+	for (const struct local *l = node->pods; l != NULL; l = l->next)
+		for (size_t i = 0; l != but && i < l->ports.count; i++)
+			for (size_t k = 0; k < ports->count; k++)
+				if (collide(&l->ports.list[i], &ports->list[k]))
+					return true;
+	return false;
+}
+
+void
+schedule_forget(struct local *local)
+{
+	free(local->ports.list);
+	local->ports = (struct host_ports){ 0 };
+}
+
+/* The lock is held. */
+static void
+hold_ports(struct local *local, struct host_ports *ports)
+{
+	schedule_forget(local);
+	local->ports = *ports;
+	*ports = (struct host_ports){ 0 };
+}
+
 /* ---- room ---- */
 
 /* What the others hold; the lock is held. */
@@ -158,11 +237,13 @@ fill(const struct ambient_object *pod, int64_t share[SHARES])
 void
 schedule_hold(struct node *node, const struct ambient_object *pod, struct local *local)
 {
+	struct host_ports ports = ports_of(pod);
 	int64_t share[SHARES];
 
 	fill(pod, share);
 	pthread_mutex_lock(&node->lock);
 	memcpy(local->share, share, sizeof(share));
+	hold_ports(local, &ports);
 	pthread_mutex_unlock(&node->lock);
 }
 
@@ -177,6 +258,7 @@ schedule_release(struct node *node, struct local *local)
 		had = had || local->share[i] > 0;
 		local->share[i] = 0;
 	}
+	schedule_forget(local);
 	for (struct local *l = node->pods; had && l != NULL; l = l->next)
 		if (l->unscheduled)
 			(void)ambient_enqueue(node->host, "pods", l->ns, l->name, 0);
@@ -196,6 +278,7 @@ schedule_check(struct node *node, struct ambient_call *call, const struct ambien
 	static const char *const names[SHARES] = { "Insufficient cpu", "Insufficient memory", "Too many pods" };
 	const struct ambient_object *machine = NULL;
 	const char *unknown = unknown_resource(pod);
+	struct host_ports ports;
 	int64_t share[SHARES];
 	int rc;
 
@@ -220,13 +303,20 @@ schedule_check(struct node *node, struct ambient_call *call, const struct ambien
 				trouble_set(t, UNSCHEDULABLE, true,
 					    "0/1 nodes are available: 1 node cannot enforce limits (no control groups that it may write) and is "
 					    "configured with strictLimits.");
+	ports = ports_of(pod);
 	pthread_mutex_lock(&node->lock);
+	if (t->reason[0] == '\0' && ports_taken(node, local, &ports))
+		trouble_set(t, UNSCHEDULABLE, true,
+			    "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.");
 	for (int i = 0; i < SHARES && t->reason[0] == '\0'; i++)
 		if (share[i] > 0 && held(node, local, (enum share)i) + share[i] > schedule_capacity((enum share)i))
 			trouble_set(t, UNSCHEDULABLE, true, "0/1 nodes are available: 1 %s.", names[i]);
 	local->unscheduled = t->reason[0] != '\0';
-	if (!local->unscheduled)
+	if (!local->unscheduled) {
 		memcpy(local->share, share, sizeof(share));
+		hold_ports(local, &ports);
+	}
 	pthread_mutex_unlock(&node->lock);
+	free(ports.list);
 	return 0;
 }
