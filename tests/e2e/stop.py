@@ -264,7 +264,7 @@ def test_a_session_without_a_pod_has_no_log(p):
     assert done.returncode != 0 and "nolog" in done.stdout, (done.returncode, done.stdout)
 
 
-def test_the_daemon_stops_in_order_and_leaves_the_run_alone(p):
+def test_rule_50_the_daemon_stops_in_order_and_leaves_the_run_alone(p):
     """SIGTERM: exit 0, the pods stay; the next daemon takes them over."""
     s, pods = begin(p, "over")
     assert p.stop() == 0, p.log()[-1500:]

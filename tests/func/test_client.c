@@ -491,7 +491,7 @@ START_TEST(broken_get_is_repeated)
 END_TEST
 
 /* rule 42 of the reference: after a broken write nobody knows, so it is told and not repeated. */
-START_TEST(broken_write_is_never_repeated)
+START_TEST(rule_42_broken_write_is_never_repeated)
 {
 	static const char *const methods[] = { "POST", "PUT", "PATCH", "DELETE" };
 	struct ambient_error err;
@@ -589,7 +589,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, retry_not_asked_for);
 	tcase_add_test(tc, retry_after_as_a_date);
 	tcase_add_test(tc, broken_get_is_repeated);
-	tcase_add_test(tc, broken_write_is_never_repeated);
+	tcase_add_test(tc, rule_42_broken_write_is_never_repeated);
 	tcase_add_test(tc, refused_connection);
 	tcase_add_test(tc, deadline_passes);
 	tcase_add_test(tc, cancelled_while_waiting);

@@ -518,7 +518,7 @@ free_recorder(void *arg)
 	return NULL;
 }
 
-START_TEST(events_never_block)
+START_TEST(rule_43_events_never_block)
 {
 	pthread_t thread;
 	char involved[128];
@@ -559,7 +559,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, stream_ends);
 	tcase_add_test(tc, events_are_sent);
 	tcase_add_test(tc, events_are_tried_again);
-	tcase_add_test(tc, events_never_block);
+	tcase_add_test(tc, rule_43_events_never_block);
 }
 
 UNIT_MAIN("client-io", cases)

@@ -118,7 +118,7 @@ END_TEST
 
 /* ---- read your own writes: the watch shows none of them */
 
-START_TEST(RW1_reads_see_the_own_writes)
+START_TEST(RW1_09_rule_21_reads_see_the_own_writes)
 {
 	begin_host();
 	rule("POST", "/api/v1/namespaces/n/configmaps?*", 0, 201, NULL, CONFIGMAP("c", "11", ",\"data\":{\"k\":\"1\"}"), 0);
@@ -155,7 +155,7 @@ START_TEST(RW1_reads_see_the_own_writes)
 }
 END_TEST
 
-START_TEST(RW1_a_write_that_leaves_the_selection_is_hidden)
+START_TEST(RW1_10_a_write_that_leaves_the_selection_is_hidden)
 {
 	static const char text[] = "name=gadget\0version=1.0.0\0for=" WIDGETS "\0watch=v1/pods selector=app=x map=all\0may=v1/pods:patch\0";
 
@@ -189,7 +189,7 @@ END_TEST
 
 /* ---- apply */
 
-START_TEST(apply_creates_with_owner_and_manager)
+START_TEST(rule_34_apply_creates_with_owner_and_manager)
 {
 	begin_host();
 	rule("PATCH", "/api/v1/namespaces/n/configmaps/c?fieldManager=widget-eu&force=true", 0, 201, NULL, CONFIGMAP("c", "11", ""), 0);
@@ -216,7 +216,7 @@ END_TEST
 	"\"blockOwnerDeletion\":true}]}" rest "}"
 
 /* What it may have applied before it was restarted, only the API server knows: the first apply is always sent. */
-START_TEST(apply_sends_nothing_when_it_already_is)
+START_TEST(rule_31_apply_sends_nothing_when_it_already_is)
 {
 	const struct ambient_object *answer = NULL;
 
@@ -261,7 +261,7 @@ START_TEST(apply_sends_again_when_a_field_was_changed)
 }
 END_TEST
 
-START_TEST(apply_says_everything_at_the_version_it_saw)
+START_TEST(rule_33_apply_says_everything_at_the_version_it_saw)
 {
 	begin_host();
 	rule("PATCH", "/api/v1/namespaces/n/configmaps/c?fieldManager=widget-eu&force=true", 0, 200, NULL, CONFIGMAP("c", "12", ""), 0);
@@ -298,7 +298,7 @@ START_TEST(apply_takes_away_what_shall_be_absent)
 }
 END_TEST
 
-START_TEST(apply_that_loses_a_race_is_a_conflict)
+START_TEST(rule_27_apply_that_loses_a_race_is_a_conflict)
 {
 	begin_host();
 	rule("PATCH", "*", 0, 409, NULL, STATUS(409, "Conflict"), 0);
@@ -311,7 +311,7 @@ START_TEST(apply_that_loses_a_race_is_a_conflict)
 }
 END_TEST
 
-START_TEST(apply_finds_that_somebody_was_faster)
+START_TEST(rule_05_apply_finds_that_somebody_was_faster)
 {
 	begin_host();
 	rule("PATCH", "*", 1, 422, NULL, STATUS(422, "Invalid"), 0);
@@ -339,7 +339,7 @@ START_TEST(apply_that_is_refused_says_why)
 }
 END_TEST
 
-START_TEST(CU1_apply_and_owners)
+START_TEST(CU1_rule_36_apply_and_owners)
 {
 	begin_host();
 	rule("PATCH", "*", 0, 200, NULL, CONFIGMAP("shared", "12", ""), 0);
@@ -389,7 +389,7 @@ END_TEST
 
 /* ---- status */
 
-START_TEST(status_sends_what_differs)
+START_TEST(rule_29_status_sends_what_differs)
 {
 	begin_host();
 	serve_kind("/apis/example.com/v1/widgets", "Widget",
@@ -480,7 +480,7 @@ let_time_pass(void *arg)
 	return NULL;
 }
 
-START_TEST(rule49_a_write_does_not_outlive_the_lease)
+START_TEST(rule_49_a_write_does_not_outlive_the_lease)
 {
 	pthread_t thread;
 
@@ -677,22 +677,22 @@ cases(TCase *tc)
 {
 	tcase_add_test(tc, cache_get);
 	tcase_add_test(tc, cache_list);
-	tcase_add_test(tc, RW1_reads_see_the_own_writes);
-	tcase_add_test(tc, RW1_a_write_that_leaves_the_selection_is_hidden);
+	tcase_add_test(tc, RW1_09_rule_21_reads_see_the_own_writes);
+	tcase_add_test(tc, RW1_10_a_write_that_leaves_the_selection_is_hidden);
 	tcase_add_test(tc, a_deletion_of_what_is_gone_is_success);
-	tcase_add_test(tc, apply_creates_with_owner_and_manager);
-	tcase_add_test(tc, apply_sends_nothing_when_it_already_is);
+	tcase_add_test(tc, rule_34_apply_creates_with_owner_and_manager);
+	tcase_add_test(tc, rule_31_apply_sends_nothing_when_it_already_is);
 	tcase_add_test(tc, apply_sends_again_when_a_field_was_changed);
-	tcase_add_test(tc, apply_says_everything_at_the_version_it_saw);
+	tcase_add_test(tc, rule_33_apply_says_everything_at_the_version_it_saw);
 	tcase_add_test(tc, apply_takes_away_what_shall_be_absent);
-	tcase_add_test(tc, apply_that_loses_a_race_is_a_conflict);
-	tcase_add_test(tc, apply_finds_that_somebody_was_faster);
+	tcase_add_test(tc, rule_27_apply_that_loses_a_race_is_a_conflict);
+	tcase_add_test(tc, rule_05_apply_finds_that_somebody_was_faster);
 	tcase_add_test(tc, apply_that_is_refused_says_why);
-	tcase_add_test(tc, CU1_apply_and_owners);
+	tcase_add_test(tc, CU1_rule_36_apply_and_owners);
 	tcase_add_test(tc, apply_of_a_kind_that_is_not_watched_reads_it_live);
-	tcase_add_test(tc, status_sends_what_differs);
+	tcase_add_test(tc, rule_29_status_sends_what_differs);
 	tcase_add_test(tc, a_closed_fence_lets_no_write_through);
-	tcase_add_test(tc, rule49_a_write_does_not_outlive_the_lease);
+	tcase_add_test(tc, rule_49_a_write_does_not_outlive_the_lease);
 	tcase_add_test(tc, what_is_not_declared_is_forbidden_for_good);
 	tcase_add_test(tc, ask_says_what_the_other_verbs_do_not);
 	tcase_add_test(tc, ask_refuses_what_makes_no_sense);

@@ -129,7 +129,7 @@ note_priority(void *arg, const struct am_queue_view *view)
 	*(int *)arg = view->priority;
 }
 
-START_TEST(CT3_results_go_from_the_plugin_to_the_queue)
+START_TEST(CT3_07_results_go_from_the_plugin_to_the_queue)
 {
 	int priority = 0;
 
@@ -239,7 +239,7 @@ END_TEST
 	"\"resourceVersion\":\"" rv "\",\"labels\":{" labels "}}}"
 
 /* Each stream has one update that counts, behind some that do not. */
-START_TEST(PD1_declared_predicates_reach_every_trigger)
+START_TEST(PD1_04_declared_predicates_reach_every_trigger)
 {
 	static const char text[] = "name=gadget\0version=1.0.0\0for=" WIDGETS " when=generation\0owns=" CONFIGMAPS " when=/data/x\0"
 				   "watch=" SECRETS " when=labels\0";
@@ -324,10 +324,10 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_test(tc, a_read_only_instance_sees_everything_and_writes_nothing);
-	tcase_add_test(tc, CT3_results_go_from_the_plugin_to_the_queue);
+	tcase_add_test(tc, CT3_07_results_go_from_the_plugin_to_the_queue);
 	tcase_add_test(tc, results_of_an_older_host_are_not_written_beyond);
 	tcase_add_test(tc, an_object_and_its_children_are_causes);
-	tcase_add_test(tc, PD1_declared_predicates_reach_every_trigger);
+	tcase_add_test(tc, PD1_04_declared_predicates_reach_every_trigger);
 	tcase_add_loop_test(tc, CT5_what_no_wait_helps_is_not_waited_for, 0, 3);
 	tcase_add_test(tc, CT5_caches_are_full_before_the_lease);
 }

@@ -147,7 +147,7 @@ START_TEST(a_change_of_a_child_wakes_its_owner)
 }
 END_TEST
 
-START_TEST(SR1_the_plugin_may_ask_before_its_workers_run)
+START_TEST(SR1_01_the_plugin_may_ask_before_its_workers_run)
 {
 	begin_life();
 	serve_kind("/apis/example.com/v1/widgets", "Widget", "");
@@ -257,7 +257,7 @@ START_TEST(the_api_server_itself_gets_no_client)
 }
 END_TEST
 
-START_TEST(SR1_a_kind_that_is_missing_is_waited_for_and_named)
+START_TEST(SR1_02_a_kind_that_is_missing_is_waited_for_and_named)
 {
 	begin_life();
 	rule("GET", "/apis/example.com/v1/widgets?*", 0, 404, NULL, STATUS(404, "NotFound"), 0);
@@ -643,12 +643,12 @@ cases(TCase *tc)
 {
 	tcase_add_test(tc, declared_watches_wake_whom_they_say);
 	tcase_add_test(tc, a_change_of_a_child_wakes_its_owner);
-	tcase_add_test(tc, SR1_the_plugin_may_ask_before_its_workers_run);
+	tcase_add_test(tc, SR1_01_the_plugin_may_ask_before_its_workers_run);
 	tcase_add_test(tc, two_instances_of_a_plugin_share_nothing_but_the_watch);
 	tcase_add_test(tc, a_create_that_fails_is_said_and_nothing_else_is_called);
 	tcase_add_test(tc, a_refused_configuration_keeps_the_old_one);
 	tcase_add_test(tc, the_api_server_itself_gets_no_client);
-	tcase_add_test(tc, SR1_a_kind_that_is_missing_is_waited_for_and_named);
+	tcase_add_test(tc, SR1_02_a_kind_that_is_missing_is_waited_for_and_named);
 	tcase_add_test(tc, a_refused_watch_names_the_missing_rule);
 	tcase_add_test(tc, no_reconcile_starts_without_the_lease);
 	tcase_add_test(tc, what_another_replica_owns_is_left_alone_until_it_is_ours);

@@ -287,7 +287,7 @@ START_TEST(walks_to_each_end)
 }
 END_TEST
 
-START_TEST(crash_after_each_write)
+START_TEST(rule_28_crash_after_each_write)
 {
 	int at_write = 0;
 
@@ -375,7 +375,7 @@ START_TEST(unmanaged_namespace_waits)
 }
 END_TEST
 
-START_TEST(stop_while_pending_and_deletion)
+START_TEST(rule_37_rule_39_stop_while_pending_and_deletion)
 {
 	begin();
 	submit_named("s", "{'prompt':'do','desiredState':'Stopped'}");
@@ -422,7 +422,7 @@ START_TEST(finished_before_the_stop_is_completed)
 }
 END_TEST
 
-START_TEST(foreign_objects_are_refused)
+START_TEST(rule_40_foreign_objects_are_refused)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
@@ -582,7 +582,7 @@ START_TEST(effective_values_are_frozen)
 }
 END_TEST
 
-START_TEST(an_edit_while_running_is_said)
+START_TEST(rule_30_an_edit_while_running_is_said)
 {
 	begin();
 	submit_named("s", SPEC);
@@ -649,7 +649,7 @@ START_TEST(what_a_run_needs_to_report_is_made_again)
 }
 END_TEST
 
-START_TEST(names_are_cut)
+START_TEST(rule_41_names_are_cut)
 {
 	char a[AS_NAME_MAX], b[AS_NAME_MAX];
 
@@ -796,22 +796,22 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_loop_test(tc, walks_to_each_end, 0, sizeof(walks) / sizeof(walks[0]));
-	tcase_add_loop_test(tc, crash_after_each_write, 0, sizeof(walks) / sizeof(walks[0]));
+	tcase_add_loop_test(tc, rule_28_crash_after_each_write, 0, sizeof(walks) / sizeof(walks[0]));
 	tcase_add_test(tc, running_session);
 	tcase_add_test(tc, job_as_agreed);
 	tcase_add_test(tc, unmanaged_namespace_waits);
-	tcase_add_test(tc, stop_while_pending_and_deletion);
+	tcase_add_test(tc, rule_37_rule_39_stop_while_pending_and_deletion);
 	tcase_add_test(tc, intent_the_later_wins);
 	tcase_add_test(tc, finished_before_the_stop_is_completed);
-	tcase_add_test(tc, foreign_objects_are_refused);
+	tcase_add_test(tc, rule_40_foreign_objects_are_refused);
 	tcase_add_test(tc, unknown_runner_type_names_the_loaded);
 	tcase_add_test(tc, plan_problems_are_shown);
 	tcase_add_loop_test(tc, effective_values, 0, sizeof(effective_cases) / sizeof(effective_cases[0]));
 	tcase_add_test(tc, effective_values_are_frozen);
-	tcase_add_test(tc, an_edit_while_running_is_said);
+	tcase_add_test(tc, rule_30_an_edit_while_running_is_said);
 	tcase_add_loop_test(tc, inactivity_stops_a_chat, 0, 2);
 	tcase_add_loop_test(tc, what_a_run_needs_to_report_is_made_again, 0, 4);
-	tcase_add_test(tc, names_are_cut);
+	tcase_add_test(tc, rule_41_names_are_cut);
 	tcase_add_test(tc, report_is_copied);
 	tcase_add_loop_test(tc, hostile_reports, 0, sizeof(hostile_cases) / sizeof(hostile_cases[0]));
 	tcase_add_test(tc, report_says_why);

@@ -120,7 +120,7 @@ START_TEST(labels_and_annotations_are_read_whatever_their_name)
 }
 END_TEST
 
-START_TEST(rule20_versions_compare_by_length_then_text)
+START_TEST(rule_20_versions_compare_by_length_then_text)
 {
 	ck_assert_int_eq(am_rv_compare("9", "10"), -1);
 	ck_assert_int_eq(am_rv_compare("10", "9"), 1);
@@ -223,7 +223,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, kind_is_put_in_where_it_lacks);
 	tcase_add_test(tc, bad_objects_are_refused);
 	tcase_add_test(tc, labels_and_annotations_are_read_whatever_their_name);
-	tcase_add_test(tc, rule20_versions_compare_by_length_then_text);
+	tcase_add_test(tc, rule_20_versions_compare_by_length_then_text);
 	tcase_add_test(tc, label_selectors);
 	tcase_add_test(tc, field_selectors);
 	tcase_add_test(tc, values_at_a_pointer);

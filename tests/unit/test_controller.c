@@ -191,7 +191,7 @@ metric(const char *name, const char *result)
 					 AM_COUNTER : AM_GAUGE, name, "", labels, NULL));
 }
 
-START_TEST(CT1_called_with_the_request)
+START_TEST(CT1_01_called_with_the_request)
 {
 	make(1);
 	am_queue_add(q, "ns", "a", 7);
@@ -204,7 +204,7 @@ START_TEST(CT1_called_with_the_request)
 }
 END_TEST
 
-START_TEST(CT1_an_error_is_tried_again_with_backoff)
+START_TEST(CT1_02_an_error_is_tried_again_with_backoff)
 {
 	make(1);
 	plan.rc = -AMBIENT_E_UNAVAILABLE;
@@ -228,7 +228,7 @@ START_TEST(CT1_an_error_is_tried_again_with_backoff)
 }
 END_TEST
 
-START_TEST(CT1_a_terminal_error_is_not)
+START_TEST(CT1_03_a_terminal_error_is_not)
 {
 	make(1);
 	plan.rc = -AMBIENT_E_INVALID;
@@ -242,7 +242,7 @@ START_TEST(CT1_a_terminal_error_is_not)
 }
 END_TEST
 
-START_TEST(CT3_requeue_after_forgets_and_comes_back)
+START_TEST(CT3_01_requeue_after_forgets_and_comes_back)
 {
 	make(1);
 	plan.rc = -AMBIENT_E_UNAVAILABLE;
@@ -263,7 +263,7 @@ START_TEST(CT3_requeue_after_forgets_and_comes_back)
 }
 END_TEST
 
-START_TEST(CT3_requeue_comes_back_later_and_later)
+START_TEST(CT3_02_requeue_comes_back_later_and_later)
 {
 	make(1);
 	plan.requeue = 1;
@@ -288,7 +288,7 @@ START_TEST(CT3_requeue_comes_back_later_and_later)
 }
 END_TEST
 
-START_TEST(CT3_priority_is_kept_or_what_the_result_says)
+START_TEST(CT3_03_priority_is_kept_or_what_the_result_says)
 {
 	make(1);
 	plan.requeue_after = 1 * S;
@@ -324,7 +324,7 @@ START_TEST(CT3_priority_is_kept_or_what_the_result_says)
 }
 END_TEST
 
-START_TEST(CT3_an_error_beats_requeue_after)
+START_TEST(CT3_04_rule_47_an_error_beats_requeue_after)
 {
 	make(1);
 	plan.rc = -AMBIENT_E_INTERNAL;
@@ -338,7 +338,7 @@ START_TEST(CT3_an_error_beats_requeue_after)
 }
 END_TEST
 
-START_TEST(CT3_retry_after_of_the_api_server_is_honoured)
+START_TEST(CT3_05_retry_after_of_the_api_server_is_honoured)
 {
 	make(1);
 	plan.rc = -AMBIENT_E_THROTTLED;
@@ -393,7 +393,7 @@ captured(void *arg, int level, const char *area, const char *text)
 		atomic_fetch_add(&logged[level], 1);
 }
 
-START_TEST(rule32_a_conflict_is_not_logged_above_debug)
+START_TEST(rule_32_a_conflict_is_not_logged_above_debug)
 {
 	am_log_set_level(AMBIENT_LOG_DEBUG);
 	am_log_capture(captured, NULL);
@@ -517,7 +517,7 @@ END_TEST
 
 /* ---- deadlines */
 
-START_TEST(CT1_deadline_sets_the_flag_and_tells)
+START_TEST(CT1_04_deadline_sets_the_flag_and_tells)
 {
 	struct am_controller_status status;
 
@@ -542,7 +542,7 @@ START_TEST(CT1_deadline_sets_the_flag_and_tells)
 }
 END_TEST
 
-START_TEST(CT1_a_call_that_ends_in_time_is_no_timeout)
+START_TEST(CT1_05_a_call_that_ends_in_time_is_no_timeout)
 {
 	make(1);
 	plan.block = 1;
@@ -558,7 +558,7 @@ START_TEST(CT1_a_call_that_ends_in_time_is_no_timeout)
 }
 END_TEST
 
-START_TEST(CT1_its_own_cancelled_error_is_an_error)
+START_TEST(CT1_06_its_own_cancelled_error_is_an_error)
 {
 	make(1);
 	plan.rc = -AMBIENT_E_CANCELLED;
@@ -571,7 +571,7 @@ START_TEST(CT1_its_own_cancelled_error_is_an_error)
 END_TEST
 
 /* frameworks.md 5.7: a timeout of the reconciler's own is its error, and none of ours. */
-START_TEST(CT1_its_own_timeout_is_an_error)
+START_TEST(CT1_07_its_own_timeout_is_an_error)
 {
 	make(1);
 	plan.rc = -AMBIENT_E_TIMEOUT;
@@ -585,7 +585,7 @@ START_TEST(CT1_its_own_timeout_is_an_error)
 }
 END_TEST
 
-START_TEST(CT1_a_call_that_was_cancelled_from_outside_is_no_timeout)
+START_TEST(CT1_08_a_call_that_was_cancelled_from_outside_is_no_timeout)
 {
 	make(1);
 	plan.block = 1;
@@ -604,7 +604,7 @@ START_TEST(CT1_a_call_that_was_cancelled_from_outside_is_no_timeout)
 }
 END_TEST
 
-START_TEST(CT1_a_late_success_is_a_success)
+START_TEST(CT1_09_a_late_success_is_a_success)
 {
 	make(1);
 	plan.block = 1;
@@ -629,7 +629,7 @@ START_TEST(CT1_a_late_success_is_a_success)
 }
 END_TEST
 
-START_TEST(CT1_at_twice_the_deadline_the_worker_is_replaced_and_the_name_held)
+START_TEST(CT1_10_at_twice_the_deadline_the_worker_is_replaced_and_the_name_held)
 {
 	struct am_controller_status status;
 
@@ -709,7 +709,7 @@ hear(void *arg, int level, const char *area, const char *text)
 		(void)snprintf(said[i], sizeof(said[i]), "%s", text);
 }
 
-START_TEST(CT1_the_watchdog_names_plugin_object_and_age)
+START_TEST(CT1_11_the_watchdog_names_plugin_object_and_age)
 {
 	am_log_set_level(AMBIENT_LOG_WARN);
 	am_log_capture(hear, NULL);
@@ -811,7 +811,7 @@ END_TEST
 
 /* ---- lease, pause, stop */
 
-START_TEST(LE_no_call_starts_behind_a_closed_gate)
+START_TEST(rule_49_no_call_starts_behind_a_closed_gate)
 {
 	gate_open = 0;
 	make(2);
@@ -872,7 +872,7 @@ START_TEST(CT5_paused_before_start)
 }
 END_TEST
 
-START_TEST(MG2_stop_waits_for_calls_and_drops_the_queue)
+START_TEST(MG2_01_stop_waits_for_calls_and_drops_the_queue)
 {
 	make(1);
 	plan.block = 1;
@@ -889,7 +889,7 @@ START_TEST(MG2_stop_waits_for_calls_and_drops_the_queue)
 }
 END_TEST
 
-START_TEST(MG2_stop_leaves_behind_what_does_not_end)
+START_TEST(MG2_02_stop_leaves_behind_what_does_not_end)
 {
 	make(1);
 	plan.block = 1;
@@ -919,26 +919,26 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, CT1_called_with_the_request);
-	tcase_add_test(tc, CT1_an_error_is_tried_again_with_backoff);
-	tcase_add_test(tc, CT1_a_terminal_error_is_not);
-	tcase_add_test(tc, CT1_deadline_sets_the_flag_and_tells);
-	tcase_add_test(tc, CT1_a_call_that_ends_in_time_is_no_timeout);
-	tcase_add_test(tc, CT1_its_own_cancelled_error_is_an_error);
-	tcase_add_test(tc, CT1_its_own_timeout_is_an_error);
-	tcase_add_test(tc, CT1_a_call_that_was_cancelled_from_outside_is_no_timeout);
-	tcase_add_test(tc, CT1_a_late_success_is_a_success);
-	tcase_add_test(tc, CT1_at_twice_the_deadline_the_worker_is_replaced_and_the_name_held);
+	tcase_add_test(tc, CT1_01_called_with_the_request);
+	tcase_add_test(tc, CT1_02_an_error_is_tried_again_with_backoff);
+	tcase_add_test(tc, CT1_03_a_terminal_error_is_not);
+	tcase_add_test(tc, CT1_04_deadline_sets_the_flag_and_tells);
+	tcase_add_test(tc, CT1_05_a_call_that_ends_in_time_is_no_timeout);
+	tcase_add_test(tc, CT1_06_its_own_cancelled_error_is_an_error);
+	tcase_add_test(tc, CT1_07_its_own_timeout_is_an_error);
+	tcase_add_test(tc, CT1_08_a_call_that_was_cancelled_from_outside_is_no_timeout);
+	tcase_add_test(tc, CT1_09_a_late_success_is_a_success);
+	tcase_add_test(tc, CT1_10_at_twice_the_deadline_the_worker_is_replaced_and_the_name_held);
 	tcase_add_test(tc, CT2_a_second_start_errors);
-	tcase_add_test(tc, CT3_requeue_after_forgets_and_comes_back);
-	tcase_add_test(tc, CT3_an_error_beats_requeue_after);
-	tcase_add_test(tc, CT3_requeue_comes_back_later_and_later);
-	tcase_add_test(tc, CT3_priority_is_kept_or_what_the_result_says);
+	tcase_add_test(tc, CT3_01_requeue_after_forgets_and_comes_back);
+	tcase_add_test(tc, CT3_04_rule_47_an_error_beats_requeue_after);
+	tcase_add_test(tc, CT3_02_requeue_comes_back_later_and_later);
+	tcase_add_test(tc, CT3_03_priority_is_kept_or_what_the_result_says);
 	tcase_add_test(tc, CT7_log_lines_name_controller_object_and_call);
-	tcase_add_test(tc, CT1_the_watchdog_names_plugin_object_and_age);
+	tcase_add_test(tc, CT1_11_the_watchdog_names_plugin_object_and_age);
 	tcase_add_test(tc, what_a_run_asked_for_is_a_cause_of_the_next);
 	tcase_add_test(tc, what_a_pause_cut_off_is_put_back);
-	tcase_add_test(tc, CT3_retry_after_of_the_api_server_is_honoured);
+	tcase_add_test(tc, CT3_05_retry_after_of_the_api_server_is_honoured);
 	tcase_add_test(tc, CT4_result_label_per_outcome);
 	tcase_add_test(tc, CT5_pause_keeps_collecting_and_resume_goes_on);
 	tcase_add_test(tc, CT5_paused_before_start);
@@ -946,11 +946,11 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_is_added_while_it_is_dropped_is_not_lost);
 	tcase_add_test(tc, a_name_that_is_given_away_runs_out);
 	tcase_add_test(tc, CT6_as_many_calls_as_workers_and_never_two_of_a_name);
-	tcase_add_test(tc, LE_no_call_starts_behind_a_closed_gate);
-	tcase_add_test(tc, MG2_stop_waits_for_calls_and_drops_the_queue);
-	tcase_add_test(tc, MG2_stop_leaves_behind_what_does_not_end);
+	tcase_add_test(tc, rule_49_no_call_starts_behind_a_closed_gate);
+	tcase_add_test(tc, MG2_01_stop_waits_for_calls_and_drops_the_queue);
+	tcase_add_test(tc, MG2_02_stop_leaves_behind_what_does_not_end);
 	tcase_add_test(tc, MG6_never_started);
-	tcase_add_test(tc, rule32_a_conflict_is_not_logged_above_debug);
+	tcase_add_test(tc, rule_32_a_conflict_is_not_logged_above_debug);
 }
 
 UNIT_MAIN("controller", cases)

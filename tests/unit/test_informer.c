@@ -53,7 +53,7 @@ get(const struct am_informer_spec *spec)
 	return informer;
 }
 
-START_TEST(one_informer_for_everybody_who_asks_for_the_same)
+START_TEST(CA2_one_informer_for_everybody_who_asks_for_the_same)
 {
 	struct am_informer_spec other = widgets;
 	struct am_informer *a = get(&widgets), *b = get(&widgets), *c;
@@ -97,7 +97,7 @@ START_TEST(CA4_parts_are_served_by_an_informer_that_has_all)
 }
 END_TEST
 
-START_TEST(CA7_an_informer_of_parts_stores_no_more)
+START_TEST(CA7_02_an_informer_of_parts_stores_no_more)
 {
 	struct am_informer_spec parts = widgets;
 	struct am_object *object;
@@ -179,7 +179,7 @@ leave(void *arg, const struct am_change *change)
 	am_informer_unsubscribe(self);
 }
 
-START_TEST(SI3_a_subscriber_may_leave_from_its_own_callback)
+START_TEST(SI3_02_a_subscriber_may_leave_from_its_own_callback)
 {
 	am_auto(am_buf_fini) struct am_buf one = { 0 };
 	am_auto(am_buf_fini) struct am_buf two = { 0 };
@@ -198,7 +198,7 @@ START_TEST(SI3_a_subscriber_may_leave_from_its_own_callback)
 }
 END_TEST
 
-START_TEST(CA2_the_wait_says_what_it_waits_for)
+START_TEST(CA1_rule_24_the_wait_says_what_it_waits_for)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_informer *informer = get(&widgets);
@@ -284,13 +284,13 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, one_informer_for_everybody_who_asks_for_the_same);
+	tcase_add_test(tc, CA2_one_informer_for_everybody_who_asks_for_the_same);
 	tcase_add_test(tc, CA4_parts_are_served_by_an_informer_that_has_all);
-	tcase_add_test(tc, CA7_an_informer_of_parts_stores_no_more);
+	tcase_add_test(tc, CA7_02_an_informer_of_parts_stores_no_more);
 	tcase_add_test(tc, bad_specs_are_refused);
 	tcase_add_test(tc, SI2_early_and_late_subscribers);
-	tcase_add_test(tc, SI3_a_subscriber_may_leave_from_its_own_callback);
-	tcase_add_test(tc, CA2_the_wait_says_what_it_waits_for);
+	tcase_add_test(tc, SI3_02_a_subscriber_may_leave_from_its_own_callback);
+	tcase_add_test(tc, CA1_rule_24_the_wait_says_what_it_waits_for);
 	tcase_add_test(tc, informers_are_asked_for_on_any_thread);
 	tcase_add_test(tc, each_tells_the_informers_and_their_users);
 }

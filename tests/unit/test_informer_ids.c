@@ -121,7 +121,7 @@ START_TEST(DF1_the_order_of_a_key_is_kept_and_two_deletions_are_one)
 }
 END_TEST
 
-START_TEST(DF2_SI10_a_missed_deletion_is_told_once_with_the_newest_state)
+START_TEST(DF2_01_SI10_a_missed_deletion_is_told_once_with_the_newest_state)
 {
 	list("10", "a=5 b=6");
 	event("MODIFIED", "a", "11");
@@ -136,7 +136,7 @@ START_TEST(DF2_SI10_a_missed_deletion_is_told_once_with_the_newest_state)
 }
 END_TEST
 
-START_TEST(DF2_added_deleted_added_behind_our_back)
+START_TEST(DF2_02_added_deleted_added_behind_our_back)
 {
 	list("10", "a=5");
 	event("DELETED", "a", "11");
@@ -148,7 +148,7 @@ START_TEST(DF2_added_deleted_added_behind_our_back)
 }
 END_TEST
 
-START_TEST(DF4_synced_when_the_last_initial_object_is_told)
+START_TEST(DF4_01_rule_10_synced_when_the_last_initial_object_is_told)
 {
 	ck_assert(!am_informer_has_synced(informer));
 	fake_io_head(io, 200);
@@ -166,7 +166,7 @@ START_TEST(DF4_synced_when_the_last_initial_object_is_told)
 }
 END_TEST
 
-START_TEST(DF4_an_empty_list_syncs_at_once)
+START_TEST(DF4_02_an_empty_list_syncs_at_once)
 {
 	list("10", "");
 	ck_assert(am_informer_has_synced(informer));
@@ -174,7 +174,7 @@ START_TEST(DF4_an_empty_list_syncs_at_once)
 }
 END_TEST
 
-START_TEST(DF9_the_version_of_the_store_follows_everything)
+START_TEST(DF9_rule_04_the_version_of_the_store_follows_everything)
 {
 	static const struct {
 		const char *type, *rv;
@@ -225,7 +225,7 @@ START_TEST(SI12_another_uid_is_told_as_one_update)
 }
 END_TEST
 
-START_TEST(SI3_two_subscriptions_of_one_function_are_two)
+START_TEST(SI3_01_two_subscriptions_of_one_function_are_two)
 {
 	struct am_subscription *again = am_informer_subscribe(informer, note, &told);
 
@@ -298,7 +298,7 @@ START_TEST(CA5_an_informer_that_was_put_back_starts_anew)
 END_TEST
 
 /* A kind that goes and comes back: nobody spins meanwhile, and what became different is told then. */
-START_TEST(rule18_a_kind_that_goes_and_comes_back)
+START_TEST(rule_18_a_kind_that_goes_and_comes_back)
 {
 	struct am_reflector_status status;
 
@@ -420,18 +420,18 @@ cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, DF1_the_order_of_a_key_is_kept_and_two_deletions_are_one);
-	tcase_add_test(tc, DF2_SI10_a_missed_deletion_is_told_once_with_the_newest_state);
-	tcase_add_test(tc, DF2_added_deleted_added_behind_our_back);
-	tcase_add_test(tc, DF4_synced_when_the_last_initial_object_is_told);
-	tcase_add_test(tc, DF4_an_empty_list_syncs_at_once);
-	tcase_add_test(tc, DF9_the_version_of_the_store_follows_everything);
+	tcase_add_test(tc, DF2_01_SI10_a_missed_deletion_is_told_once_with_the_newest_state);
+	tcase_add_test(tc, DF2_02_added_deleted_added_behind_our_back);
+	tcase_add_test(tc, DF4_01_rule_10_synced_when_the_last_initial_object_is_told);
+	tcase_add_test(tc, DF4_02_an_empty_list_syncs_at_once);
+	tcase_add_test(tc, DF9_rule_04_the_version_of_the_store_follows_everything);
 	tcase_add_test(tc, SI4_after_a_disruption_only_what_changed_is_told);
 	tcase_add_test(tc, SI5_the_same_version_again_is_no_change);
 	tcase_add_test(tc, SI12_another_uid_is_told_as_one_update);
-	tcase_add_test(tc, SI3_two_subscriptions_of_one_function_are_two);
+	tcase_add_test(tc, SI3_01_two_subscriptions_of_one_function_are_two);
 	tcase_add_test(tc, CA3_lists_by_namespace_selector_and_index);
 	tcase_add_test(tc, CA5_an_informer_that_was_put_back_starts_anew);
-	tcase_add_test(tc, rule18_a_kind_that_goes_and_comes_back);
+	tcase_add_test(tc, rule_18_a_kind_that_goes_and_comes_back);
 	tcase_add_test(tc, SI8_SI11_followers_of_a_random_source_converge);
 }
 

@@ -212,7 +212,7 @@ START_TEST(LE3_LE6_held_or_never_seen_before_is_not_taken)
 }
 END_TEST
 
-START_TEST(LE4_held_but_not_renewed_for_its_duration_is_taken)
+START_TEST(LE4_01_held_but_not_renewed_for_its_duration_is_taken)
 {
 	am_lead_start(lead);
 	answer_lease("other", 15, 3);
@@ -235,7 +235,7 @@ START_TEST(LE4_held_but_not_renewed_for_its_duration_is_taken)
 }
 END_TEST
 
-START_TEST(LE4_the_holders_own_duration_counts)
+START_TEST(LE4_02_the_holders_own_duration_counts)
 {
 	am_lead_start(lead);
 	answer_lease("other", 60, 3);
@@ -249,7 +249,7 @@ START_TEST(LE4_the_holders_own_duration_counts)
 }
 END_TEST
 
-START_TEST(LE4_a_renewal_by_the_holder_starts_its_time_anew)
+START_TEST(LE4_03_a_renewal_by_the_holder_starts_its_time_anew)
 {
 	am_lead_start(lead);
 	for (int i = 0; i < 30; i++) {
@@ -378,7 +378,7 @@ START_TEST(LE11_a_conflict_reads_once_and_goes_on)
 }
 END_TEST
 
-START_TEST(LE19_an_outage_shorter_than_the_renewal_is_survived)
+START_TEST(LE19_01_an_outage_shorter_than_the_renewal_is_survived)
 {
 	become_leader();
 	(void)fake_io_next_timer(io);
@@ -400,7 +400,7 @@ START_TEST(LE19_an_outage_shorter_than_the_renewal_is_survived)
 }
 END_TEST
 
-START_TEST(LE19_a_longer_one_is_not_and_it_campaigns_again)
+START_TEST(LE19_02_a_longer_one_is_not_and_it_campaigns_again)
 {
 	int64_t lost_at;
 
@@ -472,7 +472,7 @@ START_TEST(LE18_health)
 }
 END_TEST
 
-START_TEST(LE23_a_suspended_machine_writes_nothing)
+START_TEST(LE23_01_a_suspended_machine_writes_nothing)
 {
 	become_leader();
 	am_clock_fake_advance(test_clock, 60 * S); /* nothing ran meanwhile */
@@ -486,7 +486,7 @@ START_TEST(LE23_a_suspended_machine_writes_nothing)
 }
 END_TEST
 
-START_TEST(LE23_a_suspend_during_a_renewal)
+START_TEST(LE23_02_a_suspend_during_a_renewal)
 {
 	become_leader();
 	(void)fake_io_next_timer(io);
@@ -498,7 +498,7 @@ START_TEST(LE23_a_suspend_during_a_renewal)
 }
 END_TEST
 
-START_TEST(LE23_the_wall_clock_does_not_matter)
+START_TEST(LE23_03_the_wall_clock_does_not_matter)
 {
 	become_leader();
 	for (int i = 0; i < 10; i++) {
@@ -807,9 +807,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, LE1_no_object_is_created);
 	tcase_add_test(tc, LE2_an_object_without_record_is_updated);
 	tcase_add_test(tc, LE3_LE6_held_or_never_seen_before_is_not_taken);
-	tcase_add_test(tc, LE4_held_but_not_renewed_for_its_duration_is_taken);
-	tcase_add_test(tc, LE4_the_holders_own_duration_counts);
-	tcase_add_test(tc, LE4_a_renewal_by_the_holder_starts_its_time_anew);
+	tcase_add_test(tc, LE4_01_held_but_not_renewed_for_its_duration_is_taken);
+	tcase_add_test(tc, LE4_02_the_holders_own_duration_counts);
+	tcase_add_test(tc, LE4_03_a_renewal_by_the_holder_starts_its_time_anew);
 	tcase_add_test(tc, LE5_an_empty_holder_is_taken_at_once);
 	tcase_add_test(tc, LE7_the_own_record_is_renewed_and_kept);
 	tcase_add_test(tc, LE8_errors_are_tried_again);
@@ -823,12 +823,12 @@ cases(TCase *tc)
 	tcase_add_test(tc, LE16_stopped_is_told_even_when_it_never_led);
 	tcase_add_test(tc, LE17_options_are_checked);
 	tcase_add_test(tc, LE18_health);
-	tcase_add_test(tc, LE19_an_outage_shorter_than_the_renewal_is_survived);
-	tcase_add_test(tc, LE19_a_longer_one_is_not_and_it_campaigns_again);
+	tcase_add_test(tc, LE19_01_an_outage_shorter_than_the_renewal_is_survived);
+	tcase_add_test(tc, LE19_02_a_longer_one_is_not_and_it_campaigns_again);
 	tcase_add_test(tc, LE21_labels_are_merged);
-	tcase_add_test(tc, LE23_a_suspended_machine_writes_nothing);
-	tcase_add_test(tc, LE23_a_suspend_during_a_renewal);
-	tcase_add_test(tc, LE23_the_wall_clock_does_not_matter);
+	tcase_add_test(tc, LE23_01_a_suspended_machine_writes_nothing);
+	tcase_add_test(tc, LE23_02_a_suspend_during_a_renewal);
+	tcase_add_test(tc, LE23_03_the_wall_clock_does_not_matter);
 	tcase_add_test(tc, another_holder_ends_it_at_once);
 	tcase_add_test(tc, shared_what_another_member_has_renewed_is_renewed);
 	tcase_add_test(tc, shared_two_that_write_at_once_are_one_renewal);

@@ -206,7 +206,7 @@ play(uint64_t seed)
 	stored = NULL;
 }
 
-START_TEST(LE23_never_two_leaders_that_may_write)
+START_TEST(LE23_04_never_two_leaders_that_may_write)
 {
 	am_log_set_level(0);
 	for (uint64_t seed = 1; seed <= 20; seed++)
@@ -217,7 +217,7 @@ END_TEST
 static void
 cases(TCase *tc)
 {
-	tcase_add_test(tc, LE23_never_two_leaders_that_may_write);
+	tcase_add_test(tc, LE23_04_never_two_leaders_that_may_write);
 }
 
 UNIT_MAIN("lead_model", cases)

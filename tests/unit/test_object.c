@@ -62,7 +62,7 @@ START_TEST(kept_objects_outlive_the_call)
 }
 END_TEST
 
-START_TEST(drafts_keep_numbers_and_first_error)
+START_TEST(rule_09_drafts_keep_numbers_and_first_error)
 {
 	open_call();
 	const struct ambient_object *o = parse("{\"metadata\":{\"name\":\"n\",\"namespace\":\"s\"},\"x\":18446744073709551615}");
@@ -89,7 +89,7 @@ cases(TCase *tc)
 {
 	tcase_add_test(tc, reads_by_pointer);
 	tcase_add_test(tc, kept_objects_outlive_the_call);
-	tcase_add_test(tc, drafts_keep_numbers_and_first_error);
+	tcase_add_test(tc, rule_09_drafts_keep_numbers_and_first_error);
 }
 
 UNIT_MAIN("object", cases)

@@ -55,7 +55,7 @@ START_TEST(WQ5_repeated_add_keeps_the_place)
 }
 END_TEST
 
-START_TEST(WQ11_finished_items_are_forgotten)
+START_TEST(WQ11_rule_45_finished_items_are_forgotten)
 {
 	char name[16];
 
@@ -278,7 +278,7 @@ START_TEST(RL1_doubles_counts_and_forgets_per_item)
 }
 END_TEST
 
-START_TEST(RL2_never_over_the_maximum)
+START_TEST(RL2_01_never_over_the_maximum)
 {
 	for (int i = 0; i < 1000; i++)
 		(void)fail_once("a");
@@ -289,7 +289,7 @@ START_TEST(RL2_never_over_the_maximum)
 }
 END_TEST
 
-START_TEST(RL2_sequence_of_the_defaults)
+START_TEST(RL2_02_sequence_of_the_defaults)
 {
 	static const int64_t ms[] = { 5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 20480, 40960, 81920, 163840,
 				      327680, 655360, 1000000, 1000000 };
@@ -525,7 +525,7 @@ share_of(const char *ns, int n)
 	return count;
 }
 
-START_TEST(PQ14_ten_thousand_names_do_not_starve_ten)
+START_TEST(PQ14_01_ten_thousand_names_do_not_starve_ten)
 {
 	add_many("big", 10000, 0);
 	ck_assert_int_eq(share_of("big", 100), 100);
@@ -537,7 +537,7 @@ START_TEST(PQ14_ten_thousand_names_do_not_starve_ten)
 END_TEST
 
 /* Who has one name waiting at a time is not ahead of who has many: nor behind. */
-START_TEST(PQ14_who_comes_back_at_once_takes_turns)
+START_TEST(PQ14_02_who_comes_back_at_once_takes_turns)
 {
 	int shares[2] = { 0, 0 };
 
@@ -558,7 +558,7 @@ START_TEST(PQ14_who_comes_back_at_once_takes_turns)
 END_TEST
 
 /* A backlog at a low priority is not held against its owner at a higher one. */
-START_TEST(PQ14_rounds_are_counted_for_each_priority)
+START_TEST(PQ14_03_rounds_are_counted_for_each_priority)
 {
 	add_many("first", 5000, AM_QUEUE_LOW);
 	add_many("second", 50, 0);
@@ -567,7 +567,7 @@ START_TEST(PQ14_rounds_are_counted_for_each_priority)
 }
 END_TEST
 
-START_TEST(PQ14_three_namespaces_in_turn_each_in_its_order)
+START_TEST(PQ14_04_three_namespaces_in_turn_each_in_its_order)
 {
 	static const char *const expected[] = { "a-0", "b-0", "c-0", "a-1", "b-1", "a-2" };
 
@@ -724,7 +724,7 @@ START_TEST(look_tells_error_backoff_and_length)
 }
 END_TEST
 
-START_TEST(CT3_a_requeue_backs_off_like_a_failure)
+START_TEST(CT3_06_a_requeue_backs_off_like_a_failure)
 {
 	ck_assert_int_eq(am_queue_add_requeue(q, "ns", "a", 0), 5 * MS);
 	check_causes("a", "requeue:::0-0:x1:run1:0:0 ");
@@ -767,7 +767,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, WQ5_repeated_add_keeps_the_place);
 	tcase_add_test(tc, WQ7_WQ10_drain_hands_out_what_is_ready_and_what_comes_back);
 	tcase_add_test(tc, WQ8_what_was_to_come_back_does_not_after_a_shutdown);
-	tcase_add_test(tc, WQ11_finished_items_are_forgotten);
+	tcase_add_test(tc, WQ11_rule_45_finished_items_are_forgotten);
 	tcase_add_test(tc, WQ12_get_on_shut_queue_returns_at_once);
 	tcase_add_test(tc, keys_of_namespaced_and_cluster_scoped_objects_differ);
 	tcase_add_test(tc, DQ1_appears_only_after_its_delay);
@@ -779,8 +779,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, DQ7_shutdown_with_delayed_items);
 	tcase_add_test(tc, DQ_random_delays_come_out_sorted);
 	tcase_add_test(tc, RL1_doubles_counts_and_forgets_per_item);
-	tcase_add_test(tc, RL2_never_over_the_maximum);
-	tcase_add_test(tc, RL2_sequence_of_the_defaults);
+	tcase_add_test(tc, RL2_01_never_over_the_maximum);
+	tcase_add_test(tc, RL2_02_sequence_of_the_defaults);
 	tcase_add_test(tc, RL3_fast_tries_then_slow_ones);
 	tcase_add_test(tc, RL4_the_largest_of_several_wins);
 	tcase_add_test(tc, RL5_never_more_than_the_longest_wait);
@@ -794,16 +794,16 @@ cases(TCase *tc)
 	tcase_add_test(tc, PQ5_negative_and_default_priorities);
 	tcase_add_test(tc, PQ7_of_backoff_and_delay_the_smaller_forget_resets);
 	tcase_add_test(tc, PQ13_adds_keep_their_order);
-	tcase_add_test(tc, PQ14_ten_thousand_names_do_not_starve_ten);
-	tcase_add_test(tc, PQ14_who_comes_back_at_once_takes_turns);
-	tcase_add_test(tc, PQ14_rounds_are_counted_for_each_priority);
-	tcase_add_test(tc, PQ14_three_namespaces_in_turn_each_in_its_order);
+	tcase_add_test(tc, PQ14_01_ten_thousand_names_do_not_starve_ten);
+	tcase_add_test(tc, PQ14_02_who_comes_back_at_once_takes_turns);
+	tcase_add_test(tc, PQ14_03_rounds_are_counted_for_each_priority);
+	tcase_add_test(tc, PQ14_04_three_namespaces_in_turn_each_in_its_order);
 	tcase_add_test(tc, causes_of_each_kind_newest_first);
 	tcase_add_test(tc, like_causes_in_a_row_are_one);
 	tcase_add_test(tc, the_last_eight_causes_are_kept);
 	tcase_add_test(tc, causes_outlive_the_run_but_not_four_thousand_others);
 	tcase_add_test(tc, look_tells_error_backoff_and_length);
-	tcase_add_test(tc, CT3_a_requeue_backs_off_like_a_failure);
+	tcase_add_test(tc, CT3_06_a_requeue_backs_off_like_a_failure);
 	tcase_add_test(tc, each_tells_what_the_queue_holds);
 }
 

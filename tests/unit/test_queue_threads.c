@@ -119,13 +119,13 @@ run(bool drain, bool random)
 	am_queue_free(q);
 }
 
-START_TEST(WQ1_producers_and_consumers_then_shutdown)
+START_TEST(WQ1_01_producers_and_consumers_then_shutdown)
 {
 	run(false, false);
 }
 END_TEST
 
-START_TEST(WQ1_producers_and_consumers_then_drain)
+START_TEST(WQ1_02_producers_and_consumers_then_drain)
 {
 	run(true, false);
 }
@@ -353,8 +353,8 @@ END_TEST
 static void
 cases(TCase *tc)
 {
-	tcase_add_test(tc, WQ1_producers_and_consumers_then_shutdown);
-	tcase_add_test(tc, WQ1_producers_and_consumers_then_drain);
+	tcase_add_test(tc, WQ1_01_producers_and_consumers_then_shutdown);
+	tcase_add_test(tc, WQ1_02_producers_and_consumers_then_drain);
 	tcase_add_test(tc, WQ6_PQ8_getters_wait_for_what_they_may_have);
 	tcase_add_test(tc, WQ7_drain_waits_for_done);
 	tcase_add_test(tc, WQ7_a_drain_hears_of_the_last_done);

@@ -2,7 +2,7 @@
 /* core/cache: the reflector against scripted answers.  Names follow frameworks.md 5.5; "list RVs" are what it asked for. */
 #include "tests/unit/reflector.h"
 
-START_TEST(RF5_options_of_list_and_watch)
+START_TEST(RF5_rule_02_rule_17_options_of_list_and_watch)
 {
 	const struct fake_request *w;
 
@@ -43,7 +43,7 @@ START_TEST(RF26_a_minimum_under_five_minutes_is_ignored)
 }
 END_TEST
 
-START_TEST(list_then_watch_keeps_the_store_equal)
+START_TEST(rule_01_list_then_watch_keeps_the_store_equal)
 {
 	struct am_object *o;
 	char rv[16];
@@ -85,7 +85,7 @@ START_TEST(events_may_be_cut_anywhere)
 }
 END_TEST
 
-START_TEST(RF4_bookmarks_move_only_the_version)
+START_TEST(RF4_01_rule_03_bookmarks_move_only_the_version)
 {
 	start_watching("a");
 	am_buf_reset(&told);
@@ -100,7 +100,7 @@ START_TEST(RF4_bookmarks_move_only_the_version)
 }
 END_TEST
 
-START_TEST(RF4_the_next_watch_starts_from_the_last_event)
+START_TEST(RF4_02_the_next_watch_starts_from_the_last_event)
 {
 	start_watching("a");
 	event("ADDED", "b", "15");
@@ -110,7 +110,7 @@ START_TEST(RF4_the_next_watch_starts_from_the_last_event)
 }
 END_TEST
 
-START_TEST(RF6_a_watch_that_ends_is_begun_again_without_a_list)
+START_TEST(RF6_01_a_watch_that_ends_is_begun_again_without_a_list)
 {
 	start_watching("a");
 	event("ADDED", "b", "15");
@@ -136,7 +136,7 @@ START_TEST(RF6_a_watch_that_ends_is_begun_again_without_a_list)
 }
 END_TEST
 
-START_TEST(RF6_list_error_then_success)
+START_TEST(RF6_02_list_error_then_success)
 {
 	am_reflector_start(r);
 	fake_io_fail(io, AMBIENT_E_UNAVAILABLE, 0);
@@ -150,7 +150,7 @@ START_TEST(RF6_list_error_then_success)
 }
 END_TEST
 
-START_TEST(RF2_a_very_short_watch_without_events_lists_again)
+START_TEST(RF2_01_a_very_short_watch_without_events_lists_again)
 {
 	struct am_reflector_status status;
 
@@ -169,7 +169,7 @@ START_TEST(RF2_a_very_short_watch_without_events_lists_again)
 }
 END_TEST
 
-START_TEST(RF2_events_that_repeat_a_version_do_not_make_a_loop)
+START_TEST(RF2_02_events_that_repeat_a_version_do_not_make_a_loop)
 {
 	start_watching("a");
 	event("MODIFIED", "a", "10");
@@ -179,7 +179,7 @@ START_TEST(RF2_events_that_repeat_a_version_do_not_make_a_loop)
 }
 END_TEST
 
-START_TEST(RF3_wrong_kinds_are_rejected_and_the_stream_goes_on)
+START_TEST(RF3_01_wrong_kinds_are_rejected_and_the_stream_goes_on)
 {
 	struct am_reflector_status status;
 
@@ -198,7 +198,7 @@ START_TEST(RF3_wrong_kinds_are_rejected_and_the_stream_goes_on)
 }
 END_TEST
 
-START_TEST(RF3_a_table_is_no_list)
+START_TEST(RF3_02_a_table_is_no_list)
 {
 	struct am_reflector_status status;
 
@@ -212,7 +212,7 @@ START_TEST(RF3_a_table_is_no_list)
 }
 END_TEST
 
-START_TEST(RF1_stop_before_start_and_while_backing_off)
+START_TEST(RF1_01_stop_before_start_and_while_backing_off)
 {
 	am_reflector_stop(r);
 	ck_assert_uint_eq(fake_io_count(io), 0);
@@ -226,7 +226,7 @@ START_TEST(RF1_stop_before_start_and_while_backing_off)
 }
 END_TEST
 
-START_TEST(RF1_stop_while_listing_and_while_watching_then_go_on)
+START_TEST(RF1_02_stop_while_listing_and_while_watching_then_go_on)
 {
 	am_reflector_start(r);
 	fake_io_head(io, 200);
@@ -268,7 +268,7 @@ START_TEST(RF7_connection_refused_backs_off_and_does_not_list)
 }
 END_TEST
 
-START_TEST(RF8_429_on_watch_start_backs_off_and_does_not_list)
+START_TEST(RF8_01_429_on_watch_start_backs_off_and_does_not_list)
 {
 	struct am_reflector_status status;
 
@@ -285,7 +285,7 @@ START_TEST(RF8_429_on_watch_start_backs_off_and_does_not_list)
 }
 END_TEST
 
-START_TEST(RF8_an_absurd_retry_after_is_cut)
+START_TEST(RF8_02_an_absurd_retry_after_is_cut)
 {
 	am_reflector_start(r);
 	fake_io_answer_retry(io, 429, "", INT64_MAX);
@@ -306,7 +306,7 @@ START_TEST(RF9_429_inside_the_stream)
 }
 END_TEST
 
-START_TEST(RF10_internal_error_gives_up_at_once_by_default)
+START_TEST(RF10_01_internal_error_gives_up_at_once_by_default)
 {
 	start_watching("a");
 	error_event(500, "InternalError");
@@ -315,7 +315,7 @@ START_TEST(RF10_internal_error_gives_up_at_once_by_default)
 }
 END_TEST
 
-START_TEST(RF10_internal_error_is_retried_within_its_budget)
+START_TEST(RF10_02_internal_error_is_retried_within_its_budget)
 {
 	make(&(struct am_reflector_options){ .internal_retry_ns = 5 * S });
 	start_watching("a");
@@ -340,7 +340,7 @@ START_TEST(RF10_internal_error_is_retried_within_its_budget)
 }
 END_TEST
 
-START_TEST(RF15_410_in_the_stream_lists_at_the_last_version_first)
+START_TEST(RF15_01_rule_15_410_in_the_stream_lists_at_the_last_version_first)
 {
 	start_watching("a");
 	event("ADDED", "b", "12");
@@ -356,7 +356,7 @@ START_TEST(RF15_410_in_the_stream_lists_at_the_last_version_first)
 }
 END_TEST
 
-START_TEST(RF15_410_as_the_answer_to_the_watch)
+START_TEST(RF15_02_410_as_the_answer_to_the_watch)
 {
 	start_watching("a");
 	end_after(2 * S);
@@ -377,7 +377,7 @@ START_TEST(RF17_other_errors_in_the_stream_list_again)
 }
 END_TEST
 
-START_TEST(RF14_list_versions_after_410)
+START_TEST(RF14_01_list_versions_after_410)
 {
 	am_reflector_start(r);
 	check_listing("0");
@@ -396,7 +396,7 @@ START_TEST(RF14_list_versions_after_410)
 }
 END_TEST
 
-START_TEST(RF14_410_twice_backs_off)
+START_TEST(RF14_02_410_twice_backs_off)
 {
 	start_watching("a");
 	end_after(1);
@@ -415,7 +415,7 @@ too_large(const char *text)
 	fake_io_answer(io, 504, text);
 }
 
-START_TEST(RF14_too_large_version_by_cause_and_by_words)
+START_TEST(RF14_03_too_large_version_by_cause_and_by_words)
 {
 	static const char cause[] = "{\"kind\":\"Status\",\"code\":504,\"reason\":\"Timeout\",\"message\":\"x\",\"details\":"
 		"{\"causes\":[{\"reason\":\"Other\"},{\"reason\":\"ResourceVersionTooLarge\",\"message\":\"Too large resource version\"}]}}";
@@ -447,7 +447,7 @@ START_TEST(RF14_too_large_version_by_cause_and_by_words)
 }
 END_TEST
 
-START_TEST(rule18_404_pauses_and_looks_again)
+START_TEST(rule_18_404_pauses_and_looks_again)
 {
 	struct am_reflector_status status;
 
@@ -466,7 +466,7 @@ START_TEST(rule18_404_pauses_and_looks_again)
 END_TEST
 
 /* A kind that appears is not waited for: whoever learns of it says so. */
-START_TEST(rule18_a_missing_kind_is_looked_for_at_once_when_told)
+START_TEST(rule_18_a_missing_kind_is_looked_for_at_once_when_told)
 {
 	am_reflector_start(r);
 	fake_io_answer(io, 404, "404 page not found\n");
@@ -515,7 +515,7 @@ END_TEST
 
 /* ---- pages */
 
-START_TEST(RF12_pages_until_there_are_no_more)
+START_TEST(RF12_01_pages_until_there_are_no_more)
 {
 	make(&(struct am_reflector_options){ .page_size = 4 });
 	am_reflector_start(r);
@@ -534,7 +534,7 @@ START_TEST(RF12_pages_until_there_are_no_more)
 }
 END_TEST
 
-START_TEST(RF12_a_list_at_a_version_is_not_paged)
+START_TEST(RF12_02_a_list_at_a_version_is_not_paged)
 {
 	start_watching("a");
 	end_after(1);
@@ -544,7 +544,7 @@ START_TEST(RF12_a_list_at_a_version_is_not_paged)
 }
 END_TEST
 
-START_TEST(RF12_pages_at_version_0_mean_that_there_is_no_watch_cache)
+START_TEST(RF12_03_pages_at_version_0_mean_that_there_is_no_watch_cache)
 {
 	am_reflector_start(r);
 	answer_list("10", "C1", "a");
@@ -557,7 +557,7 @@ START_TEST(RF12_pages_at_version_0_mean_that_there_is_no_watch_cache)
 }
 END_TEST
 
-START_TEST(RF13_RF14_an_expired_token_makes_one_full_list)
+START_TEST(RF13_RF14_04_an_expired_token_makes_one_full_list)
 {
 	make(&(struct am_reflector_options){ .page_size = 4 });
 	am_reflector_start(r);
@@ -640,7 +640,7 @@ START_TEST(items_of_a_kind_that_is_known_do_not_wait)
 }
 END_TEST
 
-START_TEST(RF16_a_relist_of_the_same_keeps_the_objects)
+START_TEST(RF16_01_a_relist_of_the_same_keeps_the_objects)
 {
 	struct am_object *before, *after;
 
@@ -667,7 +667,7 @@ in_use(void)
 	return info.uordblks + info.hblkhd;
 }
 
-START_TEST(RF16_the_memory_of_a_list_is_released)
+START_TEST(RF16_02_the_memory_of_a_list_is_released)
 {
 	enum { ITEMS = 2000 };
 	struct am_buf b = { 0 };
@@ -716,36 +716,36 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, list_then_watch_keeps_the_store_equal);
+	tcase_add_test(tc, rule_01_list_then_watch_keeps_the_store_equal);
 	tcase_add_test(tc, events_may_be_cut_anywhere);
-	tcase_add_test(tc, RF1_stop_before_start_and_while_backing_off);
-	tcase_add_test(tc, RF1_stop_while_listing_and_while_watching_then_go_on);
-	tcase_add_test(tc, RF2_a_very_short_watch_without_events_lists_again);
-	tcase_add_test(tc, RF2_events_that_repeat_a_version_do_not_make_a_loop);
-	tcase_add_test(tc, RF3_wrong_kinds_are_rejected_and_the_stream_goes_on);
-	tcase_add_test(tc, RF3_a_table_is_no_list);
-	tcase_add_test(tc, RF4_bookmarks_move_only_the_version);
-	tcase_add_test(tc, RF4_the_next_watch_starts_from_the_last_event);
-	tcase_add_test(tc, RF5_options_of_list_and_watch);
-	tcase_add_test(tc, RF6_a_watch_that_ends_is_begun_again_without_a_list);
-	tcase_add_test(tc, RF6_list_error_then_success);
+	tcase_add_test(tc, RF1_01_stop_before_start_and_while_backing_off);
+	tcase_add_test(tc, RF1_02_stop_while_listing_and_while_watching_then_go_on);
+	tcase_add_test(tc, RF2_01_a_very_short_watch_without_events_lists_again);
+	tcase_add_test(tc, RF2_02_events_that_repeat_a_version_do_not_make_a_loop);
+	tcase_add_test(tc, RF3_01_wrong_kinds_are_rejected_and_the_stream_goes_on);
+	tcase_add_test(tc, RF3_02_a_table_is_no_list);
+	tcase_add_test(tc, RF4_01_rule_03_bookmarks_move_only_the_version);
+	tcase_add_test(tc, RF4_02_the_next_watch_starts_from_the_last_event);
+	tcase_add_test(tc, RF5_rule_02_rule_17_options_of_list_and_watch);
+	tcase_add_test(tc, RF6_01_a_watch_that_ends_is_begun_again_without_a_list);
+	tcase_add_test(tc, RF6_02_list_error_then_success);
 	tcase_add_test(tc, RF7_connection_refused_backs_off_and_does_not_list);
-	tcase_add_test(tc, RF8_429_on_watch_start_backs_off_and_does_not_list);
-	tcase_add_test(tc, RF8_an_absurd_retry_after_is_cut);
+	tcase_add_test(tc, RF8_01_429_on_watch_start_backs_off_and_does_not_list);
+	tcase_add_test(tc, RF8_02_an_absurd_retry_after_is_cut);
 	tcase_add_test(tc, RF9_429_inside_the_stream);
-	tcase_add_test(tc, RF10_internal_error_gives_up_at_once_by_default);
-	tcase_add_test(tc, RF10_internal_error_is_retried_within_its_budget);
-	tcase_add_test(tc, RF12_pages_until_there_are_no_more);
-	tcase_add_test(tc, RF12_a_list_at_a_version_is_not_paged);
-	tcase_add_test(tc, RF12_pages_at_version_0_mean_that_there_is_no_watch_cache);
-	tcase_add_test(tc, RF13_RF14_an_expired_token_makes_one_full_list);
-	tcase_add_test(tc, RF14_list_versions_after_410);
-	tcase_add_test(tc, RF14_410_twice_backs_off);
-	tcase_add_test(tc, RF14_too_large_version_by_cause_and_by_words);
-	tcase_add_test(tc, RF15_410_in_the_stream_lists_at_the_last_version_first);
-	tcase_add_test(tc, RF15_410_as_the_answer_to_the_watch);
-	tcase_add_test(tc, RF16_a_relist_of_the_same_keeps_the_objects);
-	tcase_add_test(tc, RF16_the_memory_of_a_list_is_released);
+	tcase_add_test(tc, RF10_01_internal_error_gives_up_at_once_by_default);
+	tcase_add_test(tc, RF10_02_internal_error_is_retried_within_its_budget);
+	tcase_add_test(tc, RF12_01_pages_until_there_are_no_more);
+	tcase_add_test(tc, RF12_02_a_list_at_a_version_is_not_paged);
+	tcase_add_test(tc, RF12_03_pages_at_version_0_mean_that_there_is_no_watch_cache);
+	tcase_add_test(tc, RF13_RF14_04_an_expired_token_makes_one_full_list);
+	tcase_add_test(tc, RF14_01_list_versions_after_410);
+	tcase_add_test(tc, RF14_02_410_twice_backs_off);
+	tcase_add_test(tc, RF14_03_too_large_version_by_cause_and_by_words);
+	tcase_add_test(tc, RF15_01_rule_15_410_in_the_stream_lists_at_the_last_version_first);
+	tcase_add_test(tc, RF15_02_410_as_the_answer_to_the_watch);
+	tcase_add_test(tc, RF16_01_a_relist_of_the_same_keeps_the_objects);
+	tcase_add_test(tc, RF16_02_the_memory_of_a_list_is_released);
 	tcase_add_test(tc, RF17_other_errors_in_the_stream_list_again);
 	tcase_add_test(tc, RF25_backoff_of_lists_grows_and_is_forgotten_after_two_minutes);
 	tcase_add_test(tc, RF26_a_minimum_under_five_minutes_is_ignored);
@@ -754,8 +754,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, the_first_list_cut_leaves_nothing_to_the_next);
 	tcase_add_test(tc, a_list_without_version_or_with_garbage_is_refused);
 	tcase_add_test(tc, forbidden_is_a_state_of_its_own);
-	tcase_add_test(tc, rule18_404_pauses_and_looks_again);
-	tcase_add_test(tc, rule18_a_missing_kind_is_looked_for_at_once_when_told);
+	tcase_add_test(tc, rule_18_404_pauses_and_looks_again);
+	tcase_add_test(tc, rule_18_a_missing_kind_is_looked_for_at_once_when_told);
 }
 
 UNIT_MAIN("reflector", cases)

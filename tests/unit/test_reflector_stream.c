@@ -11,7 +11,7 @@ skipped(void)
 	return status.skipped;
 }
 
-START_TEST(rule16_an_object_that_cannot_be_read_does_not_wedge_the_kind)
+START_TEST(rule_16_an_object_that_cannot_be_read_does_not_wedge_the_kind)
 {
 	am_reflector_start(r);
 	fake_io_answer(io, 200, "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"5\"},\"items\":["
@@ -44,7 +44,7 @@ count_complaints(void *arg, int level, const char *area, const char *text)
 	complaints += strstr(text, "skipping \"n/a\"") != NULL;
 }
 
-START_TEST(rule16_an_unreadable_object_is_said_once_with_its_name)
+START_TEST(rule_16_an_unreadable_object_is_said_once_with_its_name)
 {
 	start_watching("b");
 	fake_io_head(io, 200);
@@ -59,7 +59,7 @@ START_TEST(rule16_an_unreadable_object_is_said_once_with_its_name)
 END_TEST
 
 /* Of an unreadable object whose name can be read nothing is lost: no list is needed. */
-START_TEST(rule16_the_name_of_an_unreadable_object_is_enough)
+START_TEST(rule_16_the_name_of_an_unreadable_object_is_enough)
 {
 	start_watching("a b c");
 	check_told("a:->10i b:->10i c:->10i ");
@@ -86,7 +86,7 @@ START_TEST(rule16_the_name_of_an_unreadable_object_is_enough)
 }
 END_TEST
 
-START_TEST(rule16_numbers_out_of_range_and_long_names_are_taken)
+START_TEST(rule_16_numbers_out_of_range_and_long_names_are_taken)
 {
 	am_auto(am_buf_fini) struct am_buf name = { 0 };
 	struct am_object *object;
@@ -110,7 +110,7 @@ START_TEST(rule16_numbers_out_of_range_and_long_names_are_taken)
 }
 END_TEST
 
-START_TEST(rule16_an_object_of_8_MB_is_skipped_by_its_name)
+START_TEST(rule_16_an_object_of_8_MB_is_skipped_by_its_name)
 {
 	struct am_buf big = { 0 };
 
@@ -165,7 +165,7 @@ end_mark(const char *rv, const char *value)
 	free(text);
 }
 
-START_TEST(RF19_a_stream_is_complete_with_its_mark_and_goes_on_as_a_watch)
+START_TEST(RF19_01_a_stream_is_complete_with_its_mark_and_goes_on_as_a_watch)
 {
 	char rv[32];
 
@@ -192,7 +192,7 @@ START_TEST(RF19_a_stream_is_complete_with_its_mark_and_goes_on_as_a_watch)
 }
 END_TEST
 
-START_TEST(RF19_the_kind_of_an_empty_stream_is_the_marks)
+START_TEST(RF19_02_the_kind_of_an_empty_stream_is_the_marks)
 {
 	struct am_reflector_status status;
 
@@ -238,7 +238,7 @@ START_TEST(RF18_parts_are_taken_of_each_object)
 }
 END_TEST
 
-START_TEST(RF20_what_is_refused_is_listed_and_remembered)
+START_TEST(RF20_01_what_is_refused_is_listed_and_remembered)
 {
 	start_streaming();
 	refuse(422, "Invalid");
@@ -261,7 +261,7 @@ START_TEST(RF20_what_is_refused_is_listed_and_remembered)
 }
 END_TEST
 
-START_TEST(RF20_the_troubles_of_a_server_are_not_remembered)
+START_TEST(RF20_02_the_troubles_of_a_server_are_not_remembered)
 {
 	start_streaming();
 	refuse(500, "InternalError");
@@ -292,7 +292,7 @@ START_TEST(RF21_what_changes_before_the_mark_has_its_last_state)
 }
 END_TEST
 
-START_TEST(RF22_refused_connections_and_429_are_tried_again_as_streams)
+START_TEST(RF22_01_refused_connections_and_429_are_tried_again_as_streams)
 {
 	start_streaming();
 	for (int i = 0; i < 3; i++) {
@@ -314,7 +314,7 @@ START_TEST(RF22_refused_connections_and_429_are_tried_again_as_streams)
 }
 END_TEST
 
-START_TEST(RF22_410_starts_clean)
+START_TEST(RF22_02_410_starts_clean)
 {
 	start_streaming();
 	fake_io_head(io, 200);
@@ -339,7 +339,7 @@ START_TEST(RF22_410_starts_clean)
 }
 END_TEST
 
-START_TEST(RF22_a_stream_that_is_cut_gets_more_time_and_then_is_a_list)
+START_TEST(RF22_03_a_stream_that_is_cut_gets_more_time_and_then_is_a_list)
 {
 	long first, second;
 
@@ -426,20 +426,20 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, rule16_an_object_that_cannot_be_read_does_not_wedge_the_kind);
-	tcase_add_test(tc, rule16_an_unreadable_object_is_said_once_with_its_name);
-	tcase_add_test(tc, rule16_the_name_of_an_unreadable_object_is_enough);
-	tcase_add_test(tc, rule16_numbers_out_of_range_and_long_names_are_taken);
-	tcase_add_test(tc, rule16_an_object_of_8_MB_is_skipped_by_its_name);
-	tcase_add_test(tc, RF19_a_stream_is_complete_with_its_mark_and_goes_on_as_a_watch);
-	tcase_add_test(tc, RF19_the_kind_of_an_empty_stream_is_the_marks);
+	tcase_add_test(tc, rule_16_an_object_that_cannot_be_read_does_not_wedge_the_kind);
+	tcase_add_test(tc, rule_16_an_unreadable_object_is_said_once_with_its_name);
+	tcase_add_test(tc, rule_16_the_name_of_an_unreadable_object_is_enough);
+	tcase_add_test(tc, rule_16_numbers_out_of_range_and_long_names_are_taken);
+	tcase_add_test(tc, rule_16_an_object_of_8_MB_is_skipped_by_its_name);
+	tcase_add_test(tc, RF19_01_a_stream_is_complete_with_its_mark_and_goes_on_as_a_watch);
+	tcase_add_test(tc, RF19_02_the_kind_of_an_empty_stream_is_the_marks);
 	tcase_add_test(tc, RF18_parts_are_taken_of_each_object);
-	tcase_add_test(tc, RF20_what_is_refused_is_listed_and_remembered);
-	tcase_add_test(tc, RF20_the_troubles_of_a_server_are_not_remembered);
+	tcase_add_test(tc, RF20_01_what_is_refused_is_listed_and_remembered);
+	tcase_add_test(tc, RF20_02_the_troubles_of_a_server_are_not_remembered);
 	tcase_add_test(tc, RF21_what_changes_before_the_mark_has_its_last_state);
-	tcase_add_test(tc, RF22_refused_connections_and_429_are_tried_again_as_streams);
-	tcase_add_test(tc, RF22_410_starts_clean);
-	tcase_add_test(tc, RF22_a_stream_that_is_cut_gets_more_time_and_then_is_a_list);
+	tcase_add_test(tc, RF22_01_refused_connections_and_429_are_tried_again_as_streams);
+	tcase_add_test(tc, RF22_02_410_starts_clean);
+	tcase_add_test(tc, RF22_03_a_stream_that_is_cut_gets_more_time_and_then_is_a_list);
 	tcase_add_test(tc, RF23_stopped_before_the_mark_it_starts_anew_and_after_it_goes_on);
 	tcase_add_test(tc, RF24_a_stream_whose_end_never_comes_is_left_for_a_list);
 	tcase_add_test(tc, a_stream_that_has_become_a_watch_is_left_when_it_is_silent);

@@ -132,7 +132,7 @@ START_TEST(changes_are_told_with_both_states)
 }
 END_TEST
 
-START_TEST(rule6_replace_drops_what_the_list_does_not_have)
+START_TEST(rule_06_replace_drops_what_the_list_does_not_have)
 {
 	event("a", "u", "1");
 	event("b", "u", "2");
@@ -150,7 +150,7 @@ START_TEST(rule6_replace_drops_what_the_list_does_not_have)
 }
 END_TEST
 
-START_TEST(rule6_a_list_that_starts_over_forgets_its_first_pages)
+START_TEST(rule_06_a_list_that_starts_over_forgets_its_first_pages)
 {
 	am_store_replace_begin(store);
 	upsert("a", "u", "1", "{}");
@@ -162,7 +162,7 @@ START_TEST(rule6_a_list_that_starts_over_forgets_its_first_pages)
 }
 END_TEST
 
-START_TEST(rule7_same_name_new_uid_is_one_change)
+START_TEST(rule_07_same_name_new_uid_is_one_change)
 {
 	event("a", "u1", "1");
 	event("a", "u2", "2");
@@ -190,7 +190,7 @@ START_TEST(lists_by_namespace_and_selector)
 }
 END_TEST
 
-START_TEST(ST1_index_before_and_after_with_many_values)
+START_TEST(ST1_01_index_before_and_after_with_many_values)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_objects objects;
@@ -225,7 +225,7 @@ START_TEST(ST1_index_before_and_after_with_many_values)
 }
 END_TEST
 
-START_TEST(ST1_an_index_forgets_values_that_nobody_has)
+START_TEST(ST1_02_an_index_forgets_values_that_nobody_has)
 {
 	size_t before = 0, slack = 64 * 1024;
 
@@ -262,7 +262,7 @@ END_TEST
 
 /* ---- reading one's own writes */
 
-START_TEST(RW1_a_write_is_visible_at_once_and_told_once)
+START_TEST(RW1_01_a_write_is_visible_at_once_and_told_once)
 {
 	event("a", "u", "1");
 	check_told("a:->1 ");
@@ -280,7 +280,7 @@ START_TEST(RW1_a_write_is_visible_at_once_and_told_once)
 }
 END_TEST
 
-START_TEST(RW1_a_created_object_is_visible_before_the_watch_has_it)
+START_TEST(RW1_02_rule_26_a_created_object_is_visible_before_the_watch_has_it)
 {
 	event("x", "u", "1");
 	written("a", "u", "5");
@@ -294,7 +294,7 @@ START_TEST(RW1_a_created_object_is_visible_before_the_watch_has_it)
 }
 END_TEST
 
-START_TEST(RW1_what_the_watch_never_shows_goes_away)
+START_TEST(RW1_03_rule_25_what_the_watch_never_shows_goes_away)
 {
 	event("x", "u", "1");
 	written("a", "u", "5"); /* say, it does not match the selector */
@@ -306,7 +306,7 @@ START_TEST(RW1_what_the_watch_never_shows_goes_away)
 }
 END_TEST
 
-START_TEST(RW1_a_late_answer_does_not_go_back)
+START_TEST(RW1_04_a_late_answer_does_not_go_back)
 {
 	event("a", "u", "7");
 	written("a", "u", "5");
@@ -320,7 +320,7 @@ START_TEST(RW1_a_late_answer_does_not_go_back)
 }
 END_TEST
 
-START_TEST(RW1_an_own_deletion_is_visible_at_once)
+START_TEST(RW1_05_rule_22_an_own_deletion_is_visible_at_once)
 {
 	event("a", "u1", "1");
 	am_store_deleted(store, "ns", "a", "u1");
@@ -346,7 +346,7 @@ START_TEST(RW1_an_own_deletion_is_visible_at_once)
 }
 END_TEST
 
-START_TEST(RW1_a_tombstone_does_not_last)
+START_TEST(RW1_06_a_tombstone_does_not_last)
 {
 	event("a", "u1", "1");
 	am_store_deleted(store, "ns", "a", "u1");
@@ -357,7 +357,7 @@ START_TEST(RW1_a_tombstone_does_not_last)
 }
 END_TEST
 
-START_TEST(RW1_indexes_follow_what_readers_see)
+START_TEST(RW1_07_indexes_follow_what_readers_see)
 {
 	struct am_object *o = make("ns", "a", "u", "5", "{\"host\":\"h2\"}");
 
@@ -375,7 +375,7 @@ START_TEST(RW1_indexes_follow_what_readers_see)
 }
 END_TEST
 
-START_TEST(RW1_a_list_from_before_the_write_does_not_undo_it)
+START_TEST(RW1_08_a_list_from_before_the_write_does_not_undo_it)
 {
 	event("a", "u", "1");
 	am_store_replace_begin(store);
@@ -590,7 +590,7 @@ START_TEST(packing_learns_again)
 }
 END_TEST
 
-START_TEST(CA7_projections_keep_what_they_name)
+START_TEST(CA7_01_rule_19_projections_keep_what_they_name)
 {
 	static const struct {
 		const char *only, *kept;
@@ -642,7 +642,7 @@ START_TEST(projections_refused)
 }
 END_TEST
 
-START_TEST(ST1_concurrent_readers)
+START_TEST(ST1_03_concurrent_readers)
 {
 	static const char spec[] = "{\"host\":\"h\",\"text\":\"long enough to be worth packing, which begins at two hundred bytes with all that is "
 				   "around it: a name, a namespace, a uid, a version, and these words that say nothing else\"}";
@@ -680,27 +680,27 @@ cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, changes_are_told_with_both_states);
-	tcase_add_test(tc, rule6_replace_drops_what_the_list_does_not_have);
-	tcase_add_test(tc, rule6_a_list_that_starts_over_forgets_its_first_pages);
-	tcase_add_test(tc, rule7_same_name_new_uid_is_one_change);
+	tcase_add_test(tc, rule_06_replace_drops_what_the_list_does_not_have);
+	tcase_add_test(tc, rule_06_a_list_that_starts_over_forgets_its_first_pages);
+	tcase_add_test(tc, rule_07_same_name_new_uid_is_one_change);
 	tcase_add_test(tc, lists_by_namespace_and_selector);
-	tcase_add_test(tc, ST1_index_before_and_after_with_many_values);
+	tcase_add_test(tc, ST1_01_index_before_and_after_with_many_values);
 	tcase_add_test(tc, packed_objects_read_as_they_were);
 	tcase_add_test(tc, packed_objects_are_told_with_their_texts);
 	tcase_add_test(tc, packing_learns_again);
-	tcase_add_test(tc, CA7_projections_keep_what_they_name);
+	tcase_add_test(tc, CA7_01_rule_19_projections_keep_what_they_name);
 	tcase_add_test(tc, projections_refused);
-	tcase_add_loop_test(tc, ST1_concurrent_readers, 0, 2); /* plain, packed */
-	tcase_add_test(tc, ST1_an_index_forgets_values_that_nobody_has);
+	tcase_add_loop_test(tc, ST1_03_concurrent_readers, 0, 2); /* plain, packed */
+	tcase_add_test(tc, ST1_02_an_index_forgets_values_that_nobody_has);
 	tcase_add_test(tc, ST2_replace_rebuilds_the_indexes);
-	tcase_add_test(tc, RW1_a_write_is_visible_at_once_and_told_once);
-	tcase_add_test(tc, RW1_a_created_object_is_visible_before_the_watch_has_it);
-	tcase_add_test(tc, RW1_what_the_watch_never_shows_goes_away);
-	tcase_add_test(tc, RW1_a_late_answer_does_not_go_back);
-	tcase_add_test(tc, RW1_an_own_deletion_is_visible_at_once);
-	tcase_add_test(tc, RW1_a_tombstone_does_not_last);
-	tcase_add_test(tc, RW1_indexes_follow_what_readers_see);
-	tcase_add_test(tc, RW1_a_list_from_before_the_write_does_not_undo_it);
+	tcase_add_test(tc, RW1_01_a_write_is_visible_at_once_and_told_once);
+	tcase_add_test(tc, RW1_02_rule_26_a_created_object_is_visible_before_the_watch_has_it);
+	tcase_add_test(tc, RW1_03_rule_25_what_the_watch_never_shows_goes_away);
+	tcase_add_test(tc, RW1_04_a_late_answer_does_not_go_back);
+	tcase_add_test(tc, RW1_05_rule_22_an_own_deletion_is_visible_at_once);
+	tcase_add_test(tc, RW1_06_a_tombstone_does_not_last);
+	tcase_add_test(tc, RW1_07_indexes_follow_what_readers_see);
+	tcase_add_test(tc, RW1_08_a_list_from_before_the_write_does_not_undo_it);
 	tcase_add_test(tc, a_restored_api_server_wins);
 	tcase_add_test(tc, a_written_object_that_left_the_selection_is_hidden);
 }

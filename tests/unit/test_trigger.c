@@ -93,7 +93,7 @@ START_TEST(HD1_the_object_itself_once)
 }
 END_TEST
 
-START_TEST(HD4_low_priority_for_the_initial_list_and_unchanged_versions)
+START_TEST(HD4_rule_48_low_priority_for_the_initial_list_and_unchanged_versions)
 {
 	struct am_object *a = O("n", "a", ""), *a2 = object("n", "a", "2", "");
 
@@ -106,7 +106,7 @@ START_TEST(HD4_low_priority_for_the_initial_list_and_unchanged_versions)
 }
 END_TEST
 
-START_TEST(a_change_is_told_as_what_it_is)
+START_TEST(rule_13_a_change_is_told_as_what_it_is)
 {
 	struct am_object *a = O("n", "a", ""), *a2 = object("n", "a", "2", "");
 	const struct {
@@ -134,7 +134,7 @@ kind_widget(void *arg, char buf[128])
 	strcpy(buf, "Widget");
 }
 
-START_TEST(HD2_the_owner_by_group_and_kind_of_old_and_new)
+START_TEST(HD2_rule_08_the_owner_by_group_and_kind_of_old_and_new)
 {
 	static const struct { const char *refs, *wakes; } rows[] = {
 		{ "", "" },
@@ -234,7 +234,7 @@ START_TEST(namespace_index_and_all_look_into_the_store)
 END_TEST
 
 /* From one state to another, and whether each predicate lets it pass. */
-START_TEST(PD1_when_an_update_counts)
+START_TEST(PD1_01_when_an_update_counts)
 {
 	static const struct { const char *before, *after, *when; bool passes; } rows[] = {
 		{ ",\"generation\":1", ",\"generation\":1", "generation", false },
@@ -270,7 +270,7 @@ START_TEST(PD1_when_an_update_counts)
 }
 END_TEST
 
-START_TEST(PD1_another_incarnation_always_counts)
+START_TEST(PD1_02_another_incarnation_always_counts)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	static const char text[] = "{\"metadata\":{\"namespace\":\"n\",\"name\":\"a\",\"uid\":\"other\",\"resourceVersion\":\"9\",\"generation\":1}}";
@@ -284,7 +284,7 @@ START_TEST(PD1_another_incarnation_always_counts)
 }
 END_TEST
 
-START_TEST(PD1_selectors_look_at_both_states)
+START_TEST(PD1_03_selectors_look_at_both_states)
 {
 	struct am_object *in = O("n", "a", ",\"labels\":{\"app\":\"x\"}"), *out = object("n", "a", "2", "");
 
@@ -335,15 +335,15 @@ cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, HD1_the_object_itself_once);
-	tcase_add_test(tc, HD2_the_owner_by_group_and_kind_of_old_and_new);
+	tcase_add_test(tc, HD2_rule_08_the_owner_by_group_and_kind_of_old_and_new);
 	tcase_add_test(tc, HD3_label_of_old_and_new);
-	tcase_add_test(tc, HD4_low_priority_for_the_initial_list_and_unchanged_versions);
-	tcase_add_test(tc, a_change_is_told_as_what_it_is);
+	tcase_add_test(tc, HD4_rule_48_low_priority_for_the_initial_list_and_unchanged_versions);
+	tcase_add_test(tc, rule_13_a_change_is_told_as_what_it_is);
 	tcase_add_test(tc, annotation_may_name_the_namespace);
 	tcase_add_test(tc, namespace_index_and_all_look_into_the_store);
-	tcase_add_test(tc, PD1_when_an_update_counts);
-	tcase_add_test(tc, PD1_another_incarnation_always_counts);
-	tcase_add_test(tc, PD1_selectors_look_at_both_states);
+	tcase_add_test(tc, PD1_01_when_an_update_counts);
+	tcase_add_test(tc, PD1_02_another_incarnation_always_counts);
+	tcase_add_test(tc, PD1_03_selectors_look_at_both_states);
 	tcase_add_test(tc, options_and_maps_are_checked);
 }
 
