@@ -187,6 +187,23 @@ START_TEST(a_deletion_of_what_is_gone_is_success)
 }
 END_TEST
 
+/* What was decided by looking at one object does not hit another of its name. */
+START_TEST(rule_35_a_deletion_names_the_uid)
+{
+	begin_host();
+	rule("DELETE", "*", 0, 409, NULL, STATUS(409, "Conflict"), 0);
+	serve_kind("/api/v1/configmaps", "ConfigMap", "{" META("c", "5") "}");
+	begin_widget();
+	ck_assert_int_eq(ambient_delete(C, CONFIGMAPS, "n", "c", "{\"preconditions\":{\"uid\":\"u-old\"},\"propagationPolicy\":\"Orphan\"}", &err),
+			 -AMBIENT_E_CONFLICT);
+	ck_assert_str_eq(sent(quiet, "/preconditions/uid"), "\"u-old\"");
+	ck_assert_str_eq(sent(quiet, "/propagationPolicy"), "\"Orphan\"");
+	/* and it is still there for readers */
+	ck_assert_int_eq(ambient_get(C, CONFIGMAPS, "n", "c", &object, &err), 0);
+	end_widget();
+}
+END_TEST
+
 /* ---- apply */
 
 START_TEST(rule_34_apply_creates_with_owner_and_manager)
@@ -616,6 +633,32 @@ START_TEST(wrong_requests_are_terminal)
 }
 END_TEST
 
+/* An eviction answers with a Status, whose fields are not the pod's: the cached pod stays what it was. */
+START_TEST(rule_23_the_answer_of_a_subresource_is_another_kind)
+{
+	static const char text[] = "name=gadget\0version=1.0.0\0for=" WIDGETS "\0watch=v1/pods map=all\0may=v1/pods/eviction:create\0";
+	static const char eviction[] = "{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"p\",\"namespace\":\"n\"}}";
+	const struct ambient_ask ask = { .size = sizeof(ask), .verb = "create", .kind = "v1/pods", .ns = "n", .name = "p",
+					 .sub = "eviction", .body = eviction, .len = sizeof(eviction) - 1 };
+
+	begin_host();
+	rule("POST", "/api/v1/namespaces/n/pods/p/eviction*", 0, 201, NULL,
+	     "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\",\"namespace\":\"n\",\"resourceVersion\":\"99\"},"
+	     "\"status\":\"Success\",\"code\":201}", 0);
+	serve_kind("/apis/example.com/v1/widgets", "Widget", "");
+	serve_kind("/api/v1/pods", "Pod", "{" META("p", "5") ",\"spec\":{\"nodeName\":\"one\"}}");
+	inst = make_instance("gadget", plugin_of(text, sizeof(text) - 1), NULL);
+	watch_instance(inst);
+	begin_call();
+	ck_assert_msg(inst->table.pub.client->ask(C, &ask, &object, &err) == 0, "%s", err.message);
+	ck_assert_str_eq(ambient_str(object, "/kind", ""), "Status");
+	ck_assert_int_eq(ambient_get(C, "v1/pods", "n", "p", &object, &err), 0);
+	ck_assert_str_eq(ambient_str(object, "/metadata/resourceVersion", ""), "5");
+	ck_assert_str_eq(ambient_str(object, "/spec/nodeName", ""), "one");
+	end_widget();
+}
+END_TEST
+
 START_TEST(a_subresource_is_created_under_its_object)
 {
 	begin_host();
@@ -698,6 +741,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, ask_refuses_what_makes_no_sense);
 	tcase_add_test(tc, wrong_requests_are_terminal);
 	tcase_add_test(tc, a_subresource_is_created_under_its_object);
+	tcase_add_test(tc, rule_23_the_answer_of_a_subresource_is_another_kind);
+	tcase_add_test(tc, rule_35_a_deletion_names_the_uid);
 	tcase_add_test(tc, errors_and_garbage_of_the_api_server);
 	tcase_add_test(tc, kinds_are_asked_for_once);
 }

@@ -33,6 +33,7 @@
 struct connection {
 	struct fake_api *api;
 	int number, fd;
+	bool mute;
 	pthread_t thread;
 	SSL *ssl;
 	struct am_buf in;
@@ -53,7 +54,7 @@ struct fake_api {
 	int connection_count, closed;
 	struct fake_api_request **requests;
 	int request_count;
-	int go;
+	int go, mute;
 	bool stop;
 };
 
@@ -428,9 +429,11 @@ serve(void *arg)
 {
 	struct connection *c = arg;
 	struct fake_api *api = c->api;
-	bool ok = true;
+	bool ok = !c->mute;
 
-	if (api->ctx != NULL) {
+	if (c->mute)
+		swallow(c);
+	if (ok && api->ctx != NULL) {
 		c->ssl = SSL_new(api->ctx);
 		(void)SSL_set_fd(c->ssl, c->fd);
 		ok = SSL_accept(c->ssl) == 1;
@@ -476,6 +479,7 @@ accept_all(void *arg)
 		must(api->connection_count < MAX_CONNECTIONS, "number of connections");
 		c->number = api->connection_count;
 		api->connections[api->connection_count++] = c;
+		c->mute = api->mute > 0 && api->mute-- > 0;
 		bool stop = api->stop;
 		must(pthread_create(&c->thread, NULL, serve, c) == 0, "thread");
 		if (stop)
@@ -549,6 +553,14 @@ fake_api_go(struct fake_api *api)
 	(void)pthread_mutex_lock(&api->mutex);
 	api->go++;
 	(void)pthread_cond_broadcast(&api->cond);
+	(void)pthread_mutex_unlock(&api->mutex);
+}
+
+void
+fake_api_mute(struct fake_api *api, int connections)
+{
+	(void)pthread_mutex_lock(&api->mutex);
+	api->mute = connections;
 	(void)pthread_mutex_unlock(&api->mutex);
 }
 

@@ -51,6 +51,9 @@ int fake_api_port(const struct fake_api *api);
 void fake_api_add(struct fake_api *api, const struct fake_api_rule *rule);
 void fake_api_go(struct fake_api *api);                   /* lets one waiting piece go */
 
+/* So many of the connections to come are accepted and never answered, not even with a TLS handshake. */
+void fake_api_mute(struct fake_api *api, int connections);
+
 /* Waits in real time, at most 10 s; false when they do not come. */
 bool fake_api_wait(struct fake_api *api, int requests);
 int fake_api_count(struct fake_api *api);
