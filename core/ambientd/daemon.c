@@ -202,10 +202,12 @@ open_config(struct am_daemon *d, struct am_kube_config **ret, struct ambient_err
 static int
 connect_client(struct am_daemon *d, struct ambient_error *err)
 {
+	int64_t qps = d->provider != NULL ? 0 : am_conf_int(section(d, "cluster"), "requestsPerSecond");
 	const struct am_kube_options options = {
 		.user_agent = "ambientd/" PACKAGE_VERSION,
 		.clock = d->clock,
-		.qps = d->provider != NULL ? -1 : 0,
+		.qps = qps == 0 ? -1 : (double)qps,
+		.burst = (int)am_conf_int(section(d, "cluster"), "requestBurst"),
 		.http2 = am_conf_int(section(d, "cluster"), "http2") != 0,
 	};
 	struct am_kube_config *config;

@@ -38,6 +38,10 @@ static const struct ambient_option *const cluster_rows[] = {
 	ROW("incluster", AMBIENT_OPT_BOOL, 0, "false", 0, 0, "Use the service account of the pod that this runs in.", NULL),
 	ROW("http2", AMBIENT_OPT_BOOL, 0, "false", 0, 0,
 	    "Let short requests share one connection by HTTP/2, where the API server speaks it; watches have a connection each.", NULL),
+	ROW("requestsPerSecond", AMBIENT_OPT_INT, 0, "50", 0, 1000000,
+	    "How many requests may be sent each second in the long run, watches apart; 0: as many as the API server takes.  "
+	    "Without effect with \"server\".", NULL),
+	ROW("requestBurst", AMBIENT_OPT_INT, 0, "100", 1, 1000000, "How many of them may be sent at once after a pause.", NULL),
 	ROW("watchList", AMBIENT_OPT_BOOL, 0, "true", 0, 0,
 	    "Ask for whole collections as the beginning of a watch, which costs the API server least; where it cannot do that, they "
 	    "are listed.", NULL),

@@ -141,6 +141,9 @@ static const struct {
 	  "D/a.conf:1: \"cluster.server\" names \"apiserver\", but \"plugins\" has no such enabled instance\n" },
 	{ "cluster: { server = \"apiserver\"; incluster = true; }; plugins: { apiserver: {}; };",
 	  "D/a.conf:1: \"cluster\" takes one of \"server\", \"kubeconfig\" and \"incluster\", not several\n" },
+	{ "cluster: { requestsPerSecond = -1; requestBurst = 0; };",
+	  "D/a.conf:1: \"cluster.requestsPerSecond\" must be between 0 and 1000000\n"
+	  "D/a.conf:1: \"cluster.requestBurst\" must be between 1 and 1000000\n" },
 	{ "cluster: { context = \"x\"; };", "D/a.conf:1: \"cluster.context\" needs \"cluster.kubeconfig\"\n" },
 	{ "lease: { duration = \"5s\"; };", "D/a.conf:1: \"lease.renew\" must be less than \"lease.duration\"\n" },
 	{ "lease: { renew = \"2s\"; };", "D/a.conf:1: \"lease.renew\" must be more than 1.2 times \"lease.retry\"\n" },

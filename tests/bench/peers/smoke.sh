@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The bench of the peers runs from end to end: few objects, our side, and those peers that are built.
+. "${top_srcdir:-.}/tests/lib/tap.sh"
+here=$top_srcdir/tests/bench/peers
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+
+check "run ends" "$here/run" --build "$(realpath "$top_builddir")" --if-built --quiet --objects 200 --updates 2000 --keys 50 --forget 12000 \
+	--events 20 --idle 1 --settle 0.5 --runs 1 --patience 120
+finish
