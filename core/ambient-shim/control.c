@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The socket: lines of JSON both ways, protocol 3.  The shim greets with {"shim":3,"pid":N}.
+ * The socket: lines of JSON both ways, protocol 4.  The shim greets with {"shim":4,"pid":N}.
  *   {"op":"status"}            -> {"ok":true,"containers":[…],…}
  *   {"op":"stop","graceMs":N}  -> {"ok":true}; without graceMs: the pod's own grace
  *   {"op":"subscribe"}         -> {"ok":true}, then every record of state.jsonl as it is written
@@ -11,6 +11,9 @@
  *     line go the descriptors for stdout and stderr, with the answer comes one for the input, if wanted and there is one
  *   {"op":"input-ended"}       -> {"ok":true}; who is attached writes no more
  *   {"op":"deadline","seconds":N} -> {"ok":true}; the pod's deadline, counted as that of its specification.  Since protocol 3.
+ *   {"op":"hold","container":C} -> {"ok":true}; it ends, if it runs, whatever the policy is started again, and waits for:
+ *   {"op":"define","container":C} -> {"ok":true}; with the line goes a memory file, the container as in a specification.  Both
+ *     since protocol 4.
  * Anything else is answered by {"ok":false,"error":…}.  The socket lies in a directory of mode 0700.  It is
  * bound through /proc/self/fd, since the path may be longer than a socket's address.
  */
@@ -134,6 +137,10 @@ answer(struct shim *shim, size_t i, const char *line, size_t n)
 		shim_attach_input_ended(shim, fd);
 	else if (rc == 0 && op.kind == SHIM_OP_DEADLINE)
 		shim->deadline = op.seconds * AM_NS_PER_S;
+	else if (rc == 0 && op.kind == SHIM_OP_HOLD)
+		rc = shim_define_hold(shim, op.container, &err);
+	else if (rc == 0 && op.kind == SHIM_OP_DEFINE)
+		rc = shim_define(shim, op.container, client->fds, client->fd_count, &err);
 	close_fds(client);
 	if (rc < 0)
 		am_json_addf(&out, "{\"ok\":false,\"error\":%s}\n", err.message);

@@ -46,6 +46,8 @@ shim_life_announce(struct shim *shim, struct shim_container *c, bool sync)
 	struct am_buf line = { 0 };
 
 	shim_record(&line, "starting", c);
+	if (c->of != NULL)
+		am_json_addf(&line, ",\"of\":%s", c->of);
 	if (c->image_id != NULL)
 		am_json_addf(&line, ",\"image\":%s,\"imageID\":%s", c->image, c->image_id);
 	shim_record_end(shim, &line, sync);
@@ -137,7 +139,7 @@ comes_back(const struct shim *shim, const struct shim_container *c)
 {
 	if (shim->closing)
 		return false;
-	if (c->sidecar)
+	if (c->sidecar || c->held)
 		return true;
 	return shim->restart == SHIM_ALWAYS ? !c->init || c->code != 0 : shim->restart == SHIM_ON_FAILURE && c->code != 0;
 }
@@ -172,6 +174,12 @@ finish(struct shim *shim, struct shim_container *c, int code, const char *reason
 	am_json_addf(&line, ",\"code\":%d,\"reason\":%s,\"message\":%s,\"started\":%s,\"finished\":%s", code, reason, message,
 		     started, finished);
 	shim_record_end(shim, &line, true);
+	if (comes_back(shim, c) && c->held) {
+		/* What it was is no more, so neither is its back-off. */
+		c->restart++;
+		c->phase = SHIM_WAITING;
+		return;
+	}
 	if (comes_back(shim, c)) {
 		back_off(shim, c);
 		return;

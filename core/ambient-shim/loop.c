@@ -25,7 +25,13 @@
 static bool
 due(const struct shim_container *c)
 {
-	return c->phase == SHIM_WAITING || (c->phase == SHIM_BACKOFF && c->retry_at <= shim_now());
+	return !c->held && (c->phase == SHIM_WAITING || (c->phase == SHIM_BACKOFF && c->retry_at <= shim_now()));
+}
+
+static bool
+undefined(const struct shim_container *c)
+{
+	return c->held && c->phase == SHIM_WAITING;
 }
 
 static bool
@@ -52,9 +58,12 @@ start_main(struct shim *shim)
 	struct shim_container *set[SHIM_CONTAINERS_MAX];
 	size_t n = 0;
 
-	for (size_t i = shim->init_count; i < shim->count; i++)
+	for (size_t i = shim->init_count; i < shim->count; i++) {
 		if (due(&shim->containers[i]))
 			set[n++] = &shim->containers[i];
+		else if (undefined(&shim->containers[i]))
+			shim_define_ask(shim, &shim->containers[i]);
+	}
 	for (size_t i = 0; i < n; i++)
 		shim_life_announce(shim, set[i], i + 1 == n);
 	for (size_t i = 0; i < n; i++)
@@ -76,6 +85,8 @@ advance(struct shim *shim)
 			shim_life_announce(shim, c, true);
 			shim_life_start(shim, c);
 			began = true;
+		} else if (undefined(c)) {
+			shim_define_ask(shim, c);
 		}
 		if (shim->failed_init || (c->sidecar ? !c->was_up : c->phase != SHIM_ENDED))
 			return began;

@@ -47,7 +47,7 @@ shim_op_parse(struct am_arena *arena, const char *line, size_t n, struct shim_op
 		int kind;
 	} known[] = { { "status", SHIM_OP_STATUS }, { "subscribe", SHIM_OP_SUBSCRIBE }, { "stop", SHIM_OP_STOP },
 		      { "exec", SHIM_OP_EXEC }, { "attach", SHIM_OP_ATTACH }, { "input-ended", SHIM_OP_INPUT_ENDED },
-		      { "deadline", SHIM_OP_DEADLINE } };
+		      { "deadline", SHIM_OP_DEADLINE }, { "hold", SHIM_OP_HOLD }, { "define", SHIM_OP_DEFINE } };
 	const struct am_node *root = am_node_parse(arena, line, n, err);
 	const char *op;
 
@@ -70,11 +70,11 @@ shim_op_parse(struct am_arena *arena, const char *line, size_t n, struct shim_op
 	ret->std[2] = truth(root, "stderr");
 	if (ret->kind == SHIM_OP_NONE)
 		return ambient_err(err, AMBIENT_E_INVALID,
-				   "unknown op; known: status, stop, subscribe, exec, attach, input-ended, deadline");
+				   "unknown op; known: status, stop, subscribe, exec, attach, input-ended, deadline, hold, define");
 	if (ret->kind == SHIM_OP_EXEC && (ret->container == NULL || ret->argv == NULL))
 		return ambient_err(err, AMBIENT_E_INVALID, "exec needs a container and argv, a list of strings");
-	if (ret->kind == SHIM_OP_ATTACH && ret->container == NULL)
-		return ambient_err(err, AMBIENT_E_INVALID, "attach needs a container");
+	if ((ret->kind == SHIM_OP_ATTACH || ret->kind == SHIM_OP_HOLD || ret->kind == SHIM_OP_DEFINE) && ret->container == NULL)
+		return ambient_err(err, AMBIENT_E_INVALID, "%s needs a container", op);
 	if (ret->kind == SHIM_OP_DEADLINE && (ret->seconds < 1 || ret->seconds > INT32_MAX))
 		return ambient_err(err, AMBIENT_E_INVALID, "deadline needs seconds between 1 and %d", INT32_MAX);
 	return 0;

@@ -3,7 +3,7 @@
  * ambient-shim: one process per pod that outlives the daemon.  It starts the pod's containers, keeps their
  * output, ends them, and writes down what happened.
  *
- *   spec.c     the specification, one JSON document, version 2
+ *   spec.c     the specification, one JSON document, version 3
  *   state.c    state.jsonl: what happened, one record a line
  *   log.c      a container's output as CRI log files
  *   volume.c   volumes in memory
@@ -16,6 +16,7 @@
  *   attach.c   who looks at a container's output and writes its input
  *   task.c     what probes and hooks do, each in a process of its own
  *   probe.c    when they do it, and what follows
+ *   define.c   containers whose definition comes later, or anew
  *   life.c     a container from its start to its end
  *   control.c  the socket
  *   op.c       what its lines ask for
@@ -33,9 +34,9 @@
 #include "core/base/err.h"
 #include "core/base/mem.h"
 
-#define SHIM_SPEC_VERSION     2
+#define SHIM_SPEC_VERSION     3
 #define SHIM_STATE_VERSION    1
-#define SHIM_PROTOCOL_VERSION 3
+#define SHIM_PROTOCOL_VERSION 4
 #define SHIM_SPEC_MAX         (16 << 20)
 #define SHIM_CONTAINERS_MAX   64
 #define SHIM_CLIENTS_MAX      64
@@ -90,6 +91,8 @@ struct shim_container {
 	enum shim_sandbox sandbox;     /* the pod's, or SHIM_PODMAN */
 	struct shim_podman podman;
 	const char *image, *image_id;  /* for the record; NULL: the machine's programs */
+	const char *of;                /* likewise: the image by the name that the pod has; may be NULL */
+	bool held, asked;              /* its definition is to come; it was asked for */
 	bool init, sidecar;            /* a sidecar is an init container that goes on beside the others */
 	const char *const *argv;       /* ended by NULL, as env */
 	const char *const *env;        /* "NAME=value" */
@@ -176,6 +179,9 @@ struct shim {
 
 /* spec.c.  text must stay for nothing: everything is copied into shim->arena. */
 int shim_spec_parse(struct shim *shim, const char *text, size_t n, struct ambient_error *err);
+/* One container alone, into what is all zero. */
+int shim_spec_container(struct shim *shim, struct shim_container *c, const char *text, size_t n, bool init,
+			struct ambient_error *err);
 
 /* state.c.  Opening refuses a pod that was started before. */
 int shim_state_open(struct shim *shim, struct ambient_error *err);
@@ -235,7 +241,7 @@ void shim_sandbox_sweep(struct shim *shim, const struct shim_container *c);
 /* op.c */
 struct shim_op {
 	enum { SHIM_OP_NONE, SHIM_OP_STATUS, SHIM_OP_SUBSCRIBE, SHIM_OP_STOP, SHIM_OP_EXEC, SHIM_OP_ATTACH,
-	       SHIM_OP_INPUT_ENDED, SHIM_OP_DEADLINE } kind;
+	       SHIM_OP_INPUT_ENDED, SHIM_OP_DEADLINE, SHIM_OP_HOLD, SHIM_OP_DEFINE } kind;
 	int64_t grace;                 /* ms; -1: not given */
 	int64_t seconds;               /* of SHIM_OP_DEADLINE */
 	const char *container;         /* what follows lives in the arena */
@@ -305,6 +311,12 @@ void shim_task_drop(struct shim *shim, struct shim_task **task); /* also a runni
 void shim_probe_begin(struct shim *shim, struct shim_container *c);
 int64_t shim_probe_tick(struct shim *shim, struct shim_container *c);
 void shim_probe_end(struct shim *shim, struct shim_container *c);
+
+/* define.c */
+void shim_define_ask(struct shim *shim, struct shim_container *c);
+/* It ends, if it runs, and is not started before it has a new definition. */
+int shim_define_hold(struct shim *shim, const char *name, struct ambient_error *err);
+int shim_define(struct shim *shim, const char *name, const int *fds, size_t n, struct ambient_error *err);
 
 /* life.c */
 void shim_life_announce(struct shim *shim, struct shim_container *c, bool sync);

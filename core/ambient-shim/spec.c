@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The specification: one JSON object, written by the node plugin of the same release.  Version 2 when a container has
- * "podman", which a shim that knows only version 1 would leave out; else 1.
+ * "podman", which a shim that knows only version 1 would leave out, 3 when one is "held"; else 1.
  *
  *   {"version":1, "dir":"/…/pods/<uid>", "socket":"/…/sock", "hostname":"p", "sandbox":"bwrap"|"none",
  *    "bwrap":"/usr/bin/bwrap", "restartPolicy":"Never"|"OnFailure"|"Always", "grace":30, "deadline":0,
@@ -12,7 +12,8 @@
  *   C = {"name", "argv":[…], "env":["A=b",…], "cwd", "mounts":[{"source","target","readOnly"}…], "root",
  *        "terminationPath", "fallback", "uid", "gid", "readOnlyRoot", "seccomp", "unconfined", "sidecar",
  *        "stopSignal":number, "limits":{"memory":bytes,"cpu":milli,"cpuRequest":milli,"pids"}, "startup":P, "liveness":P, "readiness":P,
- *        "postStart":A, "preStop":A, "image", "imageID", "podman":{"path", "options":[…], "args":[…], "image"}}
+ *        "postStart":A, "preStop":A, "image", "imageID", "of", "podman":{"path", "options":[…], "args":[…], "image"}}
+ *     or, when the rest comes later (define.c), {"name", "held":true, "sidecar"}
  *   A = {"exec":[…]} | {"tcp":{"host","port"}} | {"http":{"host","port","path","headers":["A: b"…]}} | {"sleep":seconds}
  *   P = A and {"delay","period","timeout","success","failure","grace"}
  *
@@ -149,7 +150,6 @@ parse_life(struct shim *shim, struct shim_container *c, const struct am_node *no
 	     parse_action(shim, am_node_get(node, "preStop"), &c->pre_stop);
 	if (!ok)
 		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\": a probe or hook is malformed", c->name);
-	c->sidecar = c->init && truth(node, "sidecar");
 	c->fallback = truth(node, "fallback");
 	if (!number(node, "stopSignal", SIGRTMAX, 1, &stop) || stop == 0)
 		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\": stopSignal is out of range", c->name);
@@ -225,6 +225,11 @@ parse_container(struct shim *shim, struct shim_container *c, const struct am_nod
 	if (am_name_problem(c->name, 1) != NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" is no name of a container", c->name);
 	c->init = init;
+	c->child_fd = c->status_fd = c->status_code = c->group_fds[0] = c->input_fd = c->terminal = -1;
+	c->sidecar = c->init && truth(node, "sidecar");
+	c->held = truth(node, "held");
+	if (c->held)
+		return 0;
 	c->argv = words(shim, am_node_get(node, "argv"));
 	c->env = words(shim, am_node_get(node, "env"));
 	if (c->argv == NULL || c->argv[0] == NULL || c->env == NULL)
@@ -249,7 +254,7 @@ parse_container(struct shim *shim, struct shim_container *c, const struct am_nod
 	c->tty = truth(node, "tty");
 	c->input = truth(node, "stdin");
 	c->input_once = truth(node, "stdinOnce");
-	c->child_fd = c->status_fd = c->status_code = c->group_fds[0] = c->input_fd = c->terminal = -1;
+	c->of = copy(shim, node, "of", NULL);
 	c->image = copy(shim, node, "image", NULL);
 	c->image_id = copy(shim, node, "imageID", NULL);
 	rc = parse_life(shim, c, node, err);
@@ -337,6 +342,19 @@ parse_quotas(struct shim *shim, const struct am_node *root, struct ambient_error
 			return ambient_err(err, AMBIENT_E_INVALID, "a quota is malformed");
 	}
 	return 0;
+}
+
+int
+shim_spec_container(struct shim *shim, struct shim_container *c, const char *text, size_t n, bool init,
+		    struct ambient_error *err)
+{
+	am_auto(am_arena_freep) struct am_arena *scratch = am_arena_new();
+	const struct am_node *node = am_node_parse(scratch, text, n, err);
+	int rc = node != NULL ? parse_container(shim, c, node, init, err) : -AMBIENT_E_INVALID;
+
+	if (rc == 0 && am_arena_failed(shim->arena))
+		rc = ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	return rc;
 }
 
 int

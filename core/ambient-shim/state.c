@@ -3,7 +3,8 @@
  * state.jsonl, the only memory of a pod, version 1:
  *
  *   {"t":TIME,"rec":"shim","version":1,"pid":N}
- *   {"t","rec":"starting","container":C,"n":N}                              durable before anything is started
+ *   {"t","rec":"wanted","container":C,"n":N}                                its definition, define.c
+ *   {"t","rec":"starting","container":C,"n":N,"of":IMAGE,"image":…,"imageID":…}  durable before anything is started
  *   {"t","rec":"running","container":C,"n":N,"pid":P,"started":TIME,"up":B,"ready":B}
  *   {"t","rec":"ready","container":C,"n":N,"up":B,"ready":B}                what probes made of a running one
  *   {"t","rec":"exit","container":C,"n":N,"code":K,"reason":R,"message":M,"started":TIME|null,"finished":TIME}   durable

@@ -238,6 +238,51 @@ def test_a_deletion_while_it_is_pulled(lab):
     lab.registry.gate.set()
 
 
+def test_images_are_pulled_one_by_one_as_containers_start(lab):
+    """As kubelet: an init container runs before the images of the others are asked for, and so does a container before the
+    next one's."""
+    for name in ("one", "two", "three"):
+        lab.registry.put("team/" + name, "1", layer(BUSYBOX, PROGRAMS, [(name, name + "\n", 0o644, 0)]))
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "steps"},
+             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}
+    lab.request("POST", lab.core("persistentvolumeclaims"), claim)
+    wait = "while [ ! -e /w/%s ]; do sleep 0.02; done"
+    mounts = [{"name": "w", "mountPath": "/w"}]
+    path = pod(lab, "steps", "echo two; " + wait % "end", image=lab.image("team/two:1"), volumeMounts=mounts, spec={
+        "volumes": [{"name": "w", "persistentVolumeClaim": {"claimName": "steps"}}], "initContainers": [
+            {"name": "i", "image": lab.image("team/one:1"), "command": ["sh", "-c", wait % "init"], "volumeMounts": mounts}]})
+    spec = lab.get(path)["spec"]
+
+    def go(name):
+        with open("%s/node/pvc/%s/steps/%s" % (lab.state, lab.ns, name), "w"):
+            pass
+
+    until(lambda: "running" in (status(lab, path).get("initContainerStatuses") or [{"state": {}}])[0]["state"], what="the init container")
+    assert lab.registry.pulls("team/one") and not lab.registry.pulls("team/two"), spec
+    assert status(lab, path)["containerStatuses"][0]["state"]["waiting"]["reason"] == "PodInitializing", status(lab, path)
+    go("init")
+    phase(lab, path, "Running")
+    assert lab.registry.pulls("team/two")
+    # A new image of a container that runs is pulled when the old one has ended.
+    lab.request("PATCH", path, {"spec": {"containers": [{"name": "c", "image": lab.image("team/three:1")}]}},
+                "application/strategic-merge-patch+json")
+    until(lambda: status(lab, path)["containerStatuses"][0]["restartCount"] == 1 and "running" in
+          status(lab, path)["containerStatuses"][0]["state"], what="the second instance")
+    assert lab.registry.pulls("team/three") and status(lab, path)["containerStatuses"][0]["image"] == lab.image("team/three:1")
+    go("end")
+    phase(lab, path, "Succeeded")
+    delete(lab, path)
+    # What cannot be pulled does not keep the others.
+    path = pod(lab, "beside", "true", image=lab.image("team/absent:2"), spec={"containers": [
+        {"name": "c", "image": lab.image("team/absent:2"), "command": ["true"]},
+        {"name": "d", "image": lab.image("team/two:1"), "command": ["sleep", "600"]}]})
+    until(lambda: "running" in status(lab, path).get("containerStatuses", [{}, {"state": {}}])[1]["state"], what="the second container")
+    waits(lab, path, "ImagePullBackOff")
+    assert status(lab, path)["phase"] == "Running", status(lab, path)
+    delete(lab, path)
+    assert lab.left() == []
+
+
 # ---- what a container has
 
 def test_variables_volumes_and_the_file_system(lab):

@@ -306,6 +306,37 @@ def test_a_port_of_the_machine_is_one_pods(p):
         p.request("DELETE", p.core("pods", name))
 
 
+def test_a_new_image_starts_the_container_again(p):
+    """Whatever the policy, as kubelet: it is ended as asked to, and begins anew with what its image means now."""
+    path = pod(p, "changes", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.02; done", grace=20)
+
+    def state():
+        return p.get(path)["status"]["containerStatuses"][0]
+
+    def waiting():
+        return state()["state"].get("waiting", {}).get("reason")
+
+    def image(name):
+        p.request("PATCH", path, {"spec": {"containers": [{"name": "c", "image": name}]}}, "application/strategic-merge-patch+json")
+
+    until(lambda: p.get(path)["status"].get("phase") == "Running" and "up" in log_of(p, path), what="the trap")
+    image("ambient-runner:other")
+    until(lambda: state()["restartCount"] == 1 and "running" in state()["state"], what="the second instance")
+    assert state()["lastState"]["terminated"]["exitCode"] == 3 and state()["image"] == "ambient-runner:other", state()
+    until(lambda: "up" in log_of(p, path), what="the trap of the second")
+    events = p.request("GET", p.core("events") + "?fieldSelector=involvedObject.name%3Dchanges")["items"]
+    assert "Container c definition changed, will be restarted" in [e["message"] for e in events], events
+    # It is ended before anybody knows whether the new image can be had.
+    image("nobody:9")
+    until(lambda: waiting() in ("ErrImagePull", "ImagePullBackOff"), what="ErrImagePull")
+    assert p.get(path)["status"]["phase"] == "Running" and state()["restartCount"] == 1, p.get(path)["status"]
+    p.kill9()
+    p.restart()
+    image("ambient-runner:rows")
+    until(lambda: state()["restartCount"] == 2 and "running" in state()["state"], what="the third instance")
+    p.request("DELETE", path + "?gracePeriodSeconds=0")
+
+
 def test_users(p):
     """6.10: runAsUser and runAsNonRoot."""
     path = pod(p, "as-user", "id -u", securityContext={"runAsUser": 4242, "runAsNonRoot": True})

@@ -4,6 +4,7 @@
  * processes; what needs bubblewrap or control groups is skipped where there are none.
  */
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "tests/unit/shim.h"
@@ -412,6 +413,78 @@ START_TEST(the_state_is_compacted_and_says_the_same)
 }
 END_TEST
 
+/* Says a line with a file of the text beside it; the answer's second line. */
+static const char *
+define(const char *pod, const char *line, const char *definition)
+{
+	union { struct cmsghdr head; char space[CMSG_SPACE(sizeof(int))]; } control = { .space = { 0 } };
+	struct iovec iov = { (void *)(uintptr_t)line, strlen(line) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	int fd = dial(pod), with = memfd_create("definition", MFD_CLOEXEC);
+	const char *said;
+
+	ck_assert_int_eq(write(with, definition, strlen(definition)), (int)strlen(definition));
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &with, sizeof(with));
+	ck_assert_int_eq(sendmsg(fd, &msg, MSG_NOSIGNAL), (int)strlen(line));
+	said = talk(fd, "", 2);
+	(void)close(fd);
+	(void)close(with);
+	return strchr(said, '\n') + 1;
+}
+
+START_TEST(what_is_held_waits_for_its_definition)
+{
+	static const char op[] = "{\"op\":\"define\",\"container\":\"c\"}\n";
+
+	begin();
+	ck_assert_int_eq(run("p", "none", "{\"name\":\"c\",\"held\":true}", ",\"initContainers\":[" SH("i", "echo first", "") "]"), 0);
+	ck_assert(wait_for("p", "state.jsonl", "\"rec\":\"wanted\",\"container\":\"c\",\"n\":0"));
+	ck_assert(in_order(file("p", "state.jsonl"), (const char *const[]){ "\"rec\":\"exit\",\"container\":\"i\"",
+			   "\"rec\":\"wanted\",\"container\":\"c\"", NULL }));
+	/* Nothing else is taken for it. */
+	ck_assert_ptr_nonnull(strstr(define("p", op, "{\"name\":\"other\",\"argv\":[\"true\"],\"env\":[]}"), "is no definition of"));
+	ck_assert_ptr_nonnull(strstr(define("p", op, "{"), "\"ok\":false"));
+	ck_assert_ptr_nonnull(strstr(define("p", "{\"op\":\"define\",\"container\":\"x\"}\n", "{}"), "there is no container"));
+	ck_assert_ptr_nonnull(strstr(define("p", op, SH("c", "echo late; exit 4", ",\"of\":\"image:1\"")), "\"ok\":true"));
+	ck_assert(over("p"));
+	ck_assert(in_order(file("p", "state.jsonl"), (const char *const[]){ "\"rec\":\"starting\",\"container\":\"c\",\"n\":0,"
+			   "\"of\":\"image:1\"", "\"rec\":\"exit\",\"container\":\"c\",\"n\":0,\"code\":4", "\"rec\":\"end\"", NULL }));
+	ck_assert_ptr_nonnull(strstr(file("p", "containers/c/0.log"), "F late\n"));
+	/* A pod that is told to end does not wait for it. */
+	ck_assert_int_eq(run("q", "none", "{\"name\":\"c\",\"held\":true}", ""), 0);
+	stop("q", "{\"op\":\"stop\",\"graceMs\":0}\n");
+	ck_assert(over("q"));
+	end();
+}
+END_TEST
+
+START_TEST(what_is_held_while_it_runs_comes_back_otherwise)
+{
+	static const char op[] = "{\"op\":\"define\",\"container\":\"c\"}\n";
+
+	begin();
+	for (size_t s = 0; s < sandbox_count(); s++) {
+		am_auto(am_freep) char *pod = am_xasprintf("p%zu", s);
+
+		ck_assert_int_eq(sh(pod, sandboxes[s], "trap 'exit 5' TERM; echo up; while :; do sleep 0.02; done", ",\"grace\":20"), 0);
+		ck_assert(wait_for(pod, "containers/c/0.log", "up"));
+		ck_assert_ptr_nonnull(strstr(define(pod, op, "{}"), "does not wait for its definition"));
+		stop(pod, "{\"op\":\"hold\",\"container\":\"c\"}\n");
+		ck_assert(wait_for(pod, "state.jsonl", "\"rec\":\"wanted\",\"container\":\"c\",\"n\":1"));
+		ck_assert(in_order(file(pod, "state.jsonl"), (const char *const[]){ "Container c definition changed, will be restarted",
+				   "\"rec\":\"exit\",\"container\":\"c\",\"n\":0,\"code\":5", "\"rec\":\"wanted\"", NULL }));
+		ck_assert_ptr_nonnull(strstr(define(pod, op, SH("c", "echo new; exit 6", "")), "\"ok\":true"));
+		ck_assert(over(pod));
+		ck_assert_ptr_nonnull(strstr(file(pod, "state.jsonl"), "\"rec\":\"exit\",\"container\":\"c\",\"n\":1,\"code\":6"));
+		ck_assert_ptr_nonnull(strstr(file(pod, "containers/c/1.log"), "F new\n"));
+	}
+	end();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -428,6 +501,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, limits_in_a_recorded_file_system);
 	tcase_add_test(tc, limits_by_the_kernel);
 	tcase_add_test(tc, the_state_is_compacted_and_says_the_same);
+	tcase_add_test(tc, what_is_held_waits_for_its_definition);
+	tcase_add_test(tc, what_is_held_while_it_runs_comes_back_otherwise);
 }
 
 UNIT_MAIN("shim_life", cases)

@@ -20,6 +20,7 @@
  *   files.c    files in kubelet's way: a generation of files behind a link that is swapped
  *   state.c    state.jsonl -> what each container does
  *   status.c   that -> the pod's status
+ *   define.c   containers whose definition comes while their shim runs
  *   shim.c     starting a shim, talking to it, knowing whether it lives
  *   watch.c    the thread that hears from the shims
  *   server.c   kubelet's endpoint
@@ -165,6 +166,7 @@ struct trouble {
 	bool quiet;              /* its Events have been made */
 	int64_t again;           /* ns until the next look; 0: by wait */
 	bool wait;               /* something else may appear; else only a change of the pod or the configuration helps */
+	struct trouble *next;    /* of another container; NULL */
 	char missing[400];       /* the last object that the server did not have: asked for once in a preparation */
 };
 void trouble_set(struct trouble *t, const char *reason, bool wait, const char *fmt, ...)
@@ -173,6 +175,9 @@ void trouble_set(struct trouble *t, const char *reason, bool wait, const char *f
 /* spec.c.  0 with t->reason set when the pod cannot start. */
 int spec_build(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
 	       struct text *spec, struct trouble *t, struct ambient_error *err);
+/* One container alone. */
+int spec_container(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
+		   const struct ambient_object *container, struct text *out, struct trouble *t, struct ambient_error *err);
 const struct ambient_object *container_at(const struct ambient_object *pod, const char *list, size_t i);
 
 /* image.c */
@@ -312,6 +317,8 @@ struct container_state {
 	char *message;           /* may be NULL */
 	char *image, *image_id;  /* of podman's; NULL: programs of this machine */
 	char *note;              /* why it waits; may be NULL */
+	char *of;                /* the image of the pod's that it was started with; NULL: not said */
+	bool wanted;             /* its shim wants its definition */
 	bool up, ready;          /* of a running one */
 	bool was_up;             /* any instance */
 	bool has_last;           /* an earlier instance ended */
@@ -347,6 +354,15 @@ int shim_start(struct node *node, struct local *local, const struct text *spec, 
 int shim_connect(const struct local *local);                       /* a descriptor, or -errno */
 int shim_stop(const struct local *local, int64_t grace_ms);        /* 0, or -errno: nobody listens */
 int shim_deadline(const struct local *local, int64_t seconds);     /* likewise; -ENOTSUP: one of an earlier release */
+int shim_hold(const struct local *local, const char *container);   /* likewise, as the next; -ENOTSUP: it refuses */
+int shim_define(const struct local *local, const char *container, const struct text *spec);
+
+/* define.c */
+void define_changes(const struct ambient_object *pod, const struct local *local, const struct pod_state *state);
+/* Gives the shim what it wants; *ret: why not, or no reason, for each of these containers, to be freed in either case. */
+int define_wanted(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
+		  const struct pod_state *state, struct trouble **ret, struct ambient_error *err);
+void define_free(struct trouble *t);
 
 /* watch.c */
 int watch_start(struct node *node, struct ambient_error *err);

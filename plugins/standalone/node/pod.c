@@ -523,11 +523,27 @@ tell_deadline(struct node *node, struct ambient_call *call, const struct ambient
 		look_after(result, LOOK_AGAIN);
 }
 
+/* Why containers that their shim wants are not there yet. */
+static void
+tell_wanted(struct ambient_call *call, const struct ambient_object *pod, struct local *local, const struct trouble *t,
+	    struct ambient_result *result)
+{
+	for (; t != NULL; t = t->next) {
+		if (t->reason[0] == '\0')
+			continue;
+		if (!t->quiet)
+			ambient_event(call, pod, "Warning", "Failed", "Error: %s: %s", t->reason, t->message);
+		local->pulls += !t->quiet && (strcmp(t->reason, "ErrImagePull") == 0 || strcmp(t->reason, "ImagePullBackOff") == 0);
+		look_after(result, t->again > 0 ? t->again : t->wait ? WAIT_SHORT : strstr(t->reason, "Pull") != NULL ? PULL_AGAIN : WAIT_LONG);
+	}
+}
+
 static int
 follow(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
        struct ambient_result *result, struct ambient_error *err)
 {
 	struct pod_state state;
+	struct trouble *wanted = NULL;
 	bool alive = shim_alive(local), over;
 	int rc = state_read(call, local, &state, err);
 
@@ -539,8 +555,14 @@ follow(struct node *node, struct ambient_call *call, const struct ambient_object
 	tell_notes(call, pod, local, &state);
 	if (!alive && !state.ended)
 		rc = podman_clean(node, local, err);
+	if (rc == 0 && !over && state.kill_at == 0) {
+		define_changes(pod, local, &state);
+		rc = define_wanted(node, call, pod, local, &state, &wanted, err);
+		tell_wanted(call, pod, local, wanted, result);
+	}
 	if (rc == 0)
-		rc = status_write(node, call, pod, local, &state, alive, NULL, err);
+		rc = status_write(node, call, pod, local, &state, alive, wanted, err);
+	define_free(wanted);
 	state_free(&state);
 	if (rc < 0)
 		return rc;

@@ -280,7 +280,7 @@ podman_image(struct node *node, struct ambient_call *call, const struct ambient_
 			trouble_set(t, "ErrImageNeverPull", true, "Container image \"%.120s\" is not present with pull policy of Never", name);
 		else
 			rc = pull(node, call, pod, local, podman, own, name, text_str(&image), r, t, err);
-	} else if (*ret != NULL && r.state == PULL_NONE && !local->started) {
+	} else if (*ret != NULL && r.state == PULL_NONE) {
 		ambient_event(call, pod, "Normal", "Pulled", "Container image \"%s\" already present on machine", name);
 	}
 	text_free(&image);

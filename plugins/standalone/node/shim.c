@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -85,18 +86,29 @@ shim_connect(const struct local *local)
 	return rc < 0 ? rc : fd;
 }
 
-/* Says a line and hears the answer: 0, -ENOTSUP when the shim refuses, or -errno. */
+/* Says a line, with a descriptor unless it is -1, and hears the answer: 0, -ENOTSUP when the shim refuses, or -errno. */
 static int
-ask(const struct local *local, const char *line)
+ask(const struct local *local, const char *line, int with)
 {
+	union { struct cmsghdr head; char space[CMSG_SPACE(sizeof(int))]; } control = { .space = { 0 } };
+	struct iovec iov = { (void *)(uintptr_t)line, strlen(line) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct pollfd p = { .events = POLLIN };
 	char answer[512];
 	int fd = shim_connect(local), rc = -ETIMEDOUT;
-	size_t got = 0, n = strlen(line);
+	size_t got = 0;
 
 	if (fd < 0)
 		return fd;
-	if (send(fd, line, n, MSG_NOSIGNAL) != (ssize_t)n) {
+	if (with >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.head), &with, sizeof(with));
+	}
+	if (sendmsg(fd, &msg, MSG_NOSIGNAL) != (ssize_t)iov.iov_len) {
 		(void)close(fd);
 		return -EPIPE;
 	}
@@ -124,7 +136,7 @@ shim_stop(const struct local *local, int64_t grace_ms)
 	char line[96];
 
 	(void)snprintf(line, sizeof(line), "{\"op\":\"stop\",\"graceMs\":%lld}\n", (long long)grace_ms);
-	return ask(local, line);
+	return ask(local, line, -1);
 }
 
 int
@@ -133,5 +145,34 @@ shim_deadline(const struct local *local, int64_t seconds)
 	char line[96];
 
 	(void)snprintf(line, sizeof(line), "{\"op\":\"deadline\",\"seconds\":%lld}\n", (long long)seconds);
-	return ask(local, line);
+	return ask(local, line, -1);
+}
+
+int
+shim_hold(const struct local *local, const char *container)
+{
+	char line[160];
+
+	(void)snprintf(line, sizeof(line), "{\"op\":\"hold\",\"container\":\"%.63s\"}\n", container);
+	return ask(local, line, -1);
+}
+
+/* By a memory file: what is in it, a Secret's values among it, is on no disk, and may be longer than a line. */
+int
+shim_define(const struct local *local, const char *container, const struct text *spec)
+{
+	int fd = memfd_create("definition", MFD_CLOEXEC), rc = fd < 0 ? -errno : 0;
+	char line[160];
+
+	for (size_t at = 0; rc == 0 && at < spec->len;) {
+		ssize_t n = write(fd, spec->data + at, spec->len - at);
+
+		rc = n <= 0 ? -EIO : 0;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	(void)snprintf(line, sizeof(line), "{\"op\":\"define\",\"container\":\"%.63s\"}\n", container);
+	rc = rc == 0 ? ask(local, line, fd) : rc;
+	if (fd >= 0)
+		(void)close(fd);
+	return rc;
 }

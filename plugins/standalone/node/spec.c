@@ -173,9 +173,9 @@ refuse_image(const struct local *local, const struct ambient_object *container, 
 	(void)snprintf(t->container, sizeof(t->container), "%s", ambient_str(container, "/name", ""));
 }
 
-static int
-add_container(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
-	      const struct ambient_object *container, struct text *out, struct trouble *t, struct ambient_error *err)
+int
+spec_container(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
+	       const struct ambient_object *container, struct text *out, struct trouble *t, struct ambient_error *err)
 {
 	const char *name = ambient_str(container, "/name", ""), *image_name = ambient_str(container, "/image", "");
 	const struct image *image = image_find(node, image_name);
@@ -216,6 +216,8 @@ add_container(struct node *node, struct ambient_call *call, const struct ambient
 		}
 		life_add(out, &names, local, container, podman_info, t);
 		resources_add_limits(out, node, container);
+		text_puts(out, ",\"of\":");
+		text_json(out, image_name);
 		if (podman != NULL)
 			podman_add(out, podman, pod, container, podman_info, &names, t);
 		else
@@ -233,6 +235,21 @@ add_container(struct node *node, struct ambient_call *call, const struct ambient
 	if (t->reason[0] != '\0' && t->container[0] == '\0')
 		(void)snprintf(t->container, sizeof(t->container), "%s", name);
 	return rc;
+}
+
+/* What podman runs is told when its turn comes: then its image is pulled, as by kubelet. */
+static int
+add_container(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
+	      const struct ambient_object *container, struct text *out, struct trouble *t, struct ambient_error *err)
+{
+	const char *image = ambient_str(container, "/image", "");
+
+	if (image_find(node, image) != NULL || image_podman(node, image) == NULL)
+		return spec_container(node, call, pod, local, container, out, t, err);
+	text_puts(out, "{\"name\":");
+	text_json(out, ambient_str(container, "/name", ""));
+	text_printf(out, ",\"held\":true,\"sidecar\":%s}", life_sidecar(container) ? "true" : "false");
+	return 0;
 }
 
 int
@@ -261,7 +278,7 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 		return 0;
 	}
 	/* An older shim would not know what to do with podman's. */
-	text_printf(spec, "{\"version\":%d,\"dir\":", by_podman ? 2 : 1);
+	text_printf(spec, "{\"version\":%d,\"dir\":", by_podman ? 3 : 1);
 	text_json(spec, local->dir);
 	text_puts(spec, ",\"socket\":");
 	text_printf(spec, "\"%s/sock\",\"hostname\":", local->dir);

@@ -73,6 +73,9 @@ starting(struct container_state *c, const struct ambient_object *r)
 	free(c->image);
 	free(c->image_id);
 	c->image = c->image_id = NULL;
+	free(c->of);
+	c->of = ambient_str(r, "/of", NULL) != NULL ? strdup(ambient_str(r, "/of", "")) : NULL;
+	c->wanted = false;
 	if (ambient_str(r, "/imageID", NULL) != NULL) {
 		c->image = strdup(ambient_str(r, "/image", ""));
 		c->image_id = strdup(ambient_str(r, "/imageID", ""));
@@ -142,7 +145,10 @@ apply(struct pod_state *state, const struct ambient_object *r)
 		free(c->note);
 		c->note = strdup(ambient_str(r, "/message", ""));
 	}
-	if (strcmp(rec, "waiting") != 0)
+	if (strcmp(rec, "wanted") == 0) {
+		c->wanted = true;
+		c->state = c->state == C_EXITED ? C_WAITING : c->state;
+	} else if (strcmp(rec, "waiting") != 0)
 		c->restart = (int)ambient_int(r, "/n", c->restart);
 }
 
@@ -184,6 +190,7 @@ state_free(struct pod_state *state)
 		free(state->c[i].note);
 		free(state->c[i].image);
 		free(state->c[i].image_id);
+		free(state->c[i].of);
 	}
 	for (size_t i = 0; i < state->note_count; i++)
 		free(state->notes[i].message);
@@ -220,7 +227,7 @@ scan(const struct node *node, const char *dir, bool (*fn)(void *arg, const struc
 	return found;
 }
 
-struct wanted { const char *container; int restart; bool waits; };
+struct wanted { const char *container; int restart; bool waits, ran; };
 
 static bool
 is_exit(void *arg, const struct ambient_object *r)
@@ -235,7 +242,7 @@ is_exit(void *arg, const struct ambient_object *r)
 bool
 state_has_exit(const struct node *node, const char *dir, const char *container, int restart)
 {
-	struct wanted w = { container, restart, false };
+	struct wanted w = { container, restart, false, false };
 
 	return scan(node, dir, is_exit, &w) != 0;
 }
@@ -248,15 +255,17 @@ follow_waiting(void *arg, const struct ambient_object *r)
 
 	if (strcmp(rec, "end") == 0)
 		w->waits = false;
-	else if (strcmp(rec, "note") != 0 && strcmp(ambient_str(r, "/container", ""), w->container) == 0)
-		w->waits = strcmp(rec, "waiting") == 0;
+	else if (strcmp(rec, "note") != 0 && strcmp(ambient_str(r, "/container", ""), w->container) == 0) {
+		w->waits = strcmp(rec, "waiting") == 0 || (w->ran && strcmp(rec, "wanted") == 0);
+		w->ran = w->ran || strcmp(rec, "exit") == 0;
+	}
 	return false;
 }
 
 bool
 state_waits(const struct node *node, const char *dir, const char *container)
 {
-	struct wanted w = { container, 0, false };
+	struct wanted w = { container, 0, false, false };
 
 	(void)scan(node, dir, follow_waiting, &w);
 	return w.waits;

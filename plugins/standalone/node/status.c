@@ -94,8 +94,14 @@ add_state(struct text *out, const struct ambient_object *pod, const struct local
 	  const struct container_state *c, const char *name, bool init, const struct verdict *v, const struct trouble *t)
 {
 	bool gone = v->over && c != NULL && c->state != C_EXITED && c->state != C_NONE;
-	bool hit = t != NULL && t->reason[0] != '\0' && (t->container[0] == '\0' || strcmp(t->container, name) == 0);
+	bool hit, waits = c != NULL && c->state == C_WAITING && !c->wanted;
 	char buf[40];
+
+	while (t != NULL && t->next != NULL && strcmp(t->container, name) != 0)
+		t = t->next;
+	hit = t != NULL && t->reason[0] != '\0' && (t->container[0] == '\0' || strcmp(t->container, name) == 0);
+	/* While its image is pulled it is where it would be without. */
+	hit = hit && !(t->quiet && t->message[0] == '\0');
 
 	text_puts(out, ",\"state\":{");
 	if (c != NULL && c->state == C_EXITED) {
@@ -115,7 +121,7 @@ add_state(struct text *out, const struct ambient_object *pod, const struct local
 		text_printf(out, "\"running\":{\"startedAt\":\"%s\"}", buf);
 	} else {
 		text_puts(out, "\"waiting\":{\"reason\":");
-		if (c != NULL && c->state == C_WAITING) {
+		if (waits) {
 			text_puts(out, "\"CrashLoopBackOff\",\"message\":");
 			text_json(out, c->note != NULL ? c->note : "");
 		} else if (hit) {
