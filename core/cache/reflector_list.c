@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole collection by list requests: pages, what an expired page means, and items that go into the store one by one as
- * they arrive.  See reflector.c for which version is asked for.
+ * A whole collection by list requests: pages, what an expired page means, and items that go into the store one by one
+ * as they arrive.  See reflector.c for which version is asked for.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +109,7 @@ static void on_list_done(void *arg, const struct ambient_error *err);
 static void
 list_send(struct am_reflector *r)
 {
-	am_auto(am_buf_fini) struct am_buf path = { 0 };
+	am_auto(am_buf_fini) struct am_buf path = {0};
 	bool fresh = r->list_rv[0] == '\0' || strcmp(r->list_rv, "0") == 0;
 	int limit = r->opt.page_size;
 	char number[16];
@@ -124,6 +124,9 @@ list_send(struct am_reflector *r)
 		am_reflector_query(&path, "continue", r->next_page);
 	else if (r->list_rv[0] != '\0')
 		am_reflector_query(&path, "resourceVersion", r->list_rv);
+	/* With a limit, a version alone means exactly that one: the past, from which no watch might go on. */
+	if (limit > 0 && !r->in_full && r->next_page == NULL && !fresh)
+		am_reflector_query(&path, "resourceVersionMatch", "NotOlderThan");
 	r->status.lists++;
 	am_reflector_send(r, &path, AM_FRAME_ITEMS, on_item, on_oversize, on_list_done, 0, LIST_IDLE);
 }
@@ -156,7 +159,9 @@ list_page(struct am_reflector *r)
 
 	if (am_framer_end(r->framer, &list, &err) < 0 || !learn_kind(r, list)) {
 		am_reflector_page_drop(r);
-		am_reflector_trouble(r, "list", err.code != 0 ? err.message : "the API server answered with a Table, which is not supported");
+		am_reflector_trouble(r, "list",
+				     err.code != 0 ? err.message
+						   : "the API server answered with a Table, which is not supported");
 		am_reflector_sync_later(r, AM_REFLECTOR_BACKOFF);
 		return;
 	}

@@ -544,6 +544,28 @@ START_TEST(RF12_02_a_list_at_a_version_is_not_paged)
 }
 END_TEST
 
+/* A limit makes a version mean exactly that one, unless the API server is told otherwise. */
+START_TEST(RF12_04_pages_at_a_version_are_not_of_the_past)
+{
+	make(&(struct am_reflector_options){ .page_size = 4 });
+	am_reflector_start(r);
+	ck_assert_ptr_null(fake_query(fake_io_last(io)->path, "resourceVersionMatch"));
+	answer_list("10", NULL, "a");
+	fake_io_head(io, 200);
+	error_event(410, "Expired");
+	(void)backoff();
+	check_listing("10");
+	ck_assert_str_eq(fake_query(fake_io_last(io)->path, "limit"), "4");
+	ck_assert_str_eq(fake_query(fake_io_last(io)->path, "resourceVersionMatch"), "NotOlderThan");
+	answer_list("20", "next", "a b c d");
+	ck_assert_str_eq(fake_query(fake_io_last(io)->path, "continue"), "next");
+	ck_assert_ptr_null(fake_query(fake_io_last(io)->path, "resourceVersionMatch"));
+	answer_list("20", NULL, "e");
+	check_watching("20");
+	ck_assert_uint_eq(am_store_count(store), 5);
+}
+END_TEST
+
 START_TEST(RF12_03_pages_at_version_0_mean_that_there_is_no_watch_cache)
 {
 	am_reflector_start(r);
@@ -737,6 +759,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, RF10_02_internal_error_is_retried_within_its_budget);
 	tcase_add_test(tc, RF12_01_pages_until_there_are_no_more);
 	tcase_add_test(tc, RF12_02_a_list_at_a_version_is_not_paged);
+	tcase_add_test(tc, RF12_04_pages_at_a_version_are_not_of_the_past);
 	tcase_add_test(tc, RF12_03_pages_at_version_0_mean_that_there_is_no_watch_cache);
 	tcase_add_test(tc, RF13_RF14_04_an_expired_token_makes_one_full_list);
 	tcase_add_test(tc, RF14_01_list_versions_after_410);
