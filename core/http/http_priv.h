@@ -82,6 +82,7 @@ struct am_http_request {
 	enum am_http_state state;          /* HTTP thread; from QUEUED to ANSWERED the answering thread */
 	const char *method;
 	char *target;
+	const char *target_end;            /* in the library's buffer, until the head is there */
 	struct am_slice path;
 	char *path_plain;
 	struct am_http_param *params;

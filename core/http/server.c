@@ -16,6 +16,7 @@
 #include "core/base/log.h"
 #include "core/http/http_priv.h"
 
+#define CONNECTION_MEMORY (32 * 1024)
 #define TLS_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 static am_noreturn_ void
@@ -66,9 +67,13 @@ on_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
 	struct am_http_request *r = am_http_request_new(cls, connection, target);
 
-	for (char *p = (char *)(uintptr_t)target; *p != '\0'; p++)
+	char *p = (char *)(uintptr_t)target;
+
+	for (; *p != '\0'; p++)
 		if (*p == '&')
 			*p = ' ';
+	if (r != NULL)
+		r->target_end = p;
 	return r;
 }
 
@@ -137,6 +142,25 @@ look_at_framing(void *cls, enum MHD_ValueKind kind am_unused_, const char *key, 
 	return MHD_YES;
 }
 
+/* To libmicrohttpd a NUL ends the target, and what follows it is lost.  It cuts the request line up in place, so that the
+ * version stands right behind the target unless there was more.  (A version that the library made up is elsewhere.) */
+static bool
+is_cut(const struct am_http_request *r, const char *version)
+{
+	uintptr_t end = (uintptr_t)r->target_end, at = (uintptr_t)version;
+
+	return at > end + 1 && at - end < CONNECTION_MEMORY;
+}
+
+static bool
+has_control(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return true;
+	return false;
+}
+
 /* The head is there.  Refuses at once what must not be read; otherwise notes what to say after the body. */
 static enum MHD_Result
 on_head(struct am_http_request *r, const char *version)
@@ -161,6 +185,8 @@ on_head(struct am_http_request *r, const char *version)
 		why = "a header's name has a character that names do not have";
 	else if (r->target[0] != '/' && strcmp(r->method, "CONNECT") != 0 && strcmp(r->target, "*") != 0)
 		why = "the target of the request is neither a path nor a URL";
+	else if (has_control(r->target) || is_cut(r, version))
+		why = "the target of the request has a control character";
 	else if (f.hosts > 1 || (f.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) == 0))
 		why = "exactly one Host header is needed";
 	if (why == NULL && f.length > body_max) {
@@ -364,7 +390,7 @@ start_daemon(struct am_httpd *httpd, int fd)
 				MHD_OPTION_NOTIFY_CONNECTION, on_connection, httpd,
 				MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->connections_max,
 				MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)idle_s,
-				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32 * 1024,
+				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 				MHD_OPTION_STRICT_FOR_CLIENT, 1,
 				MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }

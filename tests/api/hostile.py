@@ -5,6 +5,7 @@ What is sent is cut off, too large, ambiguous, too deep or of another type than 
 where the request could be understood as one, a Status; afterwards nothing was stored, the server still serves, and its
 memory has not grown with what was sent.
 """
+import concurrent.futures
 import http.client
 import json
 import os
@@ -241,7 +242,7 @@ def targets_of_other_forms(f):
 
 @row
 def nul_and_bytes_that_are_no_text(f):
-    """A NUL ends the target or value in which it stands, for authorization and handler alike; an escaped one is refused."""
+    """In a target, raw or escaped, it is refused."""
     for path in ("/api/v1/namespaces/%00", f.core + "/configmaps/a%00b", f.core + "/configmaps/%ff", f.core + "/configmaps/%c3%28",
                  f.core + "/configmaps/%ed%a0%80", "/api%00"):
         answer = f.api.get(path)
@@ -257,8 +258,12 @@ def nul_and_bytes_that_are_no_text(f):
     answer = f.api.do("PATCH", f.core + "/configmaps/m?fieldManager=%ff", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
         "name": "m"}, "data": {"k": "v"}}, {"Content-Type": "application/apply-patch+yaml"})
     assert answer.ok(201)["metadata"]["managedFields"][0]["manager"] == "\ufffd", answer.raw
-    assert ask(f, b"GET /readyz\0%s HTTP/1.1" % f.w.encode(), [b"Host: x"])[0] in (0, 200, 400)
-    assert ask(f, b"GET %s\0/readyz HTTP/1.1" % f.w.encode(), [b"Host: x"])[0] in (0, 400, 403)
+    for target in (b"/readyz\0" + f.w.encode(), f.w.encode() + b"\0/readyz", b"/readyz\0", b"/readyz?a=\0", b"/readyz\0?a=b", b"\0",
+                   b"/readyz\x01", b"/readyz?a=\x1f", b"/readyz?\x7f", b"https://elsewhere\0/readyz"):
+        got, out = raw_as_admin(f, [], first=b"GET %s HTTP/1.1" % target)
+        assert got == 400, (target, got, out[:300])
+    assert raw_as_admin(f, [], first=b"GET /readyz\0 /readyz HTTP/1.1")[0] in (0, 400)
+    assert raw_as_admin(f, [], first=b"GET /readyz?a=b HTTP/1.1")[0] == 200
     assert smuggled(f) == []
     unharmed(f)
 
@@ -428,6 +433,29 @@ def paths_that_lead_elsewhere(f):
                  "/api/v1/pods?limit=99999999999999999999", "/api/v1/pods?fieldSelector=%00"):
         answer = f.api.get(path)
         assert answer.status in (200, 400, 404, 414, 431), (path[:60], answer.status)
+    unharmed(f)
+
+
+@row
+def who_waits_for_the_future_keeps_nobody(f):
+    """Fifty at once ask for a revision that does not come: each is told to come again, and meanwhile others are served."""
+    rv = int(f.api.get(f.w).ok()["metadata"]["resourceVersion"]) + 1000000
+    paths = [f.w + "?resourceVersion=%d" % rv, f.w + "/none?resourceVersion=%d" % rv,
+             f.w + "?watch=1&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan&resourceVersion=%d" % rv]
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        waiting = [pool.submit(f.api.get, paths[i % len(paths)]) for i in range(50)]
+        took = []
+        for _ in range(100):
+            began = time.monotonic()
+            f.api.get(f.w).ok()
+            f.api.post(f.w + "?dryRun=All", f.widget("not-" + rand())).ok(201)
+            took.append(time.monotonic() - began)
+        still = sum(not w.done() for w in waiting)
+        for w in waiting:
+            status = w.result().fails(504, "Timeout", "ResourceVersionTooLarge")
+            assert status["details"]["retryAfterSeconds"] == 1, status
+    print("# a read and a write beside them: %.1f ms at most; %d waited to their end" % (1000 * max(took), still))
+    assert max(took) < 1.5, max(took)
     unharmed(f)
 
 

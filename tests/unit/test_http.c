@@ -367,6 +367,22 @@ START_TEST(whole_urls_are_targets_too)
 }
 END_TEST
 
+START_TEST(control_characters_in_the_target)
+{
+	static const char nul[] = "GET /echo?q=\0x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	struct am_httpd_options o = { 0 };
+	struct am_httpd *h = start(&o);
+	int fd = dial(h);
+
+	ck_assert_int_eq(send(fd, nul, sizeof(nul) - 1, MSG_NOSIGNAL), sizeof(nul) - 1);
+	ck_assert(strstr(hear(fd, NULL), " 400 ") != NULL);
+	close(fd);
+	ck_assert(strstr(ask(h, "GET /echo?q=\x01 HTTP/1.1\r\nHost: x\r\n\r\n"), " 400 ") != NULL);
+	ck_assert(strstr(ask(h, "GET /echo?q=whole HTTP/1.0\r\nHost: x\r\n\r\n"), "whole") != NULL);
+	am_httpd_stop(h);
+}
+END_TEST
+
 START_TEST(slow_peer_is_closed)
 {
 	struct am_httpd_options o = { .idle_ns = AM_NS_PER_S };
@@ -699,6 +715,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, limits_bodies);
 	tcase_add_test(tc, refuses_ambiguous_framing);
 	tcase_add_test(tc, whole_urls_are_targets_too);
+	tcase_add_test(tc, control_characters_in_the_target);
 	tcase_add_test(tc, slow_peer_is_closed);
 	tcase_add_test(tc, full_queue_is_429);
 	tcase_add_test(tc, stream_waits_and_wakes);

@@ -170,7 +170,7 @@ void am_watch_end_all(struct am_store *store);
 int am_parse_rv(const char *text, uint64_t *ret, struct am_failure *failure); /* NULL, "" -> 0 */
 /* 422 of ListOptions when the query's parameters contradict each other. */
 int am_query_check(const struct am_list_query *query, bool watch, struct am_failure *failure);
-/* Waits at most 3 s for that revision; 504 when it does not come. */
+/* Waits at most 3 s for that revision; 504 when it does not come, and at once when others wait. */
 int am_wait_rv(struct am_engine *engine, uint64_t rv, struct am_failure *failure);
 
 /* ---- db.c: the writer thread, or before it runs ---- */
@@ -319,6 +319,7 @@ struct am_engine {
 	struct am_seal *seal;         /* NULL: nothing is encrypted */
 	struct am_writer *writer;
 	struct am_janitor *janitor;
+	unsigned waiters;             /* for a revision that is still to come */
 	uint64_t objects, watches, commits, writes, dropped;
 	_Atomic(int) space;           /* enum am_space; changed by the writer thread */
 	unsigned emergency_events;    /* written since space is not enough; the writer thread's */

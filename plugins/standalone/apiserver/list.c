@@ -73,15 +73,20 @@ am_query_check(const struct am_list_query *q, bool watch, struct am_failure *fai
 	return 0;
 }
 
+/* Each holds a thread that could answer others, so that few may; an answered write is visible, so that none need. */
+#define WAITERS_MAX 2
+
 int
 am_wait_rv(struct am_engine *engine, uint64_t rv, struct am_failure *failure)
 {
 	int64_t deadline = am_clock_boot(am_clock_real()) + engine->options.wait_ns;
-	bool in_time = true;
 
 	am_lock(&engine->lock);
+	bool in_time = engine->waiters < WAITERS_MAX;
+	engine->waiters++;
 	while (engine->rv < rv && in_time)
 		in_time = am_cond_wait(&engine->changed, &engine->lock, deadline);
+	engine->waiters--;
 	uint64_t now = engine->rv;
 	am_unlock(&engine->lock);
 	if (now >= rv)
