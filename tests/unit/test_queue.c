@@ -632,7 +632,7 @@ END_TEST
 START_TEST(like_causes_in_a_row_are_one)
 {
 	for (int i = 1; i <= 1000; i++) {
-		char old[8], new[8];
+		char old[12], new[12];
 
 		(void)snprintf(old, sizeof(old), "%d", i);
 		(void)snprintf(new, sizeof(new), "%d", i + 1);
