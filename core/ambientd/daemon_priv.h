@@ -62,6 +62,7 @@ void daemon_lease_leave(struct am_daemon *d); /* gives away what is idle, takes 
 void daemon_lease_stop(struct am_daemon *d);  /* the workers have ended; waits until it is given back */
 void daemon_lease_free(struct am_daemon *d);
 int daemon_lease_healthy(struct am_daemon *d, struct ambient_error *err);
+void daemon_lease_check(struct am_daemon *d, am_check_f *each, void *arg);
 bool daemon_lease_works(struct am_daemon *d); /* leads, or has shards to itself; true when it is alone */
 void daemon_lease_describe(struct am_daemon *d, struct am_buf *out); /* " leading=yes" */
 /* Adds a sentence when another replica works on that object, or nobody does at the moment; nothing when this one does. */

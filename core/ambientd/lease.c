@@ -420,6 +420,20 @@ daemon_lease_healthy(struct am_daemon *d, struct ambient_error *err)
 	return ambient_err(err, AMBIENT_E_UNAVAILABLE, "lease %s/%s has long run out, and this process has not noticed", l->ns, l->name);
 }
 
+/* A replica that only waits is ready.  One that can never work is not: nobody would look for it among the healthy. */
+void
+daemon_lease_check(struct am_daemon *d, am_check_f *each, void *arg)
+{
+	const struct daemon_lease *l = d->lease;
+	am_auto(am_buf_fini) struct am_buf problem = { 0 };
+	bool refused;
+
+	if (l == NULL)
+		return;
+	refused = l->lead != NULL ? am_lead_refused(l->lead, &problem) : am_shards_refused(l->shards, &problem);
+	each(arg, "lease", refused ? am_buf_str(&problem) : NULL);
+}
+
 bool
 daemon_lease_works(struct am_daemon *d)
 {

@@ -12,6 +12,8 @@ daemon_checks(void *arg, am_check_f *each, void *each_arg)
 	each(each_arg, "daemon", stopping ? "stopping" : !serving ? "starting" : NULL);
 	for (size_t i = 0; serving && !stopping && i < d->plugin_count; i++)
 		am_instance_checks(d->plugins[i].instance, each, each_arg);
+	if (serving && !stopping)
+		daemon_lease_check(d, each, each_arg);
 }
 
 static void

@@ -21,6 +21,7 @@
 #include "core/data/node.h"
 #include "core/kube/kube.h"
 #include "core/lead/lead.h"
+#include "core/lead/lead_priv.h"
 
 #define JITTER       1.2
 #define BODY_MAX     65536 /* of a Lease; its tree stays small too */
@@ -37,11 +38,7 @@ struct am_lead {
 	struct am_metric *status, *slow_path;
 
 	enum phase phase;
-	enum op op;                  /* the request under way */
-	struct am_transfer *transfer;
-	int http_status;
-	struct am_buf body;
-	int64_t sent_at;
+	struct lead_ask ask;         /* its op is an enum op */
 	struct am_timer *timer;      /* the next attempt */
 	struct am_timer *limit;      /* the end of the renewal that is under way, or of the release */
 	int64_t limit_at;
@@ -119,10 +116,10 @@ report(struct am_lead *l)
 static bool
 observe(struct am_lead *l, int64_t at, bool always)
 {
-	struct am_slice text = am_slice(am_buf_str(&l->body), l->body.len), spec = AM_SLICE("{}");
+	struct am_slice text = am_slice(am_buf_str(&l->ask.body), l->ask.body.len), spec = AM_SLICE("{}");
 	bool news;
 
-	if (l->body.failed || am_json_check(text.p, text.n, NULL) < 0 || am_json_type(text) != AMBIENT_T_OBJECT)
+	if (l->ask.body.failed || am_json_check(text.p, text.n, NULL) < 0 || am_json_type(text) != AMBIENT_T_OBJECT)
 		return false;
 	(void)am_json_find(text, "/spec", &spec);
 	news = l->spec == NULL || !am_slice_eq(spec, l->spec);
@@ -194,42 +191,19 @@ body_make(const struct am_lead *l, bool release, struct am_buf *out)
 
 /* ---- requests */
 
-static void on_done(void *arg, const struct ambient_error *err);
-
-static void
-on_head(void *arg, int status, const char *content_type, int64_t retry_after_ms)
-{
-	((struct am_lead *)arg)->http_status = status;
-}
-
-static int
-on_data(void *arg, const char *p, size_t n, struct ambient_error *err)
-{
-	am_buf_add(&((struct am_lead *)arg)->body, p, n);
-	return 0;
-}
-
 static void
 request(struct am_lead *l, enum op op)
 {
-	static const char *const headers[] = { "Accept: application/json", "Content-Type: application/json", NULL };
-	bool write = op != OP_GET && op != OP_RELEASE_GET;
+	static const enum lead_verb verbs[] = { [OP_GET] = LEAD_GET, [OP_CREATE] = LEAD_CREATE, [OP_UPDATE] = LEAD_UPDATE,
+						[OP_FAST] = LEAD_UPDATE, [OP_RELEASE_GET] = LEAD_GET,
+						[OP_RELEASE_PUT] = LEAD_UPDATE };
+	bool write = verbs[op] != LEAD_GET;
 	am_auto(am_buf_fini) struct am_buf body = { 0 };
-	struct am_http_req req = { .urgent = true, .method = op == OP_CREATE ? "POST" : write ? "PUT" : "GET",
-				   .path = op == OP_CREATE ? l->collection : l->path, .headers = headers,
-				   .timeout_ns = AM_MAX(AM_NS_PER_S, l->opt.renew_ns / 2) };
-	struct am_http_sink sink = { .head = on_head, .data = on_data, .done = on_done, .arg = l };
 
-	if (write) {
+	if (write)
 		body_make(l, op == OP_RELEASE_PUT, &body);
-		req.body = am_buf_str(&body);
-		req.body_len = body.len;
-	}
-	am_buf_reset(&l->body);
-	l->http_status = 0;
-	l->op = op;
-	l->sent_at = now(l); /* before it is sent: the API server may apply it at once */
-	l->transfer = am_io_start(l->io, &req, &sink);
+	lead_ask(&l->ask, (int)op, verbs[op], op == OP_CREATE ? l->collection : l->path, write ? &body : NULL,
+		 AM_MAX(AM_NS_PER_S, l->opt.renew_ns / 2));
 }
 
 static void
@@ -274,17 +248,6 @@ lead_end(struct am_lead *l, const char *why)
 }
 
 static void
-drop_request(struct am_lead *l)
-{
-	struct am_transfer *transfer = l->transfer;
-
-	l->transfer = NULL;
-	l->op = OP_NONE;
-	if (transfer != NULL)
-		am_io_cancel(l->io, transfer);
-}
-
-static void
 campaign(struct am_lead *l)
 {
 	l->phase = CANDIDATE;
@@ -295,7 +258,7 @@ campaign(struct am_lead *l)
 static void
 lost(struct am_lead *l, const char *why)
 {
-	drop_request(l);
+	lead_ask_drop(&l->ask);
 	lead_end(l, why);
 	if (l->phase == LEADING) /* stopped() may have called am_lead_stop */
 		campaign(l);
@@ -352,7 +315,7 @@ static void
 attempt_done(struct am_lead *l, bool success)
 {
 	if (success) {
-		renewed(l, l->sent_at);
+		renewed(l, l->ask.sent_at);
 	} else if (l->phase == LEADING) {
 		timer_set(l, &l->timer, now(l) + l->opt.retry_ns, attempt);
 	} else {
@@ -374,12 +337,6 @@ decide(struct am_lead *l)
 	request(l, OP_UPDATE);
 }
 
-static bool
-succeeded(const struct am_lead *l, const struct ambient_error *err)
-{
-	return err == NULL && l->http_status >= 200 && l->http_status < 300;
-}
-
 /* Another member of the group has written it since we saw it last, and that is not long ago. */
 static bool
 renewed_by_another(const struct am_lead *l, int64_t known_at)
@@ -392,11 +349,11 @@ on_get(struct am_lead *l, const struct ambient_error *err)
 {
 	int64_t known_at = l->known_at;
 
-	if (err == NULL && l->http_status == 404) {
+	if (err == NULL && l->ask.status == 404) {
 		forget(l);
 		request(l, OP_CREATE);
-	} else if (succeeded(l, err) && observe(l, now(l), false)) {
-		l->known_at = l->sent_at;
+	} else if (lead_ask_succeeded(&l->ask, err) && observe(l, now(l), false)) {
+		l->known_at = l->ask.sent_at;
 		if (renewed_by_another(l, known_at))
 			renewed(l, known_at);
 		else
@@ -411,10 +368,10 @@ on_get(struct am_lead *l, const struct ambient_error *err)
 static void
 on_write(struct am_lead *l, enum op op, const struct ambient_error *err)
 {
-	if (succeeded(l, err) && observe(l, l->sent_at, true)) {
-		l->known_at = l->sent_at;
+	if (lead_ask_succeeded(&l->ask, err) && observe(l, l->ask.sent_at, true)) {
+		l->known_at = l->ask.sent_at;
 		attempt_done(l, true);
-	} else if (l->opt.shared && err == NULL && l->http_status == 409 && !l->again) {
+	} else if (l->opt.shared && err == NULL && l->ask.status == 409 && !l->again) {
 		l->again = true;
 		request(l, OP_GET);
 	} else if (op == OP_FAST) {
@@ -432,7 +389,7 @@ stop_done(struct am_lead *l)
 {
 	void (*done)(void *arg) = l->done;
 
-	drop_request(l);
+	lead_ask_drop(&l->ask);
 	timer_clear(l, &l->timer);
 	timer_clear(l, &l->limit);
 	l->phase = STOPPED;
@@ -467,15 +424,15 @@ release_get(void *arg)
 static void
 on_release(struct am_lead *l, enum op op, const struct ambient_error *err)
 {
-	if (op == OP_RELEASE_PUT && succeeded(l, err)) {
+	if (op == OP_RELEASE_PUT && lead_ask_succeeded(&l->ask, err)) {
 		am_log_info("lead", "gave back lease %s/%s", l->opt.ns, l->opt.name);
 		stop_done(l);
-	} else if (op == OP_RELEASE_GET && succeeded(l, err) && observe(l, now(l), true)) {
+	} else if (op == OP_RELEASE_GET && lead_ask_succeeded(&l->ask, err) && observe(l, now(l), true)) {
 		if (is_me(l))
 			request(l, OP_RELEASE_PUT);
 		else
 			stop_done(l);
-	} else if (op == OP_RELEASE_GET && err == NULL && l->http_status == 404) {
+	} else if (op == OP_RELEASE_GET && err == NULL && l->ask.status == 404) {
 		stop_done(l);
 	} else { /* conflict or trouble: look again, until the limit */
 		timer_set(l, &l->timer, now(l) + l->opt.retry_ns / 4, release_get);
@@ -483,21 +440,16 @@ on_release(struct am_lead *l, enum op op, const struct ambient_error *err)
 }
 
 static void
-on_done(void *arg, const struct ambient_error *err)
+on_done(void *arg, int op, const struct ambient_error *err)
 {
 	struct am_lead *l = arg;
-	enum op op = l->op;
 
-	if (op == OP_NONE) /* dropped */
-		return;
-	l->op = OP_NONE;
-	l->transfer = NULL;
 	if (op == OP_GET)
 		on_get(l, err);
 	else if (op == OP_RELEASE_GET || op == OP_RELEASE_PUT)
-		on_release(l, op, err);
+		on_release(l, (enum op)op, err);
 	else
-		on_write(l, op, err);
+		on_write(l, (enum op)op, err);
 }
 
 /* ---- life */
@@ -521,11 +473,11 @@ stop_here(void *arg)
 {
 	struct am_lead *l = arg;
 	enum phase before = l->phase;
-	bool may_hold = before == LEADING || is_me(l) || l->op == OP_CREATE || l->op == OP_UPDATE || l->op == OP_FAST;
+	bool may_hold = before == LEADING || is_me(l) || l->ask.op == OP_CREATE || l->ask.op == OP_UPDATE || l->ask.op == OP_FAST;
 
 	if (before == RELEASING)
 		return;
-	drop_request(l);
+	lead_ask_drop(&l->ask);
 	timer_clear(l, &l->timer);
 	timer_clear(l, &l->limit);
 	l->phase = RELEASING;
@@ -551,7 +503,7 @@ poke_here(void *arg)
 {
 	struct am_lead *l = arg;
 
-	if (l->phase != CANDIDATE || l->op != OP_NONE)
+	if (l->phase != CANDIDATE || l->ask.op != OP_NONE)
 		return;
 	timer_clear(l, &l->timer);
 	attempt(l);
@@ -645,7 +597,7 @@ am_lead_new(struct am_io *io, const struct am_lead_options *options, struct am_l
 	l->collection = am_buf_steal(&path, NULL);
 	am_kube_path(&path, &leases, opt.ns, opt.name, NULL);
 	l->path = am_buf_steal(&path, NULL);
-	l->body.max = BODY_MAX;
+	l->ask = (struct lead_ask){ .io = io, .ns = l->opt.ns, .done = on_done, .arg = l, .body.max = BODY_MAX };
 	l->reported = am_xstrdup("");
 	am_lock_init(&l->lock, "lead");
 	am_cond_init(&l->ended, io->clock);
@@ -674,7 +626,7 @@ am_lead_free(struct am_lead *l)
 	free(l->collection);
 	free(l->path);
 	free(l->reported);
-	am_buf_fini(&l->body);
+	am_buf_fini(&l->ask.body);
 	am_cond_fini(&l->ended);
 	am_lock_fini(&l->lock);
 	free(l);
@@ -717,4 +669,10 @@ am_lead_holder(struct am_lead *l, char *buf, size_t size)
 	am_lock(&l->lock);
 	(void)am_strlcpy(buf, l->reported, size);
 	am_unlock(&l->lock);
+}
+
+bool
+am_lead_refused(const struct am_lead *l, struct am_buf *out)
+{
+	return lead_ask_refused(&l->ask, out);
 }

@@ -8,6 +8,7 @@
 #ifndef AM_LEAD_LEAD_H
 #define AM_LEAD_LEAD_H
 
+#include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/kube/io.h"
 
@@ -53,6 +54,8 @@ int64_t am_lead_valid_until(const struct am_lead *lead);
 bool am_lead_leading(const struct am_lead *lead);
 /* For a health check: false when leading and the last renewal is older than lease_ns + tolerance. */
 bool am_lead_healthy(const struct am_lead *lead, int64_t tolerance_ns);
+/* Which right the account lacks, so that it can neither take nor keep the lease; false: none that is known.  Any thread. */
+bool am_lead_refused(const struct am_lead *lead, struct am_buf *out);
 void am_lead_holder(struct am_lead *lead, char *buf, size_t size); /* any thread; "" when unknown */
 
 #endif

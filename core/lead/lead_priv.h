@@ -1,13 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of this folder share: sets of shards, what a member's Lease says about them, and the members. */
+/* What the files of this folder share: requests, sets of shards, what a member's Lease says about them, and the members. */
 #ifndef AM_LEAD_PRIV_H
 #define AM_LEAD_PRIV_H
+
+#include <stdatomic.h>
 
 #include "core/base/buf.h"
 #include "core/base/str.h"
 #include "core/lead/shards.h"
 
 #define SHARD_ANNOTATION "ambient-code.io/shards"
+
+enum lead_verb { LEAD_GET, LEAD_LIST, LEAD_CREATE, LEAD_UPDATE, LEAD_DELETE };
+
+/* One request under way at a time; I/O thread.  The owner sets what stands first. */
+struct lead_ask {
+	struct am_io *io;
+	const char *ns;               /* of the leases */
+	void (*done)(void *arg, int op, const struct ambient_error *err); /* err NULL: there is an answer, whatever it says */
+	void *arg;
+
+	int op;                       /* the owner's name for what is under way; 0: nothing is */
+	enum lead_verb verb;
+	struct am_transfer *transfer;
+	int status;                   /* of the last answer; 0: none */
+	struct am_buf body;           /* its max is the owner's */
+	int64_t sent_at;              /* when the last request was sent, or earlier */
+	atomic_uint refused;          /* bits: verbs that were answered with 403 last */
+};
+void lead_ask(struct lead_ask *ask, int op, enum lead_verb verb, const char *path, const struct am_buf *body, int64_t timeout_ns);
+void lead_ask_drop(struct lead_ask *ask); /* done is not called any more */
+bool lead_ask_succeeded(const struct lead_ask *ask, const struct ambient_error *err);
+/* What right is missing, by the last answers; false: none.  Any thread. */
+bool lead_ask_refused(const struct lead_ask *ask, struct am_buf *out);
 
 struct shard_set {
 	uint64_t words[AM_SHARDS_MAX / 64];

@@ -51,11 +51,7 @@ struct am_shards {
 	struct metrics metrics;
 
 	enum phase phase;
-	enum op op;                   /* the request under way */
-	struct am_transfer *transfer;
-	int http_status;
-	struct am_buf body;
-	int64_t sent_at;
+	struct lead_ask ask;          /* its op is an enum op */
 	struct am_timer *timer;       /* next() */
 	struct am_timer *limit;       /* the end of what is valid, or of the removal */
 
@@ -283,40 +279,13 @@ body_make(struct am_shards *s, struct am_buf *out)
 
 /* ---- requests */
 
-static void on_done(void *arg, const struct ambient_error *err);
-
-static void
-on_head(void *arg, int status, const char *content_type, int64_t retry_after_ms)
-{
-	((struct am_shards *)arg)->http_status = status;
-}
-
-static int
-on_data(void *arg, const char *p, size_t n, struct ambient_error *err)
-{
-	am_buf_add(&((struct am_shards *)arg)->body, p, n);
-	return 0;
-}
-
 static void
 request(struct am_shards *s, enum op op, const char *path, const struct am_buf *body)
 {
-	static const char *const headers[] = { "Accept: application/json", "Content-Type: application/json", NULL };
-	static const char *const methods[] = { [OP_CREATE] = "POST", [OP_UPDATE] = "PUT", [OP_LIST] = "GET",
-					       [OP_FENCE] = "DELETE", [OP_REMOVE] = "DELETE" };
-	struct am_http_req req = { .urgent = true, .method = methods[op], .path = path, .headers = headers,
-				   .timeout_ns = AM_MAX(TIMEOUT_MIN, s->opt.renew_ns / 4) };
-	struct am_http_sink sink = { .head = on_head, .data = on_data, .done = on_done, .arg = s };
+	static const enum lead_verb verbs[] = { [OP_CREATE] = LEAD_CREATE, [OP_UPDATE] = LEAD_UPDATE, [OP_LIST] = LEAD_LIST,
+						[OP_FENCE] = LEAD_DELETE, [OP_REMOVE] = LEAD_DELETE };
 
-	if (body != NULL) {
-		req.body = am_buf_str(body);
-		req.body_len = body->len;
-	}
-	am_buf_reset(&s->body);
-	s->http_status = 0;
-	s->op = op;
-	s->sent_at = now(s); /* before it is sent: the API server may apply it at once */
-	s->transfer = am_io_start(s->io, &req, &sink);
+	lead_ask(&s->ask, (int)op, verbs[op], path, body, AM_MAX(TIMEOUT_MIN, s->opt.renew_ns / 4));
 }
 
 static void
@@ -435,34 +404,28 @@ evaluate(struct am_shards *s)
 
 /* ---- answers */
 
-static bool
-succeeded(const struct am_shards *s, const struct ambient_error *err)
-{
-	return err == NULL && s->http_status >= 200 && s->http_status < 300;
-}
-
 static void
 failed(struct am_shards *s, const char *what, const struct ambient_error *err)
 {
-	am_log_debug("lead", "cannot %s: %s (status %d)", what, err != NULL ? err->message : "refused", s->http_status);
+	am_log_debug("lead", "cannot %s: %s (status %d)", what, err != NULL ? err->message : "refused", s->ask.status);
 	s->not_before = now(s) + s->opt.retry_ns;
 }
 
 static void
 on_write(struct am_shards *s, const struct ambient_error *err)
 {
-	struct am_slice text = am_slice(am_buf_str(&s->body), s->body.len);
+	struct am_slice text = am_slice(am_buf_str(&s->ask.body), s->ask.body.len);
 
 	s->list_needed = s->look_first = true; /* to see what became of it, or of the others */
-	if (succeeded(s, err) && !s->body.failed && am_json_check(text.p, text.n, NULL) == 0 && adopt(s, text)) {
+	if (lead_ask_succeeded(&s->ask, err) && !s->ask.body.failed && am_json_check(text.p, text.n, NULL) == 0 && adopt(s, text)) {
 		s->published = s->sending;
 		s->unsure = s->look_first = false;
 		s->left = s->sending_left;
 		s->conflicts = 0;
-		s->renew_at = s->sent_at + s->opt.retry_ns;
-		atomic_store(&s->renewed_at, s->sent_at);
+		s->renew_at = s->ask.sent_at + s->opt.retry_ns;
+		atomic_store(&s->renewed_at, s->ask.sent_at);
 		refresh(s);
-	} else if (err == NULL && (s->http_status == 404 || s->http_status == 409) && s->conflicts++ < 3) {
+	} else if (err == NULL && (s->ask.status == 404 || s->ask.status == 409) && s->conflicts++ < 3) {
 		/* gone, there already, or edited by a person: the list says which */
 	} else {
 		failed(s, "write the own lease", err);
@@ -473,8 +436,8 @@ static void
 on_list(struct am_shards *s, const struct ambient_error *err)
 {
 	s->look_first = false; /* a list that fails does not keep the own Lease from being renewed */
-	if (!succeeded(s, err) || s->body.failed ||
-	    !shard_members_take(&s->members, am_slice(am_buf_str(&s->body), s->body.len), now(s))) {
+	if (!lead_ask_succeeded(&s->ask, err) || s->ask.body.failed ||
+	    !shard_members_take(&s->members, am_slice(am_buf_str(&s->ask.body), s->ask.body.len), now(s))) {
 		failed(s, "list the leases", err);
 		return;
 	}
@@ -488,10 +451,8 @@ static void
 on_fence(struct am_shards *s, const struct ambient_error *err)
 {
 	s->list_needed = true;
-	if (succeeded(s, err) || (err == NULL && (s->http_status == 404 || s->http_status == 409)))
+	if (lead_ask_succeeded(&s->ask, err) || (err == NULL && (s->ask.status == 404 || s->ask.status == 409)))
 		return;
-	if (err == NULL && s->http_status == 403)
-		am_log_error("lead", "leases in \"%s\" may not be deleted: the shards of dead replicas stay unowned", s->opt.ns);
 	failed(s, "remove a lease", err);
 }
 
@@ -520,7 +481,7 @@ next(struct am_shards *s)
 {
 	const struct shard_member *dead;
 
-	if (s->phase != RUNNING || s->op != OP_NONE || (s->uid == NULL && (s->leaving || !am_lead_leading(s->group)))) /* group_changed */
+	if (s->phase != RUNNING || s->ask.op != OP_NONE || (s->uid == NULL && (s->leaving || !am_lead_leading(s->group)))) /* group_changed */
 		return;
 	timer_clear(s, &s->timer);
 	if (now(s) < s->not_before) {
@@ -548,17 +509,12 @@ remove_own(void *arg)
 static void stop_done(struct am_shards *s);
 
 static void
-on_done(void *arg, const struct ambient_error *err)
+on_done(void *arg, int op, const struct ambient_error *err)
 {
 	struct am_shards *s = arg;
-	enum op op = s->op;
 
-	if (op == OP_NONE) /* dropped */
-		return;
-	s->op = OP_NONE;
-	s->transfer = NULL;
 	if (op == OP_REMOVE) {
-		if (succeeded(s, err) || (err == NULL && s->http_status == 404))
+		if (lead_ask_succeeded(&s->ask, err) || (err == NULL && s->ask.status == 404))
 			stop_done(s);
 		else
 			timer_set(s, &s->timer, now(s) + s->opt.retry_ns / 4, remove_own);
@@ -603,20 +559,9 @@ group_stopped(void *arg)
 }
 
 static void
-drop_request(struct am_shards *s)
-{
-	struct am_transfer *transfer = s->transfer;
-
-	s->transfer = NULL;
-	s->op = OP_NONE;
-	if (transfer != NULL)
-		am_io_cancel(s->io, transfer);
-}
-
-static void
 stop_done(struct am_shards *s)
 {
-	drop_request(s);
+	lead_ask_drop(&s->ask);
 	timer_clear(s, &s->timer);
 	timer_clear(s, &s->limit);
 	am_lead_stop(s->group, group_stopped, s);
@@ -661,7 +606,7 @@ stop_here(void *arg)
 		group_stopped(s);
 		return;
 	}
-	drop_request(s);
+	lead_ask_drop(&s->ask);
 	timer_clear(s, &s->timer);
 	timer_clear(s, &s->limit);
 	s->phase = STOPPING;
@@ -847,7 +792,7 @@ am_shards_new(struct am_io *io, const struct am_shards_options *options, struct 
 	s->opt.ns = am_xstrdup(opt.ns);
 	s->opt.name = am_xstrdup(opt.name);
 	s->opt.identity = am_xstrdup(opt.identity);
-	s->body.max = LIST_MAX;
+	s->ask = (struct lead_ask){ .io = io, .ns = s->opt.ns, .done = on_done, .arg = s, .body.max = LIST_MAX };
 	s->members.shards = opt.shards;
 	make_paths(s);
 	am_lock_init(&s->lock, "shards");
@@ -879,7 +824,7 @@ am_shards_free(struct am_shards *s)
 	free(s->path);
 	free(s->uid);
 	free(s->rv);
-	am_buf_fini(&s->body);
+	am_buf_fini(&s->ask.body);
 	am_cond_fini(&s->ended);
 	am_lock_fini(&s->lock);
 	free(s);
@@ -931,4 +876,10 @@ am_shards_describe(const struct am_shards *s, struct am_buf *out)
 	am_buf_addf(out, "shards=%d owned=", s->opt.shards);
 	shard_set_print(&owned, out);
 	am_buf_addf(out, " members=%d", atomic_load(&s->live));
+}
+
+bool
+am_shards_refused(const struct am_shards *s, struct am_buf *out)
+{
+	return lead_ask_refused(&s->ask, out) || am_lead_refused(s->group, out);
 }

@@ -60,6 +60,8 @@ bool am_shards_owns(const struct am_shards *shards, int shard);
 bool am_shards_holds(const struct am_shards *shards, int shard);
 /* For a health check: false when it believes that it works and the last renewal is older than lease_ns + tolerance. */
 bool am_shards_healthy(const struct am_shards *shards, int64_t tolerance_ns);
+/* Which right the account lacks; false: none that is known. */
+bool am_shards_refused(const struct am_shards *shards, struct am_buf *out);
 /* "shards=16 owned=0-3,7 members=3". */
 void am_shards_describe(const struct am_shards *shards, struct am_buf *out);
 

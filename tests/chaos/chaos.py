@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three replicas that are killed, stopped and suspended at random while they count, with a leader and with shards, and an
-API server that is suspended too.  No increment is lost, no term goes backwards, and what a replica sends too late is refused
-as a conflict; in the end everything is counted.  evidence.py judges.
+"""Three replicas that are killed, stopped and suspended at random while they count, with a leader and with shards, and
+an API server that is suspended too.  No increment is lost, no term goes backwards, and what a replica sends too late is
+refused as a conflict; in the end everything is counted.  evidence.py judges.
 
 AMBIENT_SECONDS is how long, AMBIENT_SEED which schedule: the same seed is the same schedule."""
 import hashlib
@@ -36,10 +36,10 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 def schedule(seed, target, seconds):
     """[(at, what, for how long, with a new identity?, as the leader?)] of one process."""
     dice = random.Random("%s/%s" % (seed, target))
-    kinds, weights = (("suspend",), (1,)) if target == "server" else (("suspend", "kill", "stop", "suspend+kill"), (6, 3, 2, 1))
+    weights = {"suspend": 1} if target == "server" else {"suspend": 6, "kill": 3, "stop": 2, "suspend+kill": 1}
     at, found = dice.uniform(2, 6) if target == "server" else dice.uniform(0.3, 3), []
     while at < seconds:
-        what = dice.choices(kinds, weights)[0]
+        what = dice.choices(list(weights), weights.values())[0]
         if target == "server":
             hold = dice.uniform(0.05, 0.8 * LEASE)
         elif what == "suspend":
@@ -237,7 +237,7 @@ class Scenario:
             m.alive()
 
     def settled(self):
-        counted = {(v["metadata"]["namespace"], v["metadata"]["name"]): v["data"].get("count") for _, v, _ in self.maps.events}
+        counted = {evidence.key_of(v): v["data"].get("count") for _, v, _ in self.maps.events}
         self.maps.newest()
         return all(counted.get(key) == str(n) for key, n in self.demand.wanted.items())
 

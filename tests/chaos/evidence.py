@@ -14,6 +14,10 @@ class Violation(AssertionError):
     pass
 
 
+def key_of(value):
+    return value["metadata"]["namespace"], value["metadata"]["name"]
+
+
 class Increment:
     def __init__(self, rv, key, n, entry):
         self.rv, self.key, self.n, self.entry = rv, key, n, entry
@@ -28,7 +32,7 @@ def increments(versions):
     """versions: (rv, object) of ConfigMaps in order.  Each is the one before, or one increment on top of it."""
     known, found = {}, []
     for rv, value in versions:
-        data, key = value["data"], (value["metadata"]["namespace"], value["metadata"]["name"])
+        data, key = value["data"], key_of(value)
         count, trail = int(data.get("count", "0")), data.get("trail", "").split()
         before = known.get(key, [])
         if count != len(trail) or trail[:len(before)] != before or len(trail) > len(before) + 1:
@@ -128,7 +132,7 @@ def judge_row(row, tenures):
         if not tenure.covers(inc.rv):
             late.append(inc)
             continue
-        if last is not None and last is not tenure and (last.end is None or last.end > inc.rv or last.number > tenure.number):
+        if last not in (None, tenure) and (last.end is None or last.end > inc.rv or last.number > tenure.number):
             raise Violation("two at work: %s, while %s was not over" % (inc, last))
         last = tenure
     return late

@@ -20,7 +20,7 @@ class Replica:
     def __init__(self, platform, name, lease, witness=""):
         self.p, self.name = platform, name
         base = os.path.join(platform.dir, "r-" + name)
-        self.base, self.lease = base, lease
+        self.base, self.lease, self.kubeconfig = base, lease, platform.kubeconfig
         self.conf, self.log_path, self.socket = base + ".conf", base + ".log", base + ".run/ambientd.sock"
         self.process = self.ended = None
         self.configure(name, "witness", witness)
@@ -31,7 +31,7 @@ class Replica:
             f.write('mode = "cluster";\nstate = "%s.state";\nruntime = "%s.run";\nplugin_dir = "%s/tests/plugins/.libs";\n'
                     'drain = "10s";\nlog: { level = "info"; format = "text"; };\ncluster: { kubeconfig = "%s"; };\n'
                     'ops: { listen = ""; };\nlease: { identity = "%s"; %s };\nplugins: { %s: { workers = 2; '
-                    'config: { %s }; }; };\n' % (self.base, self.base, BUILD, self.p.kubeconfig, identity, self.lease, plugin,
+                    'config: { %s }; }; };\n' % (self.base, self.base, BUILD, self.kubeconfig, identity, self.lease, plugin,
                                                 options))
 
     def start(self):

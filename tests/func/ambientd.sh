@@ -261,6 +261,9 @@ cp "$top_srcdir/etc/examples/shards.conf" "$tmp/conf.d/"
 configuration sharing "mode = \"cluster\"; cluster: { kubeconfig = \"$tmp/api.state/apiserver/admin.kubeconfig\"; };
 ops: { listen = \"127.0.0.1:0\"; }; lease: { identity = \"sharing\"; }; plugins: { workloads: {}; };"
 check "examples/shards.conf" "$ambientd" -c "$tmp/sharing.conf" --check-config
+cp "$top_builddir/plugins/agenticsession/.libs/agenticsession.so" "$tmp/plugins/"
+check "a limit of sessions over all of them is no option (ADR 58)" grep -q 'unknown.*maxRunning' <("$ambientd" -c "$tmp/sharing.conf" \
+    -s plugins.agenticsession.config.maxRunning=50 --check-config 2>&1)
 start sharing
 sharing=$pid
 owns_all() { admin sharing "ambient-admin/1 status" | grep -q 'ready=yes shards=16 owned=0-15 members=1'; }

@@ -315,6 +315,54 @@ START_TEST(LE8_errors_are_tried_again)
 }
 END_TEST
 
+static struct am_buf heard;
+
+static void
+hear(void *arg, int level, const char *area, const char *text)
+{
+	ck_assert_int_eq(level, AMBIENT_LOG_ERROR);
+	am_buf_addf(&heard, "%s\n", text);
+}
+
+static void
+check_refused(const char *rule)
+{
+	am_auto(am_buf_fini) struct am_buf said = { 0 };
+
+	ck_assert(am_lead_refused(lead, &said) == (rule != NULL));
+	ck_assert_str_eq(am_buf_str(&said), rule != NULL ? rule : "");
+}
+
+#define FORBIDDEN "{\"kind\":\"Status\",\"reason\":\"Forbidden\",\"message\":\"leases is forbidden\",\"code\":403}"
+
+/* Nobody leads without the right to; what is missing is said once. */
+START_TEST(a_refusal_names_the_missing_rule)
+{
+	am_log_set_level(AMBIENT_LOG_ERROR);
+	am_log_capture(hear, NULL);
+	am_lead_start(lead);
+	for (int i = 0; i < 3; i++) {
+		expect("GET");
+		fake_io_answer(io, 403, FORBIDDEN);
+		ck_assert(!am_lead_valid(lead));
+		(void)fake_io_next_timer(io);
+	}
+	ck_assert_str_eq(am_buf_str(&heard), "leases is forbidden; in namespace \"ns\" the account needs a rule with apiGroups "
+			 "[\"coordination.k8s.io\"], resources [\"leases\"], verbs [\"get\"]\n");
+	check_refused("the account needs a rule with apiGroups [\"coordination.k8s.io\"], resources [\"leases\"], verbs [\"get\"] in "
+		      "namespace \"ns\"");
+	fake_io_answer(io, 404, "{}");
+	check_refused(NULL);
+	expect("POST");
+	fake_io_answer(io, 403, FORBIDDEN);
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&heard), "verbs [\"create\"]"));
+	ck_assert(!am_lead_valid(lead));
+	check_told("");
+	am_log_capture(NULL, NULL);
+	am_buf_fini(&heard);
+}
+END_TEST
+
 START_TEST(LE9_new_leaders_are_told_once)
 {
 	char holder[64];
@@ -813,6 +861,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, LE5_an_empty_holder_is_taken_at_once);
 	tcase_add_test(tc, LE7_the_own_record_is_renewed_and_kept);
 	tcase_add_test(tc, LE8_errors_are_tried_again);
+	tcase_add_test(tc, a_refusal_names_the_missing_rule);
 	tcase_add_test(tc, LE9_new_leaders_are_told_once);
 	tcase_add_test(tc, LE10_no_reads_while_all_is_well);
 	tcase_add_test(tc, LE11_a_conflict_reads_once_and_goes_on);

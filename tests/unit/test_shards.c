@@ -584,6 +584,39 @@ START_TEST(a_list_that_fails_keeps_no_renewal_back)
 }
 END_TEST
 
+/* Who may not see the others' Leases cannot know what they hold: it renews, and owns nothing. */
+START_TEST(without_the_right_to_list_nothing_is_owned)
+{
+	am_auto(am_buf_fini) struct am_buf said = { 0 };
+
+	start();
+	check_told("started ");
+	for (int i = 0; i < 8; i++) {
+		while (request() == NULL)
+			(void)fake_io_next_timer(io);
+		if (strcmp(request()->method, "GET") == 0)
+			fake_io_answer(io, 403, "{\"kind\":\"Status\",\"reason\":\"Forbidden\",\"message\":\"no\",\"code\":403}");
+		else
+			accept_claim("PUT", NONE);
+		check_owns("----");
+	}
+	ck_assert(am_shards_refused(shards, &said));
+	ck_assert_str_eq(am_buf_str(&said), "the account needs a rule with apiGroups [\"coordination.k8s.io\"], resources [\"leases\"], "
+			 "verbs [\"list\"] in namespace \"ns\"");
+	while (request() == NULL || strcmp(request()->method, "GET") != 0) {
+		if (request() != NULL)
+			accept_claim("PUT", NONE);
+		else
+			(void)fake_io_next_timer(io);
+	}
+	answer_list(NONE, NULL, 0, NULL);
+	accept_claim("PUT", ALL);
+	answer_list(ALL, NULL, 0, NULL);
+	check_owns("oooo");
+	ck_assert(!am_shards_refused(shards, &said));
+}
+END_TEST
+
 START_TEST(a_person_who_edits_the_own_lease_does_no_harm)
 {
 	own_all();
@@ -802,6 +835,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule7_whose_lease_was_removed_starts_anew_without_shards);
 	tcase_add_test(tc, rule7_whatever_the_write_is_refused_with);
 	tcase_add_test(tc, a_list_that_fails_keeps_no_renewal_back);
+	tcase_add_test(tc, without_the_right_to_list_nothing_is_owned);
 	tcase_add_test(tc, a_person_who_edits_the_own_lease_does_no_harm);
 	tcase_add_test(tc, what_is_not_understood_holds_everything);
 	tcase_add_test(tc, leave_gives_away_what_is_idle_and_stop_removes_the_lease);
