@@ -789,6 +789,22 @@ START_TEST(shared_two_that_write_at_once_are_one_renewal)
 }
 END_TEST
 
+/* What it reads is its own last renewal, and no other member's. */
+START_TEST(shared_alone_it_renews_by_writing)
+{
+	become_member();
+	for (int i = 0; i < 3; i++) {
+		am_auto(am_freep) char *ours = am_xstrdup(fake_io_last(io)->body);
+
+		(void)fake_io_next_timer(io);
+		expect("GET");
+		fake_io_answer(io, 200, ours);
+		expect("PUT");
+		accept_write(200);
+	}
+}
+END_TEST
+
 START_TEST(shared_another_holder_ends_it)
 {
 	become_member();
@@ -881,6 +897,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, another_holder_ends_it_at_once);
 	tcase_add_test(tc, shared_what_another_member_has_renewed_is_renewed);
 	tcase_add_test(tc, shared_two_that_write_at_once_are_one_renewal);
+	tcase_add_test(tc, shared_alone_it_renews_by_writing);
 	tcase_add_test(tc, shared_another_holder_ends_it);
 	tcase_add_test(tc, a_candidate_that_is_poked_tries_at_once);
 	tcase_add_test(tc, hostile_leases_do_no_harm);

@@ -291,6 +291,9 @@ START_TEST(RF8_02_an_absurd_retry_after_is_cut)
 	fake_io_answer_retry(io, 429, "", INT64_MAX);
 	ck_assert_int_le(backoff(), 300000);
 	check_listing("0");
+	fake_io_answer_retry(io, 429, "", (int64_t)3600 * 1000);
+	ck_assert_int_eq(backoff(), 300000);
+	check_listing("0");
 	fake_io_answer_retry(io, 429, "", -5);
 	ck_assert_int_le(backoff(), 4000);
 }

@@ -318,6 +318,18 @@ START_TEST(rule2_of_two_that_claim_the_one_that_is_not_meant_steps_back)
 }
 END_TEST
 
+START_TEST(rule2_what_the_list_does_not_show_is_not_owned)
+{
+	start();
+	answer_list(NONE, NULL, 0, NULL);
+	accept_claim("PUT", ALL);
+	answer_list("v1 of=4 held=0", NULL, 0, NULL); /* a person has edited it */
+	check_owns("o---");
+	renew(ALL, NULL, 0, NULL);
+	check_owns("oooo");
+}
+END_TEST
+
 START_TEST(rule3_a_lost_answer_leaves_it_open_until_a_write_succeeds)
 {
 	start();
@@ -360,6 +372,12 @@ START_TEST(rule3_a_shard_that_comes_back_before_the_release_was_confirmed)
 	while (request() == NULL)
 		(void)fake_io_next_timer(io);
 	answer_list(ALL, NULL, 0, NULL); /* the other one has gone again, and ours says what it did */
+	check_owns("----");
+	expect("PUT");
+	fake_io_fail(io, AMBIENT_E_TIMEOUT, 0);
+	while (request() == NULL)
+		(void)fake_io_next_timer(io);
+	answer_list(ALL, NULL, 0, NULL); /* still: the one that gives it away may arrive yet */
 	check_owns("----");
 	accept_claim("PUT", ALL);        /* ours again only by a write that the late one cannot undo */
 	answer_list(ALL, NULL, 0, NULL);
@@ -522,6 +540,79 @@ START_TEST(rule6_nothing_is_worked_on_after_renew_from_the_sending)
 }
 END_TEST
 
+START_TEST(rule6_the_groups_lease_does_not_stand_in_for_the_own)
+{
+	own_all();
+	while (request() == NULL)
+		(void)fake_io_next_timer(io);
+	int64_t sent = am_clock_boot(test_clock);
+	fake_io_advance(io, S); /* a slow answer, the last good one */
+	accept_claim("PUT", ALL);
+	while (am_buf_str(&told)[0] == '\0') {
+		const struct fake_request *r = request(); /* the group's is renewed all the time */
+
+		if (r == NULL)
+			(void)fake_io_next_timer(io);
+		else if (strcmp(r->method, "GET") == 0)
+			answer_list(ALL, NULL, 0, NULL);
+		else
+			fake_io_answer(io, 500, "{}");
+	}
+	check_told("stopped ");
+	ck_assert_int_le(am_clock_boot(test_clock), sent + 10 * S);
+}
+END_TEST
+
+START_TEST(rule5_nobody_removes_the_own_lease)
+{
+	own_all();
+	int64_t began = am_clock_boot(test_clock);
+	while (am_clock_boot(test_clock) < began + 40 * S) { /* the others have not removed it; who knows why */
+		const struct fake_request *r = request();
+
+		if (r == NULL)
+			(void)fake_io_next_timer(io);
+		else if (strcmp(r->method, "GET") == 0)
+			answer_list(ALL, NULL, 0, NULL);
+		else if (strcmp(r->method, "PUT") == 0)
+			fake_io_answer(io, 500, "{}");
+		else
+			ck_abort_msg("%s %s", r->method, r->path);
+	}
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	am_shards_describe(shards, &text);
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&text), "members=1"));
+}
+END_TEST
+
+START_TEST(rule5_who_is_dead_and_cannot_be_removed_comes_first_for_nothing)
+{
+	char claim[128] = ALL;
+	const char *other = stronger();
+	int deletes = 0, gave = 0;
+
+	own_all();
+	for (int i = 0; i < 100 && (deletes == 0 || strcmp(claim, ALL) != 0); i++) {
+		while (request() == NULL)
+			(void)fake_io_next_timer(io);
+		if (strcmp(request()->method, "GET") == 0) {
+			answer_list(claim, other, 1, NONE); /* it holds nothing, and never changes */
+		} else if (strcmp(request()->method, "PUT") == 0) {
+			(void)am_strlcpy(claim, claim_of(request()->body), sizeof(claim));
+			accept_claim("PUT", claim);
+			gave += strcmp(claim, NONE) == 0;
+		} else {
+			ck_assert_str_eq(request()->method, "DELETE");
+			deletes++;
+			fake_io_answer(io, 403, "{}");
+		}
+	}
+	ck_assert_int_gt(gave, 0); /* as long as it lived */
+	ck_assert_int_gt(deletes, 0);
+	ck_assert_str_eq(claim, ALL);
+}
+END_TEST
+
 START_TEST(rule6_a_suspended_machine_does_nothing)
 {
 	own_all();
@@ -550,6 +641,22 @@ START_TEST(rule7_whose_lease_was_removed_starts_anew_without_shards)
 	ck_assert_str_ne(own_name(), name); /* no late write of the old one can meet it */
 	accept_claim("POST", NONE);
 	check_told("started ");
+}
+END_TEST
+
+START_TEST(rule7_a_lease_of_the_same_name_is_another_one)
+{
+	own_all();
+	while (request() == NULL)
+		(void)fake_io_next_timer(io);
+	accept_claim("PUT", ALL);
+	am_auto(am_freep) char *other = item(own_name(), "u-again", version + 1, "me", ALL);
+	am_auto(am_freep) char *list = am_xasprintf("{\"items\":[%s]}", other);
+	expect("GET");
+	fake_io_answer(io, 200, list);
+	check_owns("----");
+	check_told("stopped ");
+	expect("POST");
 }
 END_TEST
 
@@ -820,6 +927,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule2_what_another_holds_is_not_owned);
 	tcase_add_test(tc, rule2_what_another_holds_is_not_even_claimed);
 	tcase_add_test(tc, rule2_of_two_that_claim_the_one_that_is_not_meant_steps_back);
+	tcase_add_test(tc, rule2_what_the_list_does_not_show_is_not_owned);
 	tcase_add_test(tc, rule3_a_lost_answer_leaves_it_open_until_a_write_succeeds);
 	tcase_add_test(tc, rule3_a_refused_write_is_no_claim);
 	tcase_add_test(tc, rule3_a_shard_that_comes_back_before_the_release_was_confirmed);
@@ -831,8 +939,12 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule5_a_silent_member_is_removed_after_its_duration_by_what_was_seen);
 	tcase_add_test(tc, rule5_times_that_others_wrote_do_not_matter);
 	tcase_add_test(tc, rule6_nothing_is_worked_on_after_renew_from_the_sending);
+	tcase_add_test(tc, rule5_nobody_removes_the_own_lease);
+	tcase_add_test(tc, rule5_who_is_dead_and_cannot_be_removed_comes_first_for_nothing);
+	tcase_add_test(tc, rule6_the_groups_lease_does_not_stand_in_for_the_own);
 	tcase_add_test(tc, rule6_a_suspended_machine_does_nothing);
 	tcase_add_test(tc, rule7_whose_lease_was_removed_starts_anew_without_shards);
+	tcase_add_test(tc, rule7_a_lease_of_the_same_name_is_another_one);
 	tcase_add_test(tc, rule7_whatever_the_write_is_refused_with);
 	tcase_add_test(tc, a_list_that_fails_keeps_no_renewal_back);
 	tcase_add_test(tc, without_the_right_to_list_nothing_is_owned);

@@ -170,6 +170,15 @@ START_TEST(rule_07_same_name_new_uid_is_one_change)
 }
 END_TEST
 
+/* Behind a restored API server versions come again, for other objects. */
+START_TEST(rule_07_same_version_new_uid_is_a_change)
+{
+	event("a", "u1", "5");
+	event("a", "u2", "5");
+	check_told("a:->5 a:5>5 ");
+}
+END_TEST
+
 START_TEST(lists_by_namespace_and_selector)
 {
 	struct am_selector *s;
@@ -317,6 +326,15 @@ START_TEST(RW1_04_a_late_answer_does_not_go_back)
 	removed("b", "u", "10");
 	written("b", "u", "10"); /* created and deleted before we heard of our own creation */
 	check_visible("b", "-");
+}
+END_TEST
+
+START_TEST(RW1_09_a_late_answer_does_not_go_back_behind_a_list_under_way)
+{
+	am_store_replace_begin(store);
+	upsert("a", "u1", "9", "{}"); /* its end, which will say how current it is, has not come */
+	written("a", "u1", "7");
+	check_visible("a", "9");
 }
 END_TEST
 
@@ -683,6 +701,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule_06_replace_drops_what_the_list_does_not_have);
 	tcase_add_test(tc, rule_06_a_list_that_starts_over_forgets_its_first_pages);
 	tcase_add_test(tc, rule_07_same_name_new_uid_is_one_change);
+	tcase_add_test(tc, rule_07_same_version_new_uid_is_a_change);
 	tcase_add_test(tc, lists_by_namespace_and_selector);
 	tcase_add_test(tc, ST1_01_index_before_and_after_with_many_values);
 	tcase_add_test(tc, packed_objects_read_as_they_were);
@@ -701,6 +720,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, RW1_06_a_tombstone_does_not_last);
 	tcase_add_test(tc, RW1_07_indexes_follow_what_readers_see);
 	tcase_add_test(tc, RW1_08_a_list_from_before_the_write_does_not_undo_it);
+	tcase_add_test(tc, RW1_09_a_late_answer_does_not_go_back_behind_a_list_under_way);
 	tcase_add_test(tc, a_restored_api_server_wins);
 	tcase_add_test(tc, a_written_object_that_left_the_selection_is_hidden);
 }
