@@ -47,7 +47,9 @@ struct am_controller {
 	/* all below: lock */
 	struct worker *workers;
 	struct am_thread *watchdog;
+	int64_t watch_at;                 /* when the watchdog looks again; it is woken only for what is due before that */
 	int running, stuck;               /* calls under way, of which given up */
+	int idlers;                       /* who waits for running to become 0 */
 	bool started, paused, stopping, watchdog_stop;
 	int64_t gate_until;               /* may_start said no: do not ask before */
 	uint64_t calls, errors;
@@ -243,7 +245,10 @@ begin(struct worker *w, const struct am_queue_item *item)
 		c->running++;
 		c->calls++;
 		am_metric_add(c->metrics.active, 1);
-		am_cond_broadcast(&c->changed); /* the watchdog has a deadline more */
+		if (w->deadline < c->watch_at) {
+			c->watch_at = w->deadline;
+			am_cond_broadcast(&c->changed);
+		}
 	}
 	am_unlock(&c->lock);
 	return go ? ADMIT : ours ? PUT_BACK : DROP;
@@ -263,7 +268,8 @@ end(struct worker *w)
 		am_metric_add(c->metrics.stuck, -1);
 	}
 	am_metric_add(c->metrics.active, -1);
-	am_cond_broadcast(&c->changed);
+	if (c->idlers > 0)
+		am_cond_broadcast(&c->changed);
 	am_unlock(&c->lock);
 }
 
@@ -399,6 +405,7 @@ watchdog_main(void *arg)
 				due = w;
 			until = AM_MIN(until, look);
 		}
+		c->watch_at = until;
 		if (due != NULL)
 			too_long(c, due);
 		else
@@ -545,8 +552,10 @@ am_controller_wait_idle(struct am_controller *c, int64_t deadline)
 	bool idle;
 
 	am_lock(&c->lock);
+	c->idlers++;
 	while (c->running != 0 && am_clock_boot(c->opt.clock) < deadline)
 		(void)am_cond_wait(&c->changed, &c->lock, deadline);
+	c->idlers--;
 	idle = c->running == 0;
 	am_unlock(&c->lock);
 	return idle;

@@ -204,12 +204,15 @@ exchange(struct call *call, int64_t deadline, data_f *data, void *arg, bool *del
 			break;
 		(void)am_cond_wait(&call->cond, &call->lock, next_look(call->kube, call->request, deadline));
 	}
-	am_unlock(&call->lock);
-	/* Also when it finished: nothing that is posted may outlive the call. */
-	am_io_post(call->kube->io, let_go, call);
-	am_lock(&call->lock);
-	while (!call->let_go)
-		(void)am_cond_wait(&call->cond, &call->lock, AM_FOREVER);
+	/* Nothing that is posted may outlive the call.  A stream that has finished may have a resume on its way; of others
+	 * the end is the last that the I/O thread knows. */
+	if (call->stream || !call->finished) {
+		am_unlock(&call->lock);
+		am_io_post(call->kube->io, let_go, call);
+		am_lock(&call->lock);
+		while (!call->let_go)
+			(void)am_cond_wait(&call->cond, &call->lock, AM_FOREVER);
+	}
 	am_unlock(&call->lock);
 	if (rc == 0 && call->error.code == AMBIENT_E_TIMEOUT)
 		rc = cut_short(call->kube, call->request, deadline, err); /* whoever has noticed it first */

@@ -106,6 +106,37 @@ START_TEST(get_and_reuse)
 }
 END_TEST
 
+static int posts;
+static struct am_io_ops counting;
+static const struct am_io_ops *real_ops;
+
+static void
+counting_post(struct am_io *io, void (*fn)(void *), void *arg)
+{
+	(void)__atomic_add_fetch(&posts, 1, __ATOMIC_RELAXED);
+	real_ops->post(io, fn, arg);
+}
+
+/* Each costs two switches of threads. */
+START_TEST(a_request_that_ends_is_posted_once)
+{
+	struct am_gvr pods = { .version = "v1", .plural = "pods" };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	begin_plain();
+	rule("GET", "/api/v1/namespaces/n/pods/p", 0, 200, NULL, "{}", 0);
+	struct am_io *io = am_kube_io(kube);
+	real_ops = io->ops;
+	counting = *real_ops;
+	counting.post = counting_post;
+	io->ops = &counting;
+	ck_assert_int_eq(am_kube_get(kube, &pods, "n", "p", NULL, &err), 0);
+	ck_assert_int_eq(am_kube_get(kube, &pods, "n", "p", NULL, &err), 0);
+	ck_assert_int_eq(posts, 2);
+	end();
+}
+END_TEST
+
 START_TEST(errors_come_from_the_status)
 {
 	struct ambient_error err;
@@ -572,6 +603,7 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_test(tc, get_and_reuse);
+	tcase_add_test(tc, a_request_that_ends_is_posted_once);
 	tcase_add_test(tc, errors_come_from_the_status);
 	tcase_add_test(tc, bad_requests_go_nowhere);
 	tcase_add_test(tc, bytewise_and_large);

@@ -558,6 +558,30 @@ START_TEST(CT1_05_a_call_that_ends_in_time_is_no_timeout)
 }
 END_TEST
 
+/* The watchdog sleeps until the first call's deadline, and is not woken for the second's. */
+START_TEST(a_call_behind_one_that_has_ended_has_its_own_deadline)
+{
+	make(1);
+	plan.block = 1;
+	add("a");
+	EVENTUALLY(inside == 1);
+	am_clock_fake_advance(test_clock, 60 * S);
+	plan.block = 0;
+	EVENTUALLY(ended == 1);
+	idle();
+	plan.block = 1;
+	plan.obey = 1;
+	add("b");
+	EVENTUALLY(inside == 1);
+	am_clock_fake_advance(test_clock, 99 * S); /* past the first's */
+	ck_assert_int_eq(late_calls, 0);
+	am_clock_fake_advance(test_clock, 1 * S);
+	EVENTUALLY(late_calls == 1);
+	EVENTUALLY(ended == 2);
+	idle();
+}
+END_TEST
+
 START_TEST(CT1_06_its_own_cancelled_error_is_an_error)
 {
 	make(1);
@@ -924,6 +948,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, CT1_03_a_terminal_error_is_not);
 	tcase_add_test(tc, CT1_04_deadline_sets_the_flag_and_tells);
 	tcase_add_test(tc, CT1_05_a_call_that_ends_in_time_is_no_timeout);
+	tcase_add_test(tc, a_call_behind_one_that_has_ended_has_its_own_deadline);
 	tcase_add_test(tc, CT1_06_its_own_cancelled_error_is_an_error);
 	tcase_add_test(tc, CT1_07_its_own_timeout_is_an_error);
 	tcase_add_test(tc, CT1_08_a_call_that_was_cancelled_from_outside_is_no_timeout);
