@@ -14,7 +14,7 @@
 #define STEPS  1500
 
 struct name {
-	char ns[8], name[8];
+	char ns[16], name[16];
 	int space, priority;
 	bool ready, delayed, processing, again;
 	unsigned failures, runs;
