@@ -52,6 +52,23 @@ def test_what_it_shares_and_what_not(p):
     until(lambda: p.get(path) is None, what="it to go")
 
 
+def test_what_needs_a_sandbox_is_refused(p):
+    """Not ignored: a user, a group, a root that cannot be written."""
+    for i, context in enumerate(({"runAsUser": os.geteuid() + 4242}, {"runAsGroup": os.getegid() + 4242},
+                                 {"readOnlyRootFilesystem": True}, {"runAsUser": os.geteuid(), "runAsGroup": os.getegid()})):
+        name = "needs-%d" % i
+        p.request("POST", p.core("pods"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {
+            "restartPolicy": "Never", "containers": [{"name": "c", "image": "ambient-runner:x", "command": ["true"],
+                                                      "securityContext": context}]}})
+        if i == 3:
+            ended(p, p.core("pods", name), "Succeeded")
+            continue
+        waiting = until(lambda: (p.get(p.core("pods", name))["status"].get("containerStatuses") or [{"state": {}}])[0]["state"].get(
+            "waiting", {}).get("message"), what="the refusal")
+        assert 'sandbox = "none"' in waiting and list(context)[0] in waiting, waiting
+        p.request("DELETE", p.core("pods", name) + "?gracePeriodSeconds=0")
+
+
 def test_logs(p):
     path = pod(p, "talks", "echo one; echo two >&2; sleep 0.2; exit 3", restart="OnFailure")
     until(lambda: p.get(path)["status"]["containerStatuses"][0]["lastState"].get("terminated"), what="its first end")

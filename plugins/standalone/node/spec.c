@@ -129,8 +129,8 @@ add_streams(struct text *out, const struct ambient_object *container)
 
 /* What the sandbox cannot give is refused, not ignored. */
 static void
-add_security(struct text *out, const struct ambient_object *pod, const struct ambient_object *container,
-	     struct trouble *t)
+add_security(struct text *out, const struct node *node, const struct ambient_object *pod,
+	     const struct ambient_object *container, struct trouble *t)
 {
 	int64_t uid = ambient_int(container, "/securityContext/runAsUser", ambient_int(pod, "/spec/securityContext/runAsUser", -1));
 	int64_t gid = ambient_int(container, "/securityContext/runAsGroup",
@@ -149,6 +149,13 @@ add_security(struct text *out, const struct ambient_object *pod, const struct am
 	    ambient_len(container, "/securityContext/capabilities/add") > 0)
 		trouble_set(t, "CreateContainerConfigError", false,
 			    "privileged containers and capabilities.add are not supported on this node");
+	if (node->no_sandbox && ((uid >= 0 && uid != (int64_t)geteuid()) || (gid >= 0 && gid != (int64_t)getegid())))
+		trouble_set(t, "CreateContainerConfigError", false,
+			    "runAsUser, runAsGroup and fsGroup need a sandbox, and this node is configured with sandbox = \"none\": all that it "
+			    "runs has user %u and group %u", (unsigned)geteuid(), (unsigned)getegid());
+	if (node->no_sandbox && ambient_bool(container, "/securityContext/readOnlyRootFilesystem", 0))
+		trouble_set(t, "CreateContainerConfigError", false,
+			    "readOnlyRootFilesystem needs a sandbox, and this node is configured with sandbox = \"none\"");
 	if (uid >= 0)
 		text_printf(out, ",\"uid\":%lld", (long long)uid);
 	if (gid >= 0 || uid >= 0)
@@ -173,6 +180,15 @@ refuse_image(const struct local *local, const struct ambient_object *container, 
 	(void)snprintf(t->container, sizeof(t->container), "%s", ambient_str(container, "/name", ""));
 }
 
+static bool
+has_memory(const struct ambient_object *pod)
+{
+	for (size_t i = 0; i < ambient_len(pod, "/spec/volumes"); i++)
+		if (volumes_in_memory(container_at(pod, "/spec/volumes", i)))
+			return true;
+	return false;
+}
+
 int
 spec_container(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
 	       const struct ambient_object *container, struct text *out, struct trouble *t, struct ambient_error *err)
@@ -187,6 +203,13 @@ spec_container(struct node *node, struct ambient_call *call, const struct ambien
 
 	if (image == NULL && (podman == NULL || image_problem(image_name) != NULL)) {
 		refuse_image(local, container, t);
+		return 0;
+	}
+	if (podman != NULL && geteuid() != 0 && has_memory(pod)) {
+		trouble_set(t, "CreateContainerConfigError", false,
+			    "podman of a user other than root does not reach volumes of medium Memory, which this pod has: leave out the "
+			    "medium, or let the programs of this machine run it");
+		(void)snprintf(t->container, sizeof(t->container), "%s", name);
 		return 0;
 	}
 	if (podman != NULL) {
@@ -221,7 +244,7 @@ spec_container(struct node *node, struct ambient_call *call, const struct ambien
 		if (podman != NULL)
 			podman_add(out, podman, pod, container, podman_info, &names, t);
 		else
-			add_security(out, pod, container, t);
+			add_security(out, node, pod, container, t);
 		seccomp_add(out, node, pod, container, t);
 		if (ambient_bool(container, "/securityContext/readOnlyRootFilesystem", 0))
 			text_puts(out, ",\"readOnlyRoot\":true");
