@@ -144,6 +144,9 @@ START_TEST(volumes)
 	ck_assert_str_eq(fake_host_at(fake, CLAIM, "n", "w", "/status/phase"), "Bound");
 	ck_assert_str_eq(fake_host_at(fake, CLAIM, "n", "w", "/status/capacity/storage"), "1Gi");
 	ck_assert_str_eq(fake_host_at(fake, CLAIM, "n", "w", "/metadata/finalizers/0"), "kubernetes.io/pvc-protection");
+	ck_assert_str_eq(fake_host_at(fake, CLAIM, "n", "w", "/metadata/annotations/volume.kubernetes.io~1storage-provisioner"),
+			 "standalone/local-dir");
+	ck_assert_ptr_null(fake_host_at(fake, CLAIM, "n", "w", "/metadata/annotations/pv.kubernetes.io~1bind-completed"));
 	put_pod("p", RUN("cat /s/k /m/d/x /api/token /api/ns; ls -A /m; stat -L -c %a /s/k; echo w > /w/f; echo e > /e/f; "
 			 "cat /e/f; touch /s/new; cat /sub/g; ls /w")
 		",\"volumeMounts\":[{\"name\":\"s\",\"mountPath\":\"/s\"},{\"name\":\"m\",\"mountPath\":\"/m\"},"

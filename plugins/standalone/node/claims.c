@@ -11,7 +11,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define PROTECTION "kubernetes.io/pvc-protection"
+#define PROTECTION  "kubernetes.io/pvc-protection"
+#define MADE_BY     "/metadata/annotations/volume.kubernetes.io~1storage-provisioner"
+#define PROVISIONER "standalone/local-dir"
 
 static bool
 plain(const char *name)
@@ -124,23 +126,29 @@ release(struct ambient_call *call, const struct ambient_object *claim, const cha
 	return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
 }
 
-/* As long as a pod works in it, a claim that is deleted only waits. */
+/* As long as a pod works in it, a claim that is deleted only waits; and it says who made its volume.  It does not say
+ * pv.kubernetes.io/bind-completed: no PersistentVolume is behind it, and a cluster that got such a claim would take its
+ * volume for lost. */
 static int
 protect(struct ambient_call *call, const struct ambient_object *claim, const char *ns, const char *name,
 	struct ambient_error *err)
 {
 	struct ambient_draft *patch = ambient_draft_new(call, CLAIM, NULL, NULL);
+	bool has = false;
 
 	ambient_draft_set_str(patch, "/metadata/resourceVersion", ambient_str(claim, "/metadata/resourceVersion", ""));
+	ambient_draft_set_str(patch, MADE_BY, PROVISIONER);
 	ambient_draft_set_json(patch, "/metadata/finalizers", "[]");
 	for (size_t i = 0; i < ambient_len(claim, "/metadata/finalizers"); i++) {
 		const char *f = ambient_str(ambient_item(claim, "/metadata/finalizers", i, NULL), "", "");
 
-		if (strcmp(f, PROTECTION) == 0)
-			return 0;
+		has = has || strcmp(f, PROTECTION) == 0;
 		ambient_draft_set_str(patch, "/metadata/finalizers/-", f);
 	}
-	ambient_draft_set_str(patch, "/metadata/finalizers/-", PROTECTION);
+	if (has && strcmp(ambient_str(claim, MADE_BY, ""), PROVISIONER) == 0)
+		return 0;
+	if (!has)
+		ambient_draft_set_str(patch, "/metadata/finalizers/-", PROTECTION);
 	return ambient_patch(call, CLAIM, ns, name, NULL, AMBIENT_PATCH_MERGE,
 			     ambient_json(ambient_draft_view(patch), "", NULL), NULL, err);
 }
