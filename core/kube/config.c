@@ -40,6 +40,7 @@ am_kube_config_free(struct am_kube_config *config)
 	free(config->token_file);
 	free(config->tls_server_name);
 	free(config->proxy_url);
+	am_impersonate_free(config->impersonate);
 	am_exec_spec_free(config->exec);
 	free(config);
 }

@@ -307,6 +307,7 @@ release(struct am_curl_io *io)
 	if (io->multi != NULL)
 		(void)curl_multi_cleanup(io->multi);
 	am_token_fini(&io->token);
+	am_ca_fini(&io->ca);
 	am_map_free(io->warnings);
 	am_lock_fini(&io->lock);
 	free(io->timers);
@@ -327,6 +328,7 @@ am_curl_io_new(const struct am_kube_config *config, const struct am_kube_options
 	io->config = config;
 	io->user_agent = am_xasprintf("User-Agent: %s", options->user_agent != NULL ? options->user_agent : "ambient");
 	io->token.path = config->token_file;
+	io->ca.path = config->ca_file;
 	am_rate_init(&io->rate, qps, options->burst > 0 ? options->burst : 100, am_clock_boot(io->head.clock));
 	am_lock_init(&io->lock, "kube-io");
 	io->multi = curl_ready == CURLE_OK ? curl_multi_init() : NULL;

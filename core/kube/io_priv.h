@@ -41,6 +41,7 @@ struct am_curl_io {
 	struct am_transfer *transfers; /* all that are not freed */
 	struct am_transfer *work_first, *work_last;
 	struct am_token token;
+	struct am_ca ca;
 	struct am_exec *exec;    /* NULL: the configuration names no plugin */
 	struct am_rate rate;
 	struct am_map *warnings;       /* texts that were said */

@@ -3,6 +3,8 @@
 #ifndef AM_KUBE_PRIV_H
 #define AM_KUBE_PRIV_H
 
+#include <sys/stat.h>
+
 #include "core/base/lock.h"
 #include "core/base/map.h"
 #include "core/kube/exec.h"
@@ -19,6 +21,7 @@ struct am_kube_config {
 	char *token, *token_file;
 	char *tls_server_name;
 	char *proxy_url;
+	char **impersonate;    /* header lines, ended by NULL; or NULL */
 	struct am_exec_spec *exec; /* asked when there is no token, or NULL */
 	bool insecure;         /* the server's certificate is not verified */
 	bool loopback;         /* no proxy, no compression */
@@ -55,6 +58,21 @@ const char *am_token_get(struct am_token *token, int64_t now, struct ambient_err
 /* The server answered 401 to a request that began at `began`. */
 void am_token_drop(struct am_token *token, int64_t began);
 void am_token_fini(struct am_token *token);
+
+/* A certificate authority in a file that rotates.  I/O thread only. */
+struct am_ca {
+	const char *path;      /* NULL: there is none */
+	char *text;            /* PEM */
+	struct stat seen;      /* of the file when it was read */
+};
+/* What it says now, borrowed until the next call; NULL: it was never readable, or is too large to be kept. */
+const char *am_ca_get(struct am_ca *ca);
+void am_ca_fini(struct am_ca *ca);
+
+struct am_node;
+/* "as", "as-uid", "as-groups" and "as-user-extra" of a kubeconfig's user as header lines; NULL when it has none. */
+int am_impersonate_parse(const struct am_node *user, char ***ret, struct ambient_error *err);
+void am_impersonate_free(char **lines);
 
 /* The text of a Warning header's value, cleaned and cut; false when it is none of the API server's. */
 bool am_warning_text(const char *value, size_t n, char *out, size_t size);

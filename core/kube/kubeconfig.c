@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kubeconfig files, one or several merged: for each named cluster, user and context the first document that has
- * it wins, and so does the first current-context.  What we cannot honour (auth-provider plugins, impersonation,
- * passwords) is refused: going on without it would mean being somebody else.
+ * it wins, and so does the first current-context.  What we cannot honour (auth-provider plugins, passwords) is
+ * refused: going on without it would mean being somebody else.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -135,8 +135,7 @@ static int
 take_user(struct am_kube_config *config, const struct doc *doc, const struct am_node *user, const char *name,
 	  struct ambient_error *err)
 {
-	static const char *const refused[] = { "auth-provider", "as", "as-uid", "as-groups", "as-user-extra",
-					       "username", "password" };
+	static const char *const refused[] = { "auth-provider", "username", "password" };
 
 	for (size_t i = 0; i < AM_COUNTOF(refused); i++) {
 		const struct am_node *value = am_node_get(user, refused[i]);
@@ -157,7 +156,10 @@ take_user(struct am_kube_config *config, const struct doc *doc, const struct am_
 						   doc->from->name, name);
 		config->token = am_xstrdup(token);
 	}
-	int rc = take_pem(doc, user, "client-certificate", &config->cert_data, &config->cert_file, err);
+	int rc = am_impersonate_parse(user, &config->impersonate, err);
+	if (rc < 0)
+		return am_err_prefix(err, "%s: user \"%.80s\"", doc->from->name, name);
+	rc = take_pem(doc, user, "client-certificate", &config->cert_data, &config->cert_file, err);
 	if (rc == 0)
 		rc = take_pem(doc, user, "client-key", &config->key_data, &config->key_file, err);
 	/* A token that is given is used; then there is nothing to ask for. */

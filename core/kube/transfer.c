@@ -307,14 +307,32 @@ set_blob(CURL *easy, CURLoption blob_option, CURLoption file_option, char *data,
 }
 
 static void
-set_tls(CURL *easy, const struct am_kube_config *config)
+set_ca(struct am_transfer *t)
 {
+	const struct am_kube_config *config = t->io->config;
+	const char *text = am_ca_get(&t->io->ca);
+
+	/* The text is part of what a pooled connection is known by: after a change none of before is used again. */
+	if (text != NULL) {
+		struct curl_blob blob = { (char *)(uintptr_t)text, strlen(text), CURL_BLOB_COPY };
+		(void)curl_easy_setopt(t->easy, CURLOPT_CAINFO_BLOB, &blob);
+	} else {
+		set_blob(t->easy, CURLOPT_CAINFO_BLOB, CURLOPT_CAINFO, config->ca_data, config->ca_file);
+	}
+	if (config->ca_data != NULL || config->ca_file != NULL)
+		(void)curl_easy_setopt(t->easy, CURLOPT_CAPATH, NULL);
+}
+
+static void
+set_tls(struct am_transfer *t)
+{
+	const struct am_kube_config *config = t->io->config;
+	CURL *easy = t->easy;
+
 	(void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
-	set_blob(easy, CURLOPT_CAINFO_BLOB, CURLOPT_CAINFO, config->ca_data, config->ca_file);
-	if (config->ca_data != NULL || config->ca_file != NULL)
-		(void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	set_ca(t);
 	set_blob(easy, CURLOPT_SSLCERT_BLOB, CURLOPT_SSLCERT, config->cert_data, config->cert_file);
 	set_blob(easy, CURLOPT_SSLKEY_BLOB, CURLOPT_SSLKEY, config->key_data, config->key_file);
 	(void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CERT_S);
@@ -358,7 +376,7 @@ set_options(struct am_transfer *t, const struct am_http_req *req)
 		(void)curl_easy_setopt(easy, CURLOPT_PROXY, config->proxy_url);
 	}
 	if (!plain)
-		set_tls(easy, config);
+		set_tls(t);
 }
 
 /* The URL says the name that the certificate must have; the connection goes to the real address. */
@@ -412,6 +430,8 @@ set_headers(struct am_transfer *t, const struct am_http_req *req, struct ambient
 		type = type || strncasecmp(req->headers[i], "Content-Type:", 13) == 0;
 		ok = add_header(t, req->headers[i]);
 	}
+	for (char *const *line = t->io->config->impersonate; ok && line != NULL && *line != NULL; line++)
+		ok = add_header(t, *line);
 	ok = ok && (accept || add_header(t, "Accept: application/json"));
 	ok = ok && (type || add_header(t, "Content-Type: application/json"));
 	if (ok && t->io->token.path != NULL) {

@@ -7,6 +7,7 @@ import glob
 import http.client
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -105,6 +106,18 @@ def local_users(_):
             s.api.post(s.core + "/configmaps", {"metadata": {"name": "unseen"}}).ok(201)
             assert w.rest() == [] and w.clean, "an open watch ends, too"
         assert whoami(s.api.with_token(token))["username"] == "mia"
+        # A kubeconfig that acts for somebody else: the server knows whom, and whether that is allowed.
+        other = os.path.join(s.state, "other.kubeconfig")
+        key = open(s.state + "/admin.kubeconfig").read()
+        key, n = re.subn(r"(?m)^  user:$", "  user:\n    as: mia\n    as-groups: [team-b]", key)
+        assert n == 1, key
+        said = []
+        for text in (key, key.replace("[team-b]", "[\"system:masters\"]"), key.replace("as: mia", "as-uid: mia")):
+            write(other, text)
+            said.append(subprocess.run([CTL, "get", "--kubeconfig", other], stderr=subprocess.PIPE, timeout=60).stderr.decode())
+        assert 'User "mia" cannot list resource' in said[0], said
+        assert "404 page not found" in said[1], said  # it may look; there is no such kind here
+        assert '"as-uid" needs "as"' in said[2], said
         assert "no such user" in s.ctl("user", "remove", "bob", code=3)
         # Users survive a restart; a broken list is told with its line, and the old one stays.
         s.restart()

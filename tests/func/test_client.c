@@ -340,6 +340,95 @@ START_TEST(tls_client_certificate_rotates)
 }
 END_TEST
 
+/* From the next connection on; nothing is asked over one that the old authority vouched for, and what is no authority
+ * leaves the old one where it is. */
+START_TEST(tls_ca_rotates)
+{
+	struct ambient_error err;
+	struct fake_api *other = fake_api_new(FAKE_API_TLS);
+
+	begin(FAKE_API_TLS);
+	rule(NULL, "/close", 0, 200, NULL, "{}", FAKE_API_CLOSE);
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	struct am_kube_config *config = config_of(fake_api_url(api));
+	config->ca_file = put_file("ca.pem", fake_api_ca(other));
+	open_kube(config, -1, 0);
+	ck_assert_int_eq(simple("POST", "/a", "{}", &err), -AMBIENT_E_UNAVAILABLE);
+	free(put_file("ca.pem", fake_api_ca(api)));
+	ck_assert_msg(simple("POST", "/close", "{}", &err) == 0, "%s", err.message);
+	free(put_file("ca.pem", "-----BEGIN CERTIFICATE-----\nhalf"));
+	ck_assert_msg(simple("POST", "/a", "{}", &err) == 0, "%s", err.message);
+	ck_assert_int_eq(fake_api_request(api, 1)->connection, fake_api_request(api, 0)->connection + 1);
+	char *file = am_xasprintf("%s/ca.pem", dir);
+	ck_assert_int_eq(unlink(file), 0);
+	free(file);
+	ck_assert_msg(simple("POST", "/close", "{}", &err) == 0, "%s", err.message);
+	ck_assert_msg(simple("POST", "/a", "{}", &err) == 0, "%s", err.message);
+	free(put_file("ca.pem", fake_api_ca(other)));
+	ck_assert_int_eq(simple("POST", "/a", "{}", &err), -AMBIENT_E_UNAVAILABLE);
+	ck_assert_int_eq(fake_api_count(api), 4);
+	fake_api_free(other);
+	end();
+}
+END_TEST
+
+/* As kubelet replaces it in a pod: a link to a directory is exchanged for another. */
+START_TEST(tls_ca_of_the_pod_rotates)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_kube_config *config;
+	struct fake_api *other = fake_api_new(FAKE_API_TLS);
+	char port[16];
+
+	begin(FAKE_API_TLS);
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	free(put_file("token", "t\n"));
+	free(put_file("old.crt", fake_api_ca(other)));
+	free(put_file("new.crt", fake_api_ca(api)));
+	am_auto(am_freep) char *file = am_xasprintf("%s/ca.crt", dir), *next = am_xasprintf("%s/next", dir);
+	ck_assert_int_eq(symlink("old.crt", file), 0);
+	(void)snprintf(port, sizeof(port), "%d", fake_api_port(api));
+	(void)setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1", 1);
+	(void)setenv("KUBERNETES_SERVICE_PORT", port, 1);
+	ck_assert_msg(am_kube_config_mounted(dir, &config, &err) == 0, "%s", err.message);
+	open_kube(config, -1, 0);
+	ck_assert_int_eq(simple("POST", "/a", "{}", &err), -AMBIENT_E_UNAVAILABLE);
+	ck_assert_int_eq(symlink("new.crt", next), 0);
+	ck_assert_int_eq(rename(next, file), 0);
+	ck_assert_msg(simple("POST", "/a", "{}", &err) == 0, "%s", err.message);
+	ck_assert_str_eq(bearer(0), "Bearer t");
+	fake_api_free(other);
+	end();
+}
+END_TEST
+
+START_TEST(impersonation_is_sent)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_kube_config *config;
+
+	begin(FAKE_API_PLAIN);
+	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
+	am_auto(am_freep) char *text = am_xasprintf(
+		"current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
+		"clusters: [{name: k, cluster: {server: '%s'}}]\n"
+		"users: [{name: u, user: {token: t, as: bob, as-uid: u1, as-groups: [devs, ops], as-user-extra: {a/b: [x]}}}]\n",
+		fake_api_url(api));
+	struct am_kubeconfig_text one = { "\"file\"", "/dir", text, strlen(text) };
+	ck_assert_msg(am_kube_config_texts(&one, 1, NULL, &config, &err) == 0, "%s", err.message);
+	open_kube(config, -1, 0);
+	ck_assert_int_eq(simple("POST", "/a", "{}", &err), 0);
+	const struct fake_api_request *r = fake_api_request(api, 0);
+	ck_assert_str_eq(fake_api_header(r, "Authorization"), "Bearer t");
+	ck_assert_str_eq(fake_api_header(r, "Impersonate-User"), "bob");
+	ck_assert_str_eq(fake_api_header(r, "Impersonate-Uid"), "u1");
+	ck_assert_str_eq(fake_api_header(r, "Impersonate-Extra-a%2Fb"), "x");
+	ck_assert_ptr_nonnull(strstr(r->headers, "Impersonate-Group: devs\r\n"));
+	ck_assert_ptr_nonnull(strstr(r->headers, "Impersonate-Group: ops\r\n"));
+	end();
+}
+END_TEST
+
 START_TEST(token_static)
 {
 	struct ambient_error err;
@@ -613,6 +702,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, tls_server_name);
 	tcase_add_test(tc, tls_client_certificate);
 	tcase_add_test(tc, tls_client_certificate_rotates);
+	tcase_add_test(tc, tls_ca_rotates);
+	tcase_add_test(tc, tls_ca_of_the_pod_rotates);
+	tcase_add_test(tc, impersonation_is_sent);
 	tcase_add_test(tc, token_static);
 	tcase_add_test(tc, token_rotates);
 	tcase_add_test(tc, warnings_are_said_once);

@@ -256,7 +256,21 @@ START_TEST(kubeconfig_refused)
 		  NULL, AMBIENT_E_INVALID, "put it in quotes" },
 		{ CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: a, "
 		  "env: [{value: x}]}}}]\n", NULL, AMBIENT_E_INVALID, "no usable name" },
-		{ CLUSTER "users: [{name: u, user: {as: root}}]\n", NULL, AMBIENT_E_UNSUPPORTED, "\"as\"" },
+		{ CLUSTER "users: [{name: u, user: {as-groups: [a]}}]\n", NULL, AMBIENT_E_INVALID, "user \"u\": \"as-groups\" needs \"as\"" },
+		{ CLUSTER "users: [{name: u, user: {as-uid: a}}]\n", NULL, AMBIENT_E_INVALID, "\"as-uid\" needs \"as\"" },
+		{ CLUSTER "users: [{name: u, user: {as-user-extra: {a: [b]}}}]\n", NULL, AMBIENT_E_INVALID, "\"as-user-extra\" needs \"as\"" },
+		{ CLUSTER "users: [{name: u, user: {as: 7}}]\n", NULL, AMBIENT_E_INVALID, "\"as\" is no string; put it in quotes" },
+		{ CLUSTER "users: [{name: u, user: {as: ''}}]\n", NULL, AMBIENT_E_INVALID, "\"as\" is empty" },
+		{ CLUSTER "users: [{name: u, user: {as: \"a\\nImpersonate-Group: system:masters\"}}]\n", NULL, AMBIENT_E_INVALID,
+		  "\"as\" holds a control character" },
+		{ CLUSTER "users: [{name: u, user: {as: \"a\\0b\"}}]\n", NULL, AMBIENT_E_INVALID, "" },
+		{ CLUSTER "users: [{name: u, user: {as: ' a'}}]\n", NULL, AMBIENT_E_INVALID, "begins or ends with a space" },
+		{ CLUSTER "users: [{name: u, user: {as: a, as-groups: b}}]\n", NULL, AMBIENT_E_INVALID, "\"as-groups\" is no list" },
+		{ CLUSTER "users: [{name: u, user: {as: a, as-groups: [1]}}]\n", NULL, AMBIENT_E_INVALID, "\"as-groups\" is no string" },
+		{ CLUSTER "users: [{name: u, user: {as: a, as-user-extra: [b]}}]\n", NULL, AMBIENT_E_INVALID, "is no mapping" },
+		{ CLUSTER "users: [{name: u, user: {as: a, as-user-extra: {b: c}}}]\n", NULL, AMBIENT_E_INVALID, "is no list" },
+		{ CLUSTER "users: [{name: u, user: {as: a, as-user-extra: {'': [c]}}}]\n", NULL, AMBIENT_E_INVALID, "has a key that is empty" },
+		{ CLUSTER "users: [{name: u, user: {username: a}}]\n", NULL, AMBIENT_E_UNSUPPORTED, "\"username\"" },
 		{ CLUSTER "users: [{name: u, user: {token: \"a b\"}}]\n", NULL, AMBIENT_E_INVALID, "white space" },
 		{ CLUSTER "users: [{name: u, user: {client-certificate: c}}]\n"
 		  "clusters: [{name: k, cluster: {server: 'https://h'}}]\n", NULL, AMBIENT_E_INVALID, "together" },
@@ -274,6 +288,28 @@ START_TEST(kubeconfig_refused)
 END_TEST
 
 #define EXEC_V1 "client.authentication.k8s.io/v1"
+
+START_TEST(kubeconfig_impersonation)
+{
+	static const char text[] = CLUSTER "clusters: [{name: k, cluster: {server: 'https://h'}}]\n"
+		"users: [{name: u, user: {token: t, as: 'j\xc3\xbc', as-uid: '77', as-groups: [devs, 'team a'], as-user-extra: "
+		"{acme.org/key%: [v, w], Scopes: [all]}}}]\n";
+	static const char *const want[] = { "Impersonate-User: j\xc3\xbc", "Impersonate-Uid: 77", "Impersonate-Group: devs",
+					    "Impersonate-Group: team a", "Impersonate-Extra-acme.org%2Fkey%25: v",
+					    "Impersonate-Extra-acme.org%2Fkey%25: w", "Impersonate-Extra-Scopes: all" };
+	struct am_kube_config *config;
+	struct ambient_error err;
+
+	ck_assert_msg(load(text, NULL, &config, &err) == 0, "%s", err.message);
+	for (size_t i = 0; i < AM_COUNTOF(want); i++)
+		ck_assert_str_eq(config->impersonate[i], want[i]);
+	ck_assert_ptr_null(config->impersonate[AM_COUNTOF(want)]);
+	am_kube_config_free(config);
+	ck_assert_int_eq(load(text, "d", &config, &err), 0);
+	ck_assert_ptr_null(config->impersonate);
+	am_kube_config_free(config);
+}
+END_TEST
 
 START_TEST(kubeconfig_exec)
 {
@@ -711,6 +747,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, kubeconfig_whole);
 	tcase_add_test(tc, kubeconfig_data_wins);
 	tcase_add_test(tc, kubeconfig_refused);
+	tcase_add_test(tc, kubeconfig_impersonation);
 	tcase_add_test(tc, kubeconfig_exec);
 	tcase_add_test(tc, kubeconfig_token_before_exec);
 	tcase_add_test(tc, exec_answers);
