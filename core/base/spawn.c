@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Children.  posix_spawn knows neither sessions, death signals nor descriptor numbers as we need them, hence vfork and a
- * child of our own: between that and exec it makes only async-signal-safe calls and changes no variable of the parent.
- * The exec's errno comes back through a close-on-exec pipe.
+ * Children.  posix_spawn knows neither sessions, death signals nor descriptor numbers as we need them, hence vfork and
+ * a child of our own: between that and exec it makes only async-signal-safe calls and changes no variable of the
+ * parent. The exec's errno comes back through a close-on-exec pipe.
  */
 #include "core/base/spawn.h"
 
@@ -122,7 +122,10 @@ become(const struct am_spawn *spec, const char *program, int status_fd, const in
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	/* exec does not change what the arrays point at; its prototype predates const. */
-	union { const char *const *in; char *const *out; } argv = { .in = spec->argv }, envp = { .in = spec->envp };
+	union {
+		const char *const *in;
+		char *const *out;
+	} argv = {.in = spec->argv}, envp = {.in = spec->envp};
 	(void)execve(program, argv.out, spec->envp != NULL ? envp.out : environ);
 fail:;
 	int e = errno;
@@ -150,11 +153,12 @@ start_child(const struct am_spawn *spec, const char *program, int status_fd, con
 int
 am_spawn(const struct am_spawn *spec, pid_t *ret_pid, int *ret_pidfd, struct ambient_error *err)
 {
-	int status[2] = { -1, -1 }, null_fd = -1, fds[3], e = 0;
+	int status[2] = {-1, -1}, null_fd = -1, fds[3], e = 0;
 	am_auto(am_freep) char *program = find_program(spec->argv[0], spec->envp);
 
 	if (program == NULL)
-		return ambient_err(err, AMBIENT_E_NOTFOUND, "the program \"%s\" is not in PATH; install it", spec->argv[0]);
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "the program \"%s\" is not in PATH; install it",
+				   spec->argv[0]);
 	if (pipe2(status, O_CLOEXEC) < 0)
 		return am_err_errno(err, errno, "cannot start \"%s\"", program);
 	/* The status pipe must survive the shuffle of 0..2 and the numbers in pass. */
@@ -261,14 +265,27 @@ enforce(struct running *r, bool exited, const int32_t *cancelled, struct am_run_
 	}
 }
 
+/* Where there is no pidfd (no descriptor left, a sandbox, valgrind) one has to look; poll's slice is how often. */
+static bool
+has_exited(const struct running *r, short revents)
+{
+	siginfo_t info = {0};
+
+	if (r->pidfd >= 0)
+		return revents != 0;
+	return waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == r->pid;
+}
+
 static void
 attend(struct running *r, const int32_t *cancelled, struct am_run_result *result)
 {
 	bool exited = false;
 
 	while (!exited || r->out >= 0 || r->err >= 0) {
-		struct pollfd p[4] = { { r->in, POLLOUT, 0 }, { r->out, POLLIN, 0 }, { r->err, POLLIN, 0 },
-				       { exited ? -1 : r->pidfd, POLLIN, 0 } };
+		struct pollfd p[4] = {{r->in, POLLOUT, 0},
+				      {r->out, POLLIN, 0},
+				      {r->err, POLLIN, 0},
+				      {exited ? -1 : r->pidfd, POLLIN, 0}};
 		(void)poll(p, 4, POLL_SLICE);
 		if (p[0].revents != 0)
 			feed(r);
@@ -276,7 +293,7 @@ attend(struct running *r, const int32_t *cancelled, struct am_run_result *result
 			drain(&r->out, &result->out, r->max);
 		if (p[2].revents != 0)
 			drain(&r->err, &result->err, r->max);
-		if (p[3].revents != 0) {
+		if (!exited && has_exited(r, p[3].revents)) {
 			exited = true;
 			/* A grandchild may hold the pipes; it gets as long as a timeout would give. */
 			r->deadline = AM_MIN(r->deadline, am_clock_boot(am_clock_real()) + KILL_AFTER);
@@ -291,11 +308,11 @@ int
 am_run(const struct am_spawn *spec, const char *input, size_t input_len, size_t max, int64_t timeout_ns,
        const int32_t *cancelled, struct am_run_result *result, struct ambient_error *err)
 {
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, errs[2] = { -1, -1 }, status = 0;
+	int in[2] = {-1, -1}, out[2] = {-1, -1}, errs[2] = {-1, -1}, status = 0;
 	struct am_spawn copy = *spec;
-	struct running r = { .pidfd = -1, .in = -1, .input = input, .input_left = input_len, .max = max };
+	struct running r = {.pidfd = -1, .in = -1, .input = input, .input_left = input_len, .max = max};
 
-	*result = (struct am_run_result){ 0 };
+	*result = (struct am_run_result){0};
 	if ((input != NULL && pipe2(in, O_CLOEXEC) < 0) || pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0) {
 		int e = errno;
 		close_fd(&in[0]);
