@@ -276,7 +276,11 @@ def too_much_of_anything(f):
                        (f.core + "/configmaps/" + "n" * 8000, (404, 414)), ("/" + "a/" * 4000, (400, 404, 414)),
                        (f.w + "?limit=99999999999999999999", 400), (f.w + "?limit=-1", 200),
                        (f.w + "?timeoutSeconds=99999999999999999999&watch=1", 400)):
-        answer = f.api.get(path)
+        try:
+            answer = f.api.get(path)
+        except (ssl.SSLEOFError, BrokenPipeError, ConnectionResetError):  # refused while it was still being sent
+            assert 414 in (want if isinstance(want, tuple) else (want,)), path[:60]
+            continue
         assert answer.status == want or (isinstance(want, tuple) and answer.status in want), (path[:60], answer.status, answer.raw[:200])
     got, out = raw_as_admin(f, [b"X%d: y" % i for i in range(1500)])
     assert got in (0, 431), (got, out[:300])
