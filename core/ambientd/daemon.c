@@ -161,6 +161,7 @@ make_instance(struct am_daemon *d, struct daemon_plugin *p, struct ambient_error
 		.workers = (int)p->conf->workers,
 		.deadline = p->conf->deadline,
 		.readonly = p->conf->readonly,
+		.when = p->conf->when,
 		.provider = p == d->provider,
 	};
 	int rc = am_instance_new(d->host, &options, &p->instance, err);

@@ -15,6 +15,8 @@ check_one(struct am_daemon *d, struct daemon_plugin *p)
 		return;
 	if (am_instance_check(d->host, p->plugin, p->conf->name, p->options, &err) < 0)
 		am_conf_fail(d->file, p->options, NULL, "plugin \"%s\": %s", p->conf->name, err.message);
+	if (p->conf->when != NULL && am_plugin_check_when(p->conf->when, &err) < 0)
+		am_conf_instance_fail(d->file, p->conf, "plugin \"%s\": %s", p->conf->name, err.message);
 	if (strcmp(p->conf->isolation, "none") != 0)
 		am_conf_instance_fail(d->file, p->conf, "isolation = \"%s\" is not offered by this version; remove it", p->conf->isolation);
 	if (p->plugin->decl->provides_cluster &&

@@ -31,7 +31,8 @@ static bool
 same_instance(const struct am_conf_instance *a, const struct am_conf_instance *b)
 {
 	return strcmp(a->plugin, b->plugin) == 0 && strcmp(a->path, b->path) == 0 && strcmp(a->isolation, b->isolation) == 0 &&
-	       a->workers == b->workers && a->deadline == b->deadline && a->readonly == b->readonly;
+	       a->workers == b->workers && a->deadline == b->deadline && a->readonly == b->readonly &&
+	       am_streq(a->when != NULL ? a->when : "", b->when != NULL ? b->when : "");
 }
 
 static void

@@ -58,6 +58,7 @@ struct am_conf_instance {
 	int64_t workers;       /* 0: the default */
 	int64_t deadline;      /* of one reconcile, in ns */
 	bool readonly;         /* may not write */
+	const char *when;      /* of updates of the reconciled kind, instead of what is declared; NULL: as declared */
 	bool enabled;
 	const char *where;     /* "file:line" of its group */
 };

@@ -101,6 +101,9 @@ const struct ambient_option *const conf_instance_rows[] = {
 	    "How long one reconcile may take: then it is asked to end; at twice that its worker is replaced.", NULL),
 	ROW("readonly", AMBIENT_OPT_BOOL, 0, "false", 0, 0,
 	    "true: it reconciles, but each of its writes is refused and counted.", NULL),
+	ROW("when", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
+	    "An update of an object that it reconciles counts only when one of these has changed: \"generation\", \"labels\", "
+	    "\"annotations\" and JSON Pointers, with commas between; unset: as the plugin declares.", NULL),
 	ROW("isolation", AMBIENT_OPT_STRING, 0, "none", 0, 0, "\"none\": in the daemon; \"process\": in a child of its own.", NULL),
 	ROW("enabled", AMBIENT_OPT_BOOL, 0, "true", 0, 0, "false: as if it were not there.", NULL),
 	NULL,

@@ -63,6 +63,7 @@ struct am_instance_options {
 	int workers;              /* 0: the default */
 	int64_t deadline;         /* of one reconcile; 0: 5 min */
 	bool readonly;            /* its writes are refused and counted */
+	const char *when;         /* which updates of the reconciled kind count; NULL: as declared */
 	bool provider;            /* is the API server: gets no client, cache, queue and event table */
 };
 /* Makes its tables, its state directory and its (not yet running) controllers.  Runs no code of the plugin. */

@@ -74,7 +74,7 @@ struct host_meter {
 
 struct am_instance {
 	struct am_host *host;
-	char *name, *state_dir;
+	char *name, *state_dir, *when;
 	const struct am_plugin *plugin;
 	const struct ambient_conf *conf;
 	struct host_table table;

@@ -222,6 +222,7 @@ am_instance_new(struct am_host *host, const struct am_instance_options *options,
 	instance->plugin = options->plugin;
 	instance->conf = options->conf;
 	instance->provider = options->provider;
+	instance->when = options->when != NULL ? am_xstrdup(options->when) : NULL;
 	if (options->readonly)
 		make_readonly(instance);
 	instance->state = AM_PLUGIN_CHECKED;
@@ -266,6 +267,7 @@ am_instance_free(struct am_instance *instance)
 	free(instance->reconcilers);
 	free(instance->name);
 	free(instance->state_dir);
+	free(instance->when);
 	free(instance);
 }
 

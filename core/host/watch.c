@@ -130,7 +130,7 @@ open_reconciler(struct am_instance *instance, struct host_reconciler *r, struct 
 	if (r->watch == NULL)
 		return -err->code;
 	struct am_trigger_options self = options_of(r, AM_MAP_SELF);
-	self.when = r->decl->for_when;
+	self.when = instance->when != NULL ? instance->when : r->decl->for_when;
 	int rc = link_trigger(r->watch, r, &self, err);
 	if (rc == 0)
 		rc = add_indexes(r, err);

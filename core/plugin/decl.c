@@ -241,8 +241,8 @@ key_reconciler(struct full *f, const char *v, struct ambient_error *err)
 }
 
 /* The list behind when=. */
-static int
-check_when(const char *v, struct ambient_error *err)
+int
+am_plugin_check_when(const char *v, struct ambient_error *err)
 {
 	static const char *const words[] = { "generation", "labels", "annotations" };
 
@@ -278,7 +278,7 @@ kind_when(struct full *f, const char *v, const char **kind, const char **when, s
 	if (!am_starts(v, "when=") || strchr(v, ' ') != NULL)
 		return BAD("behind the kind comes when= or nothing, not \"%.60s\"", v);
 	*when = v + 5;
-	return check_when(*when, err);
+	return am_plugin_check_when(*when, err);
 }
 
 static int
@@ -393,7 +393,7 @@ key_watch(struct full *f, const char *v, struct ambient_error *err)
 				return BAD("only= takes \"metadata\", or JSON Pointers with commas between, not \"%.60s\"", w.only);
 		} else if (n > 5 && memcmp(v, "when=", 5) == 0 && w.when == NULL) {
 			w.when = dup_n(f, v + 5, n - 5);
-			rc = check_when(w.when, err);
+			rc = am_plugin_check_when(w.when, err);
 			if (rc < 0)
 				return rc;
 		} else if (n > 4 && memcmp(v, "map=", 4) == 0 && !mapped) {
@@ -518,26 +518,25 @@ key_server(struct full *f, const char *v, struct ambient_error *err)
 static const struct {
 	const char *key;
 	int (*take)(struct full *f, const char *v, struct ambient_error *err);
-	bool later; /* may be added by a plugin's configuration */
 } keys[] = {
-	{ "name", key_name, false },
-	{ "version", key_version, false },
-	{ "provides", key_provides, false },
-	{ "needs", key_needs, false },
-	{ "reconciler", key_reconciler, false },
-	{ "for", key_for, false },
-	{ "owns", key_owns, true },
-	{ "watch", key_watch, true },
-	{ "index", key_index, true },
-	{ "may", key_may, false },
-	{ "runner", key_runner, false },
-	{ "server", key_server, false },
+	{ "name", key_name },
+	{ "version", key_version },
+	{ "provides", key_provides },
+	{ "needs", key_needs },
+	{ "reconciler", key_reconciler },
+	{ "for", key_for },
+	{ "owns", key_owns },
+	{ "watch", key_watch },
+	{ "index", key_index },
+	{ "may", key_may },
+	{ "runner", key_runner },
+	{ "server", key_server },
 };
 
 /* ---- the whole */
 
 static int
-take_line(struct full *f, const char *line, bool later, struct ambient_error *err)
+take_line(struct full *f, const char *line, struct ambient_error *err)
 {
 	const char *names[AM_COUNTOF(keys) + 1];
 	size_t len = strcspn(line, "="), n = 0;
@@ -551,8 +550,6 @@ take_line(struct full *f, const char *line, bool later, struct ambient_error *er
 	if (strlen(line) > 1024)
 		return BAD("declaration \"%.40s...\" is longer than 1024 characters", line);
 	for (size_t i = 0; i < AM_COUNTOF(keys); i++) {
-		if (later && !keys[i].later)
-			continue;
 		names[n++] = keys[i].key;
 		if (line[len] != '=' || strlen(keys[i].key) != len || memcmp(keys[i].key, line, len) != 0)
 			continue;
@@ -636,7 +633,7 @@ am_plugin_decl_parse(const char *text, size_t len, struct ambient_error *err)
 	for (const char *p = f->pub.text; rc == 0 && p < f->pub.text + len; p += strlen(p) + 1) {
 		if (*p == '\0')
 			continue;
-		rc = ++lines > LINES_MAX ? BAD("it has more than %d declarations", LINES_MAX) : take_line(f, p, false, err);
+		rc = ++lines > LINES_MAX ? BAD("it has more than %d declarations", LINES_MAX) : take_line(f, p, err);
 	}
 	if (rc == 0)
 		rc = check_whole(f, err);
@@ -651,30 +648,6 @@ am_plugin_decl_free(struct am_plugin_decl *decl)
 {
 	if (decl != NULL)
 		am_arena_free(AM_CONTAINER(decl, struct full, pub)->arena);
-}
-
-int
-am_plugin_decl_add(struct am_plugin_decl *decl, const char *name, const char *line, struct ambient_error *err)
-{
-	struct full *f = AM_CONTAINER(decl, struct full, pub);
-	int rc;
-
-	f->current = NULL;
-	for (size_t i = 0; i < decl->reconciler_count; i++) {
-		if (am_streq(decl->reconcilers[i].name, name) || (name == NULL && decl->reconciler_count == 1))
-			f->current = &decl->reconcilers[i];
-	}
-	if (f->current == NULL)
-		return ambient_err(err, AMBIENT_E_NOTFOUND, "plugin \"%s\" declares no reconciler \"%s\"", decl->name,
-				   name != NULL ? name : "");
-	/* A line that turns out to be wrong must leave nothing behind. */
-	struct am_plugin_reconciler before = *f->current;
-	rc = take_line(f, dup_n(f, line, strlen(line)), true, err);
-	if (rc == 0)
-		rc = check_reconciler(f->current, err);
-	if (rc < 0)
-		*f->current = before;
-	return rc;
 }
 
 /* ---- questions */

@@ -81,9 +81,8 @@ struct am_plugin_decl {
 /* text: "key=value" strings, each ended by NUL.  NULL with err (AMBIENT_E_INVALID) on failure; am_plugin_decl_free. */
 struct am_plugin_decl *am_plugin_decl_parse(const char *text, size_t len, struct ambient_error *err) am_nodiscard_;
 void am_plugin_decl_free(struct am_plugin_decl *decl);
-/* One "key=value" of a reconciler (for, owns, watch, index) added later, from a plugin's configuration. */
-int am_plugin_decl_add(struct am_plugin_decl *decl, const char *reconciler, const char *line,
-		       struct ambient_error *err);
+/* The list behind when=. */
+int am_plugin_check_when(const char *when, struct ambient_error *err);
 const struct am_plugin_reconciler *am_plugin_decl_reconciler(const struct am_plugin_decl *decl, const char *name);
 /* May it do `verb` (one AM_VERB_*) on kind[/sub]?  Reading what it watches is not asked here. */
 bool am_plugin_decl_may(const struct am_plugin_decl *decl, const char *kind, const char *sub, uint32_t verb);

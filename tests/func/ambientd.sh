@@ -67,6 +67,9 @@ check "--durability is told to the API server" grep -q '"process"' <(printed --d
 check "it wins over the file and --set" grep -q '"power"' <(printed -s plugins.apiserver.config.durability=process --durability power)
 check "of any other word it says what there is" grep -q -- '--durability is "power" or "process", not "fast"' \
     <("$ambientd" -c "$tmp/one.conf" --durability fast 2>&1)
+check "a predicate of the configuration is checked" grep -q 'plugin "workloads": when= takes "generation".*not "spec"' \
+    <("$ambientd" -c "$tmp/one.conf" -s plugins.workloads.when=spec --check-config 2>&1)
+check "and taken" "$ambientd" -c "$tmp/one.conf" -s plugins.workloads.when=generation,/spec --check-config
 configuration bare 'mode = "cluster";'
 check "without an API server of its own it is refused" grep -q '"cluster.server" names none' \
     <("$ambientd" -c "$tmp/bare.conf" --durability process --check-config 2>&1)

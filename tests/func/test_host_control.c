@@ -107,6 +107,57 @@ START_TEST(a_read_only_instance_sees_everything_and_writes_nothing)
 }
 END_TEST
 
+/* ---- predicates of the configuration */
+
+static atomic_int of_w, of_x;
+
+static int
+counts_names(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
+       struct ambient_error *e)
+{
+	(void)self, (void)call, (void)result, (void)e;
+	atomic_fetch_add(strcmp(req->name, "w") == 0 ? &of_w : &of_x, 1);
+	return 0;
+}
+
+#define WIDGET_EVENT(type, name, rv, more)                                                                 \
+	"{\"type\":\"" type "\",\"object\":{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{"  \
+	"\"namespace\":\"n\",\"name\":\"" name "\",\"uid\":\"u-" name "\",\"resourceVersion\":\"" rv "\"" more "}}}\n"
+
+/* x comes behind w's change: when x has been reconciled, w's has been passed over. */
+START_TEST(PD1_05_a_predicate_of_the_configuration_holds_for_the_reconciled_kind)
+{
+	static const char *const pieces[] = {
+		"{\"type\":\"BOOKMARK\",\"object\":{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{\"resourceVersion\":\"11\"}}}\n",
+		WIDGET_EVENT("MODIFIED", "w", "12", ",\"labels\":{\"a\":\"b\"}") WIDGET_EVENT("ADDED", "x", "13", ""),
+		WIDGET_EVENT("MODIFIED", "w", "14", ",\"generation\":2"),
+		NULL,
+	};
+	const struct fake_api_rule events = { .path = "/apis/example.com/v1/widgets?*watch=*", .times = 1, .status = 200,
+					      .pieces = pieces, .flags = FAKE_API_WAIT | FAKE_API_STALL };
+	const struct am_instance_options options = { .name = "w", .plugin = plugin_of(declarations, sizeof(declarations) - 1),
+						     .workers = 1, .when = "generation" };
+
+	begin_host();
+	fake_api_add(api, &events);
+	script = counts_names;
+	serve_widgets();
+	ck_assert_msg(am_instance_new(host, &options, &inst, &err) == 0, "%s", err.message);
+	ck_assert_msg(am_instance_create(inst, &err) == 0, "%s", err.message);
+	watch_instance(inst);
+	ck_assert(fake_api_wait(api, 4));
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	EVENTUALLY(of_w > 0 && am_queue_known(queue()) == 0);
+	int before = of_w;
+	fake_api_go(api);
+	EVENTUALLY(of_x == 1);
+	ck_assert_int_eq(of_w, before);
+	fake_api_go(api);
+	EVENTUALLY(of_w == before + 1);
+	finish();
+}
+END_TEST
+
 /* ---- results */
 
 static int
@@ -323,6 +374,7 @@ END_TEST
 static void
 cases(TCase *tc)
 {
+	tcase_add_test(tc, PD1_05_a_predicate_of_the_configuration_holds_for_the_reconciled_kind);
 	tcase_add_test(tc, a_read_only_instance_sees_everything_and_writes_nothing);
 	tcase_add_test(tc, CT3_07_results_go_from_the_plugin_to_the_queue);
 	tcase_add_test(tc, results_of_an_older_host_are_not_written_beyond);

@@ -29,7 +29,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (decl != NULL) {
 		(void)am_plugin_decl_may(decl, "v1/pods", "log", AM_VERB_GET);
 		(void)am_plugin_decl_watches(decl, "v1/pods");
-		(void)am_plugin_decl_add(decl, NULL, "watch=v1/events map=all", &err);
 	}
 	am_plugin_decl_free(decl);
 	free(bytes);

@@ -157,15 +157,6 @@ START_TEST(what_is_made_of_them)
 	ck_assert(!am_plugin_decl_may(d, "v1/pods", "status", AM_VERB_GET));
 	ck_assert_str_eq(am_plugin_verb_name(AM_VERB_DELETECOLLECTION), "deletecollection");
 	ck_assert_ptr_null(am_plugin_verb_name(0));
-
-	/* Added from a configuration: the same grammar, but only what wakes. */
-	ck_assert_int_eq(am_plugin_decl_add(d, "b", "watch=v1/events map=all", &err), 0);
-	ck_assert_uint_eq(am_plugin_decl_reconciler(d, "b")->watch_count, 2);
-	ck_assert_int_lt(am_plugin_decl_add(d, "b", "watch=v1/events index=none", &err), 0);
-	ck_assert_uint_eq(am_plugin_decl_reconciler(d, "b")->watch_count, 2);
-	ck_assert_int_lt(am_plugin_decl_add(d, "b", "may=v1/secrets:get", &err), 0);
-	ck_assert_str_eq(err.message, "declaration \"may=v1/secrets:get\": unknown key");
-	ck_assert_int_eq(am_plugin_decl_add(d, "c", "owns=v1/events", &err), -AMBIENT_E_NOTFOUND);
 	am_plugin_decl_free(d);
 }
 END_TEST
