@@ -289,25 +289,50 @@ END_TEST
 	"{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"w\",\"namespace\":\"n\",\"uid\":\"s\"," \
 	"\"resourceVersion\":\"" rv "\",\"labels\":{" labels "}}}"
 
-/* Each stream has one update that counts, behind some that do not. */
+/* Nothing to anybody; what stands behind it in a stream waits for the test. */
+#define BOOKMARK(api_version, kind, rv) \
+	EVENT("BOOKMARK", "{\"apiVersion\":\"" api_version "\",\"kind\":\"" kind "\",\"metadata\":{\"resourceVersion\":\"" rv "\"}}")
+
+static void
+stream(const char *path, const char *const *pieces)
+{
+	const struct fake_api_rule r = { .method = "GET", .path = path, .status = 200, .pieces = pieces,
+					 .flags = FAKE_API_WAIT | FAKE_API_STALL };
+
+	fake_api_add(api, &r);
+}
+
+/* Each stream has one update that counts, behind some that do not; they begin when the instance has seen the lists. */
 START_TEST(PD1_04_declared_predicates_reach_every_trigger)
 {
 	static const char text[] = "name=gadget\0version=1.0.0\0for=" WIDGETS " when=generation\0owns=" CONFIGMAPS " when=/data/x\0"
 				   "watch=" SECRETS " when=labels\0";
 
+	static const char *const widgets[] = {
+		BOOKMARK("example.com/v1", "Widget", "10"),
+		EVENT("MODIFIED", GENERATION("11", "1")) EVENT("MODIFIED", GENERATION("12", "1")) EVENT("MODIFIED", GENERATION("13", "2")),
+		NULL,
+	};
+	static const char *const children[] = {
+		BOOKMARK("v1", "ConfigMap", "20"),
+		EVENT("MODIFIED", CHILD("21", "\"x\":\"1\",\"y\":\"2\"")) EVENT("MODIFIED", CHILD("22", "\"x\":\"3\"")), NULL,
+	};
+	static const char *const secrets[] = {
+		BOOKMARK("v1", "Secret", "30"),
+		EVENT("MODIFIED", SECRET("31", "\"a\":\"1\"")) EVENT("MODIFIED", SECRET("32", "\"a\":\"2\"")), NULL,
+	};
+
 	begin_host();
-	rule("GET", "/apis/example.com/v1/widgets?*watch=true*", 0, 200, NULL,
-	     EVENT("MODIFIED", GENERATION("11", "1")) EVENT("MODIFIED", GENERATION("12", "1")) EVENT("MODIFIED", GENERATION("13", "2")),
-	     FAKE_API_STALL);
-	rule("GET", "/api/v1/configmaps?*watch=true*", 0, 200, NULL,
-	     EVENT("MODIFIED", CHILD("21", "\"x\":\"1\",\"y\":\"2\"")) EVENT("MODIFIED", CHILD("22", "\"x\":\"3\"")), FAKE_API_STALL);
-	rule("GET", "/api/v1/secrets?*watch=true*", 0, 200, NULL,
-	     EVENT("MODIFIED", SECRET("31", "\"a\":\"1\"")) EVENT("MODIFIED", SECRET("32", "\"a\":\"2\"")), FAKE_API_STALL);
+	stream("/apis/example.com/v1/widgets?*watch=true*", widgets);
+	stream("/api/v1/configmaps?*watch=true*", children);
+	stream("/api/v1/secrets?*watch=true*", secrets);
 	serve_kind("/apis/example.com/v1/widgets", "Widget", GENERATION("10", "1"));
 	serve_kind("/api/v1/configmaps", "ConfigMap", CHILD("20", "\"x\":\"1\""));
 	serve_kind("/api/v1/secrets", "Secret", SECRET("30", "\"a\":\"1\""));
 	inst = make_instance("gadget", plugin_of(text, sizeof(text) - 1), NULL);
 	watch_instance(inst);
+	for (int i = 0; i < 3; i++)
+		fake_api_go(api);
 	EVENTUALLY(explained("\"oldResourceVersion\":\"12\",\"newResourceVersion\":\"13\""));
 	EVENTUALLY(explained("\"oldResourceVersion\":\"21\",\"newResourceVersion\":\"22\""));
 	EVENTUALLY(explained("\"oldResourceVersion\":\"31\",\"newResourceVersion\":\"32\""));
