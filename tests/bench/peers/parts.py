@@ -54,8 +54,12 @@ class Server:
             with open(self.files[key], "wb", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
                 f.write(base64.b64decode(data))
         self.port = int(re.search(r"server\"?: *\"?https://[^:/]+:(\d+)", self.text).group(1))
-        self.client = apilib.Client("127.0.0.1", self.port, *self.files.values())
+        self.connect()
         self.define()
+
+    def connect(self):
+        """A client whose connection has not been idle for so long that the server has closed it."""
+        self.client = apilib.Client("127.0.0.1", self.port, *self.files.values())
 
     def define(self):
         for path in sorted(glob.glob(os.path.join(TOP, "etc/crds/*.yaml"))):
@@ -67,6 +71,8 @@ class Server:
     def kubeconfig(self, port=None):
         """The path of a kubeconfig file; with a port of another way to the same server."""
         path = "%s/kubeconfig-%s" % (self.folder, port or self.port)
+        if os.path.exists(path):  # somebody may be reading it
+            return path
         with open(path, "w", encoding="utf-8", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
             f.write(self.text if port is None else re.sub(r"(https://)[^:/]+:%d" % self.port, r"\g<1>127.0.0.1:%d" % port, self.text))
         return path
