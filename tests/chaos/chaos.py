@@ -199,13 +199,13 @@ class Scenario:
             self.leases = Watch(self.p, LEASES + "?", rv)
             for ns, key in KEYS:
                 self.make(ns, key)
+            # A replica sends at most 50 requests a second.  A leader needs two for each increment: it hardly keeps up, so
+            # that some of its writes wait when it is suspended.
+            self.demand = Demand(self.p, SEED, 0.04 if term else 0.015)
+            self.members = [Member(self.p, r, TIMES + lease, term) for r in "abc"]
         except BaseException:
             self.p.close()
             raise
-        # A replica sends at most 50 requests a second.  A leader needs two for each increment: it hardly keeps up, so
-        # that some of its writes wait when it is suspended.
-        self.demand = Demand(self.p, SEED, 0.04 if term else 0.015)
-        self.members = [Member(self.p, r, TIMES + lease, term) for r in "abc"]
 
     def make(self, ns, name, want="1"):
         return self.p.request("POST", "/api/v1/namespaces/%s/configmaps" % ns, {
