@@ -30,7 +30,7 @@ struct MHD_Connection {
 		char *name, *value;
 	} headers[HEADERS_MAX];
 	size_t n_headers;
-	char *method, *target, *version;
+	char *method, *target, *version; /* one text, the method's */
 	int fd, peer;
 	void *context, *socket_context;
 	bool suspended; /* guarded by the mutex below */
@@ -277,9 +277,11 @@ request_line(struct MHD_Connection *c, struct am_slice line)
 	if (sp == NULL || last == sp || sp == line.p || last - line.p + 6 > (ptrdiff_t)line.n ||
 	    strncmp(last + 1, "HTTP/", 5) != 0)
 		return false;
-	c->method = am_xstrndup(line.p, (size_t)(sp - line.p));
-	c->target = am_xstrndup(sp + 1, (size_t)(last - sp - 1));
-	c->version = am_xstrndup(last + 1, line.n - (size_t)(last + 1 - line.p));
+	/* As the library does: cut up where it stands. */
+	c->method = am_xstrndup(line.p, line.n);
+	c->target = c->method + (sp + 1 - line.p);
+	c->version = c->method + (last + 1 - line.p);
+	c->target[-1] = c->version[-1] = '\0';
 	return true;
 }
 
@@ -456,6 +458,4 @@ fake_mhd_serve(const struct fake_mhd_request *q, struct fake_mhd_answer *ret)
 		free(c.headers[i].value);
 	}
 	free(c.method);
-	free(c.target);
-	free(c.version);
 }
