@@ -102,8 +102,6 @@ DIFFERENCES = [
     (r"namespaces spec\.finalizers.*", "they are the server's own: what a client sends is not looked at"),
     (r"nodes spec\.podCIDR.*", "nothing here has a network of its own"),
     (r"subjectaccessreviews spec( |=)(null|gone|\{\})", "one cause; a cluster names the user besides"),
-    (r"pods spec( |=)(null|gone|\{\})", "restartPolicy is Always by default, which the node does not do"),
-    (r"pods spec\.restartPolicy.*", "restartPolicy is Always by default, which the node does not do"),
     (r"pods spec\.terminationGracePeriodSeconds=-1", "a cluster makes it 1"),
     (r"pods spec\.priorityClassName.*", "there are no PriorityClasses, and the name means nothing"),
     (r"pods spec\.volumes\.\d\.name (null|gone)", "without a name it is told besides that it became an emptyDir"),
