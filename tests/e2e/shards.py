@@ -77,9 +77,9 @@ def test_three_share_everything(lab):
         r.start()
     until(lambda: share(*lab.replicas), what="three to share")
     until(lab.changes.settled, what="the first changes")
-    until(lambda: all(any(e[1] == "did" for e in r.evidence()) for r in lab.replicas), what="each to do something")
     assert all("ready=yes" in r.ask() for r in lab.replicas), [r.ask() for r in lab.replicas]
     lab.changes.thread.start()
+    until(lambda: all(any(e[1] == "did" for e in r.evidence()) for r in lab.replicas), what="each to do something")
 
 
 def test_each_key_is_explained_by_its_owner(lab):
