@@ -261,7 +261,8 @@ def nul_and_bytes_that_are_no_text(f):
     for target in (b"/readyz\0" + f.w.encode(), f.w.encode() + b"\0/readyz", b"/readyz\0", b"/readyz?a=\0", b"/readyz\0?a=b", b"\0",
                    b"/readyz\x01", b"/readyz?a=\x1f", b"/readyz?\x7f", b"https://elsewhere\0/readyz"):
         got, out = raw_as_admin(f, [], first=b"GET %s HTTP/1.1" % target)
-        assert got == 400, (target, got, out[:300])
+        # libmicrohttpd 1.0 closes by itself at a NUL, without a word.
+        assert got == 400 or (b"\0" in target and not out), (target, got, out[:300])
     assert raw_as_admin(f, [], first=b"GET /readyz\0 /readyz HTTP/1.1")[0] in (0, 400)
     assert raw_as_admin(f, [], first=b"GET /readyz?a=b HTTP/1.1")[0] == 200
     assert smuggled(f) == []

@@ -375,7 +375,8 @@ START_TEST(control_characters_in_the_target)
 	int fd = dial(h);
 
 	ck_assert_int_eq(send(fd, nul, sizeof(nul) - 1, MSG_NOSIGNAL), sizeof(nul) - 1);
-	ck_assert(strstr(hear(fd, NULL), " 400 ") != NULL);
+	const char *a = hear(fd, NULL); /* libmicrohttpd 1.0 closes by itself, without a word */
+	ck_assert_msg(strstr(a, " 400 ") != NULL || a[0] == '\0', "%s", a);
 	close(fd);
 	ck_assert(strstr(ask(h, "GET /echo?q=\x01 HTTP/1.1\r\nHost: x\r\n\r\n"), " 400 ") != NULL);
 	ck_assert(strstr(ask(h, "GET /echo?q=whole HTTP/1.0\r\nHost: x\r\n\r\n"), "whole") != NULL);
