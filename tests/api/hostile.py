@@ -186,19 +186,20 @@ def raw_as_admin(f, head, line_end=b"\r\n", first=None):
 
 @row
 def lines_may_end_without_a_carriage_return(f):
-    """RFC 9112 2.2 lets a server take a bare LF; what counts is that it means the same everywhere in a request, and that
-    a bare CR ends nothing."""
+    """RFC 9112 2.2 lets a server take a bare LF, as libmicrohttpd 0.9 does, or refuse it, as 1.0 does; what counts is that it
+    means the same everywhere in a request, and that a bare CR ends nothing."""
+    whole = ([201, 200], [400])
     body = b'{"metadata":{"name":"lf-%s"}}' % rand().encode()
     got, out = pipeline(f, [b"Content-Length: %d" % len(body)], body, b"\n")
-    assert got == [201, 200], (got, out[:300])
-    assert raw_as_admin(f, [], b"\n")[0] == 200
+    assert got in whole, (got, out[:300])
+    assert raw_as_admin(f, [], b"\n")[0] in (200, 400)
     chunked = b"%x\n%s\n0\n\n" % (len(body), body.replace(b"lf-", b"lg-"))
     got, out = pipeline(f, [b"Transfer-Encoding: chunked"], chunked, b"\n")
-    assert got == [201, 200], (got, out[:300])
+    assert got in whole, (got, out[:300])
     # With a CR alone the second "header" is a part of the first one's value.
-    assert raw_as_admin(f, [b"X: a\rImpersonate-User: nobody"])[0] == 200
+    assert raw_as_admin(f, [b"X: a\rImpersonate-User: nobody"])[0] in (200, 400)
     got, out = pipeline(f, [b"X: a\rContent-Length: 3", b"Content-Length: %d" % len(body)], body.replace(b"lf-", b"lh-"))
-    assert got == [201, 200], (got, out[:300])
+    assert got in whole, (got, out[:300])
     assert raw_as_admin(f, [b"Impersonate-User: nobody"])[0] == 403
     unharmed(f)
 
