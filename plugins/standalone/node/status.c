@@ -51,7 +51,8 @@ judge(const struct ambient_object *pod, const struct local *local, const struct 
 
 		ok += c != NULL && c->state == C_EXITED && c->code == 0;
 		ready += c != NULL && c->state == C_RUNNING && c->ready;
-		begun += c != NULL && (c->state == C_RUNNING || c->state == C_EXITED || c->state == C_WAITING);
+		/* One that is started again has begun: the phase does not go back. */
+		begun += c != NULL && (c->state == C_RUNNING || c->state == C_EXITED || c->state == C_WAITING || c->has_last);
 	}
 	v->started = local->started;
 	v->ready = ready == mains && waits == 0 && !v->over;
