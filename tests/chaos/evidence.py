@@ -7,6 +7,8 @@ one replica the right to write there: with a leader, from an acquisition to the 
 Lease holds the shard."""
 import re
 
+from replicas import numbers
+
 CLAIM = "ambient-code.io/shards"
 
 
@@ -77,12 +79,7 @@ def leader_tenures(leases, name):
 def held(lease):
     """The shards that a member's Lease claims."""
     claim = lease["metadata"].get("annotations", {}).get(CLAIM, "")
-    found = re.fullmatch(r"v1 of=\d+ held=(\S+)(?: leaving)?", claim)
-    shards = set()
-    for part in found.group(1).split(",") if found and found.group(1) != "none" else ():
-        first, _, last = part.partition("-")
-        shards |= set(range(int(first), int(last or first) + 1))
-    return shards
+    return numbers(re.fullmatch(r"v1 of=\d+ held=(\S+)(?: leaving)?", claim))
 
 
 def shard_tenures(leases):

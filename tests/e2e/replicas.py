@@ -16,6 +16,15 @@ from lib import BUILD, GROUP, PATIENCE, until  # noqa: E402
 LINE = re.compile(r"^(\S+) .*witness (begins|did|failed) (\S+)/(\S+) (\d+)")
 
 
+def numbers(found):
+    """The shards in a match's first group: "0-3,7"; none of "none", and of no match."""
+    shards = set()
+    for part in found.group(1).split(",") if found and found.group(1) != "none" else ():
+        first, _, last = part.partition("-")
+        shards |= set(range(int(first), int(last or first) + 1))
+    return shards
+
+
 class Replica:
     def __init__(self, platform, name, lease, witness=""):
         self.p, self.name = platform, name
@@ -59,12 +68,7 @@ class Replica:
 
     def owned(self):
         """The shards that it owns."""
-        found = re.search(r" owned=(\S+)", self.ask())
-        shards = set()
-        for part in found.group(1).split(",") if found and found.group(1) != "none" else ():
-            first, _, last = part.partition("-")
-            shards |= set(range(int(first), int(last or first) + 1))
-        return shards
+        return numbers(re.search(r" owned=(\S+)", self.ask()))
 
     def leads(self):
         return "leading=yes" in self.ask()

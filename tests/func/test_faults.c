@@ -20,25 +20,6 @@
 
 /* ---- the server, and the way to it */
 
-/* A watch that breaks in this way after an event goes on behind that event. */
-static void
-breaks(const char *tail, unsigned how)
-{
-	am_auto(am_freep) char *body = am_xasprintf("%s%s", EVENT("ADDED", OBJ("b", "11")), tail);
-
-	begin(FAKE_API_PLAIN);
-	watch(1, 200, body, how);
-	watch(0, 200, EVENT("MODIFIED", OBJ("b", "12")), FAKE_API_STALL);
-	list(0, 200, LIST("10", MAP("a", "9")), 0);
-	begin_watch();
-	wait_for("b", "12", 3);
-	ck_assert_int_eq(fake_api_count(api), 3);
-	ck_assert(asks(2, "watch=true") && asks(2, "resourceVersion=11"));
-	ck_assert_str_eq(rv_of("a"), "9");
-	end_watch();
-	ck_assert_int_eq(deleted, 0);
-}
-
 START_TEST(XF01_dropped_in_the_middle_of_an_event)
 {
 	breaks("{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"ConfigMap\",\"meta", FAKE_API_DROP);
@@ -318,18 +299,24 @@ START_TEST(XB03_names_with_NUL)
 }
 END_TEST
 
+/* The event of an object with a name of n bytes. */
+static void
+added(char event[1024], char name[600], size_t n)
+{
+	memset(name, 'x', n);
+	name[n] = '\0';
+	(void)snprintf(event, 1024,
+		       "{\"type\":\"ADDED\",\"object\":{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{"
+		       "\"name\":\"%s\",\"namespace\":\"n\",\"uid\":\"l\",\"resourceVersion\":\"12\"}}}\n",
+		       name);
+}
+
 /* The longest name that there may be is none that is skipped; a longer one than any server takes is. */
 START_TEST(XB04_names_of_253_bytes)
 {
 	char name[600], event[1024];
 
-	memset(name, 'x', sizeof(name));
-	name[253] = '\0';
-	(void)snprintf(event, sizeof(event),
-		       "{\"type\":\"ADDED\",\"object\":{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{"
-		       "\"name\":\"%s\","
-		       "\"namespace\":\"n\",\"uid\":\"l\",\"resourceVersion\":\"12\"}}}\n",
-		       name);
+	added(event, name, 253);
 	begin(FAKE_API_PLAIN);
 	watch(0, 200, event, FAKE_API_STALL);
 	list(0, 200, LIST("10", MAP("a", "9")), 0);
@@ -338,13 +325,7 @@ START_TEST(XB04_names_of_253_bytes)
 	ck_assert_uint_eq(am_store_count(am_informer_store(informer)), 2);
 	ck_assert(counted() < 0.5);
 	end_watch();
-	memset(name, 'x', sizeof(name));
-	name[599] = '\0';
-	(void)snprintf(event, sizeof(event),
-		       "{\"type\":\"ADDED\",\"object\":{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{"
-		       "\"name\":\"%s\","
-		       "\"namespace\":\"n\",\"uid\":\"l\",\"resourceVersion\":\"12\"}}}\n",
-		       name);
+	added(event, name, 599);
 	skipped(event, "skipping");
 }
 END_TEST

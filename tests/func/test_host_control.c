@@ -4,6 +4,7 @@
  * are full before there is a lease.
  */
 #include "tests/func/host.h"
+#include "tests/lib/eventually.h"
 
 #include <stdatomic.h>
 
@@ -12,22 +13,6 @@
 
 static atomic_int calls, asked_requeue, asked_priority;
 static char first_said[512];
-
-static void
-nap(void)
-{
-	struct timespec ts = { 0, 200000 };
-
-	(void)nanosleep(&ts, NULL);
-}
-
-/* Waits in real time, at most 10 s. */
-#define EVENTUALLY(cond)                                                                            \
-	do {                                                                                        \
-		for (int i_ = 0; i_ < 50000 && !(cond); i_++)                                       \
-			nap();                                                                      \
-		ck_assert(cond);                                                                    \
-	} while (0)
 
 static struct am_queue *
 queue(void)

@@ -103,4 +103,23 @@ asks(int i, const char *what)
 	return strstr(fake_api_request(api, i)->path, what) != NULL;
 }
 
+/* A watch that breaks in this way after an event goes on behind that event, and nothing is listed again. */
+static am_unused_ void
+breaks(const char *tail, unsigned how)
+{
+	am_auto(am_freep) char *body = am_xasprintf("%s%s", EVENT("ADDED", OBJ("b", "11")), tail);
+
+	begin(FAKE_API_PLAIN);
+	watch(1, 200, body, how);
+	watch(0, 200, EVENT("MODIFIED", OBJ("b", "12")), FAKE_API_STALL);
+	list(0, 200, LIST("10", MAP("a", "9")), 0);
+	begin_watch();
+	wait_for("b", "12", 3);
+	ck_assert_int_eq(fake_api_count(api), 3);
+	ck_assert(asks(2, "watch=true") && asks(2, "resourceVersion=11"));
+	ck_assert_str_eq(rv_of("a"), "9");
+	end_watch();
+	ck_assert_int_eq(deleted, 0);
+}
+
 #endif

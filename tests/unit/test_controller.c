@@ -15,6 +15,7 @@
 #include "core/base/log.h"
 #include "core/control/control.h"
 #include "tests/lib/unit.h"
+#include "tests/lib/eventually.h"
 
 #define S  AM_NS_PER_S
 #define MS AM_NS_PER_MS
@@ -33,22 +34,6 @@ static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
 static char last_key[64], last_id[80]; /* last_lock */
 static atomic_int last_priority, last_failures;
 static atomic_llong last_deadline;
-
-static void
-nap(void)
-{
-	struct timespec ts = { 0, 200000 };
-
-	(void)nanosleep(&ts, NULL);
-}
-
-/* Waits (real time, at most 10 s) for other threads to get there. */
-#define EVENTUALLY(cond)                                                                            \
-	do {                                                                                        \
-		for (int i_ = 0; i_ < 50000 && !(cond); i_++)                                       \
-			nap();                                                                      \
-		ck_assert(cond);                                                                    \
-	} while (0)
 
 static int
 reconcile(void *arg, struct am_reconcile *call, struct ambient_error *err)

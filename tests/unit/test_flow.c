@@ -11,27 +11,13 @@
 #include "core/control/control.h"
 #include "core/trigger/trigger.h"
 #include "tests/unit/reflector.h"
+#include "tests/lib/eventually.h"
 
 static struct am_controller *controller;
 static struct am_queue *queue;
 static struct am_trigger *trigger;
 static atomic_int block, calls, inside, after_s;
 static atomic_int seen[8]; /* the version that each of the first calls found in the store; 0: none */
-
-#define EVENTUALLY(cond)                                                                                               \
-	do {                                                                                                           \
-		for (int i_ = 0; i_ < 50000 && !(cond); i_++)                                                          \
-			nap();                                                                                         \
-		ck_assert(cond);                                                                                       \
-	} while (0)
-
-static void
-nap(void)
-{
-	struct timespec ts = {0, 200000};
-
-	(void)nanosleep(&ts, NULL);
-}
 
 static int
 reconcile(void *arg, struct am_reconcile *call, struct ambient_error *err)

@@ -566,7 +566,6 @@ pod_check(struct am_change *change)
 {
 	static const char *const policies[] = { "Always", "OnFailure", "Never", NULL };
 	const struct am_node *spec = am_node_get(change->object, "spec");
-	const char *policy = am_node_get_str(spec, "restartPolicy", "");
 
 	if (change->old != NULL && am_node_get(change->old, "spec") != NULL) {
 		check_new_deadline(change);
@@ -583,8 +582,7 @@ pod_check(struct am_change *change)
 	/* Not earlier: LimitRanges have had their say now. */
 	am_node_set(change->arena, am_child(change, change->object, "status"), "qosClass",
 		    am_node_str(change->arena, qos_class(spec)));
-	if (strcmp(policy, "Always") != 0 && strcmp(policy, "Never") != 0 && strcmp(policy, "OnFailure") != 0)
-		am_unsupported(change, "spec.restartPolicy", policy, policies);
+	am_pod_check_choice(change, spec, "restartPolicy", "spec", policies);
 }
 
 const struct am_kind am_kind_pod = { .fill = pod_fill, .create = pod_create, .check = pod_check };
