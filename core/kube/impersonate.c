@@ -113,7 +113,7 @@ am_impersonate_parse(const struct am_node *user, char ***ret, struct ambient_err
 	int rc = 0;
 
 	if (as == NULL && (uid != NULL || groups != NULL || extras != NULL))
-		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" needs \"as\": whom is it about",
+		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" needs \"as\", the user to impersonate, beside it",
 				   uid != NULL ? "as-uid" : groups != NULL ? "as-groups" : "as-user-extra");
 	if (as != NULL)
 		rc = add(&lines, "as", "Impersonate-User", as, err);
