@@ -445,6 +445,26 @@ am_store_upsert(struct am_store *store, const struct am_object *object, bool ini
 	am_object_unref(before);
 }
 
+static void
+set_rv(struct am_store *store, const char *rv)
+{
+	if (strcmp(store->rv, rv) != 0) {
+		free(store->rv);
+		store->rv = am_xstrdup(rv);
+	}
+}
+
+/*
+ * The watch is past rv in the very moment in which it removes an object, not only when its subscribers have been told:
+ * an answer to an earlier write that comes in between must not raise the dead.
+ */
+static void
+pass(struct am_store *store, const char *rv)
+{
+	if (store->rv[0] != '\0' && am_rv_compare(rv, store->rv) == 1)
+		set_rv(store, rv);
+}
+
 void
 am_store_remove(struct am_store *store, const struct am_object *last, am_change_f *fn, void *arg)
 {
@@ -452,6 +472,7 @@ am_store_remove(struct am_store *store, const struct am_object *last, am_change_
 	bool known;
 
 	am_lock(&store->lock);
+	pass(store, last->rv);
 	entry = entry_get(store, last->ns, last->name);
 	known = entry != NULL && entry->seen != NULL;
 	if (entry != NULL) {
@@ -470,6 +491,7 @@ am_store_remove_name(struct am_store *store, const char *ns, const char *name, c
 	struct entry *entry;
 
 	am_lock(&store->lock);
+	pass(store, rv);
 	entry = entry_get(store, ns, name);
 	if (entry != NULL && entry->seen != NULL) {
 		last = am_object_ref(entry->seen);
@@ -500,15 +522,6 @@ am_store_replace_begin(struct am_store *store)
 	am_lock(&store->lock);
 	store->mark++;
 	am_unlock(&store->lock);
-}
-
-static void
-set_rv(struct am_store *store, const char *rv)
-{
-	if (strcmp(store->rv, rv) != 0) {
-		free(store->rv);
-		store->rv = am_xstrdup(rv);
-	}
 }
 
 static void

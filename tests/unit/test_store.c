@@ -329,6 +329,32 @@ START_TEST(RW1_04_a_late_answer_does_not_go_back)
 }
 END_TEST
 
+/* While the removal is told, the answers to the writes before it come in. */
+static void
+answer_late(void *arg, const struct am_change *change)
+{
+	const char *rv = arg;
+
+	ck_assert_ptr_null(change->after);
+	written("a", "u", rv);
+	check_visible("a", "-");
+}
+
+START_TEST(RW1_11_an_answer_while_a_removal_is_told_raises_nothing)
+{
+	char second[] = "2", fifth[] = "5";
+	struct am_object *last;
+
+	event("a", "u", "1");
+	last = make("ns", "a", "u", "3", "{}");
+	am_store_remove(store, last, answer_late, second);
+	am_object_unref(last);
+	event("a", "u", "4");
+	am_store_remove_name(store, "ns", "a", "6", answer_late, fifth);
+	ck_assert_uint_eq(am_store_count(store), 0);
+}
+END_TEST
+
 START_TEST(RW1_09_a_late_answer_does_not_go_back_behind_a_list_under_way)
 {
 	am_store_replace_begin(store);
@@ -721,6 +747,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, RW1_07_indexes_follow_what_readers_see);
 	tcase_add_test(tc, RW1_08_a_list_from_before_the_write_does_not_undo_it);
 	tcase_add_test(tc, RW1_09_a_late_answer_does_not_go_back_behind_a_list_under_way);
+	tcase_add_test(tc, RW1_11_an_answer_while_a_removal_is_told_raises_nothing);
 	tcase_add_test(tc, a_restored_api_server_wins);
 	tcase_add_test(tc, a_written_object_that_left_the_selection_is_hidden);
 }
