@@ -94,6 +94,9 @@ shim_define(struct shim *shim, const char *name, const int *fds, size_t n, struc
 		return rc;
 	if (strcmp(fresh.name, c->name) != 0 || fresh.sidecar != c->sidecar || fresh.held)
 		return ambient_err(err, AMBIENT_E_INVALID, "this is no definition of container \"%.64s\"", name);
+	rc = shim_filter_read(shim, &fresh, err);
+	if (rc < 0)
+		return rc;
 	fresh.phase = SHIM_WAITING;
 	fresh.restart = c->restart;
 	fresh.code = c->code;

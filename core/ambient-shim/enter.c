@@ -158,7 +158,7 @@ become(const struct command *cmd, const struct identity *id)
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)umask(022);
-	if (cmd->c->seccomp && shim_filter_install(cmd->shim) < 0)
+	if (cmd->c->filter_path != NULL && shim_filter_install(cmd->c) < 0)
 		goto fail;
 	execute(cmd, id);
 fail:

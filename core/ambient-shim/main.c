@@ -70,7 +70,10 @@ prepare(struct shim *shim, const char *where, struct ambient_error *err)
 	shim->lock_fd = am_lock_file(lock, err);
 	if (shim->lock_fd < 0)
 		return shim->lock_fd == -AMBIENT_E_EXISTS ? 3 : 1;
-	if (shim_filter_read(shim, err) < 0 || shim_volumes_mount(shim, err) < 0)
+	for (size_t i = 0; i < shim->count; i++)
+		if (shim_filter_read(shim, &shim->containers[i], err) < 0)
+			return 1;
+	if (shim_volumes_mount(shim, err) < 0)
 		return 1;
 	rc = shim_state_open(shim, err);
 	if (rc < 0)
@@ -163,7 +166,6 @@ main(int argc, char **argv)
 		fprintf(stderr, "ambient-shim: %s\n", err.message);
 	else
 		rc = launch(&shim);
-	am_buf_fini(&shim.filter);
 	am_arena_free(shim.arena);
 	return rc;
 }

@@ -356,6 +356,8 @@ add_run(struct keeper *k, const char *terminal, int *env_fd)
 	word(k, c->read_only_root ? "--read-only" : "--read-only=false");
 	if (c->unconfined)
 		words(k, (const char *const[]){"--security-opt", "seccomp=unconfined", NULL});
+	if (c->profile != NULL)
+		words(k, (const char *const[]){"--security-opt", am_arena_printf(k->shim->arena, "seccomp=%s", c->profile), NULL});
 	*env_fd = set_environment(k);
 	if (*env_fd < 0)
 		return false;

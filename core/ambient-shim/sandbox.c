@@ -202,9 +202,9 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 
 	add_options(shim, c, &args);
 	fd = args.failed ? -1 : memory_file(&args);
-	if (fd >= 0 && c->seccomp)
-		filter = shim_filter_fd(shim);
-	if (fd < 0 || (c->seccomp && filter < 0))
+	if (fd >= 0 && c->filter_path != NULL)
+		filter = shim_filter_fd(c);
+	if (fd < 0 || (c->filter_path != NULL && filter < 0))
 		rc = am_err_errno(err, errno, "cannot make a memory file");
 	else if (pipe2(fds, O_CLOEXEC) < 0)
 		rc = am_err_errno(err, errno, "cannot make a pipe");
@@ -218,7 +218,7 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 	argv = am_xcalloc(AM_COUNTOF(head) + 3 + AM_COUNTOF(terminal) + n + 1, sizeof(*argv));
 	memcpy(argv, head, sizeof(head));
 	k = AM_COUNTOF(head);
-	if (c->seccomp) {
+	if (c->filter_path != NULL) {
 		argv[k++] = "--seccomp";
 		argv[k++] = filter_fd;
 	}

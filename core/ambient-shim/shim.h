@@ -33,6 +33,7 @@
 #include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/mem.h"
+#include "core/base/str.h"
 
 #define SHIM_SPEC_VERSION     3
 #define SHIM_STATE_VERSION    1
@@ -102,8 +103,11 @@ struct shim_container {
 	const char *root;              /* a directory to take /usr, /bin, ... from; NULL: the machine's */
 	const char *termination_path;  /* in the container */
 	int64_t uid, gid;              /* -1: the shim's */
-	bool read_only_root, seccomp;  /* seccomp: under the filter */
+	bool read_only_root;
+	const char *filter_path;       /* of system calls; NULL: none */
+	struct am_slice filter;
 	bool unconfined;               /* podman shall use none of its own */
+	const char *profile;           /* podman shall use this file, not its own; may be NULL */
 	bool tty, input, input_once;   /* once: its end is the end of whoever attached to it first */
 	bool fallback;                 /* no termination message: the log's end stands for it after an error */
 	int stop_signal;
@@ -139,8 +143,7 @@ struct shim {
 	/* specification */
 	struct am_arena *arena;
 	const char *dir, *socket, *hostname, *bwrap;
-	const char *filter_path;       /* NULL: no container has the filter */
-	struct am_buf filter;
+	const char *filter_path;       /* of containers that name none of their own; may be NULL */
 	enum shim_sandbox sandbox;
 	enum shim_restart restart;
 	int64_t grace, deadline;       /* ns; deadline 0: none */
@@ -226,9 +229,9 @@ void shim_cgroup_end(struct shim *shim, struct shim_container *c);             /
 void shim_cgroup_close(struct shim *shim);                                     /* removes the pod's */
 
 /* filter.c.  Install: -1 and errno; the caller has no new privileges. */
-int shim_filter_read(struct shim *shim, struct ambient_error *err);
-int shim_filter_fd(const struct shim *shim);        /* a memory file of it; -1 */
-int shim_filter_install(const struct shim *shim);
+int shim_filter_read(struct shim *shim, struct shim_container *c, struct ambient_error *err);
+int shim_filter_fd(const struct shim_container *c); /* a memory file of it; -1 */
+int shim_filter_install(const struct shim_container *c);
 
 /* sandbox.c.  Sets pid, child, child_fd, status_fd. */
 int shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_error *err);

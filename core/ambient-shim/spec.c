@@ -8,9 +8,11 @@
  *    "elapsedMs":0, "backoffMs":10000, "seccompFilter":"/…/seccomp.bpf", "tmpfs":[{"path","size"}…], "groups":{"version":0|1|2,"dirs":[…]},
  *    "quotas":[{"paths":[…],"limit":bytes,"message"}…], "measureMs":10000, "initContainers":[C…], "containers":[C…]}
  *   elapsedMs: how much of the deadline had gone before
+ *   seccompFilter: the pod's is that of containers with "seccomp" that name none of their own
  *   groups.dirs of version 1: those of memory, cpu and pids, "" for one that is not there
  *   C = {"name", "argv":[…], "env":["A=b",…], "cwd", "mounts":[{"source","target","readOnly"}…], "root",
- *        "terminationPath", "fallback", "uid", "gid", "readOnlyRoot", "seccomp", "unconfined", "sidecar",
+ *        "terminationPath", "fallback", "uid", "gid", "readOnlyRoot", "seccomp", "seccompFilter", "seccompProfile",
+ *        "unconfined", "sidecar",
  *        "stopSignal":number, "limits":{"memory":bytes,"cpu":milli,"cpuRequest":milli,"pids"}, "startup":P, "liveness":P, "readiness":P,
  *        "postStart":A, "preStop":A, "image", "imageID", "of", "podman":{"path", "options":[…], "args":[…], "image"}}
  *     or, when the rest comes later (define.c), {"name", "held":true, "sidecar"}
@@ -247,10 +249,14 @@ parse_container(struct shim *shim, struct shim_container *c, const struct am_nod
 	(void)am_node_get_int(node, "uid", &c->uid);
 	(void)am_node_get_int(node, "gid", &c->gid);
 	c->read_only_root = truth(node, "readOnlyRoot");
-	c->seccomp = truth(node, "seccomp");
+	c->filter_path = truth(node, "seccomp") ? copy(shim, node, "seccompFilter", shim->filter_path) : NULL;
 	c->unconfined = truth(node, "unconfined");
-	if (c->seccomp && shim->filter_path == NULL)
-		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\" has seccomp, and the pod no seccompFilter", c->name);
+	c->profile = copy(shim, node, "seccompProfile", NULL);
+	if (c->profile != NULL && !clean_path(c->profile))
+		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\": seccompProfile is an absolute path", c->name);
+	if (truth(node, "seccomp") && !clean_path(c->filter_path))
+		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\" has seccomp, and neither it nor the pod a seccompFilter",
+				   c->name);
 	c->tty = truth(node, "tty");
 	c->input = truth(node, "stdin");
 	c->input_once = truth(node, "stdinOnce");

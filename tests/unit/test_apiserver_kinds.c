@@ -184,6 +184,7 @@ END_TEST
 
 #define PROBE(p)  ",\"livenessProbe\":{" p "}"
 #define ENV(e)    ",\"env\":[{" e "}]"
+#define PROFILE(members) ",\"securityContext\":{\"seccompProfile\":{" members "}}"
 #define VOLUME(v) ",\"volumes\":[{\"name\":\"v\"," v "}]"
 #define C0        "spec.containers[0]."
 
@@ -243,6 +244,14 @@ START_TEST(pod_validation)
 		{ "", ",\"imagePullPolicy\":\"X\"", C0 "imagePullPolicy",
 		  "Unsupported value: \"X\": supported values: \"Always\", \"IfNotPresent\", \"Never\"" },
 		{ "", ",\"restartPolicy\":\"Always\"", C0 "restartPolicy", "Forbidden: may not be set for non-init containers" },
+		{ "", PROFILE("\"type\":\"Localhost\""), C0 "securityContext.seccompProfile.localhostProfile",
+		  "Required value: must be set when seccomp type is Localhost" },
+		{ "", PROFILE("\"type\":\"Localhost\",\"localhostProfile\":\"/a\""), C0 "securityContext.seccompProfile.localhostProfile",
+		  "Invalid value: \"/a\": must be a relative path" },
+		{ PROFILE("\"type\":\"Localhost\",\"localhostProfile\":\"a/../../b\""), "",
+		  "spec.securityContext.seccompProfile.localhostProfile", "Invalid value: \"a/../../b\": must not contain '..'" },
+		{ "", PROFILE("\"type\":\"Unconfined\",\"localhostProfile\":\"a\""), C0 "securityContext.seccompProfile.localhostProfile",
+		  "Invalid value: {\"type\":\"Unconfined\",\"localhostProfile\":\"a\"}: can only be set when seccomp type is Localhost" },
 		{ "", ",\"securityContext\":{\"runAsUser\":-1}", C0 "securityContext.runAsUser",
 		  "Invalid value: -1: must be between 0 and 2147483647, inclusive" },
 		{ ",\"volumes\":[{\"name\":\"v\",\"emptyDir\":{},\"secret\":{\"secretName\":\"s\"}}]", "", "spec.volumes[0].secret",
@@ -308,6 +317,7 @@ START_TEST(pod_and_its_node)
 			 "sandbox, or is built without libseccomp");
 	ck_assert_int_eq(make_pod("i", ",\"securityContext\":{\"seccompProfile\":{\"type\":\"Unconfined\"}}", ""), 201);
 	ck_assert_uint_eq(f.written.n_warnings, 0);
+	ck_assert_int_eq(make_pod("l", "", PROFILE("\"type\":\"Localhost\",\"localhostProfile\":\"a/b.json\"")), 201);
 	/* Where podman runs images, it pulls them with these. */
 	ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, "v1/nodes", "", "standalone", NULL,
 			       "{\"metadata\":{\"annotations\":{\"standalone/podman\":\"yes\"}}}"), 200);

@@ -280,6 +280,18 @@ END_TEST
 #define PROBE RUN("unshare -U true; grep Seccomp: /proc/self/status; perl -e 'exit(syscall(425, 1, 0) < 0 && $!{EPERM} ? 0 : 1)' " \
 		  "&& echo no ring")
 
+static bool
+no_filters(void)
+{
+#ifdef HAVE_SECCOMP
+	return false;
+#else
+	printf("SKIP node_files: built without libseccomp\n");
+	ck_assert(!unit_required("libseccomp"));
+	return true;
+#endif
+}
+
 /* 6.2 seccompProfile: the container's before the pod's, and the configuration's where none is said. */
 START_TEST(seccomp_profiles)
 {
@@ -289,10 +301,8 @@ START_TEST(seccomp_profiles)
 		{ ",\"seccompDefault\":false", "", "", false }, { ",\"seccompDefault\":false", PROFILE("Unconfined"), PROFILE("RuntimeDefault"), true },
 	};
 
-#ifndef HAVE_SECCOMP
-	(void)unit_required("libseccomp");
-	return;
-#endif
+	if (no_filters())
+		return;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char container[512];
 
@@ -310,10 +320,193 @@ START_TEST(seccomp_profiles)
 		ck_assert_msg(!rows[i].filtered || strstr(log, "F no ring\n") != NULL, "%zu: %s", i, log);
 		end();
 	}
+}
+END_TEST
+
+#define WAITING "/status/containerStatuses/0/state/waiting"
+#define FILE_PROFILE(path) ",\"securityContext\":{\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"" path "\"}}"
+#define RULE(names, more) "{\"names\":[" names "],\"action\":\"SCMP_ACT_ERRNO\"" more "}"
+#define ALLOW(rules) "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[" rules "]}"
+#define MKDIR "\"mkdir\",\"mkdirat\""
+
+/* A node whose profiles lie in a directory below its own. */
+static void
+begin_with_profiles(void)
+{
+	static char path[128], more[192];
+
 	begin("");
-	put_pod("p", RUN("true") PROFILE("Localhost"), "");
+	snprintf(path, sizeof(path), "%s/profiles/team", state_dir);
+	ck_assert_int_eq(make_dirs(path), 0);
+	*strrchr(path, '/') = '\0';
+	fake_host_destroy(fake);
+	snprintf(more, sizeof(more), ",\"seccompProfiles\":\"%s\"}", path);
+	snprintf(conf + strlen(conf) - 1, sizeof(conf) - strlen(conf), "%s", more);
+	host_up();
+}
+
+static void
+put_profile(const char *name, const char *text)
+{
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s/profiles/%s", state_dir, name);
+	ck_assert_int_eq(file_write(path, text, strlen(text), 0600), 0);
+}
+
+/* What a pod with that profile says, the exit code first. */
+static const char *
+under(const char *profile, const char *script)
+{
+	static char text[8192];
+	char container[2048];
+
+	put_profile("x.json", profile);
+	snprintf(container, sizeof(container), "\"command\":[\"sh\",\"-c\",\"%s\"]" FILE_PROFILE("x.json"), script);
+	put_pod("x", container, "");
+	for (int k = 0; k < 800 && at("x", "/status/containerStatuses/0/state/terminated/exitCode")[0] == '\0' &&
+	     strcmp(at("x", WAITING "/reason"), "CreateContainerError") != 0; k++) {
+		(void)reconcile("x");
+		(void)usleep(5000);
+	}
+	snprintf(text, sizeof(text), "%s %s%s", at("x", "/status/containerStatuses/0/state/terminated/exitCode"), log_of("x", "c"),
+		 at("x", WAITING "/message"));
+	fake_host_remove(fake, POD, "n", "x");
+	(void)reconcile("x");
+	return text;
+}
+
+/* 6.2 seccompProfile Localhost: each word of a profile does what runtimes make of it. */
+START_TEST(seccomp_profiles_of_files)
+{
+	static const struct { const char *profile, *script, *wants; } rows[] = {
+		{ ALLOW(RULE(MKDIR, "")), "mkdir /tmp/a", "Operation not permitted" },
+		{ ALLOW(RULE(MKDIR, ",\"errnoRet\":28")), "mkdir /tmp/a", "No space left" },
+		{ ALLOW(RULE(MKDIR ",\"no_such_call\"", "")), "mkdir /tmp/a; echo over", "F over\n" },
+		/* The mode of the third argument of mkdirat, and of the second of mkdir. */
+		{ ALLOW(RULE("\"mkdir\"", ",\"args\":[{\"index\":1,\"value\":448,\"op\":\"SCMP_CMP_EQ\"}]")),
+		  "mkdir -m 755 /tmp/a && mkdir -m 700 /tmp/b; ls /tmp", "F a\n" },
+		{ ALLOW(RULE("\"mkdir\"", ",\"args\":[{\"index\":1,\"value\":64,\"valueTwo\":0,\"op\":\"SCMP_CMP_MASKED_EQ\"}]")),
+		  "mkdir -m 755 /tmp/a; mkdir -m 600 /tmp/b; ls /tmp", "F a\n" },
+		/* Two conditions on one argument are alternatives. */
+		{ ALLOW(RULE("\"mkdir\"", ",\"args\":[{\"index\":1,\"value\":448,\"op\":\"SCMP_CMP_EQ\"},"
+			     "{\"index\":1,\"value\":511,\"op\":\"SCMP_CMP_EQ\"}]")),
+		  "mkdir -m 700 /tmp/b; umask 0; mkdir /tmp/c; mkdir -m 750 /tmp/a; ls /tmp", "F a\n" },
+		{ ALLOW("{\"name\":\"mkdir\",\"action\":\"SCMP_ACT_KILL_PROCESS\"}"), "exec mkdir /tmp/a", "159 " },
+		{ ALLOW("{\"names\":[" MKDIR "],\"action\":\"SCMP_ACT_KILL\"}"), "exec mkdir /tmp/a", "159 " },
+		/* docker's conditions: of capabilities, of which there are none; of other machines; of kernels. */
+		{ ALLOW(RULE(MKDIR, ",\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}")), "mkdir /tmp/a && ls /tmp", "F a\n" },
+		{ ALLOW(RULE(MKDIR, ",\"includes\":{\"arches\":[\"pdp11\"]}")), "mkdir /tmp/a && ls /tmp", "F a\n" },
+		{ ALLOW(RULE(MKDIR, ",\"includes\":{\"minKernel\":\"99.1\"}")), "mkdir /tmp/a && ls /tmp", "F a\n" },
+		{ ALLOW(RULE(MKDIR, ",\"includes\":{\"minKernel\":\"3.8\"},\"excludes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}")),
+		  "mkdir /tmp/a", "Operation not permitted" },
+		/* A rule that says what holds anyway, and architectures. */
+		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_NATIVE\"],\"archMap\":[{\"architecture\":"
+		  "\"SCMP_ARCH_X86_64\",\"subArchitectures\":[\"SCMP_ARCH_X86\"]}],\"syscalls\":[{\"names\":[\"read\"],"
+		  "\"action\":\"SCMP_ACT_ALLOW\"}]}", "grep Seccomp: /proc/self/status", "F Seccomp:\t2" },
+		/* What is not understood is said. */
+		{ "{", "true", "cannot load seccomp profile \"x.json\": it is no JSON: " },
+		{ "[]", "true", ": it is no JSON object" },
+		{ "{}", "true", ": unknown action \"\"" },
+		{ "{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}", "true", ": SCMP_ACT_NOTIFY needs a program" },
+		{ "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":4096}", "true", ": defaultErrnoRet is no number from 0 to 4095" },
+		{ ALLOW("{\"names\":[\"read\"],\"action\":\"DENY\"}"), "true", ": unknown action \"DENY\"" },
+		{ ALLOW("{\"action\":\"SCMP_ACT_ERRNO\"}"), "true", ": it has an entry without names" },
+		{ ALLOW(RULE("\"read\"", ",\"args\":[{\"index\":6,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]")), "true", ": an argument has an index" },
+		{ ALLOW(RULE("\"read\"", ",\"args\":[{\"index\":0,\"value\":1,\"op\":\"EQ\"}]")), "true", ": unknown operator \"EQ\"" },
+		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_PDP11\"]}", "true",
+		  ": unknown architecture \"SCMP_ARCH_PDP11\"" },
+	};
+
+	if (no_filters())
+		return;
+	begin_with_profiles();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *said = under(rows[i].profile, rows[i].script);
+
+		ck_assert_msg(strstr(said, rows[i].wants) != NULL, "%zu: %s", i, said);
+		ck_assert_msg(strstr(said, "F b\n") == NULL && strstr(said, "F c\n") == NULL, "%zu: %s", i, said);
+	}
+	end();
+}
+END_TEST
+
+/* A container under etc/examples/seccomp.json makes no connections; others do not notice. */
+START_TEST(seccomp_profile_of_the_examples)
+{
+	static const char script[] = "perl -MSocket -e 'for (AF_UNIX, AF_INET, AF_INET6) "
+				     "{ print socket(S, $_, SOCK_STREAM, 0) ? q(yes) : $!{EACCES} ? q(no) : $!, qq( ) }'; true";
+	const char *top = getenv("top_srcdir");
+	struct text profile = { 0 };
+	char path[PATH_MAX];
+
+	if (no_filters())
+		return;
+	snprintf(path, sizeof(path), "%s/etc/examples/seccomp.json", top != NULL ? top : ".");
+	ck_assert_int_eq(file_read(path, PROFILE_MAX, &profile), 0);
+	begin_with_profiles();
+	ck_assert_msg(strstr(under(text_str(&profile), script), "F yes no no ") != NULL, "%s", under(text_str(&profile), script));
+	text_free(&profile);
+	end();
+}
+END_TEST
+
+/* Where a profile may lie, and that the container's stands before the pod's. */
+START_TEST(seccomp_profiles_and_their_files)
+{
+	static const struct { const char *path, *reason, *says; } rows[] = {
+		{ "gone.json", "CreateContainerError", "cannot load seccomp profile \"gone.json\": No such file or directory" },
+		{ "team", "CreateContainerError", "it is no file" },
+		{ "team/out.json", "CreateContainerError", "it leads out of the directory of profiles" },
+		{ "../seccomp.bpf", "CreateContainerError", "it leads out of the directory of profiles" },
+		{ "/etc/passwd", "CreateContainerError", "it leads out of the directory of profiles" },
+		{ "", "CreateContainerConfigError", "localhostProfile must be set if seccompProfile type is Localhost." },
+		{ "large.json", "CreateContainerError", "it is larger than 256 KiB" },
+	};
+	char text[1024], *large = calloc(1, PROFILE_MAX + 2);
+
+	if (no_filters())
+		return;
+	begin_with_profiles();
+	memset(large, ' ', PROFILE_MAX + 1);
+	put_profile("large.json", large);
+	free(large);
+	snprintf(text, sizeof(text), "%s/profiles/team/out.json", state_dir);
+	ck_assert_int_eq(symlink("/etc/passwd", text), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(text, sizeof(text), RUN("true") ",\"securityContext\":{\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":"
+			 "\"%s\"}}", rows[i].path);
+		put_pod("p", text, "");
+		(void)reconcile("p");
+		ck_assert_str_eq(at("p", WAITING "/reason"), rows[i].reason);
+		ck_assert_msg(strstr(at("p", WAITING "/message"), rows[i].says) != NULL, "%zu: %s", i, at("p", WAITING "/message"));
+		fake_host_remove(fake, POD, "n", "p");
+		(void)reconcile("p");
+	}
+	/* It appears, and is looked for again. */
+	put_pod("late", RUN("mkdir /tmp/a") , FILE_PROFILE("team/late.json"));
+	ck_assert_int_gt(reconcile("late").requeue_after, 0);
+	put_profile("team/late.json", ALLOW(RULE(MKDIR, ",\"errnoRet\":28")));
+	ck_assert(until("late", "/status/phase", "Failed"));
+	ck_assert_ptr_nonnull(strstr(log_of("late", "c"), "No space left"));
+	/* The container's own. */
+	put_profile("team/own.json", ALLOW(RULE(MKDIR, "")));
+	put_pod("own", RUN("mkdir /tmp/a") FILE_PROFILE("team/own.json"), FILE_PROFILE("team/late.json"));
+	ck_assert(until("own", "/status/phase", "Failed"));
+	ck_assert_ptr_nonnull(strstr(log_of("own", "c"), "Operation not permitted"));
+	end();
+	/* Nobody said where they are. */
+	begin("");
+	put_pod("p", RUN("true") FILE_PROFILE("x.json"), "");
 	(void)reconcile("p");
-	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/waiting/message"), "seccomp profiles of files are not supported on this node");
+	ck_assert_str_eq(at("p", WAITING "/reason"), "CreateContainerConfigError");
+	ck_assert_ptr_nonnull(strstr(at("p", WAITING "/message"), "set seccompProfiles in the configuration of plugin \"node\""));
+	end();
+	begin(",\"sandbox\":\"none\"");
+	put_pod("p", RUN("true") FILE_PROFILE("x.json"), "");
+	(void)reconcile("p");
+	ck_assert_str_eq(at("p", WAITING "/reason"), "CreateContainerConfigError");
+	ck_assert_ptr_nonnull(strstr(at("p", WAITING "/message"), "it needs a sandbox"));
 	end();
 }
 END_TEST
@@ -329,6 +522,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, parts_of_volumes);
 	tcase_add_test(tc, resource_fields);
 	tcase_add_test(tc, seccomp_profiles);
+	tcase_add_test(tc, seccomp_profiles_of_files);
+	tcase_add_test(tc, seccomp_profile_of_the_examples);
+	tcase_add_test(tc, seccomp_profiles_and_their_files);
 }
 
 UNIT_MAIN("node_files", cases)

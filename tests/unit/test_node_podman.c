@@ -352,6 +352,36 @@ START_TEST(who_may_not_be_root)
 }
 END_TEST
 
+/* podman gets the file as it is; what enters the container later has the filter that is made of it. */
+START_TEST(seccomp_profiles_of_files)
+{
+#ifdef HAVE_SECCOMP
+	static const char text[] = "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}";
+	char path[256], more[160];
+
+	begin();
+	fake_host_destroy(fake);
+	snprintf(more, sizeof(more), ",\"seccompProfiles\":\"%s\"}", top);
+	snprintf(conf + strlen(conf) - 1, sizeof(conf) - strlen(conf), "%s", more);
+	fake_host_set_conf(fake, conf);
+	(void)fake_host_create(fake);
+	put("x.json", text);
+	image("image", "{\"Cmd\":[\"true\"]}");
+	put_pod("team/x:1", ",\"securityContext\":{\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"x.json\"}}", "");
+	until("/status/phase", "Succeeded");
+	snprintf(path, sizeof(path), "pods/%s/seccomp/c.json", at("/metadata/uid"));
+	ck_assert_str_eq(file(path), text);
+	snprintf(path, sizeof(path), "--security-opt seccomp=%s/pods/%s/seccomp/c.json ", top, at("/metadata/uid"));
+	ck_assert_msg(strstr(file("calls"), path) != NULL, "%s", file("calls"));
+	gone();
+	end();
+#else
+	printf("SKIP node_podman: built without libseccomp\n");
+	ck_assert(!unit_required("libseccomp"));
+#endif
+}
+END_TEST
+
 /* The shim and its keeper are killed: before the pod has ended in the API, podman was told to remove its container. */
 START_TEST(the_node_removes_what_nobody_keeps)
 {
@@ -408,6 +438,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, who_may_not_be_root);
 	tcase_add_test(tc, the_node_removes_what_nobody_keeps);
 	tcase_add_test(tc, what_podman_cannot_say);
+	tcase_add_test(tc, seccomp_profiles_of_files);
 }
 
 UNIT_MAIN("node_podman", cases)

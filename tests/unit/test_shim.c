@@ -329,7 +329,8 @@ on_a_command_line(const char *word)
 	return found;
 }
 
-/* A filter that refuses to change modes: on the program, on what enters the container, and not on who has none. */
+/* A filter that refuses to change modes: on the program, on what enters the container, and not on who has
+ * another one or none. */
 START_TEST(filters_of_system_calls)
 {
 	static const struct sock_filter refuse_chmod[] = {
@@ -338,6 +339,7 @@ START_TEST(filters_of_system_calls)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOTTY),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
+	static const struct sock_filter allow[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
 	static const char script[] = "touch /tmp/f; chmod 600 /tmp/f && echo changed; grep Seccomp: /proc/self/status; exec sleep 20";
 	am_auto(am_freep) char *path = NULL, *more = NULL, *c = NULL;
 	int out[2];
@@ -352,12 +354,18 @@ START_TEST(filters_of_system_calls)
 	FILE *f = fopen(path, "w");
 	ck_assert(f != NULL && fwrite(refuse_chmod, sizeof(refuse_chmod), 1, f) == 1 && fclose(f) == 0);
 	more = am_xasprintf(",\"seccompFilter\":\"%s\"", path);
+	am_auto(am_freep) char *own_path = am_xasprintf("%s/own", top);
+	f = fopen(own_path, "w");
+	ck_assert(f != NULL && fwrite(allow, sizeof(allow), 1, f) == 1 && fclose(f) == 0);
 	c = am_xasprintf("{\"name\":\"c\",\"seccomp\":true,\"argv\":[\"sh\",\"-c\",\"%s\"],\"env\":[\"PATH=/usr/bin:/bin\"]},"
-			 "{\"name\":\"free\",\"argv\":[\"sh\",\"-c\",\"%s\"],\"env\":[\"PATH=/usr/bin:/bin\"]}", script, script);
+			 "{\"name\":\"own\",\"seccomp\":true,\"seccompFilter\":\"%s\",\"argv\":[\"sh\",\"-c\",\"%s\"],\"env\":[\"PATH=/usr/bin:/bin\"]},"
+			 "{\"name\":\"free\",\"argv\":[\"sh\",\"-c\",\"%s\"],\"env\":[\"PATH=/usr/bin:/bin\"]}", script, own_path, script, script);
 	ck_assert_int_eq(run("p", "bwrap", c, more), 0);
 	ck_assert(wait_for("p", "containers/c/0.log", "Seccomp:\t2"));
 	ck_assert_ptr_nonnull(strstr(file("p", "containers/c/0.log"), "Inappropriate ioctl"));
 	ck_assert_ptr_null(strstr(file("p", "containers/c/0.log"), "changed"));
+	ck_assert(wait_for("p", "containers/own/0.log", "Seccomp:\t2"));
+	ck_assert_ptr_nonnull(strstr(file("p", "containers/own/0.log"), "changed"));
 	ck_assert(wait_for("p", "containers/free/0.log", "Seccomp:\t0"));
 	ck_assert_ptr_nonnull(strstr(file("p", "containers/free/0.log"), "changed"));
 	/* What enters has it too. */

@@ -464,8 +464,13 @@ am_pod_check_security(struct am_change *change, const struct am_node *context, c
 	if (seccomp != NULL && am_empty(am_node_get_str(seccomp, "type", NULL)))
 		am_need(change, AT("%s.seccompProfile.type", at));
 	am_pod_check_choice(change, seccomp, "type", AT("%s.seccompProfile", at), types);
-	if (am_streq(am_node_get_str(seccomp, "type", NULL), "Localhost"))
-		am_forbid(change, AT("%s.seccompProfile.type", at), "seccomp profiles of files are not supported by the standalone node");
+	if (am_streq(am_node_get_str(seccomp, "type", NULL), "Localhost") && am_node_get(seccomp, "localhostProfile") == NULL)
+		am_failure_cause(change->failure, "FieldValueRequired", AT("%s.seccompProfile.localhostProfile", at),
+				 "Required value: must be set when seccomp type is Localhost");
+	else if (am_streq(am_node_get_str(seccomp, "type", NULL), "Localhost"))
+		check_sub_path(change, seccomp, "localhostProfile", AT("%s.seccompProfile", at));
+	else if (am_node_get(seccomp, "localhostProfile") != NULL)
+		am_bad(change, AT("%s.seccompProfile.localhostProfile", at), seccomp, "can only be set when seccomp type is Localhost");
 }
 
 /* ---- the container ---- */

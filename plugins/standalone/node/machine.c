@@ -14,8 +14,8 @@
 #define BEAT_CLUSTER    (10 * AMBIENT_SECOND)
 #define BEAT_STANDALONE (300 * AMBIENT_SECOND)
 
-static const char *
-architecture(const struct utsname *u)
+const char *
+machine_arch(const struct utsname *u)
 {
 	return strcmp(u->machine, "x86_64") == 0 ? "amd64" : strcmp(u->machine, "aarch64") == 0 ? "arm64" : u->machine;
 }
@@ -66,7 +66,7 @@ register_node(struct node *node, struct ambient_call *call, const struct utsname
 
 	ambient_draft_set_str(d, "/metadata/labels/kubernetes.io~1hostname", node->name);
 	ambient_draft_set_str(d, "/metadata/labels/kubernetes.io~1os", "linux");
-	ambient_draft_set_str(d, "/metadata/labels/kubernetes.io~1arch", architecture(u));
+	ambient_draft_set_str(d, "/metadata/labels/kubernetes.io~1arch", machine_arch(u));
 	annotate(node, d);
 	rc = ambient_create(call, d, NULL, err);
 	return rc == -AMBIENT_E_EXISTS ? 0 : rc;
@@ -159,7 +159,7 @@ machine_reconcile(void *self, struct ambient_call *call, const struct ambient_re
 	ambient_draft_set_str(d, "/status/nodeInfo/kubeletVersion", "v1.32.0+ambient");
 	ambient_draft_set_str(d, "/status/nodeInfo/kubeProxyVersion", "");
 	ambient_draft_set_str(d, "/status/nodeInfo/operatingSystem", "linux");
-	ambient_draft_set_str(d, "/status/nodeInfo/architecture", architecture(&u));
+	ambient_draft_set_str(d, "/status/nodeInfo/architecture", machine_arch(&u));
 	set_capacity(d, "/status/capacity");
 	set_capacity(d, "/status/allocatable");
 	set_condition(d, obj, node->host->clock->wall(node->host), result->requeue_after);

@@ -12,7 +12,8 @@
  *   env.c      environment variables
  *   life.c     probes, hooks, sidecars
  *   resources.c  quantities, limits, the control groups of this machine
- *   seccomp.c  the filter of system calls
+ *   seccomp.c  the filters of system calls
+ *   profile.c  those of files
  *   schedule.c whether a pod has room here
  *   volumes.c  volumes and mounts
  *   tokens.c   of accounts, for volumes
@@ -32,7 +33,7 @@
  *   text.c     a growing string, JSON writing, times
  *
  * On disk, below the instance's state directory (0700): pods/<uid>/{pod.json, state.jsonl, shim.lock, sock,
- * volumes/, containers/<name>/<n>.log} and pvc/<namespace>/<claim>/.  Paths carry uids, names alone never.
+ * volumes/, containers/<name>/<n>.log, seccomp/<container>.{bpf,json}} and pvc/<namespace>/<claim>/.  Paths carry uids, names alone never.
  *
  * Threads: reconcilers on workers, one watcher, the endpoint's pool, one per session.  The table of pods is guarded by its
  * lock; everything else belongs to a call or never changes after create.
@@ -69,6 +70,7 @@ int64_t time_parse(const char *rfc3339);                       /* wall ns, fract
 void time_stamp(char buf[40], int64_t wall_ns);                /* seconds, "…Z" */
 int base64_decode(const char *s, struct text *out);            /* 0 or -AMBIENT_E_INVALID */
 int file_read(const char *path, size_t max, struct text *out); /* 0 or -errno; -EFBIG when larger */
+int file_read_fd(int fd, size_t max, struct text *out);        /* likewise; leaves fd open */
 int file_write(const char *path, const char *data, size_t n, int mode); /* atomically; 0 or -errno */
 int make_dirs(const char *path);                               /* 0700; 0 or -errno */
 int remove_tree(const char *path);                             /* follows nothing; 0 or -errno */
@@ -123,6 +125,7 @@ struct node {
 	const struct ambient_host *host;
 	char *name, *shim, *bwrap, *root; /* root: the state directory */
 	char *filter;            /* of system calls, a file; NULL: there is none */
+	char *profiles;          /* the directory of others; NULL: there is none */
 	bool no_sandbox, cluster, strict_limits, seccomp_default;
 	int groups_version;      /* of control groups; 0: none */
 	bool limits_hold;        /* all limits are enforced */
@@ -261,10 +264,16 @@ void resources_add_limits(struct text *out, const struct node *node, const struc
 void resources_add_groups(struct text *out, const struct node *node);
 void resources_add_quotas(struct text *out, const struct ambient_object *pod, const struct local *local);
 
-/* seccomp.c */
+/* seccomp.c.  by_podman: which has a default of its own. */
 void seccomp_prepare(struct node *node);
-void seccomp_add(struct text *out, const struct node *node, const struct ambient_object *pod,
-		 const struct ambient_object *container, struct trouble *t);
+void seccomp_add(struct text *out, const struct node *node, const struct ambient_object *pod, const struct local *local,
+		 const struct ambient_object *container, bool by_podman, struct trouble *t);
+int seccomp_write(void *ctx, const char *path);                    /* a filter of libseccomp's; 0 or -errno */
+
+/* profile.c */
+#define PROFILE_MAX (256 << 10)
+/* The text of a profile as a filter in the file to; 0, or -1 and a sentence. */
+int profile_compile(const struct node *node, const struct text *json, const char *to, char *problem, size_t size);
 
 /* schedule.c */
 int schedule_check(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
@@ -395,6 +404,8 @@ void channel_exited(struct text *out, int code);
 void channel_failure(struct text *out, const char *message);
 
 /* machine.c, claims.c */
+struct utsname;
+const char *machine_arch(const struct utsname *u);                 /* "amd64" */
 int machine_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
 		      struct ambient_result *result, struct ambient_error *err);
 /* The claims of a pod that has ended may be free now. */

@@ -81,8 +81,10 @@ static const struct ambient_option opt_paths = { sizeof(opt_paths), "hostPaths",
 	"directories that volumes of type hostPath may show, with all below them; unset: none", NULL };
 static const struct ambient_option opt_seccomp = { sizeof(opt_seccomp), "seccompDefault", AMBIENT_OPT_BOOL, 0, "true", 0, 0,
 	"containers that say nothing of seccompProfile run under the filter of RuntimeDefault; else without one", NULL };
+static const struct ambient_option opt_profiles = { sizeof(opt_profiles), "seccompProfiles", AMBIENT_OPT_PATH, 0, NULL, 0, 0,
+	"directory of the files that seccompProfile Localhost names; unset: none", NULL };
 static const struct ambient_option *const options[] = { &opt_images, &opt_podman, &opt_sandbox, &opt_bwrap, &opt_shim, &opt_name,
-	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, &opt_seccomp, NULL };
+	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, &opt_seccomp, &opt_profiles, NULL };
 
 static char **
 strings(const struct ambient_host *host, const struct ambient_conf *conf, const char *name, bool map)
@@ -272,6 +274,7 @@ destroy(void *self)
 	free(node->bwrap);
 	free(node->root);
 	free(node->filter);
+	free(node->profiles);
 	free_strings(node->host_paths);
 	pthread_cond_destroy(&node->pull_ended);
 	pthread_mutex_destroy(&node->lock);
@@ -318,6 +321,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	node->cluster = mode != NULL && strcmp(mode, "cluster") == 0;
 	node->strict_limits = host->conf->integer(conf, "strictLimits", 0) != 0;
 	node->seccomp_default = host->conf->integer(conf, "seccompDefault", 1) != 0;
+	node->profiles = copy(host, conf, "seccompProfiles", NULL);
 	node->pod_pids = host->conf->integer(conf, "podPids", 4096);
 	node->host_paths = strings(host, conf, "hostPaths", false);
 	resources_detect(node, host->conf->str(conf, "cgroups", "/sys/fs/cgroup"));

@@ -245,7 +245,7 @@ spec_container(struct node *node, struct ambient_call *call, const struct ambien
 			podman_add(out, podman, pod, container, podman_info, &names, t);
 		else
 			add_security(out, node, pod, container, t);
-		seccomp_add(out, node, pod, container, t);
+		seccomp_add(out, node, pod, local, container, podman != NULL, t);
 		if (ambient_bool(container, "/securityContext/readOnlyRootFilesystem", 0))
 			text_puts(out, ",\"readOnlyRoot\":true");
 		add_streams(out, container);

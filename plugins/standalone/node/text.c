@@ -166,12 +166,22 @@ base64_decode(const char *s, struct text *out)
 int
 file_read(const char *path, size_t max, struct text *out)
 {
-	char chunk[16384];
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc = 0;
-	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc;
 
 	if (fd < 0)
 		return -errno;
+	rc = file_read_fd(fd, max, out);
+	(void)close(fd);
+	return rc;
+}
+
+int
+file_read_fd(int fd, size_t max, struct text *out)
+{
+	char chunk[16384];
+	ssize_t n;
+	int rc = 0;
+
 	while ((n = read(fd, chunk, sizeof(chunk))) > 0 && rc == 0) {
 		text_add(out, chunk, (size_t)n);
 		if (out->len > max)
@@ -179,7 +189,6 @@ file_read(const char *path, size_t max, struct text *out)
 	}
 	if (n < 0)
 		rc = -errno;
-	(void)close(fd);
 	text_add(out, "", 0);
 	return out->failed ? -ENOMEM : rc;
 }
