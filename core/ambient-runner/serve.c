@@ -28,6 +28,7 @@
 #define HEARTBEAT      (30 * AM_NS_PER_S)
 #define STOP_WAIT      (20 * AM_NS_PER_S)  /* Kubernetes' grace is 30 s */
 #define SAVE_WAIT      (900 * AM_NS_PER_S) /* committing and bundling */
+#define PROMPT_MAX     (16u << 20)
 #define LINES_PER_TURN 256
 
 static int64_t
@@ -123,14 +124,32 @@ take_connection(struct am_runner *runner)
 	return 0;
 }
 
+/* A chat that goes on heard this prompt when it began; one that was edited since is said to it.  What is said is noted
+ * before the agent may exist: rather never than twice. */
+static int
+forget_heard(struct am_runner *runner, char **prompt, bool goes_on, struct ambient_error *err)
+{
+	am_auto(am_freep) char *path = am_xasprintf("%s/prompt", runner->private_dir);
+	am_auto(am_buf_fini) struct am_buf heard = {0};
+	const char *text = *prompt != NULL ? *prompt : "";
+
+	if (goes_on && am_file_read(path, PROMPT_MAX, &heard, NULL) == 0 && am_streq(am_buf_str(&heard), text)) {
+		am_freep(prompt);
+		return 0;
+	}
+	return am_file_write(path, text, strlen(text), 0600, err);
+}
+
 /* The prompt goes by file beside the socket: it may be larger than any environment or line. */
 static int
-write_prompt(struct am_runner *runner, char **path)
+write_prompt(struct am_runner *runner, bool goes_on, char **path)
 {
 	am_auto(am_freep) char *prompt = am_runner_session_prompt(am_runner_session(runner));
 	const char *slash = strrchr(runner->socket, '/');
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
+	if (forget_heard(runner, &prompt, goes_on, &err) < 0)
+		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
 	*path = am_xasprintf("%.*s/prompt-%s", (int)(slash - runner->socket), runner->socket, runner->run);
 	if (am_file_put(*path, prompt != NULL ? prompt : "", prompt != NULL ? strlen(prompt) : 0, 0644, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
@@ -181,9 +200,12 @@ send_start(struct am_runner *runner)
 	am_auto(am_freep) char *conversation_file = am_xasprintf("%s/conversation", runner->private_dir);
 	am_auto(am_buf_fini) struct am_buf resume = {0};
 	am_auto(am_buf_fini) struct am_buf out = {0};
-	int rc = write_prompt(runner, &prompt_file);
+	int rc;
 
-	if (rc != 0)
+	(void)am_file_read(conversation_file, 200, &resume, NULL);
+	bool interactive =
+		am_runner_session_interactive(session) && am_json_bool(session, "/spec/stopOnRunFinished", 0) != 1;
+	if ((rc = write_prompt(runner, interactive && resume.len > 0, &prompt_file)) != 0)
 		return rc;
 	if (am_empty(model)) {
 		am_freep(&model);
@@ -193,9 +215,6 @@ send_start(struct am_runner *runner)
 		am_freep(&model);
 		model = am_json_dup(session, "/spec/llmSettings/model");
 	}
-	(void)am_file_read(conversation_file, 200, &resume, NULL);
-	bool interactive =
-		am_runner_session_interactive(session) && am_json_bool(session, "/spec/stopOnRunFinished", 0) != 1;
 	if (!am_json_find(session, "/spec", &spec))
 		spec = AM_SLICE("{}");
 	const char *main_name = runner->repos.n > 0 ? runner->repos.v[runner->repos.main].name : "artifacts";

@@ -1,13 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stop and delete. */
+/* stop, start and delete. */
 #include "core/ambientctl/ctl.h"
 
 #include <stdio.h>
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 
+/* The two ways to wish for something say the same, so that neither contradicts the other later. */
+static void
+wish_to_run(struct am_buf *body)
+{
+	char now[32];
+
+	am_time_format(now, am_clock_wall(am_clock_real()), true);
+	am_json_addf(body, "{\"metadata\":{\"annotations\":{\"ambient-code.io/desired-phase\":\"Running\","
+		     "\"ambient-code.io/start-requested-at\":%s}},\"spec\":{\"desiredState\":\"Running\"}}", now);
+}
+
+static void
+print_wish(const char *name, const char *phase, bool run)
+{
+	if (!run && ctl_terminal(phase))
+		(void)printf("session \"%s\" had ended already: %s\n", name, phase);
+	else if (!run)
+		(void)printf("session \"%s\" is stopping\n", name);
+	else if (ctl_terminal(phase) || am_streq(phase, "Stopping"))
+		(void)printf("session \"%s\" starts again on its workspace\n", name);
+	else
+		(void)printf("session \"%s\" had not ended: %s\n", name, phase[0] != '\0' ? phase : "Pending");
+}
+
 static int
-run_stop(struct ctl *ctl)
+wish(struct ctl *ctl, bool run)
 {
 	int worst = CTL_OK;
 
@@ -19,19 +44,37 @@ run_stop(struct ctl *ctl)
 		struct am_node *session;
 		int rc;
 
-		am_buf_adds(&body, "{\"spec\":{\"desiredState\":\"Stopped\"}}");
+		if (run)
+			wish_to_run(&body);
+		else
+			am_buf_adds(&body, "{\"spec\":{\"desiredState\":\"Stopped\"}}");
 		rc = ctl_write(ctl, arena, "PATCH", "application/merge-patch+json", name, &body, &session, &err);
 		if (rc < 0)
 			worst = ctl_fail(&err, "session \"%s\"", name);
 		else if (ctl->json)
 			ctl_print_json(session);
-		else if (ctl_terminal(ctl_text(session, "/status/phase")))
-			(void)printf("session \"%s\" had ended already: %s\n", name, ctl_text(session, "/status/phase"));
 		else
-			(void)printf("session \"%s\" is stopping\n", name);
+			print_wish(name, ctl_text(session, "/status/phase"), run);
 	}
 	return worst;
 }
+
+static int
+run_stop(struct ctl *ctl)
+{
+	return wish(ctl, false);
+}
+
+static int
+run_start(struct ctl *ctl)
+{
+	return wish(ctl, true);
+}
+
+const struct ctl_command ctl_start = {
+	.name = "start", .synopsis = "start NAME...", .text = "Run a session that has ended once more, on its workspace.", .min = 1,
+	.max = CTL_WORDS, .on_sessions = true, .run = run_start,
+};
 
 const struct ctl_command ctl_stop = {
 	.name = "stop", .synopsis = "stop NAME...", .text = "End a session; its workspace stays.", .min = 1,

@@ -75,13 +75,18 @@ struct as_status {
 	char stopped_reason[16];        /* user or inactivity */
 	char job[AS_NAME_MAX], pod[256];
 	char intent[16], intent_spec[16], intent_annotation[128];
+	char again[8];                  /* "true": to be started once more when it has ended */
 	struct as_cond cond[AS_CONDITIONS];
 	const struct ambient_object *effective; /* NULL until a run was planned */
 	const struct ambient_object *report;    /* made by as_report_read, or NULL: unchanged */
+	bool forget;           /* what the run before reported goes with the next write */
+	int64_t runs;          /* how many were planned */
 	int64_t generation;    /* of the session as read */
 	int64_t now;           /* wall clock */
 };
 
+/* Back to Pending, for another run of the same session. */
+void as_status_renew(struct as_status *st);
 void as_status_load(struct as_status *st, const struct ambient_object *session, int64_t now);
 /* Sets a condition; its lastTransitionTime moves only when its status changes. */
 void as_set(struct as_status *st, enum as_condition which, enum as_truth status, const char *reason,
@@ -110,7 +115,8 @@ struct as_container {
 
 struct as_facts {
 	enum as_job job;
-	const struct ambient_object *job_object;
+	const struct ambient_object *job_object; /* the session's Job, of whatever run */
+	const struct ambient_object *earlier;    /* a pod of an earlier run that has not ended; NULL: none */
 	const char *job_reason, *job_message;
 	bool job_deleting;
 	const struct ambient_object *pod; /* NULL: there is none */
@@ -118,8 +124,8 @@ struct as_facts {
 	const char *pod_reason, *pod_message, *node;
 	struct as_container runner, agent;
 };
-/* What the cluster shows of the run st->run_id.  A Job of another run counts as absent and is in
- * job_object. */
+/* What the cluster shows of the run st->run_id.  A Job of another run counts as absent and is in job_object; one that
+ * is not the session's is not looked at. */
 int as_observe(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
 	       struct as_facts *facts, struct ambient_error *err);
 

@@ -74,6 +74,20 @@ read_job(const struct ambient_object *job, struct as_facts *facts)
 	}
 }
 
+static bool
+is_of_run(const struct ambient_object *o, const struct as_status *st)
+{
+	return st->run_id[0] != '\0' && strcmp(ambient_str(o, AS_RUN_ID, ""), st->run_id) == 0;
+}
+
+static bool
+has_ended(const struct ambient_object *pod)
+{
+	const char *phase = ambient_str(pod, "/status/phase", "");
+
+	return strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
+}
+
 int
 as_observe(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
 	   struct as_facts *facts, struct ambient_error *err)
@@ -90,16 +104,13 @@ as_observe(struct ambient_call *call, const struct ambient_object *session, cons
 	facts->job_reason = facts->job_message = facts->pod_reason = facts->pod_message = facts->node = "";
 	read_container(session, "", &facts->runner);
 	read_container(session, "", &facts->agent);
-	if (st->run_id[0] == '\0')
-		return 0;
 	as_name(job_name, "", name, "-job");
 	rc = ambient_get(call, AS_JOB, ns, job_name, &job, err);
 	if (rc < 0 && rc != -AMBIENT_E_NOTFOUND)
 		return rc;
-	if (rc == 0) {
+	if (rc == 0 && strcmp(ambient_str(job, "/metadata/ownerReferences/0/uid", ""), uid) == 0) {
 		facts->job_object = job;
-		if (strcmp(ambient_str(job, AS_RUN_ID, ""), st->run_id) == 0 &&
-		    strcmp(ambient_str(job, "/metadata/ownerReferences/0/uid", ""), uid) == 0)
+		if (is_of_run(job, st))
 			read_job(job, facts);
 	}
 	as_name(label, "", name, "");
@@ -109,8 +120,11 @@ as_observe(struct ambient_call *call, const struct ambient_object *session, cons
 		return rc;
 	for (size_t i = 0; i < ambient_list_count(call, pods); i++) {
 		item = ambient_list_item(call, pods, i);
-		if (strcmp(ambient_str(item, AS_RUN_ID, ""), st->run_id) != 0)
+		if (!is_of_run(item, st)) {
+			if (!has_ended(item))
+				facts->earlier = item;
 			continue;
+		}
 		/* One run has one pod; should there be a second, the one that ran tells what happened. */
 		if (facts->pod == NULL || facts->runner.state == AS_C_NONE || facts->runner.state == AS_C_WAITING)
 			read_pod(item, facts);

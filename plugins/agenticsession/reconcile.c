@@ -4,7 +4,9 @@
  *
  *   1. the plan (run id, effective values) is written to status before anything of the run exists;
  *   2. the objects that the Job needs, then the Job, which carries the run id;
- *   3. a verdict or the wish to stop is written before the Job is deleted for it.
+ *   3. a verdict or the wish to stop is written before the Job is deleted for it;
+ *   4. a session that is started again goes back to Pending in one write; the Job and the pods of the run before are gone
+ *      before the next Job is made, since both work in the same files.
  *
  * So whatever the daemon dies between, the next reconcile finds in status what was decided and in the cluster what
  * was done, and goes on.  The Job's name is the session's, and it is only created, never changed: two daemons cannot
@@ -61,10 +63,12 @@ managed(struct pass *p, bool *ret)
 
 /* Running or Stopped: of spec.desiredState and the annotation, the one that was seen to change last.  An annotation
  * counts as changed when its value or its time of request does; both new at once: the annotation, since somebody
- * asked for it after writing the spec. */
+ * asked for it after writing the spec.  Who says Running of a session that has ended, or is about to, wants another
+ * run; that is kept until the run is planned. */
 static void
 read_intent(struct pass *p)
 {
+	bool over = as_terminal(&p->st) || as_is(&p->st, AS_STOPPED, AS_FALSE), asked = false;
 	struct as_status *st = &p->st;
 	const char *spec = ambient_str(p->session, "/spec/desiredState", "");
 	const char *wish = ambient_str(p->session, AS_DESIRED, "");
@@ -75,6 +79,7 @@ read_intent(struct pass *p)
 		(void)snprintf(annotation, sizeof(annotation), "%s@%.64s", wish,
 			       ambient_str(p->session, stop ? AS_STOP_AT : AS_START_AT, ""));
 	if (strcmp(spec, st->intent_spec) != 0) {
+		asked = strcmp(spec, "Running") == 0 || (spec[0] == '\0' && strcmp(st->intent_spec, "Stopped") == 0);
 		(void)snprintf(st->intent_spec, sizeof(st->intent_spec), "%.15s", spec);
 		(void)snprintf(st->intent, sizeof(st->intent), "%.15s", spec[0] != '\0' ? spec : "Running");
 	}
@@ -82,7 +87,12 @@ read_intent(struct pass *p)
 		memcpy(st->intent_annotation, annotation, sizeof(annotation));
 		if (annotation[0] != '\0')
 			(void)snprintf(st->intent, sizeof(st->intent), "%s", stop ? "Stopped" : "Running");
+		asked = annotation[0] != '\0' ? !stop : asked;
 	}
+	if (strcmp(st->intent, "Stopped") == 0)
+		st->again[0] = '\0';
+	else if (asked && over)
+		(void)snprintf(st->again, sizeof(st->again), "true");
 }
 
 static bool
@@ -169,6 +179,7 @@ plan(struct pass *p, const struct ambient_object **fragment)
 	if ((rc = new_run_id(p)) < 0)
 		return rc;
 	as_name(p->st.job, "", p->name, "-job");
+	p->st.runs++;
 	return save(p);
 }
 
@@ -184,6 +195,11 @@ provision(struct pass *p)
 		return rc;
 	if (p->facts.job_object != NULL)
 		return as_delete_job(p->call, p->facts.job_object, p->err);
+	if (p->facts.earlier != NULL) {
+		as_set(&p->st, AS_READY, AS_FALSE, "Restarting", "waiting for pod \"%s\" of the run before to end; it works in "
+		       "the same files", ambient_str(p->facts.earlier, "/metadata/name", ""));
+		return save(p);
+	}
 	rc = as_provision(p->plugin, p->call, p->session, &p->st, p->err);
 	if (rc == 0) {
 		as_set(&p->st, AS_PVC_READY, AS_TRUE, "Created", "%s", "");
@@ -318,6 +334,15 @@ follow(struct pass *p)
 	return again > 0 ? ambient_requeue_after(p->result, again) : 0;
 }
 
+/* Another run on the same workspace.  Its own write wakes it again. */
+static int
+start_again(struct pass *p)
+{
+	as_status_renew(&p->st);
+	as_set(&p->st, AS_READY, AS_FALSE, "Restarting", "%s", "starting again as asked");
+	return save(p);
+}
+
 static int
 unmanaged(struct pass *p)
 {
@@ -343,9 +368,9 @@ as_reconcile(void *self, struct ambient_call *call, const struct ambient_request
 	as_status_load(&p.st, p.session, AMBIENT_HAS(call->host->clock, wall) ? call->host->clock->wall(call->host) : 0);
 	if ((rc = as_observe(call, p.session, &p.st, &p.facts, err)) < 0)
 		return rc;
-	if (as_terminal(&p.st))
-		return finish(&p);
 	read_intent(&p);
+	if (as_terminal(&p.st))
+		return p.st.again[0] != '\0' ? start_again(&p) : finish(&p);
 	/* The Job may be there although the status does not say so: we were interrupted between the two. */
 	if (p.facts.job != AS_JOB_ABSENT && !as_is(&p.st, AS_JOB_CREATED, AS_TRUE)) {
 		as_set(&p.st, AS_PVC_READY, AS_TRUE, "Created", "%s", "");

@@ -30,6 +30,13 @@ static const struct field {
 	FIELD("/status/intent/state", intent),
 	FIELD("/status/intent/spec", intent_spec),
 	FIELD("/status/intent/annotation", intent_annotation),
+	FIELD("/status/intent/again", again),
+};
+
+/* What a report says of its run only; the conversation outlives the run. */
+static const char *const reported[] = {
+	"/status/results", "/status/result", "/status/repos", "/status/is_error", "/status/num_turns",
+	"/status/total_cost_usd", "/status/duration_ms", "/status/usage",
 };
 
 static void
@@ -77,6 +84,7 @@ as_status_load(struct as_status *st, const struct ambient_object *session, int64
 	st->now = now;
 	st->generation = ambient_int(session, "/metadata/generation", 0);
 	st->effective = ambient_at(session, "/status/effective");
+	st->runs = ambient_int(session, "/status/runs", 0);
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		copy((char *)st + fields[i].offset, fields[i].size, ambient_str(session, fields[i].pointer, ""));
 	for (size_t i = 0; i < n; i++) {
@@ -96,6 +104,18 @@ as_status_load(struct as_status *st, const struct ambient_object *session, int64
 			st->cond[k].generation = ambient_int(c, "/observedGeneration", 0);
 		}
 	}
+}
+
+void
+as_status_renew(struct as_status *st)
+{
+	for (int k = 0; k < AS_CONDITIONS; k++)
+		if (k != AS_READY && k != AS_PVC_READY)
+			memset(&st->cond[k], 0, sizeof(st->cond[k]));
+	st->run_id[0] = st->start[0] = st->completion[0] = st->stopped_reason[0] = st->job[0] = st->pod[0] = '\0';
+	st->again[0] = '\0';
+	st->effective = NULL;
+	st->forget = true;
 }
 
 void
@@ -166,8 +186,15 @@ as_status_write(struct ambient_call *call, const struct ambient_object **session
 	}
 	ambient_draft_set_str(draft, "/status/message", st->cond[AS_READY].message);
 	ambient_draft_set_int(draft, "/status/observedGeneration", st->generation);
+	if (st->runs > 0)
+		ambient_draft_set_int(draft, "/status/runs", st->runs);
 	if (st->effective != NULL)
 		ambient_draft_set_object(draft, "/status/effective", st->effective);
+	else if (ambient_type(*session, "/status/effective") != AMBIENT_T_NONE)
+		ambient_draft_unset(draft, "/status/effective");
+	for (size_t i = 0; st->forget && i < sizeof(reported) / sizeof(reported[0]); i++)
+		if (ambient_type(*session, reported[i]) != AMBIENT_T_NONE)
+			ambient_draft_unset(draft, reported[i]);
 	for (size_t i = 0; st->report != NULL && i < ambient_len(st->report, "/fields"); i++) {
 		member = ambient_item(st->report, "/fields", i, &key);
 		(void)snprintf(pointer, sizeof(pointer), "/status/%s", key);

@@ -389,6 +389,24 @@ def test_hostile_bundles(lab):
         assert "work" not in git("--git-dir", lab.bare("hostile%d" % i), "for-each-ref", "--format=%(refname:short)").split(), name
 
 
+def test_a_chat_that_goes_on_does_not_hear_its_prompt_twice(lab):
+    import json
+    volume = None
+    for spec_of, want in (({"initialPrompt": "hello", "interactive": True}, "hello"), ({"initialPrompt": "hello", "interactive": True}, ""),
+                          ({"initialPrompt": "more", "interactive": True}, "more"), ({"prompt": "more"}, "more")):
+        pod = lab.pod(spec_of, volume=volume).start(agent=False)
+        s = connect(pod)
+        begin = json.loads(s.makefile("rb").readline())
+        with open(begin["promptFile"]) as f:
+            assert f.read() == want, (spec_of, begin)
+        assert begin["resume"] == ("" if volume is None else "c-1"), begin
+        s.sendall(b'{"t":"conversation","id":"c-1"}\n{"t":"exited","success":true,"exitCode":0,"reason":"","message":""}\n{"t":"bye"}\n')
+        pod.wait()
+        s.close()
+        assert pod.code == 0, pod.report
+        volume = pod.volume
+
+
 def connect(pod):
     import socket
     s = socket.socket(socket.AF_UNIX)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions that run more than once: on their files, with their messages, never two runs at a time."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lib  # noqa: E402
+from lib import GATED, Platform, running, until  # noqa: E402
+
+
+def start(p, s, runs):
+    done = p.ctl("start", s.name)
+    assert done.returncode == 0 and s.name in done.stdout, done.stdout
+    until(lambda: s.status.get("runs") == runs, what="run %d of %s" % (runs, s.name))
+    return done.stdout
+
+
+def test_behaviour_start_from_each_terminal_phase_keeps_files(p):
+    p.origins.make("thrice")
+    s = p.session("thrice", GATED + "; exit $(cat ../code 2>/dev/null || echo 0)", repos=[p.repo("thrice", "work")])
+    s.wait_file("up")
+    with open(s.file("code"), "w") as f:
+        f.write("1")
+    s.touch("go")
+    s.wait("Failed")
+    assert s.status["runs"] == 1 and p.origins.commits("thrice", "work") == 0, s.status
+    first, claim = s.status["runId"], p.get(p.core("persistentvolumeclaims", "ambient-workspace-thrice"))["metadata"]["uid"]
+    os.unlink(s.file("code"))
+    assert "starts again" in start(p, s, 2)
+    s.wait("Completed")
+    assert s.read("starts") == "start\nstart\n" and s.status["runId"] != first, s.status
+    assert p.get(p.core("persistentvolumeclaims", "ambient-workspace-thrice"))["metadata"]["uid"] == claim
+    # The work of the run that failed was not lost: both lines are there.
+    assert p.origins.show("thrice", "work:README.md").splitlines()[-2:] == ["line", "line"]
+    start(p, s, 3)
+    s.wait("Completed")
+    assert s.read("starts") == "start\n" * 3
+    seqs = [m["seq"] for m in s.messages()]
+    assert seqs == list(range(1, len(seqs) + 1)) and len({m["run"] for m in s.messages()}) == 3, seqs
+
+
+def test_stop_and_start_while_it_stops(p):
+    p.origins.make("again")
+    s = p.session("again", GATED, repos=[p.repo("again", "work")])
+    s.wait_file("up")
+    s.wait("Running")
+    pids = p.pod_processes(s)
+    assert p.ctl("stop", "again").returncode == 0
+    # At once, whether it has stopped by now or not.
+    start(p, s, 2)
+    until(lambda: not running(pids), what="the first run to end")
+    s.wait("Running")
+    until(lambda: s.read("starts") == "start\nstart\n", what="the second agent")
+    s.touch("go")
+    s.wait("Completed")
+    assert p.origins.commits("again", "work") == 1
+    said = p.ctl("start", "nobody")
+    assert said.returncode == 3 and "nobody" in said.stdout, said.stdout
+
+
+def test_start_of_a_running_session_changes_nothing(p):
+    p.origins.make("once")
+    s = p.session("once", GATED, repos=[p.repo("once", "work")])
+    s.wait_file("up")
+    s.wait("Running")
+    said = p.ctl("start", "once")
+    assert said.returncode == 0 and "had not ended" in said.stdout, said.stdout
+    s.touch("go")
+    s.wait("Completed")
+    assert s.status["runs"] == 1 and s.read("starts") == "start\n", s.status
+
+
+def test_restart_of_the_daemon_while_it_starts_again(p):
+    p.origins.make("kill")
+    s = p.session("kill", GATED, repos=[p.repo("kill", "work")])
+    s.touch_when_up("go")
+    s.wait("Completed")
+    p.patch(s.path, {"spec": {"desiredState": "Running"}})
+    p.kill9()
+    p.restart()
+    until(lambda: s.status.get("runs") == 2, what="the second run")
+    s.wait("Completed")
+    assert s.read("starts") == "start\nstart\n" and s.status["runs"] == 2, s.status
+
+
+def make():
+    p = Platform("again")
+    p.start()
+    p.namespace()
+    return p
+
+
+if __name__ == "__main__":
+    lib.preconditions()
+    sys.exit(lib.main(sys.modules[__name__], make))

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For the tests of the agenticsession plugin: a namespace that is managed, a session, its pod and its report, and a client
+ * that fails from a chosen write on, as if the daemon had died there.
+ */
+#ifndef TESTS_UNIT_AGENTICSESSION_H
+#define TESTS_UNIT_AGENTICSESSION_H
+
+#include "plugins/agenticsession/agenticsession.h"
+
+#include "tests/lib/fake_host.h"
+#include "tests/lib/unit.h"
+
+static struct fake_host *fake;
+static const struct ambient_client_api *real_client;
+static struct ambient_client_api cut_client;
+static int writes_left; /* before the "crash"; negative: no crash */
+
+static inline int
+cut(struct ambient_error *err)
+{
+	if (writes_left > 0)
+		writes_left--;
+	else if (writes_left == 0)
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "crash");
+	return 0;
+}
+
+static inline int
+cut_create(struct ambient_call *call, struct ambient_draft *draft, const char *sub, const struct ambient_object **ret,
+	   struct ambient_error *err)
+{
+	int rc = cut(err);
+
+	return rc < 0 ? rc : real_client->create(call, draft, sub, ret, err);
+}
+
+static inline int
+cut_remove(struct ambient_call *call, const char *kind, const char *ns, const char *name, const char *options,
+	   struct ambient_error *err)
+{
+	int rc = cut(err);
+
+	return rc < 0 ? rc : real_client->remove(call, kind, ns, name, options, err);
+}
+
+static inline int
+cut_status(struct ambient_call *call, struct ambient_draft *draft, const struct ambient_object **ret,
+	   struct ambient_error *err)
+{
+	int rc = cut(err);
+
+	return rc < 0 ? rc : real_client->status(call, draft, ret, err);
+}
+
+static inline void
+begin(void)
+{
+	struct ambient_host *table;
+
+	fake = fake_host_new(&ambient_plugin_v0);
+	fake_host_set_fact(fake, "runner-image", "ambient-runner:test");
+	fake_host_set_fact(fake, "runner-type", "command");
+	fake_host_set_plan(fake, "command", "{\"agentEnv\":[{\"name\":\"ANTHROPIC_API_KEY\",\"valueFrom\":"
+			   "{\"secretKeyRef\":{\"name\":\"ambient-runner-secrets\",\"key\":\"ANTHROPIC_API_KEY\"}}}]}", NULL);
+	fake_host_put(fake, AS_NS, "{'metadata':{'name':'team-a','labels':{'ambient-code.io/managed':'true'}}}");
+	table = fake_host_table(fake);
+	real_client = table->client;
+	cut_client = *real_client;
+	cut_client.create = cut_create;
+	cut_client.remove = cut_remove;
+	cut_client.status = cut_status;
+	table->client = &cut_client;
+	writes_left = -1;
+	(void)fake_host_create(fake);
+}
+
+static inline void
+end(void)
+{
+	fake_host_destroy(fake);
+	fake_host_free(fake);
+}
+
+static inline void
+submit_named(const char *name, const char *spec)
+{
+	char json[4096];
+
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'%s','namespace':'team-a'},'spec':%s}", name, spec);
+	fake_host_put(fake, AS_SESSION, json);
+}
+
+#define SPEC "{'prompt':'do','timeout':60,'repos':[{'input':{'url':'https://git.example/a.git'}," \
+	     "'output':{'targetBranch':'fix'}}]}"
+
+static inline const char *
+at(const char *pointer)
+{
+	const char *s = fake_host_at(fake, AS_SESSION, "team-a", "s", pointer);
+
+	return s != NULL ? s : "(none)";
+}
+
+/* Writes that changed something. */
+static inline size_t
+writes(void)
+{
+	return fake_host_calls(fake, "status", AS_SESSION) + fake_host_calls(fake, "create", AS_JOB) +
+	       fake_host_calls(fake, "delete", AS_JOB);
+}
+
+/* Reconciles until nothing changes. */
+static inline int64_t
+settle(void)
+{
+	struct ambient_result result = { .size = sizeof(result) };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	for (int i = 0; i < 20; i++) {
+		size_t before = writes();
+
+		result.requeue_after = 0;
+		ck_assert_msg(fake_host_reconcile(fake, NULL, "team-a", "s", &result, &err) == 0, "%s", err.message);
+		if (before == writes())
+			return result.requeue_after;
+	}
+	ck_abort_msg("does not settle: phase %s", at("/status/phase"));
+}
+
+static inline void
+pod(const char *status)
+{
+	char json[2048];
+	const char *run = fake_host_at(fake, AS_JOB, "team-a", "s-job", AS_RUN_ID);
+
+	ck_assert_ptr_nonnull(run);
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'s-job-x','namespace':'team-a','labels':"
+		       "{'app':'ambient-code-runner','agentic-session':'s'},'annotations':{'ambient-code.io/session':'s',"
+		       "'ambient-code.io/run-id':'%s'}},'spec':{'nodeName':'n1'},'status':%s}", run, status);
+	fake_host_put(fake, AS_POD, json);
+}
+
+static inline const char *
+cond(const char *type, const char *member)
+{
+	static char pointer[128];
+
+	for (int i = 0; i < AS_CONDITIONS; i++) {
+		(void)snprintf(pointer, sizeof(pointer), "/status/conditions/%d/type", i);
+		if (strcmp(at(pointer), type) != 0)
+			continue;
+		(void)snprintf(pointer, sizeof(pointer), "/status/conditions/%d/%s", i, member);
+		return at(pointer);
+	}
+	return "(none)";
+}
+
+static inline void
+report(const char *members)
+{
+	char patch[2048], text[1024], escaped[2000];
+	size_t n = 0;
+
+	(void)snprintf(text, sizeof(text), "{\"contract\":1,\"run\":\"%s\",%s}",
+		       fake_host_at(fake, AS_JOB, "team-a", "s-job", AS_RUN_ID), members);
+	for (const char *p = text; *p != '\0'; p++) {
+		if (*p == '"' || *p == '\\')
+			escaped[n++] = '\\';
+		escaped[n++] = *p;
+	}
+	escaped[n] = '\0';
+	(void)snprintf(patch, sizeof(patch), "{\"data\":{\"report.json\":\"%s\"}}", escaped);
+	fake_host_merge(fake, AS_CM, "team-a", "s-report", patch);
+}
+
+#define RUNNER(state) "{'phase':'Running','containerStatuses':[{'name':'runner','state':" state "}," \
+		      "{'name':'agent','state':{'running':{'startedAt':'2026-01-01T00:00:05Z'}}}]}"
+#define UP    RUNNER("{'running':{'startedAt':'2026-01-01T00:00:05Z'}}")
+#define ENDED(code) RUNNER("{'terminated':{'exitCode':" #code ",'reason':'Error'}}")
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions that are started again, against a fake host: from each end, on the same claim, one run at a time. */
+#include "tests/unit/agenticsession.h"
+
+#define AGAIN "{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Running','ambient-code.io/start-requested-at':'t1'}}}"
+
+static void
+ends_with(const char *phase)
+{
+	if (strcmp(phase, "Completed") == 0) {
+		pod(UP);
+		(void)settle();
+		report("\"state\":\"done\",\"result\":\"first\",\"turns\":3");
+		pod(ENDED(0));
+	} else if (strcmp(phase, "Failed") == 0) {
+		pod(ENDED(1));
+	} else if (strcmp(phase, "Timeout") == 0) {
+		pod(UP);
+		(void)settle();
+		fake_host_advance(fake, 66 * AMBIENT_SECOND);
+		(void)settle();
+	} else {
+		fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
+		(void)settle();
+	}
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), phase);
+	if (fake_host_has(fake, AS_POD, "team-a", "s-job-x"))
+		fake_host_merge(fake, AS_POD, "team-a", "s-job-x", "{'status':{'phase':'Failed'}}");
+}
+
+static const char *const ends[] = { "Completed", "Failed", "Timeout", "Stopped" };
+
+/* 11.5: start from each terminal phase reuses the claim; the terminal phase is left by nothing else. */
+START_TEST(behaviour_start_from_each_terminal_phase_reuses_the_claim)
+{
+	char first[40], claim[64];
+
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	(void)snprintf(first, sizeof(first), "%s", at("/status/runId"));
+	(void)snprintf(claim, sizeof(claim), "%s", fake_host_at(fake, AS_PVC, "team-a", "ambient-workspace-s", "/metadata/uid"));
+	ends_with(ends[_i]);
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'timeout':50}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), ends[_i]);
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", AGAIN);
+	(void)settle();
+	/* The pod of the run before has ended, so the Job made way and the next one is there. */
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_ne(at("/status/runId"), first);
+	ck_assert_str_eq(fake_host_at(fake, AS_JOB, "team-a", "s-job", AS_RUN_ID), at("/status/runId"));
+	ck_assert_str_eq(fake_host_at(fake, AS_PVC, "team-a", "ambient-workspace-s", "/metadata/uid"), claim);
+	ck_assert_str_eq(at("/status/runs"), "2");
+	ck_assert_str_eq(at("/status/effective/timeout"), "50");
+	ck_assert_str_eq(at("/status/completionTime"), "(none)");
+	ck_assert_str_eq(at("/status/startTime"), "(none)");
+	ck_assert_str_eq(at("/status/results"), "(none)");
+	ck_assert_str_eq(at("/status/num_turns"), "(none)");
+	ck_assert_str_eq(at("/status/stoppedReason"), "(none)");
+	ck_assert_str_eq(at("/status/intent/again"), "(none)");
+	ck_assert_str_eq(cond("Completed", "status"), "(none)");
+	ck_assert_str_eq(cond("Failed", "status"), "(none)");
+	ck_assert_str_eq(cond("Stopped", "status"), "(none)");
+	/* Asked once, started once. */
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Completed");
+	ck_assert_uint_eq(fake_host_calls(fake, "create", AS_JOB) - fake_host_calls(fake, "delete", AS_JOB) <= 1, 1);
+	end();
+}
+END_TEST
+
+START_TEST(start_waits_for_the_pod_of_the_run_before)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	(void)settle();
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
+	(void)settle();
+	/* While it still stops: kept until it has. */
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Running'}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Stopping");
+	ck_assert_str_eq(at("/status/intent/again"), "true");
+	fake_host_remove(fake, AS_POD, "team-a", "s-job-x");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(at("/status/runs"), "2");
+	/* A pod that outlives its run (a node that does not answer): no second one works in its files. */
+	pod(UP);
+	(void)settle();
+	fake_host_remove(fake, AS_JOB, "team-a", "s-job");
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "JobMissing");
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", AGAIN);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Pending");
+	ck_assert_str_eq(cond("Ready", "reason"), "Restarting");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "s-job-x"));
+	ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	fake_host_remove(fake, AS_POD, "team-a", "s-job-x");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	end();
+}
+END_TEST
+
+/* What no longer is wanted, and what was no wish for another run. */
+static const struct {
+	const char *patch, *phase;
+} wishes[] = {
+	{ "{'spec':{'desiredState':'Running'}}", "Creating" },
+	{ AGAIN, "Creating" },
+	{ "{'spec':{'prompt':'another'}}", "Completed" },
+	{ "{'spec':{'desiredState':'Stopped'}}", "Completed" },
+	{ "{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Stopped','ambient-code.io/stop-requested-at':'t'}}}",
+	  "Completed" },
+	{ "{'metadata':{'annotations':{'ambient-code.io/start-requested-at':'t'}}}", "Completed" },
+};
+
+START_TEST(only_a_wish_for_running_starts_again)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	ends_with("Completed");
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", wishes[_i].patch);
+	(void)settle();
+	ck_assert_msg(strcmp(at("/status/phase"), wishes[_i].phase) == 0, "%s: %s", wishes[_i].patch, at("/status/phase"));
+	end();
+}
+END_TEST
+
+/* An interrupted restart is one restart: one new run id that has a Job, whatever was cut. */
+START_TEST(rule_28_crash_while_starting_again)
+{
+	int at_write = 0;
+	bool crashed = true;
+
+	for (; crashed && at_write < 30; at_write++) {
+		struct ambient_error err = AMBIENT_ERROR_INIT;
+
+		begin();
+		submit_named("s", SPEC);
+		(void)settle();
+		ends_with("Completed");
+		fake_host_merge(fake, AS_SESSION, "team-a", "s", AGAIN);
+		writes_left = at_write;
+		crashed = false;
+		for (int i = 0; i < 6 && !crashed; i++)
+			crashed = fake_host_reconcile(fake, NULL, "team-a", "s", NULL, &err) < 0;
+		writes_left = -1;
+		(void)settle();
+		ck_assert_str_eq(at("/status/phase"), "Creating");
+		ck_assert_str_eq(at("/status/runs"), "2");
+		ck_assert_uint_eq(fake_host_calls(fake, "create", AS_JOB), 2);
+		pod(ENDED(0));
+		(void)settle();
+		ck_assert_str_eq(at("/status/phase"), "Completed");
+		end();
+	}
+	ck_assert_int_ge(at_write, 8);
+	ck_assert_int_lt(at_write, 30);
+}
+END_TEST
+
+/* A Job of that name that is somebody else's is refused, and stays. */
+START_TEST(a_foreign_job_is_not_deleted)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	begin();
+	fake_host_put(fake, AS_JOB, "{'metadata':{'name':'s-job','namespace':'team-a'}}");
+	submit_named("s", SPEC);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(fake_host_reconcile(fake, NULL, "team-a", "s", NULL, &err), -AMBIENT_E_EXISTS);
+	ck_assert_str_eq(cond("Ready", "reason"), "NameConflict");
+	ck_assert(fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	ck_assert_uint_eq(fake_host_calls(fake, "delete", AS_JOB), 0);
+	end();
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_loop_test(tc, behaviour_start_from_each_terminal_phase_reuses_the_claim, 0, 4);
+	tcase_add_test(tc, start_waits_for_the_pod_of_the_run_before);
+	tcase_add_loop_test(tc, only_a_wish_for_running_starts_again, 0, sizeof(wishes) / sizeof(wishes[0]));
+	tcase_add_test(tc, rule_28_crash_while_starting_again);
+	tcase_add_test(tc, a_foreign_job_is_not_deleted);
+}
+
+UNIT_MAIN("agenticsession_again", cases)
