@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text in the making, and names made of it. */
+#include "plugins/rfeworkflow/rfeworkflow.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+void
+rfe_put(struct rfe_buf *b, const char *p, size_t n)
+{
+	if (b->failed)
+		return;
+	if (b->cap - b->len <= n) {
+		size_t cap = (b->cap + n + 1) * 2;
+		char *bigger = realloc(b->p, cap);
+
+		if (bigger == NULL) {
+			b->failed = true;
+			return;
+		}
+		b->p = bigger;
+		b->cap = cap;
+	}
+	memcpy(b->p + b->len, p, n);
+	b->len += n;
+	b->p[b->len] = '\0';
+}
+
+void
+rfe_puts(struct rfe_buf *b, const char *s)
+{
+	rfe_put(b, s, strlen(s));
+}
+
+void
+rfe_putf(struct rfe_buf *b, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	rfe_puts(b, text);
+}
+
+bool
+rfe_put_cut(struct rfe_buf *b, const char *s, size_t max)
+{
+	size_t all = strlen(s), n = all;
+
+	if (n > max)
+		for (n = max; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80; n--)
+			;
+	rfe_put(b, s, n);
+	if (n < all)
+		rfe_putf(b, "\n[cut here: %zu of %zu bytes]", n, all);
+	return n < all;
+}
+
+char *
+rfe_take(struct rfe_buf *b, struct ambient_call *call)
+{
+	char *out = b->failed ? NULL : call->host->mem->scratch(call, b->len + 1);
+
+	if (out != NULL && b->len > 0)
+		memcpy(out, b->p, b->len);
+	if (out != NULL)
+		out[b->len] = '\0';
+	free(b->p);
+	memset(b, 0, sizeof(*b));
+	return out;
+}
+
+void
+rfe_slug(char out[RFE_NAME_MAX], const char *text)
+{
+	size_t n = 0;
+
+	for (const char *p = text; *p != '\0' && n < RFE_NAME_MAX - 1; p++) {
+		if (isalnum((unsigned char)*p))
+			out[n++] = (char)tolower((unsigned char)*p);
+		else if (n > 0 && out[n - 1] != '-')
+			out[n++] = '-';
+	}
+	while (n > 0 && out[n - 1] == '-')
+		n--;
+	out[n] = '\0';
+}
+
+void
+rfe_name(char out[RFE_NAME_MAX], const char *prefix, const char *suffix)
+{
+	size_t n = strlen(prefix), tail = strlen(suffix);
+	uint64_t hash = UINT64_C(1469598103934665603); /* FNV-1a */
+
+	if (n + tail < RFE_NAME_MAX) {
+		memcpy(out, prefix, n);
+		memcpy(out + n, suffix, tail + 1);
+		return;
+	}
+	for (const char *p = prefix; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
+	for (const char *p = suffix; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
+	if (tail > 30)
+		tail = 30;
+	suffix += strlen(suffix) - tail;
+	if (n > RFE_NAME_MAX - 1 - 11 - tail)
+		n = RFE_NAME_MAX - 1 - 11 - tail;
+	while (n > 0 && !isalnum((unsigned char)prefix[n - 1]))
+		n--;
+	(void)snprintf(out, RFE_NAME_MAX, "%.*s-%010" PRIx64 "%s", (int)n, prefix, hash & UINT64_C(0xffffffffff), suffix);
+}

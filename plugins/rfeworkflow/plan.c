@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Spec -> plan.  There are three shapes: the documented one (request, repos), whose council goes on by itself; the one
+ * of the umbrella repository (title, description, umbrellaRepo), and the first one (targetRepoUrl, selectedAgents),
+ * whose steps a person starts.  In each of them spec.steps replaces the steps.  Everything after this file knows plans
+ * only.
+ */
+#include "plugins/rfeworkflow/rfeworkflow.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+static const char *const council[] = {
+	"product-manager", "solution-architect", "staff-engineer", "product-owner", "team-lead", "team-member",
+	"delivery-owner", NULL,
+};
+static const char *const phases[] = { "specify", "plan", "tasks", "implement", NULL };
+
+bool
+rfe_same_url(const char *a, const char *b)
+{
+	const char *url[2] = { a, b };
+	size_t n[2];
+
+	for (int i = 0; i < 2; i++) {
+		n[i] = strlen(url[i]);
+		while (n[i] > 0 && url[i][n[i] - 1] == '/')
+			n[i]--;
+		if (n[i] > 4 && strncasecmp(url[i] + n[i] - 4, ".git", 4) == 0)
+			n[i] -= 4;
+	}
+	return n[0] == n[1] && strncasecmp(a, b, n[0]) == 0;
+}
+
+/* ---- repositories */
+
+static int
+add_repo(struct rfe_plan *plan, const struct ambient_object *repo, const char *url, const char *branch,
+	 struct ambient_error *err)
+{
+	if (url == NULL || url[0] == '\0')
+		return 0;
+	if (plan->repos == RFE_REPOS_MAX)
+		return ambient_err(err, AMBIENT_E_INVALID, "there are more than %d repositories", RFE_REPOS_MAX);
+	for (size_t i = 0; i < plan->repos; i++)
+		if (rfe_same_url(plan->repo[i].url, url))
+			return ambient_err(err, AMBIENT_E_INVALID, "repository \"%.150s\" is named twice", url);
+	plan->repo[plan->repos].url = url;
+	plan->repo[plan->repos].branch = branch;
+	plan->repo[plan->repos++].as_is = repo;
+	return 0;
+}
+
+/* Lists of {url, branch}, or of repositories as sessions have them. */
+static int
+add_repos(struct rfe_plan *plan, const struct ambient_object *spec, const char *pointer, bool as_is,
+	  struct ambient_error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < ambient_len(spec, pointer); i++) {
+		const struct ambient_object *repo = ambient_item(spec, pointer, i, NULL);
+
+		rc = add_repo(plan, as_is ? repo : NULL, ambient_str(repo, "/input/url", ambient_str(repo, "/url", "")),
+			      ambient_str(repo, "/input/branch", ambient_str(repo, "/branch", NULL)), err);
+	}
+	return rc;
+}
+
+static int
+read_repos(struct rfe_plan *plan, const struct ambient_object *spec, struct ambient_error *err)
+{
+	int rc = 0;
+
+	if (plan->shape == RFE_UMBRELLA && (rc = add_repo(plan, NULL, ambient_str(spec, "/umbrellaRepo/url", ""),
+							  ambient_str(spec, "/umbrellaRepo/branch", NULL), err)) < 0)
+		return rc;
+	if (plan->shape == RFE_FIRST && (rc = add_repo(plan, NULL, ambient_str(spec, "/targetRepoUrl", ""),
+						       ambient_str(spec, "/targetRepoBranch", NULL), err)) < 0)
+		return rc;
+	if (plan->shape == RFE_UMBRELLA && ((rc = add_repos(plan, spec, "/supportingRepos", false, err)) < 0 ||
+					    (rc = add_repos(plan, spec, "/repositories", false, err)) < 0))
+		return rc;
+	if ((rc = add_repos(plan, spec, "/repos", true, err)) < 0)
+		return rc;
+	if (plan->shape == RFE_UMBRELLA && plan->repos == 0)
+		return ambient_err(err, AMBIENT_E_INVALID, "spec.umbrellaRepo is missing; a request with title and description "
+				   "needs the repository that its documents go to");
+	return 0;
+}
+
+static int
+read_branch(struct rfe_plan *plan, const struct ambient_object *spec, struct ambient_error *err)
+{
+	static const char *const shared[] = { "main", "master", "develop" };
+	const char *branch = ambient_str(spec, "/branchName", ""), *p = plan->title;
+	char words[RFE_NAME_MAX], three[RFE_NAME_MAX];
+	size_t n = 0;
+
+	if (branch[0] == '\0' && plan->shape == RFE_UMBRELLA) {
+		/* As the people's user interface has always proposed it. */
+		for (int i = 0; i < 3; i++) {
+			p += strcspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+			while (isalnum((unsigned char)*p) && n < sizeof(three) - 2)
+				three[n++] = *p++;
+			three[n++] = ' ';
+			if (n >= sizeof(three) - 2)
+				break;
+		}
+		three[n < sizeof(three) ? n : sizeof(three) - 1] = '\0';
+		rfe_slug(words, three);
+		(void)snprintf(plan->branch, sizeof(plan->branch), "ambient-%s", words[0] != '\0' ? words : "request");
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
+		if (strcmp(branch, shared[i]) == 0)
+			return ambient_err(err, AMBIENT_E_INVALID, "spec.branchName is \"%s\", which others work on; name a "
+					   "branch of the request's own", branch);
+	(void)snprintf(plan->branch, sizeof(plan->branch), "%.244s", branch);
+	return 0;
+}
+
+/* ---- steps */
+
+static struct rfe_step_plan *
+add_step(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct ambient_object *spec, const char *name,
+	 const char *agent, struct ambient_error *err)
+{
+	struct rfe_step_plan *step = &plan->step[plan->n];
+
+	if (plan->n == RFE_STEPS_MAX) {
+		(void)ambient_err(err, AMBIENT_E_INVALID, "there are more than %d steps", RFE_STEPS_MAX);
+		return NULL;
+	}
+	rfe_slug(step->name, name);
+	rfe_slug(step->agent, agent);
+	if (step->name[0] == '\0' || step->agent[0] == '\0') {
+		(void)ambient_err(err, AMBIENT_E_INVALID, "step %zu has no agent", plan->n + 1);
+		return NULL;
+	}
+	for (size_t i = 0; i < plan->n; i++)
+		if (strcmp(plan->step[i].name, step->name) == 0) {
+			(void)ambient_err(err, AMBIENT_E_INVALID, "two steps are called \"%s\"; give one of them another name",
+					  step->name);
+			return NULL;
+		}
+	step->manual = plan->shape != RFE_DOCUMENTED;
+	step->timeout = ambient_int(spec, "/stepTimeout", plugin->step_timeout_s);
+	step->retries = ambient_int(spec, "/retries", plugin->retries);
+	plan->n++;
+	return step;
+}
+
+static int
+steps_of_spec(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct ambient_object *spec,
+	      struct ambient_error *err)
+{
+	for (size_t i = 0; i < ambient_len(spec, "/steps"); i++) {
+		const struct ambient_object *one = ambient_item(spec, "/steps", i, NULL);
+		const char *agent = ambient_str(one, "/agent", "");
+		struct rfe_step_plan *step = add_step(plugin, plan, spec, ambient_str(one, "/name", agent), agent, err);
+
+		if (step == NULL)
+			return -AMBIENT_E_INVALID;
+		step->spec = one;
+		step->manual = ambient_bool(one, "/manual", 0);
+		step->timeout = ambient_int(one, "/timeout", step->timeout);
+		step->retries = ambient_int(one, "/retries", step->retries);
+	}
+	return 0;
+}
+
+/* In the first shape each of the selected agents works at each phase; a person starts the phases. */
+static int
+steps_of_phases(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct ambient_object *spec,
+		struct ambient_error *err)
+{
+	size_t agents = ambient_len(spec, "/selectedAgents");
+	struct rfe_step_plan *step;
+	char name[2 * RFE_NAME_MAX], agent[RFE_NAME_MAX];
+
+	for (size_t i = 0; phases[i] != NULL; i++) {
+		if (plan->shape == RFE_FIRST && strcmp(phases[i], "implement") == 0)
+			break;
+		if (agents == 0 || plan->shape != RFE_FIRST) {
+			if ((step = add_step(plugin, plan, spec, phases[i], phases[i], err)) == NULL)
+				return -AMBIENT_E_INVALID;
+			continue;
+		}
+		for (size_t k = 0; k < agents; k++) {
+			rfe_slug(agent, ambient_str(ambient_item(spec, "/selectedAgents", k, NULL), "", ""));
+			(void)snprintf(name, sizeof(name), "%s-%s", phases[i], agent);
+			if ((step = add_step(plugin, plan, spec, name, agent, err)) == NULL)
+				return -AMBIENT_E_INVALID;
+			rfe_slug(step->phase, phases[i]);
+			step->manual = k == 0;
+		}
+	}
+	return 0;
+}
+
+static int
+read_steps(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct ambient_object *spec,
+	   struct ambient_error *err)
+{
+	bool synthesis = plan->shape == RFE_DOCUMENTED && plugin->synthesis;
+	struct rfe_step_plan *last;
+	int rc = 0;
+
+	if (ambient_len(spec, "/steps") > 0)
+		rc = steps_of_spec(plugin, plan, spec, err);
+	else if (plan->shape != RFE_DOCUMENTED)
+		rc = steps_of_phases(plugin, plan, spec, err);
+	else
+		for (size_t i = 0; rc == 0 && council[i] != NULL; i++)
+			rc = add_step(plugin, plan, spec, council[i], council[i], err) == NULL ? -AMBIENT_E_INVALID : 0;
+	plan->total = plan->n;
+	if (rc < 0 || !ambient_bool(spec, "/synthesis", synthesis))
+		return rc;
+	last = &plan->step[plan->total++];
+	rfe_slug(last->name, "synthesis");
+	rfe_slug(last->agent, "synthesis");
+	last->synthesis = true;
+	last->timeout = ambient_int(spec, "/stepTimeout", plugin->step_timeout_s);
+	last->retries = ambient_int(spec, "/retries", plugin->retries);
+	return 0;
+}
+
+int
+rfe_plan_read(const struct rfe_plugin *plugin, struct ambient_call *call, const struct ambient_object *workflow,
+	      struct rfe_plan *plan, struct ambient_error *err)
+{
+	const struct ambient_object *spec = ambient_at(workflow, "/spec");
+	int rc;
+
+	memset(plan, 0, sizeof(*plan));
+	if (spec == NULL)
+		return ambient_err(err, AMBIENT_E_INVALID, "there is no spec");
+	plan->request = ambient_str(spec, "/request", "");
+	plan->title = ambient_str(spec, "/title", "");
+	plan->context = ambient_str(spec, "/context", "");
+	if (plan->request[0] == '\0') {
+		plan->request = ambient_str(spec, "/description", "");
+		plan->shape = ambient_str(spec, "/targetRepoUrl", "")[0] != '\0' ? RFE_FIRST : RFE_UMBRELLA;
+	}
+	if (plan->request[0] == '\0')
+		return ambient_err(err, AMBIENT_E_INVALID, "there is neither a request nor a description");
+	if ((rc = read_repos(plan, spec, err)) < 0 || (rc = read_branch(plan, spec, err)) < 0)
+		return rc;
+	return read_steps(plugin, plan, spec, err);
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One reconcile.  At most one session of a workflow runs at a time, and it is followed to its end before anything else
+ * is begun:
+ *
+ *   1. the active step's session: has it ended, and how; is it to be stopped?
+ *   2. what a person wants: another step (annotation), pause or cancellation (spec.desiredState)
+ *   3. the next step: its session is named in status, then created, then the step is Running
+ *
+ * So whatever the daemon dies between, the next reconcile finds a name and looks for what it names.  A workflow that has
+ * ended stays so until a person asks for a step.
+ */
+#include "plugins/rfeworkflow/rfeworkflow.h"
+
+#define NONE ((size_t)-1)
+
+struct pass {
+	const struct rfe_plugin *plugin;
+	struct ambient_call *call;
+	const struct ambient_object *workflow;
+	const char *ns, *name;
+	struct rfe_status st;
+	struct rfe_plan plan;
+	bool planned, blocked; /* blocked: something is missing that a person has to bring */
+	struct ambient_result *result;
+	struct ambient_error *err;
+};
+
+/* What to call the state that it is in. */
+static const char *
+phase_of(const struct pass *p)
+{
+	const struct rfe_status *st = &p->st;
+	bool legacy = p->planned && p->plan.shape != RFE_DOCUMENTED;
+	bool begun = st->start[0] != '\0';
+
+	if (rfe_is(st, RFE_COMPLETED, RFE_TRUE))
+		return "Completed";
+	if (rfe_is(st, RFE_FAILED, RFE_TRUE))
+		return "Failed";
+	if (rfe_is(st, RFE_CANCELLED, RFE_TRUE))
+		return "Cancelled";
+	if (strcmp(st->cond[RFE_READY].reason, "Paused") == 0)
+		return "Paused";
+	for (size_t i = 0; i < st->n; i++)
+		if (st->step[i].state == RFE_S_RUNNING)
+			return "Running";
+	if (strcmp(st->cond[RFE_READY].reason, "WaitingForPerson") == 0)
+		return "Ready";
+	return begun ? "Running" : legacy ? "Initializing" : "Pending";
+}
+
+static int
+save(struct pass *p)
+{
+	return rfe_status_write(p->call, &p->workflow, &p->st, phase_of(p), p->err);
+}
+
+static int
+say(struct pass *p, const char *reason, const char *message)
+{
+	rfe_set(&p->st, RFE_READY, RFE_FALSE, reason, "%s", message);
+	return save(p);
+}
+
+static void
+finish(struct pass *p, enum rfe_condition how, const char *reason, const char *message)
+{
+	rfe_set(&p->st, how, RFE_TRUE, reason, "%s", message);
+	rfe_set(&p->st, RFE_READY, RFE_FALSE, reason, "%s", message);
+	rfe_time(p->st.completion, p->st.now);
+	p->st.waits_for[0] = '\0';
+}
+
+/* The step that has a session which may not have ended. */
+static size_t
+active(const struct rfe_status *st)
+{
+	for (size_t i = 0; i < st->n; i++)
+		if (st->step[i].state == RFE_S_RUNNING || (st->step[i].state == RFE_S_PENDING && st->step[i].session[0] != '\0'))
+			return i;
+	return NONE;
+}
+
+static bool
+wants(const struct pass *p, const char *state)
+{
+	return strcmp(ambient_str(p->workflow, "/spec/desiredState", ""), state) == 0;
+}
+
+/* Is there a request to run a step that was not followed yet?  text gets what it will be remembered by. */
+static bool
+asked(const struct pass *p, char text[160])
+{
+	const char *step = ambient_str(p->workflow, RFE_RUN, "");
+
+	(void)snprintf(text, 160, "%.80s@%.64s", step, ambient_str(p->workflow, RFE_RUN_AT, ""));
+	return step[0] != '\0' && strcmp(text, p->st.run) != 0;
+}
+
+/* ---- 1. the session that was begun */
+
+static void
+tell_outputs(struct pass *p)
+{
+	struct rfe_status *st = &p->st;
+
+	for (size_t i = 0; i < st->n; i++) {
+		if (st->step[i].bytes == 0)
+			continue;
+		rfe_set(st, RFE_OUTPUTS, RFE_FALSE, "OutputCut", "step \"%s\" said %lld bytes, of which %d are kept here; AgenticSession "
+			"\"%s\" has all of it", st->step[i].name, (long long)st->step[i].bytes, RFE_OUTPUT_MAX, st->step[i].session);
+		return;
+	}
+	rfe_set(st, RFE_OUTPUTS, RFE_TRUE, "Complete", "%s", "");
+}
+
+/* Its session has ended, or is gone. */
+static int
+ended(struct pass *p, size_t i, const struct ambient_object *session, bool stop)
+{
+	struct rfe_step *step = &p->st.step[i];
+	bool good;
+
+	rfe_session_result(p->call, session, &p->st, i);
+	good = step->state == RFE_S_COMPLETED;
+	tell_outputs(p);
+	rfe_set(&p->st, RFE_READY, RFE_FALSE, good ? "StepCompleted" : "StepFailed", "step \"%s\": %s", step->name,
+		good ? "completed" : step->message);
+	if (good || !stop)
+		ambient_event(p->call, p->workflow, good ? "Normal" : "Warning", good ? "StepCompleted" : "StepFailed",
+			      "step \"%s\" %s%s", step->name, good ? "completed" : "failed: ", good ? "" : step->message);
+	return save(p);
+}
+
+/* What is to be known while the session goes on. */
+static int
+goes_on(struct pass *p, size_t i, bool stop)
+{
+	const struct rfe_step *step = &p->st.step[i];
+
+	if (stop)
+		rfe_set(&p->st, RFE_READY, RFE_FALSE, "StepStopping", "ending AgenticSession \"%s\" of step \"%s\"", step->session,
+			step->name);
+	else if (wants(p, "Paused"))
+		rfe_set(&p->st, RFE_READY, RFE_TRUE, "Pausing", "pauses as soon as step \"%s\" has ended", step->name);
+	else
+		rfe_set(&p->st, RFE_READY, RFE_TRUE, "StepRunning", "step \"%s\" runs as AgenticSession \"%s\"", step->name,
+			step->session);
+	return save(p);
+}
+
+/* Returns 1 while the session goes on. */
+static int
+follow(struct pass *p, size_t i, bool stop)
+{
+	const struct ambient_object *session = NULL;
+	struct rfe_step *step = &p->st.step[i];
+	int rc = rfe_session_get(p->call, p->workflow, step, &session, p->err);
+
+	if (rc < 0)
+		return rc;
+	if (session == NULL && step->state == RFE_S_PENDING) {
+		if (!stop)
+			return 0; /* named, not made yet */
+		step->session[0] = '\0';
+		return 0;
+	}
+	if (session == NULL || rfe_session_ended(session))
+		return ended(p, i, session, stop);
+	if (stop && (rc = rfe_session_stop(p->call, session, p->err)) < 0)
+		return rc;
+	step->state = RFE_S_RUNNING; /* also when we were interrupted between its creation and saying so */
+	return (rc = goes_on(p, i, stop)) < 0 ? rc : 1;
+}
+
+/* ---- 2. what a person wants */
+
+static size_t
+step_named(const struct pass *p, const char *text)
+{
+	char name[RFE_NAME_MAX], number[32];
+
+	rfe_slug(name, text);
+	for (size_t i = 0; i < p->plan.total; i++) {
+		(void)snprintf(number, sizeof(number), "%zu", i + 1);
+		if (strcmp(name, p->st.step[i].name) == 0 || (i < p->plan.n && strcmp(text, number) == 0))
+			return i;
+	}
+	return NONE;
+}
+
+/* From step i on all is to be done; what comes before and never was is passed over. */
+static void
+restart(struct pass *p, size_t i)
+{
+	struct rfe_status *st = &p->st;
+
+	for (size_t k = 0; k < st->n; k++) {
+		struct rfe_step *step = &st->step[k];
+
+		if (k < i) {
+			if (step->state != RFE_S_COMPLETED)
+				step->state = RFE_S_SKIPPED;
+			continue;
+		}
+		step->state = RFE_S_PENDING;
+		step->session[0] = step->reason[0] = step->message[0] = step->start[0] = step->completion[0] = '\0';
+		step->output = "";
+		step->attempts = step->bytes = 0;
+		step->started = k == i;
+	}
+	for (int c = RFE_COMPLETED; c <= RFE_CANCELLED; c++)
+		rfe_unset(st, (enum rfe_condition)c);
+	st->completion[0] = '\0';
+	st->final = "";
+	tell_outputs(p);
+}
+
+static int
+run_step(struct pass *p, const char *text)
+{
+	const char *wanted = ambient_str(p->workflow, RFE_RUN, "");
+	size_t i = step_named(p, wanted), len = 0;
+	char names[300] = "";
+
+	(void)snprintf(p->st.run, sizeof(p->st.run), "%s", text);
+	if (i == NONE) {
+		for (size_t k = 0; k < p->plan.total && len < sizeof(names); k++)
+			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", k > 0 ? ", " : "", p->plan.step[k].name);
+		ambient_event(p->call, p->workflow, "Warning", "StepUnknown", "there is no step \"%.63s\"; those are: %s", wanted, names);
+		return save(p);
+	}
+	restart(p, i);
+	rfe_set(&p->st, RFE_READY, RFE_FALSE, "StepRequested", "step \"%s\" was asked for", p->st.step[i].name);
+	ambient_event(p->call, p->workflow, "Normal", "StepRequested", "step \"%s\" was asked for", p->st.step[i].name);
+	return save(p);
+}
+
+static int
+cancel(struct pass *p)
+{
+	for (size_t i = 0; i < p->st.n; i++)
+		if (p->st.step[i].state == RFE_S_PENDING || p->st.step[i].state == RFE_S_FAILED)
+			p->st.step[i].state = RFE_S_CANCELLED;
+	finish(p, RFE_CANCELLED, "Cancelled", "cancelled as asked");
+	return save(p);
+}
+
+/* ---- 3. the next step */
+
+/* A person has to bring or change something: say it where they look; what they do wakes us. */
+static int
+wait_for(struct pass *p, const char *reason, const char *message)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "%s", message);
+	p->blocked = true;
+	return say(p, reason, text);
+}
+
+static int
+begin_session(struct pass *p, size_t i)
+{
+	const struct rfe_step_plan *what = &p->plan.step[i];
+	struct rfe_agent agent, phase;
+	struct rfe_step *step = &p->st.step[i];
+	char number[RFE_NAME_MAX + 32];
+	char *prompt;
+	int rc = rfe_agent_find(p->plugin, p->call, p->ns, what->agent, &agent, p->err);
+
+	if (rc == 0 && what->phase[0] != '\0')
+		rc = rfe_agent_find(p->plugin, p->call, p->ns, what->phase, &phase, p->err);
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return wait_for(p, "AgentUnknown", p->err->message);
+	if (rc < 0)
+		return rc;
+	step->agent = agent.name;
+	if ((prompt = rfe_prompt(p->call, &p->plan, &p->st, i, &agent, what->phase[0] != '\0' ? &phase : NULL)) == NULL)
+		return ambient_err(p->err, AMBIENT_E_NOMEM, "out of memory");
+	if (step->session[0] == '\0' || step->state != RFE_S_PENDING) {
+		step->state = RFE_S_PENDING;
+		step->runs++;
+		(void)snprintf(number, sizeof(number), "-%s-%lld", step->name, (long long)step->runs);
+		rfe_name(step->session, p->name, number);
+		rfe_time(step->start, p->st.now);
+		step->completion[0] = '\0';
+		if (p->st.start[0] == '\0')
+			memcpy(p->st.start, step->start, sizeof(p->st.start));
+		rfe_set(&p->st, RFE_READY, RFE_FALSE, "StepStarting", "step \"%s\" starts", step->name);
+		if ((rc = save(p)) < 0)
+			return rc;
+		step = &p->st.step[i];
+	}
+	rc = rfe_session_create(p->call, p->workflow, &p->plan, &p->st, i, prompt, agent.name, p->err);
+	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN) {
+		/* Said to people, and tried again with growing delays. */
+		struct ambient_error said = *p->err, hidden = AMBIENT_ERROR_INIT, *err = p->err;
+
+		p->err = &hidden;
+		(void)wait_for(p, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "SessionRefused", said.message);
+		p->err = err;
+		*err = said;
+		return rc;
+	}
+	if (rc < 0)
+		return rc;
+	step->state = RFE_S_RUNNING;
+	ambient_event(p->call, p->workflow, "Normal", "StepStarted", "step \"%s\" runs as AgenticSession \"%s\"", step->name,
+		      step->session);
+	return goes_on(p, i, false);
+}
+
+/* Would the same fail again, however often it is tried? */
+static bool
+hopeless(const struct rfe_step *step)
+{
+	static const char *const reasons[] = { "SpecInvalid", "RunnerTypeUnknown", "PrerequisiteFailed", "UserStopped" };
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (strcmp(step->reason, reasons[i]) == 0)
+			return true;
+	return false;
+}
+
+static int
+after_failure(struct pass *p, size_t i)
+{
+	struct rfe_step *step = &p->st.step[i];
+	int64_t at, doubled = step->attempts > 1 ? step->attempts - 1 : 0;
+	char text[400];
+
+	if (step->attempts > p->plan.step[i].retries || hopeless(step)) {
+		(void)snprintf(text, sizeof(text), "step \"%s\" failed: %s", step->name, step->message);
+		finish(p, RFE_FAILED, "StepFailed", text);
+		return save(p);
+	}
+	if (rfe_time_parse(step->completion, &at)) {
+		at += p->plugin->retry_delay << (doubled < 10 ? doubled : 10);
+		if (at > p->st.now)
+			return ambient_requeue_after(p->result, at - p->st.now);
+	}
+	return begin_session(p, i);
+}
+
+static int
+all_done(struct pass *p)
+{
+	const struct rfe_step *last = p->st.synthesis ? &p->st.step[p->st.n - 1] : NULL;
+
+	p->st.final = last != NULL && last->output[0] != '\0' ? last->output : rfe_assemble(p->call, &p->plan, &p->st);
+	if (p->st.final == NULL)
+		return ambient_err(p->err, AMBIENT_E_NOMEM, "out of memory");
+	finish(p, RFE_COMPLETED, "Success", "all steps completed");
+	return save(p);
+}
+
+static int
+advance(struct pass *p)
+{
+	size_t i = rfe_next(&p->st);
+	char owner[254], text[512];
+	int rc;
+
+	if (i == p->st.n)
+		return all_done(p);
+	if (wants(p, "Paused"))
+		return say(p, "Paused", "paused as asked; spec.desiredState: Running goes on");
+	if ((rc = rfe_branch_owner(p->plugin, p->call, p->workflow, &p->plan, owner, p->err)) < 0)
+		return rc;
+	memcpy(p->st.waits_for, owner, sizeof(p->st.waits_for));
+	if (owner[0] != '\0') {
+		(void)snprintf(text, sizeof(text), "branch \"%.100s\" is worked on by RFEWorkflow \"%s\"; waiting until that has ended",
+			       p->plan.branch, owner);
+		return say(p, "BranchInUse", text);
+	}
+	if (p->st.step[i].state == RFE_S_FAILED)
+		return after_failure(p, i);
+	if (p->plan.step[i].manual && !p->st.step[i].started) {
+		(void)snprintf(text, sizeof(text), "step \"%s\" waits for a person; annotate with ambient-code.io/run-step=%s to start it",
+			       p->st.step[i].name, p->st.step[i].name);
+		return say(p, "WaitingForPerson", text);
+	}
+	return begin_session(p, i);
+}
+
+/* ---- all of it */
+
+static int
+managed(struct pass *p, bool *ret)
+{
+	const struct ambient_object *ns = NULL;
+	int rc = ambient_get(p->call, RFE_NS, "", p->ns, &ns, p->err);
+
+	*ret = rc == 0 && strcmp(ambient_str(ns, RFE_MANAGED, ""), "true") == 0;
+	return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
+}
+
+static int
+make_plan(struct pass *p)
+{
+	int rc = rfe_plan_read(p->plugin, p->call, p->workflow, &p->plan, p->err);
+
+	if (rc == -AMBIENT_E_INVALID) {
+		rfe_set(&p->st, RFE_SPEC_VALID, RFE_FALSE, "SpecInvalid", "%s", p->err->message);
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	p->planned = true;
+	rfe_set(&p->st, RFE_SPEC_VALID, RFE_TRUE, "Valid", "%s", "");
+	return 0;
+}
+
+/* Nothing of it runs. */
+static int
+idle(struct pass *p)
+{
+	char request[160], text[512];
+	bool ours;
+	int rc;
+
+	if ((rc = managed(p, &ours)) < 0)
+		return rc;
+	if (!ours) {
+		(void)snprintf(text, sizeof(text), "namespace \"%s\" is not labelled ambient-code.io/managed=true", p->ns);
+		return rfe_terminal(&p->st) ? 0 : say(p, "NamespaceNotManaged", text);
+	}
+	if (asked(p, request) && p->planned && !wants(p, "Cancelled")) {
+		rfe_status_follow(&p->st, &p->plan);
+		if ((rc = run_step(p, request)) < 0)
+			return rc;
+	}
+	if (rfe_terminal(&p->st))
+		return rfe_branch_free(p->call, p->ns, p->name, p->err);
+	if (wants(p, "Cancelled"))
+		return cancel(p);
+	if (!p->planned)
+		return say(p, "SpecInvalid", p->st.cond[RFE_SPEC_VALID].message);
+	rfe_status_follow(&p->st, &p->plan);
+	return advance(p);
+}
+
+int
+rfe_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
+	      struct ambient_error *err)
+{
+	struct pass p = { .plugin = self, .call = call, .ns = req->ns, .name = req->name, .result = result, .err = err };
+	char request[160];
+	bool stop;
+	size_t i;
+	int rc = ambient_get(call, RFE_KIND, req->ns, req->name, &p.workflow, err);
+
+	if (rc == -AMBIENT_E_NOTFOUND) /* what it owned goes with it */
+		return rfe_branch_free(call, req->ns, req->name, err);
+	if (rc < 0)
+		return rc;
+	if (ambient_type(p.workflow, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+		return 0;
+	rfe_status_load(&p.st, call, p.workflow);
+	if ((rc = make_plan(&p)) < 0)
+		return rc;
+	i = active(&p.st);
+	if (i != NONE) {
+		stop = wants(&p, "Cancelled") || (p.planned && asked(&p, request));
+		rc = follow(&p, i, stop);
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
+	return idle(&p);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this plugin share.  The way of one reconcile is the reading order:
+ *
+ *   reconcile.c   what comes next, and which writes come before which
+ *   plan.c        spec, in any of its shapes -> steps, repositories, branch
+ *   agents.c      the agents' templates: files, and a ConfigMap over them
+ *   prompt.c      template + request + context + outputs -> the prompt of a step; the document at the end
+ *   session.c     the AgenticSession of a step: made, read, ended
+ *   branch.c      who else works on the same branch
+ *   status.c      the status as a struct, read from and written to the workflow
+ *
+ * Nothing is kept between two reconciles.  A step's session is named in status before it is made, and each attempt has
+ * a name of its own, so that what was begun is found again and nothing is begun twice.
+ */
+#ifndef RFEWORKFLOW_H
+#define RFEWORKFLOW_H
+
+#include <stdbool.h>
+
+#include <ambient/ambient.h>
+
+#define RFE_API     "vteam.ambient-code/v1alpha1"
+#define RFE_KIND    RFE_API "/rfeworkflows"
+#define RFE_SESSION RFE_API "/agenticsessions"
+#define RFE_NS      "v1/namespaces"
+#define RFE_CM      "v1/configmaps"
+
+#define RFE_MANAGED "/metadata/labels/ambient-code.io~1managed"
+#define RFE_RUN     "/metadata/annotations/ambient-code.io~1run-step"
+#define RFE_RUN_AT  "/metadata/annotations/ambient-code.io~1run-requested-at"
+
+#define RFE_NAME_MAX    64            /* a label value and its NUL */
+#define RFE_STEPS_MAX   32
+#define RFE_REPOS_MAX   33            /* the umbrella and those that support it */
+#define RFE_OUTPUT_MAX  (32 * 1024)   /* bytes kept of what a step says */
+#define RFE_BEFORE_MAX  (256 * 1024)  /* bytes of a prompt that are outputs of other steps */
+#define RFE_TEXT_MAX    (128 * 1024)  /* bytes of a template, a request, a context, the final document */
+
+/* An instance: its configuration. */
+struct rfe_plugin {
+	const struct ambient_host *host;
+	const char *agents;       /* directory */
+	int64_t step_timeout_s, retries, retry_delay;
+	bool synthesis;
+};
+
+/* ---- buf.c: text in the making.  A failure to allocate sticks. */
+struct rfe_buf {
+	char *p;
+	size_t len, cap;
+	bool failed;
+};
+void rfe_put(struct rfe_buf *b, const char *p, size_t n);
+void rfe_puts(struct rfe_buf *b, const char *s);
+void rfe_putf(struct rfe_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* At most max bytes of s, cut between characters and with a mark where it was; returns whether it was. */
+bool rfe_put_cut(struct rfe_buf *b, const char *s, size_t max);
+/* The text, which then lives as long as the call; NULL when there was no memory.  The buffer is empty after it. */
+char *rfe_take(struct rfe_buf *b, struct ambient_call *call);
+/* Lower case, digits, and a dash for each run of anything else, none at the ends; at most 63 bytes. */
+void rfe_slug(char out[RFE_NAME_MAX], const char *text);
+/* prefix, suffix and, where they are longer together than 63 bytes, a hash of all between what fits. */
+void rfe_name(char out[RFE_NAME_MAX], const char *prefix, const char *suffix);
+
+/* ---- agents.c */
+struct rfe_agent {
+	char id[RFE_NAME_MAX];
+	const char *name; /* for people: of the template's head, else the id */
+	const char *body; /* what it is told; lives as long as the call */
+};
+/* -AMBIENT_E_NOTFOUND: there is no such template; the message lists those that are. */
+int rfe_agent_find(const struct rfe_plugin *plugin, struct ambient_call *call, const char *ns, const char *wanted,
+		   struct rfe_agent *ret, struct ambient_error *err);
+
+/* ---- plan.c */
+enum rfe_shape { RFE_DOCUMENTED, RFE_UMBRELLA, RFE_FIRST };
+
+struct rfe_repo {
+	const char *url, *branch;             /* branch NULL: the session's default */
+	const struct ambient_object *as_is;   /* the element of spec.repos; NULL: made of url and branch */
+};
+
+struct rfe_step_plan {
+	char name[RFE_NAME_MAX];
+	char agent[RFE_NAME_MAX];             /* id of the template */
+	char phase[RFE_NAME_MAX];             /* id of a second template, "" : none */
+	const struct ambient_object *spec;    /* the element of spec.steps, or NULL */
+	bool manual, synthesis;
+	int64_t timeout, retries;
+};
+
+struct rfe_plan {
+	enum rfe_shape shape;
+	struct rfe_step_plan step[RFE_STEPS_MAX + 1]; /* the synthesis is the last, after n */
+	size_t n, total;
+	struct rfe_repo repo[RFE_REPOS_MAX];
+	size_t repos;
+	const char *title, *request, *context;
+	char branch[256];                     /* "" : none; work goes there */
+};
+/* 0, or -AMBIENT_E_INVALID with a sentence for a person. */
+int rfe_plan_read(const struct rfe_plugin *plugin, struct ambient_call *call, const struct ambient_object *workflow,
+		  struct rfe_plan *plan, struct ambient_error *err);
+/* Are two URLs of one repository?  Case, a ".git" and a slash at the end do not count. */
+bool rfe_same_url(const char *a, const char *b);
+
+/* ---- status.c */
+enum rfe_condition { RFE_READY, RFE_SPEC_VALID, RFE_OUTPUTS, RFE_COMPLETED, RFE_FAILED, RFE_CANCELLED, RFE_CONDITIONS };
+enum rfe_truth { RFE_UNSET, RFE_FALSE, RFE_TRUE };
+enum rfe_state { RFE_S_PENDING, RFE_S_RUNNING, RFE_S_COMPLETED, RFE_S_FAILED, RFE_S_SKIPPED, RFE_S_CANCELLED, RFE_STATES };
+
+struct rfe_cond {
+	enum rfe_truth status;
+	char reason[64], message[512], since[40];
+	int64_t generation;
+};
+
+struct rfe_step {
+	char name[RFE_NAME_MAX], session[RFE_NAME_MAX], reason[64], message[256];
+	const char *agent, *output;           /* live as long as the call */
+	enum rfe_state state;
+	bool started;                         /* a person asked for this step */
+	int64_t attempts;                     /* failed ones since it was last asked for */
+	int64_t runs;                         /* sessions ever made for it */
+	int64_t bytes;                        /* of an output that was cut: all of them */
+	char start[40], completion[40];
+};
+
+struct rfe_status {
+	char phase[16], start[40], completion[40];
+	char run[160];                        /* the request to run a step that was last followed */
+	char waits_for[254];                  /* the workflow that has the branch */
+	struct rfe_step step[RFE_STEPS_MAX + 1];
+	size_t n;                             /* steps in it, the synthesis included */
+	bool synthesis;                       /* the last of them is it */
+	const char *final;
+	char pushed[RFE_REPOS_MAX][512];      /* URLs of repositories that have the branch by now */
+	size_t n_pushed;
+	struct rfe_cond cond[RFE_CONDITIONS];
+	int64_t generation, now;
+};
+void rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct ambient_object *workflow);
+/* The steps become those of the plan; what has the name of one keeps what became of it. */
+void rfe_status_follow(struct rfe_status *st, const struct rfe_plan *plan);
+void rfe_set(struct rfe_status *st, enum rfe_condition which, enum rfe_truth status, const char *reason, const char *fmt,
+	     ...) __attribute__((format(printf, 5, 6)));
+void rfe_unset(struct rfe_status *st, enum rfe_condition which);
+bool rfe_is(const struct rfe_status *st, enum rfe_condition which, enum rfe_truth status);
+bool rfe_terminal(const struct rfe_status *st);
+/* Has everything before been done or passed over?  Index of the first step that has not; n: all have. */
+size_t rfe_next(const struct rfe_status *st);
+/* Writes what changed; *workflow becomes the object as written.  phase: what it is in now. */
+int rfe_status_write(struct ambient_call *call, const struct ambient_object **workflow, struct rfe_status *st,
+		     const char *phase, struct ambient_error *err);
+void rfe_time(char out[40], int64_t wall_ns);
+bool rfe_time_parse(const char *text, int64_t *ret_ns);
+
+/* ---- prompt.c */
+/* NULL when there is no memory. */
+char *rfe_prompt(struct ambient_call *call, const struct rfe_plan *plan, const struct rfe_status *st, size_t step,
+		 const struct rfe_agent *agent, const struct rfe_agent *phase);
+/* The document made of the outputs as they are. */
+char *rfe_assemble(struct ambient_call *call, const struct rfe_plan *plan, const struct rfe_status *st);
+
+/* ---- session.c */
+int rfe_session_create(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_plan *plan,
+		       const struct rfe_status *st, size_t step, const char *prompt, const char *agent,
+		       struct ambient_error *err);
+/* The step's session: NULL when it is gone, by the API server itself. */
+int rfe_session_get(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_step *step,
+		    const struct ambient_object **ret, struct ambient_error *err);
+/* Asks it to stop, once. */
+int rfe_session_stop(struct ambient_call *call, const struct ambient_object *session, struct ambient_error *err);
+bool rfe_session_ended(const struct ambient_object *session);
+/* Copies what became of a session that has ended (NULL: that was deleted) into its step. */
+void rfe_session_result(struct ambient_call *call, const struct ambient_object *session, struct rfe_status *st, size_t step);
+
+/* ---- branch.c */
+/* Writes the name of the workflow that has the branch to owner; "" when nobody else has. */
+int rfe_branch_owner(const struct rfe_plugin *plugin, struct ambient_call *call, const struct ambient_object *workflow,
+		     const struct rfe_plan *plan, char owner[254], struct ambient_error *err);
+/* Wakes those that wait for this one. */
+int rfe_branch_free(struct ambient_call *call, const char *ns, const char *name, struct ambient_error *err);
+
+/* ---- reconcile.c */
+int rfe_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
+		  struct ambient_error *err);
+
+#endif

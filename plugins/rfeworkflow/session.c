@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The AgenticSession of a step: made, read, ended.  It is created and, but for the wish to stop, never changed.  Where
+ * the request has a branch, every repository is pushed to it, and is read from it as soon as a step has pushed it.
+ */
+#include "plugins/rfeworkflow/rfeworkflow.h"
+
+static bool
+was_pushed(const struct rfe_status *st, const char *url)
+{
+	for (size_t i = 0; i < st->n_pushed; i++)
+		if (rfe_same_url(st->pushed[i], url))
+			return true;
+	return false;
+}
+
+static void
+put_repo(struct ambient_draft *draft, const struct rfe_plan *plan, const struct rfe_status *st, size_t i)
+{
+	const struct rfe_repo *repo = &plan->repo[i];
+	const char *name = repo->as_is != NULL ? ambient_str(repo->as_is, "/name", "") : "";
+	const char *secret = repo->as_is != NULL ? ambient_str(repo->as_is, "/input/authSecret", "") : "";
+	const char *branch = plan->branch[0] != '\0' && was_pushed(st, repo->url) ? plan->branch : repo->branch;
+	char at[64], pointer[96];
+
+	(void)snprintf(at, sizeof(at), "/spec/repos/%zu", i);
+#define SET(member, value) \
+	((void)snprintf(pointer, sizeof(pointer), "%s" member, at), ambient_draft_set_str(draft, pointer, value))
+	ambient_draft_set_json(draft, "/spec/repos/-", "{}");
+	SET("/input/url", repo->url);
+	if (branch != NULL && branch[0] != '\0')
+		SET("/input/branch", branch);
+	if (secret[0] != '\0')
+		SET("/input/authSecret", secret);
+	if (name[0] != '\0')
+		SET("/name", name);
+	if (plan->branch[0] != '\0') {
+		SET("/output/targetBranch", plan->branch);
+	} else if (repo->as_is != NULL && ambient_at(repo->as_is, "/output") != NULL) {
+		(void)snprintf(pointer, sizeof(pointer), "%s/output", at);
+		ambient_draft_set_object(draft, pointer, ambient_at(repo->as_is, "/output"));
+	}
+#undef SET
+}
+
+static void
+put_meta(struct ambient_draft *draft, const struct ambient_object *workflow, const struct rfe_step_plan *step)
+{
+	const char *name = ambient_str(workflow, "/metadata/name", "");
+	char label[RFE_NAME_MAX];
+
+	rfe_name(label, name, "");
+	ambient_draft_set_str(draft, "/apiVersion", RFE_API);
+	ambient_draft_set_str(draft, "/kind", "AgenticSession");
+	rfe_name(label, ambient_str(workflow, "/metadata/namespace", ""), "");
+	ambient_draft_set_str(draft, "/metadata/labels/project", label);
+	rfe_name(label, name, "");
+	ambient_draft_set_str(draft, "/metadata/labels/rfe-workflow", label);
+	ambient_draft_set_str(draft, "/metadata/labels/rfe-phase", step->phase[0] != '\0' ? step->phase : step->name);
+	ambient_draft_set_str(draft, "/metadata/labels/agent-persona", step->agent);
+	ambient_draft_set_json(draft, "/metadata/ownerReferences", "[{}]");
+	ambient_draft_set_str(draft, "/metadata/ownerReferences/0/apiVersion", RFE_API);
+	ambient_draft_set_str(draft, "/metadata/ownerReferences/0/kind", "RFEWorkflow");
+	ambient_draft_set_str(draft, "/metadata/ownerReferences/0/name", name);
+	ambient_draft_set_str(draft, "/metadata/ownerReferences/0/uid", ambient_str(workflow, "/metadata/uid", ""));
+	ambient_draft_set_bool(draft, "/metadata/ownerReferences/0/controller", 1);
+}
+
+/* Of the step, else of the workflow. */
+static void
+pass_on(struct ambient_draft *draft, const struct ambient_object *workflow, const struct rfe_step_plan *step)
+{
+	static const char *const members[] = {
+		"/runnerType", "/runnerConfig", "/model", "/anthropicApiKeySecret", "/resourceOverrides", "/environmentVariables",
+	};
+	const struct ambient_object *spec = ambient_at(workflow, "/spec"), *value;
+	char pointer[64];
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		value = step->spec != NULL ? ambient_at(step->spec, members[i]) : NULL;
+		if (value == NULL)
+			value = ambient_at(spec, members[i]);
+		(void)snprintf(pointer, sizeof(pointer), "/spec%s", members[i]);
+		if (value != NULL)
+			ambient_draft_set_object(draft, pointer, value);
+	}
+	ambient_draft_set_str(draft, "/spec/environmentVariables/WORKFLOW_PHASE", step->phase[0] != '\0' ? step->phase : step->name);
+	ambient_draft_set_str(draft, "/spec/environmentVariables/PARENT_RFE", ambient_str(workflow, "/metadata/name", ""));
+	ambient_draft_set_str(draft, "/spec/environmentVariables/AGENT_PERSONA", step->agent);
+}
+
+static bool
+owned(const struct ambient_object *o, const struct ambient_object *workflow)
+{
+	const char *uid = ambient_str(workflow, "/metadata/uid", "-");
+
+	for (size_t i = 0; i < ambient_len(o, "/metadata/ownerReferences"); i++) {
+		const struct ambient_object *ref = ambient_item(o, "/metadata/ownerReferences", i, NULL);
+
+		if (ambient_bool(ref, "/controller", 0) && strcmp(ambient_str(ref, "/uid", ""), uid) == 0)
+			return true;
+	}
+	return false;
+}
+
+int
+rfe_session_create(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_plan *plan,
+		   const struct rfe_status *st, size_t step, const char *prompt, const char *agent, struct ambient_error *err)
+{
+	const char *ns = ambient_str(workflow, "/metadata/namespace", ""), *name = st->step[step].session;
+	struct ambient_draft *draft = ambient_draft_new(call, RFE_SESSION, ns, name);
+	const struct ambient_object *there = NULL;
+	char display[254];
+	int rc;
+
+	put_meta(draft, workflow, &plan->step[step]);
+	ambient_draft_set_str(draft, "/spec/prompt", prompt);
+	ambient_draft_set_bool(draft, "/spec/interactive", 0);
+	ambient_draft_set_int(draft, "/spec/timeout", plan->step[step].timeout);
+	(void)snprintf(display, sizeof(display), "%.120s - %.100s",
+		       plan->title[0] != '\0' ? plan->title : ambient_str(workflow, "/metadata/name", ""), agent);
+	ambient_draft_set_str(draft, "/spec/displayName", display);
+	if (plan->repos > 0)
+		ambient_draft_set_json(draft, "/spec/repos", "[]");
+	for (size_t i = 0; i < plan->repos; i++)
+		put_repo(draft, plan, st, i);
+	if (plan->branch[0] != '\0')
+		ambient_draft_set_bool(draft, "/spec/autoPushOnComplete", 1);
+	pass_on(draft, workflow, &plan->step[step]);
+	rc = ambient_create(call, draft, NULL, err);
+	if (rc != -AMBIENT_E_EXISTS)
+		return rc;
+	/* Of an interrupted reconcile, or somebody's. */
+	rc = ambient_get_live(call, RFE_SESSION, ns, name, &there, err);
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return ambient_err(err, AMBIENT_E_CONFLICT, "AgenticSession \"%s/%s\" came and went", ns, name);
+	if (rc < 0 || owned(there, workflow))
+		return rc;
+	return ambient_err(err, AMBIENT_E_EXISTS, "AgenticSession \"%s/%s\" exists and does not belong to this workflow; delete it "
+			   "or give the workflow another name", ns, name);
+}
+
+int
+rfe_session_get(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_step *step,
+		const struct ambient_object **ret, struct ambient_error *err)
+{
+	const char *ns = ambient_str(workflow, "/metadata/namespace", "");
+	int rc = ambient_get(call, RFE_SESSION, ns, step->session, ret, err);
+
+	/* "Deleted" is a verdict: let the API server itself say so, not a cache. */
+	if (rc == -AMBIENT_E_NOTFOUND)
+		rc = ambient_get_live(call, RFE_SESSION, ns, step->session, ret, err);
+	if (rc == -AMBIENT_E_NOTFOUND || (rc == 0 && !owned(*ret, workflow))) {
+		*ret = NULL;
+		return 0;
+	}
+	return rc;
+}
+
+int
+rfe_session_stop(struct ambient_call *call, const struct ambient_object *session, struct ambient_error *err)
+{
+	int rc;
+
+	if (strcmp(ambient_str(session, "/spec/desiredState", ""), "Stopped") == 0)
+		return 0;
+	rc = ambient_patch(call, RFE_SESSION, ambient_str(session, "/metadata/namespace", ""),
+			   ambient_str(session, "/metadata/name", ""), NULL, AMBIENT_PATCH_MERGE,
+			   "{\"spec\":{\"desiredState\":\"Stopped\"}}", NULL, err);
+	return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
+}
+
+bool
+rfe_session_ended(const struct ambient_object *session)
+{
+	static const char *const ends[] = { "Completed", "Failed", "Timeout", "Stopped" };
+	const char *phase = ambient_str(session, "/status/phase", "");
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (strcmp(phase, ends[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The reason of the condition Ready. */
+static const char *
+reason_of(const struct ambient_object *session)
+{
+	for (size_t i = 0; i < ambient_len(session, "/status/conditions"); i++) {
+		const struct ambient_object *c = ambient_item(session, "/status/conditions", i, NULL);
+
+		if (strcmp(ambient_str(c, "/type", ""), "Ready") == 0)
+			return ambient_str(c, "/reason", "");
+	}
+	return "";
+}
+
+static void
+note_pushes(struct rfe_status *st, const struct ambient_object *session)
+{
+	for (size_t i = 0; i < ambient_len(session, "/status/repos"); i++) {
+		const struct ambient_object *repo = ambient_item(session, "/status/repos", i, NULL);
+		const char *url = ambient_str(repo, "/url", "");
+
+		if (strcmp(ambient_str(repo, "/status", ""), "pushed") != 0 || was_pushed(st, url) ||
+		    st->n_pushed == RFE_REPOS_MAX || strlen(url) >= sizeof(st->pushed[0]))
+			continue;
+		(void)snprintf(st->pushed[st->n_pushed++], sizeof(st->pushed[0]), "%s", url);
+	}
+}
+
+static void
+keep_output(struct ambient_call *call, struct rfe_step *step, const char *output)
+{
+	struct rfe_buf b = { 0 };
+
+	step->output = output;
+	step->bytes = 0;
+	if (strlen(output) <= RFE_OUTPUT_MAX)
+		return;
+	(void)rfe_put_cut(&b, output, RFE_OUTPUT_MAX);
+	step->bytes = (int64_t)strlen(output);
+	if ((step->output = rfe_take(&b, call)) == NULL)
+		step->output = "";
+}
+
+void
+rfe_session_result(struct ambient_call *call, const struct ambient_object *session, struct rfe_status *st, size_t i)
+{
+	struct rfe_step *step = &st->step[i];
+	const char *phase = session != NULL ? ambient_str(session, "/status/phase", "") : "", *told;
+	char name[RFE_NAME_MAX];
+
+	memcpy(name, step->session, sizeof(name));
+	(void)snprintf(step->completion, sizeof(step->completion), "%.39s",
+		       session != NULL ? ambient_str(session, "/status/completionTime", "") : "");
+	if (step->completion[0] == '\0')
+		rfe_time(step->completion, st->now);
+	if (session != NULL)
+		note_pushes(st, session);
+	if (strcmp(phase, "Completed") == 0) {
+		step->state = RFE_S_COMPLETED;
+		step->reason[0] = step->message[0] = '\0';
+		keep_output(call, step, ambient_str(session, "/status/results", ambient_str(session, "/status/result", "")));
+		return;
+	}
+	step->state = RFE_S_FAILED;
+	step->attempts++;
+	if (session == NULL) {
+		(void)snprintf(step->reason, sizeof(step->reason), "SessionDeleted");
+		(void)snprintf(step->message, sizeof(step->message), "AgenticSession \"%s\" was deleted before it ended", name);
+		return;
+	}
+	(void)snprintf(step->reason, sizeof(step->reason), "%.63s", reason_of(session));
+	if (step->reason[0] == '\0')
+		(void)snprintf(step->reason, sizeof(step->reason), "Session%.50s", phase);
+	told = ambient_str(session, "/status/message", "");
+	(void)snprintf(step->message, sizeof(step->message), "AgenticSession \"%s\" ended as %.20s%s%.120s", name, phase,
+		       told[0] != '\0' ? ": " : "", told);
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The status of a workflow as a struct.  It is loaded, changed by the other files and written back as a whole; the host
+ * sends nothing when nothing changed.  Times in it are those of transitions, never "now", so that looking again at the
+ * same world writes nothing.
+ */
+#include "plugins/rfeworkflow/rfeworkflow.h"
+
+#include <time.h>
+
+static const char *const types[RFE_CONDITIONS] = {
+	"Ready", "SpecValid", "OutputsComplete", "Completed", "Failed", "Cancelled",
+};
+static const char *const truths[] = { "", "False", "True" };
+static const char *const states[RFE_STATES] = { "Pending", "Running", "Completed", "Failed", "Skipped", "Cancelled" };
+
+static void
+copy(char *dst, size_t size, const char *src)
+{
+	size_t n = strlen(src);
+
+	if (n >= size)
+		for (n = size - 1; n > 0 && ((unsigned char)src[n] & 0xc0) == 0x80; n--)
+			; /* not in the middle of a character */
+	memmove(dst, src, n);
+	dst[n] = '\0';
+}
+
+void
+rfe_time(char out[40], int64_t wall_ns)
+{
+	time_t s = (time_t)(wall_ns / AMBIENT_SECOND);
+	struct tm tm;
+
+	if (gmtime_r(&s, &tm) == NULL || strftime(out, 40, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		out[0] = '\0';
+}
+
+bool
+rfe_time_parse(const char *text, int64_t *ret_ns)
+{
+	struct tm tm = { 0 };
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+
+	if (rest == NULL || (*rest != 'Z' && *rest != '.'))
+		return false;
+	*ret_ns = (int64_t)timegm(&tm) * AMBIENT_SECOND;
+	return true;
+}
+
+/* ---- loading */
+
+static void
+load_step(const struct ambient_object *o, struct rfe_step *step)
+{
+	const char *state = ambient_str(o, "/status", "");
+
+	memset(step, 0, sizeof(*step));
+	for (int s = 0; s < RFE_STATES; s++)
+		if (strcmp(state, states[s]) == 0)
+			step->state = (enum rfe_state)s;
+	copy(step->name, sizeof(step->name), ambient_str(o, "/name", ""));
+	copy(step->session, sizeof(step->session), ambient_str(o, "/session", ""));
+	copy(step->reason, sizeof(step->reason), ambient_str(o, "/reason", ""));
+	copy(step->message, sizeof(step->message), ambient_str(o, "/message", ""));
+	copy(step->start, sizeof(step->start), ambient_str(o, "/startTime", ""));
+	copy(step->completion, sizeof(step->completion), ambient_str(o, "/completionTime", ""));
+	step->agent = ambient_str(o, "/agent", "");
+	step->output = ambient_str(o, "/output", "");
+	step->started = ambient_bool(o, "/requested", 0);
+	step->attempts = ambient_int(o, "/attempts", 0);
+	step->runs = ambient_int(o, "/runs", 0);
+	step->bytes = ambient_int(o, "/outputBytes", 0);
+}
+
+static void
+load_conditions(struct rfe_status *st, const struct ambient_object *workflow)
+{
+	for (size_t i = 0; i < ambient_len(workflow, "/status/conditions"); i++) {
+		const struct ambient_object *c = ambient_item(workflow, "/status/conditions", i, NULL);
+		const char *type = ambient_str(c, "/type", "");
+
+		for (int k = 0; k < RFE_CONDITIONS; k++) {
+			struct rfe_cond *cond = &st->cond[k];
+
+			if (strcmp(type, types[k]) != 0)
+				continue;
+			cond->status = strcmp(ambient_str(c, "/status", ""), "True") == 0 ? RFE_TRUE : RFE_FALSE;
+			copy(cond->reason, sizeof(cond->reason), ambient_str(c, "/reason", ""));
+			copy(cond->message, sizeof(cond->message), ambient_str(c, "/message", ""));
+			copy(cond->since, sizeof(cond->since), ambient_str(c, "/lastTransitionTime", ""));
+			cond->generation = ambient_int(c, "/observedGeneration", 0);
+		}
+	}
+}
+
+void
+rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct ambient_object *workflow)
+{
+	const struct ambient_host *host = call->host;
+	const struct ambient_object *last = ambient_at(workflow, "/status/synthesis");
+
+	memset(st, 0, sizeof(*st));
+	st->now = AMBIENT_HAS(host->clock, wall) ? host->clock->wall(host) : 0;
+	st->generation = ambient_int(workflow, "/metadata/generation", 0);
+	copy(st->phase, sizeof(st->phase), ambient_str(workflow, "/status/phase", ""));
+	copy(st->start, sizeof(st->start), ambient_str(workflow, "/status/startTime", ""));
+	copy(st->completion, sizeof(st->completion), ambient_str(workflow, "/status/completionTime", ""));
+	copy(st->run, sizeof(st->run), ambient_str(workflow, "/status/intent/run", ""));
+	copy(st->waits_for, sizeof(st->waits_for), ambient_str(workflow, "/status/waitsFor", ""));
+	st->final = ambient_str(workflow, "/status/finalRFE", "");
+	for (size_t i = 0; i < ambient_len(workflow, "/status/steps") && st->n < RFE_STEPS_MAX; i++)
+		load_step(ambient_item(workflow, "/status/steps", i, NULL), &st->step[st->n++]);
+	if (last != NULL) {
+		load_step(last, &st->step[st->n++]);
+		st->synthesis = true;
+	}
+	for (size_t i = 0; i < ambient_len(workflow, "/status/pushed") && i < RFE_REPOS_MAX; i++)
+		copy(st->pushed[st->n_pushed++], sizeof(st->pushed[0]),
+		     ambient_str(ambient_item(workflow, "/status/pushed", i, NULL), "", ""));
+	load_conditions(st, workflow);
+}
+
+void
+rfe_status_follow(struct rfe_status *st, const struct rfe_plan *plan)
+{
+	struct rfe_step old[RFE_STEPS_MAX + 1];
+	size_t n = st->n, had = st->synthesis ? n - 1 : n;
+
+	memcpy(old, st->step, sizeof(old));
+	memset(st->step, 0, sizeof(st->step));
+	for (size_t i = 0; i < plan->total; i++) {
+		struct rfe_step *step = &st->step[i];
+
+		copy(step->name, sizeof(step->name), plan->step[i].name);
+		step->agent = plan->step[i].agent;
+		step->output = "";
+		for (size_t k = plan->step[i].synthesis ? had : 0; k < (plan->step[i].synthesis ? n : had); k++)
+			if (strcmp(old[k].name, step->name) == 0)
+				*step = old[k];
+	}
+	st->n = plan->total;
+	st->synthesis = plan->total > plan->n;
+}
+
+/* ---- reading and changing */
+
+void
+rfe_set(struct rfe_status *st, enum rfe_condition which, enum rfe_truth status, const char *reason, const char *fmt, ...)
+{
+	struct rfe_cond *c = &st->cond[which];
+	char message[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	if (c->status != status)
+		rfe_time(c->since, st->now);
+	c->status = status;
+	c->generation = st->generation;
+	copy(c->reason, sizeof(c->reason), reason);
+	copy(c->message, sizeof(c->message), message);
+}
+
+void
+rfe_unset(struct rfe_status *st, enum rfe_condition which)
+{
+	memset(&st->cond[which], 0, sizeof(st->cond[which]));
+}
+
+bool
+rfe_is(const struct rfe_status *st, enum rfe_condition which, enum rfe_truth status)
+{
+	return st->cond[which].status == status;
+}
+
+bool
+rfe_terminal(const struct rfe_status *st)
+{
+	return rfe_is(st, RFE_COMPLETED, RFE_TRUE) || rfe_is(st, RFE_FAILED, RFE_TRUE) || rfe_is(st, RFE_CANCELLED, RFE_TRUE);
+}
+
+static bool
+passed(const struct rfe_step *step)
+{
+	return step->state == RFE_S_COMPLETED || step->state == RFE_S_SKIPPED;
+}
+
+size_t
+rfe_next(const struct rfe_status *st)
+{
+	size_t i = 0;
+
+	while (i < st->n && passed(&st->step[i]))
+		i++;
+	return i;
+}
+
+/* ---- writing */
+
+static void
+put_step(struct ambient_draft *draft, const char *at, const struct rfe_step *step, int64_t number)
+{
+	const struct {
+		const char *member, *value;
+	} texts[] = {
+		{ "name", step->name },     { "agent", step->agent },         { "status", states[step->state] },
+		{ "session", step->session }, { "reason", step->reason },     { "message", step->message },
+		{ "output", step->output }, { "startTime", step->start },     { "completionTime", step->completion },
+	};
+	const struct {
+		const char *member;
+		int64_t value;
+	} numbers[] = {
+		{ "stepNumber", number }, { "attempts", step->attempts }, { "runs", step->runs }, { "outputBytes", step->bytes },
+	};
+	char pointer[64];
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		(void)snprintf(pointer, sizeof(pointer), "%s/%s", at, texts[i].member);
+		if (texts[i].value != NULL && texts[i].value[0] != '\0')
+			ambient_draft_set_str(draft, pointer, texts[i].value);
+	}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		(void)snprintf(pointer, sizeof(pointer), "%s/%s", at, numbers[i].member);
+		if (numbers[i].value != 0)
+			ambient_draft_set_int(draft, pointer, numbers[i].value);
+	}
+	(void)snprintf(pointer, sizeof(pointer), "%s/requested", at);
+	if (step->started)
+		ambient_draft_set_bool(draft, pointer, 1);
+}
+
+static void
+put_steps(struct ambient_draft *draft, const struct rfe_status *st)
+{
+	size_t n = st->synthesis ? st->n - 1 : st->n;
+	char at[40];
+
+	ambient_draft_set_json(draft, "/status/steps", "[]");
+	for (size_t i = 0; i < n; i++) {
+		ambient_draft_set_json(draft, "/status/steps/-", "{}");
+		(void)snprintf(at, sizeof(at), "/status/steps/%zu", i);
+		put_step(draft, at, &st->step[i], (int64_t)i + 1);
+	}
+	ambient_draft_unset(draft, "/status/synthesis");
+	if (st->synthesis)
+		put_step(draft, "/status/synthesis", &st->step[n], 0);
+	ambient_draft_unset(draft, "/status/pushed");
+	for (size_t i = 0; i < st->n_pushed; i++) {
+		if (i == 0)
+			ambient_draft_set_json(draft, "/status/pushed", "[]");
+		ambient_draft_set_str(draft, "/status/pushed/-", st->pushed[i]);
+	}
+}
+
+static void
+put_conditions(struct ambient_draft *draft, const struct rfe_status *st)
+{
+	char at[64];
+	size_t n = 0;
+
+	ambient_draft_set_json(draft, "/status/conditions", "[]");
+	for (int k = 0; k < RFE_CONDITIONS; k++) {
+		const struct rfe_cond *c = &st->cond[k];
+		const char *const members[][2] = {
+			{ "type", types[k] },       { "status", truths[c->status] },    { "reason", c->reason },
+			{ "message", c->message },  { "lastTransitionTime", c->since },
+		};
+
+		if (c->status == RFE_UNSET)
+			continue;
+		ambient_draft_set_json(draft, "/status/conditions/-", "{}");
+		for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+			(void)snprintf(at, sizeof(at), "/status/conditions/%zu/%s", n, members[i][0]);
+			ambient_draft_set_str(draft, at, members[i][1]);
+		}
+		(void)snprintf(at, sizeof(at), "/status/conditions/%zu/observedGeneration", n++);
+		ambient_draft_set_int(draft, at, c->generation);
+	}
+}
+
+/* The words of the first shape's clients for the same thing. */
+static const char *
+older_word(const char *phase)
+{
+	static const char *const words[][2] = {
+		{ "Pending", "draft" },   { "Initializing", "draft" }, { "Paused", "paused" }, { "Completed", "completed" },
+		{ "Failed", "failed" },   { "Cancelled", "failed" },
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(words[i][0], phase) == 0)
+			return words[i][1];
+	return "in_progress";
+}
+
+static void
+put_progress(struct ambient_draft *draft, const struct rfe_status *st)
+{
+	size_t n = st->synthesis ? st->n - 1 : st->n, next = rfe_next(st), done = 0;
+
+	for (size_t i = 0; i < st->n; i++)
+		done += passed(&st->step[i]);
+	if (st->n == 0)
+		return;
+	ambient_draft_set_int(draft, "/status/currentStep", (int64_t)(next < n ? next + 1 : n));
+	ambient_draft_set_str(draft, "/status/currentPhase", next < st->n ? st->step[next].name : "completed");
+	ambient_draft_set_int(draft, "/status/progress", (int64_t)(done * 100 / st->n));
+}
+
+int
+rfe_status_write(struct ambient_call *call, const struct ambient_object **workflow, struct rfe_status *st,
+		 const char *phase, struct ambient_error *err)
+{
+	struct ambient_draft *draft = ambient_draft_from(call, RFE_KIND, *workflow);
+	const struct ambient_object *written = NULL;
+	const struct rfe_cond *ready = &st->cond[RFE_READY];
+	const struct {
+		const char *pointer, *value;
+	} texts[] = {
+		{ "/status/phase", phase },           { "/status/message", ready->message },  { "/status/startTime", st->start },
+		{ "/status/completionTime", st->completion }, { "/status/intent/run", st->run }, { "/status/waitsFor", st->waits_for },
+		{ "/status/finalRFE", st->final },    { "/status/status", older_word(phase) },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (texts[i].value[0] != '\0')
+			ambient_draft_set_str(draft, texts[i].pointer, texts[i].value);
+		else if (ambient_type(*workflow, texts[i].pointer) != AMBIENT_T_NONE)
+			ambient_draft_unset(draft, texts[i].pointer);
+	}
+	ambient_draft_set_int(draft, "/status/observedGeneration", st->generation);
+	put_steps(draft, st);
+	put_progress(draft, st);
+	put_conditions(draft, st);
+
+	int rc = AMBIENT_CALL_(call, client, status, err, call, draft, &written, err);
+
+	/* A race that was lost, not an error: the watch is about to say that the workflow is gone. */
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return ambient_err(err, AMBIENT_E_CONFLICT, "the workflow was deleted meanwhile");
+	if (rc < 0)
+		return rc;
+	if (written != NULL)
+		*workflow = written;
+	if (strcmp(st->phase, phase) != 0)
+		ambient_event(call, *workflow, strcmp(phase, "Failed") == 0 ? "Warning" : "Normal", phase, "%s%s%s", phase,
+			      ready->message[0] != '\0' ? ": " : "", ready->message);
+	copy(st->phase, sizeof(st->phase), phase);
+	return 0;
+}

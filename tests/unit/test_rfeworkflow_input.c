@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rfeworkflow plugin and bad input: each gets a sentence, and nothing is lost. */
+#include "tests/unit/rfeworkflow.h"
+
+START_TEST(spec_that_cannot_be_followed)
+{
+	static const struct {
+		const char *spec, *text;
+	} rows[] = {
+		{ "'title':'t','description':'d'", "spec.umbrellaRepo is missing" },
+		{ LEGACY ",'branchName':'main'", "others work on" },
+		{ LEGACY ",'branchName':'develop'", "others work on" },
+		{ "'title':'t','description':'d','umbrellaRepo':{'url':'https://git.example/a.git'},'supportingRepos':"
+		  "[{'url':'https://GIT.example/a/'}]", "named twice" },
+		{ "'request':'r','steps':[{'agent':'team-lead'},{'agent':'team-lead'}]", "two steps are called \"team-lead\"" },
+		{ "'request':'r','steps':[{'agent':'../..'}]", "step 1 has no agent" },
+	};
+
+	begin();
+	submit_named("w", rows[_i].spec);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Pending");
+	ck_assert_str_eq(cond("SpecValid", "status"), "False");
+	ck_assert_msg(strstr(at("/status/message"), rows[_i].text) != NULL, "%s", at("/status/message"));
+	ck_assert_uint_eq(sessions(), 0);
+	/* Mended, it goes on by itself. */
+	submit_named("w", "'request':'r'");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	end();
+}
+END_TEST
+
+START_TEST(unknown_agent_comes_later)
+{
+	begin();
+	submit_named("w", "'request':'r','steps':[{'agent':'security-officer'}]");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Pending");
+	ck_assert_str_eq(cond("Ready", "reason"), "AgentUnknown");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "there is no agent \"security-officer\"; those known: delivery-owner"));
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "team-member"));
+	fake_host_put(fake, RFE_CM, "{'metadata':{'name':'ambient-agents','namespace':'team-a'},'data':{"
+		      "'security-officer.md':'---\\nrole: x\\nname: Sam\\n---\\nBe wary.'}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_str_eq(step(0, "agent"), "Sam");
+	ck_assert_int_eq(strncmp(session("w-security-officer-1", "/spec/prompt"), "Be wary.", 8), 0);
+	end();
+}
+END_TEST
+
+START_TEST(configmap_over_files)
+{
+	begin();
+	fake_host_put(fake, RFE_CM, "{'metadata':{'name':'ambient-agents','namespace':'team-a'},'data':{'product-manager.md':'Hum.'}}");
+	submit_named("w", REQUEST);
+	(void)settle();
+	ck_assert_int_eq(strncmp(session("w-product-manager-1", "/spec/prompt"), "Hum.", 4), 0);
+	end();
+}
+END_TEST
+
+START_TEST(two_workflows_on_one_branch)
+{
+	begin();
+	submit_named("w", LEGACY);
+	fake_host_advance(fake, AMBIENT_SECOND);
+	/* Older by name, younger by time; the URL differs in what does not count. */
+	submit_named("a", "'title':'Export of all','description':'d','umbrellaRepo':{'url':'https://git.example/specs'}");
+	submit_named("b", LEGACY ",'branchName':'another'");
+	fake_host_merge(fake, RFE_KIND, "team-a", "w", "{'metadata':{'creationTimestamp':'2025-01-01T00:00:00Z'}}");
+	(void)settle();
+	(void)settle_named("a");
+	(void)settle_named("b");
+	ck_assert_str_eq(at("/status/phase"), "Ready");
+	ck_assert_str_eq(at_of("b", "/status/phase"), "Ready");
+	ck_assert_str_eq(at_of("a", "/status/phase"), "Initializing");
+	ck_assert_str_eq(cond_of("a", "Ready", "reason"), "BranchInUse");
+	ck_assert_ptr_nonnull(strstr(at_of("a", "/status/message"), "RFEWorkflow \"w\""));
+	fake_host_merge(fake, RFE_KIND, "team-a", "a", "{'metadata':{'annotations':{'ambient-code.io/run-step':'specify'}}}");
+	(void)settle_named("a");
+	ck_assert_uint_eq(sessions(), 0);
+	/* The first ends: who waits for it is woken, and what was asked for is done. */
+	desire("Cancelled");
+	(void)settle();
+	ck_assert_str_eq(fake_host_queued(fake), "- team-a/a 0");
+	(void)settle_named("a");
+	ck_assert_str_eq(at_of("a", "/status/phase"), "Running");
+	ck_assert_str_eq(at_of("a", "/status/waitsFor"), "(none)");
+	end();
+}
+END_TEST
+
+START_TEST(deleted_workflow_frees_its_branch)
+{
+	begin();
+	submit_named("a", LEGACY);
+	submit_named("w", LEGACY);
+	(void)settle_named("a");
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "BranchInUse");
+	fake_host_remove(fake, RFE_KIND, "team-a", "a");
+	(void)settle_named("a");
+	ck_assert_str_eq(fake_host_queued(fake), "- team-a/w 0");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Ready");
+	end();
+}
+END_TEST
+
+/* weakness_12_1_names: what is derived from a name fits, and two long names do not meet. */
+START_TEST(names_of_63_and_253_characters)
+{
+	size_t lengths[] = { 63, 253 };
+	char name[256];
+
+	for (size_t i = 0; i < 2; i++) {
+		begin();
+		memset(name, 'x', sizeof(name));
+		name[lengths[i]] = '\0';
+		submit_named(name, REQUEST);
+		name[lengths[i] - 1] = 'y';
+		submit_named(name, REQUEST);
+		(void)settle_named(name);
+		name[lengths[i] - 1] = 'x';
+		(void)settle_named(name);
+		ck_assert_uint_eq(sessions(), 2);
+		ck_assert_uint_le(strlen(at_of(name, "/status/steps/0/session")), 63);
+		ck_assert_uint_le(strlen(session(at_of(name, "/status/steps/0/session"), "/metadata/labels/rfe-workflow")), 63);
+		ck_assert_str_eq(at_of(name, "/status/phase"), "Running");
+		end();
+	}
+}
+END_TEST
+
+START_TEST(output_of_ten_megabytes)
+{
+	size_t big = 10 * 1024 * 1024;
+	char *patch = malloc(big + 200), *end_of;
+	const char *output;
+
+	begin();
+	submit_named("w", REQUEST);
+	(void)settle();
+	end_of = patch + sprintf(patch, "{\"status\":{\"phase\":\"Completed\",\"results\":\"");
+	for (size_t i = 0; i < big / 2; i++) {
+		*end_of++ = (char)0xc3; /* two bytes each, so that a cut can go wrong */
+		*end_of++ = (char)0xa4;
+	}
+	memcpy(end_of, "\"}}", 4);
+	fake_host_merge(fake, RFE_SESSION, "team-a", "w-product-manager-1", patch);
+	free(patch);
+	(void)settle();
+	output = step(0, "output");
+	ck_assert_uint_lt(strlen(output), RFE_OUTPUT_MAX + 100);
+	ck_assert_ptr_nonnull(strstr(output, "\n[cut here: 32768 of 10485760 bytes]"));
+	ck_assert_str_eq(step(0, "outputBytes"), "10485760");
+	ck_assert_str_eq(cond("OutputsComplete", "status"), "False");
+	ck_assert_str_eq(cond("OutputsComplete", "reason"), "OutputCut");
+	ck_assert_ptr_nonnull(strstr(cond("OutputsComplete", "message"), "w-product-manager-1"));
+	/* It goes on, and the next is told that something is missing. */
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_ptr_nonnull(strstr(session("w-solution-architect-1", "/spec/prompt"), "[cut here: 32768 of 10485760 bytes]"));
+	end();
+}
+END_TEST
+
+/* All that is before a step stays within bounds, whatever the steps say. */
+START_TEST(prompt_is_bounded)
+{
+	char spec[4096], name[64], said[100];
+	size_t n = (size_t)sprintf(spec, "'request':'r','synthesis':false,'steps':[");
+	char *patch = malloc(64 * 1024), *end_of;
+
+	for (int i = 0; i < 32; i++)
+		n += (size_t)sprintf(spec + n, "%s{'name':'s%d','agent':'team-lead'}", i > 0 ? "," : "", i);
+	(void)sprintf(spec + n, "]");
+	begin();
+	submit_named("w", spec);
+	(void)settle();
+	for (int i = 0; i < 31; i++) {
+		(void)snprintf(name, sizeof(name), "w-s%d-1", i);
+		end_of = patch + sprintf(patch, "{\"status\":{\"phase\":\"Completed\",\"results\":\"step %d ", i);
+		memset(end_of, 'x', 32 * 1024);
+		memcpy(end_of + 32 * 1024, "\"}}", 4);
+		fake_host_merge(fake, RFE_SESSION, "team-a", name, patch);
+		(void)settle();
+	}
+	free(patch);
+	ck_assert_uint_lt(strlen(session("w-s31-1", "/spec/prompt")), RFE_BEFORE_MAX + 16 * 1024);
+	(void)snprintf(said, sizeof(said), "step %d xxx", 30);
+	ck_assert_ptr_nonnull(strstr(session("w-s31-1", "/spec/prompt"), said));
+	end();
+}
+END_TEST
+
+START_TEST(foreign_session_of_that_name)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	begin();
+	fake_host_put(fake, RFE_SESSION, "{'metadata':{'name':'w-product-manager-1','namespace':'team-a'},'spec':{'prompt':'mine'}}");
+	submit_named("w", REQUEST);
+	ck_assert_int_eq(fake_host_reconcile(fake, NULL, "team-a", "w", NULL, &err), -AMBIENT_E_EXISTS);
+	ck_assert_str_eq(cond("Ready", "reason"), "NameConflict");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "does not belong to this workflow"));
+	ck_assert_str_eq(session("w-product-manager-1", "/spec/prompt"), "mine");
+	fake_host_remove(fake, RFE_SESSION, "team-a", "w-product-manager-1");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	end();
+}
+END_TEST
+
+START_TEST(namespace_that_is_not_managed)
+{
+	begin();
+	fake_host_put(fake, RFE_NS, "{'metadata':{'name':'team-a'}}");
+	submit_named("w", REQUEST);
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "NamespaceNotManaged");
+	ck_assert_uint_eq(sessions(), 0);
+	fake_host_put(fake, RFE_NS, "{'metadata':{'name':'team-a','labels':{'ambient-code.io/managed':'true'}}}");
+	(void)settle();
+	ck_assert_uint_eq(sessions(), 1);
+	end();
+}
+END_TEST
+
+START_TEST(directory_of_templates_that_is_not_there)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	fake = fake_host_new(&ambient_plugin_v0);
+	fake_host_set_conf(fake, "{\"agents\":\"/nonexistent\"}");
+	ck_assert_int_eq(ambient_plugin_v0.check(fake_host_table(fake), fake_host_conf(fake), &err), -AMBIENT_E_INVALID);
+	ck_assert_ptr_nonnull(strstr(err.message, "\"/nonexistent\", cannot be read"));
+	fake_host_free(fake);
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_loop_test(tc, spec_that_cannot_be_followed, 0, 6);
+	tcase_add_test(tc, unknown_agent_comes_later);
+	tcase_add_test(tc, configmap_over_files);
+	tcase_add_test(tc, two_workflows_on_one_branch);
+	tcase_add_test(tc, deleted_workflow_frees_its_branch);
+	tcase_add_test(tc, names_of_63_and_253_characters);
+	tcase_add_test(tc, output_of_ten_megabytes);
+	tcase_add_test(tc, prompt_is_bounded);
+	tcase_add_test(tc, foreign_session_of_that_name);
+	tcase_add_test(tc, namespace_that_is_not_managed);
+	tcase_add_test(tc, directory_of_templates_that_is_not_there);
+}
+
+UNIT_MAIN("rfeworkflow_input", cases)
