@@ -223,6 +223,175 @@ START_TEST(previous_and_rotated_files)
 }
 END_TEST
 
+/* ---- where reading begins ---- */
+
+#define LINES 3000
+#define FILES 3
+
+/* A log in three files, of lines of all lengths, parts of lines and two streams. */
+static struct made_line {
+	char stamp[40], stream, *text;
+	bool whole;
+} made[LINES];
+
+static unsigned
+random_below(unsigned below)
+{
+	static uint32_t state = 12345;
+
+	state = state * 1664525 + 1013904223;
+	return (state >> 8) % below;
+}
+
+static void
+make_lines(void)
+{
+	for (size_t i = 0; i < LINES; i++) {
+		unsigned len = random_below(50) == 0 ? random_below(16 << 10) : random_below(80);
+		struct made_line *l = &made[i];
+
+		/* Several have the same time. */
+		snprintf(l->stamp, sizeof(l->stamp), "2026-01-01T00:%02zu:%02zu.%03zu000000Z", i / 3 / 600, i / 3 / 10 % 60, i / 3 % 10 * 100);
+		l->stream = random_below(40) == 0 ? 'e' : 'o';
+		l->whole = random_below(4) != 0 || i == LINES - 1;
+		l->text = malloc(len + 1);
+		ck_assert_ptr_nonnull(l->text);
+		memset(l->text, 'a' + (int)(i % 26), len);
+		l->text[len] = '\0';
+	}
+}
+
+static void
+write_lines(void)
+{
+	for (size_t f = 0; f < FILES; f++) {
+		struct text all = { 0 };
+		char name[64];
+
+		for (size_t i = LINES * f / FILES; i < LINES * (f + 1) / FILES; i++)
+			text_printf(&all, "%s %s %c %s\n", made[i].stamp, made[i].stream == 'o' ? "stdout" : "stderr", made[i].whole ? 'F' : 'P',
+				    made[i].text);
+		snprintf(name, sizeof(name), f == FILES - 1 ? "containers/c/0.log" : "containers/c/0.log.%zu", FILES - 1 - f);
+		write_file(name, "w", text_str(&all));
+		text_free(&all);
+	}
+	/* The next line is on its way to the disk. */
+	write_file("containers/c/0.log", "a", "2026-01-01T01:00:00.0Z stdout F unfini");
+}
+
+/* What is to come, by looking at every line. */
+static void
+expect(struct text *out, char only, const char *since, int64_t tail)
+{
+	int64_t skip = 0;
+
+	out->len = 0;
+	text_add(out, "", 0);
+	for (int pass = 0; pass < 2; pass++) {
+		if (pass == 1)
+			skip = tail >= 0 && skip > tail ? skip - tail : 0;
+		for (size_t i = 0; i < LINES; i++) {
+			if ((only != 0 && made[i].stream != only) || (since != NULL && strcmp(made[i].stamp, since) < 0))
+				continue;
+			if (pass == 0)
+				skip += made[i].whole;
+			else if (skip > 0)
+				skip -= made[i].whole;
+			else
+				text_printf(out, "%s%s", made[i].text, made[i].whole ? "\n" : "");
+		}
+	}
+}
+
+/* The places that are found are those that a look at every line finds. */
+START_TEST(tail_and_since_agree_with_reading_it_all)
+{
+	static const int64_t tails[] = { -1, 0, 1, 2, 9, 100, 700, 1100, 2200, 100000 };
+	static const char *const streams[] = { "All", "Stdout", "Stderr" };
+	static const size_t sinces[] = { LINES, 0, 1, 2, 500, 999, 1000, 1001, 1777, 2000, 2990, LINES - 1 };
+	struct text wanted = { 0 };
+	char tail[24];
+
+	make_lines();
+	begin("");
+	write_lines();
+	for (size_t t = 0; t < sizeof(tails) / sizeof(tails[0]); t++)
+		for (size_t s = 0; s < 3; s++)
+			for (size_t k = 0; k < sizeof(sinces) / sizeof(sinces[0]); k++) {
+				const char *since = sinces[k] < LINES ? made[sinces[k]].stamp : NULL;
+
+				snprintf(tail, sizeof(tail), "%lld", (long long)tails[t]);
+				expect(&wanted, "\0oe"[s], since, tails[t]);
+				ck_assert_msg(strcmp(get(C, Q("stream", streams[s], "tailLines", tails[t] < 0 ? "" : tail, "sinceTime",
+							 since != NULL ? since : ""), 200), text_str(&wanted)) == 0,
+					      "stream %s, tail %s, since %s", streams[s], tail, since != NULL ? since : "-");
+			}
+	text_free(&wanted);
+	for (size_t i = 0; i < LINES; i++)
+		free(made[i].text);
+	end();
+}
+END_TEST
+
+/* Bytes that this thread has read; -1: the kernel does not count them. */
+static int64_t
+bytes_read(void)
+{
+	struct text text = { 0 };
+	const char *p;
+	int64_t n = -1;
+
+	if (file_read("/proc/thread-self/io", 4096, &text) == 0 && (p = strstr(text_str(&text), "rchar: ")) != NULL)
+		n = strtoll(p + 7, NULL, 10);
+	text_free(&text);
+	return n;
+}
+
+#define BIG   (10 << 20)
+#define SMALL (512 << 10)
+
+/* 6.4: 50 MiB in five files; the last lines and the last second are found without reading them. */
+START_TEST(tail_and_since_of_a_big_log_read_little)
+{
+	char name[64], last[40] = "", middle[40] = "";
+	const struct { const char *name, *value; int64_t most; size_t lines; } rows[] = {
+		{ "tailLines", "10", SMALL, 10 }, { "tailLines", "0", SMALL, 0 }, { "sinceTime", last, SMALL, 1 },
+		{ "sinceTime", "2027-01-01T00:00:00Z", SMALL, 0 }, { "sinceTime", middle, BIG + SMALL, BIG / 241 + 2 },
+	};
+	struct text all = { 0 };
+
+	if (bytes_read() < 0) {
+		printf("SKIP node_logs: the kernel does not count what a thread reads\n");
+		return;
+	}
+	begin("");
+	for (size_t f = 0; f < 5; f++) {
+		all.len = 0;
+		for (unsigned i = 0; all.len < BIG; i++) {
+			snprintf(last, sizeof(last), "2026-01-01T%02zu:%02u:%02u.%03u000000Z", f, i * 80 / 60000, i * 80 / 1000 % 60, i * 80 % 1000);
+			text_printf(&all, "%s stdout F %0200d\n", last, 1);
+		}
+		if (f == 3)
+			snprintf(middle, sizeof(middle), "%s", last);
+		snprintf(name, sizeof(name), f == 4 ? "containers/c/0.log" : "containers/c/0.log.%zu", 4 - f);
+		write_file(name, "w", text_str(&all));
+	}
+	text_free(&all);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int64_t before = bytes_read(), n;
+		const char *body = get(C, Q(rows[i].name, rows[i].value), 200);
+		size_t lines = 0;
+
+		n = bytes_read() - before;
+		for (const char *p = body; (p = strchr(p, '\n')) != NULL; p++)
+			lines++;
+		ck_assert_msg(n <= rows[i].most, "%s %s: %lld bytes read", rows[i].name, rows[i].value, (long long)n);
+		ck_assert_msg(lines == rows[i].lines, "%s %s: %zu lines", rows[i].name, rows[i].value, lines);
+	}
+	end();
+}
+END_TEST
+
 static void *
 serve(void *arg)
 {
@@ -295,6 +464,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, who_may_ask);
 	tcase_add_test(tc, what_is_not_there);
 	tcase_add_test(tc, previous_and_rotated_files);
+	tcase_add_test(tc, tail_and_since_agree_with_reading_it_all);
+	tcase_add_test(tc, tail_and_since_of_a_big_log_read_little);
 	tcase_add_test(tc, follow_across_rotation_until_the_end);
 	tcase_add_test(tc, follow_ends_when_nobody_listens);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Logs: GET /containerLogs/NAMESPACE/POD/CONTAINER.  The files hold
- * lines "TIME stream F|P text" (core/ambient-shim/log.c); the time is cut off again unless asked for, the parts
- * of a long line are joined.  Following ends when the container has ended and everything was sent.
+ * Logs: GET /containerLogs/NAMESPACE/POD/CONTAINER.  The files hold lines "TIME stream F|P text"
+ * (core/ambient-shim/log.c); the time is cut off again unless asked for, the parts of a long line are joined.  Where to
+ * begin is found without reading what comes before it (loglines.c).  Following ends when the container has ended and
+ * everything was sent.
  */
 #include "node.h"
 
@@ -29,12 +30,10 @@ struct reading {
 	int restart;
 	/* what was asked for */
 	bool follow, timestamps;
-	char only;                               /* 'o': stdout, 'e': stderr, 0: both */
-	int64_t tail, limit, since;              /* -1, -1, 0: not given */
+	struct log_filter filter;
+	int64_t tail, limit;                     /* -1: not given */
 	/* on the way */
-	int64_t counted, skip, sent;
-	int newest;                              /* not followed: read up to end only; -1: none */
-	off_t end;
+	int64_t sent;
 	bool middle, broken;                     /* inside a line of parts; nobody listens, or the limit is reached */
 	struct text line, out;
 };
@@ -62,101 +61,50 @@ emit(struct reading *r, const char *p, size_t n)
 		r->broken = true;
 }
 
-struct piece {
-	const char *text;
-	size_t len, stamp_len;
-	char stream;                             /* 'o', 'e'; 0: not told */
-	bool whole;                              /* the end of a line of the program's */
-};
-
-/* One line of a file, without its newline. */
-static struct piece
-parse(const char *p, size_t n)
-{
-	const char *stream = memchr(p, ' ', n), *tag, *end = p + n;
-
-	if (stream == NULL || (tag = memchr(stream + 1, ' ', (size_t)(end - stream - 1))) == NULL || end - tag < 3)
-		return (struct piece){ .text = p, .len = n, .whole = true };
-	return (struct piece){ .text = tag + 3, .len = (size_t)(end - tag - 3), .stamp_len = (size_t)(stream - p),
-			       .stream = tag - stream > 4 ? stream[4] : 0, .whole = tag[1] != 'P' };
-}
-
-static bool
-unwanted(const struct reading *r, const char *p, const struct piece *piece)
-{
-	size_t stamp_len = piece->stamp_len;
-	char stamp[48];
-
-	if (r->only != 0 && piece->stream != r->only)
-		return true;
-	if (r->since == 0 || stamp_len == 0 || stamp_len >= sizeof(stamp))
-		return false;
-	memcpy(stamp, p, stamp_len);
-	stamp[stamp_len] = '\0';
-	return time_parse(stamp) < r->since;
-}
-
 static void
 print_line(struct reading *r, const char *p, size_t n)
 {
-	struct piece piece = parse(p, n);
+	struct log_line line = log_parse(p, n);
 
-	if (unwanted(r, p, &piece))
+	if (!log_wanted(&r->filter, p, &line))
 		return;
-	if (r->skip > 0) {
-		r->skip -= piece.whole;
-		return;
-	}
 	if (r->timestamps && !r->middle) {
-		emit(r, p, piece.stamp_len);
+		emit(r, p, line.stamp_len);
 		emit(r, " ", 1);
 	}
-	emit(r, piece.text, piece.len);
-	if (piece.whole)
+	emit(r, line.text, line.len);
+	if (line.whole)
 		emit(r, "\n", 1);
-	r->middle = !piece.whole;
+	r->middle = !line.whole;
 }
 
-/* Feeds what is new in fd to fn, line by line; a line without its newline waits for the rest. */
-/* The newest file grows while it is read: counting its lines and printing them end at the same place. */
-static size_t
-next_chunk(const struct reading *r, int fd)
-{
-	off_t at = fd == r->newest ? lseek(fd, 0, SEEK_CUR) : -1;
-
-	return at < 0 ? CHUNK : at >= r->end ? 0 : r->end - at < CHUNK ? (size_t)(r->end - at) : CHUNK;
-}
-
+/* What is new in fd, line by line, up to limit (-1: all); a line without its newline waits for the rest. */
 static void
-pump(struct reading *r, int fd, void (*fn)(struct reading *, const char *, size_t))
+pump(struct reading *r, int fd, off_t limit)
 {
 	char chunk[CHUNK];
 	ssize_t n;
 
-	while (!r->broken && (n = read(fd, chunk, next_chunk(r, fd))) > 0) {
+	while (!r->broken) {
+		off_t left = limit < 0 ? CHUNK : limit - lseek(fd, 0, SEEK_CUR);
+
+		n = left > 0 ? read(fd, chunk, left < CHUNK ? (size_t)left : CHUNK) : 0;
+		if (n <= 0)
+			return;
 		const char *p = chunk, *end = chunk + n, *nl;
 
 		for (; p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL; p = nl + 1) {
 			if (r->line.len > 0) {
 				text_add(&r->line, p, (size_t)(nl - p));
-				fn(r, r->line.data, r->line.len);
+				print_line(r, r->line.data, r->line.len);
 				r->line.len = 0;
 			} else {
-				fn(r, p, (size_t)(nl - p));
+				print_line(r, p, (size_t)(nl - p));
 			}
 		}
 		if (r->line.len < (1 << 20))
 			text_add(&r->line, p, (size_t)(end - p));
 	}
-}
-
-static void
-count_line(struct reading *r, const char *p, size_t n)
-{
-	struct piece piece = parse(p, n);
-
-	if (piece.whole && !unwanted(r, p, &piece))
-		r->counted++;
 }
 
 static int
@@ -171,26 +119,65 @@ open_file(const struct reading *r, int age)
 	return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-/* From the oldest to the newest, all opened before the first is read, so that a rotation cannot come between. */
+static bool
+same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino;
+}
+
 static size_t
-open_all(const struct reading *r, int fds[FILES_MAX])
+open_once(const struct reading *r, struct log_span *spans)
 {
 	size_t n = 0;
+	struct stat st;
 
-	for (int age = FILES_MAX - 1; age >= 0; age--) {
+	for (int age = 0; age < FILES_MAX; age++) {
 		int fd = open_file(r, age);
-		struct stat a, b;
 
 		if (fd < 0)
 			continue;
-		/* Renamed while we went from old to new: seen already. */
-		if (n > 0 && fstat(fd, &a) == 0 && fstat(fds[n - 1], &b) == 0 && a.st_ino == b.st_ino) {
+		/* Renamed while we went from new to old: seen already. */
+		if ((n > 0 && same_file(fd, spans[n - 1].fd)) || fstat(fd, &st) < 0) {
 			(void)close(fd);
 			continue;
 		}
-		fds[n++] = fd;
+		/* The newest grows while it is read: all that is looked for ends at the same place. */
+		spans[n++] = (struct log_span){ .fd = fd, .end = st.st_size };
+	}
+	for (size_t i = 0; i < n / 2; i++) {
+		struct log_span other = spans[i];
+
+		spans[i] = spans[n - 1 - i];
+		spans[n - 1 - i] = other;
 	}
 	return n;
+}
+
+static void
+close_all(struct log_span *spans, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)close(spans[i].fd);
+}
+
+/* From the oldest to the newest, all opened before the first is read.  Of a program that writes very fast some may be
+ * renamed twice meanwhile: then once more. */
+static size_t
+open_all(const struct reading *r, struct log_span *spans)
+{
+	for (int i = 0;; i++) {
+		size_t n = open_once(r, spans);
+		int newest = n > 0 ? open_file(r, 0) : -1;
+		bool still = newest < 0 || same_file(newest, spans[n - 1].fd);
+
+		if (newest >= 0)
+			(void)close(newest);
+		if (still || i == 5)
+			return n;
+		close_all(spans, n);
+	}
 }
 
 /* The file that follows fd's: the one that is a rotation younger.  -1: fd is the newest. */
@@ -232,12 +219,12 @@ follow(struct reading *r, int *fd)
 
 		/* Asked before reading: what is written until the end was recorded is read below. */
 		ended = state_has_exit(r->node, r->dir, r->container, r->restart);
-		pump(r, *fd, print_line);
+		pump(r, *fd, -1);
 		while (!r->broken && (next = next_file(r, *fd)) >= 0) {
-			pump(r, *fd, print_line);
+			pump(r, *fd, -1);
 			(void)close(*fd);
 			*fd = next;
-			pump(r, *fd, print_line);
+			pump(r, *fd, -1);
 		}
 		flush(r);
 		if (ended || r->http->gone(r->request))
@@ -253,29 +240,21 @@ follow(struct reading *r, int *fd)
 static void
 stream(struct reading *r)
 {
-	int fds[FILES_MAX];
-	size_t n = open_all(r, fds);
-	struct stat st;
+	struct log_span spans[FILES_MAX];
+	size_t n = open_all(r, spans);
 
-	r->newest = n > 0 && fstat(fds[n - 1], &st) == 0 ? fds[n - 1] : -1;
-	r->end = r->newest >= 0 ? st.st_size : 0;
-	if (r->tail >= 0) {
-		for (size_t i = 0; i < n; i++) {
-			pump(r, fds[i], count_line);
-			(void)lseek(fds[i], 0, SEEK_SET);
-			r->line.len = 0;
-		}
-		r->skip = r->counted > r->tail ? r->counted - r->tail : 0;
-	}
+	if (r->filter.since != 0)
+		log_since(spans, n, r->filter.since);
+	if (r->tail >= 0)
+		log_tail(spans, n, &r->filter, r->tail);
 	for (size_t i = 0; i < n; i++)
-		pump(r, fds[i], print_line);
+		if (lseek(spans[i].fd, spans[i].from, SEEK_SET) >= 0)
+			pump(r, spans[i].fd, spans[i].end);
 	flush(r);
-	r->newest = -1;
 	if (r->follow && n > 0)
-		follow(r, &fds[n - 1]);
+		follow(r, &spans[n - 1].fd);
 	flush(r);
-	for (size_t i = 0; i < n; i++)
-		(void)close(fds[i]);
+	close_all(spans, n);
 	text_free(&r->line);
 	text_free(&r->out);
 }
@@ -310,12 +289,12 @@ read_query(struct reading *r)
 	    number(r, "sinceSeconds", 1, &seconds) < 0)
 		return -1;
 	if (seconds > 0)
-		r->since = r->node->host->clock->wall(r->node->host) - seconds * AMBIENT_SECOND;
-	if (when != NULL && when[0] != '\0' && (r->since = time_parse(when)) == 0)
+		r->filter.since = r->node->host->clock->wall(r->node->host) - seconds * AMBIENT_SECOND;
+	if (when != NULL && when[0] != '\0' && (r->filter.since = time_parse(when)) == 0)
 		return -1;
 	for (size_t i = 0; stream != NULL && i < sizeof(streams) / sizeof(streams[0]); i++)
 		if (strcmp(stream, streams[i].name) == 0) {
-			r->only = streams[i].only;
+			r->filter.only = streams[i].only;
 			known = true;
 		}
 	return known ? 0 : -1;

@@ -26,14 +26,16 @@
  *   watch.c    the thread that hears from the shims
  *   server.c   kubelet's endpoint
  *   logs.c     of it: logs
+ *   loglines.c   the lines of their files, and where to begin
  *   exec.c     of it: commands in a container
  *   channel.c  the messages of such a session
  *   machine.c  the Node object
  *   claims.c   volume claims are directories
  *   text.c     a growing string, JSON writing, times
  *
- * On disk, below the instance's state directory (0700): pods/<uid>/{pod.json, state.jsonl, shim.lock, sock,
- * volumes/, containers/<name>/<n>.log, seccomp/<container>.{bpf,json}} and pvc/<namespace>/<claim>/.  Paths carry uids, names alone never.
+ * On disk, below the instance's state directory (0700): pods/<uid>/{pod.json, state.jsonl, shim.lock, sock, volumes/,
+ * containers/<name>/<n>.log, seccomp/<container>.{bpf,json}} and pvc/<namespace>/<claim>/.  Paths carry uids, names alone
+ * never.
  *
  * Threads: reconcilers on workers, one watcher, the endpoint's pool, one per session.  The table of pods is guarded by its
  * lock; everything else belongs to a call or never changes after create.
@@ -388,6 +390,27 @@ bool server_find(struct node *node, const char *ns, const char *pod, char *dir, 
 /* logs.c, exec.c: answer a request of the API server's. */
 void logs_handle(struct node *node, struct ambient_http_request *request);
 void exec_handle(struct node *node, struct ambient_http_request *request);
+
+/* loglines.c */
+struct log_line {
+	const char *text;
+	size_t len, stamp_len;   /* stamp_len 0: it has no time, and is taken as it is */
+	char stream;             /* 'o', 'e'; 0: not told */
+	bool whole;              /* the end of a line of the program's */
+};
+struct log_filter {
+	char only;               /* 'o': stdout, 'e': stderr, 0: both */
+	int64_t since;           /* wall ns; 0: not given */
+};
+struct log_span {                /* a part of a file, from where a line begins */
+	int fd;
+	off_t from, end;
+};
+struct log_line log_parse(const char *p, size_t n);                /* a line of a file, without its newline */
+bool log_wanted(const struct log_filter *filter, const char *p, const struct log_line *line);
+/* The spans, from the oldest to the newest, become shorter: without much of what is older; to the last lines only. */
+void log_since(struct log_span *spans, size_t n, int64_t since);
+void log_tail(struct log_span *spans, size_t n, const struct log_filter *filter, int64_t lines);
 
 /* channel.c */
 enum channel { CHANNEL_STDIN, CHANNEL_STDOUT, CHANNEL_STDERR, CHANNEL_ERROR, CHANNEL_RESIZE, CHANNEL_CLOSE = 255 };
