@@ -373,13 +373,26 @@ as_fingerprint(const struct ambient_object *session, char out[20])
 	(void)snprintf(out, 20, "%016" PRIx64, hash);
 }
 
+/* The model of a session that names none.  A default is meant for the runner type beside it: given to another agent it
+ * would only be refused there. */
+static const char *
+default_model(const struct as_plugin *plugin, const struct ambient_object *settings, const char *type, const char *own_type)
+{
+	const char *theirs = settings != NULL ? ambient_str(settings, "/spec/runnerType", own_type) : own_type;
+	const char *model = settings != NULL ? ambient_str(settings, "/spec/defaultModel", "") : "";
+
+	if (model[0] != '\0' && strcmp(type, theirs[0] != '\0' ? theirs : own_type) == 0)
+		return model;
+	return strcmp(type, own_type) == 0 ? plugin->model : "";
+}
+
 int
 as_effective(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 	     const struct ambient_object *settings, const struct ambient_object **ret, struct ambient_error *err)
 {
 	const struct ambient_object *spec = ambient_at(session, "/spec");
 	const struct ambient_host *host = plugin->host;
-	const char *prompt, *model;
+	const char *prompt, *model, *type;
 	char fingerprint[20];
 	struct text repos = TEXT_INIT, t = TEXT_INIT;
 	size_t count = 0;
@@ -413,13 +426,12 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 		rc = ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 		goto out;
 	}
+	fact = first(fact, "claude-code", NULL, NULL);
+	type = first(ambient_str(spec, "/runnerType", ""), ambient_str(spec, "/environmentVariables/RUNNER_TYPE", ""),
+		     settings != NULL ? ambient_str(settings, "/spec/runnerType", "") : "", fact);
 	text_add(&t, "{\"shape\":%s,\"runnerType\":%s,\"model\":%s,\"interactive\":%b,\"timeout\":%d,\"secretName\":%s,"
 		 "\"mainRepoIndex\":%d,\"repos\":%j", new_shape ? "new" : "documented",
-		 first(ambient_str(spec, "/runnerType", ""), ambient_str(spec, "/environmentVariables/RUNNER_TYPE", ""),
-		       settings != NULL ? ambient_str(settings, "/spec/runnerType", "") : "",
-		       first(fact, "claude-code", NULL, NULL)),
-		 first(model, settings != NULL ? ambient_str(settings, "/spec/defaultModel", "") : "", plugin->model,
-		       NULL),
+		 type, first(model, default_model(plugin, settings, type, fact), NULL, NULL),
 		 interactive, interactive ? INT64_C(0) : timeout,
 		 first(ambient_str(spec, "/anthropicApiKeySecret", ""),
 		       settings != NULL ? ambient_str(settings, "/spec/runnerSecretsName", "") : "",

@@ -15,88 +15,28 @@
 
 AMBIENT_DECLARE("name=runner-claude-code\0version=0.1.0\0runner=claude-code\0needs=network");
 
-#define VERSION_LIMIT INT64_C(5000000000)
-#define OLDEST_MAJOR  2
-
-struct claude {
-	const struct ambient_host *host;
-	const struct ambient_conf *conf;
-};
-
-static const struct ambient_option opt_base_url = {sizeof(struct ambient_option),
-						   "baseURL",
-						   AMBIENT_OPT_STRING,
-						   0,
-						   NULL,
-						   0,
-						   0,
-						   "URL of the Messages API; unset: the CLI's own default",
-						   NULL};
-static const struct ambient_option opt_cli = {
-	sizeof(struct ambient_option),
-	"cli",
-	AMBIENT_OPT_STRING,
-	0,
-	"claude",
-	0,
-	0,
-	"the CLI in the runner image: a name looked up in PATH, or an absolute path",
-	NULL};
-static const struct ambient_option opt_idle = {sizeof(struct ambient_option),
-					       "idle",
-					       AMBIENT_OPT_DURATION,
-					       0,
-					       "15m",
-					       INT64_C(1000000000),
-					       INT64_C(86400000000000),
-					       "an agent that writes nothing for so long in a batch run is ended",
-					       NULL};
+RS_OPTIONS("claude", "the Messages API");
 static const struct ambient_option *const options[] = {&opt_base_url, &opt_cli, &opt_idle, NULL};
 
-/* ---- life */
-
-static int
-create(const struct ambient_host *host, const struct ambient_conf *conf, void **ret_self, struct ambient_error *err)
-{
-	struct claude *claude = calloc(1, sizeof(*claude));
-
-	if (claude == NULL)
-		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for an instance");
-	claude->host = host;
-	claude->conf = conf;
-	*ret_self = claude;
-	return 0;
-}
-
-static void
-destroy(void *self)
-{
-	free(self);
-}
+static const struct rs_cli the_cli = {.title = "the Claude Code CLI",
+				      .type = "claude-code",
+				      .program = "claude",
+				      .variable = "AMBIENT_CLAUDE",
+				      .package = "@anthropic-ai/claude-code",
+				      .major = 2,
+				      .minor = 0};
 
 /* ---- plan */
-
-static void
-put_env(struct cc_text *t, const char *name, const char *value)
-{
-	if (value == NULL || *value == '\0')
-		return;
-	cc_put(t, ",{\"name\":");
-	cc_string(t, name);
-	cc_put(t, ",\"value\":");
-	cc_string(t, value);
-	cc_put(t, "}");
-}
 
 static int
 plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_sink *problems,
      struct ambient_error *err)
 {
-	struct claude *claude = self;
+	struct rs_instance *claude = self;
 	const struct ambient_conf_api *conf = claude->host->conf;
 	const char *secret = ambient_str(in->effective, "/secretName", "");
 	char idle[32];
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 
 	if (secret[0] == '\0') {
 		static const char text[] = "[{\"field\":\"spec.anthropicApiKeySecret\",\"message\":\"no Secret with "
@@ -106,22 +46,22 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 		problems->put(problems, text, sizeof(text) - 1);
 		return 0;
 	}
-	cc_put(&t, "{\"agentEnv\":[{\"name\":\"ANTHROPIC_API_KEY\",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
-	cc_string(&t, secret);
-	cc_put(&t, ",\"key\":\"ANTHROPIC_API_KEY\"}}}");
-	put_env(&t, "ANTHROPIC_BASE_URL",
+	rs_put(&t, "{\"agentEnv\":[{\"name\":\"ANTHROPIC_API_KEY\",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
+	rs_string(&t, secret);
+	rs_put(&t, ",\"key\":\"ANTHROPIC_API_KEY\"}}}");
+	rs_put_env(&t, "ANTHROPIC_BASE_URL",
 		ambient_str(in->effective, "/baseURL", conf->str(claude->conf, "baseURL", "")));
-	put_env(&t, "AMBIENT_CLAUDE", conf->str(claude->conf, "cli", "claude"));
+	rs_put_env(&t, "AMBIENT_CLAUDE", conf->str(claude->conf, "cli", "claude"));
 	(void)snprintf(idle, sizeof(idle), "%lld",
 		       (long long)(conf->integer(claude->conf, "idle", INT64_C(900000000000)) / INT64_C(1000000000)));
-	put_env(&t, "AMBIENT_AGENT_IDLE", idle);
-	cc_put(&t, "],\"requiredSecretKeys\":[\"ANTHROPIC_API_KEY\"]}");
+	rs_put_env(&t, "AMBIENT_AGENT_IDLE", idle);
+	rs_put(&t, "],\"requiredSecretKeys\":[\"ANTHROPIC_API_KEY\"]}");
 	if (t.failed) {
-		cc_fini(&t);
+		rs_fini(&t);
 		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for a plan");
 	}
 	fragment->put(fragment, t.p, t.len);
-	cc_fini(&t);
+	rs_fini(&t);
 	return 0;
 }
 
@@ -152,34 +92,6 @@ cc_run_free(struct ambient_run *run)
 	}
 	run->host->mem->free(run->host, cc);
 	run->slot = NULL;
-}
-
-/* The CLI answers --version in some 20 ms and writes nothing. */
-static int
-check_version(struct ambient_run *run, const char *cli, struct ambient_error *err)
-{
-	const char *argv[] = {cli, "--version", NULL};
-	struct ambient_spawn_options options_ = {.size = sizeof(options_), .argv = argv, .timeout_ns = VERSION_LIMIT};
-	struct ambient_spawn_result result = {.size = sizeof(result)};
-	int major = 0, rc;
-
-	if (run->host->spawn->run(run->host, &options_, &result, err) < 0)
-		return ambient_err(err, AMBIENT_E_NOTFOUND,
-				   "the Claude Code CLI is missing: there is no program \"%s\"; install it into the "
-				   "runner's image with \"npm install -g @anthropic-ai/claude-code\"",
-				   cli);
-	if (result.timed_out || result.exit_code != 0 || sscanf(result.out, "%d.", &major) != 1)
-		rc = ambient_err(err, AMBIENT_E_UNSUPPORTED,
-				 "\"%s --version\" does not answer like the Claude Code CLI (exit code %d)", cli,
-				 result.exit_code);
-	else if (major < OLDEST_MAJOR)
-		rc = ambient_err(err, AMBIENT_E_UNSUPPORTED,
-				 "the Claude Code CLI is too old: \"%s\" is version %.*s, at least %d.0.0 is needed",
-				 cli, (int)strcspn(result.out, " \n"), result.out, OLDEST_MAJOR);
-	else
-		rc = 0;
-	run->host->spawn->release(run->host, &result);
-	return rc;
 }
 
 /* Is the conversation still in the CLI's own state?  Its transcript is named after it. */
@@ -237,22 +149,20 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 		"--strict-mcp-config",
 	};
 	const struct ambient_command_api *api = run->host->message->command;
-	const char *cli = getenv("AMBIENT_CLAUDE"), *slash = strrchr(run->workdir, '/');
+	const char *slash = strrchr(run->workdir, '/');
 	int64_t turns = ambient_int(run->config, "/maxTurns", 0);
 	struct cc_run *cc;
 	char text[4200], uuid[37];
 	int rc;
 
-	if (cli == NULL || *cli == '\0')
-		cli = "claude";
-	if ((rc = check_version(run, cli, err)) < 0)
+	if ((rc = rs_check_version(run, &the_cli, err)) < 0)
 		return rc;
 	if ((cc = run->host->mem->alloc(run->host, sizeof(*cc))) == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for the run");
 	cc->started = run->host->clock->monotonic(run->host);
 	cc->ask = run->interactive && strcmp(ambient_str(run->config, "/permissions", ""), "ask") == 0;
 	run->slot = cc;
-	api->arg(cmd, cli);
+	api->arg(cmd, rs_program(&the_cli));
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		api->arg(cmd, fixed[i]);
 	if (run->model[0] != '\0' && run->model[0] != '-') {
@@ -284,21 +194,13 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 
 /* ---- the end */
 
-static const struct {
-	int64_t low, high;
-	const char *reason;
-} api_reasons[] = {
-	{401, 401, "ModelAuthenticationFailed"}, {403, 403, "ModelAuthenticationFailed"},
-	{429, 429, "ModelRateLimited"},          {404, 404, "ModelNotFound"},
-	{400, 499, "ModelRequestRejected"},      {500, 599, "ModelUnavailable"},
-};
-
 static const char *
 reason_of(const struct cc_run *cc)
 {
-	for (size_t i = 0; i < sizeof(api_reasons) / sizeof(api_reasons[0]); i++)
-		if (cc->api_status >= api_reasons[i].low && cc->api_status <= api_reasons[i].high)
-			return api_reasons[i].reason;
+	const char *reason = rs_api_reason(cc->api_status);
+
+	if (reason != NULL)
+		return reason;
 	if (strncmp(cc->text, "Not logged in", 13) == 0)
 		return "ModelAuthenticationFailed";
 	if (strcmp(cc->terminal, "api_error") == 0)
@@ -367,5 +269,5 @@ static const struct ambient_runner runner = {
 };
 static const struct ambient_runner *const runners[] = {&runner, NULL};
 
-const struct ambient_plugin ambient_plugin_v0 = {AMBIENT_PLUGIN_HEAD, .options = options, .create = create,
-						 .destroy = destroy, .runners = runners};
+const struct ambient_plugin ambient_plugin_v0 = {AMBIENT_PLUGIN_HEAD, .options = options, .create = rs_create,
+						 .destroy = rs_destroy, .runners = runners};

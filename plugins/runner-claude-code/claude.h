@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runner type "claude-code": the parts that its files share.  claude.c is the plugin, its plan and the command line;
- * translate.c turns the CLI's lines into messages and answers what it asks; text.c writes JSON.
+ * translate.c turns the CLI's lines into messages and answers what it asks.
  */
 #ifndef CLAUDE_H
 #define CLAUDE_H
 
-#include <ambient/ambient.h>
-
-/* JSON in the making.  Out of memory: failed, and what was to be added is dropped. */
-struct cc_text {
-	char *p;
-	size_t len, cap;
-	int failed;
-};
-void cc_put(struct cc_text *t, const char *s);
-void cc_putn(struct cc_text *t, const char *s, size_t n);
-void cc_string(struct cc_text *t, const char *s); /* with quotes; NULL is "" */
-void cc_stringn(struct cc_text *t, const char *s, size_t n);
-void cc_number(struct cc_text *t, int64_t n);
-void cc_json(struct cc_text *t, const struct ambient_object *obj, const char *pointer, const char *fallback);
-void cc_fini(struct cc_text *t);
+#include "plugins/runner-shared/cli.h"
 
 #define CC_PENDING_MAX 32
 

@@ -9,43 +9,18 @@
 
 #define STDERR_MAX 2000
 
-static void
-emit(struct ambient_run *run, const char *type, struct cc_text *fields)
-{
-	if (!fields->failed && fields->p != NULL)
-		run->host->message->emit(run, type, fields->p, fields->len);
-	cc_fini(fields);
-}
-
-static void
-emit_text(struct ambient_run *run, const char *type, const char *text, size_t n)
-{
-	struct cc_text t = {0};
-
-	cc_put(&t, "{\"text\":");
-	cc_stringn(&t, text, n);
-	cc_put(&t, "}");
-	emit(run, type, &t);
-}
-
 static int
-say(struct ambient_run *run, struct cc_text *t, struct ambient_error *err)
+say(struct ambient_run *run, struct rs_text *t, struct ambient_error *err)
 {
 	int rc = -AMBIENT_E_NOMEM;
 
-	cc_put(t, "\n");
+	rs_put(t, "\n");
 	if (!t->failed)
 		rc = run->host->message->write(run, t->p, t->len, err);
 	else
 		(void)ambient_err(err, AMBIENT_E_NOMEM, "no memory for a line to the CLI");
-	cc_fini(t);
+	rs_fini(t);
 	return rc;
-}
-
-static int
-is(const struct ambient_object *obj, const char *pointer, const char *value)
-{
-	return strcmp(ambient_str(obj, pointer, ""), value) == 0;
 }
 
 /* ---- what the CLI is told */
@@ -53,28 +28,28 @@ is(const struct ambient_object *obj, const char *pointer, const char *value)
 int
 cc_prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err)
 {
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 	char uuid[37];
 
 	cc_uuid(uuid);
-	cc_put(&t, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":");
-	cc_stringn(&t, text, len);
-	cc_put(&t, "},\"parent_tool_use_id\":null,\"session_id\":\"\",\"uuid\":");
-	cc_string(&t, uuid);
-	cc_put(&t, "}");
+	rs_put(&t, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":");
+	rs_stringn(&t, text, len);
+	rs_put(&t, "},\"parent_tool_use_id\":null,\"session_id\":\"\",\"uuid\":");
+	rs_string(&t, uuid);
+	rs_put(&t, "}");
 	return say(run, &t, err);
 }
 
 int
 cc_interrupt(void *self, struct ambient_run *run, struct ambient_error *err)
 {
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 	char uuid[37];
 
 	cc_uuid(uuid);
-	cc_put(&t, "{\"type\":\"control_request\",\"request_id\":");
-	cc_string(&t, uuid);
-	cc_put(&t, ",\"request\":{\"subtype\":\"interrupt\",\"cancel_queued\":true}}");
+	rs_put(&t, "{\"type\":\"control_request\",\"request_id\":");
+	rs_string(&t, uuid);
+	rs_put(&t, ",\"request\":{\"subtype\":\"interrupt\",\"cancel_queued\":true}}");
 	return say(run, &t, err);
 }
 
@@ -90,18 +65,18 @@ cc_stop(void *self, struct ambient_run *run, struct ambient_error *err)
 static int
 respond(struct ambient_run *run, const char *id, const char *response, const char *error, struct ambient_error *err)
 {
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 
-	cc_put(&t, "{\"type\":\"control_response\",\"response\":{\"subtype\":");
-	cc_string(&t, response != NULL ? "success" : "error");
-	cc_put(&t, ",\"request_id\":");
-	cc_string(&t, id);
-	cc_put(&t, response != NULL ? ",\"response\":" : ",\"error\":");
+	rs_put(&t, "{\"type\":\"control_response\",\"response\":{\"subtype\":");
+	rs_string(&t, response != NULL ? "success" : "error");
+	rs_put(&t, ",\"request_id\":");
+	rs_string(&t, id);
+	rs_put(&t, response != NULL ? ",\"response\":" : ",\"error\":");
 	if (response != NULL)
-		cc_put(&t, response);
+		rs_put(&t, response);
 	else
-		cc_string(&t, error);
-	cc_put(&t, "}}");
+		rs_string(&t, error);
+	rs_put(&t, "}}");
 	return say(run, &t, err);
 }
 
@@ -110,40 +85,40 @@ static int
 allow(struct ambient_run *run, const char *id, const char *input, const struct ambient_object *answers,
       struct ambient_error *err)
 {
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 	size_t n = strlen(input);
 	int rc;
 
-	cc_put(&t, "{\"behavior\":\"allow\",\"updatedInput\":");
+	rs_put(&t, "{\"behavior\":\"allow\",\"updatedInput\":");
 	if (answers != NULL && n >= 2 && input[n - 1] == '}') {
 		size_t last = n - 1;
 
 		while (last > 1 && strchr(" \t\r\n", input[last - 1]) != NULL)
 			last--;
-		cc_putn(&t, input, last);
-		cc_put(&t, input[last - 1] == '{' ? "\"answers\":" : ",\"answers\":");
-		cc_json(&t, answers, "", "{}");
-		cc_put(&t, "}");
+		rs_putn(&t, input, last);
+		rs_put(&t, input[last - 1] == '{' ? "\"answers\":" : ",\"answers\":");
+		rs_json(&t, answers, "", "{}");
+		rs_put(&t, "}");
 	} else {
-		cc_put(&t, input);
+		rs_put(&t, input);
 	}
-	cc_put(&t, "}");
+	rs_put(&t, "}");
 	rc = t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for an answer") : respond(run, id, t.p, NULL, err);
-	cc_fini(&t);
+	rs_fini(&t);
 	return rc;
 }
 
 static int
 deny(struct ambient_run *run, const char *id, const char *why, struct ambient_error *err)
 {
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 	int rc;
 
-	cc_put(&t, "{\"behavior\":\"deny\",\"message\":");
-	cc_string(&t, why);
-	cc_put(&t, "}");
+	rs_put(&t, "{\"behavior\":\"deny\",\"message\":");
+	rs_string(&t, why);
+	rs_put(&t, "}");
 	rc = t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for an answer") : respond(run, id, t.p, NULL, err);
-	cc_fini(&t);
+	rs_fini(&t);
 	return rc;
 }
 
@@ -186,35 +161,35 @@ keep_pending(struct cc_run *cc, const char *id, const char *input, int question)
 static void
 emit_permission(struct ambient_run *run, const struct ambient_object *msg, const char *id, const char *decision)
 {
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 
-	cc_put(&t, "{\"id\":");
-	cc_string(&t, id);
-	cc_put(&t, ",\"tool\":");
-	cc_string(&t, ambient_str(msg, "/request/tool_name", ""));
-	cc_put(&t, ",\"input\":");
-	cc_json(&t, msg, "/request/input", "{}");
+	rs_put(&t, "{\"id\":");
+	rs_string(&t, id);
+	rs_put(&t, ",\"tool\":");
+	rs_string(&t, ambient_str(msg, "/request/tool_name", ""));
+	rs_put(&t, ",\"input\":");
+	rs_json(&t, msg, "/request/input", "{}");
 	if (decision != NULL) {
-		cc_put(&t, ",\"decision\":");
-		cc_string(&t, decision);
+		rs_put(&t, ",\"decision\":");
+		rs_string(&t, decision);
 	}
-	cc_put(&t, "}");
-	emit(run, AMBIENT_MSG_PERMISSION, &t);
+	rs_put(&t, "}");
+	rs_emit(run, AMBIENT_MSG_PERMISSION, &t);
 }
 
 static void
 emit_question(struct ambient_run *run, const struct ambient_object *msg, const char *id)
 {
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 
-	cc_put(&t, "{\"id\":");
-	cc_string(&t, id);
-	cc_put(&t, ",\"text\":");
-	cc_string(&t, ambient_str(msg, "/request/input/questions/0/question", "the agent asks"));
-	cc_put(&t, ",\"questions\":");
-	cc_json(&t, msg, "/request/input/questions", "[]");
-	cc_put(&t, "}");
-	emit(run, AMBIENT_MSG_QUESTION, &t);
+	rs_put(&t, "{\"id\":");
+	rs_string(&t, id);
+	rs_put(&t, ",\"text\":");
+	rs_string(&t, ambient_str(msg, "/request/input/questions/0/question", "the agent asks"));
+	rs_put(&t, ",\"questions\":");
+	rs_json(&t, msg, "/request/input/questions", "[]");
+	rs_put(&t, "}");
+	rs_emit(run, AMBIENT_MSG_QUESTION, &t);
 }
 
 /* The container is the sandbox: what a batch run's agent asks for is allowed, unless only a person can answer. */
@@ -223,14 +198,14 @@ can_use_tool(struct ambient_run *run, const struct ambient_object *msg, const ch
 {
 	struct cc_run *cc = run->slot;
 	const char *input = ambient_json(msg, "/request/input", NULL);
-	int question = is(msg, "/request/tool_name", "AskUserQuestion");
-	struct cc_text t = {0};
+	int question = rs_is(msg, "/request/tool_name", "AskUserQuestion");
+	struct rs_text t = {0};
 	int rc;
 
 	/* ambient_json's text need not end with the value. */
-	cc_json(&t, msg, "/request/input", "{}");
+	rs_json(&t, msg, "/request/input", "{}");
 	if (t.failed || input == NULL) {
-		cc_fini(&t);
+		rs_fini(&t);
 		return deny(run, id, "the request has no input", err);
 	}
 	if (question && !run->interactive) {
@@ -247,7 +222,7 @@ can_use_tool(struct ambient_run *run, const struct ambient_object *msg, const ch
 	} else {
 		rc = deny(run, id, "too many requests wait for an answer", err);
 	}
-	cc_fini(&t);
+	rs_fini(&t);
 	return rc;
 }
 
@@ -260,7 +235,7 @@ cc_answer(void *self, struct ambient_run *run, const char *id, const struct ambi
 
 	if (i < 0)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "nothing with id \"%.60s\" waits for an answer", id);
-	if (is(answer, "/behavior", "deny") || ambient_bool(answer, "/allow", 1) == 0)
+	if (rs_is(answer, "/behavior", "deny") || ambient_bool(answer, "/allow", 1) == 0)
 		rc = deny(run, id, ambient_str(answer, "/message", "a person refused"), err);
 	else
 		rc = allow(run, id, cc->pending[i].input,
@@ -274,7 +249,7 @@ on_control_request(struct ambient_run *run, const struct ambient_object *msg, st
 {
 	const char *id = ambient_str(msg, "/request_id", "");
 
-	if (is(msg, "/request/subtype", "can_use_tool"))
+	if (rs_is(msg, "/request/subtype", "can_use_tool"))
 		return can_use_tool(run, msg, id, err);
 	return respond(run, id, NULL, "this host does not answer requests of that kind", err);
 }
@@ -287,33 +262,33 @@ on_init(struct ambient_run *run, const struct ambient_object *msg)
 	struct cc_run *cc = run->slot;
 	size_t n = ambient_len(msg, "/mcp_servers");
 	const char *id = ambient_str(msg, "/session_id", "");
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 
 	if (id[0] != '\0')
 		run->host->message->conversation(run, id);
 	if (cc->announced)
 		return;
 	cc->announced = 1;
-	cc_put(&t, "{\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":");
-	cc_string(&t, ambient_str(msg, "/model", ""));
-	cc_put(&t, ",\"agentVersion\":");
-	cc_string(&t, ambient_str(msg, "/claude_code_version", ""));
-	cc_put(&t, ",\"permissionMode\":");
-	cc_string(&t, ambient_str(msg, "/permissionMode", ""));
-	cc_put(&t, ",\"conversation\":");
-	cc_string(&t, id);
-	cc_put(&t, "}");
-	emit(run, AMBIENT_MSG_SESSION, &t);
+	rs_put(&t, "{\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":");
+	rs_string(&t, ambient_str(msg, "/model", ""));
+	rs_put(&t, ",\"agentVersion\":");
+	rs_string(&t, ambient_str(msg, "/claude_code_version", ""));
+	rs_put(&t, ",\"permissionMode\":");
+	rs_string(&t, ambient_str(msg, "/permissionMode", ""));
+	rs_put(&t, ",\"conversation\":");
+	rs_string(&t, id);
+	rs_put(&t, "}");
+	rs_emit(run, AMBIENT_MSG_SESSION, &t);
 	/* A server that failed to start is said nowhere else. */
 	for (size_t i = 0; i < n; i++) {
 		const struct ambient_object *server = ambient_item(msg, "/mcp_servers", i, NULL);
 		char text[300];
 
-		if (server == NULL || is(server, "/status", "connected") || is(server, "/status", "pending"))
+		if (server == NULL || rs_is(server, "/status", "connected") || rs_is(server, "/status", "pending"))
 			continue;
 		(void)snprintf(text, sizeof(text), "MCP server \"%.100s\" is not usable: %.100s",
 			       ambient_str(server, "/name", ""), ambient_str(server, "/status", ""));
-		emit_text(run, AMBIENT_MSG_STATUS, text, strlen(text));
+		rs_emit_text(run, AMBIENT_MSG_STATUS, text, strlen(text));
 	}
 }
 
@@ -340,19 +315,19 @@ on_system(struct ambient_run *run, const struct ambient_object *msg)
 	else if (strcmp(sub, "model_fallback") == 0)
 		(void)snprintf(text, sizeof(text), "another model is used");
 	if (text[0] != '\0')
-		emit_text(run, AMBIENT_MSG_STATUS, text, strlen(text));
+		rs_emit_text(run, AMBIENT_MSG_STATUS, text, strlen(text));
 }
 
 /* Adds ,"parent":ID for what a subagent says. */
 static void
-put_parent(struct cc_text *t, const struct ambient_object *msg)
+put_parent(struct rs_text *t, const struct ambient_object *msg)
 {
 	const char *parent = ambient_str(msg, "/parent_tool_use_id", "");
 
 	if (parent[0] == '\0')
 		return;
-	cc_put(t, ",\"parent\":");
-	cc_string(t, parent);
+	rs_put(t, ",\"parent\":");
+	rs_string(t, parent);
 }
 
 static void
@@ -360,64 +335,64 @@ on_block(struct ambient_run *run, const struct ambient_object *msg, const struct
 {
 	int synthetic_error =
 		ambient_type(msg, "/error") == AMBIENT_T_STRING || ambient_bool(msg, "/is_api_error_message", 0) == 1;
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 	const char *type;
 
-	if (is(block, "/type", "text")) {
+	if (rs_is(block, "/type", "text")) {
 		type = synthetic_error ? AMBIENT_MSG_ERROR : AMBIENT_MSG_TEXT;
-		cc_put(&t, "{\"text\":");
-		cc_json(&t, block, "/text", "\"\"");
+		rs_put(&t, "{\"text\":");
+		rs_json(&t, block, "/text", "\"\"");
 		if (synthetic_error) {
-			cc_put(&t, ",\"reason\":");
-			cc_string(&t, ambient_str(msg, "/error", "api_error"));
+			rs_put(&t, ",\"reason\":");
+			rs_string(&t, ambient_str(msg, "/error", "api_error"));
 		}
-	} else if (is(block, "/type", "thinking")) {
+	} else if (rs_is(block, "/type", "thinking")) {
 		type = AMBIENT_MSG_THINKING;
-		cc_put(&t, "{\"text\":");
-		cc_json(&t, block, "/thinking", "\"\"");
-	} else if (is(block, "/type", "tool_use")) {
+		rs_put(&t, "{\"text\":");
+		rs_json(&t, block, "/thinking", "\"\"");
+	} else if (rs_is(block, "/type", "tool_use")) {
 		type = AMBIENT_MSG_TOOL_CALL;
-		cc_put(&t, "{\"id\":");
-		cc_json(&t, block, "/id", "\"\"");
-		cc_put(&t, ",\"name\":");
-		cc_json(&t, block, "/name", "\"\"");
-		cc_put(&t, ",\"input\":");
-		cc_json(&t, block, "/input", "{}");
+		rs_put(&t, "{\"id\":");
+		rs_json(&t, block, "/id", "\"\"");
+		rs_put(&t, ",\"name\":");
+		rs_json(&t, block, "/name", "\"\"");
+		rs_put(&t, ",\"input\":");
+		rs_json(&t, block, "/input", "{}");
 	} else {
 		return;
 	}
 	put_parent(&t, msg);
-	cc_put(&t, "}");
-	emit(run, type, &t);
+	rs_put(&t, "}");
+	rs_emit(run, type, &t);
 }
 
 static void
 on_tool_result(struct ambient_run *run, const struct ambient_object *msg, const struct ambient_object *block)
 {
-	struct cc_text t = {0}, text = {0};
+	struct rs_text t = {0}, text = {0};
 	size_t n = ambient_len(block, "/content");
 
 	/* A string, or an array of blocks of which the text ones are meant for reading. */
 	if (ambient_type(block, "/content") == AMBIENT_T_STRING)
-		cc_putn(&text, ambient_str(block, "/content", ""), n);
+		rs_putn(&text, ambient_str(block, "/content", ""), n);
 	else if (ambient_type(block, "/content") == AMBIENT_T_ARRAY)
 		for (size_t i = 0; i < n; i++) {
 			const struct ambient_object *part = ambient_item(block, "/content", i, NULL);
 
-			if (part != NULL && is(part, "/type", "text"))
-				cc_putn(&text, ambient_str(part, "/text", ""), ambient_len(part, "/text"));
+			if (part != NULL && rs_is(part, "/type", "text"))
+				rs_putn(&text, ambient_str(part, "/text", ""), ambient_len(part, "/text"));
 			else if (part != NULL)
-				cc_put(&text, "[not text]");
+				rs_put(&text, "[not text]");
 		}
-	cc_put(&t, "{\"id\":");
-	cc_json(&t, block, "/tool_use_id", "\"\"");
-	cc_put(&t, ",\"text\":");
-	cc_stringn(&t, text.p != NULL ? text.p : "", text.len);
-	cc_put(&t, ambient_bool(block, "/is_error", 0) == 1 ? ",\"isError\":true" : ",\"isError\":false");
+	rs_put(&t, "{\"id\":");
+	rs_json(&t, block, "/tool_use_id", "\"\"");
+	rs_put(&t, ",\"text\":");
+	rs_stringn(&t, text.p != NULL ? text.p : "", text.len);
+	rs_put(&t, ambient_bool(block, "/is_error", 0) == 1 ? ",\"isError\":true" : ",\"isError\":false");
 	put_parent(&t, msg);
-	cc_put(&t, "}");
-	emit(run, AMBIENT_MSG_TOOL_RESULT, &t);
-	cc_fini(&text);
+	rs_put(&t, "}");
+	rs_emit(run, AMBIENT_MSG_TOOL_RESULT, &t);
+	rs_fini(&text);
 }
 
 static void
@@ -434,10 +409,10 @@ on_content(struct ambient_run *run, const struct ambient_object *msg, int assist
 			continue;
 		if (assistant)
 			on_block(run, msg, block);
-		else if (is(block, "/type", "tool_result"))
+		else if (rs_is(block, "/type", "tool_result"))
 			on_tool_result(run, msg, block);
-		else if (is(block, "/type", "text") && ambient_bool(msg, "/isSynthetic", 0) == 1)
-			emit_text(run, AMBIENT_MSG_STATUS, ambient_str(block, "/text", ""),
+		else if (rs_is(block, "/type", "text") && ambient_bool(msg, "/isSynthetic", 0) == 1)
+			rs_emit_text(run, AMBIENT_MSG_STATUS, ambient_str(block, "/text", ""),
 				  ambient_len(block, "/text"));
 	}
 }
@@ -445,17 +420,17 @@ on_content(struct ambient_run *run, const struct ambient_object *msg, int assist
 static void
 on_stream_event(struct ambient_run *run, const struct ambient_object *msg)
 {
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 
-	if (!is(msg, "/event/type", "content_block_delta") || !is(msg, "/event/delta/type", "text_delta"))
+	if (!rs_is(msg, "/event/type", "content_block_delta") || !rs_is(msg, "/event/delta/type", "text_delta"))
 		return;
-	cc_put(&t, "{\"text\":");
-	cc_json(&t, msg, "/event/delta/text", "\"\"");
-	cc_put(&t, ",\"index\":");
-	cc_number(&t, ambient_int(msg, "/event/index", 0));
+	rs_put(&t, "{\"text\":");
+	rs_json(&t, msg, "/event/delta/text", "\"\"");
+	rs_put(&t, ",\"index\":");
+	rs_number(&t, ambient_int(msg, "/event/index", 0));
 	put_parent(&t, msg);
-	cc_put(&t, "}");
-	emit(run, AMBIENT_MSG_PARTIAL, &t);
+	rs_put(&t, "}");
+	rs_emit(run, AMBIENT_MSG_PARTIAL, &t);
 }
 
 static void
@@ -469,23 +444,23 @@ emit_usage(struct ambient_run *run, const struct ambient_object *msg)
 		{"cacheReadTokens", "/usage/cache_read_input_tokens"},
 		{"cacheWriteTokens", "/usage/cache_creation_input_tokens"},
 	};
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 
-	cc_put(&t, "{");
+	rs_put(&t, "{");
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		cc_put(&t, "\"");
-		cc_put(&t, fields[i].name);
-		cc_put(&t, "\":");
-		cc_number(&t, ambient_int(msg, fields[i].pointer, 0));
-		cc_put(&t, ",");
+		rs_put(&t, "\"");
+		rs_put(&t, fields[i].name);
+		rs_put(&t, "\":");
+		rs_number(&t, ambient_int(msg, fields[i].pointer, 0));
+		rs_put(&t, ",");
 	}
-	cc_put(&t, "\"costUSD\":");
+	rs_put(&t, "\"costUSD\":");
 	if (ambient_type(msg, "/total_cost_usd") == AMBIENT_T_NUMBER)
-		cc_json(&t, msg, "/total_cost_usd", "0");
+		rs_json(&t, msg, "/total_cost_usd", "0");
 	else
-		cc_put(&t, "0");
-	cc_put(&t, "}");
-	emit(run, AMBIENT_MSG_USAGE, &t);
+		rs_put(&t, "0");
+	rs_put(&t, "}");
+	rs_emit(run, AMBIENT_MSG_USAGE, &t);
 }
 
 static void
@@ -499,7 +474,7 @@ on_result(struct ambient_run *run, const struct ambient_object *msg)
 {
 	struct cc_run *cc = run->slot;
 	const char *text = ambient_str(msg, "/result", NULL);
-	struct cc_text t = {0};
+	struct rs_text t = {0};
 
 	if (text == NULL)
 		text = ambient_str(msg, "/errors/0", "");
@@ -513,24 +488,24 @@ on_result(struct ambient_run *run, const struct ambient_object *msg)
 	if (ambient_str(msg, "/session_id", "")[0] != '\0')
 		run->host->message->conversation(run, ambient_str(msg, "/session_id", ""));
 	emit_usage(run, msg);
-	cc_put(&t, "{\"text\":");
-	cc_string(&t, text);
-	cc_put(&t, cc->is_error ? ",\"isError\":true,\"turns\":" : ",\"isError\":false,\"turns\":");
-	cc_number(&t, cc->turns);
-	cc_put(&t, ",\"durationMs\":");
-	cc_number(&t, ambient_int(msg, "/duration_ms", 0));
+	rs_put(&t, "{\"text\":");
+	rs_string(&t, text);
+	rs_put(&t, cc->is_error ? ",\"isError\":true,\"turns\":" : ",\"isError\":false,\"turns\":");
+	rs_number(&t, cc->turns);
+	rs_put(&t, ",\"durationMs\":");
+	rs_number(&t, ambient_int(msg, "/duration_ms", 0));
 	if (ambient_type(msg, "/total_cost_usd") == AMBIENT_T_NUMBER) {
-		cc_put(&t, ",\"costUSD\":");
-		cc_json(&t, msg, "/total_cost_usd", "0");
+		rs_put(&t, ",\"costUSD\":");
+		rs_json(&t, msg, "/total_cost_usd", "0");
 	}
-	cc_put(&t, ",\"subtype\":");
-	cc_string(&t, cc->subtype);
-	cc_put(&t, ",\"denials\":");
-	cc_number(&t, (int64_t)ambient_len(msg, "/permission_denials"));
-	cc_put(&t, ",\"conversation\":");
-	cc_string(&t, ambient_str(msg, "/session_id", ""));
-	cc_put(&t, "}");
-	emit(run, AMBIENT_MSG_RESULT, &t);
+	rs_put(&t, ",\"subtype\":");
+	rs_string(&t, cc->subtype);
+	rs_put(&t, ",\"denials\":");
+	rs_number(&t, (int64_t)ambient_len(msg, "/permission_denials"));
+	rs_put(&t, ",\"conversation\":");
+	rs_string(&t, ambient_str(msg, "/session_id", ""));
+	rs_put(&t, "}");
+	rs_emit(run, AMBIENT_MSG_RESULT, &t);
 	/* More turns come by themselves when messages are still queued. */
 	if (ambient_int(msg, "/queued_turn_count", 0) == 0)
 		run->host->message->turn_done(run);
@@ -553,7 +528,7 @@ cc_line(void *self, struct ambient_run *run, int stream, const char *line, size_
 	int rc;
 
 	if (stream == AMBIENT_STDERR) {
-		emit_text(run, AMBIENT_MSG_STATUS, line, len < STDERR_MAX ? len : STDERR_MAX);
+		rs_emit_text(run, AMBIENT_MSG_STATUS, line, len < STDERR_MAX ? len : STDERR_MAX);
 		return 0;
 	}
 	if (cut)

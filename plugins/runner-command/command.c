@@ -4,7 +4,7 @@
  * the file $AMBIENT_PROMPT_FILE and, when it is short, in $PROMPT; each line that it writes is a text message; its
  * exit code is the outcome: 0 success, 2 a missing prerequisite, anything else failure.
  */
-#include <ambient/ambient.h>
+#include "plugins/runner-shared/text.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,86 +24,6 @@ struct state {
 	size_t last_len;
 	char last[LAST_MAX + 1]; /* the last line that said anything: the result */
 };
-
-/* ---- JSON out */
-
-struct text {
-	char *p;
-	size_t len, cap;
-};
-
-static void
-put(struct text *t, const char *p, size_t n)
-{
-	if (t->len + n + 1 > t->cap) {
-		size_t cap = (t->len + n + 1) * 2;
-		char *grown = realloc(t->p, cap);
-
-		if (grown == NULL)
-			return;
-		t->p = grown;
-		t->cap = cap;
-	}
-	memcpy(t->p + t->len, p, n);
-	t->len += n;
-	t->p[t->len] = '\0';
-}
-
-static void
-puts_(struct text *t, const char *s)
-{
-	put(t, s, strlen(s));
-}
-
-/* Length of the valid UTF-8 sequence at p, 0: none. */
-static size_t
-utf8_at(const unsigned char *p, size_t n)
-{
-	size_t len = p[0] < 0x80                   ? 1
-		     : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-		     : (p[0] & 0xf0) == 0xe0       ? 3
-		     : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-						   : 0;
-
-	if (len == 0 || len > n)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-	    (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return len;
-}
-
-/* A string with quotes; what is no UTF-8 becomes U+FFFD. */
-static void
-put_string(struct text *t, const char *s, size_t n)
-{
-	const unsigned char *p = (const unsigned char *)s;
-	size_t from = 0, i = 0;
-
-	put(t, "\"", 1);
-	while (i < n) {
-		size_t len = utf8_at(p + i, n - i);
-		char escape[8];
-
-		if (len > 0 && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\' && p[i] != 0x7f) {
-			i += len;
-			continue;
-		}
-		put(t, s + from, i - from);
-		if (len == 0)
-			puts_(t, "\xef\xbf\xbd");
-		else if (p[i] == '"' || p[i] == '\\')
-			put(t, p[i] == '"' ? "\\\"" : "\\\\", 2);
-		else
-			put(t, escape, (size_t)snprintf(escape, sizeof(escape), "\\u%04x", p[i]));
-		from = ++i;
-	}
-	put(t, s + from, n - from);
-	put(t, "\"", 1);
-}
 
 /* ---- life */
 
@@ -146,18 +66,18 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
      struct ambient_error *err)
 {
 	const char *problem = argv_problem(in->session, "/spec/runnerConfig/command");
-	struct text t = {0};
+	struct rs_text t = {0};
 
 	if (problem == NULL) {
 		fragment->put(fragment, "{}", 2);
 		return 0;
 	}
-	puts_(&t, "[{\"field\":\"spec.runnerConfig.command\",\"message\":");
-	put_string(&t, problem, strlen(problem));
-	puts_(&t, "}]");
+	rs_put(&t, "[{\"field\":\"spec.runnerConfig.command\",\"message\":");
+	rs_string(&t, problem);
+	rs_put(&t, "}]");
 	if (t.p != NULL)
 		problems->put(problems, t.p, t.len);
-	free(t.p);
+	rs_fini(&t);
 	return 0;
 }
 
@@ -214,14 +134,14 @@ prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct
 static void
 emit_text(struct ambient_run *run, int stream, const char *p, size_t n)
 {
-	struct text t = {0};
+	struct rs_text t = {0};
 
-	puts_(&t, "{\"text\":");
-	put_string(&t, p, n);
-	puts_(&t, stream == AMBIENT_STDERR ? ",\"stream\":\"stderr\"}" : "}");
+	rs_put(&t, "{\"text\":");
+	rs_stringn(&t, p, n);
+	rs_put(&t, stream == AMBIENT_STDERR ? ",\"stream\":\"stderr\"}" : "}");
 	if (t.p != NULL)
 		run->host->message->emit(run, AMBIENT_MSG_TEXT, t.p, t.len);
-	free(t.p);
+	rs_fini(&t);
 }
 
 static int
@@ -266,7 +186,7 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
        struct ambient_error *err)
 {
 	struct state *state = run->slot;
-	struct text t = {0};
+	struct rs_text t = {0};
 	char numbers[96];
 	size_t n;
 
@@ -290,15 +210,15 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 				       "the command ended with exit code %d%s%.*s", end->code, n > 0 ? ": " : "",
 				       (int)(n < 300 ? n : 300), words);
 	}
-	puts_(&t, "{\"text\":");
-	put_string(&t, state->last, state->last_len);
+	rs_put(&t, "{\"text\":");
+	rs_stringn(&t, state->last, state->last_len);
 	(void)snprintf(numbers, sizeof(numbers), ",\"isError\":%s,\"turns\":1,\"durationMs\":%lld}",
 		       outcome->success ? "false" : "true",
 		       (long long)((run->host->clock->monotonic(run->host) - state->started) / 1000000));
-	puts_(&t, numbers);
+	rs_put(&t, numbers);
 	if (t.p != NULL)
 		run->host->message->emit(run, AMBIENT_MSG_RESULT, t.p, t.len);
-	free(t.p);
+	rs_fini(&t);
 	run->host->mem->free(run->host, state);
 	run->slot = NULL;
 	return 0;

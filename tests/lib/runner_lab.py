@@ -160,7 +160,7 @@ class Lab:
             time.sleep(0.02)
         self.plugins = os.path.join(self.root, "plugins")
         os.mkdir(self.plugins)
-        for kind in ("command", "claude-code"):
+        for kind in ("command", "claude-code", "codex", "gemini-cli", "opencode"):
             built = os.path.join(BUILD, "plugins/runner-%s/.libs/runner-%s.so" % (kind, kind))
             if os.path.exists(built):
                 os.symlink(built, os.path.join(self.plugins, "runner-%s.so" % kind))

@@ -305,6 +305,9 @@ static const struct effective_case {
 	{ "{'prompt':'x'}", "{'defaultTimeout':120,'defaultModel':'m','runnerSecretsName':'k'}", "/secretName", "k" },
 	{ "{'prompt':'x','anthropicApiKeySecret':'own'}", "{'runnerSecretsName':'k'}", "/secretName", "own" },
 	{ "{'prompt':'x','model':'a'}", "{'defaultModel':'m'}", "/model", "a" },
+	/* A default model is the default runner type's. */
+	{ "{'prompt':'x','runnerType':'command'}", "{'runnerType':'robot','defaultModel':'m'}", "/model", "claude-sonnet-4-5" },
+	{ "{'prompt':'x','runnerType':'command'}", "{'runnerType':'command','defaultModel':'m'}", "/model", "m" },
 	{ "{'prompt':'x','llmSettings':{'model':'a','temperature':0.7}}", NULL, "/temperature", "0.7" },
 	{ "{'initialPrompt':'x'}", NULL, "/interactive", "true" },
 	{ "{'initialPrompt':'x'}", NULL, "/shape", "new" },

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing JSON.  What comes in has passed through the host's parser or a person's keyboard: bytes that are no UTF-8
  * become U+FFFD. */
-#include "plugins/runner-claude-code/claude.h"
+#include "plugins/runner-shared/text.h"
 
 #include <stdlib.h>
 
 void
-cc_putn(struct cc_text *t, const char *s, size_t n)
+rs_putn(struct rs_text *t, const char *s, size_t n)
 {
 	if (t->len + n + 1 > t->cap) {
 		size_t cap = (t->len + n + 1) * 2;
@@ -25,9 +25,9 @@ cc_putn(struct cc_text *t, const char *s, size_t n)
 }
 
 void
-cc_put(struct cc_text *t, const char *s)
+rs_put(struct rs_text *t, const char *s)
 {
-	cc_putn(t, s, strlen(s));
+	rs_putn(t, s, strlen(s));
 }
 
 /* How many bytes the character at p has; 0: it is none. */
@@ -56,12 +56,12 @@ char_len(const unsigned char *p, size_t n)
 }
 
 void
-cc_stringn(struct cc_text *t, const char *s, size_t n)
+rs_stringn(struct rs_text *t, const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
 	size_t from = 0, i = 0;
 
-	cc_put(t, "\"");
+	rs_put(t, "\"");
 	while (i < n) {
 		size_t len = char_len(p + i, n - i);
 		char escape[8];
@@ -70,48 +70,48 @@ cc_stringn(struct cc_text *t, const char *s, size_t n)
 			i += len;
 			continue;
 		}
-		cc_putn(t, s + from, i - from);
+		rs_putn(t, s + from, i - from);
 		if (len == 0) {
-			cc_put(t, "\xef\xbf\xbd");
+			rs_put(t, "\xef\xbf\xbd");
 		} else {
 			(void)snprintf(escape, sizeof(escape), "\\u%04x", p[i]);
-			cc_put(t, p[i] == '"' ? "\\\"" : p[i] == '\\' ? "\\\\" : p[i] == '\n' ? "\\n" : escape);
+			rs_put(t, p[i] == '"' ? "\\\"" : p[i] == '\\' ? "\\\\" : p[i] == '\n' ? "\\n" : escape);
 		}
 		from = ++i;
 	}
-	cc_putn(t, s + from, n - from);
-	cc_put(t, "\"");
+	rs_putn(t, s + from, n - from);
+	rs_put(t, "\"");
 }
 
 void
-cc_string(struct cc_text *t, const char *s)
+rs_string(struct rs_text *t, const char *s)
 {
-	cc_stringn(t, s != NULL ? s : "", s != NULL ? strlen(s) : 0);
+	rs_stringn(t, s != NULL ? s : "", s != NULL ? strlen(s) : 0);
 }
 
 void
-cc_number(struct cc_text *t, int64_t n)
+rs_number(struct rs_text *t, int64_t n)
 {
 	char text[32];
 
 	(void)snprintf(text, sizeof(text), "%lld", (long long)n);
-	cc_put(t, text);
+	rs_put(t, text);
 }
 
 void
-cc_json(struct cc_text *t, const struct ambient_object *obj, const char *pointer, const char *fallback)
+rs_json(struct rs_text *t, const struct ambient_object *obj, const char *pointer, const char *fallback)
 {
 	size_t n = 0;
 	const char *text = ambient_json(obj, pointer, &n);
 
 	if (text != NULL)
-		cc_putn(t, text, n);
+		rs_putn(t, text, n);
 	else
-		cc_put(t, fallback);
+		rs_put(t, fallback);
 }
 
 void
-cc_fini(struct cc_text *t)
+rs_fini(struct rs_text *t)
 {
 	free(t->p);
 	memset(t, 0, sizeof(*t));

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON in the making, for runner types.  A runner type links nothing of ours, so these sources are compiled into each
+ * plugin that wants them, as its own.
+ */
+#ifndef RUNNER_SHARED_TEXT_H
+#define RUNNER_SHARED_TEXT_H
+
+#include <ambient/ambient.h>
+
+/* Out of memory: failed, and what was to be added is dropped. */
+struct rs_text {
+	char *p;
+	size_t len, cap;
+	int failed;
+};
+void rs_put(struct rs_text *t, const char *s);
+void rs_putn(struct rs_text *t, const char *s, size_t n);
+void rs_string(struct rs_text *t, const char *s); /* with quotes; NULL is "" */
+void rs_stringn(struct rs_text *t, const char *s, size_t n);
+void rs_number(struct rs_text *t, int64_t n);
+/* The part of obj at pointer as it was received, or fallback. */
+void rs_json(struct rs_text *t, const struct ambient_object *obj, const char *pointer, const char *fallback);
+void rs_fini(struct rs_text *t);
+
+#endif

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runner types of one prompt with the real CLI and a fake of its API: what all of them must do alike."""
+import os
+import signal
+
+from runner_lab import git
+
+
+class Cli:
+    """kind: the runner type.  variable, base: the agent's variables with the program and with the API's URL.  key: of its
+    Secret.  model: what a session names.  title, package, too_old: what it says when it is missing or old."""
+
+    def __init__(self, kind, program, api, key, **options):
+        self.kind, self.program, self.api, self.key = kind, program, api, key
+        self.variable, self.base, self.key_name, self.model, self.title, self.package, self.oldest = (
+            options[n] for n in ("variable", "base", "key_name", "model", "title", "package", "oldest"))
+        self.env, self.suffix = options.get("env", {}), options.get("suffix", "")
+
+    def pod(self, lab, scenario, *repos, key=None, program=None, **options):
+        spec = {"prompt": "[[scenario:%s]] please" % scenario, "repos": list(repos), "runnerType": self.kind,
+                "model": self.model}
+        env = {self.key_name: key or self.key, self.base: self.api.url + self.suffix,
+               self.variable: program or self.program, **self.env}
+        return lab.pod(spec, kind=self.kind, agent_env=env,
+                       agent_names=",".join(n for n in env if not n.startswith("AMBIENT_")), **options)
+
+    # ---- what is tested of each
+
+    def edits_a_file_and_pushes(self, lab):
+        url = lab.origin(self.kind)
+        p = self.pod(lab, "edit", {"input": {"url": url, "branch": "main"}, "output": {"targetBranch": "work"}}).go()
+        assert p.code == 0, (p.code, p.report, p.read("stderr"))
+        assert git("--git-dir", lab.bare(self.kind), "show", "work:README.md") == "hello\nfrom-the-agent"
+        r = p.report
+        assert r["result"] == "The line is added." and r["isError"] is False and r["turns"] >= 1, r
+        assert r["usage"]["outputTokens"] == 80 and r["usage"]["inputTokens"] >= 100 and r["conversation"], r
+        assert p.texts() == ["I will add a line.", "The line is added."], p.texts()
+        call = next(m for m in p.messages if m["type"] == "tool_call")
+        assert "from-the-agent" in str(call["input"]), call
+        back = next(m for m in p.messages if m["type"] == "tool_result")
+        assert back["id"] == call["id"] and back["isError"] is False, back
+        kinds = [m["type"] for m in p.messages]
+        assert kinds.index("session") < kinds.index("text") < kinds.index("result"), kinds
+        assert self.key not in p.read("stdout")
+
+    def sees_the_key_and_no_other_secret(self, lab):
+        p = self.pod(lab, "leak", runner_env={"GITHUB_TOKEN": "canary-token-value"}).go()
+        assert p.code == 0, (p.report, p.read("stderr"))
+        back = next(m for m in p.messages if m["type"] == "tool_result")
+        assert "PATH=" in back["text"] and "canary" not in str(p.messages) and self.key not in p.read("stdout"), back
+
+    def continues_the_conversation(self, lab):
+        first = self.pod(lab, "again").go()
+        assert first.code == 0 and first.report["result"] == "First answer.", (first.report, first.read("stderr"))
+        second = self.pod(lab, "again", volume=first.volume).go()
+        assert second.code == 0 and second.report["result"] == "Second answer.", (second.report, second.read("stderr"))
+        assert second.report["conversation"] == first.report["conversation"]
+
+    def tells_api_errors_apart(self, lab, *rows):
+        for scenario, key, reason, part in rows:
+            p = self.pod(lab, scenario, key=key).go()
+            assert p.code == 1 and p.report["reason"] == reason and p.report["isError"], (scenario, p.code, p.report)
+            assert part in p.report["message"], (scenario, p.report["message"])
+
+    def stops_during_a_tool(self, lab):
+        p = self.pod(lab, "wait").start()
+        assert p.until(lambda: any(m["type"] == "tool_call" for m in p.messages), 90), (p.messages, p.read("stderr"))
+        p.runner.send_signal(signal.SIGTERM)
+        p.wait()
+        assert p.code == 143 and p.report["reason"] == "Stopped" and p.agent_code == 0, (p.code, p.report, p.agent_code)
+
+    def says_when_the_cli_is_missing_or_too_old(self, lab):
+        p = self.pod(lab, "edit", program="/no/such/program").go()
+        assert p.code == 2 and p.report["reason"] == "PrerequisiteMissing", (p.code, p.report)
+        assert p.report["message"] == (
+            '%s is missing: there is no program "/no/such/program"; install it into the runner\'s image with "npm install '
+            '-g %s"' % (self.title, self.package)), p.report["message"]
+        old = os.path.join(lab.root, "old-" + self.kind)
+        with open(old, "w") as f:
+            f.write("#!/bin/sh\necho '0.0.9'\n")
+        os.chmod(old, 0o755)
+        p = self.pod(lab, "edit", program=old).go()
+        assert p.code == 2 and p.report["message"] == ('%s is too old: "%s" is version 0.0.9, at least %s is needed'
+                                                       % (self.title, old, self.oldest)), p.report
+
+    def takes_nothing_from_the_repository(self, lab, *files):
+        """files: (path, text with %s where a file is named that must not come to be)."""
+        mark = os.path.join(lab.root, "planted-" + self.kind)
+        url = lab.origin(self.kind + "-hostile", {"README.md": "hello\n", **{path: text % mark for path, text in files}})
+        p = self.pod(lab, "again", {"input": {"url": url, "branch": "main"}}).go()
+        assert p.code == 0 and p.report["result"] == "First answer.", (p.report, p.read("stderr"))
+        assert not os.path.exists(mark)

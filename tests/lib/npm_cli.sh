@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# The command line programs of agents, from npm into a cache outside the tree, by name and version.
+
+# npm_skip TEST REASON: a failure where AMBIENT_REQUIRE names node.
+npm_skip() {
+	case ",$AMBIENT_REQUIRE," in
+	*,node,*) echo "1..1"; echo "not ok 1 $1: $2"; exit 1 ;;
+	esac
+	echo "1..0 # SKIP $2"
+	exit 0
+}
+
+# npm_cli TEST NAME PACKAGE VERSION PATTERN: prints the path of the program, the first that PATTERN below the cache
+# matches and that answers --version here.  Whoever calls it ends when there is none.
+npm_cli() {
+	npm_cache=${AMBIENT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ambient-tests}/$2-$4
+	npm_find "$npm_cache" "$5" && return 0
+	command -v npm >/dev/null 2>&1 || { echo "npm is not installed"; return 1; }
+	mkdir -p "$npm_cache" || { echo "cannot write $npm_cache"; return 1; }
+	(cd "$npm_cache" && timeout 300 npm install --no-audit --no-fund --ignore-scripts --prefix . "$3@$4") \
+		>"$npm_cache/npm.log" 2>&1 || { echo "npm could not install $3@$4"; return 1; }
+	npm_find "$npm_cache" "$5" && return 0
+	echo "what npm installed as $3@$4 does not run here"
+	return 1
+}
+
+npm_find() {
+	for npm_file in "$1"/node_modules/$2; do
+		[ -x "$npm_file" ] && "$npm_file" --version >/dev/null 2>&1 </dev/null && { echo "$npm_file"; return 0; }
+	done
+	return 1
+}
