@@ -4,6 +4,7 @@
 #define AMBIENT_AMBIENT_H
 #include <ambient/conf.h>
 #include <ambient/error.h>
+#include <ambient/helpers.h>
 #include <ambient/host.h>
 #include <ambient/message.h>
 #include <ambient/object.h>

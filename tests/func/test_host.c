@@ -3,6 +3,8 @@
  * What a reconciler may ask of its host: the cache, the verbs, apply and status, through the tables that plugins get.
  * The call is made by the test, on the test's thread, so that nothing has to be waited for.
  */
+#include <ambient/helpers.h>
+
 #include "tests/func/host.h"
 
 static struct host_call call;
@@ -715,6 +717,65 @@ START_TEST(kinds_are_asked_for_once)
 }
 END_TEST
 
+/* ---- the helpers, over this host: tests/unit/test_helpers has what they do */
+
+START_TEST(FN1_rule_33_finalizers_are_patched_at_their_version)
+{
+	begin_host();
+	rule("PATCH", IN_N "/w?fieldManager=widget-eu", 1, 200, NULL,
+	     "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"w\",\"namespace\":\"n\",\"uid\":\"u-w\","
+	     "\"resourceVersion\":\"11\",\"finalizers\":[\"x.io/y\"]}}", 0);
+	rule("PATCH", IN_N "/w?fieldManager=widget-eu", 0, 404, NULL, STATUS(404, "NotFound"), 0);
+	begin_widget();
+	ck_assert_int_eq(ambient_get(C, WIDGETS, "n", "w", &object, &err), 0);
+	ck_assert_msg(ambient_finalizer_add(C, WIDGETS, &object, "x.io/y", &err) == 0, "%s", err.message);
+	ck_assert_str_eq(sent(quiet, "/metadata/finalizers"), "[\"x.io/y\"]");
+	ck_assert_str_eq(sent(quiet, "/metadata/resourceVersion"), "\"5\"");
+	ck_assert_int_eq(ambient_get(C, WIDGETS, "n", "w", &object, &err), 0); /* the own write is seen */
+	ck_assert_int_eq(ambient_finalizer_add(C, WIDGETS, &object, "x.io/y", &err), 0);
+	ck_assert_int_eq(fake_api_count(api), quiet + 1);
+	ck_assert_int_eq(ambient_finalizer_remove(C, WIDGETS, &object, "x.io/y", &err), 0); /* it is gone */
+	ck_assert_str_eq(sent(quiet + 1, "/metadata/finalizers"), "[]");
+	ck_assert_str_eq(sent(quiet + 1, "/metadata/resourceVersion"), "\"11\"");
+	end_widget();
+}
+END_TEST
+
+START_TEST(secrets_that_are_not_watched_are_copied_and_pruned_live)
+{
+	static const char text[] = "name=copier\0version=1.0.0\0for=" WIDGETS "\0may=" SECRETS ":get,list,create,patch,delete\0";
+	static const char *const keep[] = { "s", NULL };
+	const struct ambient_secret_copy copy = { sizeof(copy), "src", "s", "n", NULL, NULL };
+
+	begin_host();
+	rule("GET", "/api/v1/namespaces/src/secrets/s", 0, 200, NULL,
+	     "{\"apiVersion\":\"v1\",\"kind\":\"Secret\"," META("s", "4") ",\"type\":\"Opaque\",\"data\":{\"k\":\"dg==\"}}", 0);
+	rule("GET", "/api/v1/namespaces/n/secrets/s", 0, 404, NULL, STATUS(404, "NotFound"), 0);
+	rule("PATCH", "/api/v1/namespaces/n/secrets/s?*", 0, 201, NULL, "{\"apiVersion\":\"v1\",\"kind\":\"Secret\"," META("s", "11") "}", 0);
+	rule("GET", "/api/v1/namespaces/n/secrets?labelSelector=ambient-code.io%2Fcopied-by%3Dcopier", 0, 200, NULL,
+	     "{\"kind\":\"SecretList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"12\"},\"items\":["
+	     "{\"metadata\":{\"name\":\"s\",\"namespace\":\"n\",\"uid\":\"1\",\"labels\":{\"ambient-code.io/copied-by\":\"copier\"}}},"
+	     "{\"metadata\":{\"name\":\"old\",\"namespace\":\"n\",\"uid\":\"2\",\"labels\":{\"ambient-code.io/copied-by\":\"copier\"}}}]}", 0);
+	rule("DELETE", "/api/v1/namespaces/n/secrets/old", 0, 200, NULL, "{\"kind\":\"Status\",\"status\":\"Success\"}", 0);
+	serve_kind("/apis/example.com/v1/widgets", "Widget", "");
+	inst = make_instance("copier", plugin_of(text, sizeof(text) - 1), NULL);
+	watch_instance(inst);
+	ck_assert(fake_api_wait(api, 2));
+	quiet = fake_api_count(api);
+	begin_call();
+	ck_assert_msg(ambient_secret_copy(C, &copy, &err) == 0, "%s", err.message);
+	int patch = fake_api_count(api) - 1;
+	ck_assert_str_eq(sent(patch, "/data/k"), "\"dg==\"");
+	ck_assert_str_eq(sent(patch, "/type"), "\"Opaque\"");
+	ck_assert_str_eq(sent(patch, "/metadata/labels/ambient-code.io~1copied-by"), "\"copier\"");
+	ck_assert_str_eq(sent(patch, "/metadata/ownerReferences"), "-");
+	ck_assert_msg(ambient_secret_prune(C, "n", keep, &err) == 0, "%s", err.message);
+	ck_assert_int_eq(fake_api_count(api), patch + 3); /* the list, one deletion */
+	ck_assert_str_eq(sent(patch + 2, "/preconditions/uid"), "\"2\"");
+	end_widget();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -745,6 +806,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule_35_a_deletion_names_the_uid);
 	tcase_add_test(tc, errors_and_garbage_of_the_api_server);
 	tcase_add_test(tc, kinds_are_asked_for_once);
+	tcase_add_test(tc, FN1_rule_33_finalizers_are_patched_at_their_version);
+	tcase_add_test(tc, secrets_that_are_not_watched_are_copied_and_pruned_live);
 }
 
 UNIT_MAIN("host", cases)

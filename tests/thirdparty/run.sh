@@ -164,6 +164,7 @@ try "a widget is accepted" kc apply -f <(widget '{"region":"us"}')
 becomes "it gets its ConfigMap" configmap a '{.data.region}' us
 becomes "owned by the widget" configmap a '{.metadata.ownerReferences[0].kind}/{.metadata.ownerReferences[0].controller}' Widget/true
 becomes "and its status" widget a '{.status.observedRegion}' us
+becomes "with a condition" widget a '{.status.conditions[0].type}/{.status.conditions[0].status}/{.status.conditions[0].message}' Ready/True/us
 try "the widget changes" kc apply -f <(widget '{"region":"ap"}')
 becomes "the ConfigMap follows" configmap a '{.data.region}' ap
 try "somebody spoils the ConfigMap" kc patch configmap a --type merge -p '{"data":{"region":"spoiled"}}'

@@ -102,28 +102,11 @@ static int
 release(struct ambient_call *call, const struct ambient_object *claim, const char *ns, const char *name,
 	struct ambient_result *result, struct ambient_error *err)
 {
-	struct ambient_draft *patch = ambient_draft_new(call, CLAIM, NULL, NULL);
-	bool ours = false;
-	int rc;
+	int rc = ambient_finalizer_has(claim, PROTECTION) ? in_use(call, ns, name, err) : 0;
 
-	ambient_draft_set_str(patch, "/metadata/resourceVersion", ambient_str(claim, "/metadata/resourceVersion", ""));
-	ambient_draft_set_json(patch, "/metadata/finalizers", "[]");
-	for (size_t i = 0; i < ambient_len(claim, "/metadata/finalizers"); i++) {
-		const char *f = ambient_str(ambient_item(claim, "/metadata/finalizers", i, NULL), "", "");
-
-		if (strcmp(f, PROTECTION) == 0)
-			ours = true;
-		else
-			ambient_draft_set_str(patch, "/metadata/finalizers/-", f);
-	}
-	if (!ours)
-		return 0;
-	rc = in_use(call, ns, name, err);
 	if (rc != 0)
 		return rc < 0 ? rc : ambient_requeue_after(result, 5 * AMBIENT_SECOND);
-	rc = ambient_patch(call, CLAIM, ns, name, NULL, AMBIENT_PATCH_MERGE,
-			   ambient_json(ambient_draft_view(patch), "", NULL), NULL, err);
-	return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
+	return ambient_finalizer_remove(call, CLAIM, &claim, PROTECTION, err);
 }
 
 /* As long as a pod works in it, a claim that is deleted only waits; and it says who made its volume.  It does not say

@@ -73,7 +73,9 @@ reconcile(void *p, struct ambient_call *call, const struct ambient_request *req,
 	struct ambient_draft *status = ambient_draft_new(call, WIDGET, req->ns, req->name);
 	ambient_draft_set_str(status, "/status/observedRegion", region);
 	ambient_draft_set_int(status, "/status/observedGeneration", ambient_int(widget, "/metadata/generation", 0));
-	rc = ambient_status(call, status, err);
+	rc = ambient_condition_set(call, status, widget, "Ready", "True", "HasRegion", region, err);
+	if (rc >= 0)
+		rc = ambient_status(call, status, err);
 	return rc < 0 ? rc : ambient_requeue_after(result, 30 * AMBIENT_SECOND);
 }
 
