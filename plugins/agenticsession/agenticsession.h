@@ -4,6 +4,7 @@
  *
  *   reconcile.c   the steps, and which writes come before which
  *   effective.c   spec + ProjectSettings + configuration -> the values a run uses
+ *   admit.c       how many may run at once, and who waits
  *   children.c    the objects of a run
  *   observe.c     Job and pod -> facts
  *   judge.c       facts -> conditions
@@ -11,7 +12,7 @@
  *   report.c      the runner's report -> status
  *   status.c      the status as a struct, read from and written to the session
  *
- * Nothing is kept between two reconciles: whatever must be remembered is in the session's status, written before
+ * Nothing is kept between two reconciles but the order of those that wait, which is made anew: whatever must be remembered is in the session's status, written before
  * the step that depends on it.
  */
 #ifndef AGENTICSESSION_H
@@ -49,13 +50,14 @@
 /* An instance: its configuration. */
 struct as_plugin {
 	const struct ambient_host *host;
-	int64_t timeout_s, start_timeout_s, job_ttl_s;
+	int64_t timeout_s, start_timeout_s, job_ttl_s, max_running;
+	struct as_queue *queue;
 	const char *model, *secret, *integrations, *workspace_size, *storage_class, *pull_policy;
 };
 
 /* ---- status.c */
 enum as_condition {
-	AS_READY, AS_SPEC_VALID, AS_PVC_READY, AS_SECRETS_READY, AS_JOB_CREATED, AS_POD_SCHEDULED, AS_RUNNER_STARTED,
+	AS_READY, AS_SPEC_VALID, AS_ADMITTED, AS_PVC_READY, AS_SECRETS_READY, AS_JOB_CREATED, AS_POD_SCHEDULED, AS_RUNNER_STARTED,
 	AS_RECONCILED, AS_COMPLETED, AS_FAILED, AS_STOPPED, AS_CONDITIONS
 };
 enum as_truth { AS_UNSET, AS_FALSE, AS_TRUE, AS_UNKNOWN };
@@ -74,6 +76,8 @@ struct as_status {
 	char start[40], completion[40]; /* RFC 3339, "" while unset */
 	char stopped_reason[16];        /* user or inactivity */
 	char job[AS_NAME_MAX], pod[256];
+	char admission[12];             /* Waiting, Admitted, "" when it has ended */
+	char queued[40];                /* since when it wants to run */
 	char intent[16], intent_spec[16], intent_annotation[128];
 	char again[8];                  /* "true": to be started once more when it has ended */
 	struct as_cond cond[AS_CONDITIONS];
@@ -143,6 +147,19 @@ void as_fingerprint(const struct ambient_object *session, char out[20]);
 /* NULL when the URL may be cloned from, else what is wrong with it. */
 const char *as_url_problem(const char *url);
 const char *as_branch_problem(const char *branch);
+
+/* ---- admit.c */
+struct as_queue *as_queue_new(void);
+void as_queue_free(struct as_queue *queue);
+/* Between the two nobody else is admitted; the write that admits comes between them, too. */
+void as_admit_begin(const struct as_plugin *plugin);
+void as_admit_end(const struct as_plugin *plugin);
+/* May the session run now?  If not, the conditions say its place. */
+int as_admit(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+	     struct as_status *st, bool *ret, struct ambient_error *err);
+/* This session has ended or gone: wakes those that can run instead. */
+int as_admit_others(const struct as_plugin *plugin, struct ambient_call *call, const char *ns, const char *name,
+		    struct ambient_error *err);
 
 /* ---- children.c */
 /* prefix + session + suffix, cut to 63 bytes with a hash of the name where it is longer. */

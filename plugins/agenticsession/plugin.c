@@ -18,6 +18,7 @@ AMBIENT_DECLARE("name=agenticsession\0"
 		"watch=" AS_BINDING " " RIGHTS "\0"
 		"watch=" AS_NS " map=namespace\0"
 		"watch=" AS_SETTINGS " map=namespace\0"
+		"index=byAdmission:/status/admission\0"
 		"may=" AS_SESSION "/status:patch,update\0"
 		"may=" AS_JOB ":get,create,delete\0"
 		"may=" AS_CM ":get,create,patch\0"
@@ -35,6 +36,8 @@ OPTION(opt_start, .name = "startTimeout", .type = AMBIENT_OPT_DURATION, .def = "
        .text = "How long a container may fail to start (image, missing Secret) before the session fails.");
 OPTION(opt_ttl, .name = "keepJob", .type = AMBIENT_OPT_DURATION, .def = "10m", .max = INT64_C(30) * 24 * 60 * AMBIENT_MINUTE,
        .text = "How long Job, pod and logs are kept after the end of a run.");
+OPTION(opt_max, .name = "maxRunning", .type = AMBIENT_OPT_INT, .def = "0", .max = 1000000,
+       .text = "How many sessions may run at once, over all namespaces; 0: as many as there are.");
 OPTION(opt_model, .name = "model", .type = AMBIENT_OPT_STRING, .def = "claude-sonnet-4-5",
        .text = "Model of sessions when neither session nor project name one.");
 OPTION(opt_secret, .name = "secret", .type = AMBIENT_OPT_STRING, .def = "ambient-runner-secrets",
@@ -49,7 +52,7 @@ OPTION(opt_pull, .name = "imagePullPolicy", .type = AMBIENT_OPT_STRING, .def = "
        .text = "Always, IfNotPresent or Never.");
 
 static const struct ambient_option *const options[] = {
-	&opt_timeout, &opt_start, &opt_ttl, &opt_model, &opt_secret, &opt_integrations, &opt_size, &opt_class, &opt_pull,
+	&opt_timeout, &opt_start, &opt_ttl, &opt_max, &opt_model, &opt_secret, &opt_integrations, &opt_size, &opt_class, &opt_pull,
 	NULL,
 };
 
@@ -72,7 +75,12 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 
 	if (plugin == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	if ((plugin->queue = as_queue_new()) == NULL) {
+		free(plugin);
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	}
 	plugin->host = host;
+	plugin->max_running = read->integer(conf, "maxRunning", 0);
 	plugin->timeout_s = read->integer(conf, "timeout", 60 * AMBIENT_MINUTE) / AMBIENT_SECOND;
 	plugin->start_timeout_s = read->integer(conf, "startTimeout", 5 * AMBIENT_MINUTE) / AMBIENT_SECOND;
 	plugin->job_ttl_s = read->integer(conf, "keepJob", 10 * AMBIENT_MINUTE) / AMBIENT_SECOND;
@@ -84,6 +92,15 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	plugin->pull_policy = read->str(conf, "imagePullPolicy", "IfNotPresent");
 	*ret_self = plugin;
 	return 0;
+}
+
+static void
+destroy(void *self)
+{
+	struct as_plugin *plugin = self;
+
+	as_queue_free(plugin->queue);
+	free(plugin);
 }
 
 static const struct ambient_reconciler session = {
@@ -98,6 +115,6 @@ const struct ambient_plugin ambient_plugin_v0 = {
 	.options = options,
 	.check = check,
 	.create = create,
-	.destroy = free,
+	.destroy = destroy,
 	.reconcilers = reconcilers,
 };

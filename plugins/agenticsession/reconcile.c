@@ -131,6 +131,24 @@ compare_spec(struct pass *p)
 		       "change concerns a next run", p->st.run_id);
 }
 
+static int
+begin_run(struct pass *p)
+{
+	bool admitted;
+	int rc = as_admit(p->plugin, p->call, p->session, &p->st, &admitted, p->err);
+
+	if (rc < 0)
+		return rc;
+	if (!admitted)
+		return save(p);
+	as_set(&p->st, AS_READY, AS_FALSE, "Provisioning", "%s", "creating what the run needs");
+	if ((rc = new_run_id(p)) < 0)
+		return rc;
+	as_name(p->st.job, "", p->name, "-job");
+	p->st.runs++;
+	return save(p);
+}
+
 /* Step 1: what will run, and under which id. */
 static int
 plan(struct pass *p, const struct ambient_object **fragment)
@@ -175,12 +193,10 @@ plan(struct pass *p, const struct ambient_object **fragment)
 	compare_spec(p);
 	if (p->st.run_id[0] != '\0')
 		return 0;
-	as_set(&p->st, AS_READY, AS_FALSE, "Provisioning", "%s", "creating what the run needs");
-	if ((rc = new_run_id(p)) < 0)
-		return rc;
-	as_name(p->st.job, "", p->name, "-job");
-	p->st.runs++;
-	return save(p);
+	as_admit_begin(p->plugin);
+	rc = begin_run(p);
+	as_admit_end(p->plugin);
+	return rc;
 }
 
 /* Step 2.  A Job of an earlier run makes way first. */
@@ -191,7 +207,7 @@ provision(struct pass *p)
 	char text[512];
 	int rc = plan(p, &fragment);
 
-	if (rc < 0 || as_terminal(&p->st))
+	if (rc < 0 || as_terminal(&p->st) || p->st.run_id[0] == '\0')
 		return rc;
 	if (p->facts.job_object != NULL)
 		return as_delete_job(p->call, p->facts.job_object, p->err);
@@ -265,7 +281,8 @@ finish(struct pass *p)
 	int rc;
 
 	/* The verdict stands.  Only the report may still change. */
-	if ((rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err)) < 0 || (rc = save(p)) < 0)
+	if ((rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err)) < 0 || (rc = save(p)) < 0 ||
+	    (rc = as_admit_others(p->plugin, p->call, p->ns, p->name, p->err)) < 0)
 		return rc;
 	if (p->facts.job != AS_JOB_ACTIVE || p->facts.job_deleting)
 		return 0;
@@ -346,9 +363,14 @@ start_again(struct pass *p)
 static int
 unmanaged(struct pass *p)
 {
+	int rc;
+
 	as_set(&p->st, AS_READY, AS_FALSE, "NamespaceNotManaged",
 	       "namespace \"%s\" is not labelled ambient-code.io/managed=true", p->ns);
-	return save(p);
+	if (p->st.run_id[0] == '\0')
+		p->st.admission[0] = '\0';
+	rc = save(p);
+	return rc < 0 ? rc : as_admit_others(p->plugin, p->call, p->ns, p->name, p->err);
 }
 
 int
@@ -359,12 +381,12 @@ as_reconcile(void *self, struct ambient_call *call, const struct ambient_request
 	bool ours = false;
 	int rc = ambient_get(call, AS_SESSION, req->ns, req->name, &p.session, err);
 
-	if (rc == -AMBIENT_E_NOTFOUND)
-		return 0; /* what it owned goes with it */
+	if (rc == -AMBIENT_E_NOTFOUND) /* what it owned goes with it */
+		return as_admit_others(p.plugin, call, req->ns, req->name, err);
 	if (rc < 0)
 		return rc;
 	if (ambient_type(p.session, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
-		return 0;
+		return as_admit_others(p.plugin, call, req->ns, req->name, err);
 	as_status_load(&p.st, p.session, AMBIENT_HAS(call->host->clock, wall) ? call->host->clock->wall(call->host) : 0);
 	if ((rc = as_observe(call, p.session, &p.st, &p.facts, err)) < 0)
 		return rc;

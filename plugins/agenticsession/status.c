@@ -9,7 +9,7 @@
 #include <time.h>
 
 static const char *const types[AS_CONDITIONS] = {
-	"Ready", "SpecValid", "PVCReady", "SecretsReady", "JobCreated", "PodScheduled", "RunnerStarted",
+	"Ready", "SpecValid", "Admitted", "PVCReady", "SecretsReady", "JobCreated", "PodScheduled", "RunnerStarted",
 	"Reconciled", "Completed", "Failed", "Stopped",
 };
 static const char *const truths[] = { "", "False", "True", "Unknown" };
@@ -31,6 +31,8 @@ static const struct field {
 	FIELD("/status/intent/spec", intent_spec),
 	FIELD("/status/intent/annotation", intent_annotation),
 	FIELD("/status/intent/again", again),
+	FIELD("/status/admission", admission),
+	FIELD("/status/queuedAt", queued),
 };
 
 /* What a report says of its run only; the conversation outlives the run. */
@@ -114,6 +116,7 @@ as_status_renew(struct as_status *st)
 			memset(&st->cond[k], 0, sizeof(st->cond[k]));
 	st->run_id[0] = st->start[0] = st->completion[0] = st->stopped_reason[0] = st->job[0] = st->pod[0] = '\0';
 	st->again[0] = '\0';
+	as_time(st->queued, st->now);
 	st->effective = NULL;
 	st->forget = true;
 }
@@ -176,6 +179,10 @@ as_status_write(struct ambient_call *call, const struct ambient_object **session
 
 	copy(before, sizeof(before), ambient_str(*session, "/status/phase", ""));
 	copy(st->phase, sizeof(st->phase), as_phase(st));
+	if (as_terminal(st))
+		st->admission[0] = '\0';
+	else if (st->run_id[0] != '\0')
+		copy(st->admission, sizeof(st->admission), "Admitted");
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		const char *value = (const char *)st + fields[i].offset;
 

@@ -54,7 +54,7 @@ cut_status(struct ambient_call *call, struct ambient_draft *draft, const struct 
 }
 
 static inline void
-begin(void)
+begin_with(const char *conf)
 {
 	struct ambient_host *table;
 
@@ -72,7 +72,15 @@ begin(void)
 	cut_client.status = cut_status;
 	table->client = &cut_client;
 	writes_left = -1;
+	if (conf != NULL)
+		fake_host_set_conf(fake, conf);
 	(void)fake_host_create(fake);
+}
+
+static inline void
+begin(void)
+{
+	begin_with(NULL);
 }
 
 static inline void

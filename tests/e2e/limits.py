@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many sessions run at once.  The load is AMBIENT_SESSIONS (24; 1000 for the whole) through AMBIENT_SESSIONS / 20 places."""
+import os
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lib  # noqa: E402
+from lib import GATED_BARE, GROUP, Platform, until  # noqa: E402
+
+MANY = int(os.environ.get("AMBIENT_SESSIONS", "24"))
+PLACES = max(MANY // 20, 3)
+
+
+def dirty(pid):
+    with open("/proc/%d/smaps_rollup" % pid) as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith("Private_Dirty"))
+
+
+def test_many_sessions_at_once(p):
+    began, most, peak = time.monotonic(), 0, 0
+    threads = [threading.Thread(target=lambda k=k: [p.session("many-%04d" % i, "true") for i in range(k, MANY, 4)]) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+    def all_ended():
+        nonlocal most, peak
+        status = [s.get("status", {}) for s in p.request("GET", GROUP % p.ns)["items"]]
+        most = max(most, sum(s.get("admission") == "Admitted" for s in status))
+        peak = max(peak, dirty(p.daemon.pid))
+        bad = [s for s in status if s.get("phase") in ("Failed", "Timeout", "Stopped")]
+        assert not bad, bad[0]
+        return len(status) == MANY and all(s.get("phase") == "Completed" for s in status)
+
+    until(all_ended, lib.PATIENCE * (1 + MANY / 100), "%d sessions to complete" % MANY)
+    assert 1 <= most <= PLACES, (most, PLACES)
+    print("# %d sessions through %d places: %.1f s, private dirty memory of the daemon at most %.1f MB" % (
+        MANY, PLACES, time.monotonic() - began, peak / 1024))
+
+
+def test_a_waiting_session_says_its_place_and_is_woken_by_what_ends(p):
+    running = [p.session("first-%d" % i, GATED_BARE) for i in range(PLACES)]
+    for s in running:
+        s.wait("Running")
+    one = p.session("waits-one", "true")
+    one.wait_reason("MaxRunning")
+    two = p.session("waits-two", "true")
+    two.wait_reason("MaxRunning")
+    assert "place 1 " in one.message and "place 2 " in two.message and "at most %d sessions" % PLACES in one.message, one.status
+    assert one.phase == "Pending" and p.get(p.jobs("waits-one-job")) is None
+    assert one.condition("Admitted")["status"] == "False"
+    # The place survives the daemon; so does the limit.
+    p.kill9()
+    p.restart()
+    until(lambda: one.condition("Admitted").get("reason") == "MaxRunning", what="its place")
+    assert sum(s.get("status", {}).get("admission") == "Admitted" for s in p.request("GET", GROUP % p.ns)["items"]) == PLACES
+    two.delete()
+    running[0].delete()
+    one.wait("Completed")
+    assert one.condition("Admitted")["status"] == "True"
+    for s in running[1:]:
+        s.touch_when_up("go")
+        s.wait("Completed")
+
+
+def test_a_project_has_its_own_limit(p):
+    p.request("POST", "/apis/vteam.ambient-code/v1alpha1/namespaces/team/projectsettings", {
+        "apiVersion": "vteam.ambient-code/v1alpha1", "kind": "ProjectSettings", "metadata": {"name": "projectsettings"},
+        "spec": {"groupAccess": [], "maxRunning": 1}})
+    p.namespace("other")
+    a, b = p.session("own-a", GATED_BARE), None
+    a.wait("Running")
+    b = p.session("own-b", "true")
+    b.wait_reason("MaxRunning")
+    assert "in this project" in b.message, b.status
+    p.session("elsewhere", "true", ns="other").wait("Completed")
+    assert b.phase == "Pending"
+    p.patch("/apis/vteam.ambient-code/v1alpha1/namespaces/team/projectsettings/projectsettings", {"spec": {"maxRunning": 2}})
+    b.wait("Completed")
+    a.touch_when_up("go")
+    a.wait("Completed")
+
+
+def make():
+    p = Platform("limits", agenticsession='keepJob = "10m"; maxRunning = %d;' % PLACES)
+    p.start()
+    p.namespace()
+    return p
+
+
+if __name__ == "__main__":
+    lib.preconditions()
+    sys.exit(lib.main(sys.modules[__name__], make))
