@@ -24,8 +24,6 @@
 #define EXEC_LOOK   AM_NS_PER_MS         /* between looks whether the program has been executed */
 #define PODMAN_LOOK (50 * AM_NS_PER_MS)  /* podman's keeper tells; this is for who waits for the first start */
 #define EXEC_TIME   (2 * AM_NS_PER_S)    /* then it is said to run anyway */
-#define BACKOFF_CAP (300 * AM_NS_PER_S)
-#define BACKOFF_OK  (600 * AM_NS_PER_S)  /* a run that long starts the back-off anew */
 
 static void
 send_signal(const struct shim_container *c, int signal)
@@ -95,21 +93,17 @@ shim_life_start(struct shim *shim, struct shim_container *c)
 static void
 back_off(struct shim *shim, struct shim_container *c)
 {
-	int64_t delay = shim->backoff << AM_MIN(c->tries, 10);
+	int64_t delay = shim_backoff(&c->tries, shim->backoff, shim_now() - c->started);
 	struct am_buf line = { 0 };
-	char text[160];
+	char text[160], length[32];
 
-	if (shim_now() - c->started >= BACKOFF_OK) {
-		c->tries = 0;
-		delay = shim->backoff;
-	}
-	delay = AM_MIN(delay, BACKOFF_CAP);
-	c->tries++;
 	c->restart++;
 	c->phase = SHIM_BACKOFF;
 	c->retry_at = shim_now() + delay;
-	(void)snprintf(text, sizeof(text), "back-off %lldms restarting failed container=%.64s",
-		       (long long)(delay / AM_NS_PER_MS), c->name);
+	if (delay == 0)
+		return;
+	shim_backoff_text(length, delay);
+	(void)snprintf(text, sizeof(text), "back-off %s restarting failed container=%.64s", length, c->name);
 	shim_record(&line, "waiting", c);
 	am_json_addf(&line, ",\"reason\":\"CrashLoopBackOff\",\"message\":%s", text);
 	shim_record_end(shim, &line, false);

@@ -18,6 +18,7 @@
  *   probe.c    when they do it, and what follows
  *   define.c   containers whose definition comes later, or anew
  *   life.c     a container from its start to its end
+ *   backoff.c  when it is started again
  *   control.c  the socket
  *   op.c       what its lines ask for
  *   loop.c     the one loop: what may start, what must stop, deadlines
@@ -135,7 +136,7 @@ struct shim_container {
 	int64_t started;               /* boot time */
 	int64_t started_wall, reaped_at, retry_at;
 	int code;                      /* of the last end */
-	int tries;                     /* restarts without a good run between them */
+	int tries;                     /* restarts without a long run between them */
 	struct shim_log *log;
 };
 
@@ -148,7 +149,7 @@ struct shim {
 	enum shim_restart restart;
 	int64_t grace, deadline;       /* ns; deadline 0: none */
 	int64_t elapsed;               /* ns of the deadline that had gone before we were started */
-	int64_t backoff;               /* ns before the first restart, doubling */
+	int64_t backoff;               /* ns before the second restart, doubling */
 	struct shim_container *containers; /* init containers first */
 	size_t count, init_count;
 	struct shim_tmpfs { const char *path; int64_t size; } tmpfs[SHIM_TMPFS_MAX]; /* size 0: no limit */
@@ -221,6 +222,10 @@ void shim_log_remove(const char *dir, int restart);
 
 /* volume.c.  Mounts them in a mount namespace of our own, so that they go with us. */
 int shim_volumes_mount(struct shim *shim, struct ambient_error *err);
+
+/* backoff.c.  The wait before the next start of what ran that long, in ns; counts the tries. */
+int64_t shim_backoff(int *tries, int64_t first, int64_t ran);
+void shim_backoff_text(char buf[32], int64_t delay); /* as kubelet says it: "1m20s" */
 
 /* cgroup.c.  All do nothing when there are no groups. */
 int shim_cgroup_make(struct shim *shim, struct shim_container *c, struct ambient_error *err);

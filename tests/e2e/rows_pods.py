@@ -105,6 +105,22 @@ def test_row_187_on_failure_restarts_in_place(p):
     assert only["status"]["containerStatuses"][0]["restartCount"] == 1, only["status"]
 
 
+def test_first_restart_at_once_then_backoff(p):
+    """kubelet's doBackOff: only what ends for the second time waits, 10 s then."""
+    path = pod(p, "crash", "echo run; exit 1", never="OnFailure", grace=1)
+
+    def state():
+        return p.get(path)["status"].get("containerStatuses", [{}])[0]
+
+    until(lambda: state().get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff", what="the back-off")
+    c = state()
+    assert c["restartCount"] >= 1 and c["lastState"]["terminated"]["exitCode"] == 1, c
+    if c["restartCount"] == 1:
+        assert c["state"]["waiting"]["message"] == "back-off 10s restarting failed container=c", c
+    assert p.get(path)["status"]["phase"] == "Running"
+    p.request("DELETE", path + "?gracePeriodSeconds=0")
+
+
 def test_row_188_active_deadline(p):
     path = job(p, "r188", "sleep 600", activeDeadlineSeconds=1)
     o = until_condition(p, path, "Failed")
