@@ -439,15 +439,33 @@ key_index(struct full *f, const char *v, struct ambient_error *err)
 	return 0;
 }
 
+#define NAMEABLE (AM_VERB_BIND | AM_VERB_ESCALATE | AM_VERB_IMPERSONATE) /* verbs that no request of a plugin has */
+
+/* "[a,b]": the names that a grant is for, between the brackets. */
+static int
+may_names(struct full *f, struct am_plugin_may *may, const char *open, const char *close, struct ambient_error *err)
+{
+	if (close == NULL || close == open + 1 || close[1] != ':')
+		return BAD("names stand in brackets between the kind and the colon, such as \"[view,edit]:bind\"");
+	for (const char *p = open + 1; p < close; p++)
+		if (strchr("abcdefghijklmnopqrstuvwxyz0123456789-.:,", *p) == NULL || (*p == ',' && (p[1] == ',' || p[1] == ']')))
+			return BAD("\"%.*s\" are no names of objects", (int)AM_MIN(close - open - 1, 60), open + 1);
+	may->names = dup_n(f, open + 1, (size_t)(close - open - 1));
+	return 0;
+}
+
 static int
 one_may(struct full *f, const char *v, size_t n, struct ambient_error *err)
 {
 	struct am_plugin_decl *d = &f->pub;
-	const char *colon = memchr(v, ':', n), *end = v + n;
+	const char *end = v + n, *open = memchr(v, '[', n), *close = open != NULL ? memchr(open, ']', (size_t)(end - open)) : NULL;
+	const char *from = close != NULL ? close : v, *colon = memchr(from, ':', (size_t)(end - from));
 	struct am_plugin_may may = { 0 };
-	size_t k = colon != NULL ? kind_len(v, (size_t)(colon - v)) : 0, sub = k;
+	size_t k = colon != NULL ? kind_len(v, (size_t)((open != NULL ? open : colon) - v)) : 0, sub = k;
 
-	if (k == 0)
+	if (k > 0 && v[k] == '[' && may_names(f, &may, open, close, err) < 0)
+		return -AMBIENT_E_INVALID;
+	if (k == 0 || (open != NULL && v + k != open))
 		return BAD("write KIND:verbs or KIND/SUB:verbs, such as \"v1/secrets:get\" or \"v1/pods/log:get\"");
 	may.kind = dup_n(f, v, k);
 	if (v[k] == '/') {
@@ -468,6 +486,8 @@ one_may(struct full *f, const char *v, size_t n, struct ambient_error *err)
 		may.verbs |= 1u << i;
 		p += len + 1;
 	}
+	if (may.names != NULL && (may.verbs & ~(uint32_t)NAMEABLE) != 0)
+		return BAD("names go with bind, escalate and impersonate only: what a request names is not compared");
 	d->mays = more(f, d->mays, d->may_count, sizeof(*d->mays));
 	d->mays[d->may_count++] = may;
 	return 0;

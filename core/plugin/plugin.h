@@ -59,7 +59,8 @@ enum { /* Verbs of may=, as bits. */
 
 struct am_plugin_may {
 	const char *kind;
-	const char *sub; /* "status", or NULL */
+	const char *sub;   /* "status", or NULL */
+	const char *names; /* "a,b": of these objects only; NULL: of all */
 	uint32_t verbs;
 };
 

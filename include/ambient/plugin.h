@@ -23,6 +23,7 @@
  *                                is kept of each object besides its metadata
  *   index=NAME:POINTER           a lookup over the for-kind
  *   may=KIND[/SUB]:verb[,verb]   what it may ask of the API beyond reading what it watches
+ *   may=KIND[NAME,...]:bind      the same for certain objects: bind, escalate and impersonate only
  *   runner=TYPE                  a runner type that it provides
  *   server=NAME                  a server that it provides
  *   needs=network|jansson        what its host must grant

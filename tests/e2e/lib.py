@@ -81,8 +81,8 @@ class Tree:
                 if any(os.path.getmtime(os.path.join(where, f)) > made for f in files
                        if not f.endswith((".o", ".lo", ".a", ".la", ".Po", ".Plo"))):
                     return False
-        crds = os.path.join(os.environ.get("top_srcdir", "."), "etc/crds")
-        return all(e.stat().st_mtime < made for e in os.scandir(crds))
+        etc = os.path.join(os.environ.get("top_srcdir", "."), "etc")
+        return all(e.stat().st_mtime < made for d in ("crds", "rbac") for e in os.scandir(os.path.join(etc, d)))
 
     def _install(self):
         env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
@@ -282,8 +282,9 @@ class Platform:
         without = change.get("without", ())
         root = self.tree.root
         plugins = {
-            "apiserver": 'config: { listen = "127.0.0.1:%d"; crds = [ "%s/share/ambient/crds" ]; %s };' % (
-                change.get("port", self.port), root, self.apiserver),
+            "apiserver": 'config: { listen = "127.0.0.1:%d"; crds = [ "%s/share/ambient/crds" ]; '
+                         'roles = [ "%s/share/ambient/rbac" ]; %s };' % (
+                             change.get("port", self.port), root, root, self.apiserver),
             "workloads": "",
             # The programs were linked to find our library below the prefix: there the sandbox shows the tree.
             "node": 'config: { shim = "%s/libexec/ambient/ambient-shim"; images: ( { match = "ambient-runner:*"; '
@@ -292,6 +293,7 @@ class Platform:
                         "".join(b + ":" for b in self.binds), self.node),
             "agenticsession": "config: { %s };" % self.agenticsession,
             "rfeworkflow": 'config: { agents = "%s/share/ambient/agents"; retryDelay = "0s"; };' % root,
+            "projectsettings": "",
             "runner-command": "",
             "runner-claude-code": "",
         }

@@ -415,6 +415,7 @@ for_kind(struct fake_host *fake, const char *reconciler, char kind[256])
 			here = reconciler == NULL || strcmp(p + strlen("reconciler="), reconciler) == 0;
 		if (here && am_starts(p, "for=")) {
 			am_strlcpy(kind, p + strlen("for="), 256);
+			kind[strcspn(kind, " ")] = '\0';
 			return;
 		}
 	}

@@ -495,7 +495,7 @@ client_remove(struct ambient_call *call, const char *kind, const char *ns, const
 	struct am_arena *arena = fake_call_arena(fake_of_call(call));
 	struct fake_object *old;
 	struct am_node *o = NULL, *next;
-	const char *uid;
+	const char *uid, *rv;
 	char text[32];
 	int64_t grace = am_streq(kind, "v1/pods") ? 30 : 0;
 	int rc;
@@ -515,6 +515,11 @@ client_remove(struct ambient_call *call, const char *kind, const char *ns, const
 	if (uid != NULL && !am_streq(uid, am_node_text(am_node_at(old->node, "/metadata/uid"), NULL))) {
 		fake_unlock(fake);
 		return ambient_err(err, AMBIENT_E_CONFLICT, "the uid in the precondition does not match");
+	}
+	rv = am_node_text(am_node_at(o, "/preconditions/resourceVersion"), NULL);
+	if (rv != NULL && !am_streq(rv, am_node_text(am_node_at(old->node, "/metadata/resourceVersion"), NULL))) {
+		fake_unlock(fake);
+		return ambient_err(err, AMBIENT_E_CONFLICT, "the resource version in the precondition does not match");
 	}
 	(void)am_node_get_int(am_node_get(old->node, "spec"), "terminationGracePeriodSeconds", &grace);
 	if (o != NULL)

@@ -88,6 +88,16 @@ static const struct {
 	  "declaration \"may=v1/pods\": write KIND:verbs or KIND/SUB:verbs, such as \"v1/secrets:get\" or \"v1/pods/log:get\""),
 	T(HEAD "may=\0",
 	  "declaration \"may=\": write KIND:verbs or KIND/SUB:verbs, such as \"v1/secrets:get\" or \"v1/pods/log:get\""),
+	T(HEAD "may=v1/pods[a]:get\0",
+	  "declaration \"may=v1/pods[a]:get\": names go with bind, escalate and impersonate only: what a request names is not "
+	  "compared"),
+	T(HEAD "may=v1/pods[]:bind\0",
+	  "declaration \"may=v1/pods[]:bind\": names stand in brackets between the kind and the colon, such as "
+	  "\"[view,edit]:bind\""),
+	T(HEAD "may=v1/pods[a,]:bind\0", "declaration \"may=v1/pods[a,]:bind\": \"a,\" are no names of objects"),
+	T(HEAD "may=v1/pods[a:bind\0",
+	  "declaration \"may=v1/pods[a:bind\": names stand in brackets between the kind and the colon, such as "
+	  "\"[view,edit]:bind\""),
 	T(HEAD "may=v1/pods:get,read\0",
 	  "declaration \"may=v1/pods:get,read\": \"read\" is no verb, they are get, list, watch, create, update, patch, delete, "
 	  "deletecollection, bind, escalate and impersonate"),
@@ -137,6 +147,7 @@ START_TEST(what_is_made_of_them)
 {
 	static const char text[] = "name=w\0version=1\0reconciler=a\0for=v1/pods\0owns=v1/secrets\0owns=batch/v1/jobs\0"
 				   "reconciler=b\0for=x.io/v1/ws\0watch=v1/nodes map=annotation:x.io/who\0"
+				   "may=rbac.authorization.k8s.io/v1/clusterroles[x:view,edit]:bind v1/secrets:get\0"
 				   "may=v1/pods:get,list v1/pods/log:get\0needs=network\0needs=jansson\0";
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_plugin_decl *d = am_plugin_decl_parse(text, sizeof(text), &err);
@@ -150,6 +161,9 @@ START_TEST(what_is_made_of_them)
 	ck_assert(am_plugin_decl_watches(d, "v1/nodes"));
 	ck_assert(am_plugin_decl_watches(d, "x.io/v1/ws"));
 	ck_assert(!am_plugin_decl_watches(d, "v1/configmaps"));
+	ck_assert_str_eq(d->mays[0].names, "x:view,edit");
+	ck_assert_str_eq(d->mays[0].kind, "rbac.authorization.k8s.io/v1/clusterroles");
+	ck_assert_ptr_null(d->mays[1].names);
 	ck_assert(am_plugin_decl_may(d, "v1/pods", NULL, AM_VERB_LIST));
 	ck_assert(!am_plugin_decl_may(d, "v1/pods", NULL, AM_VERB_CREATE));
 	ck_assert(am_plugin_decl_may(d, "v1/pods", "log", AM_VERB_GET));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Definitions that the configuration names are applied at each start: made when missing, changed when their spec
- * differs.  Only CustomResourceDefinitions are taken from such files.
+ * Definitions and roles that the configuration names are applied at each start: made when missing, changed when what
+ * the file says differs.  Each option takes one kind from its files and no other.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -9,13 +9,20 @@
 #include <sys/stat.h>
 
 #include "core/base/file.h"
-#include "plugins/standalone/apiserver/rest.h"
+#include "plugins/standalone/apiserver/rbac.h"
 
 #define FILE_MAX ((size_t)8 << 20)
-#define CRD_GROUP "apiextensions.k8s.io"
+
+static const struct kind {
+	const char *option, *group, *plural, *kind;
+} kinds[] = {
+	[REST_FILES_CRDS] = { "crds", "apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition" },
+	[REST_FILES_ROLES] = { "roles", RBAC_GROUP, "clusterroles", "ClusterRole" },
+};
 
 struct apply {
 	struct rest_server *server;
+	const struct kind *kind;
 	const struct am_resource *res;
 	const char *path;
 };
@@ -44,11 +51,11 @@ apply_document(void *arg, const char *json, size_t n, struct ambient_error *err)
 	char *kind = am_json_dup(body, "/kind"), *name = am_json_dup(body, "/metadata/name");
 	int rc;
 
-	if (!am_streq(kind, "CustomResourceDefinition") || name == NULL) {
-		rc = ambient_err(err, AMBIENT_E_INVALID, "\"%s\" holds a %s; only a CustomResourceDefinition is taken", a->path,
-				 kind != NULL ? kind : "document without kind");
+	if (!am_streq(kind, a->kind->kind) || name == NULL) {
+		rc = ambient_err(err, AMBIENT_E_INVALID, "\"%s\" holds a %s; only a %s is taken", a->path,
+				 kind != NULL ? kind : "document without kind", a->kind->kind);
 	} else {
-		struct am_object *there = am_engine_peek(a->server->engine, CRD_GROUP, "customresourcedefinitions", NULL, name);
+		struct am_object *there = am_engine_peek(a->server->engine, a->kind->group, a->kind->plural, NULL, name);
 
 		rc = there == NULL ? write_one(a, AM_VERB_CREATE, NULL, body, &failure)
 				   : write_one(a, AM_VERB_PATCH, name, body, &failure);
@@ -105,19 +112,19 @@ apply_directory(struct apply *a, const char *path, struct ambient_error *err)
 }
 
 int
-rest_apply_files(struct rest_server *server, const char *const *paths, struct ambient_error *err)
+rest_apply_files(struct rest_server *server, enum rest_files which, const char *const *paths, struct ambient_error *err)
 {
-	struct apply a = { .server = server };
+	struct apply a = { .server = server, .kind = &kinds[which] };
 	int rc = 0;
 
-	a.res = am_engine_resource(server->engine, CRD_GROUP, "v1", "customresourcedefinitions");
+	a.res = am_engine_resource(server->engine, a.kind->group, "v1", a.kind->plural);
 	if (a.res == NULL)
-		return ambient_err(err, AMBIENT_E_INTERNAL, "the engine does not serve definitions");
+		return ambient_err(err, AMBIENT_E_INTERNAL, "the engine does not serve %s", a.kind->plural);
 	for (size_t i = 0; rc == 0 && paths[i] != NULL; i++) {
 		struct stat st;
 
 		if (stat(paths[i], &st) < 0)
-			rc = am_err_errno(err, errno, "cannot read \"%s\", named in crds", paths[i]);
+			rc = am_err_errno(err, errno, "cannot read \"%s\", named in %s", paths[i], a.kind->option);
 		else if (S_ISDIR(st.st_mode))
 			rc = apply_directory(&a, paths[i], err);
 		else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The standalone API server as a plugin: options, life cycle, and the server that provides the cluster to the
- * daemon.  start opens certificates and database, applies the configured definitions, and listens last: whoever can
+ * daemon.  start opens certificates and database, applies the configured definitions and roles, and listens last: whoever can
  * connect is served.
  */
 #include <ambient/plugin.h>
@@ -20,7 +20,7 @@ struct plugin {
 	const struct ambient_host *host;
 	char *address;
 	uint16_t port;
-	const char **crds;
+	const char **crds, **roles;
 	int64_t event_ttl, quota;
 	bool relaxed;
 	int64_t token_life_max, token_key_life;
@@ -40,6 +40,10 @@ static const struct ambient_option opt_listen = {
 static const struct ambient_option opt_crds = {
 	sizeof(struct ambient_option), "crds", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
 	"Files, or directories of files, with CustomResourceDefinitions that are applied at start.", NULL,
+};
+static const struct ambient_option opt_roles = {
+	sizeof(struct ambient_option), "roles", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
+	"Files, or directories of files, with ClusterRoles that are applied at start.", NULL,
 };
 static const struct ambient_option opt_event_ttl = {
 	sizeof(struct ambient_option), "eventTTL", AMBIENT_OPT_DURATION, 0, "1h", 60 * AM_NS_PER_S,
@@ -87,7 +91,7 @@ static const struct ambient_option opt_quota = {
 	"gives.",
 	NULL,
 };
-static const struct ambient_option *const options[] = { &opt_listen, &opt_crds, &opt_event_ttl, &opt_durability,
+static const struct ambient_option *const options[] = { &opt_listen, &opt_crds, &opt_roles, &opt_event_ttl, &opt_durability,
 							&opt_quota, &opt_token_max, &opt_token_key, &opt_token_extend, &opt_keys,
 							&opt_encrypted, &opt_token_file, &rest_opt_audit_file,
 							&rest_opt_audit_level, &rest_opt_audit_rules,
@@ -169,6 +173,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	am_lock_init(&p->lock, "apiserver");
 	(void)parse_listen(host->conf->str(conf, "listen", "127.0.0.1:16443"), &p->address, &p->port, err);
 	p->crds = read_strings(host, conf, "crds");
+	p->roles = read_strings(host, conf, "roles");
 	p->event_ttl = host->conf->integer(conf, "eventTTL", 3600 * AM_NS_PER_S);
 	p->key_file = am_xstrdup(host->conf->str(conf, "encryptionKeys", NULL));
 	p->token_file = am_xstrdup(host->conf->str(conf, "tokenFile", NULL));
@@ -258,7 +263,9 @@ open_server(struct plugin *p, struct ambient_error *err)
 		rc = rest_rbac_bootstrap(s, err);
 	}
 	if (rc == 0)
-		rc = rest_apply_files(s, p->crds, err);
+		rc = rest_apply_files(s, REST_FILES_CRDS, p->crds, err);
+	if (rc == 0)
+		rc = rest_apply_files(s, REST_FILES_ROLES, p->roles, err);
 	if (rc < 0)
 		return rc;
 	struct am_httpd_options ho = {
@@ -336,6 +343,7 @@ destroy(void *self)
 
 	server_stop(p);
 	free_strings(p->crds);
+	free_strings(p->roles);
 	free_strings(p->encrypted);
 	free(p->key_file);
 	rest_audit_conf_fini(&p->audit);

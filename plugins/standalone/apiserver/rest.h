@@ -336,7 +336,9 @@ void rest_pass_reap(struct rest_server *server, bool all);
 /* proto.c: a protobuf body of a known kind as JSON. */
 int rest_proto_to_json(const char *data, size_t n, struct am_buf *out, struct ambient_error *err);
 
-/* crds.c: applies the definitions in the files or directories. */
-int rest_apply_files(struct rest_server *server, const char *const *paths, struct ambient_error *err);
+/* crds.c: applies the definitions, or the roles, in the files or directories. */
+enum rest_files { REST_FILES_CRDS, REST_FILES_ROLES };
+int rest_apply_files(struct rest_server *server, enum rest_files which, const char *const *paths,
+		     struct ambient_error *err);
 
 #endif
