@@ -14,9 +14,8 @@
 #include "core/base/util.h"
 
 struct entry {
-	char *key;
-	size_t n;
-	uint64_t hash;
+	const char *key;
+	uint32_t n, hash;
 	void *value;
 };
 
@@ -24,6 +23,7 @@ struct am_map {
 	struct entry *entries;
 	uint32_t *slots; /* entry number + 1, 0: empty */
 	size_t used, live, mask;
+	bool borrowing;
 	void (*free_value)(void *);
 };
 
@@ -95,6 +95,35 @@ am_map_new(void)
 	return am_map_new_owning(NULL);
 }
 
+struct am_map *
+am_map_new_borrowing(void)
+{
+	struct am_map *map = am_map_new_owning(NULL);
+
+	map->borrowing = true;
+	return map;
+}
+
+static void
+key_free(const struct am_map *map, const char *key)
+{
+	if (!map->borrowing)
+		free((char *)(uintptr_t)key);
+}
+
+static const char *
+key_copy(const struct am_map *map, const void *key, size_t n)
+{
+	char *copy;
+
+	if (map->borrowing)
+		return key;
+	copy = am_xcalloc(1, n + 1);
+	if (n != 0)
+		memcpy(copy, key, n);
+	return copy;
+}
+
 void
 am_map_free(struct am_map *map)
 {
@@ -103,7 +132,7 @@ am_map_free(struct am_map *map)
 	for (size_t i = 0; i < map->used; i++) {
 		if (map->entries[i].key == NULL)
 			continue;
-		free(map->entries[i].key);
+		key_free(map, map->entries[i].key);
 		if (map->free_value != NULL)
 			map->free_value(map->entries[i].value);
 	}
@@ -120,7 +149,7 @@ am_map_len(const struct am_map *map)
 
 /* The slot that holds the key, or the empty one where it would go. */
 static size_t
-probe(const struct am_map *map, const void *key, size_t n, uint64_t hash)
+probe(const struct am_map *map, const void *key, size_t n, uint32_t hash)
 {
 	size_t slot = hash & map->mask;
 
@@ -164,7 +193,7 @@ find(const struct am_map *map, const void *key, size_t n)
 {
 	if (map->live == 0)
 		return NULL;
-	size_t slot = probe(map, key, n, am_hash(key, n));
+	size_t slot = probe(map, key, n, (uint32_t)am_hash(key, n));
 	return map->slots[slot] != 0 ? &map->entries[map->slots[slot] - 1] : NULL;
 }
 
@@ -188,7 +217,7 @@ am_map_has(const struct am_map *map, const char *key)
 	return find(map, key, strlen(key)) != NULL;
 }
 
-void
+const char *
 am_map_putn(struct am_map *map, const void *key, size_t n, void *value)
 {
 	struct entry *e = find(map, key, n);
@@ -197,27 +226,28 @@ am_map_putn(struct am_map *map, const void *key, size_t n, void *value)
 		if (map->free_value != NULL && e->value != value)
 			map->free_value(e->value);
 		e->value = value;
-		return;
+		return e->key;
 	}
+	if (n > UINT32_MAX)
+		abort(); /* memory would have ended long before */
 	if (map->slots == NULL || map->used >= (map->mask + 1) / 2)
 		grow(map);
-	uint64_t hash = am_hash(key, n);
+	uint32_t hash = (uint32_t)am_hash(key, n);
 	size_t slot = probe(map, key, n, hash);
 	e = &map->entries[map->used++];
-	e->key = am_xcalloc(1, n + 1);
-	if (n != 0)
-		memcpy(e->key, key, n);
-	e->n = n;
+	e->key = key_copy(map, key, n);
+	e->n = (uint32_t)n;
 	e->hash = hash;
 	e->value = value;
 	map->slots[slot] = (uint32_t)map->used;
 	map->live++;
+	return e->key;
 }
 
-void
+const char *
 am_map_put(struct am_map *map, const char *key, void *value)
 {
-	am_map_putn(map, key, strlen(key), value);
+	return am_map_putn(map, key, strlen(key), value);
 }
 
 static void *
@@ -225,7 +255,7 @@ drop(struct am_map *map, struct entry *e)
 {
 	void *value = e->value;
 
-	free(e->key);
+	key_free(map, e->key);
 	e->key = NULL;
 	e->value = NULL;
 	map->live--;

@@ -16,6 +16,7 @@
  * and readers never see an empty store.  An object that cannot be read stops neither: it is counted and left out, and
  * where nobody can tell what happened to whom, a list heals it half a minute later.
  */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@
 #define BACKOFF_RESET   (120 * AM_NS_PER_S)
 #define RETRY_AFTER_MAX (300 * AM_NS_PER_S)
 #define MISSING_NS      (10 * AM_NS_PER_S) /* between looks for a kind that does not exist */
+#define TRIM_BYTES      (4 << 20)          /* a list of less leaves little behind */
 #define COMPLAINTS_MAX  1024               /* names remembered; then they may be said again */
 
 /* ---- small things */
@@ -270,6 +272,9 @@ void
 am_reflector_complete(struct am_reflector *r, const char *rv)
 {
 	am_store_replace_end(r->store, rv, r->opt.change, r->opt.arg);
+	/* What reading the list took lies between objects that stay: whole pages of it that nobody would give back. */
+	if (am_store_bytes(r->store) >= TRIM_BYTES)
+		(void)malloc_trim(0);
 	am_reflector_set_rv(r, rv);
 	r->rv_unavailable = false;
 	r->synced = true;

@@ -19,20 +19,24 @@
 #define TOMBSTONE_NS (30 * AM_NS_PER_S)
 
 struct entry {
-	char *key;                    /* "ns/name", as in the map */
+	const char *key;              /* "ns/name", the map's own */
 	struct am_object *seen, *visible;
+	struct ahead *ahead;          /* NULL: visible is what was seen */
 	uint64_t mark;                /* the last list that had it */
-	/* ahead of the watch: exactly one of these is set while `ahead` */
-	bool ahead;
+};
+
+/* What this process did to an entry and the watch has not shown yet: exactly one of the strings is set. */
+struct ahead {
+	struct ahead *next;
+	struct entry *entry;
 	char *written_rv;             /* the version that this process wrote */
 	char *gone_uid;               /* deleted by this process: its uid, or "" */
 	int64_t gone_until;
-	struct entry *next_ahead;
 };
 
 struct index {
 	char *name, *pointer;         /* pointer NULL: by namespace */
-	struct am_map *values;        /* value -> struct am_map of entry * -> entry */
+	struct am_map *values;        /* value -> struct am_map of the entries' keys -> entry */
 };
 
 struct am_store {
@@ -42,7 +46,7 @@ struct am_store {
 	struct am_map *entries;
 	struct index *indexes;
 	size_t index_count;
-	struct entry *ahead;
+	struct ahead *ahead;
 	int64_t expiry;               /* of the first tombstone; AM_FOREVER: none */
 	size_t count, bytes;          /* of visible */
 	uint64_t mark;
@@ -74,12 +78,12 @@ index_value(void *arg, const char *value)
 
 	if (walk->add) {
 		if (bucket == NULL) {
-			bucket = am_map_new();
+			bucket = am_map_new_borrowing();
 			am_map_put(walk->index->values, value, bucket);
 		}
-		am_map_putn(bucket, &walk->entry, sizeof(walk->entry), walk->entry);
+		(void)am_map_put(bucket, walk->entry->key, walk->entry);
 	} else if (bucket != NULL) {
-		(void)am_map_deln(bucket, &walk->entry, sizeof(walk->entry));
+		(void)am_map_del(bucket, walk->entry->key);
 		if (am_map_len(bucket) == 0)
 			(void)am_map_del(walk->index->values, value);
 	}
@@ -172,14 +176,25 @@ entry_get(const struct am_store *store, const char *ns, const char *name)
 static struct entry *
 entry_make(struct am_store *store, const struct am_object *object)
 {
-	struct entry *entry = entry_get(store, object->ns, object->name);
+	char *key = key_new(object->ns, object->name);
+	struct entry *entry = am_map_get(store->entries, key);
 
 	if (entry == NULL) {
 		entry = am_xcalloc(1, sizeof(*entry));
-		entry->key = key_new(object->ns, object->name);
-		am_map_put(store->entries, entry->key, entry);
+		entry->key = am_map_put(store->entries, key, entry);
 	}
+	free(key);
 	return entry;
+}
+
+static void
+ahead_free(struct ahead *ahead)
+{
+	if (ahead == NULL)
+		return;
+	free(ahead->written_rv);
+	free(ahead->gone_uid);
+	free(ahead);
 }
 
 static void
@@ -189,9 +204,7 @@ entry_free(void *value)
 
 	am_object_unref(entry->seen);
 	am_object_unref(entry->visible);
-	free(entry->written_rv);
-	free(entry->gone_uid);
-	free(entry->key);
+	ahead_free(entry->ahead);
 	free(entry);
 }
 
@@ -231,61 +244,66 @@ set_seen(struct entry *entry, const struct am_object *object)
 static void
 entry_settle(struct am_store *store, struct entry *entry)
 {
-	if (entry->seen == NULL && entry->visible == NULL && !entry->ahead)
+	if (entry->seen == NULL && entry->visible == NULL && entry->ahead == NULL)
 		(void)am_map_del(store->entries, entry->key);
 }
 
 /* ---- ahead of the watch */
 
-static void
+/* Empty, for the caller to say what was done. */
+static struct ahead *
 ahead_set(struct am_store *store, struct entry *entry)
 {
-	if (!entry->ahead) {
-		entry->ahead = true;
-		entry->next_ahead = store->ahead;
-		store->ahead = entry;
+	struct ahead *ahead = entry->ahead;
+
+	if (ahead == NULL) {
+		ahead = entry->ahead = am_xcalloc(1, sizeof(*ahead));
+		ahead->entry = entry;
+		ahead->next = store->ahead;
+		store->ahead = ahead;
 	}
-	free(entry->written_rv);
-	free(entry->gone_uid);
-	entry->written_rv = entry->gone_uid = NULL;
+	free(ahead->written_rv);
+	free(ahead->gone_uid);
+	ahead->written_rv = ahead->gone_uid = NULL;
+	return ahead;
 }
 
 static void
 ahead_clear(struct am_store *store, struct entry *entry)
 {
-	struct entry **at = &store->ahead;
+	struct ahead **at = &store->ahead;
 
-	if (!entry->ahead)
+	if (entry->ahead == NULL)
 		return;
-	while (*at != entry)
-		at = &(*at)->next_ahead;
-	*at = entry->next_ahead;
-	entry->ahead = false;
-	free(entry->written_rv);
-	free(entry->gone_uid);
-	entry->written_rv = entry->gone_uid = NULL;
+	while (*at != entry->ahead)
+		at = &(*at)->next;
+	*at = entry->ahead->next;
+	ahead_free(entry->ahead);
+	entry->ahead = NULL;
 }
 
 /* Falls back to what the watch says, wherever the watch is past what was written or a tombstone is too old. */
 static void
 ahead_resolve(struct am_store *store, bool all)
 {
-	struct entry *entry, *next;
+	struct ahead *ahead, *next;
 	int64_t now;
 
 	if (store->ahead == NULL)
 		return;
 	now = am_clock_boot(store->clock);
 	store->expiry = AM_FOREVER;
-	for (entry = store->ahead; entry != NULL; entry = next) {
-		next = entry->next_ahead;
-		if (all || (entry->written_rv != NULL ? am_rv_compare(entry->written_rv, store->rv) <= 0
-						      : now >= entry->gone_until)) {
+	for (ahead = store->ahead; ahead != NULL; ahead = next) {
+		next = ahead->next;
+		if (all || (ahead->written_rv != NULL ? am_rv_compare(ahead->written_rv, store->rv) <= 0
+						      : now >= ahead->gone_until)) {
+			struct entry *entry = ahead->entry;
+
 			ahead_clear(store, entry);
 			show(store, entry, entry->seen);
 			entry_settle(store, entry);
-		} else if (entry->written_rv == NULL) {
-			store->expiry = AM_MIN(store->expiry, entry->gone_until);
+		} else if (ahead->written_rv == NULL) {
+			store->expiry = AM_MIN(store->expiry, ahead->gone_until);
 		}
 	}
 }
@@ -315,7 +333,7 @@ is_news(const struct am_store *store, const struct entry *entry, const char *rv)
 		return false;
 	if (entry == NULL)
 		return true;
-	if (entry->written_rv != NULL && am_rv_compare(rv, entry->written_rv) != 1)
+	if (entry->ahead != NULL && entry->ahead->written_rv != NULL && am_rv_compare(rv, entry->ahead->written_rv) != 1)
 		return false;
 	return entry->seen == NULL || am_rv_compare(rv, entry->seen->rv) == 1;
 }
@@ -328,13 +346,12 @@ am_store_written(struct am_store *store, const struct am_object *object)
 	am_lock(&store->lock);
 	entry = entry_get(store, object->ns, object->name);
 	/* a late answer to an earlier write does not raise the dead */
-	bool dead = entry != NULL && entry->gone_uid != NULL && strcmp(entry->gone_uid, object->uid) == 0;
+	bool dead = entry != NULL && entry->ahead != NULL && am_streq(entry->ahead->gone_uid, object->uid);
 	bool welcome = is_news(store, entry, object->rv) && !dead;
 	bool ours = belongs(store, object);
 	if (welcome && (ours || entry != NULL)) {
 		entry = entry_make(store, object);
-		ahead_set(store, entry);
-		entry->written_rv = am_xstrdup(object->rv);
+		ahead_set(store, entry)->written_rv = am_xstrdup(object->rv);
 		show(store, entry, ours ? object : NULL);
 	}
 	am_unlock(&store->lock);
@@ -348,12 +365,11 @@ am_store_deleted(struct am_store *store, const char *ns, const char *name, const
 	am_lock(&store->lock);
 	entry = entry_get(store, ns, name);
 	if (entry != NULL && entry->visible != NULL && (am_empty(uid) || strcmp(entry->visible->uid, uid) == 0)) {
-		char *dead = am_xstrdup(entry->visible->uid);
+		struct ahead *ahead = ahead_set(store, entry);
 
-		ahead_set(store, entry);
-		entry->gone_uid = dead;
-		entry->gone_until = am_clock_boot(store->clock) + TOMBSTONE_NS;
-		store->expiry = AM_MIN(store->expiry, entry->gone_until);
+		ahead->gone_uid = am_xstrdup(entry->visible->uid);
+		ahead->gone_until = am_clock_boot(store->clock) + TOMBSTONE_NS;
+		store->expiry = AM_MIN(store->expiry, ahead->gone_until);
 		show(store, entry, NULL);
 	}
 	am_unlock(&store->lock);
@@ -365,15 +381,13 @@ see(struct am_store *store, struct entry *entry, const struct am_object *object,
 {
 	struct am_object *kept = object == NULL ? NULL :
 				 store->packer != NULL ? am_object_pack(store->packer, object) : am_object_ref(object);
+	const struct ahead *ahead = entry->ahead;
 	bool overtaken = true;
 
-	if (entry->written_rv != NULL) {
-		int c = am_rv_compare(entry->written_rv, rv);
-
-		overtaken = c != 1;
-	} else if (entry->gone_uid != NULL) {
-		overtaken = object == NULL || strcmp(object->uid, entry->gone_uid) != 0;
-	}
+	if (ahead != NULL && ahead->written_rv != NULL)
+		overtaken = am_rv_compare(ahead->written_rv, rv) != 1;
+	else if (ahead != NULL)
+		overtaken = object == NULL || strcmp(object->uid, ahead->gone_uid) != 0;
 	set_seen(entry, kept);
 	if (overtaken) {
 		ahead_clear(store, entry);

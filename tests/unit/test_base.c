@@ -54,6 +54,30 @@ START_TEST(arena_limit_and_reset)
 }
 END_TEST
 
+START_TEST(map_keys_are_the_maps_own_or_borrowed)
+{
+	char key[] = "key";
+	struct am_map *map = am_map_new(), *borrowing = am_map_new_borrowing();
+	const char *own = am_map_put(map, key, map);
+
+	ck_assert_ptr_ne(own, key);
+	ck_assert_ptr_eq(am_map_put(map, key, key), own);
+	for (int i = 0; i < 100; i++) { /* it grows, the keys stay */
+		char other[16];
+
+		(void)snprintf(other, sizeof(other), "%d", i);
+		(void)am_map_put(map, other, map);
+	}
+	ck_assert_ptr_eq(am_map_put(map, key, map), own);
+	ck_assert_ptr_eq(am_map_put(borrowing, own, map), own);
+	ck_assert_ptr_eq(am_map_get(borrowing, key), map);
+	ck_assert(am_map_del(borrowing, key));
+	ck_assert_str_eq(own, "key");
+	am_map_free(borrowing);
+	am_map_free(map);
+}
+END_TEST
+
 /* Against an array that does the same slowly. */
 START_TEST(map_against_a_model)
 {
@@ -304,6 +328,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, buffer_limits_are_sticky);
 	tcase_add_test(tc, arena_limit_and_reset);
 	tcase_add_test(tc, map_against_a_model);
+	tcase_add_test(tc, map_keys_are_the_maps_own_or_borrowed);
 	tcase_add_test(tc, numbers_with_units);
 	tcase_add_test(tc, names_and_globs);
 	tcase_add_test(tc, time_there_and_back);
