@@ -41,7 +41,8 @@ extern const struct am_kind am_kind_namespace, am_kind_pod, am_kind_job, am_kind
 
 void am_change_warn(struct am_change *change, const char *fmt, ...) am_printf_(2, 3);
 
-/* meta_rules.c: what labels, annotations, owners and finalizers may be; path: of the metadata. */
+/* meta_rules.c: what labels (in selectors, too), annotations, owners and finalizers may be; path: of the metadata. */
+void am_check_labels(struct am_failure *failure, const struct am_node *labels, const char *field);
 void am_meta_check_rules(struct am_failure *failure, const char *path, const struct am_node *metadata);
 
 /* Little helpers for rules: field is the path for messages. */
@@ -59,7 +60,6 @@ void am_immutable(struct am_change *change, const char *pointer, const char *fie
 bool am_same_at(const struct am_node *a, const struct am_node *b, const char *pointer);
 
 /* admission_select.c */
-void am_check_labels(struct am_change *change, const struct am_node *labels, const char *field);
 void am_check_selector(struct am_change *change, const struct am_node *selector, const char *field);
 void am_check_tolerations(struct am_change *change, const struct am_node *list, const char *field);
 void am_check_taints(struct am_change *change, const struct am_node *list);

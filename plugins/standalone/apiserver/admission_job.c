@@ -443,7 +443,7 @@ am_job_check_spec(struct am_change *change, const struct am_node *spec, const ch
 	char labels[96];
 
 	(void)snprintf(labels, sizeof(labels), "%s.template.labels", prefix);
-	am_check_labels(change, am_node_path(spec, "template", "metadata", "labels", NULL), labels);
+	am_check_labels(change->failure, am_node_path(spec, "template", "metadata", "labels", NULL), labels);
 	static const char *const counts[] = { "parallelism", "completions", "activeDeadlineSeconds", "backoffLimit",
 					      "ttlSecondsAfterFinished", "backoffLimitPerIndex", "maxFailedIndexes" };
 	static const char *const modes[] = { "NonIndexed", "Indexed", NULL };

@@ -95,7 +95,7 @@ service_check(struct am_change *change)
 
 	am_pod_check_choice(change, spec, "type", "spec", types);
 	am_pod_check_choice(change, spec, "sessionAffinity", "spec", affinities);
-	am_check_labels(change, am_node_get(spec, "selector"), "spec.selector");
+	am_check_labels(change->failure, am_node_get(spec, "selector"), "spec.selector");
 	check_addresses(change, spec);
 	if ((ports == NULL || ports->count == 0) && !outside && !am_streq(am_node_get_str(spec, "clusterIP", ""), "None"))
 		am_need(change, "spec.ports");

@@ -450,7 +450,7 @@ am_pod_check_spec(struct am_change *change, const struct am_node *spec, const ch
 	snprintf(path, sizeof(path), "%s.tolerations", field);
 	am_check_tolerations(change, am_node_get(spec, "tolerations"), path);
 	snprintf(path, sizeof(path), "%s.nodeSelector", field);
-	am_check_labels(change, am_node_get(spec, "nodeSelector"), path);
+	am_check_labels(change->failure, am_node_get(spec, "nodeSelector"), path);
 	check_placing(change, spec, field);
 	check_refused(change, spec, field);
 	if (change->old == NULL)

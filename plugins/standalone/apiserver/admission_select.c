@@ -8,20 +8,6 @@
 
 static const char *const effects[] = { "NoSchedule", "PreferNoSchedule", "NoExecute", NULL };
 
-void
-am_check_labels(struct am_change *change, const struct am_node *labels, const char *field)
-{
-	for (const struct am_node *m = labels != NULL ? labels->first : NULL; m != NULL; m = m->next) {
-		const char *problem = am_name_problem(m->key, 4);
-
-		if (problem != NULL)
-			am_bad(change, field, am_node_str(change->arena, m->key), problem);
-		problem = m->len > 0 ? am_name_problem(m->text, 3) : NULL;
-		if (problem != NULL)
-			am_bad(change, field, m, problem);
-	}
-}
-
 static void
 check_expression(struct am_change *change, const struct am_node *e, const char *field)
 {
@@ -61,7 +47,7 @@ am_check_selector(struct am_change *change, const struct am_node *selector, cons
 	int i = 0;
 
 	(void)snprintf(path, sizeof(path), "%s.matchLabels", field);
-	am_check_labels(change, am_node_get(selector, "matchLabels"), path);
+	am_check_labels(change->failure, am_node_get(selector, "matchLabels"), path);
 	for (const struct am_node *e = expressions != NULL ? expressions->first : NULL; e != NULL; e = e->next, i++) {
 		(void)snprintf(path, sizeof(path), "%s.matchExpressions[%d]", field, i);
 		check_expression(change, e, path);

@@ -29,27 +29,34 @@ at(const struct place *p, struct am_buf *field, const char *fmt, ...)
 }
 
 static void
-bad(const struct place *p, const char *key, const char *text, const char *why)
+bad_at(struct am_failure *failure, const char *field, const char *text, const char *why)
 {
-	struct am_buf field = { 0 }, quoted = { .max = 1024 };
+	struct am_buf quoted = { .max = 1024 };
 
 	am_json_add_str(&quoted, text);
-	am_failure_cause(p->failure, "FieldValueInvalid", at(p, &field, "%s", key), "Invalid value: %s: %s",
-			 quoted.failed ? "\"...\"" : am_buf_str(&quoted), why);
-	am_buf_fini(&field);
+	am_failure_cause(failure, "FieldValueInvalid", field, "Invalid value: %s: %s", quoted.failed ? "\"...\"" : am_buf_str(&quoted), why);
 	am_buf_fini(&quoted);
 }
 
 static void
-check_labels(const struct place *p, const struct am_node *labels)
+bad(const struct place *p, const char *key, const char *text, const char *why)
+{
+	struct am_buf field = { 0 };
+
+	bad_at(p->failure, at(p, &field, "%s", key), text, why);
+	am_buf_fini(&field);
+}
+
+void
+am_check_labels(struct am_failure *failure, const struct am_node *labels, const char *field)
 {
 	const char *problem;
 
 	for (const struct am_node *m = labels != NULL ? labels->first : NULL; m != NULL; m = m->next) {
 		if ((problem = am_name_problem(m->key, 4)) != NULL)
-			bad(p, "labels", m->key, problem);
+			bad_at(failure, field, m->key, problem);
 		if (m->len > 0 && (problem = am_name_problem(m->text, 3)) != NULL)
-			bad(p, "labels", m->text, problem);
+			bad_at(failure, field, m->text, problem);
 	}
 }
 
@@ -140,8 +147,10 @@ void
 am_meta_check_rules(struct am_failure *failure, const char *path, const struct am_node *metadata)
 {
 	const struct place p = { failure, path };
+	struct am_buf field = { 0 };
 
-	check_labels(&p, am_node_get(metadata, "labels"));
+	am_check_labels(failure, am_node_get(metadata, "labels"), at(&p, &field, "labels"));
+	am_buf_fini(&field);
 	check_annotations(&p, am_node_get(metadata, "annotations"));
 	check_owners(&p, am_node_get(metadata, "ownerReferences"));
 	check_finalizers(&p, am_node_get(metadata, "finalizers"));
