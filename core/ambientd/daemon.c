@@ -65,11 +65,14 @@ make_host(struct am_daemon *d)
 {
 	const struct ambient_conf *cluster = section(d, "cluster"), *runner = section(d, "runner");
 	const char *ns = am_conf_str(cluster, "namespace");
+	const char *const *namespaces = NULL;
+	size_t namespace_count = am_conf_strings(cluster, "namespaces", &namespaces);
 	const struct am_host_options options = {
 		.clock = d->clock,
 		.mode = d->standalone ? "standalone" : "cluster",
 		.state = d->state,
 		.ns = ns != NULL ? ns : "default",
+		.namespaces = { namespaces, namespace_count },
 		.runner_image = am_conf_str(runner, "image"),
 		.runner_type = am_conf_str(runner, "type"),
 		.stream_lists = am_conf_int(section(d, "cluster"), "watchList") != 0,
@@ -162,6 +165,7 @@ make_instance(struct am_daemon *d, struct daemon_plugin *p, struct ambient_error
 		.deadline = p->conf->deadline,
 		.readonly = p->conf->readonly,
 		.when = p->conf->when,
+		.namespaces = { p->conf->namespaces, p->conf->namespace_count },
 		.provider = p == d->provider,
 	};
 	int rc = am_instance_new(d->host, &options, &p->instance, err);

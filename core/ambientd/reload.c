@@ -28,10 +28,20 @@ struct change {
 };
 
 static bool
+same_namespaces(const struct am_conf_instance *a, const struct am_conf_instance *b)
+{
+	bool same = a->namespace_count == b->namespace_count;
+
+	for (size_t i = 0; same && i < a->namespace_count; i++)
+		same = strcmp(a->namespaces[i], b->namespaces[i]) == 0;
+	return same;
+}
+
+static bool
 same_instance(const struct am_conf_instance *a, const struct am_conf_instance *b)
 {
 	return strcmp(a->plugin, b->plugin) == 0 && strcmp(a->path, b->path) == 0 && strcmp(a->isolation, b->isolation) == 0 &&
-	       a->workers == b->workers && a->deadline == b->deadline && a->readonly == b->readonly &&
+	       a->workers == b->workers && a->deadline == b->deadline && a->readonly == b->readonly && same_namespaces(a, b) &&
 	       am_streq(a->when != NULL ? a->when : "", b->when != NULL ? b->when : "");
 }
 

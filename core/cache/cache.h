@@ -91,6 +91,27 @@ size_t am_store_bytes(struct am_store *store);               /* of text, as it i
 /* The resource version up to which the store is current; "" before the first list. */
 void am_store_rv(struct am_store *store, char *buf, size_t size);
 
+/*
+ * The stores of one kind, read as one: a store of everything, or one for each namespace of a set.  Empty at first,
+ * filled once, never changed afterwards; the stores are borrowed.  Any thread.
+ */
+struct am_stores;
+struct am_stores_item {
+	const char *ns;            /* NULL: everything; then it is the only item */
+	struct am_store *store;
+};
+struct am_stores *am_stores_new(void) am_nodiscard_;
+void am_stores_free(struct am_stores *stores);
+void am_stores_fill(struct am_stores *stores, const struct am_stores_item *items, size_t count); /* copied */
+/* Where the objects of that namespace are; NULL: nowhere, it is outside of the set. */
+struct am_store *am_stores_of(const struct am_stores *stores, const char *ns);
+/* As am_store_get and am_store_list; outside of the set there is nothing.  A list of all is the union. */
+struct am_object *am_stores_get(const struct am_stores *stores, const char *ns, const char *name);
+int am_stores_list(const struct am_stores *stores, const struct am_store_query *query, struct am_objects *ret,
+		   struct ambient_error *err);
+size_t am_stores_count(const struct am_stores *stores);
+size_t am_stores_bytes(const struct am_stores *stores);
+
 /* Read your own writes.  The API server answered a write with this object: readers see it from now on, until the
  * watch has caught up.  Ignored when the store already is past it. */
 void am_store_written(struct am_store *store, const struct am_object *object);
@@ -167,7 +188,7 @@ int am_informer_get(struct am_informers *informers, const struct am_informer_spe
 void am_informer_put(struct am_informer *informer);         /* the last one stops it; waits for the I/O thread */
 struct am_store *am_informer_store(struct am_informer *informer); /* as long as the informer is held */
 const char *am_informer_kind(const struct am_informer *informer); /* "v1/pods" */
-/* What it selects of the kind: "" for all, else namespace, labels and fields, one after the other with blanks. */
+/* What it selects of the kind: "" for all, else namespace, labels, fields and "only=PARTS", with blanks between. */
 const char *am_informer_selection(const struct am_informer *informer);
 /* The first list has been stored and told to every subscriber of that time. */
 bool am_informer_has_synced(const struct am_informer *informer);

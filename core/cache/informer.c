@@ -257,6 +257,8 @@ selection_of(const struct am_informer_spec *spec)
 		if (!am_empty(parts[i]))
 			am_buf_addf(&text, "%s%s", text.len > 0 ? " " : "", parts[i]);
 	}
+	if (spec->only != NULL)
+		am_buf_addf(&text, "%sonly=%s", text.len > 0 ? " " : "", spec->only);
 	char *out = am_xstrdup(am_buf_str(&text));
 	am_buf_fini(&text);
 	return out;
@@ -492,21 +494,25 @@ am_informers_free(struct am_informers *set)
 void
 am_informers_each(struct am_informers *set, void (*fn)(void *arg, struct am_informer *informer, int users), void *arg)
 {
-	struct am_informer *held[256];
-	int users[256];
-	size_t n = 0;
+	struct held {
+		struct am_informer *informer;
+		int users;
+	} *held = NULL;
+	size_t n = 0, count = 0;
 
 	/* Held while told about, without the lock: fn may ask for the status, which needs the I/O thread. */
 	am_lock(&set->lock);
-	for (struct am_informer *i = set->first; i != NULL && n < AM_COUNTOF(held); i = i->next) {
-		held[n] = i;
-		users[n++] = i->users++;
-	}
+	for (struct am_informer *i = set->first; i != NULL; i = i->next)
+		count++;
+	held = am_xcalloc(count, sizeof(*held));
+	for (struct am_informer *i = set->first; i != NULL; i = i->next)
+		held[n++] = (struct held){ i, i->users++ };
 	am_unlock(&set->lock);
 	for (size_t i = 0; i < n; i++) {
-		fn(arg, held[i], users[i]);
-		am_informer_put(held[i]);
+		fn(arg, held[i].informer, held[i].users);
+		am_informer_put(held[i].informer);
 	}
+	free(held);
 }
 
 void

@@ -46,6 +46,8 @@ const struct ambient_conf *am_conf_section(const struct am_conf_file *file, cons
 /* Short forms for the core: am_conf_str(am_conf_section(file, "log"), "level").  NULL or 0 when there is no value. */
 const char *am_conf_str(const struct ambient_conf *conf, const char *name);
 int64_t am_conf_int(const struct ambient_conf *conf, const char *name); /* also BOOL, DURATION (ns), SIZE (bytes) */
+/* A list of strings: how many, and where they are when ret is not NULL; they live as long as the generation. */
+size_t am_conf_strings(const struct ambient_conf *conf, const char *name, const char *const **ret);
 /* Was it set, rather than defaulted? */
 bool am_conf_given(const struct ambient_conf *conf, const char *name);
 
@@ -59,6 +61,8 @@ struct am_conf_instance {
 	int64_t deadline;      /* of one reconcile, in ns */
 	bool readonly;         /* may not write */
 	const char *when;      /* of updates of the reconciled kind, instead of what is declared; NULL: as declared */
+	const char *const *namespaces; /* whose objects it sees */
+	size_t namespace_count;        /* 0: as the cluster section says */
 	bool enabled;
 	const char *where;     /* "file:line" of its group */
 };

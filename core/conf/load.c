@@ -363,6 +363,7 @@ check_instance(struct am_conf_file *file, const struct am_conf_value *v)
 	pub->workers = am_conf_int(in->own, "workers");
 	pub->deadline = am_conf_int(in->own, "deadline");
 	pub->when = am_conf_str(in->own, "when");
+	pub->namespace_count = am_conf_strings(in->own, "namespaces", &pub->namespaces);
 	pub->readonly = am_conf_int(in->own, "readonly") != 0;
 	pub->enabled = am_conf_int(in->own, "enabled") != 0;
 	pub->where = v->origin.line > 0 ? am_arena_printf(file->arena, "%s:%d", v->origin.file, v->origin.line)

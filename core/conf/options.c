@@ -8,6 +8,8 @@
 #define MS INT64_C(1000000)
 #define S  (1000 * MS)
 
+#define NAMESPACES_MAX 256 /* each costs a connection for each kind */
+
 static const struct ambient_option *const root_rows[] = {
 	ROW("mode", AMBIENT_OPT_STRING, 0, "cluster", 0, 0,
 	    "\"standalone\": this machine alone, with an API server of its own; \"cluster\": a Kubernetes cluster.", NULL),
@@ -47,6 +49,9 @@ static const struct ambient_option *const cluster_rows[] = {
 	    "are listed.", NULL),
 	ROW("compressCache", AMBIENT_OPT_BOOL, 0, "false", 0, 0,
 	    "Keep cached objects compressed: less memory for each, some microseconds more for each read of one.", NULL),
+	ROW("namespaces", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
+	    "The only namespaces whose objects are watched, each by itself, so that Roles in them are enough; unset: all, by one watch of "
+	    "each kind.  Kinds that are in no namespace are watched regardless.  At most 256.", NULL),
 	ROW("namespace", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
 	    "The daemon's own namespace, for its lease; unset: the service account's, else \"default\".", NULL),
 	NULL,
@@ -104,6 +109,8 @@ const struct ambient_option *const conf_instance_rows[] = {
 	ROW("when", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
 	    "An update of an object that it reconciles counts only when one of these has changed: \"generation\", \"labels\", "
 	    "\"annotations\" and JSON Pointers, with commas between; unset: as the plugin declares.", NULL),
+	ROW("namespaces", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
+	    "The only namespaces whose objects it sees, instead of \"cluster.namespaces\"; unset: those.", NULL),
 	ROW("isolation", AMBIENT_OPT_STRING, 0, "none", 0, 0, "\"none\": in the daemon; \"process\": in a child of its own.", NULL),
 	ROW("enabled", AMBIENT_OPT_BOOL, 0, "true", 0, 0, "false: as if it were not there.", NULL),
 	NULL,
@@ -126,6 +133,31 @@ check_words(struct am_conf_file *file)
 	if (am_log_format_parse(format) < 0)
 		am_conf_fail(file, log, "format",
 			     "\"log.format\" must be \"auto\", \"text\", \"json\" or \"journald\", not \"%.40s\"", format);
+}
+
+/* path: what the user calls it, "cluster" or "plugins.NAME". */
+static void
+check_namespaces(struct am_conf_file *file, const struct ambient_conf *conf, const char *path)
+{
+	size_t n = am_conf_strings(conf, "namespaces", NULL);
+
+	if (n == 0 && am_conf_given(conf, "namespaces"))
+		am_conf_fail(file, conf, "namespaces", "\"%s.namespaces\" names none; remove it to watch all of them", path);
+	if (n > NAMESPACES_MAX)
+		am_conf_fail(file, conf, "namespaces",
+			     "\"%s.namespaces\" has %zu names, at most %d can be watched one by one; remove it to watch all of them", path, n,
+			     NAMESPACES_MAX);
+	const char *const *names = NULL;
+	(void)am_conf_strings(conf, "namespaces", &names);
+	for (size_t i = 0; i < n && n <= NAMESPACES_MAX; i++) {
+		if (am_name_problem(names[i], 1) != NULL)
+			am_conf_fail(file, conf, "namespaces", "\"%.80s\" in \"%s.namespaces\" cannot name a namespace: %s", names[i], path,
+				     am_name_problem(names[i], 1));
+		for (size_t j = 0; j < i; j++) {
+			if (am_streq(names[i], names[j]))
+				am_conf_fail(file, conf, "namespaces", "\"%s\" is in \"%s.namespaces\" twice", names[i], path);
+		}
+	}
 }
 
 static void
@@ -193,5 +225,8 @@ conf_check_core(struct am_conf_file *file)
 {
 	check_words(file);
 	check_cluster(file);
+	check_namespaces(file, am_conf_section(file, "cluster"), "cluster");
+	for (size_t i = 0; i < file->instance_count; i++)
+		check_namespaces(file, file->instances[i].own, am_arena_printf(file->arena, "plugins.%s", file->instances[i].pub.name));
 	check_lease(file);
 }

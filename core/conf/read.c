@@ -96,6 +96,16 @@ const struct ambient_conf_api am_conf_api = {
 	.group = read_group,
 };
 
+size_t
+am_conf_strings(const struct ambient_conf *conf, const char *name, const char *const **ret)
+{
+	const struct conf_slot *slot = conf_slot(conf, name);
+
+	if (ret != NULL)
+		*ret = slot != NULL ? slot->values : NULL;
+	return slot != NULL ? slot->count : 0;
+}
+
 const char *
 am_conf_str(const struct ambient_conf *conf, const char *name)
 {

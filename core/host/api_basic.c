@@ -157,6 +157,8 @@ queue_add(const struct ambient_host *host, const char *reconciler, const char *n
 		struct host_reconciler *r = &instance->reconcilers[i];
 		if (reconciler != NULL && strcmp(r->decl->name, reconciler) != 0)
 			continue;
+		if (r->watch != NULL && am_stores_of(r->watch->stores, ns) == NULL && host_parts(r->watch) > 0)
+			return -AMBIENT_E_UNSUPPORTED;
 		am_queue_add_for(am_controller_queue(r->controller), ns, name, AM_QUEUE_NORMAL, delay_ns, &asked);
 		return 0;
 	}

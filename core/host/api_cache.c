@@ -31,7 +31,10 @@ cache_get(struct ambient_call *call, const char *kind, const char *ns, const cha
 
 	if (w == NULL)
 		return not_declared(instance, kind, err);
-	struct am_object *object = am_store_get(am_informer_store(w->informer), ns != NULL ? ns : "", name);
+	int rc = host_watch_covers(instance, w, ns, err);
+	if (rc < 0)
+		return rc;
+	struct am_object *object = am_stores_get(w->stores, ns != NULL ? ns : "", name);
 	if (object == NULL)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "%s \"%s\" is not there", kind, name);
 	*ret = am_object_borrow(call_of(call)->head.pool, object->json.p, object->json.n, release_object, object);
@@ -54,11 +57,13 @@ cache_list(struct ambient_call *call, const char *kind, const struct ambient_lis
 		return not_declared(instance, kind, err);
 	if (options == NULL)
 		options = &everything;
+	if (!am_empty(options->ns) && (rc = host_watch_covers(instance, w, options->ns, err)) < 0)
+		return rc;
 	if (options->selector != NULL && (rc = am_selector_labels(options->selector, &selector, err)) < 0)
 		return rc;
 	const char *index = options->index == NULL ? NULL : am_arena_printf(am_pool_arena(pool), "%s.%s", instance->name, options->index);
 	const struct am_store_query query = { options->ns, selector, index, options->value };
-	rc = am_store_list(am_informer_store(w->informer), &query, &found, err);
+	rc = am_stores_list(w->stores, &query, &found, err);
 	am_selector_free(selector);
 	if (rc < 0)
 		return rc;

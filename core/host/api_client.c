@@ -94,7 +94,9 @@ take_answer(struct ambient_call *call, const struct host_target *t, uint32_t ver
 	if (w != NULL && verb != AM_VERB_GET && host_kind(instance, t->kind, &api_version, &name, &ignored) == 0 &&
 	    am_object_new_kind(am_buf_str(body), body->len, api_version, name, &object, NULL) == 0) {
 		/* The store knows its selection, and hides what a write has moved out of it. */
-		am_store_written(am_informer_store(w->informer), object);
+		struct am_store *store = am_stores_of(w->stores, object->ns);
+		if (store != NULL)
+			am_store_written(store, object);
 		am_object_unref(object);
 	}
 	if (ret == NULL)
@@ -264,16 +266,17 @@ note_deletion(struct ambient_call *call, const struct host_target *t, const stru
 	struct host_watch *w = host_watch_of(instance, t->kind);
 	struct am_slice text = am_slice(am_buf_str(body), body->len), kind;
 	struct am_object *object = NULL;
+	struct am_store *store = w != NULL ? am_stores_of(w->stores, t->ns != NULL ? t->ns : "") : NULL;
 
-	if (w == NULL || am_json_check(text.p, text.n, NULL) < 0)
+	if (store == NULL || am_json_check(text.p, text.n, NULL) < 0)
 		return;
 	if (am_json_find(text, "/kind", &kind) && am_json_str_eq(kind, "Status")) {
 		char *uid = am_json_dup(text, "/details/uid");
-		am_store_deleted(am_informer_store(w->informer), t->ns != NULL ? t->ns : "", t->name, uid);
+		am_store_deleted(store, t->ns != NULL ? t->ns : "", t->name, uid);
 		free(uid);
 	} else if (am_object_new(text.p, text.n, &object, NULL) == 0) {
 		if (am_object_deleting(object))
-			am_store_written(am_informer_store(w->informer), object);
+			am_store_written(store, object);
 		am_object_unref(object);
 	}
 }

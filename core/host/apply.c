@@ -70,7 +70,7 @@ owner_ref(struct ambient_call *call, const struct am_draft_info *d, struct am_no
 {
 	const struct host_call *c = call_of(call);
 	struct am_instance *instance = c->reconciler->instance;
-	struct am_object *owner = am_store_get(am_informer_store(c->reconciler->watch->informer), c->request->ns, c->request->name);
+	struct am_object *owner = am_stores_get(c->reconciler->watch->stores, c->request->ns, c->request->name);
 	const char *api_version, *kind;
 
 	if (owner == NULL)
@@ -167,7 +167,8 @@ static int
 present(struct ambient_call *call, const struct am_draft_info *d, bool live, struct am_node **ret, struct ambient_error *err)
 {
 	const struct ambient_object *object = NULL;
-	bool watched = host_watch_of(instance_of(call->host), d->kind) != NULL;
+	const struct host_watch *w = host_watch_of(instance_of(call->host), d->kind);
+	bool watched = w != NULL && am_stores_of(w->stores, d->ns) != NULL;
 	int rc = watched && !live ? host_cache_api.get(call, d->kind, d->ns, d->name, &object, err)
 				  : host_client_api.get(call, d->kind, d->ns, d->name, &object, err);
 

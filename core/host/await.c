@@ -11,23 +11,34 @@
 static bool
 misses_a_kind(struct am_instance *instance)
 {
+	bool missing = false;
+
 	for (size_t i = 0; i < instance->watch_count; i++) {
-		struct am_reflector_status status;
-		if (am_informer_has_synced(instance->watches[i].informer))
-			continue;
-		am_informer_status(instance->watches[i].informer, &status);
-		if (status.state == AM_REFLECTOR_MISSING)
-			return true;
+		const struct host_watch *w = &instance->watches[i];
+		for (size_t j = 0; j < w->made && !missing; j++) {
+			struct am_reflector_status status;
+			if (am_informer_has_synced(w->parts[j].informer))
+				continue;
+			am_informer_status(w->parts[j].informer, &status);
+			missing = status.state == AM_REFLECTOR_MISSING;
+		}
 	}
-	return false;
+	return missing;
 }
 
 /* On the I/O thread. */
 static void
 on_definition(void *arg, const struct am_change *change)
 {
-	if (change->after != NULL)
-		am_informers_retry(arg);
+	struct am_host *host = arg;
+
+	if (change->after == NULL)
+		return;
+	am_lock(&host->lock);
+	host->definitions_seen++;
+	am_cond_broadcast(&host->definitions_changed);
+	am_unlock(&host->lock);
+	am_informers_retry(host->informers);
 }
 
 void
@@ -47,10 +58,12 @@ am_host_await_kinds(struct am_host *host)
 	static const struct am_informer_spec spec = { .kind = DEFINITIONS, .only = "metadata" };
 	bool missing = false;
 
-	for (size_t i = 0; i < host->instance_count; i++)
-		missing = missing || misses_a_kind(host->instances[i]);
+	for (size_t i = 0; i < host->instance_count; i++) {
+		bool unopened = host_watches_complete(host->instances[i]);
+		missing = missing || unopened || misses_a_kind(host->instances[i]);
+	}
 	if (!missing)
 		host_kinds_forget(host);
 	else if (host->definitions == NULL && am_informer_get(host->informers, &spec, &host->definitions, NULL) == 0)
-		host->definitions_told = am_informer_subscribe(host->definitions, on_definition, host->informers);
+		host->definitions_told = am_informer_subscribe(host->definitions, on_definition, host);
 }

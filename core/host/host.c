@@ -16,6 +16,7 @@ am_host_new(const struct am_host_options *options)
 	if (node == NULL && am_streq(options->mode, "standalone"))
 		node = "standalone";
 	host->clock = options->clock;
+	host_namespaces_copy(&host->namespaces, &options->namespaces);
 	host->mode = am_xstrdup(options->mode);
 	host->state = am_xstrdup(options->state);
 	host->ns = am_xstrdup(options->ns);
@@ -26,6 +27,7 @@ am_host_new(const struct am_host_options *options)
 	host->runner_types = am_xstrdup("");
 	host->kinds = am_map_new();
 	am_lock_init(&host->lock, "host");
+	am_cond_init(&host->definitions_changed, host->clock);
 	return host;
 }
 
@@ -102,6 +104,8 @@ am_host_free(struct am_host *host)
 	am_assert(host->instance_count == 0);
 	am_host_disconnect(host);
 	free_kinds(host->kinds);
+	host_namespaces_fini(&host->namespaces);
+	am_cond_fini(&host->definitions_changed);
 	am_lock_fini(&host->lock);
 	free(host->instances);
 	free(host->mode);

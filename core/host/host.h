@@ -16,11 +16,18 @@ struct am_host;
 struct am_instance;
 struct am_informers;
 
+/* Namespaces whose objects are watched, each by itself.  count 0: all of them, by one watch of each kind. */
+struct am_host_namespaces {
+	const char *const *names;
+	size_t count;
+};
+
 struct am_host_options {
 	struct am_clock *clock;
 	const char *mode;         /* "standalone" or "cluster" */
 	const char *state;        /* directory; each instance gets one of its name in it */
 	const char *ns;           /* the daemon's own namespace */
+	struct am_host_namespaces namespaces; /* of instances that have none of their own; copied */
 	const char *node_name;    /* NULL: "standalone" in that mode, else unknown */
 	const char *runner_image; /* NULL: unknown */
 	const char *runner_type;
@@ -64,6 +71,7 @@ struct am_instance_options {
 	int64_t deadline;         /* of one reconcile; 0: 5 min */
 	bool readonly;            /* its writes are refused and counted */
 	const char *when;         /* which updates of the reconciled kind count; NULL: as declared */
+	struct am_host_namespaces namespaces; /* whose objects it sees; none: the host's; copied */
 	bool provider;            /* is the API server: gets no client, cache, queue and event table */
 };
 /* Makes its tables, its state directory and its (not yet running) controllers.  Runs no code of the plugin. */
@@ -80,14 +88,16 @@ int am_instance_reload(struct am_instance *instance, const struct ambient_conf *
 int am_instance_start_servers(struct am_instance *instance, struct ambient_error *err);
 /* Of a started provider; NULL when it has none. */
 const char *am_instance_kubeconfig(const struct am_instance *instance);
-/* Opens its watches, then waits until every one has told its first list. */
+/* Opens its watches, then waits until every one has told its first list.  With namespaces, opening asks the API server
+ * which kinds are in namespaces: blocks for at most some seconds; a kind that nobody knows yet is looked for again by
+ * am_host_await_kinds. */
 int am_instance_watch(struct am_instance *instance, struct ambient_error *err);
 int am_instance_wait_synced(struct am_instance *instance, int64_t deadline, const int32_t *cancelled, struct ambient_error *err);
 /* Is there nothing more to wait for: does each of its watches have its first list, or cannot have one (no such kind,
  * forbidden)? */
 bool am_instance_warm(struct am_instance *instance);
 /* While an instance waits for a kind that does not exist, the host watches CustomResourceDefinitions, so that the kind is
- * found when it appears.  Called now and then until everything is synced; looks and adjusts. */
+ * found when it appears.  Called now and then until everything is synced; looks and adjusts, opens what can be opened now. */
 void am_host_await_kinds(struct am_host *host);
 int am_instance_start_workers(struct am_instance *instance, struct ambient_error *err);
 void am_instance_pause(struct am_instance *instance);   /* a lost lease; any thread */

@@ -11,6 +11,8 @@
 #include "core/host/host_priv.h"
 #include "core/http/http.h"
 
+#define CANCEL_POLL (100 * AM_NS_PER_MS)
+
 static void
 fill_table(struct am_instance *instance)
 {
@@ -222,6 +224,8 @@ am_instance_new(struct am_host *host, const struct am_instance_options *options,
 	instance->plugin = options->plugin;
 	instance->conf = options->conf;
 	instance->provider = options->provider;
+	const struct am_host_namespaces theirs = { (const char *const *)host->namespaces.names, host->namespaces.count };
+	host_namespaces_copy(&instance->namespaces, options->namespaces.count > 0 ? &options->namespaces : &theirs);
 	instance->when = options->when != NULL ? am_xstrdup(options->when) : NULL;
 	if (options->readonly)
 		make_readonly(instance);
@@ -268,6 +272,7 @@ am_instance_free(struct am_instance *instance)
 	free(instance->name);
 	free(instance->state_dir);
 	free(instance->when);
+	host_namespaces_fini(&instance->namespaces);
 	free(instance);
 }
 
@@ -358,26 +363,79 @@ am_instance_watch(struct am_instance *instance, struct ambient_error *err)
 	return rc < 0 ? am_err_prefix(err, "the watches of \"%s\"", instance->name) : 0;
 }
 
+/* Until the deadline, or until it may be worth looking again for a kind that nobody knew. */
+static int
+wait_definitions(struct am_instance *instance, struct host_watch *w, int64_t deadline, const int32_t *cancelled,
+		 struct ambient_error *err)
+{
+	struct am_host *host = instance->host;
+	struct am_reflector_status status;
+	bool stop = false;
+
+	am_lock(&host->lock);
+	for (int64_t now = am_clock_boot(host->clock); now < deadline && !stop && w->looked == host->definitions_seen;
+	     now = am_clock_boot(host->clock)) {
+		(void)am_cond_wait(&host->definitions_changed, &host->lock, AM_MIN(deadline, now + CANCEL_POLL));
+		stop = cancelled != NULL && __atomic_load_n(cancelled, __ATOMIC_ACQUIRE) != 0;
+	}
+	am_unlock(&host->lock);
+	if (stop)
+		return ambient_err(err, AMBIENT_E_CANCELLED, "stopped waiting for \"%s\"", w->kind);
+	host_watch_problem(instance, w, &status);
+	return ambient_err(err, AMBIENT_E_TIMEOUT, "it is not known whether \"%s\" is in namespaces: %s", w->kind, status.error);
+}
+
+static int
+wait_watch(struct am_instance *instance, struct host_watch *w, int64_t deadline, const int32_t *cancelled,
+	   struct ambient_error *err)
+{
+	size_t n = host_parts(w);
+	int rc = n == 0 ? wait_definitions(instance, w, deadline, cancelled, err) : 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		rc = am_subscription_wait(w->parts[i].subscription, deadline, cancelled, err);
+		if (rc < 0 && w->parts[i].ns != NULL)
+			rc = am_err_prefix(err, "namespace \"%s\"", w->parts[i].ns);
+	}
+	return rc;
+}
+
 int
 am_instance_wait_synced(struct am_instance *instance, int64_t deadline, const int32_t *cancelled, struct ambient_error *err)
 {
 	for (size_t i = 0; i < instance->watch_count; i++) {
-		int rc = am_subscription_wait(instance->watches[i].subscription, deadline, cancelled, err);
+		int rc = wait_watch(instance, &instance->watches[i], deadline, cancelled, err);
 		if (rc < 0)
 			return am_err_prefix(err, "\"%s\" waits for %s", instance->name, instance->watches[i].kind);
 	}
 	return 0;
 }
 
+static bool
+is_warm(struct am_instance *instance, struct host_watch *w)
+{
+	size_t n = host_parts(w);
+	struct am_reflector_status status;
+
+	if (n == 0) {
+		host_watch_problem(instance, w, &status);
+		return status.state == AM_REFLECTOR_MISSING || status.state == AM_REFLECTOR_FORBIDDEN;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (am_subscription_has_synced(w->parts[i].subscription))
+			continue;
+		am_informer_status(w->parts[i].informer, &status);
+		if (status.state != AM_REFLECTOR_MISSING && status.state != AM_REFLECTOR_FORBIDDEN)
+			return false;
+	}
+	return true;
+}
+
 bool
 am_instance_warm(struct am_instance *instance)
 {
 	for (size_t i = 0; i < instance->watch_count; i++) {
-		struct am_reflector_status status;
-		if (am_subscription_has_synced(instance->watches[i].subscription))
-			continue;
-		am_informer_status(instance->watches[i].informer, &status);
-		if (status.state != AM_REFLECTOR_MISSING && status.state != AM_REFLECTOR_FORBIDDEN)
+		if (!is_warm(instance, &instance->watches[i]))
 			return false;
 	}
 	return true;
@@ -434,7 +492,7 @@ am_instance_requeue(struct am_instance *instance, am_instance_which_f *which, vo
 
 	for (size_t i = 0; i < instance->reconciler_count; i++) {
 		struct host_reconciler *r = &instance->reconcilers[i];
-		if (r->watch == NULL || am_store_list(am_informer_store(r->watch->informer), &everything, &found, NULL) < 0)
+		if (r->watch == NULL || am_stores_list(r->watch->stores, &everything, &found, NULL) < 0)
 			continue;
 		for (size_t j = 0; j < found.count; j++) {
 			const struct am_object *o = found.items[j];

@@ -8,37 +8,43 @@
 
 #include "core/host/host_priv.h"
 
+#define SCOPE_PATIENCE (5 * AM_NS_PER_S)
+
 static const struct {
 	const char *kind, *name;
+	bool cluster_scoped;
 } known[] = {
-	{ "v1/configmaps", "ConfigMap" },
-	{ "v1/events", "Event" },
-	{ "v1/namespaces", "Namespace" },
-	{ "v1/nodes", "Node" },
-	{ "v1/persistentvolumeclaims", "PersistentVolumeClaim" },
-	{ "v1/pods", "Pod" },
-	{ "v1/secrets", "Secret" },
-	{ "v1/serviceaccounts", "ServiceAccount" },
-	{ "v1/services", "Service" },
-	{ "batch/v1/cronjobs", "CronJob" },
-	{ "batch/v1/jobs", "Job" },
-	{ "coordination.k8s.io/v1/leases", "Lease" },
-	{ "networking.k8s.io/v1/networkpolicies", "NetworkPolicy" },
-	{ "rbac.authorization.k8s.io/v1/clusterrolebindings", "ClusterRoleBinding" },
-	{ "rbac.authorization.k8s.io/v1/clusterroles", "ClusterRole" },
-	{ "rbac.authorization.k8s.io/v1/rolebindings", "RoleBinding" },
-	{ "rbac.authorization.k8s.io/v1/roles", "Role" },
+	{ "v1/configmaps", "ConfigMap", false },
+	{ "v1/events", "Event", false },
+	{ "v1/namespaces", "Namespace", true },
+	{ "v1/nodes", "Node", true },
+	{ "v1/persistentvolumeclaims", "PersistentVolumeClaim", false },
+	{ "v1/pods", "Pod", false },
+	{ "v1/secrets", "Secret", false },
+	{ "v1/serviceaccounts", "ServiceAccount", false },
+	{ "v1/services", "Service", false },
+	{ "batch/v1/cronjobs", "CronJob", false },
+	{ "batch/v1/jobs", "Job", false },
+	{ "coordination.k8s.io/v1/leases", "Lease", false },
+	{ "networking.k8s.io/v1/networkpolicies", "NetworkPolicy", false },
+	{ "rbac.authorization.k8s.io/v1/clusterrolebindings", "ClusterRoleBinding", true },
+	{ "rbac.authorization.k8s.io/v1/clusterroles", "ClusterRole", true },
+	{ "rbac.authorization.k8s.io/v1/rolebindings", "RoleBinding", false },
+	{ "rbac.authorization.k8s.io/v1/roles", "Role", false },
 };
 
-static void
+static struct host_kind *
 remember(struct am_host *host, const char *kind, const struct am_gvr *gvr, const char *name)
 {
-	if (am_map_get(host->kinds, kind) != NULL)
-		return;
-	struct host_kind *k = am_xcalloc(1, sizeof(*k));
+	struct host_kind *k = am_map_get(host->kinds, kind);
+
+	if (k != NULL)
+		return k;
+	k = am_xcalloc(1, sizeof(*k));
 	k->api_version = gvr->group[0] != '\0' ? am_xasprintf("%s/%s", gvr->group, gvr->version) : am_xstrdup(gvr->version);
 	k->kind = am_xstrdup(name);
 	am_map_put(host->kinds, kind, k);
+	return k;
 }
 
 /* Remembers every kind of the answer to GET /apis/GROUP/VERSION. */
@@ -55,7 +61,9 @@ learn(struct am_host *host, const struct am_gvr *gvr, struct am_slice document)
 		if (plural != NULL && kind != NULL && strchr(plural, '/') == NULL) {
 			char *full = gvr->group[0] != '\0' ? am_xasprintf("%s/%s/%s", gvr->group, gvr->version, plural)
 							   : am_xasprintf("%s/%s", gvr->version, plural);
-			remember(host, full, gvr, kind);
+			struct host_kind *k = remember(host, full, gvr, kind);
+			k->cluster_scoped = am_json_bool(resource, "/namespaced", 1) == 0;
+			k->scope_known = true;
 			free(full);
 		}
 		free(plural);
@@ -64,20 +72,20 @@ learn(struct am_host *host, const struct am_gvr *gvr, struct am_slice document)
 }
 
 static int
-discover(struct am_instance *instance, const char *kind, const struct am_gvr *gvr, struct ambient_error *err)
+discover(struct am_host *host, const char *kind, const struct am_gvr *gvr, int64_t deadline, struct ambient_error *err)
 {
 	char *path = gvr->group[0] != '\0' ? am_xasprintf("/apis/%s/%s", gvr->group, gvr->version)
 					   : am_xasprintf("/api/%s", gvr->version);
-	const struct am_kube_request request = { .method = "GET", .path = path, .max = 4 << 20 };
+	const struct am_kube_request request = { .method = "GET", .path = path, .max = 4 << 20, .deadline = deadline };
 	struct am_buf body = { 0 };
-	int rc = am_kube_do(instance->host->kube, &request, &body, err);
+	int rc = am_kube_do(host->kube, &request, &body, err);
 
 	if (rc == 0)
 		rc = am_json_check(am_buf_str(&body), body.len, err);
 	if (rc == 0) {
-		am_lock(&instance->host->lock);
-		learn(instance->host, gvr, am_slice(am_buf_str(&body), body.len));
-		am_unlock(&instance->host->lock);
+		am_lock(&host->lock);
+		learn(host, gvr, am_slice(am_buf_str(&body), body.len));
+		am_unlock(&host->lock);
 	}
 	free(path);
 	am_buf_fini(&body);
@@ -95,11 +103,11 @@ recall(struct am_instance *instance, const char *kind, const struct am_gvr *gvr)
 			(void)am_strlcpy(name, known[i].name, sizeof(name));
 	}
 	const struct host_watch *w = name[0] == '\0' ? host_watch_of(instance, kind) : NULL;
-	if (w != NULL)
-		am_informer_object_kind(w->informer, name);
+	if (w != NULL && host_parts(w) > 0)
+		am_informer_object_kind(w->parts[0].informer, name);
 	am_lock(&host->lock);
 	if (name[0] != '\0')
-		remember(host, kind, gvr, name);
+		(void)remember(host, kind, gvr, name);
 	const struct host_kind *k = am_map_get(host->kinds, kind);
 	am_unlock(&host->lock);
 	return k;
@@ -115,7 +123,7 @@ host_kind(struct am_instance *instance, const char *kind, const char **api_versi
 		return rc;
 	const struct host_kind *k = recall(instance, kind, &gvr);
 	if (k == NULL) {
-		rc = discover(instance, kind, &gvr, err);
+		rc = discover(instance->host, kind, &gvr, 0, err);
 		if (rc < 0)
 			return rc;
 		k = recall(instance, kind, &gvr);
@@ -126,4 +134,36 @@ host_kind(struct am_instance *instance, const char *kind, const char **api_versi
 	*api_version = k->api_version;
 	*name = k->kind;
 	return 0;
+}
+
+/* True: it is known. */
+static bool
+scope_of(struct am_host *host, const char *kind, bool *cluster_scoped)
+{
+	for (size_t i = 0; i < AM_COUNTOF(known); i++) {
+		if (strcmp(known[i].kind, kind) == 0) {
+			*cluster_scoped = known[i].cluster_scoped;
+			return true;
+		}
+	}
+	am_lock(&host->lock);
+	const struct host_kind *k = am_map_get(host->kinds, kind);
+	bool is = k != NULL && k->scope_known;
+	*cluster_scoped = is && k->cluster_scoped;
+	am_unlock(&host->lock);
+	return is;
+}
+
+int
+host_kind_scope(struct am_host *host, const char *kind, bool *cluster_scoped, struct ambient_error *err)
+{
+	struct am_gvr gvr;
+	int rc = am_gvr_parse(kind, &gvr, err);
+
+	if (rc < 0 || scope_of(host, kind, cluster_scoped))
+		return rc;
+	rc = discover(host, kind, &gvr, am_clock_boot(host->clock) + SCOPE_PATIENCE, err);
+	if (rc == 0 && !scope_of(host, kind, cluster_scoped))
+		rc = ambient_err(err, AMBIENT_E_NOTFOUND, "the API server has no kind \"%s\"", kind);
+	return rc;
 }

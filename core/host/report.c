@@ -31,9 +31,8 @@ am_instance_report(struct am_instance *instance, struct am_buf *out)
 	int64_t objects = 0, bytes = 0;
 
 	for (size_t i = 0; i < instance->watch_count; i++) {
-		struct am_store *store = am_informer_store(instance->watches[i].informer);
-		objects += (int64_t)am_store_count(store);
-		bytes += (int64_t)am_store_bytes(store);
+		objects += (int64_t)am_stores_count(instance->watches[i].stores);
+		bytes += (int64_t)am_stores_bytes(instance->watches[i].stores);
 	}
 	am_json_addf(out,
 		     "{\"plugin\":%s,\"state\":%s,\"cpuMicros\":%l,\"requests\":%l,\"requestErrors\":%l,\"sentBytes\":%l,"

@@ -24,27 +24,51 @@ tell(struct checking *c, bool fine)
 
 /* A 403 is mended by whoever writes the account's role: say what is missing in it. */
 static void
-check_watch(struct checking *c, const struct am_instance *instance, const struct host_watch *watch)
+say_rule(struct checking *c, const struct host_watch *watch, const char *ns)
 {
-	struct am_reflector_status status;
+	size_t n = strlen(c->problem);
 	struct am_gvr gvr;
 
-	(void)snprintf(c->name, sizeof(c->name), "%s/watch/%s%s%s", instance->name, watch->kind,
-		       watch->labels != NULL ? "?" : "", watch->labels != NULL ? watch->labels : "");
-	am_informer_status(watch->informer, &status);
-	bool forbidden = status.state == AM_REFLECTOR_FORBIDDEN;
-	if (am_informer_has_synced(watch->informer) && !forbidden) {
-		tell(c, true);
-		return;
-	}
-	int n = snprintf(c->problem, sizeof(c->problem), "%s: %s is not %s (%s%s%s)", instance->name, watch->kind,
-			 am_informer_has_synced(watch->informer) ? "followed any more" : "synced",
-			 am_reflector_state_name(status.state), status.error[0] != '\0' ? ": " : "", status.error);
-	if (forbidden && n > 0 && (size_t)n < sizeof(c->problem) && am_gvr_parse(watch->kind, &gvr, NULL) == 0)
-		(void)snprintf(c->problem + n, sizeof(c->problem) - (size_t)n,
+	if (am_gvr_parse(watch->kind, &gvr, NULL) == 0)
+		(void)snprintf(c->problem + n, sizeof(c->problem) - n,
 			       "; the account needs a rule with apiGroups [\"%s\"], resources [\"%s\"], verbs "
-			       "[\"list\", \"watch\"]",
-			       gvr.group, gvr.plural);
+			       "[\"list\", \"watch\"]%s%s%s",
+			       gvr.group, gvr.plural, ns != NULL ? " in namespace \"" : "", ns != NULL ? ns : "", ns != NULL ? "\"" : "");
+}
+
+static void
+check_part(struct checking *c, const struct am_instance *instance, const struct host_watch *watch, const struct host_part *part)
+{
+	const char *at = part->ns != NULL ? "@" : "", *ns = part->ns != NULL ? part->ns : "";
+	struct am_reflector_status status;
+
+	(void)snprintf(c->name, sizeof(c->name), "%s/watch/%s%s%s%s%s", instance->name, watch->kind, at, ns,
+		       watch->labels != NULL ? "?" : "", watch->labels != NULL ? watch->labels : "");
+	am_informer_status(part->informer, &status);
+	bool forbidden = status.state == AM_REFLECTOR_FORBIDDEN, synced = am_informer_has_synced(part->informer);
+	(void)snprintf(c->problem, sizeof(c->problem), "%s: %s%s%s%s is not %s (%s%s%s)", instance->name, watch->kind,
+		       part->ns != NULL ? " of namespace \"" : "", ns, part->ns != NULL ? "\"" : "",
+		       synced ? "followed any more" : "synced", am_reflector_state_name(status.state),
+		       status.error[0] != '\0' ? ": " : "", status.error);
+	if (forbidden)
+		say_rule(c, watch, part->ns);
+	tell(c, synced && !forbidden);
+}
+
+static void
+check_watch(struct checking *c, struct am_instance *instance, struct host_watch *watch)
+{
+	size_t n = host_parts(watch);
+	struct am_reflector_status status;
+
+	for (size_t i = 0; i < n; i++)
+		check_part(c, instance, watch, &watch->parts[i]);
+	if (n > 0)
+		return;
+	host_watch_problem(instance, watch, &status);
+	(void)snprintf(c->name, sizeof(c->name), "%s/watch/%s", instance->name, watch->kind);
+	(void)snprintf(c->problem, sizeof(c->problem), "%s: it is not known whether %s is in namespaces (%s: %s)", instance->name,
+		       watch->kind, am_reflector_state_name(status.state), status.error);
 	tell(c, false);
 }
 
@@ -121,9 +145,8 @@ am_instance_refresh_metrics(struct am_instance *instance)
 	for (size_t i = 0; i < instance->reconciler_count; i++)
 		am_controller_refresh_metrics(instance->reconcilers[i].controller);
 	for (size_t i = 0; i < instance->watch_count; i++) {
-		struct am_store *store = am_informer_store(instance->watches[i].informer);
-		objects += am_store_count(store);
-		bytes += am_store_bytes(store);
+		objects += am_stores_count(instance->watches[i].stores);
+		bytes += am_stores_bytes(instance->watches[i].stores);
 	}
 	if (instance->provider)
 		return;
@@ -208,6 +231,27 @@ am_instance_explain(struct am_instance *instance, const char *controller, const 
 	}
 }
 
+static void
+describe_watch(struct am_instance *instance, struct host_watch *w, struct am_buf *out)
+{
+	size_t n = host_parts(w);
+	struct am_reflector_status s;
+
+	for (size_t i = 0; i < n; i++) {
+		struct am_store *store = am_informer_store(w->parts[i].informer);
+		am_informer_status(w->parts[i].informer, &s);
+		am_buf_addf(out, "  watch %s%s%s%s%s state=%s objects=%zu bytes=%zu lists=%llu events=%llu\n", w->kind,
+			    w->parts[i].ns != NULL ? " namespace=" : "", w->parts[i].ns != NULL ? w->parts[i].ns : "",
+			    w->labels != NULL ? " selector=" : "", w->labels != NULL ? w->labels : "",
+			    am_reflector_state_name(s.state), am_store_count(store), am_store_bytes(store),
+			    (unsigned long long)s.lists, (unsigned long long)s.events);
+	}
+	if (n > 0)
+		return;
+	host_watch_problem(instance, w, &s);
+	am_buf_addf(out, "  watch %s state=%s problem=%s\n", w->kind, am_reflector_state_name(s.state), s.error);
+}
+
 void
 am_instance_describe(struct am_instance *instance, struct am_buf *out)
 {
@@ -225,14 +269,6 @@ am_instance_describe(struct am_instance *instance, struct am_buf *out)
 			    am_queue_delayed(q), (unsigned long long)s.calls, (unsigned long long)s.errors,
 			    s.last_error[0] != '\0' ? " last=" : "", s.last_error);
 	}
-	for (size_t i = 0; i < instance->watch_count; i++) {
-		struct am_reflector_status s;
-		struct am_store *store = am_informer_store(instance->watches[i].informer);
-		am_informer_status(instance->watches[i].informer, &s);
-		am_buf_addf(out, "  watch %s%s%s state=%s objects=%zu bytes=%zu lists=%llu events=%llu\n",
-			    instance->watches[i].kind, instance->watches[i].labels != NULL ? " selector=" : "",
-			    instance->watches[i].labels != NULL ? instance->watches[i].labels : "",
-			    am_reflector_state_name(s.state), am_store_count(store), am_store_bytes(store),
-			    (unsigned long long)s.lists, (unsigned long long)s.events);
-	}
+	for (size_t i = 0; i < instance->watch_count; i++)
+		describe_watch(instance, &instance->watches[i], out);
 }

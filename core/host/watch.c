@@ -28,9 +28,9 @@ host_watch_of(struct am_instance *instance, const char *kind)
 	return best;
 }
 
+/* Says what is to be watched; whether and where that can be done, host_watches_open finds out. */
 static struct host_watch *
-open_watch(struct am_instance *instance, const char *kind, const char *labels, const char *fields,
-	   const char *only, struct ambient_error *err)
+want_watch(struct am_instance *instance, const char *kind, const char *labels, const char *fields, const char *only)
 {
 	for (size_t i = 0; i < instance->watch_count; i++) {
 		struct host_watch *w = &instance->watches[i];
@@ -38,18 +38,12 @@ open_watch(struct am_instance *instance, const char *kind, const char *labels, c
 		    (w->only == NULL || same(w->only, only)))
 			return w;
 	}
-	const struct am_informer_spec spec = { .kind = kind, .selector = labels, .field = fields, .only = only };
-	struct am_informer *informer;
-	if (am_informer_get(instance->host->informers, &spec, &informer, err) < 0)
-		return NULL;
 	struct host_watch *w = &instance->watches[instance->watch_count++];
-	*w = (struct host_watch){
-		.kind = am_xstrdup(kind),
-		.labels = am_empty(labels) ? NULL : am_xstrdup(labels),
-		.fields = am_empty(fields) ? NULL : am_xstrdup(fields),
-		.only = am_xstrdup(only),
-		.informer = informer,
-	};
+	w->kind = am_xstrdup(kind);
+	w->labels = am_empty(labels) ? NULL : am_xstrdup(labels);
+	w->fields = am_empty(fields) ? NULL : am_xstrdup(fields);
+	w->only = am_xstrdup(only);
+	w->stores = am_stores_new();
 	return w;
 }
 
@@ -72,33 +66,15 @@ for_object_kind(void *arg, char buf[128])
 {
 	const struct host_reconciler *r = arg;
 
-	am_informer_object_kind(r->watch->informer, buf);
+	buf[0] = '\0';
+	if (host_parts(r->watch) > 0)
+		am_informer_object_kind(r->watch->parts[0].informer, buf);
 }
 
 static struct am_trigger_options
 options_of(struct host_reconciler *r, enum am_trigger_map map)
 {
-	return (struct am_trigger_options){.map = map, .store = am_informer_store(r->watch->informer)};
-}
-
-/* Index names are the instance's own: informers are shared. */
-static char *
-index_name(const struct am_instance *instance, const char *name)
-{
-	return am_xasprintf("%s.%s", instance->name, name);
-}
-
-static int
-add_indexes(struct host_reconciler *r, struct ambient_error *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < r->decl->index_count; i++) {
-		char *name = index_name(r->instance, r->decl->indexes[i].name);
-		rc = am_store_add_index(am_informer_store(r->watch->informer), name, r->decl->indexes[i].pointer, err);
-		free(name);
-	}
-	return rc;
+	return (struct am_trigger_options){.map = map, .stores = r->watch->stores};
 }
 
 static int
@@ -110,12 +86,9 @@ add_declared(struct am_instance *instance, struct host_reconciler *r, const stru
 		[AM_PLUGIN_MAP_LABEL] = AM_MAP_LABEL, [AM_PLUGIN_MAP_ANNOTATION] = AM_MAP_ANNOTATION,
 		[AM_PLUGIN_MAP_ALL] = AM_MAP_ALL,     [AM_PLUGIN_MAP_INDEX] = AM_MAP_INDEX,
 	};
-	struct host_watch *w = open_watch(instance, declared->kind, declared->labels, declared->fields, declared->only, err);
-
-	if (w == NULL)
-		return -err->code;
+	struct host_watch *w = want_watch(instance, declared->kind, declared->labels, declared->fields, declared->only);
 	struct am_trigger_options options = options_of(r, maps[declared->map]);
-	char *index = declared->map == AM_PLUGIN_MAP_INDEX ? index_name(instance, declared->map_key) : NULL;
+	char *index = declared->map == AM_PLUGIN_MAP_INDEX ? host_index_name(instance, declared->map_key) : NULL;
 	options.key = index != NULL ? index : declared->map_key;
 	options.when = declared->when;
 	int rc = link_trigger(w, r, &options, err);
@@ -126,18 +99,12 @@ add_declared(struct am_instance *instance, struct host_reconciler *r, const stru
 static int
 open_reconciler(struct am_instance *instance, struct host_reconciler *r, struct ambient_error *err)
 {
-	r->watch = open_watch(instance, r->decl->for_kind, NULL, NULL, NULL, err);
-	if (r->watch == NULL)
-		return -err->code;
+	r->watch = want_watch(instance, r->decl->for_kind, NULL, NULL, NULL);
 	struct am_trigger_options self = options_of(r, AM_MAP_SELF);
 	self.when = instance->when != NULL ? instance->when : r->decl->for_when;
 	int rc = link_trigger(r->watch, r, &self, err);
-	if (rc == 0)
-		rc = add_indexes(r, err);
 	for (size_t i = 0; rc == 0 && i < r->decl->owns_count; i++) {
-		struct host_watch *w = open_watch(instance, r->decl->owns[i], NULL, NULL, NULL, err);
-		if (w == NULL)
-			return -err->code;
+		struct host_watch *w = want_watch(instance, r->decl->owns[i], NULL, NULL, NULL);
 		struct am_trigger_options owner = options_of(r, AM_MAP_OWNER);
 		owner.owner_group = r->group;
 		owner.when = r->decl->owns_when[i];
@@ -170,14 +137,16 @@ enqueue(void *arg, const char *ns, const char *name, int priority)
 	/* What is not ours is looked at when it becomes ours: am_instance_requeue, after the store has changed. */
 	if (fence->owns != NULL && !fence->owns(fence->arg, ns, name))
 		return;
+	/* Annotations may name what nobody here sees. */
+	if (am_stores_of(w->reconciler->watch->stores, ns) == NULL)
+		return;
 	cause.ns = itself ? NULL : w->change->ns;
 	cause.name = itself ? NULL : w->change->name;
 	am_queue_add_for(am_controller_queue(w->reconciler->controller), ns, name, priority, 0, &cause);
 }
 
-/* On the I/O thread. */
-static void
-on_change(void *arg, const struct am_change *change)
+void
+host_watch_changed(void *arg, const struct am_change *change)
 {
 	const struct host_watch *w = arg;
 	const struct am_object *before = change->before, *after = change->after;
@@ -210,8 +179,9 @@ host_watches_open(struct am_instance *instance, struct ambient_error *err)
 	for (size_t i = 0; rc == 0 && i < instance->reconciler_count; i++)
 		rc = open_reconciler(instance, &instance->reconcilers[i], err);
 	for (size_t i = 0; rc == 0 && i < instance->watch_count; i++)
-		instance->watches[i].subscription =
-			am_informer_subscribe(instance->watches[i].informer, on_change, &instance->watches[i]);
+		rc = host_parts_make(instance, &instance->watches[i], host_parts_answered(instance), err);
+	for (size_t i = 0; rc == 0 && i < instance->watch_count; i++)
+		host_parts_show(&instance->watches[i]);
 	if (rc < 0)
 		host_watches_close(instance);
 	return rc;
@@ -222,16 +192,18 @@ host_watches_close(struct am_instance *instance)
 {
 	for (size_t i = 0; i < instance->watch_count; i++) {
 		struct host_watch *w = &instance->watches[i];
-		if (w->subscription != NULL)
-			am_informer_unsubscribe(w->subscription);
-		w->subscription = NULL;
+		for (size_t j = 0; j < w->made; j++) {
+			if (w->parts[j].subscription != NULL)
+				am_informer_unsubscribe(w->parts[j].subscription);
+			w->parts[j].subscription = NULL;
+		}
 	}
 	for (size_t i = 0; i < instance->watch_count; i++) {
 		struct host_watch *w = &instance->watches[i];
 		for (size_t j = 0; j < w->link_count; j++)
 			am_trigger_free(w->links[j].trigger);
+		host_parts_close(w);
 		free(w->links);
-		am_informer_put(w->informer);
 		free(w->kind);
 		free(w->labels);
 		free(w->fields);

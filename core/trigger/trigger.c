@@ -60,7 +60,7 @@ is_cluster_scoped(const struct run *run, const char *name)
 {
 	const struct am_trigger_options *opt = &run->trigger->opt;
 	struct am_object *there =
-		!opt->cluster_scoped && opt->store != NULL ? am_store_get(opt->store, "", name) : NULL;
+		!opt->cluster_scoped && opt->stores != NULL ? am_stores_get(opt->stores, "", name) : NULL;
 
 	am_object_unref(there);
 	return opt->cluster_scoped || there != NULL;
@@ -110,7 +110,7 @@ tell_list(struct run *run, const struct am_store_query *query)
 {
 	struct am_objects objects;
 
-	if (am_store_list(run->trigger->opt.store, query, &objects, NULL) < 0)
+	if (am_stores_list(run->trigger->opt.stores, query, &objects, NULL) < 0)
 		return;
 	for (size_t i = 0; i < objects.count; i++)
 		tell(run, objects.items[i]->ns, objects.items[i]->name);
@@ -121,7 +121,7 @@ static void
 map_namespace(struct run *run, const struct am_object *object)
 {
 	const char *ns = object->ns[0] != '\0' ? object->ns : object->name;
-	struct am_object *same = am_store_get(run->trigger->opt.store, "", ns);
+	struct am_object *same = am_stores_get(run->trigger->opt.stores, "", ns);
 
 	if (same != NULL)
 		tell(run, "", ns);
@@ -221,7 +221,7 @@ am_trigger_new(const struct am_trigger_options *options, struct am_trigger **ret
 	*ret = NULL;
 	if (maps[options->map].key && am_empty(options->key))
 		return ambient_err(err, AMBIENT_E_INVALID, "map \"%s\" needs a key", maps[options->map].name);
-	if (maps[options->map].store && options->store == NULL)
+	if (maps[options->map].store && options->stores == NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "map \"%s\" needs the store of the reconciled kind",
 				   maps[options->map].name);
 	if (options->map == AM_MAP_OWNER && options->owner_group == NULL)

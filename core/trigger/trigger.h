@@ -27,8 +27,8 @@ struct am_trigger_options {
 	const char *selector;    /* label selector that the old or the new state must match; NULL: any */
 	const char *field;       /* field selector, likewise */
 	const char *when;        /* an update counts only when one of these changed (when.c); NULL: always */
-	struct am_store *store;  /* of the reconciled kind: for NAMESPACE, INDEX and ALL, and to see whether it is in
-				  * namespaces (OWNER, LABEL, ANNOTATION) */
+	const struct am_stores *stores; /* of the reconciled kind: for NAMESPACE, INDEX and ALL, and to see whether it
+					 * is in namespaces (OWNER, LABEL, ANNOTATION) */
 	bool cluster_scoped;     /* the reconciled kind is, whether the store shows it or not */
 	const char *owner_group; /* OWNER: "" for the core group */
 	/* OWNER: the kind ("Widget"), or "" while it is not known, when the group has to do.  May be NULL. */

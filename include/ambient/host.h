@@ -52,7 +52,8 @@ struct ambient_list_options {
 };
 
 /* Reads from the cache.  -AMBIENT_E_NOTFOUND means "absent from a synced cache" and nothing else; a kind that
- * the plugin does not declare with for, owns or watch is -AMBIENT_E_UNSUPPORTED.  Never blocks for the
+ * the plugin does not declare with for, owns or watch is -AMBIENT_E_UNSUPPORTED, and so is a namespace that is
+ * not among those that the configuration names; a list of all is of those that it names.  Never blocks for the
  * network, except to wait until the reconciler's own writes are visible (bounded by the call's deadline). */
 struct ambient_cache_api {
 	size_t size;
@@ -128,7 +129,8 @@ struct ambient_client_api {
 struct ambient_queue_api {
 	size_t size;
 	/* Asks for a reconcile of ns/name after delay_ns; reconciler NULL: the plugin's only one.  Does not block; may be
-	 * used from create on.  -AMBIENT_E_NOTFOUND: there is no such reconciler. */
+	 * used from create on.  -AMBIENT_E_NOTFOUND: there is no such reconciler; -AMBIENT_E_UNSUPPORTED: ns is not among the
+	 * namespaces that the configuration names. */
 	int (*add)(const struct ambient_host *host, const char *reconciler, const char *ns, const char *name,
 		   int64_t delay_ns);
 };

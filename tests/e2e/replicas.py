@@ -32,15 +32,16 @@ class Replica:
         self.base, self.lease, self.kubeconfig = base, lease, platform.kubeconfig
         self.conf, self.log_path, self.socket = base + ".conf", base + ".log", base + ".run/ambientd.sock"
         self.process = self.ended = None
+        self.cluster = ""  # what else the section says
         self.configure(name, "witness", witness)
 
     def configure(self, identity, plugin, options):
         """Writes its file, for the next start."""
         with open(self.conf, "w") as f:
             f.write('mode = "cluster";\nstate = "%s.state";\nruntime = "%s.run";\nplugin_dir = "%s/tests/plugins/.libs";\n'
-                    'drain = "10s";\nlog: { level = "info"; format = "text"; };\ncluster: { kubeconfig = "%s"; };\n'
+                    'drain = "10s";\nlog: { level = "info"; format = "text"; };\ncluster: { kubeconfig = "%s"; %s };\n'
                     'ops: { listen = ""; };\nlease: { identity = "%s"; %s };\nplugins: { %s: { workers = 2; '
-                    'config: { %s }; }; };\n' % (self.base, self.base, BUILD, self.kubeconfig, identity, self.lease, plugin,
+                    'config: { %s }; }; };\n' % (self.base, self.base, BUILD, self.kubeconfig, self.cluster, identity, self.lease, plugin,
                                                 options))
 
     def start(self):

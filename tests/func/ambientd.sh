@@ -264,6 +264,13 @@ cp "$top_srcdir/etc/examples/shards.conf" "$tmp/conf.d/"
 configuration sharing "mode = \"cluster\"; cluster: { kubeconfig = \"$tmp/api.state/apiserver/admin.kubeconfig\"; };
 ops: { listen = \"127.0.0.1:0\"; }; lease: { identity = \"sharing\"; }; plugins: { workloads: {}; };"
 check "examples/shards.conf" "$ambientd" -c "$tmp/sharing.conf" --check-config
+cp "$top_srcdir/etc/examples/namespaces.conf" "$tmp/conf.d/"
+check "examples/namespaces.conf" "$ambientd" -c "$tmp/sharing.conf" --check-config
+check "and what it says is in force" grep -q 'namespaces = . "team-a", "team-b" .; # .*namespaces.conf:12' \
+    <("$ambientd" -c "$tmp/sharing.conf" --print-config)
+check "a namespace that cannot be one is refused" grep -q '"Team" in "plugins.workloads.namespaces" cannot name a namespace' \
+    <("$ambientd" -c "$tmp/sharing.conf" -s 'plugins.workloads.namespaces=["Team"]' --check-config 2>&1)
+rm "$tmp/conf.d/namespaces.conf"
 cp "$top_builddir/plugins/agenticsession/.libs/agenticsession.so" "$tmp/plugins/"
 check "a limit of sessions over all of them is no option (ADR 58)" grep -q 'unknown.*maxRunning' <("$ambientd" -c "$tmp/sharing.conf" \
     -s plugins.agenticsession.config.maxRunning=50 --check-config 2>&1)

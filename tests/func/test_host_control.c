@@ -339,7 +339,7 @@ START_TEST(CT5_caches_are_full_before_the_lease)
 	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
 	EVENTUALLY(am_queue_len(queue()) == 1); /* its sources run */
 	ck_assert(am_instance_warm(inst));
-	ck_assert_uint_eq(am_store_count(am_informer_store(inst->watches[0].informer)), 1);
+	ck_assert_uint_eq(am_store_count(am_informer_store(inst->watches[0].parts[0].informer)), 1);
 	ck_assert_int_eq(am_instance_ready(inst, &err), 0);
 	am_clock_fake_advance(fake, 60 * S);
 	ck_assert_int_eq(calls, 0);

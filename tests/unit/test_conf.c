@@ -92,6 +92,10 @@ static const struct ambient_option *const rows[] = {
 	NULL,
 };
 
+#define DNS_LABEL                                                                                                      \
+	"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "  \
+	"with an alphanumeric character"
+
 /* ---- rows: a main file, and every error that it must get */
 
 static const struct {
@@ -144,6 +148,16 @@ static const struct {
 	{ "cluster: { requestsPerSecond = -1; requestBurst = 0; };",
 	  "D/a.conf:1: \"cluster.requestsPerSecond\" must be between 0 and 1000000\n"
 	  "D/a.conf:1: \"cluster.requestBurst\" must be between 1 and 1000000\n" },
+	{ "cluster: { namespaces = [ \"a\", \"b-1\" ]; }; plugins: { w: { namespaces = [ \"c\" ]; }; };", "" },
+	{ "cluster: { namespaces = \"a\"; };",
+	  "D/a.conf:1: \"cluster.namespaces\" must be a list of strings, such as [ \"a\", \"b\" ], not a string\n" },
+	{ "cluster: { namespaces = []; };", "D/a.conf:1: \"cluster.namespaces\" names none; remove it to watch all of them\n" },
+	{ "cluster: { namespaces = [ \"A\", \"b\", \"\", \"b\" ]; };",
+	  "D/a.conf:1: \"A\" in \"cluster.namespaces\" cannot name a namespace: " DNS_LABEL "\n"
+	  "D/a.conf:1: \"\" in \"cluster.namespaces\" cannot name a namespace: " DNS_LABEL "\n"
+	  "D/a.conf:1: \"b\" is in \"cluster.namespaces\" twice\n" },
+	{ "\nplugins: { w: { namespaces = [ \"a/b\" ]; }; };",
+	  "D/a.conf:2: \"a/b\" in \"plugins.w.namespaces\" cannot name a namespace: " DNS_LABEL "\n" },
 	{ "cluster: { context = \"x\"; };", "D/a.conf:1: \"cluster.context\" needs \"cluster.kubeconfig\"\n" },
 	{ "lease: { duration = \"5s\"; };", "D/a.conf:1: \"lease.renew\" must be less than \"lease.duration\"\n" },
 	{ "lease: { renew = \"2s\"; };", "D/a.conf:1: \"lease.renew\" must be more than 1.2 times \"lease.retry\"\n" },
@@ -288,6 +302,32 @@ START_TEST(values)
 	ck_assert_str_eq(api->str(c, "count", "fb"), "fb");
 	ck_assert_int_eq(api->integer(c, "region", 5), 5);
 	ck_assert_uint_eq(api->count(c, "region"), 0);
+	am_conf_free(file);
+}
+END_TEST
+
+START_TEST(too_many_namespaces)
+{
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	const char *const *names = NULL;
+
+	for (int i = 0; i < 257; i++) {
+		am_buf_addf(&text, "%s\"n%d\"", i > 0 ? "," : "cluster: { namespaces = [", i);
+		if (i != 255)
+			continue;
+		am_auto(am_freep) char *all = am_xasprintf("%s]; };", am_buf_str(&text));
+		struct am_conf_file *most = am_conf_load(put("a.conf", all), NULL);
+		ck_assert_uint_eq(am_conf_error_count(most), 0);
+		ck_assert_uint_eq(am_conf_strings(am_conf_section(most, "cluster"), "namespaces", &names), 256);
+		ck_assert_str_eq(names[255], "n255");
+		am_conf_free(most);
+	}
+	am_buf_adds(&text, "]; };");
+	struct am_conf_file *file = am_conf_load(put("a.conf", am_buf_str(&text)), NULL);
+	char *got = errors_of(file);
+	ck_assert_str_eq(got, "D/a.conf:1: \"cluster.namespaces\" has 257 names, at most 256 can be watched one by one; remove it to "
+			      "watch all of them\n");
+	free(got);
 	am_conf_free(file);
 }
 END_TEST
@@ -570,6 +610,7 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, set_sentences, 0, AM_COUNTOF(sets_wrong));
 	tcase_add_test(tc, takes_none);
 	tcase_add_test(tc, values);
+	tcase_add_test(tc, too_many_namespaces);
 	tcase_add_test(tc, last_wins);
 	tcase_add_test(tc, files_disagree);
 	tcase_add_test(tc, missing_and_too_large);

@@ -132,14 +132,16 @@ START_TEST(rule_11_a_child_before_its_owner_is_normal)
 		"{\"metadata\":{\"name\":\"c\",\"namespace\":\"\",\"uid\":\"c\",\"resourceVersion\":\"9\","
 		"\"ownerReferences\":["
 		"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"name\":\"late\",\"uid\":\"u\",\"controller\":true}]}}";
+	struct am_stores *stores = am_stores_new();
 	struct am_trigger *owners;
 	struct am_object *object;
 
 	begin(&(struct am_trigger_options){.map = AM_MAP_SELF});
 	start_watching("");
 	ck_assert_int_eq(am_controller_start(controller, NULL), 0);
+	am_stores_fill(stores, &(struct am_stores_item){ NULL, store }, 1);
 	ck_assert_int_eq(
-		am_trigger_new(&(struct am_trigger_options){.map = AM_MAP_OWNER, .owner_group = "", .store = store},
+		am_trigger_new(&(struct am_trigger_options){.map = AM_MAP_OWNER, .owner_group = "", .stores = stores},
 			       &owners, NULL),
 		0);
 	ck_assert_int_eq(am_object_new(child, strlen(child), &object, NULL), 0);
@@ -152,6 +154,7 @@ START_TEST(rule_11_a_child_before_its_owner_is_normal)
 	ck_assert_int_eq(seen[1], 11);
 	am_object_unref(object);
 	am_trigger_free(owners);
+	am_stores_free(stores);
 	finish();
 }
 END_TEST

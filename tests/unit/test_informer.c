@@ -53,7 +53,7 @@ get(const struct am_informer_spec *spec)
 	return informer;
 }
 
-START_TEST(CA2_one_informer_for_everybody_who_asks_for_the_same)
+START_TEST(CA2_01_one_informer_for_everybody_who_asks_for_the_same)
 {
 	struct am_informer_spec other = widgets;
 	struct am_informer *a = get(&widgets), *b = get(&widgets), *c;
@@ -284,7 +284,7 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, CA2_one_informer_for_everybody_who_asks_for_the_same);
+	tcase_add_test(tc, CA2_01_one_informer_for_everybody_who_asks_for_the_same);
 	tcase_add_test(tc, CA4_parts_are_served_by_an_informer_that_has_all);
 	tcase_add_test(tc, CA7_02_an_informer_of_parts_stores_no_more);
 	tcase_add_test(tc, bad_specs_are_refused);

@@ -10,6 +10,7 @@
 
 static struct am_clock *test_clock;
 static struct am_store *store;
+static struct am_stores *stores;
 static struct am_trigger *trigger;
 
 static struct am_object *
@@ -39,12 +40,15 @@ setup(void)
 {
 	test_clock = am_clock_fake_new();
 	store = am_store_new(test_clock);
+	stores = am_stores_new();
+	am_stores_fill(stores, &(struct am_stores_item){ NULL, store }, 1);
 }
 
 static void
 teardown(void)
 {
 	am_trigger_free(trigger);
+	am_stores_free(stores);
 	am_store_free(store);
 	am_clock_fake_free(test_clock);
 }
@@ -55,7 +59,7 @@ make(struct am_trigger_options options)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	am_trigger_free(trigger);
-	options.store = store;
+	options.stores = stores;
 	ck_assert_msg(am_trigger_new(&options, &trigger, &err) == 0, "%s", err.message);
 }
 
