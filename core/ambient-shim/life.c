@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,12 +76,17 @@ shim_life_start(struct shim *shim, struct shim_container *c)
 
 	c->pid = 0;
 	c->reaped = c->stop_wanted = c->signalled = c->up = c->ready = false;
+	c->mount_ns = 0;
 	c->started = shim_now();
 	c->started_wall = am_clock_wall(am_clock_real());
 	/* Only the log of the instance before is asked for. */
 	if (c->restart > 1)
 		shim_log_remove(shim_container_dir(shim, c), c->restart - 2);
-	if (shim_cgroup_make(shim, c, &err) < 0 || shim_sandbox_start(shim, c, &err) < 0) {
+	/* Without a sandbox all processes of the machine share one. */
+	bool shares = shim->share && c->sandbox != SHIM_NONE;
+
+	if ((shares && shim_pause_begin(shim, &err) < 0) || shim_cgroup_make(shim, c, &err) < 0 ||
+	    shim_sandbox_start(shim, c, &err) < 0) {
 		finish(shim, c, 128, "StartError", err.message);
 		return;
 	}
@@ -193,6 +199,16 @@ is_child(const struct shim_container *c, pid_t parent)
 	       (shim_stat_field(c->child, 1) == parent && shim_stat_field(parent, 1) == c->pid);
 }
 
+/* 0: it has gone already. */
+static int64_t
+mount_namespace(pid_t pid)
+{
+	am_auto(am_freep) char *path = am_xasprintf("/proc/%d/ns/mnt", (int)pid);
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (int64_t)st.st_ino : 0;
+}
+
 /* Lines of bubblewrap: {"child-pid":N,…} once it has forked, {"exit-code":N} at the end of an executed program.
  * podman's keeper says "child-pid" when the program has been executed, and "parent" with it. */
 void
@@ -216,6 +232,7 @@ shim_life_read_status(struct shim_container *c)
 		if (am_json_check(text.p, text.n, NULL) == 0) {
 			child = am_json_int(text, "/child-pid", 0);
 			c->status_code = (int)am_json_int(text, "/exit-code", c->status_code);
+			c->mount_ns = am_json_int(text, "/mnt-namespace", c->mount_ns);
 		}
 		if (child > 0 && c->child_fd < 0) {
 			c->child = (pid_t)child;
@@ -224,6 +241,9 @@ shim_life_read_status(struct shim_container *c)
 				(void)close(c->child_fd);
 				c->child_fd = -1;
 			}
+			/* bubblewrap has said it. */
+			if (c->child_fd >= 0 && c->sandbox == SHIM_PODMAN)
+				c->mount_ns = mount_namespace(c->child);
 		}
 		am_buf_consume(&c->status, (size_t)(nl - c->status.data) + 1);
 	}

@@ -256,7 +256,7 @@ reap(struct shim *shim)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (shim_task_reaped(shim, pid, status) || shim_exec_reaped(shim, pid, status))
+		if (shim_task_reaped(shim, pid, status) || shim_exec_reaped(shim, pid, status) || shim_pause_reaped(shim, pid))
 			continue;
 		for (size_t i = 0; i < shim->count; i++) {
 			struct shim_container *c = &shim->containers[i];
@@ -266,6 +266,7 @@ reap(struct shim *shim)
 			c->reaped = true;
 			c->wait_status = status;
 			c->reaped_at = shim_now();
+			shim_life_read_status(c);
 			shim_sandbox_sweep(shim, c);
 		}
 	}
@@ -394,6 +395,7 @@ shim_loop(struct shim *shim, int ready_fd)
 			break;
 		wait_events(shim, next);
 	}
+	shim_pause_end(shim);
 	shim_cgroup_close(shim);
 	shim_record(&line, "end", NULL);
 	shim_record_end(shim, &line, true);

@@ -3,7 +3,7 @@
  * ambient-shim --spec FD|PATH: reads the specification, takes the pod's lock, goes into the background and runs
  * the pod.  Returns 0 as soon as the first containers have been started (or have failed to, which the state
  * says), 1 with a sentence on standard error when nothing was started, 3 when another shim has this pod, 4 when
- * the pod was started before.  ambient-shim --join FILE…: a hook of podman's runtime, see podman.c.
+ * the pod was started before.  ambient-shim --join FILE…: a hook of podman's runtime, see podman.c; --pause: see pause.c.
  */
 #include "core/ambient-shim/shim.h"
 
@@ -146,7 +146,7 @@ int
 main(int argc, char **argv)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	struct shim shim = { .state_fd = -1, .lock_fd = -1, .listen_fd = -1, .signal_fd = -1 };
+	struct shim shim = { .state_fd = -1, .lock_fd = -1, .listen_fd = -1, .signal_fd = -1, .pause = { 0, -1, -1 } };
 
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		printf("ambient-shim " PACKAGE_VERSION " (specification %d, protocol %d)\n", SHIM_SPEC_VERSION,
@@ -155,6 +155,8 @@ main(int argc, char **argv)
 	}
 	if (argc > 2 && strcmp(argv[1], "--join") == 0)
 		return shim_podman_hook(argv + 2);
+	if (argc == 2 && strcmp(argv[1], "--pause") == 0)
+		return shim_pause_run();
 	if (argc != 3 || strcmp(argv[1], "--spec") != 0) {
 		fprintf(stderr, "usage: ambient-shim --spec FD|PATH\n"
 				"Runs the containers of one pod; started by ambientd's node plugin, not by people.\n");

@@ -3,6 +3,7 @@
  * How a container is started.  With bubblewrap: own pid, ipc and uts namespaces, a root made of an empty tmpfs
  * and read-only parts of the machine, the pod's volumes, nothing else; the program is pid 1 there.  All options
  * and the environment travel through a memory file: /proc/<pid>/cmdline of bubblewrap tells nobody a secret.
+ * A pod with shareProcessNamespace has one pid namespace, pause.c's.
  * Facts that the code relies on: SIGTERM to bubblewrap itself kills the container at once, so signals go to the
  * program by its pidfd; a program that was never executed leaves no "exit-code" in the status.
  * Without a sandbox ("none", only by configuration): a process with no_new_privs in a session of its own;
@@ -126,24 +127,62 @@ add_proc(struct am_buf *args)
 }
 
 static void
-add_options(struct shim *shim, const struct shim_container *c, struct am_buf *args)
+word_number(struct am_buf *args, const char *option, int64_t number)
 {
-	static const char *const base[] = { "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-		"--die-with-parent", "--as-pid-1", "--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname", NULL };
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%lld", (long long)number);
+	words(args, (const char *const[]){ option, text, NULL });
+}
+
+/* Namespaces that bubblewrap does not make itself; user: the container's. */
+static void
+add_shared(const struct shim *shim, int user, struct am_buf *args)
+{
+	word_number(args, "--pidns", shim->pause.pid_ns);
+	if (shim->pause.user_ns >= 0)
+		word_number(args, "--userns", shim->pause.user_ns);
+	word_number(args, "--userns2", user);
+}
+
+static bool
+other_user(const struct shim_container *c)
+{
+	return (c->uid >= 0 && c->uid != (int64_t)geteuid()) || (c->gid >= 0 && c->gid != (int64_t)getegid());
+}
+
+static int64_t
+user_of(const struct shim_container *c)
+{
+	return c->uid >= 0 ? c->uid : (int64_t)geteuid();
+}
+
+static int64_t
+group_of(const struct shim_container *c)
+{
+	return c->gid >= 0 ? c->gid : (int64_t)getegid();
+}
+
+static void
+add_options(struct shim *shim, const struct shim_container *c, int user, struct am_buf *args)
+{
+	static const char *const base[] = { "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent",
+		"--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname", NULL };
 	static const char *const proc[] = { "--proc", "/proc", NULL };
 	static const char *const own[] = { "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp",
 		"--perms", "1777", "--tmpfs", "/var/tmp", "--tmpfs", "/run", NULL };
-	char number[32];
 
 	words(args, base);
 	word(args, shim->hostname);
-	if ((c->uid >= 0 && c->uid != (int64_t)geteuid()) || (c->gid >= 0 && c->gid != (int64_t)getegid())) {
-		words(args, (const char *const[]){ "--unshare-user", "--uid", NULL });
-		(void)snprintf(number, sizeof(number), "%lld", (long long)(c->uid >= 0 ? c->uid : (int64_t)geteuid()));
-		word(args, number);
-		word(args, "--gid");
-		(void)snprintf(number, sizeof(number), "%lld", (long long)(c->gid >= 0 ? c->gid : (int64_t)getegid()));
-		word(args, number);
+	if (shim->share) {
+		add_shared(shim, user, args);
+	} else {
+		words(args, (const char *const[]){ "--unshare-pid", "--as-pid-1", NULL });
+		if (other_user(c)) {
+			word(args, "--unshare-user");
+			word_number(args, "--uid", user_of(c));
+			word_number(args, "--gid", group_of(c));
+		}
 	}
 	add_programs(args, c->root != NULL ? c->root : "");
 	add_etc(args, c->root != NULL ? c->root : "");
@@ -198,9 +237,14 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 	char args_fd[16], status_fd[16], filter_fd[16];
 	const char **argv;
 	size_t n = 0, k = 0;
-	int fds[2] = { -1, -1 }, fd, filter = -1, rc = 0;
+	int fds[2] = { -1, -1 }, fd, filter = -1, user = -1, rc = 0;
 
-	add_options(shim, c, &args);
+	if (shim->share) {
+		user = shim_pause_user(shim, user_of(c), group_of(c), err);
+		if (user < 0)
+			return user;
+	}
+	add_options(shim, c, user, &args);
 	fd = args.failed ? -1 : memory_file(&args);
 	if (fd >= 0 && c->filter_path != NULL)
 		filter = shim_filter_fd(c);
@@ -228,15 +272,24 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 		k += AM_COUNTOF(terminal);
 	}
 	memcpy(argv + k, c->argv, n * sizeof(*argv));
+	const int wanted[] = { fd, fds[1], filter, user, shim->share ? shim->pause.pid_ns : -1, shim->share ? shim->pause.user_ns : -1 };
+	int pass[AM_COUNTOF(wanted) + 1];
+
+	k = 0;
+	for (size_t i = 0; i < AM_COUNTOF(wanted); i++)
+		if (wanted[i] >= 0)
+			pass[k++] = wanted[i];
+	pass[k] = -1;
 	struct am_spawn spec = {
 		.argv = argv, .envp = no_env, .cwd = "/", .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
-		.pass = (const int[]){ fd, fds[1], filter, -1 }, .new_session = true, .die_with_parent = true,
+		.pass = pass, .new_session = true, .die_with_parent = true,
 	};
 	if (rc == 0)
 		rc = am_spawn(&spec, &c->pid, NULL, err);
 	free(argv);
 	close_fd(fd);
 	close_fd(filter);
+	close_fd(user);
 	close_fd(fds[1]);
 	if (rc < 0) {
 		close_fd(fds[0]);
@@ -408,6 +461,8 @@ shim_sandbox_sweep(struct shim *shim, const struct shim_container *c)
 	pid_t self = getpid();
 	DIR *proc;
 
+	if (shim->share && c->sandbox != SHIM_NONE)
+		shim_pause_sweep(shim, c);
 	if (c->sandbox != SHIM_NONE)
 		return;
 	/* As the subreaper we inherit orphans; those of its session were the container's.  Killing one orphan

@@ -3,7 +3,7 @@
  * ambient-shim: one process per pod that outlives the daemon.  It starts the pod's containers, keeps their
  * output, ends them, and writes down what happened.
  *
- *   spec.c     the specification, one JSON document, version 3
+ *   spec.c     the specification, one JSON document, version 4
  *   state.c    state.jsonl: what happened, one record a line
  *   log.c      a container's output as CRI log files
  *   volume.c   volumes in memory
@@ -11,6 +11,7 @@
  *   filter.c   the filter of system calls
  *   sandbox.c  how a container is started: bubblewrap, or not sandboxed at all
  *   podman.c   or a container of podman's
+ *   pause.c    the process id namespace that containers share
  *   enter.c    a further process in a running container
  *   exec.c     commands from outside, by way of enter.c
  *   attach.c   who looks at a container's output and writes its input
@@ -36,7 +37,7 @@
 #include "core/base/mem.h"
 #include "core/base/str.h"
 
-#define SHIM_SPEC_VERSION     3
+#define SHIM_SPEC_VERSION     4
 #define SHIM_STATE_VERSION    1
 #define SHIM_PROTOCOL_VERSION 4
 #define SHIM_SPEC_MAX         (16 << 20)
@@ -120,6 +121,7 @@ struct shim_container {
 	int restart;                   /* number of this instance, from 0 */
 	pid_t pid;                     /* bubblewrap's, podman's keeper's, or the program's; 0: none */
 	pid_t child;                   /* the program's */
+	int64_t mount_ns;              /* number of its mount namespace; 0: not known */
 	int child_fd;                  /* pidfd of the program, -1: not known yet */
 	int input_fd;                  /* where its input is written; -1: none, or a terminal */
 	int terminal;                  /* master of its terminal; -1: none */
@@ -154,6 +156,7 @@ struct shim {
 	size_t count, init_count;
 	struct shim_tmpfs { const char *path; int64_t size; } tmpfs[SHIM_TMPFS_MAX]; /* size 0: no limit */
 	size_t tmpfs_count;
+	bool share;                    /* one process id namespace for all */
 	struct shim_groups { int version; const char *dirs[SHIM_GROUPS_MAX]; size_t count; } groups; /* version 0: none;
 					   * dirs of version 1 by enum shim_groups_v1, "": none */
 	struct shim_quota { const char *const *paths; int64_t limit; const char *message; } *quotas; /* of the disk */
@@ -162,6 +165,7 @@ struct shim {
 
 	/* running */
 	int state_fd, lock_fd, listen_fd, signal_fd;
+	struct shim_pause { pid_t pid; int pid_ns, user_ns; } pause; /* pid 0: there is none; user_ns -1: it has our user's */
 	int64_t started;
 	bool stopping, timed_out, failed_init, evicted;
 	bool closing;                  /* nothing is started any more: stopping, failed, or all main containers ended */
@@ -277,7 +281,7 @@ void shim_attach_abandon(struct shim *shim, int client);
 void shim_attach_end(struct shim *shim, const struct shim_container *c);
 
 /* For who comes after: shim_container_dir, and where sandbox.c reads one field of /proc/<pid>/stat after the name: 1
- * parent (field 4), 3 session (field 6); -1: no such process. */
+ * parent (field 4), 3 session (field 6), 6 flags (field 9); -1: no such process. */
 long shim_stat_field(pid_t pid, int index);
 
 /* podman.c.  Sets pid and status_fd. */
@@ -286,6 +290,16 @@ int shim_podman_start(struct shim *shim, struct shim_container *c, int input, co
 int shim_podman_hook(char *const *files);
 /* The environment that a process of the container got; NULL: it cannot be read.  Lives in the arena. */
 const char *const *shim_podman_env(struct am_arena *arena, int proc_fd);
+
+/* pause.c.  The first process of the namespace that containers share; begin does nothing while there is one. */
+int shim_pause_begin(struct shim *shim, struct ambient_error *err);
+bool shim_pause_reaped(struct shim *shim, pid_t pid);             /* false: another process */
+void shim_pause_end(struct shim *shim);
+/* A descriptor of a user namespace that has one user and one group; or an error. */
+int shim_pause_user(const struct shim *shim, int64_t uid, int64_t gid, struct ambient_error *err);
+/* Kills what a container left behind whose program has ended. */
+void shim_pause_sweep(const struct shim *shim, const struct shim_container *c);
+int shim_pause_run(void);                                         /* is that first process */
 
 /* enter.c.  std: for 0, 1, 2; -1: /dev/null; of no effect with ret_master, which is given when the process shall have a
  * terminal.  The process is ours to reap; *ret_pidfd may be -1. */

@@ -64,6 +64,42 @@ def test_it_is_inside_the_container(p):
     assert not {b"boot", b"srv", b"media", b"mnt"} & set(mine.out.split()), mine.out
 
 
+def test_containers_that_share_process_ids(p):
+    """6.2, shareProcessNamespace: they see and signal each other, and one that ends is alone in that."""
+    theirs, mine = ("3600.%d" % (os.getpid() * 10 + i) for i in (3, 4))
+    one = {"image": "ambient-runner:exec", "env": [{"name": "COLOUR", "value": "teal"}]}
+    p.request("POST", p.core("pods"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shared"}, "spec": {
+        "restartPolicy": "Always", "shareProcessNamespace": True, "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False, "containers": [
+            {**one, "name": "c", "command": ["sh", "-c", "setsid sleep %s & exec sleep %s" % (theirs, theirs)]},
+            {**one, "name": "d", "command": ["sleep", mine], "securityContext": {"runAsUser": os.geteuid()}}]}})
+    path = p.core("pods", "shared")
+
+    def count(mark):  # without bubblewrap, which has the container's words on its command line
+        return len([1 for _, _, line in lib.processes().values() if line.startswith("sleep") and mark in line])
+
+    def state(name):
+        return {c["name"]: c for c in p.get(path)["status"].get("containerStatuses", ())}[name]
+
+    until(lambda: p.get(path)["status"].get("phase") == "Running" and count(theirs) == 2, what="it to run")
+    see = "cat /proc/1/comm; for c in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $c; echo; done; readlink /proc/1/root"
+    s = sh(p, see, "shared", container="d").finish()
+    lines = s.out.decode().splitlines()
+    assert lines[0] == "pause" and lines.count("sleep %s " % theirs) == 2 and lines.count("sleep %s " % mine) == 1, (lines, s.err)
+    assert lines[-1] != "/" and b"ambientd" not in s.out, lines
+    instance = state("d")["state"]["running"]
+    # Of the two only the first ends the container, and the other one goes with it.
+    s = sh(p, "pkill -f 'sleep [3]%s'; echo $?; grep -E 'CapEff|NoNewPrivs' /proc/self/status" % theirs[1:], "shared",
+           container="d").finish()
+    assert s.out.startswith(b"0\n") and b"0000000000000000" in s.out and s.out.endswith(b"1\n"), (s.out, s.err)
+    until(lambda: state("c")["restartCount"] == 1, what="the end of the one that was killed")
+    assert state("c")["lastState"]["terminated"]["exitCode"] == 143, p.get(path)["status"]
+    assert state("d")["state"]["running"] == instance and count(mine) == 1, p.get(path)["status"]
+    p.request("DELETE", path + "?gracePeriodSeconds=1")
+    until(lambda: p.get(path) is None, what="the pod to go")
+    until(lambda: not sleepers(p, mine) and not sleepers(p, theirs), what="its processes to end")
+
+
 def test_stdin_half_close_and_binary(p):
     data = bytes(range(256)) * 1200
     s = sh(p, "cat; echo done >&2", stdin=True)

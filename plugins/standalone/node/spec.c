@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a pod to the document that ambient-shim reads (core/ambient-shim/spec.c describes it), version 1. */
+/* From a pod to the document that ambient-shim reads (core/ambient-shim/spec.c describes it). */
 #include "node.h"
 
 #include <stdarg.h>
@@ -283,7 +283,7 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 						{ "/spec/containers", "containers" } };
 	int64_t deadline = ambient_int(pod, "/spec/activeDeadlineSeconds", 0);
 	int64_t waited = (node->host->clock->wall(node->host) - local->accepted) / AMBIENT_MILLISECOND;
-	bool mapped = false, by_podman = false;
+	bool mapped = false, by_podman = false, share = ambient_bool(pod, "/spec/shareProcessNamespace", 0);
 	int rc = 0;
 
 	for (size_t k = 0; k < 2; k++)
@@ -294,14 +294,20 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 			mapped = mapped || own;
 			by_podman = by_podman || (!own && image_podman(node, image) != NULL);
 		}
+	if (share && by_podman && geteuid() != 0) {
+		trouble_set(t, "CreateContainerConfigError", false,
+			    "podman of a user other than root cannot join the process id namespace that shareProcessNamespace asks for: leave it "
+			    "out, or let the programs of this machine run the pod's images");
+		return 0;
+	}
 	if (mapped && !node->no_sandbox && access(node->bwrap, X_OK) < 0) {
 		trouble_set(t, "CreateContainerError", true,
 			    "\"%s\" is missing, and without it containers have no sandbox: install the package bubblewrap, or set "
 			    "sandbox = \"none\" in the configuration of plugin \"node\" to run them unprotected", node->bwrap);
 		return 0;
 	}
-	/* An older shim would not know what to do with podman's. */
-	text_printf(spec, "{\"version\":%d,\"dir\":", by_podman ? 3 : 1);
+	/* An older shim would not know what to do with podman's, and leave out the rest. */
+	text_printf(spec, "{\"version\":%d,\"dir\":", share ? 4 : by_podman ? 3 : 1);
 	text_json(spec, local->dir);
 	text_puts(spec, ",\"socket\":");
 	text_printf(spec, "\"%s/sock\",\"hostname\":", local->dir);
@@ -317,6 +323,8 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 		text_puts(spec, ",\"seccompFilter\":");
 		text_json(spec, node->filter);
 	}
+	if (share)
+		text_puts(spec, ",\"shareProcessNamespace\":true");
 	resources_add_groups(spec, node);
 	resources_add_quotas(spec, pod, local);
 	volumes_add_memory(spec, pod, local);
