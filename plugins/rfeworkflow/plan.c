@@ -122,6 +122,13 @@ read_branch(struct rfe_plan *plan, const struct ambient_object *spec, struct amb
 
 /* ---- steps */
 
+static void
+set_limits(const struct rfe_plugin *plugin, struct rfe_step_plan *step, const struct ambient_object *spec)
+{
+	step->timeout = ambient_int(spec, "/stepTimeout", plugin->step_timeout_s);
+	step->retries = ambient_int(spec, "/retries", plugin->retries);
+}
+
 static struct rfe_step_plan *
 add_step(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct ambient_object *spec, const char *name,
 	 const char *agent, struct ambient_error *err)
@@ -138,6 +145,10 @@ add_step(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct am
 		(void)ambient_err(err, AMBIENT_E_INVALID, "step %zu has no agent", plan->n + 1);
 		return NULL;
 	}
+	if (strcmp(step->name, "synthesis") == 0 || strcmp(step->name, "documents") == 0) {
+		(void)ambient_err(err, AMBIENT_E_INVALID, "a step may not be called \"%s\"; give it another name", step->name);
+		return NULL;
+	}
 	for (size_t i = 0; i < plan->n; i++)
 		if (strcmp(plan->step[i].name, step->name) == 0) {
 			(void)ambient_err(err, AMBIENT_E_INVALID, "two steps are called \"%s\"; give one of them another name",
@@ -145,10 +156,22 @@ add_step(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct am
 			return NULL;
 		}
 	step->manual = plan->shape != RFE_DOCUMENTED;
-	step->timeout = ambient_int(spec, "/stepTimeout", plugin->step_timeout_s);
-	step->retries = ambient_int(spec, "/retries", plugin->retries);
+	set_limits(plugin, step, spec);
 	plan->n++;
 	return step;
+}
+
+/* One that is none of the steps: after them. */
+static void
+add_extra(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct ambient_object *spec, enum rfe_kind kind,
+	  const char *name)
+{
+	struct rfe_step_plan *step = &plan->step[plan->total++];
+
+	rfe_slug(step->name, name);
+	rfe_slug(step->agent, name);
+	step->kind = kind;
+	set_limits(plugin, step, spec);
 }
 
 static int
@@ -204,7 +227,6 @@ read_steps(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct 
 	   struct ambient_error *err)
 {
 	bool synthesis = plan->shape == RFE_DOCUMENTED && plugin->synthesis;
-	struct rfe_step_plan *last;
 	int rc = 0;
 
 	if (ambient_len(spec, "/steps") > 0)
@@ -215,14 +237,54 @@ read_steps(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct 
 		for (size_t i = 0; rc == 0 && council[i] != NULL; i++)
 			rc = add_step(plugin, plan, spec, council[i], council[i], err) == NULL ? -AMBIENT_E_INVALID : 0;
 	plan->total = plan->n;
-	if (rc < 0 || !ambient_bool(spec, "/synthesis", synthesis))
+	if (rc < 0)
 		return rc;
-	last = &plan->step[plan->total++];
-	rfe_slug(last->name, "synthesis");
-	rfe_slug(last->agent, "synthesis");
-	last->synthesis = true;
-	last->timeout = ambient_int(spec, "/stepTimeout", plugin->step_timeout_s);
-	last->retries = ambient_int(spec, "/retries", plugin->retries);
+	if (ambient_bool(spec, "/synthesis", synthesis))
+		add_extra(plugin, plan, spec, RFE_SYNTHESIS, "synthesis");
+	if (plan->documents.url != NULL)
+		add_extra(plugin, plan, spec, RFE_PUBLISH, "documents");
+	return 0;
+}
+
+/* Is it a folder inside the repository? */
+static bool
+is_inside(const char *path)
+{
+	if (path[0] == '/' || path[0] == '-' || path[0] == '\0')
+		return false;
+	for (const char *p = path; *p != '\0'; p += strcspn(p, "/"), p += *p == '/') {
+		size_t n = strcspn(p, "/");
+
+		if (n == 0 || p[0] == '.')
+			return false; /* "..", ".git", "a//b" */
+	}
+	return true;
+}
+
+static int
+read_documents(struct ambient_call *call, struct rfe_plan *plan, const struct ambient_object *workflow,
+	       const struct ambient_object *spec, struct ambient_error *err)
+{
+	struct rfe_documents *d = &plan->documents;
+	struct rfe_buf path = { 0 }, branch = { 0 };
+	char name[RFE_NAME_MAX];
+
+	d->url = ambient_str(spec, "/documents/repo/url", NULL);
+	if (d->url == NULL)
+		return 0;
+	rfe_name(name, ambient_str(workflow, "/metadata/name", ""), "");
+	rfe_putf(&path, "specs/%s", name);
+	rfe_putf(&branch, "ambient-rfe-%s", name);
+	d->base = ambient_str(spec, "/documents/repo/branch", "");
+	d->secret = ambient_str(spec, "/documents/repo/authSecret", "");
+	d->path = ambient_str(spec, "/documents/path", rfe_take(&path, call));
+	d->branch = ambient_str(spec, "/documents/branch", rfe_take(&branch, call));
+	d->create_pr = ambient_bool(spec, "/documents/createPR", 0);
+	if (d->path == NULL || d->branch == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	if (!is_inside(d->path))
+		return ambient_err(err, AMBIENT_E_INVALID, "spec.documents.path is \"%.200s\"; it must be a folder inside the repository, "
+				   "without parts that begin with a dot", d->path);
 	return 0;
 }
 
@@ -245,7 +307,8 @@ rfe_plan_read(const struct rfe_plugin *plugin, struct ambient_call *call, const 
 	}
 	if (plan->request[0] == '\0')
 		return ambient_err(err, AMBIENT_E_INVALID, "there is neither a request nor a description");
-	if ((rc = read_repos(plan, spec, err)) < 0 || (rc = read_branch(plan, spec, err)) < 0)
+	if ((rc = read_repos(plan, spec, err)) < 0 || (rc = read_branch(plan, spec, err)) < 0 ||
+	    (rc = read_documents(call, plan, workflow, spec, err)) < 0)
 		return rc;
 	return read_steps(plugin, plan, spec, err);
 }

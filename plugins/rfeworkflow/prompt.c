@@ -80,6 +80,45 @@ rfe_prompt(struct ambient_call *call, const struct rfe_plan *plan, const struct 
 	return rfe_take(&b, call);
 }
 
+/* A line that none of the texts has. */
+static void
+choose_mark(char mark[32], const char *final, const struct rfe_status *st)
+{
+	bool found = true;
+
+	for (unsigned k = 0; found; k++) {
+		(void)snprintf(mark, 32, "=== file %u:", k);
+		found = strstr(final, mark) != NULL;
+		for (size_t i = 0; !found && i < st->n; i++)
+			found = st->step[i].output != NULL && strstr(st->step[i].output, mark) != NULL;
+	}
+}
+
+char *
+rfe_documents_prompt(struct ambient_call *call, const struct rfe_plan *plan, const struct rfe_status *st)
+{
+	size_t all = strlen(st->final), files = 1, share;
+	struct rfe_buf b = { 0 };
+	char mark[32];
+
+	choose_mark(mark, st->final, st);
+	for (size_t i = 0; i < plan->n; i++) {
+		all += strlen(st->step[i].output);
+		files++;
+	}
+	share = all > RFE_FILES_MAX ? RFE_FILES_MAX / files : RFE_FILES_MAX;
+	rfe_putf(&b, "%s\n%s%.400s/rfe.md\n", mark, mark, plan->documents.path);
+	(void)rfe_put_cut(&b, st->final, share);
+	for (size_t i = 0; i < plan->n; i++) {
+		if (st->step[i].state != RFE_S_COMPLETED || st->step[i].output[0] == '\0')
+			continue;
+		rfe_putf(&b, "\n%s%.400s/%02zu-%s.md\n", mark, plan->documents.path, i + 1, st->step[i].name);
+		(void)rfe_put_cut(&b, st->step[i].output, share);
+	}
+	rfe_puts(&b, "\n");
+	return rfe_take(&b, call);
+}
+
 char *
 rfe_assemble(struct ambient_call *call, const struct rfe_plan *plan, const struct rfe_status *st)
 {

@@ -260,25 +260,57 @@ wait_for(struct pass *p, const char *reason, const char *message)
 	return say(p, reason, text);
 }
 
+/* The final document, of the session that wrote it or put together.  -AMBIENT_E_NOMEM. */
 static int
-begin_session(struct pass *p, size_t i)
+make_final(struct pass *p)
+{
+	for (size_t i = 0; i < p->st.n; i++)
+		if (p->st.step[i].kind == RFE_SYNTHESIS)
+			p->st.final = p->st.step[i].output;
+	if (p->st.final[0] == '\0')
+		p->st.final = rfe_assemble(p->call, &p->plan, &p->st);
+	if (p->st.final != NULL)
+		return 0;
+	p->st.final = "";
+	return ambient_err(p->err, AMBIENT_E_NOMEM, "out of memory");
+}
+
+/* What the step's session is told.  -AMBIENT_E_NOTFOUND: a template is missing. */
+static int
+make_prompt(struct pass *p, size_t i, char **prompt)
 {
 	const struct rfe_step_plan *what = &p->plan.step[i];
 	struct rfe_agent agent, phase;
+	int rc = 0;
+
+	if (what->kind == RFE_PUBLISH) {
+		if ((rc = make_final(p)) < 0)
+			return rc;
+		*prompt = rfe_documents_prompt(p->call, &p->plan, &p->st);
+	} else {
+		rc = rfe_agent_find(p->plugin, p->call, p->ns, what->agent, &agent, p->err);
+		if (rc == 0 && what->phase[0] != '\0')
+			rc = rfe_agent_find(p->plugin, p->call, p->ns, what->phase, &phase, p->err);
+		if (rc < 0)
+			return rc;
+		p->st.step[i].agent = agent.name;
+		*prompt = rfe_prompt(p->call, &p->plan, &p->st, i, &agent, what->phase[0] != '\0' ? &phase : NULL);
+	}
+	return *prompt != NULL ? 0 : ambient_err(p->err, AMBIENT_E_NOMEM, "out of memory");
+}
+
+static int
+begin_session(struct pass *p, size_t i)
+{
 	struct rfe_step *step = &p->st.step[i];
 	char number[RFE_NAME_MAX + 32];
-	char *prompt;
-	int rc = rfe_agent_find(p->plugin, p->call, p->ns, what->agent, &agent, p->err);
+	char *prompt = NULL;
+	int rc = make_prompt(p, i, &prompt);
 
-	if (rc == 0 && what->phase[0] != '\0')
-		rc = rfe_agent_find(p->plugin, p->call, p->ns, what->phase, &phase, p->err);
 	if (rc == -AMBIENT_E_NOTFOUND)
 		return wait_for(p, "AgentUnknown", p->err->message);
 	if (rc < 0)
 		return rc;
-	step->agent = agent.name;
-	if ((prompt = rfe_prompt(p->call, &p->plan, &p->st, i, &agent, what->phase[0] != '\0' ? &phase : NULL)) == NULL)
-		return ambient_err(p->err, AMBIENT_E_NOMEM, "out of memory");
 	if (step->session[0] == '\0' || step->state != RFE_S_PENDING) {
 		step->state = RFE_S_PENDING;
 		step->runs++;
@@ -293,11 +325,13 @@ begin_session(struct pass *p, size_t i)
 			return rc;
 		step = &p->st.step[i];
 	}
-	rc = rfe_session_create(p->call, p->workflow, &p->plan, &p->st, i, prompt, agent.name, p->err);
+	rc = rfe_session_create(p->call, p->workflow, &p->plan, &p->st, i, prompt, step->agent, p->err);
 	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN) {
 		/* Said to people, and tried again with growing delays. */
 		struct ambient_error said = *p->err, hidden = AMBIENT_ERROR_INIT, *err = p->err;
 
+		if (rc == -AMBIENT_E_EXISTS)
+			step->session[0] = '\0'; /* the next attempt has another name */
 		p->err = &hidden;
 		(void)wait_for(p, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "SessionRefused", said.message);
 		p->err = err;
@@ -347,11 +381,10 @@ after_failure(struct pass *p, size_t i)
 static int
 all_done(struct pass *p)
 {
-	const struct rfe_step *last = p->st.synthesis ? &p->st.step[p->st.n - 1] : NULL;
+	int rc = make_final(p);
 
-	p->st.final = last != NULL && last->output[0] != '\0' ? last->output : rfe_assemble(p->call, &p->plan, &p->st);
-	if (p->st.final == NULL)
-		return ambient_err(p->err, AMBIENT_E_NOMEM, "out of memory");
+	if (rc < 0)
+		return rc;
 	finish(p, RFE_COMPLETED, "Success", "all steps completed");
 	return save(p);
 }

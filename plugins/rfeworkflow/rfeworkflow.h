@@ -35,6 +35,7 @@
 #define RFE_REPOS_MAX   33            /* the umbrella and those that support it */
 #define RFE_OUTPUT_MAX  (32 * 1024)   /* bytes kept of what a step says */
 #define RFE_BEFORE_MAX  (256 * 1024)  /* bytes of a prompt that are outputs of other steps */
+#define RFE_FILES_MAX   (768 * 1024)  /* bytes of all outputs that are committed */
 #define RFE_TEXT_MAX    (128 * 1024)  /* bytes of a template, a request, a context, the final document */
 
 /* An instance: its configuration. */
@@ -75,6 +76,8 @@ int rfe_agent_find(const struct rfe_plugin *plugin, struct ambient_call *call, c
 
 /* ---- plan.c */
 enum rfe_shape { RFE_DOCUMENTED, RFE_UMBRELLA, RFE_FIRST };
+/* After the steps come, where they are wanted, one session that writes the document and one that commits it. */
+enum rfe_kind { RFE_STEP, RFE_SYNTHESIS, RFE_PUBLISH };
 
 struct rfe_repo {
 	const char *url, *branch;             /* branch NULL: the session's default */
@@ -86,14 +89,23 @@ struct rfe_step_plan {
 	char agent[RFE_NAME_MAX];             /* id of the template */
 	char phase[RFE_NAME_MAX];             /* id of a second template, "" : none */
 	const struct ambient_object *spec;    /* the element of spec.steps, or NULL */
-	bool manual, synthesis;
+	enum rfe_kind kind;
+	bool manual;
 	int64_t timeout, retries;
+};
+
+/* Where the document and the outputs are committed. */
+struct rfe_documents {
+	const char *url, *base, *secret; /* url NULL: nowhere */
+	const char *branch, *path;
+	bool create_pr;
 };
 
 struct rfe_plan {
 	enum rfe_shape shape;
-	struct rfe_step_plan step[RFE_STEPS_MAX + 1]; /* the synthesis is the last, after n */
-	size_t n, total;
+	struct rfe_step_plan step[RFE_STEPS_MAX + 2];
+	size_t n, total;                      /* of kind RFE_STEP, and all */
+	struct rfe_documents documents;
 	struct rfe_repo repo[RFE_REPOS_MAX];
 	size_t repos;
 	const char *title, *request, *context;
@@ -120,6 +132,7 @@ struct rfe_step {
 	char name[RFE_NAME_MAX], session[RFE_NAME_MAX], reason[64], message[256];
 	const char *agent, *output;           /* live as long as the call */
 	enum rfe_state state;
+	enum rfe_kind kind;
 	bool started;                         /* a person asked for this step */
 	int64_t attempts;                     /* failed ones since it was last asked for */
 	int64_t runs;                         /* sessions ever made for it */
@@ -131,9 +144,8 @@ struct rfe_status {
 	char phase[16], start[40], completion[40];
 	char run[160];                        /* the request to run a step that was last followed */
 	char waits_for[254];                  /* the workflow that has the branch */
-	struct rfe_step step[RFE_STEPS_MAX + 1];
-	size_t n;                             /* steps in it, the synthesis included */
-	bool synthesis;                       /* the last of them is it */
+	struct rfe_step step[RFE_STEPS_MAX + 2];
+	size_t n;
 	const char *final;
 	char pushed[RFE_REPOS_MAX][512];      /* URLs of repositories that have the branch by now */
 	size_t n_pushed;
@@ -160,6 +172,8 @@ bool rfe_time_parse(const char *text, int64_t *ret_ns);
 /* NULL when there is no memory. */
 char *rfe_prompt(struct ambient_call *call, const struct rfe_plan *plan, const struct rfe_status *st, size_t step,
 		 const struct rfe_agent *agent, const struct rfe_agent *phase);
+/* The files that are committed, as the program that writes them reads them. */
+char *rfe_documents_prompt(struct ambient_call *call, const struct rfe_plan *plan, const struct rfe_status *st);
 /* The document made of the outputs as they are. */
 char *rfe_assemble(struct ambient_call *call, const struct rfe_plan *plan, const struct rfe_status *st);
 

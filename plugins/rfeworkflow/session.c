@@ -89,6 +89,58 @@ pass_on(struct ambient_draft *draft, const struct ambient_object *workflow, cons
 	ambient_draft_set_str(draft, "/spec/environmentVariables/AGENT_PERSONA", step->agent);
 }
 
+/* What writes the files: its input is a line that is the mark, then for each file a line of mark and path, and its text. */
+static const char writer[] =
+	"set -e; IFS= read -r mark; mkdir -p -- \"$DOCUMENTS\"; awk -v mark=\"$mark\" '"
+	"index($0, mark) == 1 { if (file) close(file); file = substr($0, length(mark) + 1); printf \"\" > file; next } "
+	"{ print > file }'; echo \"wrote $DOCUMENTS\"";
+
+/* How the branch of the documents stands in the list of what was pushed. */
+static void
+documents_key(char key[512], const char *url, const char *branch)
+{
+	(void)snprintf(key, 512, "%.260s#%.244s", url, branch);
+}
+
+static void
+put_writer(struct ambient_draft *draft, const struct rfe_documents *d, const struct rfe_status *st, size_t step)
+{
+	const char *base = d->base;
+	char key[512];
+
+	/* From the branch itself, where it is there: by us, or by somebody before us, which a first attempt finds out. */
+	documents_key(key, d->url, d->branch);
+	if (was_pushed(st, key) || st->step[step].attempts % 2 == 1)
+		base = d->branch;
+	ambient_draft_set_str(draft, "/spec/runnerType", "command");
+	ambient_draft_set_json(draft, "/spec/runnerConfig/command", "[\"sh\",\"-c\"]");
+	ambient_draft_set_str(draft, "/spec/runnerConfig/command/-", writer);
+	ambient_draft_set_str(draft, "/spec/environmentVariables/DOCUMENTS", d->path);
+	ambient_draft_set_json(draft, "/spec/repos", "[{}]");
+	ambient_draft_set_str(draft, "/spec/repos/0/input/url", d->url);
+	if (base[0] != '\0')
+		ambient_draft_set_str(draft, "/spec/repos/0/input/branch", base);
+	if (d->secret[0] != '\0')
+		ambient_draft_set_str(draft, "/spec/repos/0/input/authSecret", d->secret);
+	ambient_draft_set_str(draft, "/spec/repos/0/output/targetBranch", d->branch);
+	if (d->create_pr)
+		ambient_draft_set_bool(draft, "/spec/repos/0/output/createPR", 1);
+	ambient_draft_set_bool(draft, "/spec/autoPushOnComplete", 1);
+}
+
+static void
+put_agent(struct ambient_draft *draft, const struct ambient_object *workflow, const struct rfe_plan *plan,
+	  const struct rfe_status *st, size_t step)
+{
+	if (plan->repos > 0)
+		ambient_draft_set_json(draft, "/spec/repos", "[]");
+	for (size_t i = 0; i < plan->repos; i++)
+		put_repo(draft, plan, st, i);
+	if (plan->branch[0] != '\0')
+		ambient_draft_set_bool(draft, "/spec/autoPushOnComplete", 1);
+	pass_on(draft, workflow, &plan->step[step]);
+}
+
 static bool
 owned(const struct ambient_object *o, const struct ambient_object *workflow)
 {
@@ -120,13 +172,10 @@ rfe_session_create(struct ambient_call *call, const struct ambient_object *workf
 	(void)snprintf(display, sizeof(display), "%.120s - %.100s",
 		       plan->title[0] != '\0' ? plan->title : ambient_str(workflow, "/metadata/name", ""), agent);
 	ambient_draft_set_str(draft, "/spec/displayName", display);
-	if (plan->repos > 0)
-		ambient_draft_set_json(draft, "/spec/repos", "[]");
-	for (size_t i = 0; i < plan->repos; i++)
-		put_repo(draft, plan, st, i);
-	if (plan->branch[0] != '\0')
-		ambient_draft_set_bool(draft, "/spec/autoPushOnComplete", 1);
-	pass_on(draft, workflow, &plan->step[step]);
+	if (plan->step[step].kind == RFE_PUBLISH)
+		put_writer(draft, &plan->documents, st, step);
+	else
+		put_agent(draft, workflow, plan, st, step);
 	rc = ambient_create(call, draft, NULL, err);
 	if (rc != -AMBIENT_E_EXISTS)
 		return rc;
@@ -136,8 +185,8 @@ rfe_session_create(struct ambient_call *call, const struct ambient_object *workf
 		return ambient_err(err, AMBIENT_E_CONFLICT, "AgenticSession \"%s/%s\" came and went", ns, name);
 	if (rc < 0 || owned(there, workflow))
 		return rc;
-	return ambient_err(err, AMBIENT_E_EXISTS, "AgenticSession \"%s/%s\" exists and does not belong to this workflow; delete it "
-			   "or give the workflow another name", ns, name);
+	return ambient_err(err, AMBIENT_E_EXISTS, "AgenticSession \"%s/%s\" exists and does not belong to this workflow; another "
+			   "name is tried", ns, name);
 }
 
 int
@@ -196,17 +245,35 @@ reason_of(const struct ambient_object *session)
 }
 
 static void
-note_pushes(struct rfe_status *st, const struct ambient_object *session)
+note_pushed(struct rfe_status *st, const char *url)
 {
+	if (!was_pushed(st, url) && st->n_pushed < RFE_REPOS_MAX && strlen(url) < sizeof(st->pushed[0]))
+		(void)snprintf(st->pushed[st->n_pushed++], sizeof(st->pushed[0]), "%s", url);
+}
+
+static void
+note_pushes(struct rfe_status *st, enum rfe_kind kind, const struct ambient_object *session)
+{
+	char key[512];
+
 	for (size_t i = 0; i < ambient_len(session, "/status/repos"); i++) {
 		const struct ambient_object *repo = ambient_item(session, "/status/repos", i, NULL);
 		const char *url = ambient_str(repo, "/url", "");
 
-		if (strcmp(ambient_str(repo, "/status", ""), "pushed") != 0 || was_pushed(st, url) ||
-		    st->n_pushed == RFE_REPOS_MAX || strlen(url) >= sizeof(st->pushed[0]))
+		if (strcmp(ambient_str(repo, "/status", ""), "pushed") != 0)
 			continue;
-		(void)snprintf(st->pushed[st->n_pushed++], sizeof(st->pushed[0]), "%s", url);
+		documents_key(key, url, ambient_str(repo, "/branch", ""));
+		note_pushed(st, kind == RFE_PUBLISH ? key : url);
 	}
+}
+
+/* Are the documents where they belong, now or since before? */
+static bool
+is_published(const struct ambient_object *session)
+{
+	const char *status = ambient_str(session, "/status/repos/0/status", "");
+
+	return strcmp(status, "pushed") == 0 || strcmp(status, "nochanges") == 0;
 }
 
 static void
@@ -237,7 +304,15 @@ rfe_session_result(struct ambient_call *call, const struct ambient_object *sessi
 	if (step->completion[0] == '\0')
 		rfe_time(step->completion, st->now);
 	if (session != NULL)
-		note_pushes(st, session);
+		note_pushes(st, step->kind, session);
+	if (strcmp(phase, "Completed") == 0 && step->kind == RFE_PUBLISH && !is_published(session)) {
+		step->state = RFE_S_FAILED;
+		step->attempts++;
+		(void)snprintf(step->reason, sizeof(step->reason), "DocumentsNotPushed");
+		(void)snprintf(step->message, sizeof(step->message), "the documents were not pushed: %.180s",
+			       ambient_str(session, "/status/repos/0/error", "the session does not say why"));
+		return;
+	}
 	if (strcmp(phase, "Completed") == 0) {
 		step->state = RFE_S_COMPLETED;
 		step->reason[0] = step->message[0] = '\0';

@@ -12,6 +12,7 @@ static const char *const types[RFE_CONDITIONS] = {
 	"Ready", "SpecValid", "OutputsComplete", "Completed", "Failed", "Cancelled",
 };
 static const char *const truths[] = { "", "False", "True" };
+static const char *const extras[] = { [RFE_SYNTHESIS] = "/status/synthesis", [RFE_PUBLISH] = "/status/documents" };
 static const char *const states[RFE_STATES] = { "Pending", "Running", "Completed", "Failed", "Skipped", "Cancelled" };
 
 static void
@@ -98,7 +99,7 @@ void
 rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct ambient_object *workflow)
 {
 	const struct ambient_host *host = call->host;
-	const struct ambient_object *last = ambient_at(workflow, "/status/synthesis");
+	const struct ambient_object *extra;
 
 	memset(st, 0, sizeof(*st));
 	st->now = AMBIENT_HAS(host->clock, wall) ? host->clock->wall(host) : 0;
@@ -111,9 +112,11 @@ rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct a
 	st->final = ambient_str(workflow, "/status/finalRFE", "");
 	for (size_t i = 0; i < ambient_len(workflow, "/status/steps") && st->n < RFE_STEPS_MAX; i++)
 		load_step(ambient_item(workflow, "/status/steps", i, NULL), &st->step[st->n++]);
-	if (last != NULL) {
-		load_step(last, &st->step[st->n++]);
-		st->synthesis = true;
+	for (int kind = RFE_SYNTHESIS; kind <= RFE_PUBLISH; kind++) {
+		if ((extra = ambient_at(workflow, extras[kind])) == NULL)
+			continue;
+		load_step(extra, &st->step[st->n]);
+		st->step[st->n++].kind = (enum rfe_kind)kind;
 	}
 	for (size_t i = 0; i < ambient_len(workflow, "/status/pushed") && i < RFE_REPOS_MAX; i++)
 		copy(st->pushed[st->n_pushed++], sizeof(st->pushed[0]),
@@ -124,8 +127,8 @@ rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct a
 void
 rfe_status_follow(struct rfe_status *st, const struct rfe_plan *plan)
 {
-	struct rfe_step old[RFE_STEPS_MAX + 1];
-	size_t n = st->n, had = st->synthesis ? n - 1 : n;
+	struct rfe_step old[RFE_STEPS_MAX + 2];
+	size_t had = st->n;
 
 	memcpy(old, st->step, sizeof(old));
 	memset(st->step, 0, sizeof(st->step));
@@ -135,12 +138,12 @@ rfe_status_follow(struct rfe_status *st, const struct rfe_plan *plan)
 		copy(step->name, sizeof(step->name), plan->step[i].name);
 		step->agent = plan->step[i].agent;
 		step->output = "";
-		for (size_t k = plan->step[i].synthesis ? had : 0; k < (plan->step[i].synthesis ? n : had); k++)
-			if (strcmp(old[k].name, step->name) == 0)
+		step->kind = plan->step[i].kind;
+		for (size_t k = 0; k < had; k++)
+			if (old[k].kind == step->kind && strcmp(old[k].name, step->name) == 0)
 				*step = old[k];
 	}
 	st->n = plan->total;
-	st->synthesis = plan->total > plan->n;
 }
 
 /* ---- reading and changing */
@@ -235,18 +238,20 @@ put_step(struct ambient_draft *draft, const char *at, const struct rfe_step *ste
 static void
 put_steps(struct ambient_draft *draft, const struct rfe_status *st)
 {
-	size_t n = st->synthesis ? st->n - 1 : st->n;
 	char at[40];
 
 	ambient_draft_set_json(draft, "/status/steps", "[]");
-	for (size_t i = 0; i < n; i++) {
+	for (int kind = RFE_SYNTHESIS; kind <= RFE_PUBLISH; kind++)
+		ambient_draft_unset(draft, extras[kind]);
+	for (size_t i = 0; i < st->n; i++) {
+		if (st->step[i].kind != RFE_STEP) {
+			put_step(draft, extras[st->step[i].kind], &st->step[i], 0);
+			continue;
+		}
 		ambient_draft_set_json(draft, "/status/steps/-", "{}");
 		(void)snprintf(at, sizeof(at), "/status/steps/%zu", i);
 		put_step(draft, at, &st->step[i], (int64_t)i + 1);
 	}
-	ambient_draft_unset(draft, "/status/synthesis");
-	if (st->synthesis)
-		put_step(draft, "/status/synthesis", &st->step[n], 0);
 	ambient_draft_unset(draft, "/status/pushed");
 	for (size_t i = 0; i < st->n_pushed; i++) {
 		if (i == 0)
@@ -299,10 +304,12 @@ older_word(const char *phase)
 static void
 put_progress(struct ambient_draft *draft, const struct rfe_status *st)
 {
-	size_t n = st->synthesis ? st->n - 1 : st->n, next = rfe_next(st), done = 0;
+	size_t n = 0, next = rfe_next(st), done = 0;
 
-	for (size_t i = 0; i < st->n; i++)
+	for (size_t i = 0; i < st->n; i++) {
+		n += st->step[i].kind == RFE_STEP;
 		done += passed(&st->step[i]);
+	}
 	if (st->n == 0)
 		return;
 	ambient_draft_set_int(draft, "/status/currentStep", (int64_t)(next < n ? next + 1 : n));

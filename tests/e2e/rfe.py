@@ -8,7 +8,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
-from lib import GROUP, Platform, until  # noqa: E402
+from lib import GROUP, Platform, git, until  # noqa: E402
 
 FLOWS = "/apis/vteam.ambient-code/v1alpha1/namespaces/%s/rfeworkflows"
 COUNCIL = ["Product Manager", "Solution Architect", "Staff Engineer", "Product Owner", "Team Lead", "Team Member",
@@ -100,6 +100,189 @@ def test_the_council_from_end_to_end(p):
     # With the workflow goes all that was made for it.
     p.request("DELETE", f.path)
     until(lambda: not f.sessions() and not p.request("GET", p.core("persistentvolumeclaims"))["items"], what="all of it to go")
+
+
+def everything(p):
+    """All that sessions of this platform have made and not taken with them."""
+    found = [x["metadata"]["name"] for x in p.request("GET", GROUP % p.ns)["items"]]
+    for path in (p.core("persistentvolumeclaims"), p.core("serviceaccounts"), p.core("configmaps"), p.core("pods"), p.jobs()):
+        found += [path + x["metadata"]["name"] for x in p.request("GET", path)["items"]
+                  if "ambient-code.io/session" in x["metadata"].get("annotations", {})]
+    return found
+
+
+def test_the_daemon_is_killed_between_and_in_steps(p):
+    """No step is begun twice, and none is left out."""
+    marks = os.path.join(p.dir, "marks")
+    os.makedirs(marks, exist_ok=True)
+    f = Flow(p, "killed", steps=[{"agent": a} for a in ("product-manager", "team-lead", "team-member", "delivery-owner")])
+    for n in range(6):
+        until(lambda: len(f.sessions()) > n // 2 or f.status.get("phase") in ENDS, what="another step")
+        lib.pause(0.11 * n)
+        p.kill9()
+        p.restart()
+    f.wait("Completed")
+    assert [s["status"] for s in f.steps] == ["Completed"] * 4, f.steps
+    assert [s["runs"] for s in f.steps] == [1] * 4 and len(f.sessions()) == 5, (f.steps, f.sessions())
+    assert f.steps[3]["output"] == "delivery-owner after 3 of killed, hearing: team-member", f.steps
+    p.request("DELETE", f.path)
+    until(lambda: not everything(p), what="all of it to go")
+
+
+def test_a_workflow_deleted_at_any_moment_leaves_nothing(p):
+    for n in range(6):
+        f = Flow(p, "gone-%d" % n, repos=[] if n % 2 else [p.repo("service")])
+        until(lambda: len(f.sessions()) > n // 3 if n else True, what="a session")
+        lib.pause(0.15 * n)
+        p.request("DELETE", f.path)
+    until(lambda: not everything(p), what="all of them to go: %s" % everything(p))
+    until(lambda: not p.pod_processes(), what="the processes to end")
+
+
+def test_pause_resume_and_run_again(p):
+    f = Flow(p, "paused", lib.GATED_BARE + "; " + SPEAK, synthesis=False, steps=[{"agent": "team-lead"}, {"agent": "team-member"}])
+    first = f.session("team-lead")
+    f.patch(desiredState="Paused")
+    until(lambda: f.condition("Ready").get("reason") == "Pausing", what="it to say that it will pause")
+    first.touch_when_up("go")
+    f.wait("Paused")
+    assert f.sessions() == ["paused-team-lead-1"], f.sessions()
+    f.patch(desiredState="Running")
+    f.session("team-member").touch_when_up("go")
+    f.wait("Completed")
+    assert "## 2. Team Member\n\nteam-member after 1 of paused" in f.status["finalRFE"], f.status["finalRFE"]
+    f.run("team-member")
+    again = f.session("team-member")
+    assert again.name == "paused-team-member-2" and "finalRFE" not in f.status, f.status
+    # Another wish while it runs: it is stopped, and the step before it done again.
+    f.run("team-lead", "2")
+    again.wait("Stopped")
+    f.session("team-lead").touch_when_up("go")
+    f.session("team-member").touch_when_up("go")
+    f.wait("Completed")
+    assert [s["runs"] for s in f.steps] == [2, 3], f.steps
+    p.request("DELETE", f.path)
+
+
+def test_cancel_stops_the_agent(p):
+    f = Flow(p, "cancelled", lib.GATED_BARE)
+    s = f.session("product-manager")
+    s.wait("Running")
+    pids = p.pod_processes(s)
+    f.patch(desiredState="Cancelled")
+    f.wait("Cancelled")
+    assert s.phase == "Stopped" and s.status["stoppedReason"] == "user", s.status
+    until(lambda: not lib.running(pids), what="the agent to end")
+    p.request("DELETE", f.path)
+
+
+def test_a_step_that_fails_and_one_that_takes_too_long(p):
+    f = Flow(p, "fails", "echo so not >&2; exit 1", steps=[{"agent": "team-lead"}])
+    f.wait("Failed")
+    assert f.sessions() == ["fails-team-lead-1", "fails-team-lead-2"] and "so not" in f.status["message"], f.status
+    f = Flow(p, "late", "exec sleep 600", steps=[{"agent": "team-lead", "timeout": 1, "retries": 0}])
+    f.wait("Failed")
+    assert f.steps[0]["reason"] == "Timeout" and "1 s" in f.status["message"], f.status
+    # Somebody deletes the session of a step: that is one failure, and a new one is made.
+    f = Flow(p, "robbed", lib.GATED_BARE, steps=[{"agent": "team-lead"}], synthesis=False)
+    f.session("team-lead").delete()
+    until(lambda: f.sessions() == ["robbed-team-lead-2"], what="another session: %s" % f.sessions())
+    f.session("team-lead").touch_when_up("go")
+    f.wait("Completed")
+
+
+def test_an_agent_that_comes_later(p):
+    f = Flow(p, "unknown", steps=[{"agent": "security-officer"}], synthesis=False)
+    f.wait("Pending", "AgentUnknown")
+    assert "those known: delivery-owner, implement" in f.status["message"], f.status
+    p.request("POST", p.core("configmaps"), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ambient-agents"},
+                                             "data": {"security-officer.md": "---\nname: Security Officer\n---\nBe wary."}})
+    f.wait("Completed")
+    assert f.steps[0]["agent"] == "Security Officer" and f.steps[0]["output"].startswith("security-officer after 0"), f.steps
+
+
+# ---- older clients
+
+WRITE = 'cd "$AMBIENT_SESSION_DIR/workspace/specs"; mkdir -p specs/ambient-x; ' \
+        'echo "$WORKFLOW_PHASE" > "specs/ambient-x/$WORKFLOW_PHASE.md"; echo "found $(ls specs/ambient-x | wc -l)"'
+
+
+def test_an_older_workflow_waits_for_people_and_pushes_to_its_branch(p):
+    p.origins.make("specs")
+    p.origins.make("billing")
+    spec = {"title": "Export", "description": "of invoices", "branchName": "ambient-x",
+            "umbrellaRepo": {"url": p.origins.url("specs")}, "supportingRepos": [{"url": p.origins.url("billing")}]}
+    f = Flow(p, "older", WRITE, **spec)
+    f.wait("Ready", "WaitingForPerson")
+    second = Flow(p, "younger", WRITE, **{**spec, "umbrellaRepo": {"url": p.origins.url("specs").replace(".git", "/")}})
+    second.wait("Initializing", "BranchInUse")
+    assert '"older"' in second.status["message"], second.status
+    assert not f.sessions() and not second.sessions()
+    for n, step in enumerate(("specify", "plan", "tasks", "implement")):
+        f.run(step)
+        until(lambda: [s for s in f.steps if s["name"] == step and s["status"] == "Completed"], lib.PATIENCE * 2,
+              "%s to be done: %s" % (step, f.status))
+        # Each finds what those before it have pushed.
+        assert f.steps[n]["output"] == "found %d" % (n + 1), f.steps
+    f.wait("Completed")
+    assert p.origins.commits("specs", "ambient-x") == 4 and p.origins.commits("billing", "ambient-x") == 0
+    assert p.origins.show("specs", "ambient-x:specs/ambient-x/tasks.md").strip() == "tasks"
+    assert f.status["pushed"] == [p.origins.url("specs")], f.status
+    # The branch is free, and whoever waited for it is woken.
+    second.wait("Ready", "WaitingForPerson")
+    p.request("DELETE", f.path)
+    p.request("DELETE", second.path)
+
+
+def test_the_documents_are_committed(p):
+    p.origins.make("shelf", {"specs/kept/01-team-lead.md": "older\n", "README.md": "hello\n"})
+    f = Flow(p, "kept", 'printf "%s\\n" "=== file 0:evil" "two words"; echo "three words"', steps=[{"agent": "team-lead"}],
+             documents={"repo": {"url": p.origins.url("shelf")}, "branch": "requests"})
+    f.wait("Completed")
+    assert f.status["documents"]["status"] == "Completed", f.status
+    assert p.origins.commits("shelf", "requests") == 1
+    assert p.origins.show("shelf", "requests:specs/kept/01-team-lead.md") == f.steps[0]["output"]
+    assert p.origins.show("shelf", "requests:specs/kept/rfe.md") == f.status["finalRFE"]
+    files = git("--git-dir", p.origins.bare("shelf"), "ls-tree", "-r", "--name-only", "requests").split()
+    assert files == ["README.md", "specs/kept/01-team-lead.md", "specs/kept/rfe.md"], files
+    # A branch that is there, of which this workflow knows nothing: it is found out and continued.
+    other = Flow(p, "kept-too", "echo words", steps=[{"agent": "team-lead"}], synthesis=False,
+                 documents={"repo": {"url": p.origins.url("shelf")}, "branch": "requests", "path": "specs/other"})
+    other.wait("Completed")
+    assert p.origins.show("shelf", "requests:specs/other/01-team-lead.md") == "words"
+    assert p.origins.commits("shelf", "requests") == 2 and other.status["documents"]["runs"] == 2, other.status
+    p.request("DELETE", other.path)
+    # Once more: nothing has changed, and that is no failure.
+    f.run("documents")
+    until(lambda: f.status.get("documents", {}).get("runs") == 2, what="the documents to be committed again")
+    f.wait("Completed")
+    assert f.status["documents"]["runs"] == 2, f.status
+    assert p.origins.commits("shelf", "requests") == 2
+    p.request("DELETE", f.path)
+
+
+# ---- bad input
+
+def test_definitions_refuse_what_they_can(p):
+    for spec, sentence in (({"request": ""}, "spec.request"), ({"request": "r", "desiredState": "Halted"}, "desiredState"),
+                           ({"request": "r", "steps": [{"name": "x"}]}, "agent"), ({"request": "r", "stepTimeout": 0}, "stepTimeout"),
+                           ({"request": "r", "stepTimeout": 2 ** 31}, "stepTimeout"), ({"title": "t"}, "spec"),
+                           ({"request": "r", "steps": [{"agent": "a", "name": "A B"}]}, "name")):
+        try:
+            p.request("POST", FLOWS % p.ns, {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "RFEWorkflow",
+                                             "metadata": {"name": "bad"}, "spec": spec})
+        except lib.Status as e:
+            assert e.code == 422 and sentence in str(e), (spec, e)
+        else:
+            raise AssertionError("taken: %s" % spec)
+
+
+def test_long_names(p):
+    for length in (63, 253):
+        f = Flow(p, "n" * length, steps=[{"agent": "team-lead"}], synthesis=False)
+        f.wait("Completed")
+        assert len(f.sessions()[0]) <= 63, f.sessions()
+        p.request("DELETE", f.path)
 
 
 def make():

@@ -121,6 +121,56 @@ START_TEST(document_is_put_together_without_a_synthesis)
 }
 END_TEST
 
+START_TEST(documents_are_committed_at_the_end)
+{
+	static const char *const pointers[] = {
+		"/spec/runnerType", "/spec/runnerConfig/command/0", "/spec/environmentVariables/DOCUMENTS", "/spec/repos/0/input/url",
+		"/spec/repos/0/input/authSecret", "/spec/repos/0/output/targetBranch", "/spec/autoPushOnComplete", "/spec/model",
+	};
+	static const char *const values[] = {
+		"command", "sh", "specs/w", "https://git.example/specs.git", "mine", "ambient-rfe-w", "true", "(none)",
+	};
+	const char *prompt;
+
+	begin();
+	submit_named("w", REQUEST ",'model':'m','runnerType':'claude-code','steps':[{'agent':'team-lead'}],"
+		     "'documents':{'repo':{'url':'https://git.example/specs.git','authSecret':'mine'}}");
+	(void)settle();
+	says("w-team-lead-1", "=== file 0:etc/passwd");
+	(void)settle();
+	says("w-synthesis-1", "all of it");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_str_eq(at("/status/finalRFE"), "all of it");
+	for (size_t i = 0; i < sizeof(pointers) / sizeof(pointers[0]); i++)
+		ck_assert_msg(strcmp(session("w-documents-1", pointers[i]), values[i]) == 0, "%s: %s", pointers[i],
+			      session("w-documents-1", pointers[i]));
+	/* What a step says cannot name a file. */
+	prompt = session("w-documents-1", "/spec/prompt");
+	ck_assert_str_eq(prompt, "=== file 1:\n=== file 1:specs/w/rfe.md\nall of it\n=== file 1:specs/w/01-team-lead.md\n"
+			 "=== file 0:etc/passwd\n");
+	ends("w-documents-1", "Completed", ",'repos':[{'index':0,'url':'https://git.example/specs.git','status':'error','error':'refused'}]");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Failed");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "the documents were not pushed: refused"));
+	annotate("documents", "1");
+	(void)settle();
+	ck_assert_str_eq(at("/status/finalRFE"), "all of it");
+	ends("w-documents-2", "Completed", ",'repos':[{'index':0,'url':'https://git.example/specs.git','status':'pushed',"
+	     "'branch':'ambient-rfe-w'}]");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Completed");
+	ck_assert_str_eq(at("/status/documents/status"), "Completed");
+	ck_assert_str_eq(at("/status/pushed/0"), "https://git.example/specs.git#ambient-rfe-w");
+	ck_assert_str_eq(at("/status/steps/1/name"), "(none)");
+	annotate("documents", "2");
+	(void)settle();
+	ck_assert_str_eq(session("w-documents-2", "/spec/repos/0/input/branch"), "(none)");
+	ck_assert_str_eq(session("w-documents-3", "/spec/repos/0/input/branch"), "ambient-rfe-w");
+	end();
+}
+END_TEST
+
 /* ---- accidents */
 
 /* The council's walk, with everything failing after so many writes of one reconcile; the next one starts anew. */
@@ -512,6 +562,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, council_of_seven_in_their_order);
 	tcase_add_test(tc, sessions_as_agreed);
 	tcase_add_test(tc, document_is_put_together_without_a_synthesis);
+	tcase_add_test(tc, documents_are_committed_at_the_end);
 	tcase_add_test(tc, rule_28_crash_after_each_write);
 	tcase_add_test(tc, cache_that_lags_begins_nothing_twice);
 	tcase_add_test(tc, nothing_more_happens_after_the_end);

@@ -13,6 +13,10 @@ START_TEST(spec_that_cannot_be_followed)
 		{ "'title':'t','description':'d','umbrellaRepo':{'url':'https://git.example/a.git'},'supportingRepos':"
 		  "[{'url':'https://GIT.example/a/'}]", "named twice" },
 		{ "'request':'r','steps':[{'agent':'team-lead'},{'agent':'team-lead'}]", "two steps are called \"team-lead\"" },
+		{ "'request':'r','steps':[{'agent':'documents'}]", "may not be called \"documents\"" },
+		{ "'request':'r','documents':{'repo':{'url':'https://git.example/a.git'},'path':'../x'}", "must be a folder inside" },
+		{ "'request':'r','documents':{'repo':{'url':'https://git.example/a.git'},'path':'a/.git/b'}", "must be a folder inside" },
+		{ "'request':'r','documents':{'repo':{'url':'https://git.example/a.git'},'path':'/etc'}", "must be a folder inside" },
 		{ "'request':'r','steps':[{'agent':'../..'}]", "step 1 has no agent" },
 	};
 
@@ -206,9 +210,11 @@ START_TEST(foreign_session_of_that_name)
 	ck_assert_str_eq(cond("Ready", "reason"), "NameConflict");
 	ck_assert_ptr_nonnull(strstr(at("/status/message"), "does not belong to this workflow"));
 	ck_assert_str_eq(session("w-product-manager-1", "/spec/prompt"), "mine");
-	fake_host_remove(fake, RFE_SESSION, "team-a", "w-product-manager-1");
 	(void)settle();
 	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_str_eq(step(0, "session"), "w-product-manager-2");
+	ck_assert_str_eq(step(0, "attempts"), "(none)");
+	ck_assert_str_eq(session("w-product-manager-1", "/spec/prompt"), "mine");
 	end();
 }
 END_TEST
@@ -243,7 +249,7 @@ END_TEST
 static void
 cases(TCase *tc)
 {
-	tcase_add_loop_test(tc, spec_that_cannot_be_followed, 0, 6);
+	tcase_add_loop_test(tc, spec_that_cannot_be_followed, 0, 10);
 	tcase_add_test(tc, unknown_agent_comes_later);
 	tcase_add_test(tc, configmap_over_files);
 	tcase_add_test(tc, two_workflows_on_one_branch);
