@@ -13,7 +13,10 @@ from lib import Platform, processes, running, until  # noqa: E402
 PIDS = 48           # what a pod may have at once
 DEADLINE = 600      # seconds that each of them is given, until end_now()
 LINE = "0123456789" * 4
+EXAMPLES = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../etc/examples"))
 LOG_MOST = 60 << 20 # five files of 10 MiB and the one that is written
+BULK = int(float(os.environ.get("AMBIENT_BULK", "150e6"))) # bytes; unruly-long has 10 GB
+GROWS_MOST = 16 << 20, 64 << 20     # what the shim and the daemon may have more than before
 
 
 def unruly(p, name, script):
@@ -158,8 +161,140 @@ def test_kill_everything(p):
     p.request("DELETE", other + "?gracePeriodSeconds=0")
 
 
+class Watch:
+    """What a pod costs while it writes."""
+
+    def __init__(self, p, path):
+        self.p, self.path = p, path
+        o = until(lambda: p.get(path)["status"].get("startTime") and p.get(path), what="the pod to be taken")
+        uid = o["metadata"]["uid"]
+        (self.top,) = until(lambda: [d for d, _, _ in os.walk(p.state) if os.path.basename(d) == uid], what="its place")
+        self.pids = until(lambda: shim_of(uid, processes()), what="its shim")[0], p.daemon.pid
+        self.before, self.most, self.most_disk, self.begun = [resident(i) for i in self.pids], [0, 0], 0, time.monotonic()
+        rows.until_phase(p, path, "Running")
+        with open(self.top + "/volumes/go/now", "w"):
+            pass
+
+    def look(self):
+        for i, pid in enumerate(self.pids):
+            try:
+                self.most[i] = max(self.most[i], resident(pid))
+            except (OSError, IndexError):
+                assert i == 0 # the shim has ended
+        self.most_disk = max(self.most_disk, disk(self.top))
+
+    def until(self, condition, what, beside=()):
+        """Watches until then, and has others run meanwhile."""
+        names, last = list(beside), 0
+        # An AMBIENT_PATIENCE for each GB: a slow disk takes its time.
+        end = time.monotonic() + lib.PATIENCE * (1 + BULK / 1e9)
+        while not condition():
+            self.look()
+            assert time.monotonic() < end, "waited in vain for " + what
+            if names and time.monotonic() > last + 0.5:
+                neighbour(self.p, names.pop())
+                last = time.monotonic()
+            time.sleep(0.05)
+        self.look()
+        for name in names:
+            neighbour(self.p, name)
+        grown = [most - before for most, before in zip(self.most, self.before)]
+        print("# %s: %.1f s, %.0f MB on disk at most, shim %+d KiB, daemon %+d KiB" % (
+            what, time.monotonic() - self.begun, self.most_disk / 1e6, *(g >> 10 for g in grown)))
+        assert all(g < most for g, most in zip(grown, GROWS_MOST)), grown
+
+
+def over(p, path):
+    return p.get(path)["status"].get("phase") in ("Succeeded", "Failed")
+
+
+def end_of(p, path):
+    return p.get(path)["status"]["containerStatuses"][0]["state"]["terminated"]
+
+
+def bulk(p, name, script, **more):
+    """A pod that writes BULK bytes once it is watched, and has as long as it takes."""
+    script = "while [ ! -e /go/now ]; do sleep 0.05; done; " + script % {"bytes": BULK, "line": LINE * 5}
+    spec = rows.pod_spec(script, grace=1, **more)
+    spec.setdefault("volumes", []).append({"name": "go", "emptyDir": {}})
+    spec["containers"][0].setdefault("volumeMounts", []).append({"name": "go", "mountPath": "/go", "readOnly": True})
+    p.request("POST", p.core("pods"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+    return p.core("pods", name)
+
+
+def test_bulk_to_stdout(p):
+    """Rotated, and read to the end: the program goes on, and ends well."""
+    path = bulk(p, "talker", "yes %(line)s | head -c %(bytes)d; echo; echo over")
+    w = Watch(p, path)
+    w.until(lambda: over(p, path), "%d bytes of output" % BULK, ["beside-talker-%d" % i for i in range(4)])
+    assert p.get(path)["status"]["phase"] == "Succeeded", p.get(path)["status"]
+    assert w.most_disk < LOG_MOST, w.most_disk
+    tail = p.request("GET", path + "/log?tailLines=1", raw=True)[1].decode()
+    assert tail == "over\n", tail
+    p.request("DELETE", path)
+    until(lambda: not os.path.exists(w.top), what="the logs to go")
+
+
+def test_bulk_to_a_volume(p):
+    """Without a limit it is the pod's own success, and gone with it; with one it is evicted."""
+    script = "head -c %(bytes)d /dev/zero > /v/bulk && stat -c %%s /v/bulk"
+
+    def bulk_at_v(name, script, **limit):
+        return bulk(p, name, script, volumes=[{"name": "v", "emptyDir": limit}], volumeMounts=[{"name": "v", "mountPath": "/v"}])
+
+    path = bulk_at_v("hoarder", script)
+    w = Watch(p, path)
+    w.until(lambda: over(p, path), "%d bytes in a volume" % BULK, ["beside-hoarder-%d" % i for i in range(2)])
+    assert p.get(path)["status"]["phase"] == "Succeeded" and rows.log_of(p, path).strip() == str(BULK), p.get(path)["status"]
+    p.request("DELETE", path)
+    until(lambda: not os.path.exists(w.top), what="its volume to go")
+    path = bulk_at_v("limited", script + "; while :; do sleep 0.1; done", sizeLimit="64Mi")
+    w = Watch(p, path)
+    w.until(lambda: over(p, path), "%d bytes in a volume of 64 MiB" % BULK, ["beside-limited"])
+    o = p.get(path)["status"]
+    assert o["phase"] == "Failed" and o["reason"] == "Evicted" and "EmptyDir volume" in o["message"], o
+    p.request("DELETE", path)
+    until(lambda: not os.path.exists(w.top), what="its volume to go")
+
+
+def test_bulk_to_the_root(p):
+    """What is no volume is in memory, and counts as the container's own."""
+    if not limits_hold(p):
+        return lib.required("cgroups", "this user has no control groups: nothing bounds what a container keeps in memory")
+    path = bulk(p, "glutton", "exec head -c %(bytes)d /dev/zero > /tmp/bulk", resources={"limits": {"memory": "64Mi"}})
+    w = Watch(p, path)
+    w.until(lambda: over(p, path), "%d bytes in /tmp with 64 MiB of memory" % BULK, ["beside-glutton"])
+    end = end_of(p, path)
+    assert (end["exitCode"], end["reason"]) == (137, "OOMKilled"), end
+    p.request("DELETE", path)
+    return None
+
+
+def test_no_connections_under_a_profile(p):
+    """etc/examples/seccomp.json, by way of the API; what is not there is waited for."""
+    if p.request("GET", "/api/v1/nodes")["items"][0]["metadata"]["annotations"]["standalone/seccomp"] == "none":
+        return lib.required("libseccomp", "this build is without libseccomp")
+    dial = "perl -MSocket -e 'print socket(S, AF_INET, SOCK_STREAM, 0) ? q(yes) : $!{EACCES} ? q(no) : $!'"
+
+    def under(name, profile):
+        return rows.pod(p, name, dial, securityContext={"seccompProfile": {"type": "Localhost", "localhostProfile": profile}})
+
+    path = under("offline", "seccomp.json")
+    rows.until_phase(p, path, "Succeeded")
+    assert rows.log_of(p, path).strip() == "no", rows.log_of(p, path)
+    path = under("nowhere", "no/such.json")
+
+    def waiting():
+        return p.get(path)["status"].get("containerStatuses", [{}])[0].get("state", {}).get("waiting", {})
+
+    until(lambda: waiting().get("reason") == "CreateContainerError", what="the reason")
+    assert "no/such.json" in waiting()["message"], waiting()
+    p.request("DELETE", path + "?gracePeriodSeconds=0")
+    return None
+
+
 def make():
-    p = Platform("unruly", node="podPids = %d;" % PIDS)
+    p = Platform("unruly", node="podPids = %d; seccompProfiles = \"%s\";" % (PIDS, EXAMPLES))
     p.start()
     p.namespace()
     return p
