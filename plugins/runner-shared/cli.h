@@ -57,7 +57,8 @@ void rs_problem(struct ambient_sink *problems, const char *field, const char *me
 /* ---- drive */
 
 const char *rs_program(const struct rs_cli *cli);
-/* 0, or why the program cannot be used: missing (NOTFOUND), too old or another one (UNSUPPORTED).  Blocks at most 30 s. */
+/* 0, or why the program cannot be used: missing (NOTFOUND), too old or another one (UNSUPPORTED).  Blocks at most 20 s; one
+ * that has not answered by then is taken for what it should be. */
 int rs_check_version(struct ambient_run *run, const struct rs_cli *cli, struct ambient_error *err);
 /* The reason of an outcome for the HTTP status of a model's API; NULL: none. */
 const char *rs_api_reason(int64_t status);

@@ -1,12 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an agent's program writes, line by line, into the runner type that this is linked with; the host drops nothing
  * that is no JSON but dies of it. */
+#include "core/base/file.h"
 #include "tests/lib/runner_host.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Some types write their settings there; it goes with the process. */
+static char state[] = "/tmp/fuzz-runner-XXXXXX";
+
+static void
+remove_state(void)
+{
+	(void)am_remove_tree(state, NULL);
+}
+
+static const char *
+state_dir(void)
+{
+	static int made;
+
+	if (!made && (mkdtemp(state) == NULL || atexit(remove_state) != 0))
+		abort();
+	made = 1;
+	return state;
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -22,6 +43,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	runner_host_reset(&ambient_plugin_v0);
 	runner_spawn_out = "agent 9.9.9\n";
+	runner_run.statedir = state_dir();
 	if (runner_type->command(runner_self, &runner_run, runner_host_command(), &err) < 0)
 		abort();
 	for (char *line = text, *next; line != NULL && line <= text + size; line = next) {

@@ -62,9 +62,9 @@ class Cli:
             assert p.code == 1 and p.report["reason"] == reason and p.report["isError"], (scenario, p.code, p.report)
             assert part in p.report["message"], (scenario, p.report["message"])
 
-    def stops_during_a_tool(self, lab):
+    def stops_during_a_tool(self, lab, sign="tool_call"):
         p = self.pod(lab, "wait").start()
-        assert p.until(lambda: any(m["type"] == "tool_call" for m in p.messages), 90), (p.messages, p.read("stderr"))
+        assert p.until(lambda: any(m["type"] == sign for m in p.messages), 90), (p.messages, p.read("stderr"))
         p.runner.send_signal(signal.SIGTERM)
         p.wait()
         assert p.code == 143 and p.report["reason"] == "Stopped" and p.agent_code == 0, (p.code, p.report, p.agent_code)

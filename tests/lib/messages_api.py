@@ -1,25 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Messages API on loopback for tests with real agent CLIs: it answers by a script, not by a model.
-
-A scenario is a list of steps, a step a list of content blocks; it is chosen by the marker [[scenario:NAME]] in the
-conversation, the step by how many assistant messages the request holds, so that a repeated request gets the same
-answer.  A step may also be {"status": 529, "type": "overloaded_error", "message": "..."}.  Run alone it serves
-until it is killed: messages_api.py PORT."""
-import http.server
+"""A Messages API on loopback for tests with real agent CLIs: it answers by a script, not by a model; see model_api.py.
+Run alone it serves until it is killed: messages_api.py PORT."""
 import json
-import re
+import os
 import sys
-import threading
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from model_api import ModelApi, sse, text, tool  # noqa: E402
+
+__all__ = ["MessagesApi", "text", "tool"]
 USAGE = {"input_tokens": 100, "cache_creation_input_tokens": 20, "cache_read_input_tokens": 30, "output_tokens": 1}
-
-
-def text(s):
-    return {"type": "text", "text": s}
-
-
-def tool(name, **arguments):
-    return {"type": "tool_use", "name": name, "input": arguments}
 
 
 def events(step, model, number):
@@ -45,80 +35,37 @@ def events(step, model, number):
     yield "message_stop", {}
 
 
-class MessagesApi:
-    def __init__(self, scenarios=None, port=0, key=None):
-        self.scenarios, self.key, self.requests, self.count = scenarios or {}, key, [], 0
-        self.lock = threading.Lock()
-        api = self
+class MessagesApi(ModelApi):
+    def authorized(self, headers):
+        return headers.get("x-api-key") == self.key
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def conversation(self, request):
+        return request.get("messages", [])
 
-            def send(self, code, body, content_type="application/json"):
-                self.send_response(code)
-                self.send_header("Content-Type", content_type)
-                self.send_header("Content-Length", str(len(body)))
-                self.send_header("request-id", "req_%d" % api.count)
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(body)
+    def answers(self, request):
+        return sum(1 for m in request.get("messages", []) if m.get("role") == "assistant")
 
-            def fail(self, code, kind, message):
-                self.send(code, json.dumps({"type": "error", "error": {"type": kind, "message": message}}).encode())
+    def error(self, step):
+        return {"type": "error", "error": {"type": step["type"], "message": step["message"]}}
 
-            def do_HEAD(self):
-                self.send(200, b"")
-
-            def do_GET(self):
-                self.fail(404, "not_found_error", "nothing here")
-
-            def do_POST(self):
-                request = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-                if self.path.split("?")[0].endswith("/count_tokens"):
-                    return self.send(200, b'{"input_tokens":123}')
-                if api.key is not None and self.headers.get("x-api-key") != api.key:
-                    return self.fail(401, "authentication_error", "invalid x-api-key")
-                with api.lock:
-                    api.count += 1
-                    number = api.count
-                    api.requests.append(request)
-                step = api.step(request)
-                if isinstance(step, dict):
-                    return self.fail(step["status"], step["type"], step["message"])
-                model = request.get("model", "fake")
-                if not request.get("stream"):
-                    content = [dict(b, id="toolu_%d_%d" % (number, i)) if b["type"] == "tool_use" else b
-                               for i, b in enumerate(step)]
-                    return self.send(200, json.dumps({"id": "msg_%d" % number, "type": "message", "role": "assistant",
-                                                      "model": model, "content": content, "stop_reason": "end_turn",
-                                                      "stop_sequence": None, "usage": USAGE}).encode())
-                body = "".join("event: %s\ndata: %s\n\n" % (name, json.dumps(dict(data, type=name)))
-                               for name, data in events(step, model, number))
-                self.send(200, body.encode(), "text/event-stream")
-
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.server.daemon_threads = True
+    def aside(self, handler, request):
+        if not handler.path.split("?")[0].endswith("/count_tokens"):
+            return False
+        handler.send(200, b'{"input_tokens":123}')
+        return True
 
     def step(self, request):
-        if request.get("max_tokens") == 1:
-            return [text(".")]
-        names = re.findall(r"\[\[scenario:([a-z0-9-]+)\]\]", json.dumps(request.get("messages", [])))
-        steps = self.scenarios.get(names[-1] if names else "", [])
-        at = sum(1 for m in request.get("messages", []) if m.get("role") == "assistant")
-        if at < len(steps):
-            return steps[at]
-        return [text("There is nothing more to do.")]
+        return [text(".")] if request.get("max_tokens") == 1 else super().step(request)
 
-    @property
-    def url(self):
-        return "http://127.0.0.1:%d" % self.server.server_address[1]
-
-    def start(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
+    def reply(self, handler, request, step, number):
+        model, cut = request.get("model", "fake"), isinstance(step, dict)
+        blocks = step["cut"] if cut else step
+        if request.get("stream"):
+            return handler.events((sse(dict(data, type=name), name) for name, data in events(blocks, model, number)), cut)
+        content = [dict(b, id="toolu_%d_%d" % (number, i)) if b["type"] == "tool_use" else b for i, b in enumerate(blocks)]
+        return handler.send(200, json.dumps({
+            "id": "msg_%d" % number, "type": "message", "role": "assistant", "model": model, "content": content,
+            "stop_reason": "end_turn", "stop_sequence": None, "usage": USAGE}).encode())
 
 
 if __name__ == "__main__":

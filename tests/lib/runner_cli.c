@@ -53,14 +53,15 @@ runner_check_refusals(const char *type, const char *key)
 	(void)snprintf(want, sizeof(want),
 		       "problems: [{\"field\":\"spec.interactive\",\"message\":\"runner type \\\"%s\\\" takes one prompt a run; "
 		       "set it to false, or spec.stopOnRunFinished to true\"}]", type);
-	ck_assert_str_eq(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\",\"interactive\":true,\"model\":\"a/b\"}"), want);
+	ck_assert_str_eq(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\",\"interactive\":true,\"model\":\"anthropic/b\"}"), want);
 	ck_assert_ptr_null(strstr(runner_plan_text("{\"spec\":{\"stopOnRunFinished\":true}}",
 						   "{\"secretName\":\"k\",\"interactive\":true,\"model\":\"anthropic/b\"}"),
 				  "problems"));
 	(void)snprintf(want, sizeof(want),
 		       "problems: [{\"field\":\"spec.runnerConfig.maxTurns\",\"message\":\"runner type \\\"%s\\\" has no such "
 		       "setting\"}]", type);
-	ck_assert_str_eq(runner_plan_text("{\"spec\":{\"runnerConfig\":{\"maxTurns\":3}}}", "{\"secretName\":\"k\"}"), want);
+	ck_assert_str_eq(runner_plan_text("{\"spec\":{\"runnerConfig\":{\"maxTurns\":3}}}",
+					  "{\"secretName\":\"k\",\"model\":\"anthropic/b\"}"), want);
 	(void)snprintf(want, sizeof(want),
 		       "problems: [{\"field\":\"spec.anthropicApiKeySecret\",\"message\":\"no Secret with %s is named here, in "
 		       "the project's settings or in the configuration\"}]", key);
@@ -89,6 +90,10 @@ runner_check_versions(const char *title, const char *program, const char *packag
 	ck_assert_int_eq(runner_type->command(runner_self, &runner_run, runner_host_command(), &err), -AMBIENT_E_UNSUPPORTED);
 	(void)snprintf(want, sizeof(want), "\"%s --version\" does not answer like %s (exit code 0)", program, title);
 	ck_assert_str_eq(err.message, want);
+	/* A machine that is busy is no reason to end a run. */
+	runner_spawn_late = 1;
+	runner_start();
+	(void)runner_end(0, 0, "");
 }
 
 void

@@ -15,6 +15,7 @@ struct am_buf runner_messages, runner_input, runner_command;
 char runner_conversation[128];
 int runner_turns;
 const char *runner_spawn_out;
+int runner_spawn_late;
 void *runner_self;
 const struct ambient_runner *runner_type;
 
@@ -74,6 +75,7 @@ spawn_run(const struct ambient_host *host, const struct ambient_spawn_options *o
 {
 	if (runner_spawn_out == NULL)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "no such program");
+	result->timed_out = runner_spawn_late;
 	result->out = strdup(runner_spawn_out);
 	result->err = strdup("");
 	result->out_len = strlen(runner_spawn_out);
@@ -191,6 +193,7 @@ runner_host_reset(const struct ambient_plugin *plugin)
 	runner_conversation[0] = '\0';
 	runner_turns = 0;
 	runner_spawn_out = NULL;
+	runner_spawn_late = 0;
 	if (plugin->runners == NULL)
 		return;
 	runner_type = plugin->runners[0];

@@ -16,6 +16,7 @@ extern struct am_buf runner_input;    /* bytes for the agent; "<end>" at the end
 extern struct am_buf runner_command;  /* "arg X\n", "env N=V\n", "unset N\n" */
 extern char runner_conversation[128];
 extern int runner_turns;             /* calls of turn_done */
+extern int runner_spawn_late;        /* and none of them ends in time */
 extern const char *runner_spawn_out; /* what every program that is run says; NULL: it does not exist */
 
 void runner_host_reset(const struct ambient_plugin *plugin);

@@ -19,6 +19,7 @@ RUNNER = os.path.join(BUILD, "core/ambient-runner/ambient-runner")
 if os.path.exists(os.path.join(BUILD, "core/ambient-runner/.libs/ambient-runner")):
     RUNNER = os.path.join(BUILD, "core/ambient-runner/.libs/ambient-runner")
     os.environ["LD_LIBRARY_PATH"] = os.path.join(BUILD, "core/.libs")
+PATIENCE = float(os.environ.get("AMBIENT_PATIENCE") or 1)
 GIT_ENV = {
     "PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.com", "GIT_COMMITTER_NAME": "t",
@@ -243,8 +244,8 @@ class Pod:
 
     def wait(self, timeout=120):
         try:
-            self.code = self.runner.wait(timeout)
-            self.agent_code = self.agent.wait(30) if self.agent else None
+            self.code = self.runner.wait(timeout * PATIENCE)
+            self.agent_code = self.agent.wait(30 * PATIENCE) if self.agent else None
         finally:
             for p in (self.runner, self.agent):
                 if p is not None and p.poll() is None:
@@ -273,7 +274,7 @@ class Pod:
         return [m.get("text", "") for m in self.messages if m["type"] == kind]
 
     def until(self, condition, seconds=30):
-        end = time.time() + seconds
+        end = time.time() + seconds * PATIENCE
         while time.time() < end:
             try:
                 if condition():

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runner type "gemini-cli": Google's Gemini CLI, as "gemini --output-format stream-json".  One prompt a run; a later run
+ * resumes the session.  The container is the sandbox, so every tool is approved; the CLI wants the folder to be trusted
+ * for that, so MCP servers, extensions and hooks are named away one by one: a repository must not bring its own.
+ *
+ * The settings that have no flag are written into the home that belongs to the agent, anew for each run.  A failure of
+ * the API has its status only in the exit code, of which the low eight bits are left.
+ */
+#include "plugins/runner-shared/cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <sys/stat.h>
+
+AMBIENT_DECLARE("name=runner-gemini-cli\0version=0.1.0\0runner=gemini-cli\0needs=network");
+
+RS_OPTIONS("gemini", "the Gemini API");
+static const struct ambient_option *const options[] = {&opt_base_url, &opt_cli, &opt_idle, NULL};
+
+static const struct rs_cli cli = {.title = "the Gemini CLI",
+				  .type = "gemini-cli",
+				  .program = "gemini",
+				  .variable = "AMBIENT_GEMINI",
+				  .package = "@google/gemini-cli",
+				  .major = 0,
+				  .minor = 50};
+
+static const char settings[] =
+	"{\"security\":{\"auth\":{\"selectedType\":\"gemini-api-key\"}},\"general\":{\"enableAutoUpdate\":false,"
+	"\"enableAutoUpdateNotification\":false},\"privacy\":{\"usageStatisticsEnabled\":false},\"telemetry\":{\"enabled\":false},"
+	"\"hooksConfig\":{\"enabled\":false}}\n";
+
+static int
+plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_sink *problems,
+     struct ambient_error *err)
+{
+	return rs_plan(self, &cli, "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", in, fragment, problems, err);
+}
+
+/* ---- drive */
+
+/* The CLI keeps a session under the time and the first eight characters of its id. */
+static int
+has_session(const char *home, const char *id)
+{
+	char pattern[4300];
+	glob_t found;
+	int yes;
+
+	for (const char *p = id; *p != '\0'; p++)
+		if (!isxdigit((unsigned char)*p) && *p != '-')
+			return 0;
+	if (strlen(id) != 36)
+		return 0;
+	(void)snprintf(pattern, sizeof(pattern), "%s/.gemini/tmp/*/chats/session-*-%.8s.json*", home, id);
+	yes = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+	if (yes)
+		globfree(&found);
+	return yes;
+}
+
+static int
+write_settings(const char *home, struct ambient_error *err)
+{
+	char path[4300];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/.gemini", home);
+	(void)mkdir(home, 0755);
+	(void)mkdir(path, 0700);
+	(void)snprintf(path, sizeof(path), "%s/.gemini/settings.json", home);
+	(void)unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || write(fd, settings, sizeof(settings) - 1) != (ssize_t)(sizeof(settings) - 1)) {
+		int rc = ambient_err(err, AMBIENT_E_INTERNAL, "cannot write \"%s\": %s", path, strerror(errno));
+
+		if (fd >= 0)
+			(void)close(fd);
+		return rc;
+	}
+	return close(fd) < 0 ? ambient_err(err, AMBIENT_E_INTERNAL, "cannot write \"%s\"", path) : 0;
+}
+
+static int
+command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
+{
+	static const char *const fixed[] = {
+		"--output-format", "stream-json", "--approval-mode", "yolo", "--skip-trust",
+		"--allowed-mcp-server-names", "none", "--extensions", "none",
+	};
+	const struct ambient_command_api *api = run->host->message->command;
+	char home[4096];
+	int rc;
+
+	if (strlen(run->statedir) > sizeof(home) - 16)
+		return ambient_err(err, AMBIENT_E_INVALID, "the path of the agent's state is too long");
+	(void)snprintf(home, sizeof(home), "%s/home", run->statedir);
+	if ((rc = write_settings(home, err)) < 0 || (rc = rs_begin(run, &cli, err)) < 0)
+		return rc;
+	api->env(cmd, "HOME", home);
+	api->env(cmd, "GEMINI_CLI_NO_RELAUNCH", "true"); /* one process, which gets our signals */
+	api->arg(cmd, rs_program(&cli));
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		api->arg(cmd, fixed[i]);
+	if (run->model[0] != '\0' && run->model[0] != '-') {
+		api->arg(cmd, "--model");
+		api->arg(cmd, run->model);
+	}
+	if (has_session(home, run->resume)) {
+		api->arg(cmd, "--resume");
+		api->arg(cmd, run->resume);
+	}
+	return 0;
+}
+
+/* ---- what the CLI says */
+
+static void
+on_result(struct ambient_run *run, const struct ambient_object *msg)
+{
+	struct rs_run *rs = run->slot;
+
+	rs_flush(run);
+	rs->have_result = 1;
+	rs->turns++;
+	rs->have_usage = 1;
+	rs->input = ambient_int(msg, "/stats/input_tokens", 0);
+	rs->output = ambient_int(msg, "/stats/output_tokens", 0);
+	rs->cache_read = ambient_int(msg, "/stats/cached", 0);
+	if (!rs_is(msg, "/status", "success")) {
+		rs->is_error = 1;
+		(void)snprintf(rs->failure, sizeof(rs->failure), "%.500s", ambient_str(msg, "/error/message", "the agent failed"));
+	}
+	run->host->message->turn_done(run);
+}
+
+static void
+on_tool_result(struct ambient_run *run, const struct ambient_object *msg)
+{
+	int bad = !rs_is(msg, "/status", "success");
+	const char *pointer = bad && ambient_type(msg, "/error/message") == AMBIENT_T_STRING ? "/error/message" : "/output";
+
+	rs_returned(run, ambient_str(msg, "/tool_id", ""), ambient_str(msg, pointer, ""), ambient_len(msg, pointer), bad);
+}
+
+static int
+line(void *self, struct ambient_run *run, int stream, const char *text, size_t len, int cut, struct ambient_error *err)
+{
+	const struct ambient_object *msg = NULL;
+	int rc = rs_object(run, stream, text, len, cut, &msg, err);
+
+	if (rc <= 0)
+		return rc;
+	if (rs_is(msg, "/type", "message") && rs_is(msg, "/role", "assistant") &&
+	    ambient_type(msg, "/content") == AMBIENT_T_STRING) {
+		rs_piece(run, ambient_str(msg, "/content", ""), ambient_len(msg, "/content"));
+		if (ambient_bool(msg, "/delta", 0) != 1)
+			rs_flush(run);
+	} else if (rs_is(msg, "/type", "init")) {
+		rs_session(run, ambient_str(msg, "/session_id", ""), ambient_str(msg, "/model", ""));
+	} else if (rs_is(msg, "/type", "tool_use")) {
+		rs_flush(run);
+		rs_call(run, ambient_str(msg, "/tool_id", ""), ambient_str(msg, "/tool_name", ""), msg, "/parameters");
+	} else if (rs_is(msg, "/type", "tool_result")) {
+		on_tool_result(run, msg);
+	} else if (rs_is(msg, "/type", "error")) {
+		rs_emit_text(run, AMBIENT_MSG_STATUS, ambient_str(msg, "/message", ""), ambient_len(msg, "/message"));
+	} else if (rs_is(msg, "/type", "result")) {
+		on_result(run, msg);
+	}
+	ambient_unref((struct ambient_object *)(uintptr_t)msg);
+	return 0;
+}
+
+/* What the CLI ends with when it is not the API's status. */
+static const struct {
+	int code;
+	const char *reason, *text;
+} codes[] = {
+	{41, "ModelAuthenticationFailed", "the Gemini CLI found no way to authenticate; the Secret needs GEMINI_API_KEY"},
+	{53, "MaxTurnsReached", "the agent reached its limit of turns"},
+};
+
+static int
+exited(void *self, struct ambient_run *run, const struct ambient_exit *end, struct ambient_outcome *outcome,
+       struct ambient_error *err)
+{
+	struct rs_run *rs = run->slot;
+	char text[sizeof(rs->failure)];
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		if (end->code != codes[i].code || end->asked != AMBIENT_ASKED_NONE)
+			continue;
+		rs->is_error = 1;
+		(void)snprintf(rs->reason, sizeof(rs->reason), "%s", codes[i].reason);
+		(void)snprintf(rs->failure, sizeof(rs->failure), "%s", codes[i].text);
+	}
+	if (rs->is_error && rs->reason[0] == '\0' && end->asked == AMBIENT_ASKED_NONE) {
+		memcpy(text, rs->failure, sizeof(text));
+		rs_failed(run, end->code >= 144 ? 256 + end->code : strstr(text, "API Error") != NULL ? 0 : -1, text);
+	}
+	return rs_exited(self, run, end, outcome, err);
+}
+
+static const struct ambient_runner runner = {
+	.size = sizeof(runner),
+	.type = "gemini-cli",
+	.plan = plan,
+	.command = command,
+	.prompt = rs_prompt,
+	.line = line,
+	.exited = exited,
+};
+static const struct ambient_runner *const runners[] = {&runner, NULL};
+
+const struct ambient_plugin ambient_plugin_v0 = {AMBIENT_PLUGIN_HEAD, .options = options, .create = rs_create,
+						 .destroy = rs_destroy, .runners = runners};
