@@ -163,6 +163,7 @@ run_complete(struct ctl *ctl)
 		offer(word, "fish", "");
 	} else if (command == &ctl_plugin && am_streq(ctl->words[ctl->word_count - 2], "plugin")) {
 		offer(word, "inspect", "");
+		offer(word, "rbac", "");
 	} else if (command == &ctl_user && am_streq(ctl->words[ctl->word_count - 2], "user")) {
 		offer(word, "add", "");
 		offer(word, "remove", "");

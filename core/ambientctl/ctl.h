@@ -139,4 +139,7 @@ int ctl_admin(const struct ctl *ctl, const char *command, struct am_buf *out, st
 extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_start, ctl_stop,
 	ctl_delete, ctl_explain, ctl_top, ctl_cache, ctl_user, ctl_plugin, ctl_standalone, ctl_completion, ctl_complete, ctl_version;
 
+/* ---- rbac.c */
+int ctl_plugin_rbac(const char *const *files, size_t n);
+
 #endif

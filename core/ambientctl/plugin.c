@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plugin inspect: what a plugin's file declares, without running any of its code. */
+/* plugin inspect and rbac: what a plugin's file declares, without running any of its code. */
 #include "core/ambientctl/ctl.h"
 
 #include <stdio.h>
@@ -13,8 +13,10 @@ run(struct ctl *ctl)
 	struct am_plugin_info info = { 0 };
 	const char *line, *end;
 
-	if (!am_streq(ctl->words[0], "inspect"))
-		return ctl_usage("usage: ambientctl plugin inspect FILE");
+	if (am_streq(ctl->words[0], "rbac"))
+		return ctl_plugin_rbac(ctl->words + 1, ctl->word_count - 1);
+	if (!am_streq(ctl->words[0], "inspect") || ctl->word_count != 2)
+		return ctl_usage("usage: ambientctl plugin inspect FILE, or ambientctl plugin rbac FILE...");
 	if (am_plugin_inspect(ctl->words[1], &info, &err) < 0)
 		return ctl_fail(&err, "cannot inspect");
 	line = info.decl->text;
@@ -48,6 +50,6 @@ run(struct ctl *ctl)
 }
 
 const struct ctl_command ctl_plugin = {
-	.name = "plugin", .synopsis = "plugin inspect FILE", .text = "Say what a plugin provides and asks for.", .min = 2,
-	.max = 2, .offline = true, .run = run,
+	.name = "plugin", .synopsis = "plugin inspect|rbac FILE...", .text = "Say what a plugin provides and asks for.",
+	.min = 2, .max = CTL_WORDS, .offline = true, .run = run,
 };

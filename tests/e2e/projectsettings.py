@@ -8,6 +8,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
 from lib import GROUP, Platform, Status, until  # noqa: E402
+from replicas import Replica  # noqa: E402
 
 SETTINGS = "/apis/vteam.ambient-code/v1alpha1/namespaces/%s/projectsettings"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/rolebindings"
@@ -306,6 +307,50 @@ def test_a_restart_changes_nothing_and_misses_nothing(p):
     until(lambda: p.settings()["status"].get("observedGeneration") == p.settings()["metadata"]["generation"],
           what="the settings to be looked at")
     assert p.get(path + "/devs-edit")["metadata"]["resourceVersion"] != versions["devs-edit"]
+
+
+def test_a_daemon_in_a_cluster_needs_the_rights_that_are_printed(p):
+    p.stop()
+    p.start(without=("projectsettings",))
+    said = p.ctl("plugin", "rbac", p.tree.root + "/lib/ambient/plugins/projectsettings.so")
+    assert said.returncode == 0, said.stdout
+    said = p.kubectl("apply", "-n", "default", "-f", manifest(p, said.stdout))
+    assert said.returncode == 0, said.stdout
+    for kind, role in (("clusterrolebinding", "--clusterrole=ambient"), ("rolebinding", "--role=ambient-leases")):
+        said = p.kubectl("create", kind, "daemon", "-n", "default", role, "--group=daemons")
+        assert said.returncode == 0, said.stdout
+    p.person("daemons")
+    role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/ambient"
+    rules = p.get(role)["rules"]
+    bind = [r for r in rules if "bind" in r["verbs"]]
+    assert len(bind) == 1 and len(bind[0]["resourceNames"]) == 3 and bind[0]["verbs"] == ["bind"], bind
+    assert not [r for r in rules if r["apiGroups"] == ["rbac.authorization.k8s.io"] and "roles" in r["resources"]], rules
+    daemon = Replica(p, "daemon", "")
+    with open(daemon.conf, "w") as f:
+        f.write('mode = "cluster"; state = "%s.state"; runtime = "%s.run"; plugin_dir = "%s/lib/ambient/plugins";\n'
+                'cluster: { kubeconfig = "%s"; }; ops: { listen = ""; };\nplugins: { projectsettings: {}; };\n' % (
+                    daemon.base, daemon.base, p.tree.root, p.people["daemons"]))
+    daemon.start()
+    try:
+        p.project("cluster")
+        p.spec(groupAccess=grants(("devs", "edit")), limitRange={}, runnerSecretsName="keys")
+        until(lambda: p.bindings() == {"devs-edit": "ambient-project-edit"}, what="the binding: " + daemon.log()[-2000:])
+        p.secret("keys", a="b")
+        p.wait_for("Ready", "Applied")
+        # Without "bind" it cannot give what it has not itself.
+        p.patch(role, {"rules": [r for r in rules if "bind" not in r["verbs"]]})
+        p.spec(groupAccess=grants(("devs", "edit"), ("ops", "admin")))
+        said = p.wait_for("GroupAccessReady", "BindingFailed")["message"]
+        assert "spec.groupAccess[1]" in said and "not currently held" in said, said
+        assert list(p.bindings()) == ["devs-edit"], p.bindings()
+        p.patch(role, {"rules": rules})
+        until(lambda: "ops-admin" in p.bindings(), what="it to be tried again")
+        p.spec(groupAccess=[], limitRange=None)
+        until(lambda: not p.bindings() and p.get(p.core("limitranges", "ambient-default-limits")) is None, what="all to go")
+    finally:
+        daemon.close()
+        p.stop()
+        p.start()
 
 
 def make():

@@ -89,6 +89,11 @@ check 5 'x.so' plugin inspect "$tmp/x.so"
 plugin=$top_builddir/plugins/agenticsession/.libs/agenticsession.so
 check 0 'vteam.ambient-code/v1alpha1/agenticsessions' plugin inspect "$plugin"
 check 0 '"name":"agenticsession"' plugin inspect "$plugin" -o json
+check 2 'usage: ambientctl plugin inspect' plugin inspect "$plugin" "$plugin"
+check 5 'x.so' plugin rbac "$plugin" "$tmp/x.so"
+settings=$top_builddir/plugins/projectsettings/.libs/projectsettings.so
+check 0 'resourceNames: ["ambient-project-admin", "ambient-project-edit", "ambient-project-view"]' plugin rbac "$settings"
+check 0 'resources: ["jobs"]' plugin rbac "$settings" "$plugin"
 
 # A server that is not there: its address is in the sentence.
 cat >"$tmp/kubeconfig" <<'E2'
