@@ -219,3 +219,12 @@ am_runner_session_timeout(struct am_slice session)
 		return 0;
 	return value > 0 && value < 10 * 365 * 86400 ? value : 0;
 }
+
+int64_t
+am_runner_session_idle(struct am_slice session)
+{
+	int64_t value = am_json_int(session, "/status/effective/inactivityTimeout",
+				    am_json_int(session, "/spec/inactivityTimeout", 0));
+
+	return value > 0 && value < 365 * 86400 && am_runner_session_interactive(session) ? value : 0;
+}

@@ -44,5 +44,6 @@ bool am_runner_session_interactive(struct am_slice session);
 /* malloc'ed; NULL: none. */
 char *am_runner_session_prompt(struct am_slice session);
 int64_t am_runner_session_timeout(struct am_slice session); /* seconds, 0: none */
+int64_t am_runner_session_idle(struct am_slice session);    /* the same, of a chat in which nothing is said */
 
 #endif

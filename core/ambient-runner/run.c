@@ -357,8 +357,8 @@ judge(struct am_runner *runner)
 				      (long long)am_runner_session_timeout(am_runner_session(runner)));
 	if (runner->idle_out)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "Inactivity",
-				      "nothing happened for the %lld seconds of spec.inactivityTimeout",
-				      (long long)am_json_int(am_runner_session(runner), "/spec/inactivityTimeout", 0));
+				      "nothing happened for the %lld seconds of inactivityTimeout",
+				      (long long)am_runner_session_idle(am_runner_session(runner)));
 	if (!good) {
 		if (runner->report.reason[0] == '\0')
 			(void)am_runner_fail(runner, 0, "AgentFailed", "the agent failed");

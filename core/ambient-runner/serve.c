@@ -400,16 +400,14 @@ static int
 loop(struct am_runner *runner)
 {
 	int64_t seconds = am_runner_session_timeout(am_runner_session(runner));
-	int64_t idle = am_json_int(am_runner_session(runner), "/spec/inactivityTimeout", 0);
 	struct timers timers = {.total = seconds > 0 ? runner->started + seconds * AM_NS_PER_S : AM_FOREVER,
+				.idle_ns = am_runner_session_idle(am_runner_session(runner)) * AM_NS_PER_S,
 				.heartbeat = now_boot() + HEARTBEAT,
 				.stop_by = AM_FOREVER,
 				.save_by = AM_FOREVER};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	int rc;
 
-	if (idle > 0 && idle < 86400 * 365 && am_runner_session_interactive(am_runner_session(runner)))
-		timers.idle_ns = idle * AM_NS_PER_S;
 	runner->last_activity = now_boot();
 	for (;;) {
 		if ((rc = dispatch(runner, &err)) != 0)

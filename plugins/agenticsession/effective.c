@@ -187,17 +187,18 @@ wants_push(const struct ambient_object *spec, const struct ambient_object *item)
 	       ambient_str(item, "/output/pushBranch", "")[0] != '\0';
 }
 
+/* item: list[i]. */
 static int
 one_repo(struct ambient_call *call, const struct ambient_object *session, const struct ambient_object *settings,
-	 const struct ambient_object *item, struct repo *repos, size_t i, struct ambient_error *err)
+	 const struct ambient_object *item, const char *list, struct repo *repos, size_t i, struct ambient_error *err)
 {
 	const struct ambient_object *spec = ambient_at(session, "/spec");
 	struct repo *r = &repos[i];
 	const char *target, *fork;
-	char base[32], *made;
+	char base[48], *made;
 	int rc;
 
-	(void)snprintf(base, sizeof(base), "spec.repos[%zu]", i);
+	(void)snprintf(base, sizeof(base), "%s[%zu]", list, i);
 	if ((rc = either(item, base, "/input/url", "/url", &r->url, err)) < 0 ||
 	    (rc = either(item, base, "/input/branch", "/branch", &r->branch, err)) < 0 ||
 	    (rc = either(item, base, "/output/forkRepo", "/output/url", &fork, err)) < 0 ||
@@ -275,13 +276,12 @@ static int
 all_repos(struct ambient_call *call, const struct ambient_object *session, const struct ambient_object *settings,
 	  struct text *t, size_t *ret_count, struct ambient_error *err)
 {
-	const struct ambient_object *spec = ambient_at(session, "/spec"), *legacy = NULL;
+	const struct ambient_object *spec = ambient_at(session, "/spec"), *legacy = NULL, *items;
+	const char *list = "spec.repos";
 	struct repo repos[AS_REPOS_MAX];
 	size_t n = ambient_len(spec, "/repos");
 	int rc;
 
-	if (n > AS_REPOS_MAX)
-		return refuse(err, "spec.repos", "%s", "has more than 32 items");
 	if ((rc = legacy_repo(call, spec, &legacy, err)) < 0)
 		return rc;
 	if (legacy != NULL && n > 0 &&
@@ -293,10 +293,18 @@ all_repos(struct ambient_call *call, const struct ambient_object *session, const
 		n = 1;
 	else
 		legacy = NULL;
+	items = ambient_at(spec, "/repos");
+	if (n == 0 && settings != NULL) { /* who names none works on the project's */
+		items = ambient_at(settings, "/spec/repositories");
+		n = items != NULL ? ambient_len(items, "") : 0;
+		list = "ProjectSettings.spec.repositories";
+	}
+	if (n > AS_REPOS_MAX)
+		return refuse(err, list, "has more than %d items", AS_REPOS_MAX);
 	for (size_t i = 0; i < n; i++) {
-		const struct ambient_object *item = legacy != NULL ? legacy : ambient_item(spec, "/repos", i, NULL);
+		const struct ambient_object *item = legacy != NULL ? legacy : ambient_item(items, "", i, NULL);
 
-		if ((rc = one_repo(call, session, settings, item, repos, i, err)) < 0)
+		if ((rc = one_repo(call, session, settings, item, list, repos, i, err)) < 0)
 			return rc;
 	}
 	text_add(t, "[");
@@ -404,6 +412,7 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 	bool new_shape = is_new_shape(spec);
 	bool interactive = ambient_bool(spec, "/interactive", new_shape);
 	int64_t main_index = ambient_int(spec, "/mainRepoIndex", 0), timeout = ambient_int(spec, "/timeout", 0);
+	int64_t idle = settings != NULL ? ambient_int(settings, "/spec/inactivityTimeoutSeconds", 0) : 0;
 	const char *fact = AMBIENT_HAS(host, fact) ? host->fact(host, "runner-type") : NULL;
 
 	if ((rc = either(spec, "spec", "/prompt", "/initialPrompt", &prompt, err)) < 0 ||
@@ -429,10 +438,11 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 	fact = first(fact, "claude-code", NULL, NULL);
 	type = first(ambient_str(spec, "/runnerType", ""), ambient_str(spec, "/environmentVariables/RUNNER_TYPE", ""),
 		     settings != NULL ? ambient_str(settings, "/spec/runnerType", "") : "", fact);
-	text_add(&t, "{\"shape\":%s,\"runnerType\":%s,\"model\":%s,\"interactive\":%b,\"timeout\":%d,\"secretName\":%s,"
-		 "\"mainRepoIndex\":%d,\"repos\":%j", new_shape ? "new" : "documented",
+	text_add(&t, "{\"shape\":%s,\"runnerType\":%s,\"model\":%s,\"interactive\":%b,\"timeout\":%d,"
+		 "\"inactivityTimeout\":%d,\"secretName\":%s,\"mainRepoIndex\":%d,\"repos\":%j", new_shape ? "new" : "documented",
 		 type, first(model, default_model(plugin, settings, type, fact), NULL, NULL),
 		 interactive, interactive ? INT64_C(0) : timeout,
+		 interactive ? ambient_int(spec, "/inactivityTimeout", idle) : INT64_C(0),
 		 first(ambient_str(spec, "/anthropicApiKeySecret", ""),
 		       settings != NULL ? ambient_str(settings, "/spec/runnerSecretsName", "") : "",
 		       settings != NULL ? ambient_str(settings, "/spec/anthropicApiKeySecret", "") : "",
