@@ -288,7 +288,8 @@ helper(const struct command *cmd)
 	struct identity id = {.known = false};
 	pid_t pid;
 
-	if (enter_groups(c) < 0 || (c->sandbox == SHIM_BWRAP && join(c) < 0) ||
+	if (enter_groups(c) < 0 || (c->groups != NULL && setgroups(c->group_count, c->groups) < 0) ||
+	    (c->sandbox == SHIM_BWRAP && join(c) < 0) ||
 	    (c->sandbox == SHIM_PODMAN && join_podman(cmd->shim, c, &id) < 0)) {
 		(void)tell(cmd->word_fd, 0, errno, -1);
 		_exit(127);

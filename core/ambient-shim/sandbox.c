@@ -282,7 +282,7 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 	pass[k] = -1;
 	struct am_spawn spec = {
 		.argv = argv, .envp = no_env, .cwd = "/", .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
-		.pass = pass, .new_session = true, .die_with_parent = true,
+		.pass = pass, .new_session = true, .die_with_parent = true, .groups = c->groups, .group_count = c->group_count,
 	};
 	if (rc == 0)
 		rc = am_spawn(&spec, &c->pid, NULL, err);
@@ -340,6 +340,7 @@ start_none(struct shim *shim, struct shim_container *c, int input, struct ambien
 	struct am_spawn spec = {
 		.argv = c->argv, .envp = envp, .cwd = c->cwd, .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
 		.new_session = true, .terminal = c->tty, .die_with_parent = true, .no_new_privs = true,
+		.groups = c->groups, .group_count = c->group_count,
 	};
 	rc = am_spawn(&spec, &c->pid, &c->child_fd, err);
 	free(envp);

@@ -45,6 +45,7 @@
 #define SHIM_CLIENTS_MAX      64
 #define SHIM_EXECS_MAX        32
 #define SHIM_FDS_MAX          3
+#define SHIM_GIDS_MAX         64
 #define SHIM_LINE_MAX         (256 << 10)
 #define SHIM_TMPFS_MAX        64
 #define SHIM_LOG_MAX          (10 << 20)
@@ -105,6 +106,8 @@ struct shim_container {
 	const char *root;              /* a directory to take /usr, /bin, ... from; NULL: the machine's */
 	const char *termination_path;  /* in the container */
 	int64_t uid, gid;              /* -1: the shim's */
+	const gid_t *groups;           /* supplementary ones; NULL: the shim's */
+	size_t group_count;
 	bool read_only_root;
 	const char *filter_path;       /* of system calls; NULL: none */
 	struct am_slice filter;

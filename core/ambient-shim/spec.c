@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The specification: one JSON object, written by the node plugin of the same release.  Version 2 when a container has
- * "podman", which a shim that knows only version 1 would leave out, 3 when one is "held", 4 with "shareProcessNamespace";
- * else 1.
+ * "podman", which a shim that knows only version 1 would leave out, 3 when one is "held", 4 with "shareProcessNamespace" or
+ * when a container has "groups"; else 1.
  *
  *   {"version":1, "dir":"/…/pods/<uid>", "socket":"/…/sock", "hostname":"p", "sandbox":"bwrap"|"none",
  *    "bwrap":"/usr/bin/bwrap", "restartPolicy":"Never"|"OnFailure"|"Always", "grace":30, "deadline":0,
@@ -13,7 +13,7 @@
  *   seccompFilter: the pod's is that of containers with "seccomp" that name none of their own
  *   groups.dirs of version 1: those of memory, cpu and pids, "" for one that is not there
  *   C = {"name", "argv":[…], "env":["A=b",…], "cwd", "mounts":[{"source","target","readOnly"}…], "root",
- *        "terminationPath", "fallback", "uid", "gid", "readOnlyRoot", "seccomp", "seccompFilter", "seccompProfile",
+ *        "terminationPath", "fallback", "uid", "gid", "groups":[number…], "readOnlyRoot", "seccomp", "seccompFilter", "seccompProfile",
  *        "unconfined", "sidecar",
  *        "stopSignal":number, "limits":{"memory":bytes,"cpu":milli,"cpuRequest":milli,"pids"}, "startup":P, "liveness":P, "readiness":P,
  *        "postStart":A, "preStop":A, "image", "imageID", "of", "podman":{"path", "options":[…], "args":[…], "image"}}
@@ -197,6 +197,31 @@ parse_mounts(struct shim *shim, struct shim_container *c, const struct am_node *
 	return 0;
 }
 
+/* The list alone says that there is one: empty, it takes the shim's groups away. */
+static int
+parse_groups_of(struct shim *shim, struct shim_container *c, const struct am_node *list, struct ambient_error *err)
+{
+	gid_t *groups;
+
+	if (list == NULL)
+		return 0;
+	if (list->type != AMBIENT_T_ARRAY || list->count > SHIM_GIDS_MAX)
+		return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\": groups is a list of at most %d numbers", c->name, SHIM_GIDS_MAX);
+	groups = am_arena_zalloc(shim->arena, (list->count + 1) * sizeof(*groups));
+	if (groups == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	for (const struct am_node *e = list->first; e != NULL; e = e->next) {
+		int64_t n;
+
+		if (!am_node_is_int(e, &n) || n < 0 || n >= UINT32_MAX)
+			return ambient_err(err, AMBIENT_E_INVALID, "container \"%s\": groups[%zu] is no number of a group", c->name,
+					   c->group_count);
+		groups[c->group_count++] = (gid_t)n;
+	}
+	c->groups = groups;
+	return 0;
+}
+
 static int
 parse_podman(struct shim *shim, struct shim_container *c, const struct am_node *node, struct ambient_error *err)
 {
@@ -267,6 +292,7 @@ parse_container(struct shim *shim, struct shim_container *c, const struct am_nod
 	c->image_id = copy(shim, node, "imageID", NULL);
 	rc = parse_life(shim, c, node, err);
 	rc = rc < 0 ? rc : parse_mounts(shim, c, am_node_get(node, "mounts"), err);
+	rc = rc < 0 ? rc : parse_groups_of(shim, c, am_node_get(node, "groups"), err);
 	return rc < 0 ? rc : parse_podman(shim, c, am_node_get(node, "podman"), err);
 }
 

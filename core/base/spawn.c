@@ -98,6 +98,9 @@ become(const struct am_spawn *spec, const char *program, int status_fd, const in
 		if (write(*p, "0", 1) != 1)
 			goto fail;
 	}
+	/* The system call alone: the C library would ask all threads for it, which are the parent's. */
+	if (spec->groups != NULL && syscall(SYS_setgroups, spec->group_count, spec->groups) < 0)
+		goto fail;
 	/* First out of the way of 0..2, then into place. */
 	int moved[3];
 	for (int i = 0; i < 3; i++) {

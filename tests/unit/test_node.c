@@ -560,10 +560,40 @@ START_TEST(memory_volumes_aliases_and_sub_path_expr)
 }
 END_TEST
 
+/* 6.2: what root gives and another user only has. */
+START_TEST(supplementary_groups)
+{
+	static const struct { const char *more, *groups; } rows[] = {
+		{ "\"supplementalGroups\":[4343,4344]", "4343 4344" },
+		{ "\"supplementalGroups\":[4343],\"supplementalGroupsPolicy\":\"Strict\"", "F Groups:\t4343 \n" },
+		{ "\"supplementalGroupsPolicy\":\"Strict\"", "F Groups:\t \n" },
+		{ "\"supplementalGroups\":[4343],\"runAsUser\":4242", "65534" }, /* not mapped there */
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char more[256];
+
+		begin("");
+		snprintf(more, sizeof(more), ",\"shareProcessNamespace\":%s,\"securityContext\":{%s}", i == 3 ? "true" : "false", rows[i].more);
+		put_pod("p", RUN("grep Groups: /proc/self/status"), more);
+		if (geteuid() != 0) {
+			ck_assert(until("p", "/status/containerStatuses/0/state/waiting/reason", "CreateContainerConfigError"));
+			ck_assert_ptr_nonnull(strstr(at("p", "/status/containerStatuses/0/state/waiting/message"), "supplementalGroups"));
+			end();
+			break; /* what is refused of Strict depends on who runs this */
+		}
+		ck_assert(until("p", "/status/phase", "Succeeded"));
+		ck_assert_msg(strstr(log_of("p", "c"), rows[i].groups) != NULL, "%s: %s", rows[i].more, log_of("p", "c"));
+		end();
+	}
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
 	tcase_add_test(tc, pod_succeeds);
+	tcase_add_test(tc, supplementary_groups);
 	tcase_add_test(tc, pod_exit_codes);
 	tcase_add_test(tc, pod_that_cannot_start_is_128);
 	tcase_add_test(tc, pod_init_failure_starts_nothing_else);

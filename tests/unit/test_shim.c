@@ -277,6 +277,12 @@ START_TEST(bad_specifications_get_a_sentence)
 	ck_assert_int_eq(run("p", "none", "{\"name\":\"../x\",\"argv\":[\"true\"],\"env\":[]}", ""), 1);
 	ck_assert_int_eq(run("q", "none", "{\"name\":\"c\",\"argv\":[\"true\"],\"env\":[],\"mounts\":[{\"source\":\"/a/../b\","
 			     "\"target\":\"/x\"}]}", ""), 1);
+	static const char *const groups[] = { "7", "[-1]", "[4294967295]", "[\"7\"]" };
+	for (size_t i = 0; i < AM_COUNTOF(groups); i++) {
+		am_auto(am_freep) char *c = am_xasprintf("{\"name\":\"c\",\"argv\":[\"true\"],\"env\":[],\"groups\":%s}", groups[i]);
+
+		ck_assert_int_eq(run("g", "none", c, ""), 1);
+	}
 	end();
 }
 END_TEST

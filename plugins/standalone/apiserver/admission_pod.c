@@ -367,7 +367,6 @@ warn(struct am_change *change, const struct am_node *spec, const char *field)
 		{ "imagePullSecrets", "ignored: images stand for programs of this machine and are not pulled" }, /* without podman */
 		{ "priorityClassName", "ignored: pods of this node have no priorities" },
 	};
-	const struct am_node *groups = am_node_path(spec, "securityContext", "supplementalGroups", NULL);
 	bool limits = false, filter = asks_filter(spec);
 
 	for (size_t i = 0; i < AM_COUNTOF(ignored); i++) {
@@ -384,8 +383,6 @@ warn(struct am_change *change, const struct am_node *spec, const char *field)
 		for (const struct am_node *c = list != NULL ? list->first : NULL; c != NULL; c = c->next)
 			filter |= asks_filter(c);
 	}
-	if (groups != NULL && groups->count > 0)
-		am_change_warn(change, "%s.securityContext.supplementalGroups: ignored: a container of this node has one group", field);
 	if (filter && strcmp(am_pod_node_says(change, "standalone/seccomp"), "none") == 0)
 		am_change_warn(change, "%s.securityContext.seccompProfile: RuntimeDefault adds nothing: the node has no sandbox, or is built "
 			       "without libseccomp", field);

@@ -12,6 +12,7 @@
  *   env.c      environment variables
  *   life.c     probes, hooks, sidecars
  *   resources.c  quantities, limits, the control groups of this machine
+ *   groups.c   supplementary groups
  *   seccomp.c  the filters of system calls
  *   profile.c  those of files
  *   schedule.c whether a pod has room here
@@ -246,6 +247,10 @@ const char *env_field(struct node *node, struct ambient_call *call, const struct
 /* From the cache, or live when the cache does not have it (it may lag); NULL with rc 0: there is none. */
 int find_object(struct ambient_call *call, const char *kind, const char *ns, const char *name, struct trouble *t,
 		const struct ambient_object **ret, struct ambient_error *err);
+
+/* groups.c.  Of what is not podman's. */
+bool groups_asked(const struct ambient_object *pod);
+void groups_add(struct text *out, const struct ambient_object *pod, struct trouble *t);
 
 /* life.c */
 /* image: podman's word on it, or NULL. */

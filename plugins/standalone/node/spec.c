@@ -241,10 +241,12 @@ spec_container(struct node *node, struct ambient_call *call, const struct ambien
 		resources_add_limits(out, node, container);
 		text_puts(out, ",\"of\":");
 		text_json(out, image_name);
-		if (podman != NULL)
+		if (podman != NULL) {
 			podman_add(out, podman, pod, container, podman_info, &names, t);
-		else
+		} else {
 			add_security(out, node, pod, container, t);
+			groups_add(out, pod, t);
+		}
 		seccomp_add(out, node, pod, local, container, podman != NULL, t);
 		if (ambient_bool(container, "/securityContext/readOnlyRootFilesystem", 0))
 			text_puts(out, ",\"readOnlyRoot\":true");
@@ -307,7 +309,7 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 		return 0;
 	}
 	/* An older shim would not know what to do with podman's, and leave out the rest. */
-	text_printf(spec, "{\"version\":%d,\"dir\":", share ? 4 : by_podman ? 3 : 1);
+	text_printf(spec, "{\"version\":%d,\"dir\":", share || groups_asked(pod) ? 4 : by_podman ? 3 : 1);
 	text_json(spec, local->dir);
 	text_puts(spec, ",\"socket\":");
 	text_printf(spec, "\"%s/sock\",\"hostname\":", local->dir);
