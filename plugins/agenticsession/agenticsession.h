@@ -35,6 +35,7 @@
 #define AS_ROLE     "rbac.authorization.k8s.io/v1/roles"
 #define AS_BINDING  "rbac.authorization.k8s.io/v1/rolebindings"
 #define AS_JOB      "batch/v1/jobs"
+#define AS_POLICY   "networking.k8s.io/v1/networkpolicies"
 
 #define AS_MANAGED   "/metadata/labels/ambient-code.io~1managed"
 #define AS_RUN_ID    "/metadata/annotations/ambient-code.io~1run-id"
@@ -50,7 +51,8 @@
 /* An instance: its configuration. */
 struct as_plugin {
 	const struct ambient_host *host;
-	int64_t timeout_s, start_timeout_s, job_ttl_s, max_running;
+	int64_t timeout_s, start_timeout_s, job_ttl_s, max_running, run_as_user;
+	bool network_policy;
 	struct as_queue *queue;
 	const char *model, *secret, *integrations, *workspace_size, *storage_class, *pull_policy;
 };

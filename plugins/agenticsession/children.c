@@ -166,6 +166,28 @@ ensure_identity(struct ambient_call *call, const struct ambient_object *session,
 	return ensure(call, session, AS_BINDING, binding, draft, false, err);
 }
 
+/* Nobody calls a runner's pod.  It may call whom it likes, but for where machines of a cloud get their credentials. */
+static int
+ensure_policy(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
+	      struct ambient_error *err)
+{
+	const char *owner = ambient_str(session, "/metadata/name", "");
+	char name[AS_NAME_MAX], label[AS_NAME_MAX];
+	struct ambient_draft *draft;
+	struct text t = TEXT_INIT;
+
+	as_name(name, "ambient-session-", owner, "");
+	as_name(label, "", owner, "");
+	draft = child(call, session, st, AS_POLICY, "networking.k8s.io/v1", "NetworkPolicy", name, "ambient-runner");
+	text_add(&t, "{\"podSelector\":{\"matchLabels\":{\"app\":\"ambient-code-runner\",\"agentic-session\":%s}},"
+		 "\"policyTypes\":[\"Ingress\",\"Egress\"],\"ingress\":[],\"egress\":[{\"to\":["
+		 "{\"ipBlock\":{\"cidr\":\"0.0.0.0/0\",\"except\":[\"169.254.0.0/16\"]}},"
+		 "{\"ipBlock\":{\"cidr\":\"::/0\",\"except\":[\"fe80::/10\",\"fd00:ec2::254/128\"]}},"
+		 "{\"namespaceSelector\":{}}]}]}", label);
+	set(draft, "/spec", &t);
+	return ensure(call, session, AS_POLICY, name, draft, false, err);
+}
+
 int
 as_provision(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 	     const struct as_status *st, struct ambient_error *err)
@@ -176,7 +198,8 @@ as_provision(const struct as_plugin *plugin, struct ambient_call *call, const st
 
 	as_name(report, "", ambient_str(session, "/metadata/name", ""), "-report");
 	if ((rc = ensure_claim(plugin, call, session, st, err)) < 0 ||
-	    (rc = ensure_identity(call, session, st, report, err)) < 0)
+	    (rc = ensure_identity(call, session, st, report, err)) < 0 ||
+	    (plugin->network_policy && (rc = ensure_policy(call, session, st, err)) < 0))
 		return rc;
 	draft = child(call, session, st, AS_CM, "v1", "ConfigMap", report, "ambient-code-runner");
 	return ensure(call, session, AS_CM, report, draft, false, err);
@@ -365,6 +388,20 @@ add_agent(struct pod *pod)
 	text_add(t, "]}");
 }
 
+/* The restricted Pod Security Standard, with LOCKED_DOWN of each container.  The group owns the volumes, so that both
+ * containers can write what the other one made. */
+static void
+add_pod_security(struct pod *pod)
+{
+	int64_t user = pod->plugin->run_as_user;
+
+	text_add(pod->t, ",\"securityContext\":{\"seccompProfile\":{\"type\":\"RuntimeDefault\"}");
+	if (user > 0)
+		text_add(pod->t, ",\"runAsNonRoot\":true,\"runAsUser\":%d,\"runAsGroup\":%d,\"fsGroup\":%d,"
+			 "\"fsGroupChangePolicy\":\"OnRootMismatch\"", user, user, user);
+	text_add(pod->t, "}");
+}
+
 static void
 add_spec(struct pod *pod)
 {
@@ -382,6 +419,7 @@ add_spec(struct pod *pod)
 		 "\"annotations\":{\"ambient-code.io/session\":%s,\"ambient-code.io/run-id\":%s}},"
 		 "\"spec\":{\"restartPolicy\":\"Never\",\"automountServiceAccountToken\":false,\"enableServiceLinks\":false,"
 		 "\"serviceAccountName\":%s", label, pod->name, pod->st->run_id, sa);
+	add_pod_security(pod);
 	if (priority[0] != '\0')
 		text_add(t, ",\"priorityClassName\":%s", priority);
 	text_add(t, ",\"volumes\":");

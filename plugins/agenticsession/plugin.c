@@ -25,7 +25,8 @@ AMBIENT_DECLARE("name=agenticsession\0"
 		"may=" AS_PVC ":get,create\0"
 		"may=" AS_SA ":get,create\0"
 		"may=" AS_ROLE ":get,create\0"
-		"may=" AS_BINDING ":get,create\0");
+		"may=" AS_BINDING ":get,create\0"
+		"may=" AS_POLICY ":get,create\0");
 
 #define OPTION(var, ...) static const struct ambient_option var = { .size = sizeof(struct ambient_option), __VA_ARGS__ }
 OPTION(opt_timeout, .name = "timeout", .type = AMBIENT_OPT_DURATION, .def = "1h", .min = AMBIENT_SECOND,
@@ -38,6 +39,10 @@ OPTION(opt_ttl, .name = "keepJob", .type = AMBIENT_OPT_DURATION, .def = "10m", .
        .text = "How long Job, pod and logs are kept after the end of a run.");
 OPTION(opt_max, .name = "maxRunning", .type = AMBIENT_OPT_INT, .def = "0", .max = 1000000,
        .text = "How many sessions may run at once, over all namespaces; 0: as many as there are.");
+OPTION(opt_user, .name = "runAsUser", .type = AMBIENT_OPT_INT, .def = "1001", .max = 2147483647,
+       .text = "User and group of pods, and the group of their volumes; 0: the image's own user, as a node without a sandbox needs it.");
+OPTION(opt_policy, .name = "networkPolicy", .type = AMBIENT_OPT_BOOL, .def = "false",
+       .text = "A NetworkPolicy for each session: nobody calls its pod, and it does not reach link-local addresses.");
 OPTION(opt_model, .name = "model", .type = AMBIENT_OPT_STRING, .def = "claude-sonnet-4-5",
        .text = "Model of sessions when neither session nor project name one.");
 OPTION(opt_secret, .name = "secret", .type = AMBIENT_OPT_STRING, .def = "ambient-runner-secrets",
@@ -52,7 +57,8 @@ OPTION(opt_pull, .name = "imagePullPolicy", .type = AMBIENT_OPT_STRING, .def = "
        .text = "Always, IfNotPresent or Never.");
 
 static const struct ambient_option *const options[] = {
-	&opt_timeout, &opt_start, &opt_ttl, &opt_max, &opt_model, &opt_secret, &opt_integrations, &opt_size, &opt_class, &opt_pull,
+	&opt_timeout, &opt_start, &opt_ttl, &opt_max, &opt_user, &opt_policy, &opt_model, &opt_secret, &opt_integrations, &opt_size,
+	&opt_class, &opt_pull,
 	NULL,
 };
 
@@ -80,6 +86,8 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 	}
 	plugin->host = host;
+	plugin->run_as_user = read->integer(conf, "runAsUser", 1001);
+	plugin->network_policy = read->integer(conf, "networkPolicy", 0) != 0;
 	plugin->max_running = read->integer(conf, "maxRunning", 0);
 	plugin->timeout_s = read->integer(conf, "timeout", 60 * AMBIENT_MINUTE) / AMBIENT_SECOND;
 	plugin->start_timeout_s = read->integer(conf, "startTimeout", 5 * AMBIENT_MINUTE) / AMBIENT_SECOND;

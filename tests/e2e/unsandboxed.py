@@ -94,7 +94,7 @@ def test_nothing_is_left_behind(p):
 
 
 def make():
-    p = Platform("open", node='sandbox = "none"')
+    p = Platform("open", node='sandbox = "none"', agenticsession='keepJob = "10m"; runAsUser = 0;')
     p.start()
     p.namespace()
     pod(p, "box")

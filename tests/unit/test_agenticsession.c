@@ -188,6 +188,109 @@ START_TEST(job_as_agreed)
 }
 END_TEST
 
+/* ---- the pod and the restricted Pod Security Standard: each of its controls, as its documentation lists them */
+
+static const char *
+job_at(const char *fmt, ...)
+{
+	char pointer[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(pointer, sizeof(pointer), fmt, ap);
+	va_end(ap);
+
+	const char *s = fake_host_at(fake, AS_JOB, "team-a", "s-job", pointer);
+
+	return s != NULL ? s : "(none)";
+}
+
+static void
+restricted_container(int i)
+{
+	static const char *const absent[] = { "privileged", "capabilities/add", "seLinuxOptions", "procMount", "windowsOptions",
+		"runAsUser", "seccompProfile", "runAsNonRoot" };
+	const char *c = "/spec/template/spec/containers";
+
+	ck_assert_str_eq(job_at("%s/%d/securityContext/allowPrivilegeEscalation", c, i), "false");
+	ck_assert_str_eq(job_at("%s/%d/securityContext/capabilities/drop", c, i), "[\"ALL\"]");
+	/* What the pod says is not taken back. */
+	for (size_t k = 0; k < sizeof(absent) / sizeof(absent[0]); k++)
+		ck_assert_str_eq(job_at("%s/%d/securityContext/%s", c, i, absent[k]), "(none)");
+	ck_assert_str_eq(job_at("%s/%d/ports/0/hostPort", c, i), "(none)");
+	ck_assert_str_eq(job_at("%s/%d/lifecycle", c, i), "(none)");
+}
+
+START_TEST(pods_are_restricted)
+{
+	static const char *const absent[] = { "hostNetwork", "hostPID", "hostIPC", "securityContext/sysctls",
+		"securityContext/seLinuxOptions", "securityContext/windowsOptions", "initContainers", "ephemeralContainers",
+		"containers/2" };
+	static const char *const kinds[] = { "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
+		"projected", "secret" };
+
+	begin_with(_i == 0 ? NULL : "{'runAsUser':0}");
+	submit_named("s", "{'prompt':'do','repos':[{'input':{'url':'https://git.example/a.git','authSecret':'mine'}}]}");
+	(void)settle();
+	for (size_t k = 0; k < sizeof(absent) / sizeof(absent[0]); k++)
+		ck_assert_str_eq(job_at("/spec/template/spec/%s", absent[k]), "(none)");
+	ck_assert_str_eq(job_at("/spec/template/spec/securityContext/seccompProfile/type"), "RuntimeDefault");
+	ck_assert_str_eq(job_at("/spec/template/spec/securityContext/runAsNonRoot"), _i == 0 ? "true" : "(none)");
+	ck_assert_str_eq(job_at("/spec/template/spec/securityContext/runAsUser"), _i == 0 ? "1001" : "(none)");
+	ck_assert_str_eq(job_at("/spec/template/spec/securityContext/fsGroup"), _i == 0 ? "1001" : "(none)");
+	restricted_container(0);
+	restricted_container(1);
+	for (int i = 0; i < 4; i++) {
+		bool allowed = false;
+
+		ck_assert_str_ne(job_at("/spec/template/spec/volumes/%d/name", i), "(none)");
+		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+			allowed = allowed || strcmp(job_at("/spec/template/spec/volumes/%d/%s", i, kinds[k]), "(none)") != 0;
+		ck_assert_msg(allowed, "%s", job_at("/spec/template/spec/volumes/%d", i));
+	}
+	ck_assert_str_eq(job_at("/spec/template/spec/volumes/4"), "(none)");
+	end();
+}
+END_TEST
+
+/* 12.3: the token is projected, lives an hour and rotates, and is in no variable; no Secret's value is in the Job. */
+START_TEST(weakness_12_3_f_token_is_projected)
+{
+	const char *env;
+
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	ck_assert_str_eq(job_at("/spec/template/spec/volumes/2/projected/sources/0/serviceAccountToken/expirationSeconds"), "3600");
+	ck_assert_str_eq(job_at("/spec/template/spec/automountServiceAccountToken"), "false");
+	env = job_at("/spec/template/spec/containers/0/env");
+	ck_assert_ptr_null(strstr(env, "TOKEN\",\"value\""));
+	ck_assert_ptr_null(strstr(env, "BOT_TOKEN"));
+	ck_assert_uint_eq(fake_host_count(fake, "v1/secrets", "team-a"), 0);
+	end();
+}
+END_TEST
+
+START_TEST(network_policy_of_a_session)
+{
+	begin_with(_i == 0 ? NULL : "{'networkPolicy':true}");
+	submit_named("s", SPEC);
+	(void)settle();
+	ck_assert(fake_host_has(fake, AS_POLICY, "team-a", "ambient-session-s") == (_i == 1));
+	if (_i == 1) {
+		const char *p = fake_host_at(fake, AS_POLICY, "team-a", "ambient-session-s", "/spec");
+
+		ck_assert_ptr_nonnull(strstr(p, "\"ingress\":[]"));
+		ck_assert_ptr_nonnull(strstr(p, "\"agentic-session\":\"s\""));
+		ck_assert_ptr_nonnull(strstr(p, "169.254.0.0/16"));
+		ck_assert_str_eq(fake_host_at(fake, AS_POLICY, "team-a", "ambient-session-s", "/metadata/ownerReferences/0/uid"),
+				 at("/metadata/uid"));
+	}
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	end();
+}
+END_TEST
+
 START_TEST(unmanaged_namespace_waits)
 {
 	begin();
@@ -641,6 +744,9 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, rule_28_crash_after_each_write, 0, sizeof(walks) / sizeof(walks[0]));
 	tcase_add_test(tc, running_session);
 	tcase_add_test(tc, job_as_agreed);
+	tcase_add_loop_test(tc, pods_are_restricted, 0, 2);
+	tcase_add_test(tc, weakness_12_3_f_token_is_projected);
+	tcase_add_loop_test(tc, network_policy_of_a_session, 0, 2);
 	tcase_add_test(tc, unmanaged_namespace_waits);
 	tcase_add_test(tc, rule_37_rule_39_stop_while_pending_and_deletion);
 	tcase_add_test(tc, intent_the_later_wins);
