@@ -94,8 +94,14 @@ runner_ended(const struct as_facts *facts, struct as_status *st)
 		fail(st, "PodDeleted", "the pod was deleted before the run ended");
 		return;
 	}
-	if (strcmp(c->reason, "OOMKilled") == 0)
+	if (strcmp(c->reason, "OOMKilled") == 0) {
 		reason = "OOMKilled";
+	} else if (facts->agent.state == AS_C_TERMINATED && strcmp(facts->agent.reason, "OOMKilled") == 0) {
+		/* The runner can only say that its agent was lost. */
+		reason = "OOMKilled";
+		(void)snprintf(text, sizeof(text), "the agent used more memory than its container may have; give it more in "
+			       "spec.resourceOverrides.memory and start the session again");
+	}
 	/* The runner keeps the time too; it is believed when the time is really up. */
 	if (reason[0] == '\0' || (strcmp(reason, "Timeout") == 0 && !is_late(st, NULL)))
 		reason = c->exit_code == 2 ? "PrerequisiteFailed" : "RunnerExit";

@@ -199,14 +199,31 @@ plan(struct pass *p, const struct ambient_object **fragment)
 	return rc;
 }
 
+/* A run that was planned in another pass, maybe by a daemon that died: its Job may have been made, and have gone, in what
+ * this cache has not heard of yet. */
+static int
+is_current(struct pass *p)
+{
+	const struct ambient_object *live = NULL;
+	int rc = ambient_get_live(p->call, AS_SESSION, p->ns, p->name, &live, p->err);
+
+	if (rc == -AMBIENT_E_NOTFOUND || (rc == 0 && strcmp(ambient_str(live, "/metadata/resourceVersion", ""),
+							     ambient_str(p->session, "/metadata/resourceVersion", "")) != 0))
+		return ambient_err(p->err, AMBIENT_E_CONFLICT, "session \"%s/%s\" is not as the cache has it", p->ns, p->name);
+	return rc;
+}
+
 /* Step 2.  A Job of an earlier run makes way first. */
 static int
 provision(struct pass *p)
 {
 	const struct ambient_object *fragment = NULL;
+	bool planned_before = p->st.run_id[0] != '\0';
 	char text[512];
-	int rc = plan(p, &fragment);
+	int rc = planned_before ? is_current(p) : 0;
 
+	if (rc == 0)
+		rc = plan(p, &fragment);
 	if (rc < 0 || as_terminal(&p->st) || p->st.run_id[0] == '\0')
 		return rc;
 	if (p->facts.job_object != NULL)

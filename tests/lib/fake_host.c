@@ -295,6 +295,7 @@ fake_host_free(struct fake_host *fake)
 {
 	fake_host_destroy(fake);
 	am_map_free(fake->objects);
+	am_map_free(fake->past);
 	am_map_free(fake->facts);
 	am_map_free(fake->calls);
 	am_buf_fini(&fake->log);

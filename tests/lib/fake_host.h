@@ -59,6 +59,11 @@ size_t fake_host_count(struct fake_host *fake, const char *kind, const char *ns)
 /* The i-th by name, "ns/name"; NULL past the end. */
 const char *fake_host_name(struct fake_host *fake, const char *kind, const char *ns, size_t i);
 
+/* A cache that is behind: remember keeps the store as it is now, and while lag is on, reads of the cache (not live ones,
+ * not writes) answer from that, own writes included, as in a daemon that has just started. */
+void fake_host_remember(struct fake_host *fake);
+void fake_host_lag(struct fake_host *fake, bool on);
+
 /* The next `times` client calls of verb ("get", "create", "update", "patch", "delete", "apply", "status"; "*":
  * any) on kind ("*": any) fail with code. */
 void fake_host_fail(struct fake_host *fake, const char *verb, const char *kind, int code, int times);

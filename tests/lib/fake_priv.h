@@ -39,6 +39,8 @@ struct fake_host {
 	pthread_mutex_t lock;
 	struct am_arena *arena;
 	struct am_map *objects;       /* "kind ns name" -> struct fake_object */
+	struct am_map *past;          /* what was remembered, or NULL */
+	bool lags;                    /* the cache shows the past */
 	struct am_map *facts;
 	struct am_map *calls;         /* "verb kind" -> count */
 	int64_t revision, boot, wall;

@@ -296,18 +296,50 @@ by_name(const void *a, const void *b)
 	return ns != 0 ? ns : strcmp(ambient_str(x, "/metadata/name", ""), ambient_str(y, "/metadata/name", ""));
 }
 
+/* What the cache shows. */
+static const struct am_map *
+seen(const struct fake_host *fake)
+{
+	return fake->lags ? fake->past : fake->objects;
+}
+
+void
+fake_host_remember(struct fake_host *fake)
+{
+	const char *key;
+	void *value;
+
+	fake_lock(fake);
+	am_map_free(fake->past);
+	fake->past = am_map_new_owning(fake_object_unref);
+	for (size_t it = 0; am_map_next(fake->objects, &it, &key, &value);) {
+		__atomic_add_fetch(&((struct fake_object *)value)->refs, 1, __ATOMIC_ACQ_REL);
+		am_map_put(fake->past, key, value);
+	}
+	fake_unlock(fake);
+}
+
+void
+fake_host_lag(struct fake_host *fake, bool on)
+{
+	am_assert(!on || fake->past != NULL);
+	fake->lags = on;
+}
+
 static int
 cache_get(struct ambient_call *call, const char *kind, const char *ns, const char *name,
 	  const struct ambient_object **ret, struct ambient_error *err)
 {
 	struct fake_host *fake = fake_of_call(call)->fake;
 	struct fake_object *obj;
+	char key[768];
 	int rc;
 
 	if (!may_read(fake, kind))
 		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "the plugin does not declare for, owns or watch of %s", kind);
 	fake_lock(fake);
-	obj = fake_lookup(fake, kind, ns, name);
+	key_of(key, kind, ns, name);
+	obj = am_map_get(seen(fake), key);
 	rc = obj != NULL ? answer(call, obj, ret) : not_found(err, kind, ns, name);
 	fake_unlock(fake);
 	return rc;
@@ -328,8 +360,8 @@ cache_list(struct ambient_call *call, const char *kind, const struct ambient_lis
 	snprintf(prefix, sizeof(prefix), "%s %s%s", kind, options != NULL && options->ns != NULL ? options->ns : "",
 		 options != NULL && !am_empty(options->ns) ? " " : "");
 	fake_lock(fake);
-	list->items = am_arena_zalloc(fake_call_arena(fake_of_call(call)), (am_map_len(fake->objects) + 1) * sizeof(*list->items));
-	for (size_t it = 0; am_map_next(fake->objects, &it, &key, &value);) {
+	list->items = am_arena_zalloc(fake_call_arena(fake_of_call(call)), (am_map_len(seen(fake)) + 1) * sizeof(*list->items));
+	for (size_t it = 0; am_map_next(seen(fake), &it, &key, &value);) {
 		const struct fake_object *obj = value;
 
 		if (am_starts(key, prefix) && (options == NULL || (selected(obj->node, options->selector) &&

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Each behaviour of behaviours.txt is named by a test that runs, or a decision says why it has no counterpart here.
+# Each behaviour of behaviours.txt, and of platform.txt for the platform's kinds, is named by a test that runs, or a decision says why it has no counterpart here.
 . "${top_srcdir:-.}/tests/lint/tap.sh"
 
 cd "$top_srcdir" || exit 1
-list=tests/lint/behaviours.txt
+list="tests/lint/behaviours.txt tests/lint/platform.txt"
 # Functions of C that are added to a case, and those of Python.
 named=$({
 	find tests -name '*.c' -exec sed -nE 's/^[[:space:]]*tcase_add(_loop)?_test\([a-z]+, ([A-Za-z0-9_]+)[,)].*/\2/p' {} +
@@ -13,7 +13,7 @@ named=$({
 
 tap "the list is one line for each behaviour" "$(awk -F'\t' '
 	/^#/ || /^$/ { next }
-	NF != 3 { print "line " NR ": want ID, where and words with tabs between" }
+	NF != 3 { print FILENAME " line " FNR ": want ID, where and words with tabs between" }
 	seen[$1]++ { print $1 " is there twice" }
 	$2 !~ /^(test|open|by [A-Za-z0-9_]+|none [0-9][0-9][0-9][0-9])$/ { print $1 ": what is \"" $2 "\"?" }' $list)"
 
@@ -31,7 +31,7 @@ tap "what has no counterpart is in its decision" "$(sed -nE 's/^([A-Za-z0-9_]+)\
 
 # A case of an ID whose cases are listed, but not this one, is a typing error or would not be counted.
 tap "tests name only what is listed" "$(printf '%s\n' "$named" |
-	grep -oE '(^|_)((WQ|DQ|RL|RQ|MX|PQ|LE|RF|DF|ST|SI|CT|MG|CA|HD|PD|SR|BL|FN|CU|HZ|FC|RW|XF|XB)[0-9]+(_[0-9][0-9])?|rule_[0-9][0-9])(_|$)' |
+	grep -oE '(^|_)((WQ|DQ|RL|RQ|MX|PQ|LE|RF|DF|ST|SI|CT|MG|CA|HD|PD|SR|BL|FN|CU|HZ|FC|RW|XF|XB)[0-9]+(_[0-9][0-9])?|rule_[0-9][0-9]|weakness_12_[0-9]_[a-z])(_|$)' |
 	sed 's/^_//; s/_$//' | sort -u | while read -r id; do
 		grep -qE "^($id(_[0-9][0-9])?|${id%_[0-9][0-9]})	" $list || echo "$id is not in $list"
 	done)"

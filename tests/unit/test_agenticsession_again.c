@@ -185,9 +185,60 @@ START_TEST(a_foreign_job_is_not_deleted)
 }
 END_TEST
 
+/* 11.5: stop from Pending (before anything is made), Creating and Running; asked twice it is one stop. */
+START_TEST(behaviour_11_5_stop_from_each_phase_behaviour_11_5_stop_idempotent)
+{
+	size_t deletes;
+
+	begin();
+	if (_i == 0)
+		fake_host_put(fake, AS_NS, "{'metadata':{'name':'team-a'}}");
+	submit_named("s", SPEC);
+	(void)settle();
+	if (_i == 2) {
+		pod(UP);
+		(void)settle();
+	}
+	ck_assert_str_eq(at("/status/phase"), _i == 0 ? "Pending" : _i == 1 ? "Creating" : "Running");
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
+	(void)settle();
+	fake_host_merge(fake, AS_SESSION, "team-a", "s",
+			"{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Stopped'}}}");
+	(void)settle();
+	if (_i == 2)
+		fake_host_remove(fake, AS_POD, "team-a", "s-job-x");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Stopped");
+	ck_assert_str_eq(at("/status/stoppedReason"), "user");
+	deletes = fake_host_calls(fake, "delete", AS_JOB);
+	ck_assert_uint_eq(deletes, _i == 0 ? 0 : 1);
+	fake_host_merge(fake, AS_SESSION, "team-a", "s",
+			"{'metadata':{'annotations':{'ambient-code.io/stop-requested-at':'again'}}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Stopped");
+	ck_assert_uint_eq(fake_host_events(fake, "Stopped"), 1);
+	end();
+}
+END_TEST
+
+/* 11.5: what nobody has looked at is Pending. */
+START_TEST(behaviour_11_5_empty_status)
+{
+	begin();
+	fake_host_put(fake, AS_NS, "{'metadata':{'name':'team-a'}}");
+	fake_host_put(fake, AS_SESSION, _i == 0 ? "{'metadata':{'name':'s','namespace':'team-a'},'spec':{'prompt':'x'}}"
+						: "{'metadata':{'name':'s','namespace':'team-a'},'spec':{'prompt':'x'},'status':{'phase':''}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Pending");
+	end();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
+	tcase_add_loop_test(tc, behaviour_11_5_stop_from_each_phase_behaviour_11_5_stop_idempotent, 0, 3);
+	tcase_add_loop_test(tc, behaviour_11_5_empty_status, 0, 2);
 	tcase_add_loop_test(tc, behaviour_start_from_each_terminal_phase_reuses_the_claim, 0, 4);
 	tcase_add_test(tc, start_waits_for_the_pod_of_the_run_before);
 	tcase_add_loop_test(tc, only_a_wish_for_running_starts_again, 0, sizeof(wishes) / sizeof(wishes[0]));

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ways of a session from Pending to each end, and the same ways disturbed at every point: the daemon dies after any of its
+ * writes, comes back with a cache that is as old as any of them, or hears of several events as one.  The end is that of
+ * the undisturbed way, and there is one Job.
+ */
+#include "tests/unit/agenticsession.h"
+
+/* What the world does after the Job is there; each walks to its end. */
+static void w_success(void) { pod(UP); (void)settle(); pod(ENDED(0)); }
+static void w_failure(void) { pod(UP); (void)settle(); pod(ENDED(1)); }
+static void w_prerequisite(void) { pod(UP); (void)settle(); pod(ENDED(2)); }
+static void w_unseen(void) { fake_host_merge(fake, AS_JOB, "team-a", "s-job",
+	"{'status':{'conditions':[{'type':'Complete','status':'True'}]}}"); }
+static void w_job_deleted(void) { pod(UP); (void)settle(); fake_host_remove(fake, AS_POD, "team-a", "s-job-x");
+	fake_host_remove(fake, AS_JOB, "team-a", "s-job"); }
+static void w_pod_lost(void) { pod(UP); (void)settle(); fake_host_remove(fake, AS_POD, "team-a", "s-job-x");
+	fake_host_merge(fake, AS_JOB, "team-a", "s-job",
+	"{'status':{'conditions':[{'type':'Failed','status':'True','reason':'BackoffLimitExceeded'}]}}"); }
+static void w_pod_deleted(void) { pod(UP); (void)settle(); pod(ENDED(143));
+	report("\"state\":\"done\",\"reason\":\"Stopped\",\"message\":\"the run was stopped\"");
+	fake_host_merge(fake, AS_POD, "team-a", "s-job-x",
+	"{'metadata':{'deletionTimestamp':'2026-01-01T00:00:09Z','deletionGracePeriodSeconds':30}}"); }
+static void w_evicted(void) { pod("{'phase':'Failed','reason':'Evicted','message':'disk pressure'}"); }
+static void w_deadline(void) { fake_host_merge(fake, AS_JOB, "team-a", "s-job",
+	"{'status':{'conditions':[{'type':'Failed','status':'True','reason':'DeadlineExceeded','message':'late'}]}}"); }
+static void w_oom(void) { pod(RUNNER("{'terminated':{'exitCode':137,'reason':'OOMKilled'}}")); }
+static void w_all_gone(void) { pod(UP); (void)settle(); fake_host_remove(fake, AS_POD, "team-a", "s-job-x");
+	fake_host_remove(fake, AS_JOB, "team-a", "s-job"); fake_host_advance(fake, 3600 * AMBIENT_SECOND); }
+static void w_agent_oom(void) { pod("{'phase':'Running','containerStatuses':[{'name':'runner','state':{'terminated':{'exitCode':1}}},"
+	"{'name':'agent','state':{'terminated':{'exitCode':137,'reason':'OOMKilled'}}}]}"); }
+static void w_agent_image(void) { pod("{'phase':'Pending','containerStatuses':[{'name':'runner','state':{'running':{}}},"
+	"{'name':'agent','state':{'waiting':{'reason':'ImagePullBackOff','message':'no such image'}}}]}");
+	(void)settle(); fake_host_advance(fake, 301 * AMBIENT_SECOND); }
+static void w_crash_loop(void) { pod(RUNNER("{'waiting':{'reason':'CrashLoopBackOff','message':'back-off'}}"));
+	(void)settle(); ck_assert_str_eq(at("/status/phase"), "Creating"); fake_host_advance(fake, 301 * AMBIENT_SECOND); }
+static void w_hiccup(void) { pod(RUNNER("{'waiting':{'reason':'ErrImagePull','message':'not there'}}"));
+	(void)settle(); fake_host_advance(fake, 30 * AMBIENT_SECOND); w_success(); }
+static void w_timeout(void) { pod(UP); (void)settle(); fake_host_advance(fake, 66 * AMBIENT_SECOND); }
+static void w_bad_name(void) { pod(RUNNER("{'waiting':{'reason':'InvalidImageName','message':'no such thing'}}")); }
+static void w_no_image(void) { pod(RUNNER("{'waiting':{'reason':'ErrImagePull','message':'not there'}}"));
+	ck_assert_int_eq(settle(), 300 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(cond("Ready", "reason"), "ErrImagePull"); fake_host_advance(fake, 300 * AMBIENT_SECOND); }
+static void w_late_secret(void) { pod(RUNNER("{'waiting':{'reason':'CreateContainerConfigError','message':'there is no Secret gone'}}"));
+	(void)settle(); ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(cond("SecretsReady", "status"), "False"); w_success(); }
+static void w_no_volume(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreating','message':'no Secret g: not found'}}"));
+	ck_assert_int_eq(settle(), 300 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(cond("SecretsReady", "reason"), "SecretMissing"); fake_host_advance(fake, 300 * AMBIENT_SECOND); }
+static void w_slow_image(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreating'}}"));
+	ck_assert_int_eq(settle(), 0); fake_host_advance(fake, 600 * AMBIENT_SECOND);
+	ck_assert_int_eq(settle(), 0); ck_assert_str_eq(at("/status/phase"), "Creating"); pod(ENDED(0)); }
+static void w_stop(void) { pod(UP); (void)settle();
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
+	(void)settle(); ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	ck_assert_str_eq(at("/status/phase"), "Stopping"); fake_host_remove(fake, AS_POD, "team-a", "s-job-x"); }
+static void w_stop_annotation(void) { fake_host_merge(fake, AS_SESSION, "team-a", "s",
+	"{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Stopped'}}}"); }
+
+static const struct walk {
+	const char *name;
+	void (*world)(void);
+	const char *phase, *reason, *text;
+	bool looks; /* at what happens in between, and so cannot do without it */
+} walks[] = {
+	{ "success", w_success, "Completed", "Completed", "", false },
+	{ "exit 1", w_failure, "Failed", "RunnerExit", "exit code 1", false },
+	{ "exit 2", w_prerequisite, "Failed", "PrerequisiteFailed", "exit code 2", false },
+	{ "job complete, pod gone", w_unseen, "Completed", "Completed", "", false },
+	{ "job deleted", w_job_deleted, "Failed", "JobMissing", "deleted", false },
+	{ "pod lost", w_pod_lost, "Failed", "PodMissing", "evicted", false },
+	{ "pod deleted", w_pod_deleted, "Failed", "PodDeleted", "the pod was deleted", false },
+	{ "evicted", w_evicted, "Failed", "PodFailed", "disk pressure", false },
+	{ "job deadline", w_deadline, "Timeout", "Timeout", "late", false },
+	{ "out of memory", w_oom, "Failed", "OOMKilled", "137", false },
+	{ "agent out of memory", w_agent_oom, "Failed", "OOMKilled", "resourceOverrides.memory", false },
+	{ "both gone for long", w_all_gone, "Failed", "JobMissing", "deleted", false },
+	{ "agent's image", w_agent_image, "Failed", "ImagePullBackOff", "agent container: no such image", false },
+	{ "crash loop", w_crash_loop, "Failed", "CrashLoopBackOff", "back-off", true },
+	{ "registry hiccup", w_hiccup, "Completed", "Completed", "", false },
+	{ "timeout", w_timeout, "Timeout", "Timeout", "60 s", false },
+	{ "invalid image", w_bad_name, "Failed", "InvalidImageName", "no such thing", false },
+	{ "image never there", w_no_image, "Failed", "ErrImagePull", "not there", true },
+	{ "secret comes late", w_late_secret, "Completed", "Completed", "", true },
+	{ "a volume's secret is missing", w_no_volume, "Failed", "ContainerCreating", "not found", true },
+	{ "a large image", w_slow_image, "Completed", "Completed", "", true },
+	{ "stop while running", w_stop, "Stopped", "UserStopped", "", true },
+	{ "stop while creating", w_stop_annotation, "Stopped", "UserStopped", "", false },
+};
+
+/* Walks one way; at the write number `at_write` of a reconcile everything after it fails, and the next reconcile
+ * starts anew.  Returns whether that write was ever reached. */
+static bool
+run_walk(const struct walk *walk, int at_write)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	bool crashed = false;
+
+	begin();
+	submit_named("s", SPEC);
+	writes_left = at_write;
+	crashed = fake_host_reconcile(fake, NULL, "team-a", "s", NULL, &err) < 0;
+	writes_left = -1;
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	walk->world();
+	writes_left = at_write;
+	crashed = fake_host_reconcile(fake, NULL, "team-a", "s", NULL, &err) < 0 || crashed;
+	writes_left = -1;
+	(void)settle();
+	ck_assert_msg(strcmp(at("/status/phase"), walk->phase) == 0, "%s: phase %s (%s: %s)", walk->name,
+		      at("/status/phase"), cond("Ready", "reason"), at("/status/message"));
+	ck_assert_str_eq(cond("Ready", "reason"), walk->reason);
+	ck_assert_msg(strstr(at("/status/message"), walk->text) != NULL, "%s: \"%s\"", walk->name, at("/status/message"));
+	ck_assert_str_ne(at("/status/completionTime"), "(none)");
+	/* One run, one Job, whatever happened in between. */
+	ck_assert_uint_eq(fake_host_calls(fake, "create", AS_JOB), 1);
+	/* Nothing more happens, whoever looks and whenever. */
+	size_t before = fake_host_calls(fake, "status", AS_SESSION);
+
+	fake_host_advance(fake, 3600 * AMBIENT_SECOND);
+	(void)settle();
+	ck_assert_uint_eq(fake_host_calls(fake, "status", AS_SESSION), before);
+	ck_assert_str_eq(at("/status/phase"), walk->phase);
+	end();
+	return crashed;
+}
+
+START_TEST(walks_to_each_end)
+{
+	(void)run_walk(&walks[_i], -1);
+}
+END_TEST
+
+START_TEST(rule_28_crash_after_each_write)
+{
+	int at_write = 0;
+
+	while (at_write < 30 && run_walk(&walks[_i], at_write))
+		at_write++;
+	/* status, claim, account, role, binding, report, Job, status: at least these were cut. */
+	ck_assert_int_ge(at_write, 8);
+	ck_assert_int_lt(at_write, 30);
+}
+END_TEST
+
+/* ---- disturbed */
+
+static void
+restart_daemon(void)
+{
+	fake_host_destroy(fake);
+	(void)fake_host_create(fake);
+}
+
+static char the_job[64];
+
+/* From here on a Job with another uid is one too many. */
+static void
+note_job(void)
+{
+	(void)snprintf(the_job, sizeof(the_job), "%s", fake_host_at(fake, AS_JOB, "team-a", "s-job", "/metadata/uid"));
+}
+
+static void
+is_as_undisturbed(const struct walk *walk, const char *how, int n)
+{
+	ck_assert_msg(strcmp(at("/status/phase"), walk->phase) == 0 && strcmp(cond("Ready", "reason"), walk->reason) == 0 &&
+		      strstr(at("/status/message"), walk->text) != NULL, "%s, %s %d: %s, %s: %s", walk->name, how, n,
+		      at("/status/phase"), cond("Ready", "reason"), at("/status/message"));
+	ck_assert_str_eq(at("/status/runs"), "1");
+	if (fake_host_has(fake, AS_JOB, "team-a", "s-job"))
+		ck_assert_msg(strcmp(fake_host_at(fake, AS_JOB, "team-a", "s-job", "/metadata/uid"), the_job) == 0,
+			      "%s, %s %d: a second Job", walk->name, how, n);
+	ck_assert_uint_eq(fake_host_count(fake, AS_PVC, "team-a"), 1);
+	ck_assert_uint_eq(fake_host_count(fake, AS_CM, "team-a"), 1);
+	ck_assert_uint_eq(fake_host_count(fake, AS_SA, "team-a"), 1);
+	ck_assert_uint_eq(fake_host_calls(fake, "delete", AS_PVC) + fake_host_calls(fake, "delete", AS_CM), 0);
+}
+
+/* A daemon that has just started, whose cache is as old as the last fake_host_remember().  What it tries may fail. */
+static void
+with_an_old_cache(void)
+{
+	restart_daemon();
+	fake_host_lag(fake, true);
+	for (int i = 0; i < 4; i++)
+		(void)fake_host_reconcile(fake, NULL, "team-a", "s", NULL, NULL);
+	fake_host_lag(fake, false);
+}
+
+/* Old by the n-th write before the Job is there, or by the n-th at the end. */
+static bool
+old_cache(const struct walk *walk, int n, bool at_the_end)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	bool cut_off;
+
+	begin();
+	submit_named("s", SPEC);
+	if (at_the_end) {
+		(void)settle();
+		note_job();
+		walk->world();
+	}
+	writes_left = n;
+	cut_off = fake_host_reconcile(fake, NULL, "team-a", "s", NULL, &err) < 0;
+	writes_left = -1;
+	fake_host_remember(fake);
+	(void)settle();
+	if (!at_the_end)
+		note_job();
+	with_an_old_cache();
+	(void)settle();
+	if (!at_the_end) {
+		ck_assert_str_eq(at("/status/phase"), "Creating");
+		walk->world();
+		/* And the other way round: the world has moved on, and the cache has not heard of it. */
+		with_an_old_cache();
+		(void)settle();
+	}
+	is_as_undisturbed(walk, at_the_end ? "an old cache at the end" : "an old cache", n);
+	end();
+	return cut_off;
+}
+
+START_TEST(cache_as_old_as_any_write)
+{
+	int n = 0, k = 0;
+
+	while (n < 30 && old_cache(&walks[_i], n, false))
+		n++;
+	while (k < 30 && old_cache(&walks[_i], k, true))
+		k++;
+	ck_assert_int_ge(n, 7);
+	ck_assert_int_lt(n + k, 40);
+}
+END_TEST
+
+/* Any of the looks in between is left out, in each combination. */
+START_TEST(coalesced_events)
+{
+	const struct walk *walk = &walks[_i];
+
+	for (unsigned mask = 0; mask < (walk->looks ? 1 : 16); mask++) {
+		begin();
+		submit_named("s", SPEC);
+		(void)settle();
+		note_job();
+		settled = 0;
+		skipped = mask;
+		walk->world();
+		skipped = 0;
+		(void)settle();
+		is_as_undisturbed(walk, "coalesced", (int)mask);
+		end();
+	}
+}
+END_TEST
+
+/* 11.5 and 12.1: the daemon is another one at every look. */
+START_TEST(weakness_12_1_c_behaviour_11_5_operator_restart_in_each_phase)
+{
+	const struct walk *walk = &walks[_i];
+
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	note_job();
+	restart_daemon();
+	(void)settle();
+	restart_daemon();
+	walk->world();
+	restart_daemon();
+	(void)settle();
+	restart_daemon();
+	(void)settle();
+	is_as_undisturbed(walk, "restarted", 0);
+	end();
+}
+END_TEST
+
+/* 12.1: a session at rest costs no write, however often it is looked at. */
+START_TEST(weakness_12_1_i_looking_writes_nothing)
+{
+	size_t before;
+
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	(void)settle();
+	before = fake_host_calls(fake, "status", AS_SESSION);
+	for (int i = 0; i < 50; i++) {
+		fake_host_advance(fake, AMBIENT_SECOND / 10);
+		(void)settle();
+	}
+	ck_assert_uint_eq(fake_host_calls(fake, "status", AS_SESSION), before);
+	/* And while it stops it does not go back to Running because its container still runs. */
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
+	(void)settle();
+	for (int i = 0; i < 5; i++) {
+		(void)settle();
+		ck_assert_str_eq(at("/status/phase"), "Stopping");
+	}
+	end();
+}
+END_TEST
+
+/* 12.1: what keeps a pod from its node is said, and is no failure: a node may come. */
+START_TEST(weakness_12_1_h_unschedulable_is_said)
+{
+	char json[1024];
+
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'s-job-x','namespace':'team-a','labels':{'app':'ambient-code-runner',"
+		       "'agentic-session':'s'},'annotations':{'ambient-code.io/session':'s','ambient-code.io/run-id':'%s'}},"
+		       "'status':{'phase':'Pending','conditions':[{'type':'PodScheduled','status':'False','reason':'Unschedulable',"
+		       "'message':'0/3 nodes are available: insufficient cpu'}]}}", at("/status/runId"));
+	fake_host_put(fake, AS_POD, json);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(cond("PodScheduled", "reason"), "Unschedulable");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "insufficient cpu"));
+	pod(UP);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_str_eq(cond("PodScheduled", "status"), "True");
+	end();
+}
+END_TEST
+
+/* 12.2: the end of a session takes nothing that another one might use. */
+START_TEST(weakness_12_2_b_nothing_shared_is_deleted)
+{
+	static const char *const kinds[] = { AS_PVC, AS_CM, AS_SA, AS_ROLE, AS_BINDING, "v1/secrets" };
+
+	begin();
+	fake_host_put(fake, "v1/secrets", "{'metadata':{'name':'ambient-runner-secrets','namespace':'team-a'}}");
+	submit_named("s", SPEC);
+	submit_named("other", SPEC);
+	(void)settle();
+	ck_assert_int_eq(fake_host_reconcile(fake, NULL, "team-a", "other", NULL, NULL), 0);
+	pod(ENDED(0));
+	(void)settle();
+	fake_host_advance(fake, 3600 * AMBIENT_SECOND);
+	(void)settle();
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		ck_assert_uint_eq(fake_host_calls(fake, "delete", kinds[i]), 0);
+	ck_assert(fake_host_has(fake, "v1/secrets", "team-a", "ambient-runner-secrets"));
+	ck_assert(fake_host_has(fake, AS_JOB, "team-a", "other-job"));
+	end();
+}
+END_TEST
+
+/* 11.5 and 12.2: everything is owned, under a version that exists, so that deletion takes it. */
+START_TEST(weakness_12_2_d_behaviour_11_5_owner_references)
+{
+	static const struct {
+		const char *kind, *name;
+	} children[] = {
+		{ AS_JOB, "s-job" }, { AS_PVC, "ambient-workspace-s" }, { AS_CM, "s-report" }, { AS_SA, "ambient-session-s" },
+		{ AS_ROLE, "ambient-session-s-role" }, { AS_BINDING, "ambient-session-s-rb" }, { AS_POLICY, "ambient-session-s" },
+	};
+
+	begin_with("{'networkPolicy':true}");
+	submit_named("s", SPEC);
+	(void)settle();
+	for (size_t i = 0; i < sizeof(children) / sizeof(children[0]); i++) {
+		const char *ref = "/metadata/ownerReferences/0";
+		char pointer[64];
+
+		(void)snprintf(pointer, sizeof(pointer), "%s/uid", ref);
+		ck_assert_str_eq(fake_host_at(fake, children[i].kind, "team-a", children[i].name, pointer), at("/metadata/uid"));
+		(void)snprintf(pointer, sizeof(pointer), "%s/apiVersion", ref);
+		ck_assert_str_eq(fake_host_at(fake, children[i].kind, "team-a", children[i].name, pointer), AS_API);
+		(void)snprintf(pointer, sizeof(pointer), "%s/controller", ref);
+		ck_assert_str_eq(fake_host_at(fake, children[i].kind, "team-a", children[i].name, pointer), "true");
+	}
+	end();
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	const int n = sizeof(walks) / sizeof(walks[0]);
+
+	tcase_add_loop_test(tc, walks_to_each_end, 0, n);
+	tcase_add_loop_test(tc, rule_28_crash_after_each_write, 0, n);
+	tcase_add_loop_test(tc, cache_as_old_as_any_write, 0, n);
+	tcase_add_loop_test(tc, coalesced_events, 0, n);
+	tcase_add_loop_test(tc, weakness_12_1_c_behaviour_11_5_operator_restart_in_each_phase, 0, n);
+	tcase_add_test(tc, weakness_12_1_i_looking_writes_nothing);
+	tcase_add_test(tc, weakness_12_1_h_unschedulable_is_said);
+	tcase_add_test(tc, weakness_12_2_b_nothing_shared_is_deleted);
+	tcase_add_test(tc, weakness_12_2_d_behaviour_11_5_owner_references);
+}
+
+UNIT_MAIN("agenticsession_faults", cases)
