@@ -76,9 +76,13 @@ def resident(pid):
         return [int(line.split()[1]) << 10 for line in f if line.startswith("VmRSS")][0]
 
 
+def node_says(p, what):
+    (node,) = until(lambda: p.request("GET", "/api/v1/nodes")["items"], what="the node")
+    return node["metadata"]["annotations"]["standalone/" + what]
+
+
 def limits_hold(p):
-    until(lambda: p.request("GET", "/api/v1/nodes")["items"], what="the node")
-    return p.request("GET", "/api/v1/nodes")["items"][0]["metadata"]["annotations"]["standalone/limits"] != "unenforced"
+    return node_says(p, "limits") != "unenforced"
 
 
 def neighbour(p, name):
@@ -272,7 +276,7 @@ def test_bulk_to_the_root(p):
 
 def test_no_connections_under_a_profile(p):
     """etc/examples/seccomp.json, by way of the API; what is not there is waited for."""
-    if p.request("GET", "/api/v1/nodes")["items"][0]["metadata"]["annotations"]["standalone/seccomp"] == "none":
+    if node_says(p, "seccomp") == "none":
         return lib.required("libseccomp", "this build is without libseccomp")
     dial = "perl -MSocket -e 'print socket(S, AF_INET, SOCK_STREAM, 0) ? q(yes) : $!{EACCES} ? q(no) : $!'"
 
