@@ -248,7 +248,10 @@ wait_provider(struct am_daemon *d, struct ambient_error *err)
 	int rc = am_kube_do(d->kube, &request, &body, err);
 
 	am_buf_fini(&body);
-	return rc < 0 ? am_err_prefix(err, "the API server \"%s\" did not become ready", d->provider->conf->name) : 0;
+	if (rc < 0)
+		return am_err_prefix(err, "the API server \"%s\" did not become ready", d->provider->conf->name);
+	am_log_info("ambientd", "the API server \"%s\" answers", d->provider->conf->name);
+	return 0;
 }
 
 /* ---- the others */

@@ -40,36 +40,65 @@ page_live(struct am_ops *ops, struct am_http_request *request)
 }
 
 struct readiness {
+	struct am_http_request *request;
+	const char *only;       /* the one check that is asked for; NULL: all */
+	bool found;
 	struct am_buf all, bad; /* every check; those that failed */
 };
+
+static bool
+is_excluded(struct am_http_request *request, const char *check)
+{
+	const char *name, *value;
+
+	for (size_t i = 0; am_http_query_at(request, i, &name, &value); i++) {
+		if (strcmp(name, "exclude") == 0 && strcmp(value, check) == 0)
+			return true;
+	}
+	return false;
+}
 
 static void
 note_check(void *arg, const char *name, const char *problem)
 {
 	struct readiness *r = arg;
 
-	if (problem == NULL) {
-		am_buf_addf(&r->all, "[+] %s\n", name);
+	if (r->only != NULL && strcmp(r->only, name) != 0)
 		return;
+	r->found = true;
+	if (is_excluded(r->request, name)) {
+		am_buf_addf(&r->all, "[+] %s: excluded\n", name);
+	} else if (problem == NULL) {
+		am_buf_addf(&r->all, "[+] %s\n", name);
+	} else {
+		am_buf_addf(&r->all, "[-] %s: %s\n", name, problem);
+		am_buf_addf(&r->bad, "%s\n", problem);
 	}
-	am_buf_addf(&r->all, "[-] %s: %s\n", name, problem);
-	am_buf_addf(&r->bad, "%s\n", problem);
 }
 
 /* "ok", or a line for each thing that is not ready; with ?verbose a line for each. */
 static void
-page_ready(struct am_ops *ops, struct am_http_request *request)
+answer_ready(struct am_ops *ops, struct am_http_request *request, const char *only)
 {
-	struct readiness r = { 0 };
+	struct readiness r = { .request = request, .only = only };
 
 	ops->callbacks.checks(ops->callbacks.arg, note_check, &r);
 	bool ready = r.bad.len == 0;
 	struct am_buf *page = am_http_query(request, "verbose") != NULL ? &r.all : &r.bad;
-	if (ready && page == &r.bad)
-		am_buf_adds(page, "ok\n");
-	am_http_answer(request, ready ? 200 : 503, TEXT, page);
+	if (only != NULL && !r.found)
+		am_http_answer_text(request, 404, TEXT, "there is no such check; /readyz?verbose names them\n");
+	else if (ready && page == &r.bad)
+		am_http_answer_text(request, 200, TEXT, "ok\n");
+	else
+		am_http_answer(request, ready ? 200 : 503, TEXT, page);
 	am_buf_fini(&r.all);
 	am_buf_fini(&r.bad);
+}
+
+static void
+page_ready(struct am_ops *ops, struct am_http_request *request)
+{
+	answer_ready(ops, request, NULL);
 }
 
 static const struct {
@@ -97,6 +126,10 @@ handle(void *self, struct am_http_request *request)
 			pages[i].page(self, request);
 			return;
 		}
+	}
+	if (am_starts(path, "/readyz/")) {
+		answer_ready(self, request, path + strlen("/readyz/"));
+		return;
 	}
 	am_http_answer_text(request, 404, TEXT, "there are /metrics, /healthz, /livez and /readyz\n");
 }

@@ -161,7 +161,35 @@ check "reload: both take the next one" await $((10 * slow)) logged moods 'the co
 check "each its own" test "$(said)" = "first is fine,second is well,first is glad,first is fine,first is glad,second is calm,"
 kill -TERM "$moody"
 ends_with "moody plugins: TERM ends it with 0" "$moody" 0
+# NAME TEXT...: the log has these, each in one line, in this order.
+in_order() {
+    local log=$tmp/$1.log at=0 line text
+    shift
+    for text in "$@"; do
+        line=$(grep -n -- "$text" "$log" | cut -d: -f1)
+        case $line in '' | *[!0-9]*) echo "# \"$text\" is not in one line, but in: $line"; return 1 ;; esac
+        [ "$line" -gt "$at" ] || { echo "# \"$text\" is in line $line already, what comes before it in $at"; return 1; }
+        at=$line
+    done
+}
+check "MG1_01: first the API server, then the plugins as they are configured, then it is ready" in_order moods \
+    'the API server "apiserver" answers' 'second is well' 'ambientd: ready'
+check "MG1_02: the stop is the reverse" in_order moods 'ambientd: stopping' 'second is asked to stop' \
+    'first is asked to stop' 'ambientd: stopped'
 check "moody plugins: both were asked to stop" test "$(grep -c 'is asked to stop' "$tmp/moods.log")" = 2
+
+# ---- a plugin whose kind is not there
+cp "$top_builddir/tests/plugins/.libs/witness.so" "$tmp/plugins/"
+configuration missing "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"\"; };
+plugins: { apiserver: { config: { listen = \"127.0.0.1:0\"; crds = []; }; }; witness: {}; moody: {}; };"
+start missing
+runs() { admin missing "ambient-admin/1 status" | grep -q "instance $1 .*state=running"; }
+check "MG5: who has its caches begins" await $((30 * slow)) runs moody
+waits_for_kind() { admin missing "ambient-admin/1 status" | grep -q 'ready=no.*agenticsessions is not synced (no such kind'; }
+check "MG5: who waits for a kind does not, and is named" await $((30 * slow)) waits_for_kind
+check "and is not begun" test "$(admin missing "ambient-admin/1 status" | grep -c 'instance witness .*state=running')" = 0
+kill -TERM "$pid"
+ends_with "missing: TERM ends it with 0" "$pid" 0
 
 # ---- a reconcile that never comes back
 configuration hung "mode = \"standalone\"; cluster: { server = \"apiserver\"; }; ops: { listen = \"\"; }; drain = \"1s\";
@@ -241,10 +269,11 @@ start b
 b=$pid
 check "the second is ready" await $((20 * slow)) ready b
 # The first line about the election comes behind the one about the caches.
-check "CT5: it stood for election with full caches" logged b 'the caches are full, standing for election'
+check "CT5_14: it stood for election with full caches" logged b 'the caches are full, standing for election'
 says_who() { admin b "ambient-admin/1 explain default" | grep -q '"elsewhere":"replica-a leads"'; }
 check "and says who does, when it explains an object" says_who
 check "and does not lead" grep -q 'leading=no' <(admin b "ambient-admin/1 status")
+check "MG1_03: pages and watches need no lease" grep -q 'watch v1/namespaces state=watching' <(admin b "ambient-admin/1 status")
 kill -TERM "$a"
 ends_with "stopped, the first ends with 0" "$a" 0
 check "its lease was given back: the second leads within a retry" await $((2 * slow)) leads b
@@ -255,8 +284,39 @@ check "without leading" grep -q 'leading=no' <(admin a "ambient-admin/1 status")
 for p in $(pgrep -P "$b"); do kill -9 "$p"; done
 kill -9 "$b"
 check "killed, the second's lease runs out and the first leads" await $((24 * slow)) leads a
+# HOLDER: somebody writes the replicas' Lease by hand.
+lease() {
+    python3 - "$tmp/api.state/apiserver/admin.kubeconfig" "$1" "$tmp/lease.pem" <<'PY'
+import base64, http.client, json, re, ssl, sys, urllib.parse
+text = open(sys.argv[1]).read()
+data = lambda key: base64.b64decode(re.search(r'%s-data"?: *"?([A-Za-z0-9+/=]+)' % key, text).group(1))
+with open(sys.argv[3], "wb") as f:
+    f.write(data("client-certificate") + b"\n" + data("client-key"))
+context = ssl.create_default_context(cadata=data("certificate-authority").decode())
+context.load_cert_chain(sys.argv[3])
+server = urllib.parse.urlparse(re.search(r'server"?: *"?(https://[^"\s]+)', text).group(1))
+def ask(method, path, body=None):
+    c = http.client.HTTPSConnection(server.hostname, server.port, timeout=60, context=context)
+    c.request(method, path, body, {"Content-Type": "application/merge-patch+json"})
+    return json.load(c.getresponse())
+found, = [i for i in ask("GET", "/apis/coordination.k8s.io/v1/leases")["items"] if i["metadata"]["name"] == "ambient"]
+path = "/apis/coordination.k8s.io/v1/namespaces/%s/leases/ambient" % found["metadata"]["namespace"]
+assert ask("PATCH", path, json.dumps({"spec": {"holderIdentity": sys.argv[2]}}))["spec"]["holderIdentity"] == sys.argv[2]
+PY
+}
+lists() { admin a "ambient-admin/1 metrics" | grep '^ambient_informer_lists_total'; }
+follows() { admin a "ambient-admin/1 status" | grep -q 'leading=no' && admin a "ambient-admin/1 explain default" | grep -q '"paused":true'; }
+before=$(lists)
+check "somebody takes the lease" lease intruder
+check "MG3_01: the work ends, the process goes on" await $((20 * slow)) follows
+check "and says who took it" grep -q '"elsewhere":"intruder leads"' <(admin a "ambient-admin/1 explain default")
+check "the lease comes free" lease ""
+check "MG3_02: it leads again" await $((20 * slow)) leads a
+check "with the caches that it has" test "$before" = "$(lists)"
 kill -TERM "$a"
 ends_with "the first ends with 0 again" "$a" 0
+check "MG3_03: the lease is given back at the stop" in_order a 'ambientd: stopping' 'gave back lease' 'ambientd: stopped'
+check "and not stood for again" test "$(sed -n '/gave back lease/,$p' "$tmp/a.log" | grep -c 'leading by')" = 0
 
 # ---- the example of replicas that share, beside a configuration that works
 mkdir -p "$tmp/conf.d"

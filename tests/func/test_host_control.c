@@ -331,7 +331,7 @@ END_TEST
 
 /* ---- warm standby */
 
-START_TEST(CT5_caches_are_full_before_the_lease)
+START_TEST(CT5_01_caches_are_full_before_the_lease)
 {
 	begin_host();
 	begin_with(counts, false);
@@ -357,7 +357,7 @@ START_TEST(CT5_caches_are_full_before_the_lease)
 END_TEST
 
 /* What a list that does not come means for who waits for it: rule and answer, and whether to stand for election. */
-START_TEST(CT5_what_no_wait_helps_is_not_waited_for)
+START_TEST(CT5_02_what_no_wait_helps_is_not_waited_for)
 {
 	static const struct { int status; const char *body; unsigned flags; bool warm; } rows[] = {
 		{ 404, STATUS(404, "NotFound"), 0, true },
@@ -381,6 +381,251 @@ START_TEST(CT5_what_no_wait_helps_is_not_waited_for)
 }
 END_TEST
 
+/* ---- start, stop, a lease won and lost, in any order */
+
+static atomic_int inside, holding, deaf, cancelled_calls, overlaps;
+
+/* Stays as long as it is held; ends early when it is asked to, unless it is deaf. */
+static int
+stays(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
+      struct ambient_error *e)
+{
+	(void)self, (void)req, (void)result;
+	if (atomic_fetch_add(&inside, 1) != 0)
+		atomic_fetch_add(&overlaps, 1);
+	while (holding && (deaf || !ambient_cancelled(call)))
+		nap();
+	atomic_fetch_sub(&inside, 1);
+	atomic_fetch_add(&calls, 1);
+	if (!ambient_cancelled(call))
+		return 0;
+	atomic_fetch_add(&cancelled_calls, 1);
+	return ambient_err(e, AMBIENT_E_CANCELLED, "the lease is lost");
+}
+
+static void
+stand_by(void)
+{
+	begin_host();
+	begin_with(stays, false);
+	am_instance_pause(inst);
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	EVENTUALLY(am_queue_len(queue()) == 1);
+}
+
+/* Nobody works: not at once, and not when some time has passed (less than it takes for a silent watch to be begun anew). */
+static void
+nobody_begins(void)
+{
+	int before = calls;
+
+	for (int i = 0; i < 20; i++) {
+		am_clock_fake_advance(fake, S / 2);
+		nap();
+	}
+	ck_assert_int_eq(inside, 0);
+	ck_assert_int_eq(calls, before);
+}
+
+START_TEST(CT5_05_without_a_lease_workers_begin_at_once)
+{
+	begin_host();
+	begin_with(stays, false);
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	EVENTUALLY(calls == 1);
+	finish();
+}
+END_TEST
+
+START_TEST(CT5_06_a_lease_that_is_there_before_the_workers)
+{
+	begin_host();
+	begin_with(stays, false);
+	am_instance_pause(inst);
+	am_instance_resume(inst);
+	nobody_begins(); /* not started yet */
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	EVENTUALLY(calls == 1);
+	finish();
+}
+END_TEST
+
+START_TEST(CT5_07_lost_or_won_twice_is_lost_or_won)
+{
+	stand_by();
+	am_instance_pause(inst);
+	nobody_begins();
+	am_instance_resume(inst);
+	am_instance_resume(inst);
+	EVENTUALLY(calls == 1);
+	am_instance_pause(inst);
+	am_queue_add(queue(), "n", "w", AM_QUEUE_NORMAL);
+	nobody_begins();
+	finish();
+}
+END_TEST
+
+START_TEST(CT5_08_a_stop_while_it_stands_by_drops_what_waits)
+{
+	stand_by();
+	ck_assert(am_instance_stop_workers(inst, am_clock_boot(fake) + 30 * S));
+	ck_assert_uint_eq(am_queue_known(queue()), 0);
+	am_instance_resume(inst); /* a lease that comes too late */
+	nobody_begins();
+	ck_assert_int_eq(calls, 0);
+	finish();
+}
+END_TEST
+
+START_TEST(CT5_09_a_stop_before_the_caches_are_full)
+{
+	int32_t stop = 1;
+
+	begin_host();
+	rule("GET", "/apis/example.com/v1/widgets?*", 0, 200, NULL, NULL, FAKE_API_STALL);
+	serve_kind("/api/v1/configmaps", "ConfigMap", "");
+	script = stays;
+	inst = make_instance("w", plugin_of(declarations, sizeof(declarations) - 1), NULL);
+	ck_assert_int_eq(am_instance_watch(inst, &err), 0);
+	ck_assert_int_eq(am_instance_wait_synced(inst, AM_FOREVER, &stop, &err), -AMBIENT_E_CANCELLED);
+	ck_assert(!am_instance_warm(inst));
+	finish();
+	ck_assert_int_eq(calls, 0);
+	ck_assert_int_eq(calls_of_destroy, 1);
+}
+END_TEST
+
+START_TEST(CT5_10_what_the_loss_cut_off_comes_back_and_did_not_fail)
+{
+	stand_by();
+	holding = 1;
+	am_instance_resume(inst);
+	EVENTUALLY(inside == 1);
+	am_instance_pause(inst);
+	EVENTUALLY(cancelled_calls == 1 && am_queue_len(queue()) == 1);
+	ck_assert_uint_eq(am_queue_failures(queue(), "n", "w"), 0);
+	nobody_begins();
+	holding = 0;
+	am_instance_resume(inst);
+	EVENTUALLY(calls == 2);
+	finish();
+}
+END_TEST
+
+START_TEST(CT5_11_won_again_before_the_old_call_has_ended)
+{
+	const struct am_instance_options options = { .name = "w", .plugin = plugin_of(declarations, sizeof(declarations) - 1), .workers = 2 };
+
+	begin_host();
+	script = stays;
+	serve_widgets();
+	ck_assert_msg(am_instance_new(host, &options, &inst, &err) == 0, "%s", err.message);
+	ck_assert_int_eq(am_instance_create(inst, &err), 0);
+	watch_instance(inst);
+	holding = deaf = 1;
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	EVENTUALLY(inside == 1);
+	am_instance_pause(inst);
+	am_instance_resume(inst);
+	am_queue_add(queue(), "n", "w", AM_QUEUE_NORMAL);
+	am_clock_fake_advance(fake, S);
+	for (int i = 0; i < 20; i++)
+		nap();
+	ck_assert_int_eq(inside, 1); /* the other worker does not take the same name */
+	holding = 0;
+	EVENTUALLY(calls == 2);
+	ck_assert_int_eq(overlaps, 0);
+	finish();
+}
+END_TEST
+
+START_TEST(CT5_12_a_lease_that_comes_and_goes)
+{
+	stand_by();
+	for (int i = 0; i < 200; i++) {
+		am_instance_resume(inst);
+		if (i % 3 == 0)
+			am_queue_add(queue(), "n", "w", AM_QUEUE_NORMAL);
+		am_instance_pause(inst);
+	}
+	EVENTUALLY(inside == 0);
+	int before = calls;
+	am_queue_add(queue(), "n", "w", AM_QUEUE_NORMAL);
+	nobody_begins();
+	am_instance_resume(inst);
+	EVENTUALLY(calls > before);
+	ck_assert_int_eq(overlaps, 0);
+	finish();
+}
+END_TEST
+
+START_TEST(CT5_13_a_second_start_is_refused_and_changes_nothing)
+{
+	stand_by();
+	ck_assert_int_lt(am_instance_start_workers(inst, &err), 0);
+	nobody_begins();
+	am_instance_resume(inst);
+	EVENTUALLY(calls == 1);
+	finish();
+}
+END_TEST
+
+START_TEST(CT5_15_what_changes_while_it_stands_by_is_worked_on_then)
+{
+	static const char *const pieces[] = {
+		"{\"type\":\"BOOKMARK\",\"object\":{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{\"resourceVersion\":\"11\"}}}\n",
+		WIDGET_EVENT("ADDED", "x", "13", ""), NULL,
+	};
+	const struct fake_api_rule events = { .path = "/apis/example.com/v1/widgets?*watch=*", .times = 1, .status = 200,
+					      .pieces = pieces, .flags = FAKE_API_WAIT | FAKE_API_STALL };
+
+	begin_host();
+	fake_api_add(api, &events);
+	begin_with(counts_names, false);
+	am_instance_pause(inst);
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	fake_api_go(api);
+	EVENTUALLY(am_queue_len(queue()) == 2);
+	nobody_begins();
+	ck_assert_int_eq(of_w + of_x, 0);
+	am_instance_resume(inst);
+	EVENTUALLY(of_w == 1 && of_x == 1);
+	finish();
+}
+END_TEST
+
+/* The daemon starts an instance's workers when this says so: tests/func/ambientd.sh. */
+START_TEST(MG5_every_cache_is_waited_for_and_named)
+{
+	static const char *const pieces[] = {
+		"{\"kind\":\"ConfigMapList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[",
+		"{" META("c", "19") "}]}", NULL };
+	const struct fake_api_rule late = { .method = "GET", .path = "/api/v1/configmaps?*", .times = 1, .status = 200, .pieces = pieces,
+					    .flags = FAKE_API_WAIT };
+
+	begin_host();
+	rule("GET", "/api/v1/configmaps?*watch=true*", 0, 200, NULL, "", FAKE_API_STALL);
+	fake_api_add(api, &late);
+	serve_widgets();
+	script = stays;
+	inst = make_instance("w", plugin_of(declarations, sizeof(declarations) - 1), NULL);
+	ck_assert_int_eq(am_instance_watch(inst, &err), 0);
+	const struct host_watch *widgets = host_watch_of(inst, WIDGETS);
+	EVENTUALLY(widgets->part_count == 1 && am_subscription_has_synced(widgets->parts[0].subscription));
+	ck_assert_int_eq(am_instance_wait_synced(inst, 0, NULL, &err), -AMBIENT_E_TIMEOUT);
+	ck_assert_msg(strstr(err.message, "\"w\" waits for " CONFIGMAPS) != NULL, "%s", err.message);
+	ck_assert_int_eq(am_instance_ready(inst, &err), -AMBIENT_E_UNAVAILABLE);
+	ck_assert_msg(strstr(err.message, "w: " CONFIGMAPS " is not synced") != NULL, "%s", err.message);
+	ck_assert_int_eq(calls, 0);
+	fake_api_go(api);
+	ck_assert_int_eq(am_instance_wait_synced(inst, AM_FOREVER, NULL, &err), 0);
+	ck_assert_int_eq(am_instance_ready(inst, &err), 0);
+	ck_assert_int_eq(am_instance_start_workers(inst, &err), 0);
+	EVENTUALLY(calls == 1);
+	finish();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -390,8 +635,19 @@ cases(TCase *tc)
 	tcase_add_test(tc, results_of_an_older_host_are_not_written_beyond);
 	tcase_add_test(tc, an_object_and_its_children_are_causes);
 	tcase_add_test(tc, PD1_04_declared_predicates_reach_every_trigger);
-	tcase_add_loop_test(tc, CT5_what_no_wait_helps_is_not_waited_for, 0, 3);
-	tcase_add_test(tc, CT5_caches_are_full_before_the_lease);
+	tcase_add_loop_test(tc, CT5_02_what_no_wait_helps_is_not_waited_for, 0, 3);
+	tcase_add_test(tc, CT5_01_caches_are_full_before_the_lease);
+	tcase_add_test(tc, CT5_05_without_a_lease_workers_begin_at_once);
+	tcase_add_test(tc, CT5_06_a_lease_that_is_there_before_the_workers);
+	tcase_add_test(tc, CT5_07_lost_or_won_twice_is_lost_or_won);
+	tcase_add_test(tc, CT5_08_a_stop_while_it_stands_by_drops_what_waits);
+	tcase_add_test(tc, CT5_09_a_stop_before_the_caches_are_full);
+	tcase_add_test(tc, CT5_10_what_the_loss_cut_off_comes_back_and_did_not_fail);
+	tcase_add_test(tc, CT5_11_won_again_before_the_old_call_has_ended);
+	tcase_add_test(tc, CT5_12_a_lease_that_comes_and_goes);
+	tcase_add_test(tc, CT5_13_a_second_start_is_refused_and_changes_nothing);
+	tcase_add_test(tc, CT5_15_what_changes_while_it_stands_by_is_worked_on_then);
+	tcase_add_test(tc, MG5_every_cache_is_waited_for_and_named);
 }
 
 UNIT_MAIN("host_control", cases)

@@ -5,9 +5,10 @@
 
 cd "$top_srcdir" || exit 1
 list="tests/lint/behaviours.txt tests/lint/platform.txt"
-# Functions of C that are added to a case, and those of Python.
+# Functions of C that are added to a case, those of Python, and checks of a shell script: "ID: what".
 named=$({
 	find tests -name '*.c' -exec sed -nE 's/^[[:space:]]*tcase_add(_loop)?_test\([a-z]+, ([A-Za-z0-9_]+)[,)].*/\2/p' {} +
+	find tests/func -name '*.sh' -exec sed -nE 's/^[[:space:]]*(check|pass|ends_with) "([A-Z]{2}[0-9]+(_[0-9]{2})?): .*/\2/p' {} +
 	find tests -name '*.py' -exec sed -nE 's/^def ([A-Za-z0-9_]+)\(.*/\1/p' {} +
 } | sort -u)
 

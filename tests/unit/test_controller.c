@@ -841,7 +841,7 @@ START_TEST(rule_49_no_call_starts_behind_a_closed_gate)
 }
 END_TEST
 
-START_TEST(CT5_pause_keeps_collecting_and_resume_goes_on)
+START_TEST(CT5_03_pause_keeps_collecting_and_resume_goes_on)
 {
 	struct am_controller_status status;
 
@@ -865,7 +865,7 @@ START_TEST(CT5_pause_keeps_collecting_and_resume_goes_on)
 }
 END_TEST
 
-START_TEST(CT5_paused_before_start)
+START_TEST(CT5_04_paused_before_start)
 {
 	struct am_controller_options options = { .name = "test", .workers = 1, .clock = test_clock, .reconcile = reconcile };
 
@@ -950,8 +950,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_a_pause_cut_off_is_put_back);
 	tcase_add_test(tc, CT3_05_retry_after_of_the_api_server_is_honoured);
 	tcase_add_test(tc, CT4_result_label_per_outcome);
-	tcase_add_test(tc, CT5_pause_keeps_collecting_and_resume_goes_on);
-	tcase_add_test(tc, CT5_paused_before_start);
+	tcase_add_test(tc, CT5_03_pause_keeps_collecting_and_resume_goes_on);
+	tcase_add_test(tc, CT5_04_paused_before_start);
 	tcase_add_test(tc, what_is_not_ours_is_dropped);
 	tcase_add_test(tc, what_is_added_while_it_is_dropped_is_not_lost);
 	tcase_add_test(tc, a_name_that_is_given_away_runs_out);
