@@ -7,6 +7,7 @@
 #include "tests/func/client.h"
 
 #include <errno.h>
+#include <zlib.h>
 
 #include "core/base/log.h"
 
@@ -210,6 +211,62 @@ START_TEST(loopback_takes_no_proxy)
 	begin_plain();
 	rule(NULL, NULL, 0, 200, NULL, "{}", 0);
 	ck_assert_msg(simple("GET", "/a", NULL, &err) == 0, "%s", err.message);
+	end();
+}
+END_TEST
+
+START_TEST(a_proxy_of_the_kubeconfig_is_asked)
+{
+	struct am_kube_config *config = config_of("http://127.0.0.1:1");
+	struct ambient_error err;
+
+	begin(FAKE_API_PLAIN);
+	free(config->proxy_url);
+	config->proxy_url = am_xstrdup(fake_api_url(api));
+	open_kube(config, -1, 0);
+	rule("GET", "http://127.0.0.1:1/a", 0, 200, NULL, "{}", 0);
+	ck_assert_msg(simple("GET", "/a", NULL, &err) == 0, "%s", err.message);
+	end();
+}
+END_TEST
+
+START_TEST(answers_of_other_machines_may_be_packed)
+{
+	struct am_kube_config *config;
+	struct am_kube_request request = { .method = "GET", .path = "/a" };
+	am_auto(am_buf_fini) struct am_buf plain = { 0 }, answer = { 0 };
+	unsigned char packed[512];
+	z_stream z = { 0 };
+
+	begin(FAKE_API_PLAIN);
+	while (plain.len < 4000)
+		am_buf_adds(&plain, "{\"kind\":\"Pod\"} ");
+	z.next_in = (unsigned char *)plain.data;
+	z.avail_in = (unsigned)plain.len;
+	z.next_out = packed;
+	z.avail_out = sizeof(packed);
+	ck_assert_int_eq(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+	const struct fake_api_rule r = { .status = 200, .headers = "Content-Encoding: gzip\r\n", .body = (const char *)packed,
+					 .body_len = z.total_out };
+	fake_api_add(api, &r);
+	for (int loopback = 0; loopback < 2; loopback++) {
+		config = config_of(fake_api_url(api));
+		ck_assert(config->loopback);
+		config->loopback = loopback;
+		am_kube_free(kube);
+		open_kube(config, -1, 0);
+		am_buf_reset(&answer);
+		ck_assert_int_eq(am_kube_do(kube, &request, &answer, NULL), 0);
+		const char *asked = fake_api_header(fake_api_request(api, loopback), "Accept-Encoding");
+		if (loopback) {
+			ck_assert_ptr_null(asked); /* it would cost both more than it saves */
+		} else {
+			ck_assert_str_eq(asked, "gzip");
+			ck_assert_str_eq(am_buf_str(&answer), am_buf_str(&plain));
+		}
+	}
+	(void)deflateEnd(&z);
 	end();
 }
 END_TEST
@@ -697,6 +754,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, bad_requests_go_nowhere);
 	tcase_add_test(tc, bytewise_and_large);
 	tcase_add_test(tc, loopback_takes_no_proxy);
+	tcase_add_test(tc, a_proxy_of_the_kubeconfig_is_asked);
+	tcase_add_test(tc, answers_of_other_machines_may_be_packed);
 	tcase_add_test(tc, tls_ca_from_data_and_file);
 	tcase_add_test(tc, tls_unknown_ca_is_refused);
 	tcase_add_test(tc, tls_server_name);

@@ -368,15 +368,24 @@ put_head(struct connection *c, const struct fake_api_rule *rule, size_t body_len
 	return put(c, head.data, head.len, rule->flags & FAKE_API_BYTES);
 }
 
+static size_t
+piece_len(const struct fake_api_rule *rule, const char *piece)
+{
+	return piece == rule->body && rule->body_len > 0 ? rule->body_len : strlen(piece);
+}
+
 static bool
 put_piece(struct connection *c, const struct fake_api_rule *rule, const char *piece)
 {
 	am_auto(am_buf_fini) struct am_buf out = { 0 };
+	size_t n = piece_len(rule, piece);
+	bool chunk = (rule->flags & FAKE_API_LENGTH) == 0 && n > 0;
 
-	if (rule->flags & FAKE_API_LENGTH)
-		am_buf_adds(&out, piece);
-	else if (piece[0] != '\0')
-		am_buf_addf(&out, "%zx\r\n%s\r\n", strlen(piece), piece);
+	if (chunk)
+		am_buf_addf(&out, "%zx\r\n", n);
+	am_buf_add(&out, piece, n);
+	if (chunk)
+		am_buf_adds(&out, "\r\n");
 	return put(c, am_buf_str(&out), out.len, rule->flags & FAKE_API_BYTES);
 }
 
@@ -390,7 +399,7 @@ answer(struct connection *c, const struct fake_api_rule *rule)
 	size_t total = 0;
 
 	for (size_t i = 0; pieces[i] != NULL; i++)
-		total += strlen(pieces[i]);
+		total += piece_len(rule, pieces[i]);
 	if (rule->status != 0) {
 		/* A length that will not be reached is what a body is cut out of. */
 		if (!put_head(c, rule, whole ? total : total + 1))

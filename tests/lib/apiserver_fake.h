@@ -30,6 +30,7 @@ struct fake_api_rule {
 	const char *body;               /* one piece; or */
 	const char *const *pieces;      /* several, ended by NULL: each a chunk */
 	unsigned flags;
+	size_t body_len;                /* of a body that has NULs in it; 0: it ends with the first */
 };
 
 struct fake_api_request {
