@@ -332,8 +332,8 @@ check "a namespace that cannot be one is refused" grep -q '"Team" in "plugins.wo
     <("$ambientd" -c "$tmp/sharing.conf" -s 'plugins.workloads.namespaces=["Team"]' --check-config 2>&1)
 rm "$tmp/conf.d/namespaces.conf"
 cp "$top_builddir/plugins/agenticsession/.libs/agenticsession.so" "$tmp/plugins/"
-check "a limit of sessions over all of them is no option (ADR 58)" grep -q 'unknown.*maxRunning' <("$ambientd" -c "$tmp/sharing.conf" \
-    -s plugins.agenticsession.config.maxRunning=50 --check-config 2>&1)
+check "a limit of sessions is taken there too (ADR 71)" "$ambientd" -c "$tmp/sharing.conf" \
+    -s plugins.agenticsession.config.maxRunning=50 --check-config
 start sharing
 sharing=$pid
 owns_all() { admin sharing "ambient-admin/1 status" | grep -q 'ready=yes shards=16 owned=0-15 members=1'; }
