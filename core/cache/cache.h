@@ -50,6 +50,15 @@ int am_selector_fields(const char *text, struct am_selector **ret, struct ambien
 void am_selector_free(struct am_selector *selector);
 bool am_selector_match(const struct am_selector *selector, const struct am_object *object); /* NULL matches all */
 
+/* ---- parts of objects; immutable */
+
+struct am_projection;
+/* "metadata", or JSON Pointers with commas between. */
+int am_projection_parse(const char *text, struct am_projection **ret, struct ambient_error *err);
+void am_projection_free(struct am_projection *projection);
+/* Is what stands at that JSON Pointer kept, or a part of it? */
+bool am_projection_keeps(const struct am_projection *projection, const char *pointer);
+
 /* ---- stores */
 
 /* One change, as subscribers and the store's watcher see it.  before NULL: new to us; after NULL: deleted. */

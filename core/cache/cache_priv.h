@@ -15,10 +15,6 @@ void am_cache_each_value(struct am_slice json, const char *pointer, void (*fn)(v
 /* ---- parts of objects */
 
 #define AM_ONLY_METADATA "metadata"
-struct am_projection;
-/* "metadata", or JSON Pointers with commas between. */
-int am_projection_parse(const char *text, struct am_projection **ret, struct ambient_error *err);
-void am_projection_free(struct am_projection *projection);
 /* object passed am_json_check. */
 void am_projection_apply(const struct am_projection *projection, struct am_slice object, struct am_buf *out);
 

@@ -46,19 +46,29 @@ am_projection_free(struct am_projection *projection)
 	free(projection);
 }
 
+/* A step of a pointer, without its escapes; to has room for n and a NUL. */
+static struct am_slice
+decode(char *to, const char *key, size_t n)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (key[i] == '~' && i + 1 < n && (key[i + 1] == '0' || key[i + 1] == '1'))
+			to[len++] = key[++i] == '0' ? '~' : '/';
+		else
+			to[len++] = key[i];
+	}
+	to[len] = '\0';
+	return am_slice(to, len);
+}
+
 static struct step *
 step_to(struct step *from, const char *key, size_t n)
 {
 	struct step **at = &from->first;
-	char *decoded = am_xstrndup(key, n), *to = decoded;
+	char *decoded = am_xcalloc(1, n + 1);
 
-	for (const char *p = decoded; *p != '\0'; p++) {
-		if (p[0] == '~' && (p[1] == '0' || p[1] == '1'))
-			*to++ = *++p == '0' ? '~' : '/';
-		else
-			*to++ = *p;
-	}
-	*to = '\0';
+	(void)decode(decoded, key, n);
 	for (; *at != NULL; at = &(*at)->next) {
 		if (strcmp((*at)->key, decoded) == 0) {
 			free(decoded);
@@ -129,6 +139,23 @@ step_of(const struct step *from, struct am_slice key)
 			every = s;
 	}
 	return every;
+}
+
+bool
+am_projection_keeps(const struct am_projection *projection, const char *pointer)
+{
+	const struct step *step = &projection->root;
+	char key[256];
+
+	for (size_t n; *pointer == '/' && !step->whole; pointer += n + 1) {
+		n = strcspn(pointer + 1, "/");
+		if (n >= sizeof(key))
+			return false;
+		step = step_of(step, decode(key, pointer + 1, n));
+		if (step == NULL)
+			return false;
+	}
+	return true;
 }
 
 /* Something of value, in the same form: empty where nothing of it is kept.  A scalar that a path wants to go below is. */

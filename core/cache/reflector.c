@@ -121,6 +121,16 @@ am_reflector_watch_later(struct am_reflector *r, void (*begin)(void *))
 	later(r, backoff_next(r, &r->watch_backoff), begin);
 }
 
+bool
+am_reflector_want_all(struct am_reflector *r)
+{
+	if (r->http_status != 406 || !r->metadata_only)
+		return false;
+	am_log_info("cache", "%s: the API server has no metadata alone, asking for whole objects", r->opt.path);
+	r->metadata_only = false;
+	return true;
+}
+
 void
 am_reflector_refused(struct am_reflector *r, int code, const struct status *status)
 {
@@ -202,9 +212,9 @@ int
 am_reflector_object(const struct am_reflector *r, const char *text, size_t n, struct am_object **ret, struct ambient_error *err)
 {
 	const struct am_object_form form = {
-		/* Metadata alone brings a type of its own with it. */
-		.api_version = r->metadata_only || r->status.kind[0] == '\0' ? NULL : r->opt.api_version,
-		.kind = r->metadata_only || r->status.kind[0] == '\0' ? NULL : r->status.kind,
+		/* Metadata alone brings a type of its own with it; the kind is known then only if all was sent instead. */
+		.api_version = r->status.kind[0] == '\0' ? NULL : r->opt.api_version,
+		.kind = r->status.kind[0] == '\0' ? NULL : r->status.kind,
 		.projection = r->projection,
 	};
 

@@ -203,6 +203,10 @@ list_refused(struct am_reflector *r)
 		list_send(r);
 		return;
 	}
+	if (am_reflector_want_all(r)) {
+		am_reflector_list(r);
+		return;
+	}
 	if ((code == 410 || status.too_large_rv) && !r->rv_unavailable) {
 		r->rv_unavailable = true;
 		am_reflector_list(r);

@@ -30,7 +30,7 @@ struct am_reflector {
 	struct am_reflector_options opt;   /* its strings are copies */
 	struct am_reflector_status status;
 	struct am_projection *projection;  /* of opt.only; NULL: all */
-	bool metadata_only;                /* not even asked for the rest */
+	bool metadata_only;                /* not even asked for the rest, unless the API server insists on it */
 	bool running;
 
 	char *rv;                          /* the last one seen; "" at first */
@@ -92,6 +92,8 @@ void am_reflector_send(struct am_reflector *r, struct am_buf *path, enum am_fram
 		       am_frame_f *oversize, void (*done)(void *arg, const struct ambient_error *err), int64_t timeout,
 		       int64_t idle);
 void am_reflector_complete(struct am_reflector *r, const char *rv); /* the whole collection is in the store */
+/* Did it refuse because it cannot answer with metadata alone?  Then it is asked for all, of which no more is kept. */
+bool am_reflector_want_all(struct am_reflector *r);
 void am_reflector_refused(struct am_reflector *r, int code, const struct status *status); /* says so, waits */
 
 /* reflector_list.c */

@@ -329,6 +329,10 @@ watch_refused(struct am_reflector *r)
 {
 	struct status status;
 
+	if (am_reflector_want_all(r)) {
+		am_reflector_watch(r);
+		return;
+	}
 	am_cache_status_parse(am_slice(am_buf_str(&r->refusal), r->refusal.len), &status);
 	if (status.message[0] == '\0')
 		(void)snprintf(status.message, sizeof(status.message), "the API server answered %d", r->http_status);
@@ -347,7 +351,9 @@ stream_refused(struct am_reflector *r)
 	int code = r->http_status;
 
 	am_cache_status_parse(am_slice(am_buf_str(&r->refusal), r->refusal.len), &status);
-	if ((code == 410 || status.too_large_rv) && !r->rv_unavailable) {
+	if (am_reflector_want_all(r)) {
+		am_reflector_stream(r);
+	} else if ((code == 410 || status.too_large_rv) && !r->rv_unavailable) {
 		r->rv_unavailable = true;
 		am_reflector_stream(r);
 	} else if (code == 429) {

@@ -3,7 +3,8 @@
  * Objects over JSON text.
  *
  * Invariants: an object's text passed am_json_check; it lives as long as its pool; a pool with users > 0 is shared and
- * every use of its arena holds its lock; a pool of a call has users == 0 and one thread.
+ * every use of its arena holds its lock; a pool of a call has users == 0 and one thread.  An object of which only parts
+ * are kept is in a pool of a call.
  */
 #include "core/data/object.h"
 
@@ -25,6 +26,7 @@ struct am_pool {
 	struct borrowed *borrowed;
 	atomic_int users;        /* references to a shared pool; 0: a call's */
 	struct am_lock lock;     /* guards arena and decoded of a shared pool */
+	const char *left_out;    /* a call's: the first read outside of an object's parts */
 	struct am_map *decoded;  /* shared only: address of a value -> its string, so that reads do not grow it */
 };
 
@@ -32,6 +34,10 @@ struct object {
 	struct ambient_object pub;
 	struct am_pool *pool;
 	struct am_slice text;
+	/* Of an object of which only parts are kept; kept objects (ambient_ref) forget it. */
+	const struct am_object_parts *parts; /* NULL: it is whole */
+	const struct object *root;           /* what this is a piece of, or itself */
+	const char *at;                      /* the JSON Pointer of this piece in root */
 };
 
 struct draft {
@@ -132,6 +138,47 @@ am_object_borrow(struct am_pool *pool, const char *text, size_t n, void (*releas
 }
 
 const struct ambient_object *
+am_object_borrow_parts(struct am_pool *pool, const char *text, size_t n, const struct am_object_parts *parts,
+		       void (*release)(void *), void *owner)
+{
+	const struct ambient_object *obj = am_object_borrow(pool, text, n, release, owner);
+
+	if (obj != NULL) {
+		struct object *o = (struct object *)(uintptr_t)obj;
+		o->parts = parts;
+		o->root = o;
+		o->at = "";
+	}
+	return obj;
+}
+
+const char *
+am_pool_left_out(const struct am_pool *pool)
+{
+	return pool->left_out;
+}
+
+/* Is it there to be read?  The first time that it is not is noted. */
+static bool
+kept_at(const struct object *o, const char *pointer)
+{
+	struct am_pool *pool = o->pool;
+	const char *full = o->at[0] == '\0' ? pointer : am_arena_printf(pool->arena, "%s%s", o->at, pointer);
+
+	if (full == NULL || o->parts->kept(o->parts->arg, full))
+		return true;
+	if (pool->left_out == NULL) {
+		char *ns = am_json_dup(o->root->text, "/metadata/namespace"), *name = am_json_dup(o->root->text, "/metadata/name");
+		pool->left_out = am_arena_printf(pool->arena, "read \"%.120s\" of %s \"%s%s%.80s\", which only=%.60s leaves out", full,
+						 o->parts->kind, ns != NULL ? ns : "", ns != NULL ? "/" : "", name != NULL ? name : "",
+						 o->parts->only);
+		free(ns);
+		free(name);
+	}
+	return false;
+}
+
+const struct ambient_object *
 am_object_copy(struct am_pool *pool, const char *text, size_t n)
 {
 	char *copy = am_arena_strndup(pool->arena, text, n);
@@ -206,7 +253,25 @@ api_unref(struct ambient_object *obj)
 static bool
 find(const struct ambient_object *obj, const char *pointer, struct am_slice *ret)
 {
-	return am_json_find(object_of(obj)->text, pointer, ret);
+	const struct object *o = object_of(obj);
+
+	return (o->parts == NULL || kept_at(o, pointer)) && am_json_find(o->text, pointer, ret);
+}
+
+/* A piece of an object of which only parts are kept knows whose, and where it was. */
+static const struct ambient_object *
+piece(const struct ambient_object *obj, struct am_slice value, const char *pointer, const char *step)
+{
+	const struct object *from = object_of(obj);
+	const struct ambient_object *to = view(from->pool, value);
+
+	if (from->parts == NULL || to == NULL)
+		return to;
+	struct object *o = (struct object *)(uintptr_t)to;
+	o->parts = from->parts;
+	o->root = from->root;
+	o->at = am_arena_printf(from->pool->arena, "%s%s%s%s", from->at, pointer, step != NULL ? "/" : "", step != NULL ? step : "");
+	return o->at != NULL ? to : NULL;
 }
 
 static int
@@ -251,7 +316,9 @@ api_str(const struct ambient_object *obj, const char *pointer, const char *fallb
 static int64_t
 api_integer(const struct ambient_object *obj, const char *pointer, int64_t fallback)
 {
-	return am_json_int(object_of(obj)->text, pointer, fallback);
+	struct am_slice v;
+
+	return find(obj, pointer, &v) ? am_json_int(v, "", fallback) : fallback;
 }
 
 static double
@@ -270,7 +337,9 @@ api_real(const struct ambient_object *obj, const char *pointer, double fallback)
 static int
 api_boolean(const struct ambient_object *obj, const char *pointer, int fallback)
 {
-	return am_json_bool(object_of(obj)->text, pointer, fallback);
+	struct am_slice v;
+
+	return find(obj, pointer, &v) ? am_json_bool(v, "", fallback) : fallback;
 }
 
 static size_t
@@ -294,7 +363,25 @@ api_at(const struct ambient_object *obj, const char *pointer)
 {
 	struct am_slice v;
 
-	return find(obj, pointer, &v) ? view(object_of(obj)->pool, v) : NULL;
+	return find(obj, pointer, &v) ? piece(obj, v, pointer, NULL) : NULL;
+}
+
+/* A member's name as a step of a JSON Pointer. */
+static const char *
+step_of(struct am_pool *pool, struct am_slice name)
+{
+	const char *key = decode(pool, am_slice(name.p - 1, name.n + 2));
+	char *step = key != NULL ? am_arena_zalloc(pool->arena, 2 * strlen(key) + 1) : NULL, *to = step;
+
+	for (; step != NULL && *key != '\0'; key++) {
+		if (*key == '~' || *key == '/') {
+			*to++ = '~';
+			*to++ = *key == '~' ? '0' : '1';
+		} else {
+			*to++ = *key;
+		}
+	}
+	return step;
 }
 
 static const struct ambient_object *
@@ -311,7 +398,7 @@ api_item(const struct ambient_object *obj, const char *pointer, size_t i, const 
 			if (i-- == 0) {
 				if (key != NULL)
 					*key = NULL;
-				return view(pool, value);
+				return piece(obj, value, pointer, "0"); /* which one makes no difference */
 			}
 		}
 		return NULL;
@@ -320,7 +407,7 @@ api_item(const struct ambient_object *obj, const char *pointer, size_t i, const 
 		if (i-- == 0) {
 			if (key != NULL)
 				*key = decode(pool, am_slice(name.p - 1, name.n + 2));
-			return view(pool, value);
+			return piece(obj, value, pointer, object_of(obj)->parts != NULL ? step_of(pool, name) : NULL);
 		}
 	}
 	return NULL;
@@ -406,6 +493,10 @@ api_draft_from(struct ambient_call *call, const char *kind, const struct ambient
 
 	if (d == NULL)
 		return NULL;
+	/* Written back it would take away what was left out. */
+	if (object_of(obj)->parts != NULL)
+		(void)ambient_terminal(&d->first, "a draft of %s \"%.80s\" cannot begin with what only=%.60s keeps of it: patch it, or get "
+				       "it live", d->kind, d->name, object_of(obj)->parts->only);
 	struct am_slice text = object_of(obj)->text;
 	d->root = am_node_parse(d->pool->arena, text.p, text.n, &d->first);
 	if (d->root == NULL)

@@ -31,6 +31,17 @@ struct am_arena *am_pool_arena(struct am_pool *pool);
  * freed.  release NULL: the text outlives the pool. */
 const struct ambient_object *am_object_borrow(struct am_pool *pool, const char *text, size_t n, void (*release)(void *),
 					      void *owner);
+/* What there is of an object of which only parts are kept.  What is outside of them reads as absent, and is noted. */
+struct am_object_parts {
+	bool (*kept)(const void *arg, const char *pointer);
+	const void *arg;
+	const char *kind, *only;       /* for the sentence: "v1/pods", "metadata" */
+};
+/* The same as am_object_borrow; parts has to live as long as the pool. */
+const struct ambient_object *am_object_borrow_parts(struct am_pool *pool, const char *text, size_t n,
+						    const struct am_object_parts *parts, void (*release)(void *), void *owner);
+/* The first read of what was left out, as a sentence without its subject: "read \"/spec\" of ..."; NULL: none. */
+const char *am_pool_left_out(const struct am_pool *pool);
 /* Copies text, which must have passed am_json_check. */
 const struct ambient_object *am_object_copy(struct am_pool *pool, const char *text, size_t n);
 /* Checks and copies; NULL pool: the object is the caller's (ambient_unref). */

@@ -15,6 +15,14 @@ release_object(void *object)
 	am_object_unref(object);
 }
 
+/* By what its watch declares: whether somebody else has the whole makes no difference to who reads it. */
+static const struct ambient_object *
+borrow(struct am_pool *pool, const struct host_watch *w, struct am_object *o)
+{
+	return w->projection == NULL ? am_object_borrow(pool, o->json.p, o->json.n, release_object, o)
+				     : am_object_borrow_parts(pool, o->json.p, o->json.n, &w->readable, release_object, o);
+}
+
 static int
 not_declared(const struct am_instance *instance, const char *kind, struct ambient_error *err)
 {
@@ -37,7 +45,7 @@ cache_get(struct ambient_call *call, const char *kind, const char *ns, const cha
 	struct am_object *object = am_stores_get(w->stores, ns != NULL ? ns : "", name);
 	if (object == NULL)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "%s \"%s\" is not there", kind, name);
-	*ret = am_object_borrow(call_of(call)->head.pool, object->json.p, object->json.n, release_object, object);
+	*ret = borrow(call_of(call)->head.pool, w, object);
 	return *ret != NULL ? 0 : ambient_err(err, AMBIENT_E_NOMEM, "no memory to read %s \"%s\"", kind, name);
 }
 
@@ -70,7 +78,7 @@ cache_list(struct ambient_call *call, const char *kind, const struct ambient_lis
 	struct ambient_list *list = am_arena_zalloc(am_pool_arena(pool), sizeof(*list) + found.count * sizeof(list->items[0]));
 	for (size_t i = 0; list != NULL && i < found.count; i++) {
 		struct am_object *o = am_object_ref(found.items[i]);
-		list->items[i] = am_object_borrow(pool, o->json.p, o->json.n, release_object, o);
+		list->items[i] = borrow(pool, w, o);
 		if (list->items[i] == NULL)
 			list = NULL;
 		else

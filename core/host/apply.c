@@ -168,7 +168,7 @@ present(struct ambient_call *call, const struct am_draft_info *d, bool live, str
 {
 	const struct ambient_object *object = NULL;
 	const struct host_watch *w = host_watch_of(instance_of(call->host), d->kind);
-	bool watched = w != NULL && am_stores_of(w->stores, d->ns) != NULL;
+	bool watched = w != NULL && w->projection == NULL && am_stores_of(w->stores, d->ns) != NULL;
 	int rc = watched && !live ? host_cache_api.get(call, d->kind, d->ns, d->name, &object, err)
 				  : host_client_api.get(call, d->kind, d->ns, d->name, &object, err);
 

@@ -61,6 +61,8 @@ struct host_part {
  */
 struct host_watch {
 	char *kind, *labels, *fields, *only;
+	struct am_projection *projection; /* of only; NULL: objects are read as a whole */
+	struct am_object_parts readable;  /* the same, for whoever reads them */
 	struct host_part *parts;
 	size_t made;                   /* of parts; the loader thread */
 	atomic_size_t part_count;      /* 0, then what was made */

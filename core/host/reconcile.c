@@ -8,6 +8,19 @@
 #include "core/base/log.h"
 #include "core/host/host_priv.h"
 
+/* A read of what the watch leaves out looks like a field that is not set: nobody is to decide by that unnoticed. */
+static int
+check_reads(const struct host_reconciler *r, const struct am_pool *pool, int rc, struct ambient_error *err)
+{
+	const char *what = am_pool_left_out(pool);
+
+	if (what == NULL)
+		return rc;
+	(void)ambient_terminal(err, "plugin \"%s\" %s", r->instance->plugin->decl->name, what);
+	err->code = AMBIENT_E_UNSUPPORTED;
+	return -AMBIENT_E_UNSUPPORTED;
+}
+
 int
 host_reconcile(void *arg, struct am_reconcile *request, struct ambient_error *err)
 {
@@ -34,6 +47,7 @@ host_reconcile(void *arg, struct am_reconcile *request, struct ambient_error *er
 	int rc = r->code->reconcile(instance->self, &call.head.pub, &in, &result, err);
 	am_metric_add(instance->meter.cpu, (double)(am_clock_thread_cpu() - before) / (double)AM_NS_PER_S);
 	am_log_pop();
+	rc = check_reads(r, call.head.pool, rc, err);
 	am_pool_free(call.head.pool);
 	if (rc >= 0) {
 		request->requeue_after = AM_MAX(result.requeue_after, 0);

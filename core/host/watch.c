@@ -28,6 +28,12 @@ host_watch_of(struct am_instance *instance, const char *kind)
 	return best;
 }
 
+static bool
+keeps(const void *projection, const char *pointer)
+{
+	return am_projection_keeps(projection, pointer);
+}
+
 /* Says what is to be watched; whether and where that can be done, host_watches_open finds out. */
 static struct host_watch *
 want_watch(struct am_instance *instance, const char *kind, const char *labels, const char *fields, const char *only)
@@ -43,6 +49,9 @@ want_watch(struct am_instance *instance, const char *kind, const char *labels, c
 	w->labels = am_empty(labels) ? NULL : am_xstrdup(labels);
 	w->fields = am_empty(fields) ? NULL : am_xstrdup(fields);
 	w->only = am_xstrdup(only);
+	/* What is wrong with it, the informer says. */
+	if (only != NULL && am_projection_parse(only, &w->projection, NULL) == 0)
+		w->readable = (struct am_object_parts){ keeps, w->projection, w->kind, w->only };
 	w->stores = am_stores_new();
 	return w;
 }
@@ -208,6 +217,7 @@ host_watches_close(struct am_instance *instance)
 		free(w->labels);
 		free(w->fields);
 		free(w->only);
+		am_projection_free(w->projection);
 	}
 	free(instance->watches);
 	instance->watches = NULL;

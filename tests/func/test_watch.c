@@ -203,6 +203,26 @@ START_TEST(metadata_alone_is_asked_for)
 }
 END_TEST
 
+START_TEST(metadata_alone_is_asked_for_once_where_it_is_not_acceptable)
+{
+	begin(FAKE_API_PLAIN);
+	only = "metadata";
+	watch(0, 200, "", FAKE_API_STALL);
+	list(1, 406, "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"NotAcceptable\",\"code\":406}", 0);
+	list(0, 200, LIST("10", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"a\",\"resourceVersion\":\"9\"},"
+				"\"data\":{\"secret\":\"x\"}}"), 0);
+	begin_watch();
+	wait_for("a", "9", 3);
+	ck_assert_ptr_nonnull(strstr(fake_api_header(fake_api_request(api, 0), "Accept"), "as=PartialObjectMetadataList"));
+	ck_assert_str_eq(fake_api_header(fake_api_request(api, 1), "Accept"), "application/json");
+	ck_assert_str_eq(fake_api_header(fake_api_request(api, 2), "Accept"), "application/json");
+	struct am_object *a = am_store_get(am_informer_store(informer), "n", "a");
+	ck_assert_ptr_null(strstr(a->json.p, "secret"));
+	am_object_unref(a);
+	end_watch();
+}
+END_TEST
+
 START_TEST(large_list)
 {
 	am_auto(am_buf_fini) struct am_buf body = { 0 };
@@ -235,6 +255,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, silent_watch_is_left);
 	tcase_add_loop_test(tc, a_list_that_is_streamed, 0, 7);
 	tcase_add_test(tc, metadata_alone_is_asked_for);
+	tcase_add_test(tc, metadata_alone_is_asked_for_once_where_it_is_not_acceptable);
 	tcase_add_test(tc, large_list);
 }
 

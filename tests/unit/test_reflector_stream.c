@@ -238,6 +238,45 @@ START_TEST(RF18_parts_are_taken_of_each_object)
 }
 END_TEST
 
+/* A server that has no metadata alone says 406: it is asked for whole objects at once, and no more of them is kept. */
+START_TEST(RF18_where_metadata_alone_is_not_acceptable_all_is_asked_for)
+{
+	static const char whole[] = "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[{\"metadata\":{"
+				    "\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"5\"},\"spec\":{\"b\":2}}]}";
+
+	make(&(struct am_reflector_options){ .stream = _i == 0, .only = "metadata" });
+	am_reflector_start(r);
+	size_t asked = fake_io_count(io);
+	refuse(406, "NotAcceptable");
+	ck_assert_uint_eq(fake_io_count(io), asked + 1);
+	ck_assert_int_eq(fake_io_open(io), 1);
+	if (_i == 0) { /* the stream again, which it then cannot do either */
+		ck_assert_ptr_nonnull(strstr(fake_io_last(io)->path, "sendInitialEvents=true"));
+		refuse(422, "Invalid");
+	}
+	ck_assert_ptr_null(strstr(fake_io_last(io)->path, "watch="));
+	fake_io_answer(io, 200, whole);
+	struct am_object *o = am_store_get(store, "", "a");
+	ck_assert_ptr_nonnull(o);
+	ck_assert_ptr_null(strstr(o->json.p, "spec"));
+	ck_assert_ptr_nonnull(strstr(o->json.p, "\"kind\":\"Pod\""));
+	am_object_unref(o);
+	refuse(406, "NotAcceptable"); /* whoever says it again has another reason */
+	ck_assert_int_eq(fake_io_open(io), 0);
+}
+END_TEST
+
+START_TEST(RF18_a_watch_of_metadata_alone_may_be_refused_too)
+{
+	make(&(struct am_reflector_options){ .only = "metadata" });
+	am_reflector_start(r);
+	fake_io_answer(io, 200, "{\"kind\":\"PartialObjectMetadataList\",\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[]}");
+	refuse(406, "NotAcceptable");
+	ck_assert_int_eq(fake_io_open(io), 1);
+	ck_assert_str_eq(fake_query(fake_io_last(io)->path, "resourceVersion"), "20"); /* goes on from there */
+}
+END_TEST
+
 START_TEST(RF20_01_what_is_refused_is_listed_and_remembered)
 {
 	start_streaming();
@@ -433,6 +472,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule_16_an_object_of_8_MB_is_skipped_by_its_name);
 	tcase_add_test(tc, RF19_01_a_stream_is_complete_with_its_mark_and_goes_on_as_a_watch);
 	tcase_add_test(tc, RF19_02_the_kind_of_an_empty_stream_is_the_marks);
+	tcase_add_loop_test(tc, RF18_where_metadata_alone_is_not_acceptable_all_is_asked_for, 0, 2);
+	tcase_add_test(tc, RF18_a_watch_of_metadata_alone_may_be_refused_too);
 	tcase_add_test(tc, RF18_parts_are_taken_of_each_object);
 	tcase_add_test(tc, RF20_01_what_is_refused_is_listed_and_remembered);
 	tcase_add_test(tc, RF20_02_the_troubles_of_a_server_are_not_remembered);

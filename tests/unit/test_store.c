@@ -672,6 +672,39 @@ START_TEST(CA7_01_rule_19_projections_keep_what_they_name)
 }
 END_TEST
 
+START_TEST(CA7_01_projections_know_what_they_keep)
+{
+	static const struct {
+		const char *only, *pointer;
+		bool keeps;
+	} rows[] = {
+		{ "metadata", "", true },
+		{ "metadata", "/kind", true },
+		{ "metadata", "/metadata/labels/a~1b", true },
+		{ "metadata", "/spec", false },
+		{ "metadata", "/metadatas", false },
+		{ "/spec/size,/status/items/*/name", "/spec", true },
+		{ "/spec/size,/status/items/*/name", "/spec/size", true },
+		{ "/spec/size,/status/items/*/name", "/spec/size/deep/in", true },
+		{ "/spec/size,/status/items/*/name", "/spec/color", false },
+		{ "/spec/size,/status/items/*/name", "/status/items/0", true },
+		{ "/spec/size,/status/items/*/name", "/status/items/12/name", true },
+		{ "/spec/size,/status/items/*/name", "/status/items/12/image", false },
+		{ "/spec/a~1b,/spec/~0", "/spec/a~1b", true },
+		{ "/spec/a~1b,/spec/~0", "/spec/a/b", false },
+		{ "/spec/a~1b,/spec/~0", "/spec/~0/x", true },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		struct am_projection *projection;
+
+		ck_assert_int_eq(am_projection_parse(rows[i].only, &projection, NULL), 0);
+		ck_assert_msg(am_projection_keeps(projection, rows[i].pointer) == rows[i].keeps, "%s %s", rows[i].only, rows[i].pointer);
+		am_projection_free(projection);
+	}
+}
+END_TEST
+
 START_TEST(projections_refused)
 {
 	static const char *const bad[] = { "", "spec", "/", "/a//b", "/a,", ",/a", "/a/", "metadata,/a", "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q" };
@@ -734,6 +767,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, packed_objects_are_told_with_their_texts);
 	tcase_add_test(tc, packing_learns_again);
 	tcase_add_test(tc, CA7_01_rule_19_projections_keep_what_they_name);
+	tcase_add_test(tc, CA7_01_projections_know_what_they_keep);
 	tcase_add_test(tc, projections_refused);
 	tcase_add_loop_test(tc, ST1_03_concurrent_readers, 0, 2); /* plain, packed */
 	tcase_add_test(tc, ST1_02_an_index_forgets_values_that_nobody_has);
