@@ -10,19 +10,7 @@ ps_managed(struct ambient_call *call, const char *ns, struct ambient_error *err)
 
 	if (rc < 0)
 		return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
-	return ambient_type(o, PS_DELETING) == AMBIENT_T_NONE && strcmp(ambient_str(o, PS_MANAGED, ""), "true") == 0;
-}
-
-static const struct ambient_object *
-controller(const struct ambient_object *o)
-{
-	for (size_t i = 0; i < ambient_len(o, "/metadata/ownerReferences"); i++) {
-		const struct ambient_object *ref = ambient_item(o, "/metadata/ownerReferences", i, NULL);
-
-		if (ambient_bool(ref, "/controller", 0))
-			return ref;
-	}
-	return NULL;
+	return !ambient_deleting(o) && strcmp(ambient_str(o, PS_MANAGED, ""), "true") == 0;
 }
 
 /* What the operator of the older platform made: no owner, but its label, and a binding of one group to one of our roles
@@ -45,7 +33,7 @@ inherited(const struct ambient_object *o)
 bool
 ps_owned(const struct ambient_object *o, const struct ambient_object *settings)
 {
-	const struct ambient_object *owner = controller(o);
+	const struct ambient_object *owner = ambient_controller_of(o);
 
 	if (owner == NULL)
 		return inherited(o);
@@ -73,7 +61,7 @@ ps_delete(struct ambient_call *call, const char *kind, const struct ambient_obje
 {
 	char options[256];
 
-	if (ambient_type(o, PS_DELETING) != AMBIENT_T_NONE)
+	if (ambient_deleting(o))
 		return 0;
 	(void)snprintf(options, sizeof(options), "{\"propagationPolicy\":\"Background\",\"preconditions\":{\"uid\":\"%.64s\","
 		       "\"resourceVersion\":\"%.64s\"}}", ambient_str(o, "/metadata/uid", ""),

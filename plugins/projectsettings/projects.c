@@ -6,15 +6,25 @@
  */
 #include "plugins/projectsettings/projectsettings.h"
 
+#define NOTHING_YET "{\"groupAccess\":[]}"
+
+/* The first thing that a user does with it is kubectl apply, which warns of objects that do not say what was applied last. */
+#define LAST_APPLIED "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration"
+#define AS_APPLIED   "{\"apiVersion\":\"" PS_API "\",\"kind\":\"ProjectSettings\",\"metadata\":{\"annotations\":{}," \
+		     "\"name\":\"" PS_NAME "\",\"namespace\":\"%s\"},\"spec\":" NOTHING_YET "}\n"
+
 static int
 make(struct ambient_call *call, const char *ns, struct ambient_error *err)
 {
 	struct ambient_draft *draft = ambient_draft_new(call, PS_SETTINGS, ns, PS_NAME);
+	char applied[512];
 
+	(void)snprintf(applied, sizeof(applied), AS_APPLIED, ns);
 	ambient_draft_set_str(draft, "/apiVersion", PS_API);
 	ambient_draft_set_str(draft, "/kind", "ProjectSettings");
 	ambient_draft_set_str(draft, PS_CREATED_BY, "ambient");
-	ambient_draft_set_json(draft, "/spec", "{\"groupAccess\":[]}");
+	ambient_draft_set_str(draft, LAST_APPLIED, applied);
+	ambient_draft_set_json(draft, "/spec", NOTHING_YET);
 
 	int rc = ambient_create(call, draft, NULL, err);
 

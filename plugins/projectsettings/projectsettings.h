@@ -38,7 +38,6 @@
 #define PS_MANAGED    "/metadata/labels/ambient-code.io~1managed"
 #define PS_CREATED_BY "/metadata/annotations/ambient-code.io~1created-by"
 #define PS_START_AT   "/metadata/annotations/ambient-code.io~1start-requested-at"
-#define PS_DELETING   "/metadata/deletionTimestamp"
 
 #define PS_ENTRIES_MAX 512 /* of groupAccess */
 #define PS_BINDING_MAX 254 /* a name and its NUL */
@@ -66,7 +65,6 @@ void ps_bad(struct ps_status *st, enum ps_condition which, const char *reason, c
 int ps_status_write(struct ambient_call *call, const struct ambient_object *settings, struct ps_status *st,
 		    struct ambient_error *err);
 int64_t ps_now(struct ambient_call *call);
-void ps_time(char out[40], int64_t wall_ns);
 bool ps_time_parse(const char *text, int64_t *ret_ns);
 
 /* ---- children.c */

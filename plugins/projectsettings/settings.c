@@ -115,7 +115,7 @@ ps_settings_reconcile(void *self, struct ambient_call *call, const struct ambien
 
 	if (rc < 0)
 		return rc == -AMBIENT_E_NOTFOUND ? 0 : rc; /* what it owned goes with it */
-	if (ambient_type(p.settings, PS_DELETING) != AMBIENT_T_NONE)
+	if (ambient_deleting(p.settings))
 		return 0;
 	if (strcmp(req->name, PS_NAME) != 0)
 		ps_bad(&p.st, PS_READY, "NotTheSingleton", "metadata.name: a namespace has one ProjectSettings, which is named "

@@ -16,16 +16,6 @@ ps_now(struct ambient_call *call)
 	return AMBIENT_HAS(call->host->clock, wall) ? call->host->clock->wall(call->host) : 0;
 }
 
-void
-ps_time(char out[40], int64_t wall_ns)
-{
-	time_t s = (time_t)(wall_ns / AMBIENT_SECOND);
-	struct tm tm;
-
-	if (gmtime_r(&s, &tm) == NULL || strftime(out, 40, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		out[0] = '\0';
-}
-
 bool
 ps_time_parse(const char *text, int64_t *ret_ns)
 {
@@ -80,42 +70,21 @@ whole_characters(char *text)
 		text[n - 1] = '\0';
 }
 
-static const struct ambient_object *
-condition(const struct ambient_object *o, const char *type)
-{
-	for (size_t i = 0; i < ambient_len(o, "/status/conditions"); i++) {
-		const struct ambient_object *c = ambient_item(o, "/status/conditions", i, NULL);
-
-		if (strcmp(ambient_str(c, "/type", ""), type) == 0)
-			return c;
-	}
-	return NULL;
-}
-
+/* What a pass no longer speaks of is taken away; conditions of others stay. */
 static void
-add(struct ambient_draft *draft, size_t i, const char *type, const struct ps_cond *c, const struct ambient_object *before,
-    int64_t generation, int64_t now)
+drop_unsaid(struct ambient_draft *draft, const struct ambient_object *settings, const struct ps_status *st)
 {
-	const struct ambient_object *old = condition(before, type);
-	const char *status = c->good ? "True" : "False";
-	char pointer[80], since[40];
-	size_t base = (size_t)snprintf(pointer, sizeof(pointer), "/status/conditions/%zu", i);
+	char pointer[64];
 
-	ps_time(since, now);
-	if (old != NULL && strcmp(ambient_str(old, "/status", ""), status) == 0)
-		(void)snprintf(since, sizeof(since), "%s", ambient_str(old, "/lastTransitionTime", since));
-	ambient_draft_set_json(draft, "/status/conditions/-", "{}");
-	const struct {
-		const char *member, *value;
-	} texts[] = { { "/type", type }, { "/status", status }, { "/reason", c->reason }, { "/message", c->message },
-		      { "/lastTransitionTime", since } };
+	for (size_t i = ambient_len(settings, "/status/conditions"); i-- > 0;) {
+		const char *type = ambient_str(ambient_item(settings, "/status/conditions", i, NULL), "/type", "");
 
-	for (size_t k = 0; k < sizeof(texts) / sizeof(texts[0]); k++) {
-		(void)snprintf(pointer + base, sizeof(pointer) - base, "%s", texts[k].member);
-		ambient_draft_set_str(draft, pointer, texts[k].value);
+		for (int k = 0; k < PS_CONDITIONS; k++)
+			if (st->cond[k].reason[0] == '\0' && strcmp(types[k], type) == 0) {
+				(void)snprintf(pointer, sizeof(pointer), "/status/conditions/%zu", i);
+				ambient_draft_unset(draft, pointer);
+			}
 	}
-	(void)snprintf(pointer + base, sizeof(pointer) - base, "/observedGeneration");
-	ambient_draft_set_int(draft, pointer, generation);
 }
 
 static void
@@ -141,25 +110,27 @@ ps_status_write(struct ambient_call *call, const struct ambient_object *settings
 		struct ambient_error *err)
 {
 	struct ambient_draft *draft = ambient_draft_from(call, PS_SETTINGS, settings);
-	const struct ambient_object *before = condition(settings, types[PS_READY]);
+	const struct ambient_object *before = ambient_condition(settings, types[PS_READY]);
 	const struct ps_cond *ready = &st->cond[PS_READY];
-	int64_t generation = ambient_int(settings, "/metadata/generation", 0), now = ps_now(call);
-	size_t n = 0;
+	int rc = 0;
 
 	conclude(st);
-	ambient_draft_set_int(draft, "/status/observedGeneration", generation);
+	ambient_draft_set_int(draft, "/status/observedGeneration", ambient_int(settings, "/metadata/generation", 0));
 	ambient_draft_set_int(draft, "/status/groupBindingsCreated", (int64_t)st->bindings);
 	if (st->cond[PS_LIMITS].reason[0] != '\0')
 		ambient_draft_set_bool(draft, "/status/limitRangeReady", st->cond[PS_LIMITS].good);
 	else if (ambient_type(settings, "/status/limitRangeReady") != AMBIENT_T_NONE)
 		ambient_draft_unset(draft, "/status/limitRangeReady");
-	ambient_draft_set_json(draft, "/status/conditions", "[]");
-	for (int k = 0; k < PS_CONDITIONS; k++)
-		if (st->cond[k].reason[0] != '\0')
-			add(draft, n++, types[k], &st->cond[k], settings, generation, now);
+	drop_unsaid(draft, settings, st);
+	for (int k = 0; k < PS_CONDITIONS && rc >= 0; k++) {
+		const struct ps_cond *c = &st->cond[k];
 
-	int rc = ambient_status(call, draft, err);
-
+		if (c->reason[0] != '\0')
+			rc = ambient_condition_set(call, draft, settings, types[k], c->good ? "True" : "False", c->reason,
+						   c->message, err);
+	}
+	if (rc >= 0)
+		rc = ambient_status(call, draft, err);
 	if (rc == 0 && (before == NULL ? !ready->good : strcmp(ambient_str(before, "/reason", ""), ready->reason) != 0))
 		ambient_event(call, settings, ready->good ? "Normal" : "Warning", ready->reason, "%s",
 			      ready->good ? "everything that was asked for is in place" : ready->message);

@@ -54,7 +54,7 @@ deletable(const struct ambient_object *session, int64_t *ret_ended)
 {
 	int64_t asked;
 
-	if (ambient_type(session, PS_DELETING) != AMBIENT_T_NONE || ambient_len(session, "/metadata/ownerReferences") > 0 ||
+	if (ambient_deleting(session) || ambient_len(session, "/metadata/ownerReferences") > 0 ||
 	    !ps_time_parse(ambient_str(session, "/status/completionTime", ""), ret_ended))
 		return false;
 	/* It is about to be started again. */
@@ -136,9 +136,9 @@ static int
 write_counts(struct sweep *s, struct ambient_error *err)
 {
 	struct ambient_draft *draft = ambient_draft_from(s->call, PS_SETTINGS, s->settings);
-	char pointer[64], now[40];
+	char pointer[64], now[32];
 
-	ps_time(now, s->now);
+	ambient_time(now, s->now);
 	ambient_draft_set_json(draft, "/status/sessions", "{\"phases\":{}}");
 	ambient_draft_set_int(draft, "/status/sessions/total", s->total);
 	for (size_t k = 0; k < PHASES; k++) {
@@ -196,7 +196,7 @@ ps_retention_reconcile(void *self, struct ambient_call *call, const struct ambie
 	rc = ambient_get(call, PS_SETTINGS, req->ns, req->name, &s.settings, err);
 	if (rc < 0)
 		return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
-	if (ambient_type(s.settings, PS_DELETING) != AMBIENT_T_NONE)
+	if (ambient_deleting(s.settings))
 		return 0;
 	/* A clock that was set back does not stop the counting. */
 	if (ps_time_parse(ambient_str(s.settings, "/status/sessions/observedTime", ""), &last) && last <= s.now &&

@@ -282,7 +282,8 @@ def test_the_label_goes(p):
 def test_the_example_is_served(p):
     for name in ("namespace", "projectsettings"):
         said = p.kubectl("apply", "-n", "team-a", "-f", os.path.join(EXAMPLES, name + ".yaml"))
-        assert said.returncode == 0, said.stdout
+        assert said.returncode == 0 and "Warning" not in said.stdout, said.stdout
+        until(lambda: p.settings("team-a"), what="the settings, over which the example is applied")
     p.ns = "team-a"
     until(lambda: "devs-edit" in p.bindings(), what="the example's binding")
     p.secret("ambient-runner-secrets", ANTHROPIC_API_KEY="x")

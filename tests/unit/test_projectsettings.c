@@ -737,9 +737,9 @@ END_TEST
 static void
 session(const char *name, const char *phase, int days_ago, const char *metadata)
 {
-	char json[1024], when[40];
+	char json[1024], when[32];
 
-	ps_time(when, fake_host_wall(fake) - days_ago * INT64_C(86400) * AMBIENT_SECOND);
+	ambient_time(when, fake_host_wall(fake) - days_ago * INT64_C(86400) * AMBIENT_SECOND);
 	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'%s','namespace':'" NS "'%s},'status':{'phase':'%s'%s%s%s}}", name,
 		       metadata, phase, days_ago >= 0 ? ",'completionTime':'" : "", days_ago >= 0 ? when : "",
 		       days_ago >= 0 ? "'" : "");
