@@ -4,6 +4,7 @@
  *
  *   reconcile.c   the steps, and which writes come before which
  *   effective.c   spec + ProjectSettings + configuration -> the values a run uses
+ *   workspace.c   whose files it works in, and who else does
  *   admit.c       how many may run at once, and who waits
  *   children.c    the objects of a run
  *   observe.c     Job and pod -> facts
@@ -132,6 +133,7 @@ struct as_facts {
 };
 /* What the cluster shows of the run st->run_id.  A Job of another run counts as absent and is in job_object; one that
  * is not the session's is not looked at. */
+bool as_pod_ended(const struct ambient_object *pod);
 int as_observe(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
 	       struct as_facts *facts, struct ambient_error *err);
 
@@ -149,6 +151,18 @@ void as_fingerprint(const struct ambient_object *session, char out[20]);
 /* NULL when the URL may be cloned from, else what is wrong with it. */
 const char *as_url_problem(const char *url);
 const char *as_branch_problem(const char *branch);
+
+/* ---- workspace.c */
+/* The session that this one continues; "" when it continues none. */
+const char *as_parent(const struct ambient_object *session);
+/* The session whose claim the run uses. */
+const char *as_workspace(const struct as_status *st, const struct ambient_object *session);
+/* Whether nobody else works there; if not, the condition Ready says who.  Between as_admit_begin and _end. */
+int as_workspace_free(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, bool *ret,
+		      struct ambient_error *err);
+/* This session no longer works there: wakes those that wait for it. */
+int as_workspace_wake(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+		      const struct as_status *st, struct ambient_error *err);
 
 /* ---- admit.c */
 struct as_queue *as_queue_new(void);

@@ -109,6 +109,19 @@ ensure(struct ambient_call *call, const struct ambient_object *session, const ch
 			   "or give the session another name", kind, ns, name);
 }
 
+/* That of the session that is continued: used, and never made. */
+static int
+continued_claim(struct ambient_call *call, const struct ambient_object *session, const char *name, struct ambient_error *err)
+{
+	const struct ambient_object *there = NULL;
+	int rc = ambient_get_live(call, AS_PVC, ambient_str(session, "/metadata/namespace", ""), name, &there, err);
+
+	if (rc != -AMBIENT_E_NOTFOUND)
+		return rc;
+	return ambient_err(err, AMBIENT_E_INVALID, "the workspace claim \"%s\" of the session that is continued is not there; it "
+			   "goes with its session", name);
+}
+
 static int
 ensure_claim(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 	     const struct as_status *st, struct ambient_error *err)
@@ -118,7 +131,9 @@ ensure_claim(const struct as_plugin *plugin, struct ambient_call *call, const st
 	struct text t = TEXT_INIT;
 	char name[AS_NAME_MAX];
 
-	as_name(name, "ambient-workspace-", ambient_str(session, "/metadata/name", ""), "");
+	as_name(name, "ambient-workspace-", as_workspace(st, session), "");
+	if (strcmp(as_workspace(st, session), ambient_str(session, "/metadata/name", "")) != 0)
+		return continued_claim(call, session, name, err);
 	draft = child(call, session, st, AS_PVC, "v1", "PersistentVolumeClaim", name, "ambient-workspace");
 	text_add(&t, "{\"accessModes\":[\"ReadWriteOnce\"],\"resources\":{\"requests\":{\"storage\":%s}}",
 		 plugin->workspace_size);
@@ -239,7 +254,7 @@ add_volumes(struct pod *pod)
 	struct text *t = pod->t;
 	char claim[AS_NAME_MAX];
 
-	as_name(claim, "ambient-workspace-", pod->name, "");
+	as_name(claim, "ambient-workspace-", as_workspace(pod->st, pod->session), "");
 	text_add(t, "[{\"name\":\"workspace\",\"persistentVolumeClaim\":{\"claimName\":%s}},"
 		 "{\"name\":\"run\",\"emptyDir\":{}},"
 		 "{\"name\":\"api\",\"projected\":{\"sources\":["
@@ -267,7 +282,7 @@ add_common_env(struct pod *pod)
 {
 	char dir[300];
 
-	(void)snprintf(dir, sizeof(dir), "/workspace/sessions/%s", pod->name);
+	(void)snprintf(dir, sizeof(dir), "/workspace/sessions/%s", as_workspace(pod->st, pod->session));
 	text_add(pod->t, "{\"name\":\"AMBIENT_RUNNER_CONTRACT\",\"value\":\"1\"},"
 		 "{\"name\":\"AMBIENT_RUNNER_TYPE\",\"value\":%s},{\"name\":\"AMBIENT_RUN_ID\",\"value\":%s},"
 		 "{\"name\":\"AMBIENT_SESSION_DIR\",\"value\":%s},"
@@ -378,7 +393,7 @@ add_agent(struct pod *pod)
 	add_resources(pod);
 	text_add(t, ",\"volumeMounts\":[{\"name\":\"run\",\"mountPath\":\"/run/ambient\"}");
 	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
-		(void)snprintf(sub, sizeof(sub), "sessions/%s/%s", pod->name, mounts[i].sub);
+		(void)snprintf(sub, sizeof(sub), "sessions/%s/%s", as_workspace(pod->st, pod->session), mounts[i].sub);
 		(void)snprintf(path, sizeof(path), "/workspace/%s", sub);
 		text_add(t, ",{\"name\":\"workspace\",\"subPath\":%s,\"mountPath\":%s}", sub,
 			 mounts[i].path != NULL ? mounts[i].path : path);

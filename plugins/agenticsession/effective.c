@@ -394,6 +394,26 @@ default_model(const struct as_plugin *plugin, const struct ambient_object *setti
 	return strcmp(type, own_type) == 0 ? plugin->model : "";
 }
 
+/* Of the session that is continued, which may itself continue another one.  One that is not there may come. */
+static int
+workspace(struct ambient_call *call, const struct ambient_object *session, struct text *t, struct ambient_error *err)
+{
+	const char *ns = ambient_str(session, "/metadata/namespace", ""), *parent = as_parent(session);
+	const struct ambient_object *o = NULL;
+	int rc;
+
+	if (parent[0] == '\0') {
+		text_add(t, ",\"workspace\":%s", ambient_str(session, "/metadata/name", ""));
+		return 0;
+	}
+	rc = ambient_get(call, AS_SESSION, ns, parent, &o, err);
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "session \"%.253s\", which is to be continued, is not there", parent);
+	if (rc == 0)
+		text_add(t, ",\"continues\":%s,\"workspace\":%s", parent, ambient_str(o, "/status/effective/workspace", parent));
+	return rc;
+}
+
 int
 as_effective(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 	     const struct ambient_object *settings, const struct ambient_object **ret, struct ambient_error *err)
@@ -452,10 +472,13 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 		text_add(&t, ",\"temperature\":%o", ambient_at(spec, "/llmSettings/temperature"));
 	if (ambient_type(spec, "/llmSettings/maxTokens") == AMBIENT_T_NUMBER)
 		text_add(&t, ",\"maxTokens\":%o", ambient_at(spec, "/llmSettings/maxTokens"));
+	if ((rc = workspace(call, session, &t, err)) < 0)
+		goto out;
 	as_fingerprint(session, fingerprint);
 	text_add(&t, ",\"spec\":%s}", fingerprint);
 	rc = text_object(&t, call, ret, err);
 out:
+	text_fini(&t);
 	text_fini(&repos);
 	return rc;
 }

@@ -80,8 +80,8 @@ is_of_run(const struct ambient_object *o, const struct as_status *st)
 	return st->run_id[0] != '\0' && strcmp(ambient_str(o, AS_RUN_ID, ""), st->run_id) == 0;
 }
 
-static bool
-has_ended(const struct ambient_object *pod)
+bool
+as_pod_ended(const struct ambient_object *pod)
 {
 	const char *phase = ambient_str(pod, "/status/phase", "");
 
@@ -121,7 +121,7 @@ as_observe(struct ambient_call *call, const struct ambient_object *session, cons
 	for (size_t i = 0; i < ambient_list_count(call, pods); i++) {
 		item = ambient_list_item(call, pods, i);
 		if (!is_of_run(item, st)) {
-			if (!has_ended(item))
+			if (!as_pod_ended(item))
 				facts->earlier = item;
 			continue;
 		}

@@ -134,8 +134,16 @@ compare_spec(struct pass *p)
 static int
 begin_run(struct pass *p)
 {
-	bool admitted;
-	int rc = as_admit(p->plugin, p->call, p->session, &p->st, &admitted, p->err);
+	bool admitted = false, alone = false;
+	int rc = as_workspace_free(p->call, p->session, &p->st, &alone, p->err);
+
+	if (rc < 0)
+		return rc;
+	if (!alone) { /* not in the queue meanwhile: it could not use its place */
+		p->st.admission[0] = '\0';
+		return save(p);
+	}
+	rc = as_admit(p->plugin, p->call, p->session, &p->st, &admitted, p->err);
 
 	if (rc < 0)
 		return rc;
@@ -167,6 +175,12 @@ plan(struct pass *p, const struct ambient_object **fragment)
 		if (rc == -AMBIENT_E_INVALID) {
 			(void)snprintf(text, sizeof(text), "%s", p->err->message);
 			return refused(p, "SpecInvalid", text);
+		}
+		if (rc == -AMBIENT_E_NOTFOUND) {
+			p->st.effective = NULL;
+			p->st.admission[0] = '\0';
+			as_set(&p->st, AS_READY, AS_FALSE, "ParentMissing", "%s", p->err->message);
+			return save(p);
 		}
 		if (rc < 0)
 			return rc;
@@ -299,7 +313,8 @@ finish(struct pass *p)
 
 	/* The verdict stands.  Only the report may still change. */
 	if ((rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err)) < 0 || (rc = save(p)) < 0 ||
-	    (rc = as_admit_others(p->plugin, p->call, p->ns, p->name, p->err)) < 0)
+	    (rc = as_admit_others(p->plugin, p->call, p->ns, p->name, p->err)) < 0 ||
+	    (rc = as_workspace_wake(p->plugin, p->call, p->session, &p->st, p->err)) < 0)
 		return rc;
 	if (p->facts.job != AS_JOB_ACTIVE || p->facts.job_deleting)
 		return 0;

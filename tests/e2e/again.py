@@ -84,6 +84,27 @@ def test_restart_of_the_daemon_while_it_starts_again(p):
     assert s.read("starts") == "start\nstart\n" and s.status["runs"] == 2, s.status
 
 
+def test_weakness_12_2_a_a_continuation_works_on_the_files_of_another_session(p):
+    p.origins.make("parent")
+    first = p.session("parent", GATED, repos=[p.repo("parent", "work")])
+    first.wait_file("up")
+    first.wait("Running")
+    body = {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession",
+            "metadata": {"name": "child", "annotations": {"vteam.ambient-code/parent-session-id": "parent"}},
+            "spec": {"prompt": "more", "runnerType": "command", "runnerConfig": {
+                "command": ["sh", "-c", "cat $AMBIENT_SESSION_DIR/workspace/starts; echo child >> $AMBIENT_SESSION_DIR/workspace/starts"]}}}
+    p.request("POST", lib.GROUP % p.ns, body)
+    child = lib.Session(p, "child", p.ns)
+    child.wait_reason("WorkspaceInUse")
+    assert '"parent"' in child.message and p.get(p.jobs("child-job")) is None, child.status
+    first.touch("go")
+    first.wait("Completed")
+    child.wait("Completed")
+    assert first.read("starts") == "start\nchild\n", first.read("starts")
+    assert p.get(p.core("persistentvolumeclaims", "ambient-workspace-child")) is None
+    assert child.status["effective"]["continues"] == "parent" and child.status["results"] == "start", child.status
+
+
 def make():
     p = Platform("again")
     p.start()

@@ -185,6 +185,128 @@ START_TEST(a_foreign_job_is_not_deleted)
 }
 END_TEST
 
+/* ---- the files of another session */
+
+static const char *const continuations[] = {
+	"{'metadata':{'name':'s','namespace':'team-a','annotations':{'vteam.ambient-code/parent-session-id':'p'}},'spec':{'prompt':'more'}}",
+	"{'metadata':{'name':'s','namespace':'team-a'},'spec':{'prompt':'more','environmentVariables':{'PARENT_SESSION_ID':'p'}}}",
+};
+
+static const char *
+other(const char *name, const char *pointer)
+{
+	const char *s = fake_host_at(fake, AS_SESSION, "team-a", name, pointer);
+
+	return s != NULL ? s : "(none)";
+}
+
+static void
+look_at(const char *name)
+{
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(fake_host_reconcile(fake, NULL, "team-a", name, NULL, NULL), 0);
+}
+
+static void
+completes(const char *name)
+{
+	char job[64];
+
+	(void)snprintf(job, sizeof(job), "%s-job", name);
+	fake_host_merge(fake, AS_JOB, "team-a", job, "{'status':{'conditions':[{'type':'Complete','status':'True'}]}}");
+	look_at(name);
+	ck_assert_str_eq(other(name, "/status/phase"), "Completed");
+}
+
+/* Whether the plugin asked for a look at the session. */
+static bool
+was_woken(const char *name)
+{
+	const char *line;
+	bool found = false;
+
+	while ((line = fake_host_queued(fake)) != NULL)
+		found = found || strstr(line, name) != NULL;
+	return found;
+}
+
+START_TEST(weakness_12_2_a_a_continued_session_lends_its_workspace)
+{
+	begin();
+	fake_host_put(fake, AS_SESSION, continuations[_i]);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Pending");
+	ck_assert_str_eq(cond("Ready", "reason"), "ParentMissing");
+	submit_named("p", SPEC);
+	look_at("p");
+	(void)settle();
+	/* One claim, one pod: also while the pod of the one that has ended is still there. */
+	ck_assert_str_eq(cond("Ready", "reason"), "WorkspaceInUse");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "\"p\""));
+	fake_host_put(fake, AS_POD, "{'metadata':{'name':'p-x','namespace':'team-a','labels':{'app':'ambient-code-runner',"
+		      "'agentic-session':'p'}},'status':{'phase':'Running'}}");
+	completes("p");
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "WorkspaceInUse");
+	(void)was_woken("");
+	fake_host_remove(fake, AS_POD, "team-a", "p-x");
+	look_at("p");
+	ck_assert(was_woken("/s "));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(at("/status/effective/continues"), "p");
+	ck_assert_str_eq(fake_host_at(fake, AS_JOB, "team-a", "s-job", "/spec/template/spec/volumes/0/persistentVolumeClaim/claimName"),
+			 "ambient-workspace-p");
+	ck_assert_ptr_nonnull(strstr(fake_host_at(fake, AS_JOB, "team-a", "s-job", "/spec/template/spec/containers/1"),
+				     "\"sessions/p/workspace\""));
+	ck_assert_ptr_nonnull(strstr(fake_host_at(fake, AS_JOB, "team-a", "s-job", "/spec/template/spec/containers/0/env"),
+				     "/workspace/sessions/p\""));
+	ck_assert(!fake_host_has(fake, AS_PVC, "team-a", "ambient-workspace-s"));
+	/* The other way round: who is continued waits for the continuation, and a third one for both. */
+	fake_host_merge(fake, AS_SESSION, "team-a", "p", AGAIN);
+	look_at("p");
+	ck_assert_str_eq(other("p", "/status/phase"), "Pending");
+	ck_assert_ptr_nonnull(strstr(other("p", "/status/message"), "\"s\""));
+	completes("s");
+	ck_assert(was_woken("/p "));
+	look_at("p");
+	ck_assert_str_eq(other("p", "/status/phase"), "Creating");
+	end();
+}
+END_TEST
+
+START_TEST(a_continuation_of_a_continuation_and_of_oneself)
+{
+	begin();
+	submit_named("p", SPEC);
+	look_at("p");
+	completes("p");
+	fake_host_put(fake, AS_SESSION, continuations[0]);
+	(void)settle();
+	completes("s");
+	fake_host_put(fake, AS_SESSION, "{'metadata':{'name':'t','namespace':'team-a','annotations':"
+		      "{'vteam.ambient-code/parent-session-id':'s'}},'spec':{'prompt':'more'}}");
+	look_at("t");
+	ck_assert_str_eq(other("t", "/status/effective/workspace"), "p");
+	ck_assert_str_eq(other("t", "/status/phase"), "Creating");
+	fake_host_put(fake, AS_SESSION, "{'metadata':{'name':'u','namespace':'team-a','annotations':"
+		      "{'vteam.ambient-code/parent-session-id':'u'}},'spec':{'prompt':'more'}}");
+	look_at("u");
+	ck_assert_str_eq(other("u", "/status/effective/workspace"), "u");
+	ck_assert_str_eq(other("u", "/status/phase"), "Creating");
+	/* A claim that went with its session is not made anew under the name of another one. */
+	completes("t");
+	fake_host_remove(fake, AS_PVC, "team-a", "ambient-workspace-p");
+	fake_host_put(fake, AS_SESSION, "{'metadata':{'name':'v','namespace':'team-a','annotations':"
+		      "{'vteam.ambient-code/parent-session-id':'p'}},'spec':{'prompt':'more'}}");
+	for (int i = 0; i < 3; i++)
+		(void)fake_host_reconcile(fake, NULL, "team-a", "v", NULL, NULL);
+	ck_assert(!fake_host_has(fake, AS_PVC, "team-a", "ambient-workspace-p"));
+	ck_assert_ptr_nonnull(strstr(other("v", "/status/message"), "ambient-workspace-p"));
+	end();
+}
+END_TEST
+
 /* 11.5: stop from Pending (before anything is made), Creating and Running; asked twice it is one stop. */
 START_TEST(behaviour_11_5_stop_from_each_phase_behaviour_11_5_stop_idempotent)
 {
@@ -239,6 +361,8 @@ cases(TCase *tc)
 {
 	tcase_add_loop_test(tc, behaviour_11_5_stop_from_each_phase_behaviour_11_5_stop_idempotent, 0, 3);
 	tcase_add_loop_test(tc, behaviour_11_5_empty_status, 0, 2);
+	tcase_add_loop_test(tc, weakness_12_2_a_a_continued_session_lends_its_workspace, 0, 2);
+	tcase_add_test(tc, a_continuation_of_a_continuation_and_of_oneself);
 	tcase_add_loop_test(tc, behaviour_start_from_each_terminal_phase_reuses_the_claim, 0, 4);
 	tcase_add_test(tc, start_waits_for_the_pod_of_the_run_before);
 	tcase_add_loop_test(tc, only_a_wish_for_running_starts_again, 0, sizeof(wishes) / sizeof(wishes[0]));
