@@ -13,7 +13,8 @@
 #include "core/data/scan.h"
 #include "core/kube/kube.h"
 
-#define USAGE_MAX 4096
+#define USAGE_MAX   4096
+#define RESULT_MARK 80 /* bytes kept for the mark of a cut */
 
 void
 am_runner_report_fini(struct am_report *report)
@@ -49,6 +50,17 @@ set_cut(struct am_buf *out, const char *p, size_t n, size_t max)
 	am_buf_add(out, p, n);
 }
 
+/* A result that is too long ends with a mark that says so, within the limit. */
+static void
+set_result(struct am_buf *out, const char *text)
+{
+	size_t all = strlen(text);
+
+	set_cut(out, text, all, all > AM_REPORT_RESULT ? AM_REPORT_RESULT - RESULT_MARK : AM_REPORT_RESULT);
+	if (out->len < all)
+		am_buf_addf(out, "\n[cut here: %zu of %zu bytes]", out->len, all);
+}
+
 void
 am_runner_report_note(struct am_report *report, const char *type, struct am_slice fields)
 {
@@ -56,7 +68,7 @@ am_runner_report_note(struct am_report *report, const char *type, struct am_slic
 
 	if (am_streq(type, AMBIENT_MSG_RESULT)) {
 		if ((text = am_json_dup(fields, "/text")) != NULL)
-			set_cut(&report->result, text, strlen(text), AM_REPORT_RESULT);
+			set_result(&report->result, text);
 		report->is_error = am_json_bool(fields, "/isError", 0) != 0;
 		report->turns = AM_MAX(am_json_int(fields, "/turns", report->turns), 0);
 		report->duration_ms = AM_MAX(am_json_int(fields, "/durationMs", report->duration_ms), 0);

@@ -53,7 +53,9 @@ phase_of(const struct pass *p)
 static int
 save(struct pass *p)
 {
-	return rfe_status_write(p->call, &p->workflow, &p->st, phase_of(p), p->err);
+	const char *branch = p->planned ? p->plan.branch : ambient_str(p->workflow, "/status/branch", NULL);
+
+	return rfe_status_write(p->call, &p->workflow, &p->st, phase_of(p), branch, p->err);
 }
 
 static int
@@ -108,8 +110,9 @@ tell_outputs(struct pass *p)
 	for (size_t i = 0; i < st->n; i++) {
 		if (st->step[i].bytes == 0)
 			continue;
-		rfe_set(st, RFE_OUTPUTS, RFE_FALSE, "OutputCut", "step \"%s\" said %lld bytes, of which %d are kept here; AgenticSession "
-			"\"%s\" has all of it", st->step[i].name, (long long)st->step[i].bytes, RFE_OUTPUT_MAX, st->step[i].session);
+		rfe_set(st, RFE_OUTPUTS, RFE_FALSE, "OutputCut", "step \"%s\" said %lld bytes, of which %zu are kept; the messages of "
+			"AgenticSession \"%s\" have more", st->step[i].name, (long long)st->step[i].bytes, strlen(st->step[i].output),
+			st->step[i].session);
 		return;
 	}
 	rfe_set(st, RFE_OUTPUTS, RFE_TRUE, "Complete", "%s", "");

@@ -162,9 +162,10 @@ bool rfe_is(const struct rfe_status *st, enum rfe_condition which, enum rfe_trut
 bool rfe_terminal(const struct rfe_status *st);
 /* Has everything before been done or passed over?  Index of the first step that has not; n: all have. */
 size_t rfe_next(const struct rfe_status *st);
-/* Writes what changed; *workflow becomes the object as written.  phase: what it is in now. */
+/* Writes what changed; *workflow becomes the object as written.  phase: what it is in now; branch: that it works on, NULL or
+ * "": none. */
 int rfe_status_write(struct ambient_call *call, const struct ambient_object **workflow, struct rfe_status *st,
-		     const char *phase, struct ambient_error *err);
+		     const char *phase, const char *branch, struct ambient_error *err);
 void rfe_time(char out[40], int64_t wall_ns);
 bool rfe_time_parse(const char *text, int64_t *ret_ns);
 

@@ -276,13 +276,28 @@ is_published(const struct ambient_object *session)
 	return strcmp(status, "pushed") == 0 || strcmp(status, "nochanges") == 0;
 }
 
+/* Has the runner cut it?  Then how long it was, by the mark at its end; else 0. */
+static int64_t
+cut_by_runner(const char *output)
+{
+	size_t n = strlen(output);
+	const char *tail = output + (n > 80 ? n - 80 : 0), *mark = strstr(tail, "\n[cut here: ");
+	unsigned long long kept, all;
+	int used = 0;
+
+	if (mark == NULL || sscanf(mark, "\n[cut here: %llu of %llu bytes]%n", &kept, &all, &used) < 2 || used == 0 ||
+	    mark[used] != '\0' || all > INT64_MAX)
+		return 0;
+	return (int64_t)all;
+}
+
 static void
 keep_output(struct ambient_call *call, struct rfe_step *step, const char *output)
 {
 	struct rfe_buf b = { 0 };
 
 	step->output = output;
-	step->bytes = 0;
+	step->bytes = cut_by_runner(output);
 	if (strlen(output) <= RFE_OUTPUT_MAX)
 		return;
 	(void)rfe_put_cut(&b, output, RFE_OUTPUT_MAX);

@@ -319,7 +319,7 @@ put_progress(struct ambient_draft *draft, const struct rfe_status *st)
 
 int
 rfe_status_write(struct ambient_call *call, const struct ambient_object **workflow, struct rfe_status *st,
-		 const char *phase, struct ambient_error *err)
+		 const char *phase, const char *branch, struct ambient_error *err)
 {
 	struct ambient_draft *draft = ambient_draft_from(call, RFE_KIND, *workflow);
 	const struct ambient_object *written = NULL;
@@ -339,6 +339,10 @@ rfe_status_write(struct ambient_call *call, const struct ambient_object **workfl
 			ambient_draft_unset(draft, texts[i].pointer);
 	}
 	ambient_draft_set_int(draft, "/status/observedGeneration", st->generation);
+	if (branch != NULL && branch[0] != '\0')
+		ambient_draft_set_str(draft, "/status/branch", branch);
+	else
+		ambient_draft_unset(draft, "/status/branch");
 	put_steps(draft, st);
 	put_progress(draft, st);
 	put_conditions(draft, st);

@@ -35,7 +35,8 @@ START_TEST(spec_that_cannot_be_followed)
 }
 END_TEST
 
-START_TEST(unknown_agent_comes_later)
+/* What is missing wakes who waits for it as soon as it is there. */
+START_TEST(weakness_12_1_unknown_agent_comes_later)
 {
 	begin();
 	submit_named("w", "'request':'r','steps':[{'agent':'security-officer'}]");
@@ -113,8 +114,8 @@ START_TEST(deleted_workflow_frees_its_branch)
 }
 END_TEST
 
-/* weakness_12_1_names: what is derived from a name fits, and two long names do not meet. */
-START_TEST(names_of_63_and_253_characters)
+/* What is derived from a name fits, and two long names do not meet. */
+START_TEST(weakness_12_1_names_of_63_and_253_characters)
 {
 	size_t lengths[] = { 63, 253 };
 	char name[256];
@@ -166,6 +167,28 @@ START_TEST(output_of_ten_megabytes)
 	/* It goes on, and the next is told that something is missing. */
 	ck_assert_str_eq(at("/status/phase"), "Running");
 	ck_assert_ptr_nonnull(strstr(session("w-solution-architect-1", "/spec/prompt"), "[cut here: 32768 of 10485760 bytes]"));
+	end();
+}
+END_TEST
+
+START_TEST(output_that_the_runner_has_cut)
+{
+	begin();
+	submit_named("w", REQUEST);
+	(void)settle();
+	says("w-product-manager-1", "much\\n[cut here: 4 of 10485760 bytes]");
+	(void)settle();
+	ck_assert_str_eq(step(0, "outputBytes"), "10485760");
+	ck_assert_str_eq(cond("OutputsComplete", "reason"), "OutputCut");
+	says("w-solution-architect-1", "much\\n[cut here: 4 of 10485760 bytes] and more");
+	(void)settle();
+	ck_assert_str_eq(step(1, "outputBytes"), "(none)");
+	/* Said again without a cut, all is complete. */
+	annotate("product-manager", "1");
+	(void)settle();
+	ends("w-staff-engineer-1", "Stopped", "");
+	(void)settle();
+	ck_assert_str_eq(cond("OutputsComplete", "status"), "True");
 	end();
 }
 END_TEST
@@ -250,12 +273,13 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_loop_test(tc, spec_that_cannot_be_followed, 0, 10);
-	tcase_add_test(tc, unknown_agent_comes_later);
+	tcase_add_test(tc, weakness_12_1_unknown_agent_comes_later);
 	tcase_add_test(tc, configmap_over_files);
 	tcase_add_test(tc, two_workflows_on_one_branch);
 	tcase_add_test(tc, deleted_workflow_frees_its_branch);
-	tcase_add_test(tc, names_of_63_and_253_characters);
+	tcase_add_test(tc, weakness_12_1_names_of_63_and_253_characters);
 	tcase_add_test(tc, output_of_ten_megabytes);
+	tcase_add_test(tc, output_that_the_runner_has_cut);
 	tcase_add_test(tc, prompt_is_bounded);
 	tcase_add_test(tc, foreign_session_of_that_name);
 	tcase_add_test(tc, namespace_that_is_not_managed);

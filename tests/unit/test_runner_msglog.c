@@ -304,13 +304,15 @@ START_TEST(report_takes_results_and_bounds_them)
 	am_auto(am_buf_fini) struct am_buf json = {0};
 
 	am_buf_adds(&fields, "{\"isError\":false,\"turns\":3,\"durationMs\":12,\"costUSD\":0.1,\"text\":\"");
-	for (int i = 0; i < 9999; i++)
+	for (int i = 0; i < 9919; i++)
 		am_buf_addc(&fields, 'x');
-	am_buf_adds(&fields, "\xc3\xa9\xc3\xa9\"}"); /* the limit is in the middle of the first of them */
+	for (int i = 0; i < 41; i++) /* what is kept ends in the middle of the first of them */
+		am_buf_adds(&fields, "\xc3\xa9");
+	am_buf_adds(&fields, "\"}");
 	am_runner_report_note(&report, "result", am_slice(am_buf_str(&fields), fields.len));
 	am_runner_report_note(&report, "usage", AM_SLICE("{\"inputTokens\":1,\"costUSD\":0.3}"));
 	am_runner_report_note(&report, "text", AM_SLICE("{\"text\":\"not this\"}"));
-	ck_assert_uint_eq(report.result.len, 9999);
+	ck_assert_str_eq(am_buf_str(&report.result) + 9918, "x\n[cut here: 9919 of 10001 bytes]");
 	(void)am_strlcpy(report.message, "token ghp_0123456789abcdefABCDEF", sizeof(report.message));
 	am_runner_report_json(&report, NULL, redactor, &json);
 	struct am_slice s = am_slice(am_buf_str(&json), json.len);
