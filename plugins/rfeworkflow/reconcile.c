@@ -212,6 +212,7 @@ restart(struct pass *p, size_t i)
 		step->output = "";
 		step->attempts = step->bytes = 0;
 		step->started = k == i;
+		step->linked = false;
 	}
 	for (int c = RFE_COMPLETED; c <= RFE_CANCELLED; c++)
 		rfe_unset(st, (enum rfe_condition)c);
@@ -361,6 +362,34 @@ hopeless(const struct rfe_step *step)
 	return false;
 }
 
+/* A step that waits for a person: has one made a session for it, as older clients do? */
+static int
+wait_for_person(struct pass *p, size_t i)
+{
+	struct rfe_step *step = &p->st.step[i];
+	const struct ambient_object *session = NULL;
+	char text[700], failed[320] = "";
+	int rc = rfe_session_linked(p->call, p->workflow, step->name, &session, p->err);
+
+	if (rc < 0)
+		return rc;
+	if (session != NULL && strlen(ambient_str(session, "/metadata/name", "")) < sizeof(step->session)) {
+		step->state = RFE_S_RUNNING;
+		step->linked = true;
+		(void)snprintf(step->session, sizeof(step->session), "%s", ambient_str(session, "/metadata/name", ""));
+		(void)snprintf(step->start, sizeof(step->start), "%.39s", ambient_str(session, "/metadata/creationTimestamp", ""));
+		step->completion[0] = '\0';
+		if (p->st.start[0] == '\0')
+			memcpy(p->st.start, step->start, sizeof(p->st.start));
+		return goes_on(p, i, false);
+	}
+	if (step->message[0] != '\0')
+		(void)snprintf(failed, sizeof(failed), "; before: %s", step->message);
+	(void)snprintf(text, sizeof(text), "step \"%s\" waits for a person; annotate with ambient-code.io/run-step=%s to start it%s",
+		       step->name, step->name, failed);
+	return say(p, "WaitingForPerson", text);
+}
+
 static int
 after_failure(struct pass *p, size_t i)
 {
@@ -411,14 +440,15 @@ advance(struct pass *p)
 			       p->plan.branch, owner);
 		return say(p, "BranchInUse", text);
 	}
+	if (p->st.step[i].state == RFE_S_FAILED && p->st.step[i].linked) {
+		/* Whoever made that session may make another. */
+		p->st.step[i].state = RFE_S_PENDING;
+		p->st.step[i].linked = false;
+		p->st.step[i].session[0] = '\0';
+	}
 	if (p->st.step[i].state == RFE_S_FAILED)
 		return after_failure(p, i);
-	if (p->plan.step[i].manual && !p->st.step[i].started) {
-		(void)snprintf(text, sizeof(text), "step \"%s\" waits for a person; annotate with ambient-code.io/run-step=%s to start it",
-			       p->st.step[i].name, p->st.step[i].name);
-		return say(p, "WaitingForPerson", text);
-	}
-	return begin_session(p, i);
+	return p->plan.step[i].manual && !p->st.step[i].started ? wait_for_person(p, i) : begin_session(p, i);
 }
 
 /* ---- all of it */

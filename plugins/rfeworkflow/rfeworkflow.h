@@ -134,6 +134,7 @@ struct rfe_step {
 	enum rfe_state state;
 	enum rfe_kind kind;
 	bool started;                         /* a person asked for this step */
+	bool linked;                          /* its session is one that a person made for it */
 	int64_t attempts;                     /* failed ones since it was last asked for */
 	int64_t runs;                         /* sessions ever made for it */
 	int64_t bytes;                        /* of an output that was cut: all of them */
@@ -185,6 +186,10 @@ int rfe_session_create(struct ambient_call *call, const struct ambient_object *w
 /* The step's session: NULL when it is gone, by the API server itself. */
 int rfe_session_get(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_step *step,
 		    const struct ambient_object **ret, struct ambient_error *err);
+/* The newest session that a person has made for a step, by the labels of older clients, and that has not failed; NULL: there
+ * is none. */
+int rfe_session_linked(struct ambient_call *call, const struct ambient_object *workflow, const char *step,
+		       const struct ambient_object **ret, struct ambient_error *err);
 /* Asks it to stop, once. */
 int rfe_session_stop(struct ambient_call *call, const struct ambient_object *session, struct ambient_error *err);
 bool rfe_session_ended(const struct ambient_object *session);

@@ -189,6 +189,44 @@ rfe_session_create(struct ambient_call *call, const struct ambient_object *workf
 			   "name is tried", ns, name);
 }
 
+static bool
+is_linked(const struct ambient_object *session, const struct ambient_object *workflow)
+{
+	char label[RFE_NAME_MAX];
+
+	rfe_name(label, ambient_str(workflow, "/metadata/name", ""), "");
+	return strcmp(ambient_str(session, "/metadata/labels/rfe-workflow", ""), label) == 0;
+}
+
+int
+rfe_session_linked(struct ambient_call *call, const struct ambient_object *workflow, const char *step,
+		   const struct ambient_object **ret, struct ambient_error *err)
+{
+	struct ambient_list_options options = {
+		.size = sizeof(options), .ns = ambient_str(workflow, "/metadata/namespace", ""),
+	};
+	char label[RFE_NAME_MAX], selector[2 * RFE_NAME_MAX + 40];
+	const struct ambient_list *list = NULL;
+	int rc;
+
+	*ret = NULL;
+	rfe_name(label, ambient_str(workflow, "/metadata/name", ""), "");
+	(void)snprintf(selector, sizeof(selector), "rfe-workflow=%s,rfe-phase=%s", label, step);
+	options.selector = selector;
+	if ((rc = ambient_list(call, RFE_SESSION, &options, &list, err)) < 0)
+		return rc;
+	for (size_t i = 0; i < ambient_list_count(call, list); i++) {
+		const struct ambient_object *one = ambient_list_item(call, list, i);
+
+		if (owned(one, workflow) || (rfe_session_ended(one) && strcmp(ambient_str(one, "/status/phase", ""), "Completed") != 0))
+			continue;
+		if (*ret == NULL || strcmp(ambient_str(one, "/metadata/creationTimestamp", ""),
+					   ambient_str(*ret, "/metadata/creationTimestamp", "")) > 0)
+			*ret = one;
+	}
+	return 0;
+}
+
 int
 rfe_session_get(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_step *step,
 		const struct ambient_object **ret, struct ambient_error *err)
@@ -199,7 +237,7 @@ rfe_session_get(struct ambient_call *call, const struct ambient_object *workflow
 	/* "Deleted" is a verdict: let the API server itself say so, not a cache. */
 	if (rc == -AMBIENT_E_NOTFOUND)
 		rc = ambient_get_live(call, RFE_SESSION, ns, step->session, ret, err);
-	if (rc == -AMBIENT_E_NOTFOUND || (rc == 0 && !owned(*ret, workflow))) {
+	if (rc == -AMBIENT_E_NOTFOUND || (rc == 0 && !owned(*ret, workflow) && !(step->linked && is_linked(*ret, workflow)))) {
 		*ret = NULL;
 		return 0;
 	}

@@ -69,6 +69,7 @@ load_step(const struct ambient_object *o, struct rfe_step *step)
 	step->agent = ambient_str(o, "/agent", "");
 	step->output = ambient_str(o, "/output", "");
 	step->started = ambient_bool(o, "/requested", 0);
+	step->linked = ambient_bool(o, "/linked", 0);
 	step->attempts = ambient_int(o, "/attempts", 0);
 	step->runs = ambient_int(o, "/runs", 0);
 	step->bytes = ambient_int(o, "/outputBytes", 0);
@@ -232,6 +233,9 @@ put_step(struct ambient_draft *draft, const char *at, const struct rfe_step *ste
 	}
 	(void)snprintf(pointer, sizeof(pointer), "%s/requested", at);
 	if (step->started)
+		ambient_draft_set_bool(draft, pointer, 1);
+	(void)snprintf(pointer, sizeof(pointer), "%s/linked", at);
+	if (step->linked)
 		ambient_draft_set_bool(draft, pointer, 1);
 }
 

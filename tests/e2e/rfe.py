@@ -234,6 +234,22 @@ def test_an_older_workflow_waits_for_people_and_pushes_to_its_branch(p):
     p.request("DELETE", second.path)
 
 
+def test_a_session_that_a_person_made_counts_as_a_step(p):
+    f = Flow(p, "linked", title="Export", description="of invoices", umbrellaRepo={"url": p.origins.url("specs")})
+    f.wait("Ready", "WaitingForPerson")
+    p.request("POST", GROUP % p.ns, {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession", "metadata": {
+        "name": "by-hand", "labels": {"rfe-workflow": "linked", "rfe-phase": "specify"}}, "spec": {
+            "prompt": "/speckit.specify", "runnerType": "command", "runnerConfig": {"command": ["echo", "specified"]}}})
+    until(lambda: f.status.get("currentPhase") == "plan", what="the step to be done")
+    f.wait("Ready", "WaitingForPerson")
+    assert f.steps[0]["output"] == "specified" and f.steps[0]["session"] == "by-hand", f.steps
+    p.request("DELETE", f.path)
+    # It was theirs, and stays.
+    until(lambda: p.get(f.path) is None, what="the workflow to go")
+    assert lib.Session(p, "by-hand", p.ns).phase == "Completed"
+    p.request("DELETE", GROUP % p.ns + "/by-hand")
+
+
 def test_the_documents_are_committed(p):
     p.origins.make("shelf", {"specs/kept/01-team-lead.md": "older\n", "README.md": "hello\n"})
     f = Flow(p, "kept", 'printf "%s\\n" "=== file 0:evil" "two words"; echo "three words"', steps=[{"agent": "team-lead"}],

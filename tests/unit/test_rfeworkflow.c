@@ -534,6 +534,43 @@ START_TEST(umbrella_shape_waits_for_a_person)
 }
 END_TEST
 
+/* Older clients made the sessions themselves, with labels. */
+START_TEST(session_that_a_person_made_for_a_step)
+{
+	begin();
+	submit_named("w", LEGACY);
+	(void)settle();
+	fake_host_put(fake, RFE_SESSION, "{'metadata':{'name':'mine','namespace':'team-a','labels':{'rfe-workflow':'w',"
+		      "'rfe-phase':'specify'}},'spec':{'prompt':'p'}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_str_eq(step(0, "session"), "mine");
+	ck_assert_str_eq(step(0, "linked"), "true");
+	ends("mine", "Failed", ",'message':'no words'");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Ready");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "no words"));
+	fake_host_put(fake, RFE_SESSION, "{'metadata':{'name':'mine-2','namespace':'team-a','labels':{'rfe-workflow':'w',"
+		      "'rfe-phase':'specify'}},'spec':{'prompt':'p'}}");
+	fake_host_put(fake, RFE_SESSION, "{'metadata':{'name':'other','namespace':'team-a','labels':{'rfe-workflow':'x',"
+		      "'rfe-phase':'plan'}},'spec':{'prompt':'p'}}");
+	(void)settle();
+	says("mine-2", "specified");
+	(void)settle();
+	ck_assert_str_eq(step(0, "status"), "Completed");
+	ck_assert_str_eq(step(0, "output"), "specified");
+	ck_assert_str_eq(at("/status/phase"), "Ready");
+	ck_assert_str_eq(at("/status/currentPhase"), "plan");
+	ck_assert_uint_eq(sessions(), 3);
+	/* And the next one by the annotation. */
+	annotate("plan", "1");
+	(void)settle();
+	ck_assert_str_eq(step(1, "session"), "w-plan-1");
+	ck_assert_str_eq(step(1, "linked"), "(none)");
+	end();
+}
+END_TEST
+
 START_TEST(first_shape_has_phases_of_the_selected_agents)
 {
 	begin();
@@ -580,6 +617,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, step_that_does_not_exist);
 	tcase_add_test(tc, spec_is_changed_between_steps);
 	tcase_add_test(tc, umbrella_shape_waits_for_a_person);
+	tcase_add_test(tc, session_that_a_person_made_for_a_step);
 	tcase_add_test(tc, first_shape_has_phases_of_the_selected_agents);
 }
 
