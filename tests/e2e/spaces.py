@@ -11,6 +11,7 @@ from lib import Platform, until  # noqa: E402
 from replicas import Replica, counted, session, want  # noqa: E402
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
+WITNESS = os.path.join(lib.BUILD, "tests/plugins/.libs/witness.so")
 TIMES = 'duration = "3s"; renew = "2s"; retry = "500ms"; '
 SESSIONS = {"apiGroups": ["vteam.ambient-code"], "resources": ["agenticsessions"], "verbs": ["get", "list", "watch", "update"]}
 LEASES = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
@@ -37,12 +38,15 @@ class Lab:
         want(self.p, ns, "s", 1)
 
     def grant(self, ns, rule):
-        at = RBAC + "/namespaces/%s/" % ns
-        head = {"apiVersion": RBAC[6:], "metadata": {"name": "narrow"}}
-        self.p.request("POST", at + "roles", {**head, "kind": "Role", "rules": [rule]})
-        self.p.request("POST", at + "rolebindings", {
-            **head, "kind": "RoleBinding", "subjects": [{"apiGroup": RBAC[6:-3], "kind": "User", "name": "narrow"}],
-            "roleRef": {"apiGroup": RBAC[6:-3], "kind": "Role", "name": "narrow"}})
+        self.p.request("POST", RBAC + "/namespaces/%s/roles" % ns, {
+            "apiVersion": RBAC[6:], "kind": "Role", "metadata": {"name": "narrow"}, "rules": [rule]})
+        self.bind(ns, "Role", "narrow")
+
+    def bind(self, ns, kind, name):
+        self.p.request("POST", RBAC + "/namespaces/%s/rolebindings" % ns, {
+            "apiVersion": RBAC[6:], "kind": "RoleBinding", "metadata": {"name": "narrow"},
+            "subjects": [{"apiGroup": RBAC[6:-3], "kind": "User", "name": "narrow"}],
+            "roleRef": {"apiGroup": RBAC[6:-3], "kind": kind, "name": name}})
 
     def replica(self, name, lease, *spaces, narrow=True):
         r = Replica(self.p, name, TIMES + lease)
@@ -76,6 +80,18 @@ def test_roles_are_enough(lab):
     want(lab.p, "outside", "s", 2)
     lab.works(3, "one", "two")
     assert counted(lab.p, "outside", "s") == 0
+    r.stop()
+
+
+def test_the_printed_role_is_enough_where_it_is_bound(lab):
+    printed = lab.p.run([lab.p.tree.root + "/bin/ambientctl", "plugin", "rbac", WITNESS])
+    assert printed.returncode == 0, printed.stdout
+    lab.p.request("POST", RBAC + "/clusterroles", printed.stdout.split("---\n")[0], content="application/yaml")
+    lab.space("printed")
+    lab.bind("printed", "ClusterRole", "ambient")
+    r = lab.replica("printed", 'name = "printed";', "printed")
+    until(lambda: "ready=yes" in r.ask(), what="it to be ready")
+    lab.works(2, "printed")
     r.stop()
 
 

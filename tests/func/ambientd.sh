@@ -326,7 +326,7 @@ ops: { listen = \"127.0.0.1:0\"; }; lease: { identity = \"sharing\"; }; plugins:
 check "examples/shards.conf" "$ambientd" -c "$tmp/sharing.conf" --check-config
 cp "$top_srcdir/etc/examples/namespaces.conf" "$tmp/conf.d/"
 check "examples/namespaces.conf" "$ambientd" -c "$tmp/sharing.conf" --check-config
-check "and what it says is in force" grep -q 'namespaces = . "team-a", "team-b" .; # .*namespaces.conf:12' \
+check "and what it says is in force" grep -q 'namespaces = . "team-a", "team-b" .; # .*namespaces.conf:13' \
     <("$ambientd" -c "$tmp/sharing.conf" --print-config)
 check "a namespace that cannot be one is refused" grep -q '"Team" in "plugins.workloads.namespaces" cannot name a namespace' \
     <("$ambientd" -c "$tmp/sharing.conf" -s 'plugins.workloads.namespaces=["Team"]' --check-config 2>&1)
