@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runner type "claude-code": the Claude Code CLI, driven by its stream-json protocol.  Plan: the API key comes from the
- * session's effective secret, straight into the agent's environment.  Drive: find the CLI and its version, compose the
- * command line, judge the end.  The container is the sandbox, so a batch run allows what the CLI asks for.
+ * Runner type "claude-code": the Claude Code CLI, driven by its stream-json protocol: find the CLI and its version, compose
+ * the command line, judge the end.  The container is the sandbox, so a batch run allows what the CLI asks for.
  */
 #include "plugins/runner-claude-code/claude.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,43 +27,11 @@ static const struct rs_cli the_cli = {.title = "the Claude Code CLI",
 				      .major = 2,
 				      .minor = 0};
 
-/* ---- plan */
-
 static int
 plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_sink *problems,
      struct ambient_error *err)
 {
-	struct rs_instance *claude = self;
-	const struct ambient_conf_api *conf = claude->host->conf;
-	const char *secret = ambient_str(in->effective, "/secretName", "");
-	char idle[32];
-	struct rs_text t = {0};
-
-	if (secret[0] == '\0') {
-		static const char text[] = "[{\"field\":\"spec.anthropicApiKeySecret\",\"message\":\"no Secret with "
-					   "ANTHROPIC_API_KEY is named "
-					   "here, in the project's settings or in the configuration\"}]";
-
-		problems->put(problems, text, sizeof(text) - 1);
-		return 0;
-	}
-	rs_put(&t, "{\"agentEnv\":[{\"name\":\"ANTHROPIC_API_KEY\",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
-	rs_string(&t, secret);
-	rs_put(&t, ",\"key\":\"ANTHROPIC_API_KEY\"}}}");
-	rs_put_env(&t, "ANTHROPIC_BASE_URL",
-		ambient_str(in->effective, "/baseURL", conf->str(claude->conf, "baseURL", "")));
-	rs_put_env(&t, "AMBIENT_CLAUDE", conf->str(claude->conf, "cli", "claude"));
-	(void)snprintf(idle, sizeof(idle), "%lld",
-		       (long long)(conf->integer(claude->conf, "idle", INT64_C(900000000000)) / INT64_C(1000000000)));
-	rs_put_env(&t, "AMBIENT_AGENT_IDLE", idle);
-	rs_put(&t, "],\"requiredSecretKeys\":[\"ANTHROPIC_API_KEY\"]}");
-	if (t.failed) {
-		rs_fini(&t);
-		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for a plan");
-	}
-	fragment->put(fragment, t.p, t.len);
-	rs_fini(&t);
-	return 0;
+	return cc_plan(self, &the_cli, in, fragment, problems, err);
 }
 
 /* ---- drive */
@@ -128,7 +97,69 @@ set_environment(const struct ambient_run *run, struct ambient_command *cmd)
 	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
 		api->env(cmd, on[i], "1");
 	api->env(cmd, "CLAUDE_CONFIG_DIR", run->statedir);
+	/* Else the first turn begins without the tools of servers that are still starting. */
+	api->env(cmd, "MCP_CONNECTION_NONBLOCKING", "0");
 	api->env(cmd, "CLAUDECODE", NULL);
+}
+
+/* MCP servers go by file: what their environment holds is nobody's business who may list processes. */
+static int
+add_mcp(struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
+{
+	const struct ambient_command_api *api = run->host->message->command;
+	const char *text = getenv(CC_MCP_VARIABLE);
+	char path[4200];
+	int fd;
+
+	api->env(cmd, CC_MCP_VARIABLE, NULL);
+	if (text == NULL || *text == '\0')
+		return 0;
+	(void)snprintf(path, sizeof(path), "%.4000s/mcp.json", run->tmpdir);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int rc = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
+	if (fd >= 0 && close(fd) < 0)
+		rc = -1;
+	if (rc < 0)
+		return ambient_err(err, AMBIENT_E_INTERNAL, "cannot write \"%s\": %s", path, strerror(errno));
+	api->arg(cmd, "--mcp-config");
+	api->arg(cmd, path);
+	return 0;
+}
+
+/* What spec.runnerConfig says, as the plan let it pass; the daemon's word is not taken for it here. */
+static int
+add_settings(struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
+{
+	static const struct {
+		const char *pointer, *flag;
+	} lists[] = {{"/allowedTools", "--allowedTools"}, {"/disallowedTools", "--disallowedTools"}};
+	const struct ambient_command_api *api = run->host->message->command;
+	int64_t turns = ambient_int(run->config, "/maxTurns", 0);
+	double budget = ambient_real(run->config, "/maxBudgetUSD", 0);
+	const char *prompt = ambient_str(run->config, "/appendSystemPrompt", "");
+	char text[4096];
+
+	if (turns > 0 && turns < 100000) {
+		(void)snprintf(text, sizeof(text), "%lld", (long long)turns);
+		api->arg(cmd, "--max-turns");
+		api->arg(cmd, text);
+	}
+	if (budget > 0 && budget < 1e6) {
+		(void)snprintf(text, sizeof(text), "%.6f", budget);
+		api->arg(cmd, "--max-budget-usd");
+		api->arg(cmd, text);
+	}
+	if (prompt[0] != '\0') {
+		api->arg(cmd, "--append-system-prompt");
+		api->arg(cmd, prompt);
+	}
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		for (size_t k = 0; k < ambient_len(run->config, lists[i].pointer) && k < CC_TOOLS_MAX; k++) {
+			(void)snprintf(text, sizeof(text), "%s=%.2000s", lists[i].flag,
+				       ambient_str(ambient_item(run->config, lists[i].pointer, k, NULL), "", ""));
+			api->arg(cmd, text);
+		}
+	return add_mcp(run, cmd, err);
 }
 
 static int
@@ -150,7 +181,6 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 	};
 	const struct ambient_command_api *api = run->host->message->command;
 	const char *slash = strrchr(run->workdir, '/');
-	int64_t turns = ambient_int(run->config, "/maxTurns", 0);
 	struct cc_run *cc;
 	char text[4200], uuid[37];
 	int rc;
@@ -160,6 +190,7 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 	if ((cc = run->host->mem->alloc(run->host, sizeof(*cc))) == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for the run");
 	cc->started = run->host->clock->monotonic(run->host);
+	cc->max_tokens = ambient_int(run->config, "/maxTokens", 0);
 	cc->ask = run->interactive && strcmp(ambient_str(run->config, "/permissions", ""), "ask") == 0;
 	run->slot = cc;
 	api->arg(cmd, rs_program(&the_cli));
@@ -177,10 +208,9 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 		api->arg(cmd, "--session-id");
 		api->arg(cmd, uuid);
 	}
-	if (turns > 0 && turns < 100000) {
-		(void)snprintf(text, sizeof(text), "%lld", (long long)turns);
-		api->arg(cmd, "--max-turns");
-		api->arg(cmd, text);
+	if ((rc = add_settings(run, cmd, err)) < 0) {
+		cc_run_free(run);
+		return rc;
 	}
 	/* The other repositories and artifacts/ lie beside the working directory. */
 	if (slash != NULL && slash > run->workdir && (size_t)(slash - run->workdir) < sizeof(text)) {
@@ -199,11 +229,14 @@ reason_of(const struct cc_run *cc)
 {
 	const char *reason = rs_api_reason(cc->api_status);
 
+	if (cc->over)
+		return "TokensExhausted";
 	if (reason != NULL)
 		return reason;
 	if (strncmp(cc->text, "Not logged in", 13) == 0)
 		return "ModelAuthenticationFailed";
-	if (strcmp(cc->terminal, "api_error") == 0)
+	/* One that broke off after the first words is told in words alone. */
+	if (strcmp(cc->terminal, "api_error") == 0 || (cc->api_status == 0 && strncmp(cc->text, "API Error: Conn", 15) == 0))
 		return "ModelUnreachable";
 	if (strcmp(cc->subtype, "error_max_turns") == 0)
 		return "MaxTurnsReached";
@@ -241,7 +274,12 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 		(void)snprintf(text, sizeof(text), "the Claude Code CLI was killed by signal %d", end->signal);
 		set_outcome(outcome, "AgentKilled", text);
 	} else if (cc->have_result && cc->is_error) {
-		set_outcome(outcome, reason_of(cc), cc->text[0] != '\0' ? cc->text : "the agent ended with an error");
+		(void)snprintf(text, sizeof(text), "the run took more than the %lld tokens of spec.runnerConfig.maxTokens",
+			       (long long)cc->max_tokens);
+		set_outcome(outcome, reason_of(cc),
+			    cc->over                ? text
+			    : cc->text[0] != '\0' ? cc->text
+						    : "the agent ended with an error");
 	} else if (!cc->have_result) {
 		(void)snprintf(text, sizeof(text),
 			       "the Claude Code CLI ended with exit code %d and without a result%s%.*s", end->code,

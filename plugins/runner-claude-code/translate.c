@@ -417,11 +417,39 @@ on_content(struct ambient_run *run, const struct ambient_object *msg, int assist
 	}
 }
 
+/* The CLI knows a limit of cost, none of tokens: the API's own events say what each call took. */
+static void
+count_tokens(struct ambient_run *run, const struct ambient_object *msg)
+{
+	static const char *const in[] = {"input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"};
+	struct cc_run *cc = run->slot;
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	char pointer[64];
+
+	if (cc->max_tokens <= 0 || cc->over)
+		return;
+	for (size_t i = 0; rs_is(msg, "/event/type", "message_start") && i < sizeof(in) / sizeof(in[0]); i++) {
+		(void)snprintf(pointer, sizeof(pointer), "/event/message/usage/%s", in[i]);
+		int64_t n = ambient_int(msg, pointer, 0);
+		cc->tokens += n > 0 && n < INT64_C(1000000000) ? n : 0;
+	}
+	if (rs_is(msg, "/event/type", "message_delta")) {
+		int64_t n = ambient_int(msg, "/event/usage/output_tokens", 0);
+		cc->tokens += n > 0 && n < INT64_C(1000000000) ? n : 0;
+	}
+	if (cc->tokens <= cc->max_tokens)
+		return;
+	cc->over = 1;
+	rs_emit_text(run, AMBIENT_MSG_STATUS, "the limit of tokens is reached; the turn is ended", 49);
+	(void)cc_interrupt(NULL, run, &err);
+}
+
 static void
 on_stream_event(struct ambient_run *run, const struct ambient_object *msg)
 {
 	struct rs_text t = {0};
 
+	count_tokens(run, msg);
 	if (!rs_is(msg, "/event/type", "content_block_delta") || !rs_is(msg, "/event/delta/type", "text_delta"))
 		return;
 	rs_put(&t, "{\"text\":");
@@ -479,7 +507,7 @@ on_result(struct ambient_run *run, const struct ambient_object *msg)
 	if (text == NULL)
 		text = ambient_str(msg, "/errors/0", "");
 	cc->have_result = 1;
-	cc->is_error = ambient_bool(msg, "/is_error", 1) == 1;
+	cc->is_error = ambient_bool(msg, "/is_error", 1) == 1 || cc->over;
 	cc->turns += ambient_int(msg, "/num_turns", 0);
 	cc->api_status = ambient_int(msg, "/api_error_status", 0);
 	copy(cc->subtype, sizeof(cc->subtype), ambient_str(msg, "/subtype", ""));

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runner type "claude-code" with the real CLI and a scripted Messages API: what a session sees of it."""
+import json
 import os
 import signal
 import sys
@@ -20,18 +21,23 @@ SCENARIOS = {
     "wait": [[tool("Bash", command="timeout 60 tail -f /dev/null", description="wait")], [text("Waited.")]],
     "overloaded": [{"status": 400, "type": "invalid_request_error", "message": "not like this"}],
     "again": [[text("First answer.")], [text("Second answer.")]],
+    "limited": [{"status": 429, "type": "rate_limit_error", "message": "slow down", "retry-after": 3600}],
+    "busy": [{"status": 529, "type": "overloaded_error", "message": "too much"}],
+    "cut": [{"cut": [text("half"), text("more")]}],
+    "mcp": [[tool("mcp__lab__add", a=2, b=3)], [text("Added.")]],
 }
 api = MessagesApi(SCENARIOS, key=KEY).start()
 
 
-def pod(lab, scenario, *repos, key=KEY, more=None, cli=CLI, **options):
+def pod(lab, scenario, *repos, key=KEY, more=None, cli=CLI, env=None, **options):
+    own = env or {}
     spec = {"prompt": "[[scenario:%s]] please" % scenario, "repos": list(repos), "runnerType": "claude-code",
             "model": "claude-sonnet-4-5", **(more or {})}
     env = {"ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": api.url, "AMBIENT_CLAUDE": cli, "CLAUDE_CODE_MAX_RETRIES": "0",
-           "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1", "IS_SANDBOX": "1"}
+           "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1", "IS_SANDBOX": "1", **own}
     return lab.pod(spec, kind="claude-code", agent_env=env,
                    agent_names="ANTHROPIC_API_KEY,ANTHROPIC_BASE_URL,CLAUDE_CODE_MAX_RETRIES,"
-                               "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS", **options)
+                               "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS" + "".join("," + n for n in own), **options)
 
 
 def test_edits_a_file_and_pushes(lab):
@@ -74,6 +80,68 @@ def test_api_errors_are_told_apart(lab):
     assert p.code == 1 and p.report["reason"] == "ModelAuthenticationFailed" and p.report["isError"], (p.code, p.report)
     p = pod(lab, "overloaded").go()
     assert p.code == 1 and p.report["reason"] == "ModelRequestRejected" and "not like this" in p.report["message"], p.report
+
+
+def test_overload_limits_and_cut_connections_are_told_apart(lab):
+    for scenario, reason in (("limited", "ModelRateLimited"), ("busy", "ModelUnavailable"), ("cut", "ModelUnreachable")):
+        p = pod(lab, scenario, env={"CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1"}).go()
+        assert p.code == 1 and p.report["reason"] == reason and p.report["isError"], (scenario, p.code, p.report)
+
+
+def test_limits_of_cost_and_tokens_end_the_run(lab):
+    for config, reason in (({"maxBudgetUSD": 0.000001}, "BudgetExhausted"), ({"maxTokens": 180}, "TokensExhausted")):
+        p = pod(lab, "edit", more={"runnerConfig": config}).go()
+        assert p.code == 1 and p.report["reason"] == reason, (config, p.code, p.report)
+
+
+def test_tools_and_system_prompt(lab):
+    p = pod(lab, "edit", more={"runnerConfig": {"appendSystemPrompt": "Speak like a clerk.", "disallowedTools": ["Bash"]}}).go()
+    assert p.code == 0, (p.code, p.report)
+    request = api.requests[-1]
+    assert "Speak like a clerk." in str(request["system"]), request["system"]
+    assert "Bash" not in [t["name"] for t in request["tools"]] and next(
+        m for m in p.messages if m["type"] == "tool_result")["isError"]
+    p = pod(lab, "edit", more={"runnerConfig": {"allowedTools": ["Read", "Bash(echo *)"]}}).go()
+    assert p.code == 0 and not [m for m in p.messages if m["type"] == "permission"], p.messages
+
+
+MCP = """import json, sys
+for line in sys.stdin:
+    m = json.loads(line)
+    if "id" not in m:
+        continue
+    r = {"tools/list": {"tools": [{"name": "add", "description": "adds", "inputSchema": {
+            "type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "number"}}}}]},
+         "initialize": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "lab", "version": "1"}},
+         }.get(m["method"])
+    if m["method"] == "tools/call":
+        r = {"content": [{"type": "text", "text": "sum %d" % (m["params"]["arguments"]["a"] + m["params"]["arguments"]["b"])}]}
+    answer = {"jsonrpc": "2.0", "id": m["id"]}
+    answer.update({"result": r} if r else {"error": {"code": -32601, "message": "no"}})
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def test_mcp_servers_are_the_sessions_and_not_the_repositorys(lab):
+    server, mark = os.path.join(lab.root, "mcp.py"), os.path.join(lab.root, "planted")
+    with open(server, "w") as f:
+        f.write(MCP)
+    evil = {"mcpServers": {"evil": {"command": "touch", "args": [mark]}}}
+    url = lab.origin("mcp", {"README.md": "hello\n", ".mcp.json": json.dumps(evil),
+                             ".claude/settings.json": json.dumps({"enableAllProjectMcpServers": True})})
+    config = {"mcpServers": {"lab": {"command": sys.executable, "args": [server], "env": {"WORD": "mcp-canary"}}}}
+    p = pod(lab, "mcp", {"input": {"url": url, "branch": "main"}}, env={"AMBIENT_CLAUDE_MCP": json.dumps(config)}).go()
+    assert p.code == 0, (p.code, p.report, p.read("stderr"))
+    assert next(m for m in p.messages if m["type"] == "tool_result")["text"] == "sum 5", p.messages
+    assert not os.path.exists(mark)
+
+
+def test_vertex_by_environment(lab):
+    vertex = MessagesApi(SCENARIOS).start()
+    p = pod(lab, "edit", env={"CLAUDE_CODE_USE_VERTEX": "1", "CLAUDE_CODE_SKIP_VERTEX_AUTH": "1", "CLOUD_ML_REGION": "us-east5",
+                              "ANTHROPIC_VERTEX_PROJECT_ID": "lab", "ANTHROPIC_VERTEX_BASE_URL": vertex.url + "/v1"}).go()
+    assert p.code == 0 and p.report["result"] == "The line is added.", (p.code, p.report, p.read("stderr"))
+    assert all("/projects/lab/locations/us-east5/publishers/anthropic/models/" in path for path in vertex.paths), vertex.paths
 
 
 def test_max_turns(lab):

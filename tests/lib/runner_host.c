@@ -16,6 +16,7 @@ char runner_conversation[128];
 int runner_turns;
 const char *runner_spawn_out;
 int runner_spawn_late;
+const char *runner_plan_settings;
 void *runner_self;
 const struct ambient_runner *runner_type;
 
@@ -248,6 +249,8 @@ runner_plan_text(const char *session, const char *effective)
 		.size = sizeof(plan), .session = runner_object(session), .effective = runner_object(effective)};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
+	if (runner_plan_settings != NULL)
+		plan.settings = runner_object(runner_plan_settings);
 	am_buf_reset(&plan_text);
 	am_assert(runner_type->plan(runner_self, &plan, &fragment.pub, &problems.pub, &err) == 0);
 	return am_buf_str(&plan_text);

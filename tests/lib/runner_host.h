@@ -27,6 +27,7 @@ struct ambient_command *runner_host_command(void);
 int runner_line(const char *text);
 const struct ambient_object *runner_object(const char *json); /* freed by reset */
 /* The plan half: the fragment, or "problems: ..."; static. */
+extern const char *runner_plan_settings; /* of the ProjectSettings; NULL: there is none */
 const char *runner_plan_text(const char *session, const char *effective);
 
 #endif

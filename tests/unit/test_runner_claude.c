@@ -3,6 +3,8 @@
 #include "tests/lib/runner_host.h"
 #include "tests/lib/unit.h"
 
+#include <unistd.h>
+
 static void
 setup(void)
 {
@@ -82,6 +84,123 @@ START_TEST(command_line)
 		ck_assert_msg(strstr(text, parts[i]) != NULL, "%s not in %s", parts[i], text);
 	ck_assert_ptr_null(strstr(text, "--resume"));
 	(void)end(0, 0, "");
+}
+END_TEST
+
+static const struct {
+	const char *config, *field, *part; /* of the refusal; NULL: none */
+} settings[] = {
+	{"'maxTurns':3,'maxTokens':1000,'maxBudgetUSD':0.5,'permissions':'ask','allowedTools':['Read'],'appendSystemPrompt':'x'",
+	 NULL, NULL},
+	{"'maxTurns':0", "maxTurns", "above 0"},
+	{"'maxTokens':'many'", "maxTokens", "above 0"},
+	{"'maxBudgetUSD':-1", "maxBudgetUSD", "above 0"},
+	{"'permissions':'never'", "permissions", "\\\"ask\\\" or \\\"allow\\\""},
+	{"'allowedTools':'Read'", "allowedTools", "must be a list"},
+	{"'disallowedTools':[7]", "disallowedTools", "list of strings"},
+	{"'appendSystemPrompt':7", "appendSystemPrompt", "must be a text"},
+	{"'maxturns':7", "maxturns", "is no setting"},
+};
+
+static const char *
+quoted(const char *text)
+{
+	static char out[1000];
+	size_t n = strlen(text);
+
+	ck_assert_uint_lt(n, sizeof(out));
+	for (size_t i = 0; i <= n; i++)
+		out[i] = text[i] == '\'' ? '"' : text[i];
+	return out;
+}
+
+START_TEST(settings_are_checked)
+{
+	char spec[600], want[200];
+
+	(void)snprintf(spec, sizeof(spec), "{'spec':{'runnerConfig':{%s}}}", settings[_i].config);
+	const char *text = runner_plan_text(quoted(spec), "{\"secretName\":\"k\"}");
+	if (settings[_i].field == NULL) {
+		ck_assert_msg(strncmp(text, "{\"agentEnv\":[{", 14) == 0, "%s", text);
+		return;
+	}
+	(void)snprintf(want, sizeof(want), "problems: [{\"field\":\"spec.runnerConfig.%s\",\"message\":\"", settings[_i].field);
+	ck_assert_msg(strncmp(text, want, strlen(want)) == 0 && strstr(text, settings[_i].part) != NULL, "%s", text);
+}
+END_TEST
+
+START_TEST(mcp_servers_are_the_projects_and_the_sessions)
+{
+	runner_plan_settings = quoted("{'spec':{'mcpServers':{'custom':{'a':{'command':'pa'},'b':{'command':'pb'},'c':{'url':'u'},"
+				      "'d':{'command':'pd'}},'disabled':['d']}}}");
+	const char *text = runner_plan_text("{\"spec\":{\"mcpServers\":{\"custom\":{\"a\":{\"command\":\"sa\"}},\"disabled\":[\"c\"]}}}",
+					    "{\"secretName\":\"k\"}");
+	ck_assert_msg(strstr(text, "{\"name\":\"AMBIENT_CLAUDE_MCP\",\"value\":\"{\\\"mcpServers\\\":{\\\"b\\\":{\\\"command\\\":"
+				   "\\\"pb\\\"},\\\"a\\\":{\\\"command\\\":\\\"sa\\\"}}}\"}") != NULL, "%s", text);
+	runner_plan_settings = NULL;
+	text = runner_plan_text("{\"spec\":{\"mcpServers\":{\"custom\":{\"a\":{\"args\":[]}}}}}", "{\"secretName\":\"k\"}");
+	ck_assert_str_eq(text, "problems: [{\"field\":\"spec.mcpServers.custom.a\",\"message\":\"must have a command or a url\"}]");
+}
+END_TEST
+
+START_TEST(bedrock_and_vertex_by_environment)
+{
+	const char *text = runner_plan_text("{\"spec\":{\"environmentVariables\":{\"CLAUDE_CODE_USE_BEDROCK\":\"1\"}}}",
+					    "{\"secretName\":\"k\"}");
+	ck_assert_ptr_nonnull(strstr(text, "{\"name\":\"AWS_ACCESS_KEY_ID\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"k\",\"key\":"
+					   "\"AWS_ACCESS_KEY_ID\",\"optional\":true}}}"));
+	ck_assert_ptr_null(strstr(text, "ANTHROPIC_API_KEY"));
+	text = runner_plan_text("{\"spec\":{\"environmentVariables\":{\"CLAUDE_CODE_USE_VERTEX\":\"true\"}}}", "{\"secretName\":\"k\"}");
+	ck_assert_ptr_nonnull(strstr(text, "{\"name\":\"GOOGLE_APPLICATION_CREDENTIALS\",\"value\":\"/run/secrets/vertex/key.json\"}"));
+	ck_assert_ptr_nonnull(strstr(text, "\"requiredSecretKeys\":[\"GOOGLE_APPLICATION_CREDENTIALS\"]"));
+	ck_assert_ptr_null(strstr(text, "ANTHROPIC_API_KEY"));
+	text = runner_plan_text("{\"spec\":{\"environmentVariables\":{\"CLAUDE_CODE_USE_VERTEX\":\"0\"}}}", "{\"secretName\":\"k\"}");
+	ck_assert_ptr_nonnull(strstr(text, "\"requiredSecretKeys\":[\"ANTHROPIC_API_KEY\"]"));
+}
+END_TEST
+
+START_TEST(settings_become_arguments)
+{
+	char dir[] = "/tmp/claude-test-XXXXXX", path[64];
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	runner_run.tmpdir = dir;
+	ck_assert_int_eq(setenv("AMBIENT_CLAUDE_MCP", "{\"mcpServers\":{}}", 1), 0);
+	start("{\"maxBudgetUSD\":0.25,\"appendSystemPrompt\":\"be brief\",\"allowedTools\":[\"Read\",\"Bash(git log *)\"],"
+	      "\"disallowedTools\":[\"WebFetch\"]}");
+	static const char *const parts[] = {
+		"arg --max-budget-usd\narg 0.250000\n", "arg --append-system-prompt\narg be brief\n",
+		"arg --allowedTools=Read\narg --allowedTools=Bash(git log *)\narg --disallowedTools=WebFetch\n",
+		"unset AMBIENT_CLAUDE_MCP\narg --mcp-config\narg /tmp/claude-test-",
+	};
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		ck_assert_msg(strstr(am_buf_str(&runner_command), parts[i]) != NULL, "%s not in %s", parts[i],
+			      am_buf_str(&runner_command));
+	(void)snprintf(path, sizeof(path), "%s/mcp.json", dir);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+	ck_assert_int_eq(unsetenv("AMBIENT_CLAUDE_MCP"), 0);
+	(void)end(0, 0, "");
+}
+END_TEST
+
+START_TEST(a_limit_of_tokens_ends_the_turn)
+{
+	start("{\"maxTokens\":180}");
+	(void)runner_line("{\"type\":\"stream_event\",\"event\":{\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":100,"
+			  "\"cache_creation_input_tokens\":20,\"cache_read_input_tokens\":30}}}}");
+	ck_assert_str_eq(am_buf_str(&runner_input), "");
+	(void)runner_line("{\"type\":\"stream_event\",\"event\":{\"type\":\"message_delta\",\"usage\":{\"output_tokens\":40}}}");
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_input), "\"subtype\":\"interrupt\""));
+	expect("status {\"text\":\"the limit of tokens is reached; the turn is ended\"}\n");
+	am_buf_reset(&runner_input);
+	(void)runner_line("{\"type\":\"stream_event\",\"event\":{\"type\":\"message_delta\",\"usage\":{\"output_tokens\":40}}}");
+	ck_assert_str_eq(am_buf_str(&runner_input), ""); /* once */
+	(void)runner_line("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"done\"}");
+	struct ambient_outcome o = end(0, 0, "");
+	ck_assert_int_eq(o.success, 0);
+	ck_assert_str_eq(o.reason, "TokensExhausted");
+	ck_assert_str_eq(o.message, "the run took more than the 180 tokens of spec.runnerConfig.maxTokens");
 }
 END_TEST
 
@@ -304,6 +423,9 @@ static const struct {
 	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":null,\"terminal_reason\":"
 	 "\"api_error\",\"result\":\"e\"}",
 	 1, 0, "", "ModelUnreachable"},
+	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"result\":\"API Error: Connection closed mid-response. The "
+	 "response above may be incomplete.\"}",
+	 1, 0, "", "ModelUnreachable"},
 	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"result\":\"Not logged in \\u00b7 Please run "
 	 "/login\"}",
 	 1, 0, "", "ModelAuthenticationFailed"},
@@ -360,6 +482,11 @@ cases(TCase *tc)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, plans);
 	tcase_add_test(tc, command_line);
+	tcase_add_loop_test(tc, settings_are_checked, 0, (int)(sizeof(settings) / sizeof(settings[0])));
+	tcase_add_test(tc, mcp_servers_are_the_projects_and_the_sessions);
+	tcase_add_test(tc, bedrock_and_vertex_by_environment);
+	tcase_add_test(tc, settings_become_arguments);
+	tcase_add_test(tc, a_limit_of_tokens_ends_the_turn);
 	tcase_add_test(tc, cli_missing_or_too_old);
 	tcase_add_test(tc, a_turn);
 	tcase_add_test(tc, what_is_not_known_is_ignored);
