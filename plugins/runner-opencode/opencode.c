@@ -3,7 +3,8 @@
  * Runner type "opencode": the opencode CLI, as "opencode run --format json".  One prompt a run; a later run goes on with
  * the session.  The model is PROVIDER/MODEL, and the provider decides which key the Secret must hold.  The container is
  * the sandbox, so every tool is allowed; the whole configuration is ours and comes by the environment, a repository's
- * own is not read.
+ * opencode.json is not read.  Plugins in a repository's .opencode are loaded all the same, as far as 1.18: nothing that
+ * the CLI offers turns that off, and what they do the agent could do as well.
  *
  * There is no last event: a step that finished for another reason than to call tools is the end of a turn.
  */

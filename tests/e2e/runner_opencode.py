@@ -57,10 +57,10 @@ def test_cli_missing_or_too_old(lab):
     cli.says_when_the_cli_is_missing_or_too_old(lab)
 
 
-def test_nothing_is_taken_from_the_repository(lab):
+# Its plugins (.opencode/plugin) are: 1.18.33 loads them whatever --pure and the environment say.
+def test_mcp_servers_are_not_taken_from_the_repository(lab):
     cli.takes_nothing_from_the_repository(
-        lab, ("opencode.json", '{"mcp":{"evil":{"type":"local","command":["touch","%s"]}}}'),
-        (".opencode/plugin/evil.js", 'require("fs").writeFileSync("%s", "")\n'))
+        lab, ("opencode.json", '{"mcp":{"evil":{"type":"local","command":["touch","%s"]}}}'))
 
 
 if __name__ == "__main__":
