@@ -61,7 +61,7 @@ struct as_plugin {
 /* ---- status.c */
 enum as_condition {
 	AS_READY, AS_SPEC_VALID, AS_ADMITTED, AS_PVC_READY, AS_SECRETS_READY, AS_JOB_CREATED, AS_POD_SCHEDULED, AS_RUNNER_STARTED,
-	AS_RECONCILED, AS_COMPLETED, AS_FAILED, AS_STOPPED, AS_CONDITIONS
+	AS_RECONCILED, AS_REPORT_VALID, AS_COMPLETED, AS_FAILED, AS_STOPPED, AS_CONDITIONS
 };
 enum as_truth { AS_UNSET, AS_FALSE, AS_TRUE, AS_UNKNOWN };
 
@@ -191,7 +191,7 @@ int as_delete_job(struct ambient_call *call, const struct ambient_object *job, s
 /* ---- report.c */
 /* The report of this run as {"fields": what goes into status, "reason", "message"}; *ret is NULL when there is none
  * (yet) or it is no report of this run.  live: asks the API server instead of the cache. */
-int as_report_read(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
+int as_report_read(struct ambient_call *call, const struct ambient_object *session, struct as_status *st,
 		   bool live, const struct ambient_object **ret, struct ambient_error *err);
 /* Blanks what looks like a credential, in place. */
 void as_redact(char *text);

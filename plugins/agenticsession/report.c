@@ -201,8 +201,25 @@ convert(struct ambient_call *call, const struct ambient_object *report, const st
 	return text_object(&t, call, ret, err);
 }
 
+/* The operator alone says in which phase a session is; who tries to say it gets told, and so does everybody else. */
+static void
+say_whether_valid(const struct ambient_object *report, struct as_status *st)
+{
+	static const char *const ours[] = { "/phase", "/status", "/conditions", "/startTime", "/completionTime" };
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		if (ambient_type(report, ours[i]) == AMBIENT_T_NONE)
+			continue;
+		as_set(st, AS_REPORT_VALID, AS_FALSE, "FieldIgnored", "the runner's report says \"%s\", which is not for it to say; "
+		       "that field is ignored", ours[i] + 1);
+		return;
+	}
+	if (as_is(st, AS_REPORT_VALID, AS_FALSE))
+		as_set(st, AS_REPORT_VALID, AS_TRUE, "Valid", "%s", "");
+}
+
 int
-as_report_read(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st, bool live,
+as_report_read(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, bool live,
 	       const struct ambient_object **ret, struct ambient_error *err)
 {
 	const char *ns = ambient_str(session, "/metadata/namespace", ""), *text;
@@ -219,16 +236,22 @@ as_report_read(struct ambient_call *call, const struct ambient_object *session, 
 	if (rc < 0)
 		return rc;
 	text = ambient_str(map, "/data/report.json", "");
-	if (text[0] == '\0' || strlen(text) > AS_REPORT_MAX ||
+	if (text[0] == '\0' ||
 	    strcmp(ambient_str(map, "/metadata/ownerReferences/0/uid", ""), ambient_str(session, "/metadata/uid", "-")) != 0)
 		return 0;
+	if (strlen(text) > AS_REPORT_MAX) {
+		as_set(st, AS_REPORT_VALID, AS_FALSE, "ReportTooLarge", "the runner's report has %zu bytes, more than %d; it is ignored",
+		       strlen(text), AS_REPORT_MAX);
+		return 0;
+	}
 	if (ambient_parse(call, text, strlen(text), &report, &unreadable) < 0) {
-		ambient_log(call->host, AMBIENT_LOG_WARN, "the report of session \"%s/%s\" is no JSON: %s", ns,
-			    ambient_str(session, "/metadata/name", ""), unreadable.message);
+		as_set(st, AS_REPORT_VALID, AS_FALSE, "ReportUnreadable", "the runner's report is no JSON and is ignored: %.300s",
+		       unreadable.message);
 		return 0;
 	}
 	if (ambient_int(report, "/contract", 0) != AMBIENT_RUNNER_CONTRACT ||
 	    strcmp(ambient_str(report, "/run", ""), st->run_id) != 0)
 		return 0;
+	say_whether_valid(report, st);
 	return convert(call, report, st, ret, err);
 }

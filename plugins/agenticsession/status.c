@@ -10,7 +10,7 @@
 
 static const char *const types[AS_CONDITIONS] = {
 	"Ready", "SpecValid", "Admitted", "PVCReady", "SecretsReady", "JobCreated", "PodScheduled", "RunnerStarted",
-	"Reconciled", "Completed", "Failed", "Stopped",
+	"Reconciled", "ReportValid", "Completed", "Failed", "Stopped",
 };
 static const char *const truths[] = { "", "False", "True", "Unknown" };
 

@@ -550,6 +550,53 @@ START_TEST(hostile_reports)
 }
 END_TEST
 
+/* What a report may not say, or is, is ignored, and the condition says so; the run ends as it would. */
+static const struct {
+	const char *members; /* NULL: 300,000 bytes; "": no JSON */
+	const char *reason;
+} ignored[] = {
+	{ "\"phase\":\"Completed\",\"result\":\"x\"", "FieldIgnored" },
+	{ "\"conditions\":[{\"type\":\"Completed\",\"status\":\"True\"}]", "FieldIgnored" },
+	{ NULL, "ReportTooLarge" },
+	{ "", "ReportUnreadable" },
+};
+
+START_TEST(what_is_ignored_of_a_report_is_said)
+{
+	char *large = NULL;
+
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	(void)settle();
+	ck_assert_str_eq(cond("ReportValid", "status"), "(none)");
+	if (ignored[_i].members == NULL) {
+		large = malloc(300100);
+		ck_assert_ptr_nonnull(large);
+		int n = sprintf(large, "{'data':{'report.json':'");
+		memset(large + n, 'x', 300000);
+		memcpy(large + n + 300000, "'}}", 4);
+		fake_host_merge(fake, AS_CM, "team-a", "s-report", large);
+		free(large);
+	} else if (ignored[_i].members[0] == '\0') {
+		fake_host_merge(fake, AS_CM, "team-a", "s-report", "{'data':{'report.json':'{'}}");
+	} else {
+		report(ignored[_i].members);
+	}
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_str_eq(cond("ReportValid", "reason"), ignored[_i].reason);
+	report("\"state\":\"done\",\"result\":\"y\"");
+	pod(ENDED(1));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Failed");
+	ck_assert_str_eq(cond("ReportValid", "status"), "True");
+	ck_assert_str_eq(at("/status/results"), "y");
+	end();
+}
+END_TEST
+
 START_TEST(report_says_why)
 {
 	begin();
@@ -638,6 +685,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule_41_names_are_cut);
 	tcase_add_test(tc, report_is_copied);
 	tcase_add_loop_test(tc, hostile_reports, 0, sizeof(hostile_cases) / sizeof(hostile_cases[0]));
+	tcase_add_loop_test(tc, what_is_ignored_of_a_report_is_said, 0, sizeof(ignored) / sizeof(ignored[0]));
 	tcase_add_test(tc, report_says_why);
 	tcase_add_loop_test(tc, a_report_cannot_fake_a_timeout, 0, 2);
 	tcase_add_test(tc, lingering_agent_is_ended);
