@@ -110,7 +110,7 @@ spec: {groupAccess: []}
     assert said.returncode != 0 and "metadata.name" in said.stdout and "projectsettings" in said.stdout, said.stdout
 
 
-def test_roles_are_what_the_table_says(p):
+def test_weakness_12_3_a_roles_are_what_the_table_says(p):
     p.project("access")
     p.spec(groupAccess=grants(("readers", "view"), ("writers", "edit"), ("owners", "admin")))
     p.wait_for("GroupAccessReady", "Applied")
@@ -122,7 +122,8 @@ def test_roles_are_what_the_table_says(p):
         ("update", "agenticsessions/status", 0, 0, 0), ("create", "pods", 0, 0, 0), ("create", "pods/exec", 0, 0, 0),
         ("create", "jobs", 0, 0, 0), ("create", "serviceaccounts/token", 0, 0, 0),
         ("patch", "projectsettings", 0, 0, 1), ("create", "secrets", 0, 0, 1), ("list", "secrets", 0, 0, 1),
-        ("create", "rolebindings", 0, 0, 1), ("create", "roles", 0, 0, 0), ("escalate", "roles", 0, 0, 0),
+        ("create", "rolebindings", 0, 0, 1), ("patch", "rolebindings", 0, 0, 1), ("create", "serviceaccounts", 0, 0, 0),
+        ("bind", "clusterroles", 0, 0, 0), ("create", "roles", 0, 0, 0), ("escalate", "roles", 0, 0, 0),
     ]
     wrong = [(group, verb, what) for verb, what, *want in table
              for group, w in zip(("readers", "writers", "owners"), want) if p.may(group, verb, what) != bool(w)]
