@@ -109,7 +109,7 @@ execute(const struct command *cmd, const struct identity *id)
 	if (cmd->tty)
 		(void)setenv("TERM", "xterm", 1);
 	if (cmd->c->sandbox == SHIM_NONE)
-		(void)setenv("STANDALONE_ROOT", am_xasprintf("%s/containers/%s/root", cmd->shim->dir, cmd->c->name), 1);
+		(void)setenv("STANDALONE_ROOT", cmd->c->links_at, 1);
 	for (size_t i = 0; env[i] != NULL; i++)
 		(void)putenv((char *)(uintptr_t)env[i]);
 	(void)execvp(cmd->argv[0], a.out);
@@ -288,7 +288,7 @@ helper(const struct command *cmd)
 	struct identity id = {.known = false};
 	pid_t pid;
 
-	if (enter_groups(c) < 0 || (c->groups != NULL && setgroups(c->group_count, c->groups) < 0) ||
+	if (enter_groups(c) < 0 || (c->sandbox != SHIM_PODMAN && shim_become_user(cmd->shim, c) < 0) ||
 	    (c->sandbox == SHIM_BWRAP && join(c) < 0) ||
 	    (c->sandbox == SHIM_PODMAN && join_podman(cmd->shim, c, &id) < 0)) {
 		(void)tell(cmd->word_fd, 0, errno, -1);
@@ -314,6 +314,9 @@ shim_enter(const struct shim *shim, const struct shim_container *c, const char *
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "container \"%s\" does not run", c->name);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, word_fds) < 0)
 		return am_err_errno(err, errno, "cannot make a pair of sockets");
+	for (int i = 0; i < 3 && shim->user >= 0; i++)
+		if (std[i] >= 0)
+			(void)!fchown(std[i], shim_user(shim), shim_group(shim));
 	first = fork();
 	if (first == 0)
 		helper(&(const struct command){.shim = shim,

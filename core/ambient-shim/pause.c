@@ -124,15 +124,14 @@ fail:
 
 /* Makes the first process as its own sibling, which is the shim's child then. */
 static void
-maker(bool own_user, int word_fd)
+maker(const struct shim *shim, bool own_user, int word_fd)
 {
 	unsigned long flags = CLONE_PARENT | CLONE_NEWPID | (own_user ? CLONE_NEWUSER : 0) | SIGCHLD;
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
-	pid_t pid = (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
+	bool ready = shim_become_user(shim, NULL) == 0;
+	pid_t pid = ready ? (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL) : -1;
 
 	if (pid == 0)
-		become(own_user, uid, gid, word_fd);
+		become(own_user, shim_user(shim), shim_group(shim), word_fd);
 	say(word_fd, pid > 0 ? pid : 0, pid > 0 ? 0 : errno, -1);
 	_exit(0);
 }
@@ -186,7 +185,7 @@ int
 shim_pause_begin(struct shim *shim, struct ambient_error *err)
 {
 	struct shim_pause *p = &shim->pause;
-	bool own_user = geteuid() != 0;
+	bool own_user = shim_user(shim) != 0;
 	int fds[2], error;
 	pid_t first;
 
@@ -198,7 +197,7 @@ shim_pause_begin(struct shim *shim, struct ambient_error *err)
 	first = fork();
 	if (first == 0) {
 		(void)close(fds[0]);
-		maker(own_user, fds[1]);
+		maker(shim, own_user, fds[1]);
 	}
 	error = errno;
 	(void)close(fds[1]);
@@ -253,7 +252,7 @@ shim_pause_user(const struct shim *shim, int64_t uid, int64_t gid, struct ambien
 		int own = -1;
 
 		/* In the first process's namespace we are root, as without one. */
-		if ((parent < 0 || setns(parent, CLONE_NEWUSER) == 0) && unshare(CLONE_NEWUSER) == 0 && map_one(uid, 0, gid, 0) == 0)
+		if (shim_become_user(shim, NULL) == 0 && (parent < 0 || setns(parent, CLONE_NEWUSER) == 0) && unshare(CLONE_NEWUSER) == 0 && map_one(uid, 0, gid, 0) == 0)
 			own = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
 		say(fds[1], 0, own >= 0 ? 0 : errno, own);
 		_exit(0);

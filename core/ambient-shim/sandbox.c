@@ -145,22 +145,22 @@ add_shared(const struct shim *shim, int user, struct am_buf *args)
 	word_number(args, "--userns2", user);
 }
 
+static int64_t
+user_of(const struct shim *shim, const struct shim_container *c)
+{
+	return c->uid >= 0 ? c->uid : (int64_t)shim_user(shim);
+}
+
+static int64_t
+group_of(const struct shim *shim, const struct shim_container *c)
+{
+	return c->gid >= 0 ? c->gid : (int64_t)shim_group(shim);
+}
+
 static bool
-other_user(const struct shim_container *c)
+other_user(const struct shim *shim, const struct shim_container *c)
 {
-	return (c->uid >= 0 && c->uid != (int64_t)geteuid()) || (c->gid >= 0 && c->gid != (int64_t)getegid());
-}
-
-static int64_t
-user_of(const struct shim_container *c)
-{
-	return c->uid >= 0 ? c->uid : (int64_t)geteuid();
-}
-
-static int64_t
-group_of(const struct shim_container *c)
-{
-	return c->gid >= 0 ? c->gid : (int64_t)getegid();
+	return user_of(shim, c) != (int64_t)shim_user(shim) || group_of(shim, c) != (int64_t)shim_group(shim);
 }
 
 static void
@@ -178,22 +178,21 @@ add_options(struct shim *shim, const struct shim_container *c, int user, struct 
 		add_shared(shim, user, args);
 	} else {
 		words(args, (const char *const[]){ "--unshare-pid", "--as-pid-1", NULL });
-		if (other_user(c)) {
+		if (other_user(shim, c)) {
 			word(args, "--unshare-user");
-			word_number(args, "--uid", user_of(c));
-			word_number(args, "--gid", group_of(c));
+			word_number(args, "--uid", user_of(shim, c));
+			word_number(args, "--gid", group_of(shim, c));
 		}
 	}
-	add_programs(args, c->root != NULL ? c->root : "");
-	add_etc(args, c->root != NULL ? c->root : "");
+	add_programs(args, c->root_at != NULL ? c->root_at : "");
+	add_etc(args, c->root_at != NULL ? c->root_at : "");
 	words(args, proc);
 	add_proc(args);
 	words(args, own);
 	for (size_t i = 0; i < c->mount_count; i++)
-		words(args, (const char *const[]){ c->mounts[i].read_only ? "--ro-bind" : "--bind", c->mounts[i].source,
+		words(args, (const char *const[]){ c->mounts[i].read_only ? "--ro-bind" : "--bind", c->mounts[i].at,
 						   c->mounts[i].target, NULL });
-	const char *log = am_arena_printf(shim->arena, "%s/termination-log", shim_container_dir(shim, c));
-	words(args, (const char *const[]){ "--bind", log, c->termination_path, NULL });
+	words(args, (const char *const[]){ "--bind", c->termination_at, c->termination_path, NULL });
 	if (c->read_only_root)
 		words(args, (const char *const[]){ "--remount-ro", "/", NULL });
 	for (size_t i = 0; c->env[i] != NULL; i++) {
@@ -226,6 +225,19 @@ close_fd(int fd)
 		(void)close(fd);
 }
 
+/* Another user has none of our groups. */
+static void
+set_user(const struct shim *shim, const struct shim_container *c, struct am_spawn *spec)
+{
+	static const gid_t none[1];
+
+	spec->groups = c->groups == NULL && shim->user >= 0 ? none : c->groups;
+	spec->group_count = c->group_count;
+	spec->other_user = shim->user >= 0;
+	spec->uid = shim_user(shim);
+	spec->gid = shim_group(shim);
+}
+
 static int
 start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambient_error *err)
 {
@@ -240,7 +252,7 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 	int fds[2] = { -1, -1 }, fd, filter = -1, user = -1, rc = 0;
 
 	if (shim->share) {
-		user = shim_pause_user(shim, user_of(c), group_of(c), err);
+		user = shim_pause_user(shim, user_of(shim, c), group_of(shim, c), err);
 		if (user < 0)
 			return user;
 	}
@@ -282,8 +294,9 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 	pass[k] = -1;
 	struct am_spawn spec = {
 		.argv = argv, .envp = no_env, .cwd = "/", .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
-		.pass = pass, .new_session = true, .die_with_parent = true, .groups = c->groups, .group_count = c->group_count,
+		.pass = pass, .new_session = true, .die_with_parent = true,
 	};
+	set_user(shim, c, &spec);
 	if (rc == 0)
 		rc = am_spawn(&spec, &c->pid, NULL, err);
 	free(argv);
@@ -302,33 +315,35 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 
 /* $STANDALONE_ROOT/<mountPath> -> the volume. */
 static int
-link_volumes(const struct shim_container *c, const char *root, struct ambient_error *err)
+link_volumes(const struct shim *shim, const struct shim_container *c, struct ambient_error *err)
 {
-	int rc = am_remove_tree(root, err);
+	const char *root = c->links_at;
+	mode_t mode = shim->user >= 0 ? 0755 : 0700, before = umask(022);
+	int rc = shim->user >= 0 ? 0 : am_remove_tree(root, err);
 
 	if (rc == 0)
-		rc = am_mkdirs(root, 0700, err);
+		rc = am_mkdirs(root, mode, err);
 	for (size_t i = 0; rc == 0 && i < c->mount_count; i++) {
 		am_auto(am_freep) char *at = am_xasprintf("%s%s", root, c->mounts[i].target);
 		char *slash = strrchr(at, '/');
 
 		*slash = '\0';
-		rc = am_mkdirs(at, 0700, err);
+		rc = am_mkdirs(at, mode, err);
 		*slash = '/';
 		/* A mount below another one is reached through it, or not at all. */
-		if (rc == 0 && symlink(c->mounts[i].source, at) < 0 && errno != EEXIST)
+		if (rc == 0 && symlink(c->mounts[i].at, at) < 0 && errno != EEXIST)
 			rc = am_err_errno(err, errno, "cannot link \"%s\"", at);
 	}
+	(void)umask(before);
 	return rc;
 }
 
 static int
 start_none(struct shim *shim, struct shim_container *c, int input, struct ambient_error *err)
 {
-	const char *root = am_arena_printf(shim->arena, "%s/root", shim_container_dir(shim, c));
 	const char **envp;
 	size_t n = 0;
-	int rc = link_volumes(c, root, err);
+	int rc = link_volumes(shim, c, err);
 
 	if (rc < 0)
 		return rc;
@@ -336,12 +351,12 @@ start_none(struct shim *shim, struct shim_container *c, int input, struct ambien
 		n++;
 	envp = am_xcalloc(n + 2, sizeof(*envp));
 	memcpy(envp, c->env, n * sizeof(*envp));
-	envp[n] = am_arena_printf(shim->arena, "STANDALONE_ROOT=%s", root);
+	envp[n] = am_arena_printf(shim->arena, "STANDALONE_ROOT=%s", c->links_at);
 	struct am_spawn spec = {
 		.argv = c->argv, .envp = envp, .cwd = c->cwd, .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
 		.new_session = true, .terminal = c->tty, .die_with_parent = true, .no_new_privs = true,
-		.groups = c->groups, .group_count = c->group_count,
 	};
+	set_user(shim, c, &spec);
 	rc = am_spawn(&spec, &c->pid, &c->child_fd, err);
 	free(envp);
 	if (rc == 0)
@@ -382,6 +397,15 @@ start_podman(struct shim *shim, struct shim_container *c, int input, struct ambi
 	return shim_podman_start(shim, c, input, c->tty ? name : NULL, err);
 }
 
+/* A program may open again what it was given, by its name below /proc. */
+static void
+give(const struct shim *shim, const int fds[3])
+{
+	for (int i = 0; i < 3 && shim->user >= 0; i++)
+		if (fds[i] >= 0)
+			(void)!fchown(fds[i], shim_user(shim), shim_group(shim));
+}
+
 static int (*const starters[])(struct shim *, struct shim_container *, int, struct ambient_error *) = {
 	[SHIM_BWRAP] = start_bwrap,
 	[SHIM_NONE] = start_none,
@@ -416,6 +440,10 @@ shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_e
 	if (c->log == NULL)
 		rc = -err->code;
 	else
+		rc = shim_volumes_stage(shim, c, err);
+	if (rc == 0)
+		give(shim, (const int[]){ theirs, shim_log_out(c->log), shim_log_err(c->log) });
+	if (rc == 0)
 		rc = starters[c->sandbox](shim, c, theirs, err);
 	if (theirs >= 0)
 		(void)close(theirs);

@@ -58,6 +58,7 @@ enum shim_probes { SHIM_STARTUP, SHIM_LIVENESS, SHIM_READINESS, SHIM_PROBES };
 
 struct shim_mount {
 	const char *source, *target;
+	const char *at;                /* where the sandbox finds the source; see shim_volumes_stage */
 	bool read_only;
 };
 
@@ -104,6 +105,7 @@ struct shim_container {
 	struct shim_mount *mounts;     /* parents before their children */
 	size_t mount_count;
 	const char *root;              /* a directory to take /usr, /bin, ... from; NULL: the machine's */
+	const char *root_at, *termination_at, *links_at; /* as mounts[].at; links: $STANDALONE_ROOT */
 	const char *termination_path;  /* in the container */
 	int64_t uid, gid;              /* -1: the shim's */
 	const gid_t *groups;           /* supplementary ones; NULL: the shim's */
@@ -160,6 +162,8 @@ struct shim {
 	struct shim_tmpfs { const char *path; int64_t size; } tmpfs[SHIM_TMPFS_MAX]; /* size 0: no limit */
 	size_t tmpfs_count;
 	bool share;                    /* one process id namespace for all */
+	int64_t user;                  /* outside of the sandbox, and the group; -1: ours */
+	const char *stage;             /* with user: a directory that he may pass */
 	struct shim_groups { int version; const char *dirs[SHIM_GROUPS_MAX]; size_t count; } groups; /* version 0: none;
 					   * dirs of version 1 by enum shim_groups_v1, "": none */
 	struct shim_quota { const char *const *paths; int64_t limit; const char *message; } *quotas; /* of the disk */
@@ -229,6 +233,8 @@ void shim_log_remove(const char *dir, int restart);
 
 /* volume.c.  Mounts them in a mount namespace of our own, so that they go with us. */
 int shim_volumes_mount(struct shim *shim, struct ambient_error *err);
+/* Before each start: says where the container's user finds what it mounts. */
+int shim_volumes_stage(struct shim *shim, struct shim_container *c, struct ambient_error *err);
 
 /* backoff.c.  The wait before the next start of what ran that long, in ns; counts the tries. */
 int64_t shim_backoff(int *tries, int64_t first, int64_t ran);
@@ -244,6 +250,12 @@ void shim_cgroup_close(struct shim *shim);                                     /
 int shim_filter_read(struct shim *shim, struct shim_container *c, struct ambient_error *err);
 int shim_filter_fd(const struct shim_container *c); /* a memory file of it; -1 */
 int shim_filter_install(const struct shim_container *c);
+
+/* The user and group of a container outside: the pod's, or ours. */
+uid_t shim_user(const struct shim *shim);
+gid_t shim_group(const struct shim *shim);
+/* Of this process, which must be root's then: becomes the pod's user, who stays one that may look at himself. */
+int shim_become_user(const struct shim *shim, const struct shim_container *c);
 
 /* sandbox.c.  Sets pid, child, child_fd, status_fd. */
 int shim_sandbox_start(struct shim *shim, struct shim_container *c, struct ambient_error *err);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The specification: one JSON object, written by the node plugin of the same release.  Version 2 when a container has
- * "podman", which a shim that knows only version 1 would leave out, 3 when one is "held", 4 with "shareProcessNamespace" or
- * when a container has "groups"; else 1.
+ * "podman", which a shim that knows only version 1 would leave out, 3 when one is "held", 4 with "shareProcessNamespace" "user"
+ * or when a container has "groups"; else 1.
  *
  *   {"version":1, "dir":"/…/pods/<uid>", "socket":"/…/sock", "hostname":"p", "sandbox":"bwrap"|"none",
  *    "bwrap":"/usr/bin/bwrap", "restartPolicy":"Never"|"OnFailure"|"Always", "grace":30, "deadline":0,
  *    "elapsedMs":0, "backoffMs":10000, "seccompFilter":"/…/seccomp.bpf", "tmpfs":[{"path","size"}…], "groups":{"version":0|1|2,"dirs":[…]},
  *    "quotas":[{"paths":[…],"limit":bytes,"message"}…], "measureMs":10000,
- *    "shareProcessNamespace":true, "initContainers":[C…], "containers":[C…]}
+ *    "shareProcessNamespace":true, "user":number, "stage":"/run/…", "initContainers":[C…], "containers":[C…]}
  *   elapsedMs: how much of the deadline had gone before
  *   seccompFilter: the pod's is that of containers with "seccomp" that name none of their own
+ *   user: who its containers are outside (and their group); stage: a directory that everybody may pass
  *   groups.dirs of version 1: those of memory, cpu and pids, "" for one that is not there
  *   C = {"name", "argv":[…], "env":["A=b",…], "cwd", "mounts":[{"source","target","readOnly"}…], "root",
  *        "terminationPath", "fallback", "uid", "gid", "groups":[number…], "readOnlyRoot", "seccomp", "seccompFilter", "seccompProfile",
@@ -434,6 +435,10 @@ shim_spec_parse(struct shim *shim, const char *text, size_t n, struct ambient_er
 		return ambient_err(err, AMBIENT_E_INVALID, "elapsedMs is out of range");
 	shim->backoff = backoff * AM_NS_PER_MS;
 	shim->share = truth(root, "shareProcessNamespace");
+	shim->user = -1;
+	shim->stage = copy(shim, root, "stage", NULL);
+	if (!number(root, "user", UINT32_MAX - 1, 1, &shim->user) || (shim->user >= 0 && (!clean_path(shim->stage) || shim->user == 0)))
+		return ambient_err(err, AMBIENT_E_INVALID, "user is the number of one who is not root, and comes with an absolute stage");
 	int rc = parse_containers(shim, root, err);
 	rc = rc < 0 ? rc : parse_tmpfs(shim, am_node_get(root, "tmpfs"), err);
 	rc = rc < 0 ? rc : parse_groups(shim, am_node_get(root, "groups"), err);

@@ -89,8 +89,6 @@ become(const struct am_spawn *spec, const char *program, int status_fd, const in
 		(void)setsid();
 	else
 		(void)setpgid(0, 0);
-	if (spec->die_with_parent)
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (spec->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		goto fail;
 	/* Before the program exists: whatever it starts is inside as well. */
@@ -101,6 +99,12 @@ become(const struct am_spawn *spec, const char *program, int status_fd, const in
 	/* The system call alone: the C library would ask all threads for it, which are the parent's. */
 	if (spec->groups != NULL && syscall(SYS_setgroups, spec->group_count, spec->groups) < 0)
 		goto fail;
+	if (spec->other_user && (syscall(SYS_setresgid, spec->gid, spec->gid, spec->gid) < 0 ||
+				 syscall(SYS_setresuid, spec->uid, spec->uid, spec->uid) < 0))
+		goto fail;
+	/* After the change of user, which forgets it. */
+	if (spec->die_with_parent)
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* First out of the way of 0..2, then into place. */
 	int moved[3];
 	for (int i = 0; i < 3; i++) {

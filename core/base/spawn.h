@@ -22,6 +22,9 @@ struct am_spawn {
 	const int *pass;          /* further descriptors that stay open under their own numbers, ended by -1; or NULL */
 	const gid_t *groups;      /* supplementary ones in place of this process's, with group_count; NULL: those */
 	size_t group_count;
+	bool other_user;          /* uid and gid in place of this process's, which must be root's */
+	uid_t uid;
+	gid_t gid;
 	bool new_session;         /* setsid; else only a new process group */
 	bool terminal;            /* with new_session: fds[0] is a terminal and becomes the session's */
 	bool foreground;          /* its group becomes that of the terminal at fds[0]; the caller takes it back afterwards */

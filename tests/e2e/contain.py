@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import ssl
+import subprocess
 import sys
 import tempfile
 
@@ -283,6 +284,64 @@ def test_the_report_says_only_what_was_planned(p):
     s.wait("Failed")
     assert [m for m in s.messages() if m["type"] == "text"][0]["text"] == line
     assert s.messages()[-1]["state"] == "failed", s.messages()
+
+
+def as_user(user, directory, name, pid):
+    """What that user of the machine may do with a file in a directory that somebody left open for him, and a process."""
+    script = ("import os, sys\nfor what in (lambda: os.open('/proc/self/fd/%d/%s', os.O_RDONLY), lambda: os.kill(%d, 0)):\n"
+              "    try:\n        what()\n        print('may')\n    except PermissionError:\n        print('may not')\n")
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        return subprocess.run(["/usr/bin/python3", "-I", "-c", script % (fd, name, pid)], user=user, group=user, extra_groups=[],
+                              pass_fds=(fd,), capture_output=True, text=True, timeout=lib.PATIENCE, cwd="/", check=True).stdout.split("\n")[:2]
+    finally:
+        os.close(fd)
+
+
+def users(sandbox):
+    """6.8: pods of two namespaces are two users, who can do nothing to each other where no sandbox is between them."""
+    p = Platform("users" + sandbox, node='uidRange = "340000-340009"; sandbox = "%s";' % sandbox)
+    try:
+        p.start()
+        seen = {}
+        for ns in ("one", "two"):
+            p.namespace(ns)
+            mark = "3600.%d%s" % (os.getpid(), ns == "one" and 1 or 2)
+            p.request("POST", p.core("pods", ns=ns), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {
+                "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "volumes": [{"name": "e", "emptyDir": {}}], "containers": [{
+                    "name": "c", "image": "ambient-runner:x", "volumeMounts": [{"name": "e", "mountPath": "/e"}], "command": [
+                        "sh", "-c", "umask 0; id -u; echo mine > $STANDALONE_ROOT/e/f; test -s "
+                        "$STANDALONE_ROOT/var/run/secrets/kubernetes.io/serviceaccount/token && exec sleep " + mark]}]}})
+            path = p.core("pods", "p", ns=ns)
+            until(lambda: p.get(path)["status"].get("phase") == "Running" and
+                  [1 for _, _, line in lib.processes().values() if line == "sleep %s " % mark], what="the pod of " + ns)
+            pid = [pid for pid, (_, _, line) in lib.processes().items() if line == "sleep %s " % mark][0]
+            uid = os.stat("/proc/%d" % pid).st_uid
+            assert p.request("GET", path + "/log", raw=True)[1].decode().split() == [str(uid)], uid
+            volume = "%s/node/pods/%s/volumes/e" % (p.state, p.get(path)["metadata"]["uid"])
+            with open(p.state + "/node/uids/" + ns) as f:
+                assert int(f.read()) == uid
+            info = os.stat(volume)
+            assert (info.st_uid, info.st_gid, info.st_mode & 0o777) == (uid, uid, 0o770), info
+            seen[ns] = (uid, volume, pid)
+        (one, dir_one, pid_one), (two, dir_two, pid_two) = seen["one"], seen["two"]
+        assert one != two and {one, two} <= set(range(340000, 340010)), seen
+        assert as_user(one, dir_one, "f", pid_one) == as_user(two, dir_two, "f", pid_two) == ["may", "may"]
+        assert as_user(one, dir_two, "f", pid_two) == as_user(two, dir_one, "f", pid_one) == ["may not", "may not"]
+        p.stop()
+        p.start()
+        p.request("DELETE", p.core("pods", "p", ns="two"))
+        until(lambda: p.get(p.core("pods", "p", ns="two")) is None, what="the pod to go")
+    finally:
+        p.close()
+
+
+def test_pods_of_two_namespaces_are_two_users(p):
+    if os.geteuid() != 0:
+        return "only a daemon of root's gives its pods other users"
+    for sandbox in ("bwrap", "none"):
+        users(sandbox)
+    return None
 
 
 def make(tools):

@@ -589,10 +589,74 @@ START_TEST(supplementary_groups)
 }
 END_TEST
 
+/* 6.8: everything that a pod of another user than the daemon's needs is his. */
+START_TEST(a_user_for_the_namespace)
+{
+	if (geteuid() != 0 || access("/usr/bin/bwrap", X_OK) < 0) {
+		printf("# SKIP a_user_for_the_namespace: only root, with bubblewrap, gives pods another user\n");
+		return;
+	}
+	begin(",\"uidRange\":\"234500-234509\"");
+	fake_host_put(fake, SECRET, "{\"metadata\":{\"name\":\"s\",\"namespace\":\"n\"},\"data\":{\"k\":\"dg==\"}}");
+	fake_host_put(fake, CLAIM, "{\"metadata\":{\"name\":\"d\",\"namespace\":\"n\",\"uid\":\"u\"},\"spec\":{}}");
+	put_pod("p", RUN("id -u; cat /s/k; echo kept > /e/f && echo kept > /m/f && echo kept > /d/sub/f && cat /etc/hosts > /dev/null && "
+			 "echo > /dev/stderr; ls -ln /e/f; echo said > /dev/termination-log")
+		",\"volumeMounts\":[{\"name\":\"s\",\"mountPath\":\"/s\"},{\"name\":\"e\",\"mountPath\":\"/e\"},{\"name\":\"m\",\"mountPath\":\"/m\"},"
+		"{\"name\":\"d\",\"mountPath\":\"/d/sub\",\"subPath\":\"sub\"}]",
+		",\"volumes\":[{\"name\":\"s\",\"secret\":{\"secretName\":\"s\",\"defaultMode\":256}},{\"name\":\"e\",\"emptyDir\":{}},"
+		"{\"name\":\"m\",\"emptyDir\":{\"medium\":\"Memory\"}},{\"name\":\"d\",\"persistentVolumeClaim\":{\"claimName\":\"d\"}}]");
+	ck_assert_msg(until("p", "/status/phase", "Succeeded"), "%s", log_of("p", "c"));
+	const char *log = log_of("p", "c");
+	ck_assert_msg(strstr(log, "F 234500\n") != NULL && strstr(log, " 234500 234500 ") != NULL, "%s", log);
+	ck_assert_str_eq(at("p", "/status/containerStatuses/0/state/terminated/message"), "said\n");
+	struct stat st;
+	char path[256];
+	snprintf(path, sizeof(path), "%s/pvc/n/d/sub/f", state_dir);
+	ck_assert(stat(path, &st) == 0 && st.st_uid == 234500);
+	snprintf(path, sizeof(path), "%s/pvc/n/d", state_dir);
+	ck_assert(stat(path, &st) == 0 && st.st_uid == 234500 && (st.st_mode & 0777) == 0770);
+	/* Of another namespace that number is not, whatever else is free. */
+	snprintf(path, sizeof(path), "%s/uids/n", state_dir);
+	ck_assert_int_eq(stat(path, &st), 0);
+	put_pod("r", RUN("id -u"), ",\"securityContext\":{\"runAsUser\":0}");
+	ck_assert(until("r", "/status/phase", "Succeeded"));
+	ck_assert_ptr_nonnull(strstr(log_of("r", "c"), "F 0\n"));
+	end();
+}
+END_TEST
+
+START_TEST(ranges_of_users)
+{
+	static const char *const bad[] = { "1-5", "5000", "5000-", "5000-4000", "5000-4294967294", "a-b", "5000-6000x", "2000-99999999", "-5-7" };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	int64_t first, last;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_int_lt(users_range(bad[i], &first, &last, &err), 0);
+		ck_assert_ptr_nonnull(strstr(err.message, bad[i]));
+	}
+	ck_assert_int_eq(users_range("", &first, &last, &err), 0);
+	ck_assert_int_eq(last, 0);
+	ck_assert_int_eq(users_range("5000-5001", &first, &last, &err) == 0, geteuid() == 0);
+	if (geteuid() != 0)
+		return;
+	begin("");
+	struct node self = { .root = state_dir, .uid_first = first, .uid_last = last, .uid_lock = PTHREAD_MUTEX_INITIALIZER }, *node = &self;
+	int64_t a, b, c;
+	ck_assert(users_get(node, "a", &a, &err) == 0 && users_get(node, "b", &b, &err) == 0 && a == 5000 && b == 5001);
+	ck_assert_int_lt(users_get(node, "c", &c, &err), 0);
+	ck_assert_ptr_nonnull(strstr(err.message, "uidRange"));
+	ck_assert(users_get(node, "a", &c, &err) == 0 && c == a);
+	end();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
 	tcase_add_test(tc, pod_succeeds);
+	tcase_add_test(tc, a_user_for_the_namespace);
+	tcase_add_test(tc, ranges_of_users);
 	tcase_add_test(tc, supplementary_groups);
 	tcase_add_test(tc, pod_exit_codes);
 	tcase_add_test(tc, pod_that_cannot_start_is_128);

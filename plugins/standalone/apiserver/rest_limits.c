@@ -27,7 +27,7 @@ static const struct {
 	{ "pods that need the host: hostPID, hostIPC, privileged, added capabilities, sysctls, block volumes, other volume types",
 	  "422", "pods run as sandboxed processes of one machine" },
 	{ "priorityClassName of pods", "warning", "stored; pods of this node have no priorities" },
-	{ "pods of different namespaces as different users of the machine", "200", "they are one user outside; what separates them are namespaces" },
+	{ "pods of different namespaces as different users of the machine", "200", "only with uidRange of plugin node; else they are one user outside" },
 	{ "lists at an old exact resourceVersion", "410", "only recent history is kept" },
 	{ "Nodes", "200", "one, which the node plugin writes" },
 	{ "PersistentVolumes, StorageClasses", "absent", "a claim is a directory and counts as bound from the start" },

@@ -22,17 +22,19 @@ plain(const char *name)
 }
 
 int
-claim_dir(const struct node *node, const char *ns, const char *name, char *path, size_t size)
+claim_dir(struct node *node, const char *ns, const char *name, char *path, size_t size)
 {
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	int64_t user;
 	int rc;
 
 	if (!plain(ns) || !plain(name) ||
 	    (size_t)snprintf(path, size, "%s/pvc/%s/%s", node->root, ns, name) >= size)
 		return -EINVAL;
 	rc = make_dirs(path);
-	if (rc == 0 && chmod(path, 0777) < 0)
-		rc = -errno;
-	return rc;
+	if (rc == 0 && users_get(node, ns, &user, &err) < 0)
+		rc = -EAGAIN;
+	return rc == 0 ? users_own(path, user, 0777) : rc;
 }
 
 /* Who deleted it will not be kept waiting by pods that have ended. */

@@ -141,6 +141,8 @@ write_generation(const char *at, const struct payload *p)
 			}
 		if (rc == 0)
 			rc = file_write(path, p->files[i].data, p->files[i].len, p->files[i].mode);
+		if (rc == 0 && p->owner > 0 && lchown(path, (uid_t)p->owner, (gid_t)p->owner) < 0)
+			rc = -errno;
 	}
 	return rc;
 }

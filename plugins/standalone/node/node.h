@@ -13,6 +13,7 @@
  *   life.c     probes, hooks, sidecars
  *   resources.c  quantities, limits, the control groups of this machine
  *   groups.c   supplementary groups
+ *   users.c    a user for each namespace
  *   seccomp.c  the filters of system calls
  *   profile.c  those of files
  *   schedule.c whether a pod has room here
@@ -46,6 +47,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include <ambient/ambient.h>
 
@@ -107,6 +109,7 @@ struct local {
 	char dir[512];
 	int64_t accepted;        /* wall ns: status.startTime */
 	int64_t deadline;        /* seconds that the shim counts; 0: none, or not asked since the daemon started */
+	int64_t user;            /* outside of the sandbox; -1: the daemon's, USER_UNKNOWN: there was none to give */
 	int64_t refresh_at;      /* boot ns of the next look at volumes, 0: none */
 	struct local_token {     /* of volumes */
 		char *path;
@@ -134,6 +137,8 @@ struct node {
 	bool limits_hold;        /* all limits are enforced */
 	char groups[GROUPS_MAX][512];
 	int64_t pod_pids;
+	int64_t uid_first, uid_last; /* users of namespaces; 0: there are none */
+	pthread_mutex_t uid_lock;    /* guards uids/ on disk */
 	char **host_paths;       /* what hostPath volumes may show; ended by NULL */
 	struct image **images;
 	size_t image_count;
@@ -211,7 +216,7 @@ int podman_image(struct node *node, struct ambient_call *call, const struct ambi
 void podman_image_id(const char *name, const struct ambient_object *image, struct text *out); /* for status.imageID */
 /* Members of a container of the shim's specification. */
 void podman_add(struct text *out, const struct podman *podman, const struct ambient_object *pod, const struct ambient_object *container,
-		const struct ambient_object *image, const struct text *names, struct trouble *t);
+		const struct ambient_object *image, int64_t user, const struct text *names, struct trouble *t);
 /* Before a shim starts the pod: who will have made its containers; 0 or -errno. */
 int podman_remember(const struct node *node, const struct ambient_object *pod, const struct local *local);
 /* When no shim keeps it any more: removes what is left of its containers, running ones too. */
@@ -251,6 +256,16 @@ int find_object(struct ambient_call *call, const char *kind, const char *ns, con
 /* groups.c.  Of what is not podman's. */
 bool groups_asked(const struct ambient_object *pod);
 void groups_add(struct text *out, const struct ambient_object *pod, struct trouble *t);
+
+/* users.c */
+#define USERS_STAGE  "/run/ambient-pods" /* empty; each shim has a file system of its own there */
+#define USER_UNKNOWN (-2)
+int users_range(const char *text, int64_t *first, int64_t *last, struct ambient_error *err); /* of the configuration */
+int users_prepare(struct ambient_error *err);
+/* The user of a namespace's pods, given now if need be; -1: the daemon's own. */
+int users_get(struct node *node, const char *ns, int64_t *ret, struct ambient_error *err);
+/* Makes a directory that user's, and nobody else's; without one it has the mode others.  0 or -errno. */
+int users_own(const char *dir, int64_t user, mode_t others);
 
 /* life.c */
 /* image: podman's word on it, or NULL. */
@@ -316,6 +331,7 @@ void etc_mounts(const struct node *node, const struct ambient_object *pod, const
 struct payload {
 	struct payload_file { char *path; char *data; size_t len; int mode; } *files;
 	size_t count, cap;
+	int64_t owner;           /* of the files; 0 or less: who writes them */
 	bool failed;
 };
 void payload_add(struct payload *p, const char *path, const char *data, size_t len, int mode);
@@ -441,6 +457,6 @@ void claims_wake(struct node *node, const struct ambient_object *pod);
 int claim_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,
 		    struct ambient_result *result, struct ambient_error *err);
 /* <root>/pvc/<ns>/<claim>, made when missing; 0 or -errno. */
-int claim_dir(const struct node *node, const char *ns, const char *name, char *path, size_t size);
+int claim_dir(struct node *node, const char *ns, const char *name, char *path, size_t size);
 
 #endif

@@ -83,8 +83,11 @@ static const struct ambient_option opt_seccomp = { sizeof(opt_seccomp), "seccomp
 	"containers that say nothing of seccompProfile run under the filter of RuntimeDefault; else without one", NULL };
 static const struct ambient_option opt_profiles = { sizeof(opt_profiles), "seccompProfiles", AMBIENT_OPT_PATH, 0, NULL, 0, 0,
 	"directory of the files that seccompProfile Localhost names; unset: none", NULL };
+static const struct ambient_option opt_uids = { sizeof(opt_uids), "uidRange", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
+	"\"FIRST-LAST\": numbers of users, one for each namespace, whose pods are that user outside of their sandbox; only as root; unset: "
+	"pods are the daemon's user", NULL };
 static const struct ambient_option *const options[] = { &opt_images, &opt_podman, &opt_sandbox, &opt_bwrap, &opt_shim, &opt_name,
-	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, &opt_seccomp, &opt_profiles, NULL };
+	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, &opt_seccomp, &opt_profiles, &opt_uids, NULL };
 
 static char **
 strings(const struct ambient_host *host, const struct ambient_conf *conf, const char *name, bool map)
@@ -259,7 +262,9 @@ check(const struct ambient_host *host, const struct ambient_conf *conf, struct a
 				return ambient_err(err, AMBIENT_E_INVALID, "images[%zu].binds: \"%s\" is not absolute", i, bind);
 		}
 	}
-	return check_podman(host, conf, err);
+	int64_t first, last;
+	int rc = users_range(host->conf->str(conf, "uidRange", NULL), &first, &last, err);
+	return rc < 0 ? rc : check_podman(host, conf, err);
 }
 
 static void
@@ -276,6 +281,7 @@ destroy(void *self)
 	free(node->filter);
 	free(node->profiles);
 	free_strings(node->host_paths);
+	pthread_mutex_destroy(&node->uid_lock);
 	pthread_cond_destroy(&node->pull_ended);
 	pthread_mutex_destroy(&node->lock);
 	free(node);
@@ -312,6 +318,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	node->host = host;
 	node->wake[0] = node->wake[1] = -1;
 	pthread_mutex_init(&node->lock, NULL);
+	pthread_mutex_init(&node->uid_lock, NULL);
 	pthread_cond_init(&node->pull_ended, NULL);
 	node->name = copy(host, conf, "name", fact != NULL ? fact : "standalone");
 	node->shim = copy(host, conf, "shim", AM_LIBEXECDIR "/ambient-shim");
@@ -331,6 +338,10 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 				 strerror(errno));
 	else if (access(node->shim, X_OK) < 0)
 		rc = ambient_err(err, AMBIENT_E_NOTFOUND, "the program \"%s\" is missing: install it, or set \"shim\"", node->shim);
+	if (rc == 0)
+		rc = users_range(host->conf->str(conf, "uidRange", NULL), &node->uid_first, &node->uid_last, err);
+	if (rc == 0 && node->uid_last > 0)
+		rc = users_prepare(err);
 	if (rc == 0)
 		rc = read_images(node, conf, err);
 	if (rc == 0)

@@ -67,7 +67,7 @@ give_address(struct node *node, struct local *l)
 }
 
 static struct local *
-make_local(struct node *node, const char *ns, const char *name, const char *uid, int64_t accepted, const char *ip)
+make_local(struct node *node, const char *ns, const char *name, const char *uid, int64_t accepted, int64_t user, const char *ip)
 {
 	struct local *l = calloc(1, sizeof(*l));
 	struct stat st;
@@ -80,6 +80,7 @@ make_local(struct node *node, const char *ns, const char *name, const char *uid,
 	(void)snprintf(l->uid, sizeof(l->uid), "%s", uid);
 	(void)snprintf(l->dir, sizeof(l->dir), "%s/pods/%s", node->root, uid);
 	l->accepted = accepted;
+	l->user = user;
 	l->watch_fd = -1;
 	(void)snprintf(path, sizeof(path), "%s/state.jsonl", l->dir);
 	l->started = stat(path, &st) == 0;
@@ -107,7 +108,8 @@ keep(const struct local *l, struct ambient_error *err)
 	text_json(&out, l->ns);
 	text_puts(&out, ",\"name\":");
 	text_json(&out, l->name);
-	text_printf(&out, ",\"uid\":\"%s\",\"accepted\":%lld,\"ip\":\"%s\"}\n", l->uid, (long long)l->accepted, l->ip);
+	text_printf(&out, ",\"uid\":\"%s\",\"accepted\":%lld,\"ip\":\"%s\",\"user\":%lld}\n", l->uid, (long long)l->accepted, l->ip,
+		    (long long)l->user);
 	(void)snprintf(path, sizeof(path), "%s/pod.json", l->dir);
 	rc = out.failed ? -ENOMEM : file_write(path, text_str(&out), out.len, 0600);
 	text_free(&out);
@@ -118,12 +120,16 @@ static int
 adopt(struct node *node, const struct ambient_object *pod, struct local **ret, struct ambient_error *err)
 {
 	const char *uid = ambient_str(pod, "/metadata/uid", "");
+	int64_t user;
 	int rc;
 
 	if (uid[0] == '\0' || strlen(uid) > 60 || strspn(uid, "0123456789abcdefABCDEF-") != strlen(uid))
 		return ambient_terminal(err, "the pod's uid \"%.64s\" is none", uid);
+	/* When there is none to give, its start says so. */
+	if (users_get(node, ambient_str(pod, "/metadata/namespace", ""), &user, err) < 0)
+		user = USER_UNKNOWN;
 	*ret = make_local(node, ambient_str(pod, "/metadata/namespace", ""), ambient_str(pod, "/metadata/name", ""), uid,
-			  node->host->clock->wall(node->host), NULL);
+			  node->host->clock->wall(node->host), user, NULL);
 	if (*ret == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 	rc = make_dirs((*ret)->dir);
@@ -144,7 +150,7 @@ load_one(struct node *node, const char *uid)
 	    node->host->object->parse(NULL, text_str(&text), text.len, &o, NULL) == 0 &&
 	    strcmp(ambient_str(o, "/uid", ""), uid) == 0) {
 		(void)make_local(node, ambient_str(o, "/namespace", ""), ambient_str(o, "/name", ""), uid,
-				 ambient_int(o, "/accepted", 0), ambient_str(o, "/ip", NULL));
+				 ambient_int(o, "/accepted", 0), ambient_int(o, "/user", -1), ambient_str(o, "/ip", NULL));
 	} else {
 		/* Killed between the directory and its pod.json: nothing was started there. */
 		(void)snprintf(path, sizeof(path), "%s/pods/%s", node->root, uid);
@@ -416,6 +422,19 @@ expire(struct node *node, struct ambient_call *call, const struct ambient_object
 	return 0;
 }
 
+/* Again, when there was none. */
+static int
+take_user(struct node *node, struct local *local, struct trouble *t, struct ambient_error *err)
+{
+	if (local->user != USER_UNKNOWN)
+		return 0;
+	if (users_get(node, local->ns, &local->user, err) == 0)
+		return keep(local, err);
+	local->user = USER_UNKNOWN;
+	trouble_set(t, "CreateContainerConfigError", true, "%s", err->message);
+	return 0;
+}
+
 static int
 start(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
       struct ambient_result *result, struct ambient_error *err)
@@ -428,6 +447,8 @@ start(struct node *node, struct ambient_call *call, const struct ambient_object 
 		rc = accept_pod(node, pod, local, err);
 	if (rc == 0 && t.reason[0] == '\0' && time_left(node, pod, local) <= 0)
 		return expire(node, call, pod, local, err);
+	if (rc == 0 && t.reason[0] == '\0')
+		rc = take_user(node, local, &t, err);
 	if (rc == 0 && t.reason[0] == '\0')
 		rc = volumes_prepare(node, call, pod, local, &t, err);
 	if (rc == 0 && t.reason[0] == '\0' && etc_prepare(node, pod, local) < 0)

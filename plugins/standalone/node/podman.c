@@ -352,13 +352,17 @@ check_non_root(const struct ambient_object *pod, const struct ambient_object *co
 
 static void
 add_user(struct text *out, const struct ambient_object *pod, const struct ambient_object *container,
-	 const struct ambient_object *image, struct trouble *t)
+	 const struct ambient_object *image, int64_t own, struct trouble *t)
 {
 	const char *user = ambient_str(image, "/config/User", "");
 	int64_t uid = setting_int(pod, container, "/runAsUser"), gid = setting_int(pod, container, "/runAsGroup");
 	int64_t fs = ambient_int(pod, "/spec/securityContext/fsGroup", -1);
 	struct text who = { 0 };
 
+	if (uid < 0 && own > 0) {
+		uid = own;
+		gid = gid < 0 ? own : gid;
+	}
 	check_non_root(pod, container, user, uid, t);
 	if (uid >= 0)
 		text_printf(&who, "%lld", (long long)uid);
@@ -430,7 +434,7 @@ podman_image_id(const char *name, const struct ambient_object *image, struct tex
 
 void
 podman_add(struct text *out, const struct podman *podman, const struct ambient_object *pod, const struct ambient_object *container,
-	   const struct ambient_object *image, const struct text *names, struct trouble *t)
+	   const struct ambient_object *image, int64_t user, const struct text *names, struct trouble *t)
 {
 	const char *name = ambient_str(container, "/image", "");
 	struct text options = { 0 }, args = { 0 }, id = { 0 }, full = { 0 };
@@ -438,7 +442,7 @@ podman_add(struct text *out, const struct podman *podman, const struct ambient_o
 	for (size_t i = 0; podman->options[i] != NULL; i++)
 		add_word(&options, "", podman->options[i]);
 	add_word(&args, "--network=", podman->network);
-	add_user(&args, pod, container, image, t);
+	add_user(&args, pod, container, image, user, t);
 	add_security(&args, pod, container, t);
 	check_names(names, t);
 	podman_image_id(name, image, &id);

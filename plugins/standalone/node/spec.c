@@ -129,9 +129,10 @@ add_streams(struct text *out, const struct ambient_object *container)
 
 /* What the sandbox cannot give is refused, not ignored. */
 static void
-add_security(struct text *out, const struct node *node, const struct ambient_object *pod,
+add_security(struct text *out, const struct node *node, const struct ambient_object *pod, const struct local *local,
 	     const struct ambient_object *container, struct trouble *t)
 {
+	int64_t own = local->user > 0 ? local->user : (int64_t)geteuid(), own_group = local->user > 0 ? local->user : (int64_t)getegid();
 	int64_t uid = ambient_int(container, "/securityContext/runAsUser", ambient_int(pod, "/spec/securityContext/runAsUser", -1));
 	int64_t gid = ambient_int(container, "/securityContext/runAsGroup",
 				  ambient_int(pod, "/spec/securityContext/runAsGroup", -1));
@@ -142,17 +143,17 @@ add_security(struct text *out, const struct node *node, const struct ambient_obj
 	int non_root = ambient_bool(container, "/securityContext/runAsNonRoot",
 				    ambient_bool(pod, "/spec/securityContext/runAsNonRoot", 0));
 
-	if (non_root && (uid == 0 || (uid < 0 && geteuid() == 0)))
+	if (non_root && (uid == 0 || (uid < 0 && own == 0)))
 		trouble_set(t, "CreateContainerConfigError", false,
 			    "container has runAsNonRoot and would run as root; set securityContext.runAsUser");
 	if (ambient_bool(container, "/securityContext/privileged", 0) ||
 	    ambient_len(container, "/securityContext/capabilities/add") > 0)
 		trouble_set(t, "CreateContainerConfigError", false,
 			    "privileged containers and capabilities.add are not supported on this node");
-	if (node->no_sandbox && ((uid >= 0 && uid != (int64_t)geteuid()) || (gid >= 0 && gid != (int64_t)getegid())))
+	if (node->no_sandbox && ((uid >= 0 && uid != own) || (gid >= 0 && gid != own_group)))
 		trouble_set(t, "CreateContainerConfigError", false,
 			    "runAsUser, runAsGroup and fsGroup need a sandbox, and this node is configured with sandbox = \"none\": all that it "
-			    "runs has user %u and group %u", (unsigned)geteuid(), (unsigned)getegid());
+			    "runs has user %u and group %u", (unsigned)own, (unsigned)own_group);
 	if (node->no_sandbox && ambient_bool(container, "/securityContext/readOnlyRootFilesystem", 0))
 		trouble_set(t, "CreateContainerConfigError", false,
 			    "readOnlyRootFilesystem needs a sandbox, and this node is configured with sandbox = \"none\"");
@@ -242,9 +243,9 @@ spec_container(struct node *node, struct ambient_call *call, const struct ambien
 		text_puts(out, ",\"of\":");
 		text_json(out, image_name);
 		if (podman != NULL) {
-			podman_add(out, podman, pod, container, podman_info, &names, t);
+			podman_add(out, podman, pod, container, podman_info, local->user, &names, t);
 		} else {
-			add_security(out, node, pod, container, t);
+			add_security(out, node, pod, local, container, t);
 			groups_add(out, pod, t);
 		}
 		seccomp_add(out, node, pod, local, container, podman != NULL, t);
@@ -309,7 +310,7 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 		return 0;
 	}
 	/* An older shim would not know what to do with podman's, and leave out the rest. */
-	text_printf(spec, "{\"version\":%d,\"dir\":", share || groups_asked(pod) ? 4 : by_podman ? 3 : 1);
+	text_printf(spec, "{\"version\":%d,\"dir\":", share || groups_asked(pod) || local->user > 0 ? 4 : by_podman ? 3 : 1);
 	text_json(spec, local->dir);
 	text_puts(spec, ",\"socket\":");
 	text_printf(spec, "\"%s/sock\",\"hostname\":", local->dir);
@@ -327,6 +328,8 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 	}
 	if (share)
 		text_puts(spec, ",\"shareProcessNamespace\":true");
+	if (local->user > 0)
+		text_printf(spec, ",\"user\":%lld,\"stage\":\"%s\"", (long long)local->user, USERS_STAGE);
 	resources_add_groups(spec, node);
 	resources_add_quotas(spec, pod, local);
 	volumes_add_memory(spec, pod, local);

@@ -196,7 +196,7 @@ prepare_made(struct node *node, struct ambient_call *call, const struct ambient_
 {
 	const struct ambient_object *part = ambient_at(volume, kind);
 	int mode = (int)ambient_int(part, "/defaultMode", 0644), rc = 0;
-	struct payload p = { 0 };
+	struct payload p = { .owner = local->user };
 
 	if (strcmp(kind, "/secret") == 0)
 		rc = add_object(call, pod, part, ambient_str(part, "/secretName", ""), true, mode, &p, t, err);
@@ -398,7 +398,7 @@ prepare_empty(const struct local *local, const struct ambient_object *volume, st
 
 	(void)snprintf(dir, sizeof(dir), "%s/volumes/%s", local->dir, ambient_str(volume, "/name", ""));
 	rc = make_dirs(dir);
-	(void)chmod(dir, 0777);
+	rc = rc == 0 ? users_own(dir, local->user, 0777) : rc;
 	return rc < 0 ? ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make \"%s\": %s", dir, strerror(-rc)) : 0;
 }
 
