@@ -6,6 +6,8 @@
  */
 #include "plugins/agenticsession/agenticsession.h"
 
+#define SILENCE_S 60
+
 static const struct waiting {
 	const char *reason;
 	bool hopeless, secret;
@@ -155,6 +157,27 @@ cannot_start(const struct as_plugin *plugin, const struct as_facts *facts, const
 	return since + limit - st->now;
 }
 
+/* A runner whose agent works reports every 30 s; while it clones or pushes it may be busy for longer.  One that has said
+ * nothing for a minute is stuck, or cannot reach the API server: that is said, and nothing is ended for it.  Returns when
+ * to look again, 0: not at all. */
+static int64_t
+silent(struct as_status *st)
+{
+	const char *beat = st->report != NULL ? ambient_str(st->report, "/heartbeatAt", "") : "";
+	int64_t last;
+
+	if (beat[0] == '\0' || strcmp(ambient_str(st->report, "/state", ""), "running") != 0 || !as_time_parse(beat, &last))
+		return 0;
+	if (last > st->now) /* its node's clock is ahead of ours */
+		last = st->now;
+	if (st->now < last + SILENCE_S * AMBIENT_SECOND)
+		return last + SILENCE_S * AMBIENT_SECOND - st->now;
+	as_set(st, AS_READY, AS_FALSE, "RunnerSilent",
+	       "the runner has reported nothing since %.39s: it is stuck or cannot reach the API server; stop the session if that "
+	       "does not change", beat);
+	return 0;
+}
+
 static void
 started(const struct as_facts *facts, struct as_status *st)
 {
@@ -211,9 +234,11 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 		return cannot_start(plugin, facts, w, &facts->runner, st);
 	if ((w = find_waiting(&facts->agent)) != NULL)
 		return cannot_start(plugin, facts, w, &facts->agent, st);
-	if (facts->runner.state == AS_C_RUNNING && facts->agent.state != AS_C_WAITING)
+	if (facts->runner.state == AS_C_RUNNING && facts->agent.state != AS_C_WAITING) {
 		started(facts, st);
-	else if (!as_is(st, AS_RUNNER_STARTED, AS_TRUE))
+		return silent(st);
+	}
+	if (!as_is(st, AS_RUNNER_STARTED, AS_TRUE))
 		as_set(st, AS_READY, AS_FALSE, "Creating", "%s", "waiting for the containers to start");
 	return 0;
 }

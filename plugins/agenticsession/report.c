@@ -195,6 +195,7 @@ convert(struct ambient_call *call, const struct ambient_object *report, const st
 	add_number(&t, report, "/durationMs", "duration_ms", true);
 	add_usage(&t, report);
 	text_add(&t, "},\"state\":%s", ambient_str(report, "/state", ""));
+	add_string(&t, report, "/heartbeatAt", "heartbeatAt", 39);
 	add_reason(&t, report);
 	add_string(&t, report, "/message", "message", 480);
 	text_add(&t, "}");

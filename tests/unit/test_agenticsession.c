@@ -405,6 +405,38 @@ START_TEST(effective_values_are_frozen)
 }
 END_TEST
 
+START_TEST(a_runner_that_is_silent_for_a_minute_is_seen)
+{
+	begin();
+	submit_named("s", "{'prompt':'x','timeout':600}");
+	(void)settle();
+	pod(UP);
+	/* While it clones it may be busy for longer. */
+	report("\"state\":\"preparing\",\"heartbeatAt\":\"2026-01-01T00:00:05Z\"");
+	fake_host_advance(fake, 90 * AMBIENT_SECOND);
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "status"), "True");
+	report("\"state\":\"running\",\"heartbeatAt\":\"2026-01-01T00:01:30Z\"");
+	fake_host_advance(fake, 59 * AMBIENT_SECOND);
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "status"), "True");
+	fake_host_advance(fake, AMBIENT_SECOND);
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "RunnerSilent");
+	ck_assert_ptr_nonnull(strstr(cond("Ready", "message"), "since 2026-01-01T00:01:30Z"));
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	report("\"state\":\"running\",\"heartbeatAt\":\"2026-01-01T00:02:30Z\"");
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "status"), "True");
+	/* A clock that is ahead makes nobody silent. */
+	report("\"state\":\"running\",\"heartbeatAt\":\"2026-01-01T01:00:00Z\"");
+	fake_host_advance(fake, 100 * AMBIENT_SECOND);
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "status"), "True");
+	end();
+}
+END_TEST
+
 START_TEST(rule_30_an_edit_while_running_is_said)
 {
 	begin();
@@ -679,6 +711,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, plan_problems_are_shown);
 	tcase_add_loop_test(tc, effective_values, 0, sizeof(effective_cases) / sizeof(effective_cases[0]));
 	tcase_add_test(tc, effective_values_are_frozen);
+	tcase_add_test(tc, a_runner_that_is_silent_for_a_minute_is_seen);
 	tcase_add_test(tc, rule_30_an_edit_while_running_is_said);
 	tcase_add_loop_test(tc, inactivity_stops_a_chat, 0, 2);
 	tcase_add_loop_test(tc, what_a_run_needs_to_report_is_made_again, 0, 4);
