@@ -22,6 +22,16 @@ unit_required(const char *what)
 	return false;
 }
 
+/* n rounds of a test with random numbers, times AMBIENT_SCALE: fewer where each costs more (valgrind), more by choice. */
+static inline int
+unit_rounds(int n)
+{
+	const char *scale = getenv("AMBIENT_SCALE");
+	double scaled = n * (scale != NULL ? strtod(scale, NULL) : 1.0);
+
+	return scaled < 2 ? 2 : (int)scaled;
+}
+
 /* static void cases(TCase *tc) { tcase_add_test(tc, name); ... }  UNIT_MAIN("queue", cases) */
 #define UNIT_MAIN(title, add_cases)                                                                 \
 	int main(void)                                                                              \

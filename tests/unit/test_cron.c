@@ -223,7 +223,7 @@ START_TEST(next_is_what_trying_every_minute_finds)
 	static const char *const zones[] = { NULL, "Europe/Berlin", "Australia/Lord_Howe", "America/New_York", "Asia/Beirut" };
 	static const int low[] = { 0, 0, 1, 1, 0 }, high[] = { 59, 23, 31, 12, 6 };
 
-	for (int round = 0; round < 200; round++) {
+	for (int round = 0, rounds = unit_rounds(200); round < rounds; round++) {
 		char f[5][64], text[400], why[128];
 		struct zone *zone = zones[round % 5] != NULL ? zone_load(zones[round % 5], why, sizeof(why)) : NULL;
 		struct cron cron;

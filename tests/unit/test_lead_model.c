@@ -209,7 +209,7 @@ play(uint64_t seed)
 START_TEST(LE23_04_never_two_leaders_that_may_write)
 {
 	am_log_set_level(0);
-	for (uint64_t seed = 1; seed <= 20; seed++)
+	for (uint64_t seed = 1, last = (uint64_t)unit_rounds(20); seed <= last; seed++)
 		play(seed);
 }
 END_TEST

@@ -553,7 +553,7 @@ play(uint64_t seed)
 START_TEST(never_two_eventually_one)
 {
 	const char *one = getenv("AMBIENT_SEED");
-	uint64_t from = one != NULL ? strtoull(one, NULL, 10) : 1, to = one != NULL ? from : 40;
+	uint64_t from = one != NULL ? strtoull(one, NULL, 10) : 1, to = one != NULL ? from : (uint64_t)unit_rounds(40);
 
 	am_log_set_level(getenv("AMBIENT_SEED") != NULL ? AMBIENT_LOG_DEBUG : 0);
 	for (uint64_t seed = from; seed <= to; seed++)
