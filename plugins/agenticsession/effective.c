@@ -195,10 +195,10 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 	const struct ambient_object *spec = ambient_at(session, "/spec");
 	struct repo *r = &repos[i];
 	const char *target, *fork;
-	char base[48], *made;
+	char base[64], *made;
 	int rc;
 
-	(void)snprintf(base, sizeof(base), "%s[%zu]", list, i);
+	(void)snprintf(base, sizeof(base), "%.40s[%zu]", list, i);
 	if ((rc = either(item, base, "/input/url", "/url", &r->url, err)) < 0 ||
 	    (rc = either(item, base, "/input/branch", "/branch", &r->branch, err)) < 0 ||
 	    (rc = either(item, base, "/output/forkRepo", "/output/url", &fork, err)) < 0 ||
