@@ -261,6 +261,10 @@ def test_a_hostile_report_decides_nothing(p):
         p.patch(path, {"data": {"report.json": text}})
         return before
 
+    def told(status):
+        """All but what is said of the report itself."""
+        return json.dumps({**status, "conditions": [c for c in status["conditions"] if c["type"] != "ReportValid"]}, sort_keys=True)
+
     put(json.dumps({"contract": 1, "run": run, "phase": "Completed", "state": "done", "conditions": [
         {"type": "Completed", "status": "True"}], "status": {"phase": "Completed"}, "observedGeneration": 99,
         "result": "seen " + "ghp_" + "A" * 36, "repos": [{"index": 0, "url": "https://evil/", "status": "pushed"}],
@@ -269,7 +273,8 @@ def test_a_hostile_report_decides_nothing(p):
     st = s.status
     assert st["phase"] == "Running" and st["observedGeneration"] == 1 and "completionTime" not in st, st
     assert "A" * 36 not in json.dumps(st) and st["repos"][0]["url"] == p.origins.url("hostile"), st
-    kept = json.dumps(st, sort_keys=True)
+    assert s.condition("ReportValid")["reason"] == "FieldIgnored" and '"phase"' in s.condition("ReportValid")["message"], st
+    kept = told(st)
     put("{not json")
     put(json.dumps({"contract": 1, "run": "0123456789abcdef", "result": "of another run"}))
     put(json.dumps({"contract": 1, "run": run, "result": "x" * (300 * 1024)}))
@@ -278,9 +283,11 @@ def test_a_hostile_report_decides_nothing(p):
         raise AssertionError("10 MB were taken")
     except Status as status:
         assert status.code in (413, 422, 400), status
-    assert json.dumps(s.status, sort_keys=True) == kept
+    until(lambda: s.condition("ReportValid")["reason"] == "ReportTooLarge", what="the size to be said")
+    assert told(s.status) == kept
     finish(p, s)
     until(lambda: s.status["results"] == "done", what="the true report")
+    assert s.condition("ReportValid")["status"] == "True", s.status
     assert s.status["repos"][0]["status"] == "pushed" and s.status["repos"][0]["total_added"] == 1, s.status
 
 
