@@ -157,7 +157,7 @@ become(const struct command *cmd, const struct identity *id)
 		(void)signal(s, SIG_DFL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)umask(022);
+	(void)umask(SHIM_UMASK);
 	if (cmd->c->filter_path != NULL && shim_filter_install(cmd->c) < 0)
 		goto fail;
 	execute(cmd, id);

@@ -294,7 +294,7 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 	pass[k] = -1;
 	struct am_spawn spec = {
 		.argv = argv, .envp = no_env, .cwd = "/", .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
-		.pass = pass, .new_session = true, .die_with_parent = true,
+		.pass = pass, .new_session = true, .die_with_parent = true, .umask = SHIM_UMASK,
 	};
 	set_user(shim, c, &spec);
 	if (rc == 0)
@@ -355,6 +355,7 @@ start_none(struct shim *shim, struct shim_container *c, int input, struct ambien
 	struct am_spawn spec = {
 		.argv = c->argv, .envp = envp, .cwd = c->cwd, .fds = { input, shim_log_out(c->log), shim_log_err(c->log) }, .join = c->group_fds,
 		.new_session = true, .terminal = c->tty, .die_with_parent = true, .no_new_privs = true,
+		.umask = SHIM_UMASK,
 	};
 	set_user(shim, c, &spec);
 	rc = am_spawn(&spec, &c->pid, &c->child_fd, err);

@@ -38,6 +38,7 @@
 #include "core/base/str.h"
 
 #define SHIM_SPEC_VERSION     4
+#define SHIM_UMASK            022 /* of what runs in containers, as by kubelet; the shim's own is stricter */
 #define SHIM_STATE_VERSION    1
 #define SHIM_PROTOCOL_VERSION 4
 #define SHIM_SPEC_MAX         (16 << 20)

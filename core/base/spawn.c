@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -89,6 +90,8 @@ become(const struct am_spawn *spec, const char *program, int status_fd, const in
 		(void)setsid();
 	else
 		(void)setpgid(0, 0);
+	if (spec->umask != 0)
+		(void)umask(spec->umask);
 	if (spec->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		goto fail;
 	/* Before the program exists: whatever it starts is inside as well. */

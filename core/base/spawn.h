@@ -25,6 +25,7 @@ struct am_spawn {
 	bool other_user;          /* uid and gid in place of this process's, which must be root's */
 	uid_t uid;
 	gid_t gid;
+	mode_t umask;             /* 0: this process's */
 	bool new_session;         /* setsid; else only a new process group */
 	bool terminal;            /* with new_session: fds[0] is a terminal and becomes the session's */
 	bool foreground;          /* its group becomes that of the terminal at fds[0]; the caller takes it back afterwards */

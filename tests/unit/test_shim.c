@@ -54,6 +54,21 @@ START_TEST(what_cannot_start_is_128)
 }
 END_TEST
 
+/* As under a kubelet; that of the shim, which writes what is nobody else's business, is stricter. */
+START_TEST(files_of_a_container_may_be_read_by_others)
+{
+	begin();
+	for (size_t s = 0; s < sandbox_count(); s++) {
+		am_auto(am_freep) char *pod = am_xasprintf("p%zu", s);
+
+		ck_assert_int_eq(sh(pod, sandboxes[s], "umask", ""), 0);
+		ck_assert(over(pod));
+		ck_assert_ptr_nonnull(strstr(file(pod, "containers/c/0.log"), " stdout F 0022\n"));
+	}
+	end();
+}
+END_TEST
+
 START_TEST(term_is_given_its_grace)
 {
 	begin();
@@ -432,6 +447,7 @@ cases(TCase *tc)
 {
 	tcase_add_test(tc, exit_codes);
 	tcase_add_test(tc, what_cannot_start_is_128);
+	tcase_add_test(tc, files_of_a_container_may_be_read_by_others);
 	tcase_add_test(tc, term_is_given_its_grace);
 	tcase_add_test(tc, deadline_ends_it_without_a_daemon);
 	tcase_add_test(tc, deadline_of_a_running_pod);
