@@ -363,8 +363,6 @@ add_run(struct keeper *k, const char *terminal, int *env_fd)
 		return false;
 	add_ulimits(k);
 	add_mounts(k, terminal);
-	if (k->shim->share)
-		word(k, am_xasprintf("--pid=ns:/proc/%d/ns/pid", (int)k->shim->pause.pid));
 	words(k, c->podman.args);
 	word(k, c->podman.image);
 	if (terminal != NULL)

@@ -45,6 +45,11 @@ class Lab:
         # Images below /never are not pulled whatever a pod says; names that start with "other" are nobody's.
         node = 'podman: ( { match = "never.example/*"; pull = "Never"; options = [ %s ]; }, { match = "[!o]*"; options = [ %s ]; } );'
         words = ", ".join('"%s"' % o for o in self.options)
+        profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["chmod", "fchmod", "fchmodat", "fchmodat2"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}
+        with open(os.path.join(self.dir, "no-chmod.json"), "w") as f:
+            json.dump(profile, f)
+        node = 'seccompProfiles = "%s"; ' % self.dir + node
         self.p = Platform("podman", node=node % (words, words), env={"CONTAINERS_REGISTRIES_CONF": conf})
 
     def __getattr__(self, name):
@@ -310,6 +315,23 @@ def test_variables_volumes_and_the_file_system(lab):
     assert lines == ["a", "b", "/d", "box", "1", "one", "two", "s3cret" + "4711", "ro", "root", "CapEff:\t0000000000000000",
                      "NoNewPrivs:\t1"], log_of(lab, path)
     delete(lab, path)
+    assert lab.left() == []
+
+
+def test_filters_and_groups_and_processes_that_cannot_be_shared(lab):
+    path = pod(lab, "filtered", "chmod 700 /tmp || echo refused",
+               securityContext={"seccompProfile": {"type": "Localhost", "localhostProfile": "no-chmod.json"}})
+    ended(lab, path)
+    assert log_of(lab, path).splitlines()[-1] == "refused", log_of(lab, path)
+    delete(lab, path)
+    path = pod(lab, "shared", "true", spec={"shareProcessNamespace": True})
+    assert "shareProcessNamespace" in waits(lab, path, "CreateContainerConfigError")
+    delete(lab, path)
+    if os.geteuid() == 0:
+        path = pod(lab, "grouped", "id -G", spec={"securityContext": {"supplementalGroups": [4242]}})
+        ended(lab, path)
+        assert "4242" in log_of(lab, path).split(), log_of(lab, path)
+        delete(lab, path)
     assert lab.left() == []
 
 

@@ -426,6 +426,19 @@ START_TEST(what_podman_cannot_say)
 }
 END_TEST
 
+START_TEST(process_ids_are_not_shared)
+{
+	begin();
+	image("image", "{\"Cmd\":[\"true\"]}");
+	put_pod("team/x:1", "", ",\"shareProcessNamespace\":true");
+	(void)reconcile();
+	ck_assert_str_eq(at(WAITS "/reason"), "CreateContainerConfigError");
+	ck_assert_ptr_nonnull(strstr(at(WAITS "/message"), "podman cannot join the process id namespace that shareProcessNamespace asks for"));
+	gone();
+	end();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -438,6 +451,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, who_may_not_be_root);
 	tcase_add_test(tc, the_node_removes_what_nobody_keeps);
 	tcase_add_test(tc, what_podman_cannot_say);
+	tcase_add_test(tc, process_ids_are_not_shared);
 	tcase_add_test(tc, seccomp_profiles_of_files);
 }
 

@@ -221,20 +221,6 @@ START_TEST(the_hook_joins_what_it_is_told)
 }
 END_TEST
 
-START_TEST(it_joins_the_pods_process_ids)
-{
-	begin_podman();
-	ck_assert_int_eq(sh_podman("p", "true", "", ",\"shareProcessNamespace\":true"), 0);
-	ck_assert(over("p"));
-	ck_assert_ptr_nonnull(strstr(calls(), " --pid=ns:/proc/"));
-	ck_assert_ptr_nonnull(strstr(strstr(calls(), " --pid=ns:/proc/"), "/ns/pid --network=host"));
-	ck_assert_int_eq(sh_podman("q", "true", "", ""), 0);
-	ck_assert(over("q"));
-	ck_assert_ptr_null(strstr(strstr(calls(), "ambient-q-c"), "--pid="));
-	end();
-}
-END_TEST
-
 START_TEST(what_is_no_specification_of_podmans)
 {
 	static const char *const rows[] = {"{}",
@@ -266,7 +252,6 @@ cases(TCase *tc)
 	tcase_add_test(tc, a_killed_shim_takes_the_container_along);
 	tcase_add_test(tc, it_is_started_again_under_its_name);
 	tcase_add_test(tc, the_hook_joins_what_it_is_told);
-	tcase_add_test(tc, it_joins_the_pods_process_ids);
 	tcase_add_test(tc, what_is_no_specification_of_podmans);
 }
 

@@ -297,10 +297,10 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 			mapped = mapped || own;
 			by_podman = by_podman || (!own && image_podman(node, image) != NULL);
 		}
-	if (share && by_podman && geteuid() != 0) {
+	if (share && by_podman) {
 		trouble_set(t, "CreateContainerConfigError", false,
-			    "podman of a user other than root cannot join the process id namespace that shareProcessNamespace asks for: leave it "
-			    "out, or let the programs of this machine run the pod's images");
+			    "podman cannot join the process id namespace that shareProcessNamespace asks for while the node keeps the control "
+			    "groups: leave it out, or let the programs of this machine run the pod's images");
 		return 0;
 	}
 	if (mapped && !node->no_sandbox && access(node->bwrap, X_OK) < 0) {
