@@ -297,7 +297,8 @@ make_prompt(struct pass *p, size_t i, char **prompt)
 			rc = rfe_agent_find(p->plugin, p->call, p->ns, what->phase, &phase, p->err);
 		if (rc < 0)
 			return rc;
-		p->st.step[i].agent = agent.name;
+		/* The id ends with this function, that of the plan does not. */
+		p->st.step[i].agent = agent.name == agent.id ? what->agent : agent.name;
 		*prompt = rfe_prompt(p->call, &p->plan, &p->st, i, &agent, what->phase[0] != '\0' ? &phase : NULL);
 	}
 	return *prompt != NULL ? 0 : ambient_err(p->err, AMBIENT_E_NOMEM, "out of memory");

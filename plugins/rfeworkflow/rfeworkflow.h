@@ -67,7 +67,7 @@ void rfe_name(char out[RFE_NAME_MAX], const char *prefix, const char *suffix);
 /* ---- agents.c */
 struct rfe_agent {
 	char id[RFE_NAME_MAX];
-	const char *name; /* for people: of the template's head, else the id */
+	const char *name; /* for people: of the template's head, which lives as long as the call, else `id` */
 	const char *body; /* what it is told; lives as long as the call */
 };
 /* -AMBIENT_E_NOTFOUND: there is no such template; the message lists those that are. */
