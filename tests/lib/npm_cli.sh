@@ -30,3 +30,12 @@ npm_find() {
 	done
 	return 1
 }
+
+# npm_tests [TEST...]: those to run.  Sanitizers look at our side, which two runs go through; the rest is the CLI's time.
+npm_tests() {
+	if [ $# -gt 0 ] || [ "${AMBIENT_SLOW:-1}" = 1 ]; then
+		echo "$@"
+	else
+		echo "test_edits_a_file_and_pushes test_stop_during_a_tool"
+	fi
+}
