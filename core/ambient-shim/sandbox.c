@@ -29,6 +29,8 @@
 #include "core/base/spawn.h"
 #include "core/base/str.h"
 
+#define PASSWD_MAX (1 << 20)
+
 const char *
 shim_container_dir(struct shim *shim, const struct shim_container *c)
 {
@@ -163,8 +165,54 @@ other_user(const struct shim *shim, const struct shim_container *c)
 	return user_of(shim, c) != (int64_t)shim_user(shim) || group_of(shim, c) != (int64_t)shim_group(shim);
 }
 
+static int
+memory_file(const struct am_buf *bytes)
+{
+	int fd = memfd_create("args", MFD_CLOEXEC);
+
+	if (fd >= 0 && (am_write_all(fd, bytes->data, bytes->len) < 0 || lseek(fd, 0, SEEK_SET) < 0)) {
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static bool
+has_user(const struct am_buf *passwd, int64_t uid)
+{
+	const char *line = am_buf_str(passwd);
+
+	while (line != NULL && *line != '\0') {
+		const char *password = strchr(line, ':'), *number = password != NULL ? strchr(password + 1, ':') : NULL;
+
+		if (number != NULL && strtoll(number + 1, NULL, 10) == uid)
+			return true;
+		line = strchr(line, '\n');
+		line = line != NULL ? line + 1 : NULL;
+	}
+	return false;
+}
+
+/* Some programs, ssh among them, end when nobody has their number: it gets a line behind those of /etc/passwd, as by
+ * CRI-O.  A memory file, or -1 where the file serves as it is. */
+static int
+passwd_file(const struct shim *shim, const struct shim_container *c)
+{
+	am_auto(am_freep) char *path = am_xasprintf("%s/etc/passwd", c->root_at != NULL ? c->root_at : "");
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	long long uid = user_of(shim, c), gid = group_of(shim, c);
+
+	if (am_file_read(path, PASSWD_MAX, &text, NULL) < 0 || has_user(&text, uid))
+		return -1;
+	if (text.len > 0 && text.data[text.len - 1] != '\n')
+		am_buf_addc(&text, '\n');
+	am_buf_addf(&text, "%lld:x:%lld:%lld:container user:/:/bin/sh\n", uid, uid, gid);
+	return text.failed ? -1 : memory_file(&text);
+}
+
+/* user, passwd: descriptors, or -1 */
 static void
-add_options(struct shim *shim, const struct shim_container *c, int user, struct am_buf *args)
+add_options(struct shim *shim, const struct shim_container *c, int user, int passwd, struct am_buf *args)
 {
 	static const char *const base[] = { "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent",
 		"--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname", NULL };
@@ -186,6 +234,11 @@ add_options(struct shim *shim, const struct shim_container *c, int user, struct 
 	}
 	add_programs(args, c->root_at != NULL ? c->root_at : "");
 	add_etc(args, c->root_at != NULL ? c->root_at : "");
+	if (passwd >= 0) {
+		words(args, (const char *const[]){ "--perms", "0644", NULL });
+		word_number(args, "--ro-bind-data", passwd);
+		word(args, "/etc/passwd");
+	}
 	words(args, proc);
 	add_proc(args);
 	words(args, own);
@@ -204,18 +257,6 @@ add_options(struct shim *shim, const struct shim_container *c, int user, struct 
 		word(args, eq + 1);
 	}
 	words(args, (const char *const[]){ "--chdir", c->cwd, NULL });
-}
-
-static int
-memory_file(const struct am_buf *bytes)
-{
-	int fd = memfd_create("args", MFD_CLOEXEC);
-
-	if (fd >= 0 && (am_write_all(fd, bytes->data, bytes->len) < 0 || lseek(fd, 0, SEEK_SET) < 0)) {
-		(void)close(fd);
-		return -1;
-	}
-	return fd;
 }
 
 static void
@@ -249,14 +290,15 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 	char args_fd[16], status_fd[16], filter_fd[16];
 	const char **argv;
 	size_t n = 0, k = 0;
-	int fds[2] = { -1, -1 }, fd, filter = -1, user = -1, rc = 0;
+	int fds[2] = { -1, -1 }, fd, filter = -1, user = -1, passwd, rc = 0;
 
 	if (shim->share) {
 		user = shim_pause_user(shim, user_of(shim, c), group_of(shim, c), err);
 		if (user < 0)
 			return user;
 	}
-	add_options(shim, c, user, &args);
+	passwd = passwd_file(shim, c);
+	add_options(shim, c, user, passwd, &args);
 	fd = args.failed ? -1 : memory_file(&args);
 	if (fd >= 0 && c->filter_path != NULL)
 		filter = shim_filter_fd(c);
@@ -284,7 +326,7 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 		k += AM_COUNTOF(terminal);
 	}
 	memcpy(argv + k, c->argv, n * sizeof(*argv));
-	const int wanted[] = { fd, fds[1], filter, user, shim->share ? shim->pause.pid_ns : -1, shim->share ? shim->pause.user_ns : -1 };
+	const int wanted[] = { fd, fds[1], filter, user, passwd, shim->share ? shim->pause.pid_ns : -1, shim->share ? shim->pause.user_ns : -1 };
 	int pass[AM_COUNTOF(wanted) + 1];
 
 	k = 0;
@@ -303,6 +345,7 @@ start_bwrap(struct shim *shim, struct shim_container *c, int input, struct ambie
 	close_fd(fd);
 	close_fd(filter);
 	close_fd(user);
+	close_fd(passwd);
 	close_fd(fds[1]);
 	if (rc < 0) {
 		close_fd(fds[0]);

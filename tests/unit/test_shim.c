@@ -69,6 +69,32 @@ START_TEST(files_of_a_container_may_be_read_by_others)
 }
 END_TEST
 
+START_TEST(a_user_that_nobody_knows_has_a_line)
+{
+	static const struct { const char *user, *said; } rows[] = {
+		{ "4242", " stdout F uid=4242(4242) gid=17" }, { "0", " stdout F uid=0(root) gid=17" },
+	};
+
+	if (!bwrap_works()) {
+		printf("# SKIP a_user_that_nobody_knows_has_a_line: bubblewrap does not work here\n");
+		return;
+	}
+	begin();
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		am_auto(am_freep) char *pod = am_xasprintf("p%zu", i);
+		am_auto(am_freep) char *c = am_xasprintf("{\"name\":\"c\",\"argv\":[\"sh\",\"-c\",\"id; grep -c ^root: /etc/passwd; "
+			"echo x >>/etc/passwd\"],\"env\":[\"PATH=/usr/bin:/bin\"],\"uid\":%s,\"gid\":17}", rows[i].user);
+
+		ck_assert_int_eq(run(pod, "bwrap", c, ""), 0);
+		ck_assert(over(pod));
+		const char *log = file(pod, "containers/c/0.log");
+		ck_assert_msg(strstr(log, rows[i].said) != NULL && strstr(log, " stdout F 1\n") != NULL, "%s", log);
+		ck_assert_ptr_nonnull(strstr(file(pod, "state.jsonl"), "\"code\":2,"));
+	}
+	end();
+}
+END_TEST
+
 START_TEST(term_is_given_its_grace)
 {
 	begin();
@@ -448,6 +474,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, exit_codes);
 	tcase_add_test(tc, what_cannot_start_is_128);
 	tcase_add_test(tc, files_of_a_container_may_be_read_by_others);
+	tcase_add_test(tc, a_user_that_nobody_knows_has_a_line);
 	tcase_add_test(tc, term_is_given_its_grace);
 	tcase_add_test(tc, deadline_ends_it_without_a_daemon);
 	tcase_add_test(tc, deadline_of_a_running_pod);
