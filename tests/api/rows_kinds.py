@@ -158,3 +158,19 @@ def logs_of_a_pod_without_a_node(f):
     f.api.get(f.core + "/pods/nowhere/log").fails(
         400, "BadRequest", text='container "c" in pod "nowhere" is waiting to start: ContainerCreating')
     f.api.delete(f.core + "/pods/nowhere", {"gracePeriodSeconds": 0}).ok()
+
+
+@row
+def quantities_are_canonical(f):
+    """A quantity leaves as Go writes it, whatever it was written as."""
+    path = "/api/v1/namespaces/%s/resourcequotas" % f.namespace()
+    said = {1: "1", 0: "0", 0.5: "500m", "0.25": "250m", 1.25: "1250m", "1000m": "1", "1500m": "1500m", "1024Mi": "1Gi", "1.5Gi": "1536Mi",
+            "512Ki": "512Ki", "1023": "1023", "100000": "100k", 1048576: "1048576", "1e3": "1e3", "1E4": "10e3", "12e5": "1200e3",
+            "0.1Gi": "107374182400m", "1025Ki": "1025Ki", "0.5Ki": "512", "1n": "1m", "1000001u": "1001m", "2M": "2M",
+            "2000M": "2G", "1Ei": "1Ei", "1000u": "1m"}
+    f.api.post(path, {"metadata": {"name": "q"}, "spec": {"hard": {"limits.cpu": "3"}}}).ok(201)
+    got = {}
+    for value in said:
+        answer = f.api.merge(path + "/q", {"spec": {"hard": {"limits.cpu": value}}})
+        got[value] = answer.json["spec"]["hard"]["limits.cpu"] if answer.status == 200 else answer.json["message"]
+    assert got == said, {k: (got[k], said[k]) for k in said if got[k] != said[k]}

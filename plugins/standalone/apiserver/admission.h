@@ -81,8 +81,8 @@ void am_job_check_status(struct am_change *change);
 
 /* unknown.c: takes out what a builtin kind does not have, and notes it, a sentence a line. */
 void am_unknown_builtin(const char *api_version, const char *kind, struct am_node *object, struct am_buf *unknown);
-/* typecheck.c: is every field of a builtin kind of its type?  400, or 422 when a patch made it so. */
-int am_builtin_types(const char *api_version, const char *kind, const struct am_node *object, bool patched,
+/* typecheck.c: is every field of a builtin kind of its type?  400, or 422 when a patch made it so.  Quantities become canonical. */
+int am_builtin_types(struct am_arena *arena, const char *api_version, const char *kind, struct am_node *object, bool patched,
 		     struct am_failure *failure);
 
 /* meta.c */

@@ -159,7 +159,7 @@ decode(struct request *r)
 	}
 	rc = check_type(c, c->object);
 	if (rc == 0 && !(c->res->flags & AM_RES_CUSTOM))
-		rc = am_builtin_types(am_node_get_str(c->object, "apiVersion", ""), c->res->kind, c->object,
+		rc = am_builtin_types(c->arena, am_node_get_str(c->object, "apiVersion", ""), c->res->kind, c->object,
 				      r->write->verb == AM_VERB_PATCH && r->write->patch != AM_PATCH_APPLY, c->failure);
 	if (rc == 0) {
 		if (!(c->res->flags & AM_RES_CUSTOM))

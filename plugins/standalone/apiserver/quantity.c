@@ -135,18 +135,27 @@ print_int(__int128 value, char *end)
 	return end;
 }
 
+void
+am_quantity_to_milli(struct am_quantity *q)
+{
+	__int128 rest = q->nano % (NANO / 1000);
+
+	if (rest != 0)
+		q->nano += (q->nano > 0 ? NANO / 1000 : -(NANO / 1000)) - rest;
+}
+
 const char *
 am_quantity_print(const struct am_quantity *q, char text[AM_QUANTITY_TEXT])
 {
 	__int128 value = q->nano < 0 ? -q->nano : q->nano;
 	char digits[48];
 	size_t i = 0; /* of suffixes */
-	bool binary = q->form == AM_QUANTITY_BINARY && value >= (__int128)1024 * NANO;
+	bool binary = q->form == AM_QUANTITY_BINARY && value >= (__int128)1024 * NANO && value % NANO == 0;
 
 	if (value == 0)
 		return strcpy(text, "0");
 	if (binary) {
-		value = (value + NANO - 1) / NANO;
+		value /= NANO;
 		for (i = 3; value % 1024 == 0 && i < 15;) {
 			value /= 1024;
 			i = i == 3 ? 10 : i + 1;

@@ -23,6 +23,8 @@ void am_quantity_int(int64_t value, struct am_quantity *ret);
 /* sum += by; a sum that was zero takes the form of by. */
 void am_quantity_add(struct am_quantity *sum, const struct am_quantity *by);
 int am_quantity_cmp(const struct am_quantity *a, const struct am_quantity *b);
+/* Up to whole thousandths, away from 0, as in all lists of resources. */
+void am_quantity_to_milli(struct am_quantity *q);
 /* Canonical: no fraction, the largest suffix. */
 const char *am_quantity_print(const struct am_quantity *q, char text[AM_QUANTITY_TEXT]);
 

@@ -481,7 +481,7 @@ create_unstored(struct rest_call *call, const char *kind, const char *api_versio
 		rest_answer_failure(call);
 		return;
 	}
-	if (am_builtin_types(api_version, kind, node, false, &call->failure) < 0 ||
+	if (am_builtin_types(call->arena, api_version, kind, node, false, &call->failure) < 0 ||
 	    judge_unknown(call, kind, api_version, node) < 0)
 		rest_answer_failure(call);
 	else

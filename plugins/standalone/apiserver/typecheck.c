@@ -2,7 +2,8 @@
 /*
  * Values of the wrong type in a builtin kind: a string for a number, a list for an object, a quantity or time that is none.
  * They are the caller's mistake, 400, before any rule looks at the object; the shapes are those of the protobuf tables.
- * null is every type's nothing.  The first value that is wrong is named.
+ * null is every type's nothing.  The first value that is wrong is named.  A quantity becomes the text that Go writes for it,
+ * whatever it was written as: 1 is "1", "1024Mi" is "1Gi".
  */
 #include <stdlib.h>
 
@@ -16,12 +17,14 @@
 #define PATH    512
 
 struct walk {
+	struct am_arena *arena;
+	bool resources;            /* in a map of quantities */
 	char path[PATH];
 	const char *wanted;        /* not NULL: what the value at path should have been */
 	const struct am_node *got;
 };
 
-static bool check_message(struct walk *w, const struct rest_proto_message *message, const struct am_node *node, int depth);
+static bool check_message(struct walk *w, const struct rest_proto_message *message, struct am_node *node, int depth);
 
 /* ---- one value */
 
@@ -127,8 +130,28 @@ wrong(struct walk *w, const struct am_node *got, const char *wanted)
 	return false;
 }
 
+static void
+make_canonical(struct walk *w, struct am_node *node)
+{
+	struct am_quantity q;
+	char text[AM_QUANTITY_TEXT], *copy;
+
+	if (!am_quantity_of(node, &q))
+		return;
+	if (w->resources)
+		am_quantity_to_milli(&q);
+	if (is_string(node) && strcmp(node->text, am_quantity_print(&q, text)) == 0)
+		return;
+	copy = am_arena_strdup(w->arena, am_quantity_print(&q, text));
+	if (copy == NULL)
+		return;
+	node->type = AMBIENT_T_STRING;
+	node->text = copy;
+	node->len = strlen(copy);
+}
+
 static bool
-check_value(struct walk *w, const char *type, const struct am_node *node, int depth)
+check_value(struct walk *w, const char *type, struct am_node *node, int depth)
 {
 	const struct rest_proto_message *message = rest_proto_find(type);
 
@@ -136,16 +159,21 @@ check_value(struct walk *w, const char *type, const struct am_node *node, int de
 		return true;
 	if (message != NULL)
 		return node->type == AMBIENT_T_OBJECT ? check_message(w, message, node, depth + 1) : wrong(w, node, "an object");
-	for (size_t i = 0; i < AM_COUNTOF(scalars); i++)
-		if (strcmp(scalars[i].type, type) == 0)
-			return scalars[i].is(node) || wrong(w, node, scalars[i].wanted);
+	for (size_t i = 0; i < AM_COUNTOF(scalars); i++) {
+		if (strcmp(scalars[i].type, type) != 0)
+			continue;
+		if (!scalars[i].is(node))
+			return wrong(w, node, scalars[i].wanted);
+		if (scalars[i].is == is_quantity)
+			make_canonical(w, node);
+	}
 	return true;
 }
 
 /* ---- fields */
 
 static bool
-check_list(struct walk *w, const char *type, const struct am_node *list, int depth)
+check_list(struct walk *w, const char *type, struct am_node *list, int depth)
 {
 	size_t length = strlen(w->path);
 	int i = 0;
@@ -154,7 +182,7 @@ check_list(struct walk *w, const char *type, const struct am_node *list, int dep
 		return true;
 	if (list->type != AMBIENT_T_ARRAY)
 		return wrong(w, list, "a list");
-	for (const struct am_node *e = list->first; e != NULL; e = e->next) {
+	for (struct am_node *e = list->first; e != NULL; e = e->next) {
 		(void)snprintf(w->path + length, PATH - length, "[%d]", i++);
 		if (!check_value(w, type, e, depth))
 			return false;
@@ -164,7 +192,7 @@ check_list(struct walk *w, const char *type, const struct am_node *list, int dep
 }
 
 static bool
-check_map(struct walk *w, const struct rest_proto_field *field, const struct am_node *map, int depth)
+check_map(struct walk *w, const struct rest_proto_field *field, struct am_node *map, int depth)
 {
 	size_t length = strlen(w->path);
 
@@ -172,23 +200,25 @@ check_map(struct walk *w, const struct rest_proto_field *field, const struct am_
 		return true;
 	if (map->type != AMBIENT_T_OBJECT)
 		return wrong(w, map, "an object");
-	for (const struct am_node *m = map->first; m != NULL; m = m->next) {
+	w->resources = strcmp(field->type, "q.Quantity") == 0;
+	for (struct am_node *m = map->first; m != NULL; m = m->next) {
 		(void)snprintf(w->path + length, PATH - length, "[%.100s]", m->key);
 		if (!(field->wrapped_list ? check_list(w, field->type, m, depth) : check_value(w, field->type, m, depth)))
 			return false;
 	}
+	w->resources = false;
 	w->path[length] = '\0';
 	return true;
 }
 
 static bool
-check_message(struct walk *w, const struct rest_proto_message *message, const struct am_node *node, int depth)
+check_message(struct walk *w, const struct rest_proto_message *message, struct am_node *node, int depth)
 {
 	size_t length = strlen(w->path);
 
 	if (depth > DEEPEST)
 		return true;
-	for (const struct am_node *m = node->first; m != NULL; m = m->next) {
+	for (struct am_node *m = node->first; m != NULL; m = m->next) {
 		const struct rest_proto_message *owner;
 		struct rest_proto_field f;
 
@@ -204,7 +234,7 @@ check_message(struct walk *w, const struct rest_proto_message *message, const st
 }
 
 int
-am_builtin_types(const char *api_version, const char *kind, const struct am_node *object, bool patched,
+am_builtin_types(struct am_arena *arena, const char *api_version, const char *kind, struct am_node *object, bool patched,
 		 struct am_failure *failure)
 {
 	static const char *const names[] = {
@@ -212,7 +242,7 @@ am_builtin_types(const char *api_version, const char *kind, const struct am_node
 		[AMBIENT_T_ARRAY] = "a list", [AMBIENT_T_OBJECT] = "an object",
 	};
 	const struct rest_proto_message *message = rest_proto_of_kind(api_version, kind);
-	struct walk w = { .path = "" };
+	struct walk w = { .arena = arena };
 	char text[96] = "";
 
 	if (message == NULL || strcmp(kind, "CustomResourceDefinition") == 0 || check_message(&w, message, object, 0))
