@@ -8,8 +8,6 @@
  */
 #include "plugins/runner-shared/cli.h"
 
-#include <ctype.h>
-#include <glob.h>
 #include <stdlib.h>
 
 #include <sys/stat.h>
@@ -38,26 +36,6 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 
 /* ---- drive */
 
-/* Is the thread still in the CLI's own state?  Its file is named after it. */
-static int
-has_thread(const char *home, const char *id)
-{
-	char pattern[4300];
-	glob_t found;
-	int yes;
-
-	for (const char *p = id; *p != '\0'; p++)
-		if (!isxdigit((unsigned char)*p) && *p != '-')
-			return 0;
-	if (*id == '\0' || strlen(id) > 64)
-		return 0;
-	(void)snprintf(pattern, sizeof(pattern), "%s/sessions/*/*/*/rollout-*-%s.jsonl", home, id);
-	yes = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
-	if (yes)
-		globfree(&found);
-	return yes;
-}
-
 /* The provider as a TOML value; the URL is a string of JSON, which TOML reads alike. */
 static void
 add_provider(struct ambient_command *cmd, const struct ambient_command_api *api)
@@ -83,29 +61,23 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 		"-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false", "-c", "model_provider=ambient",
 	};
 	const struct ambient_command_api *api = run->host->message->command;
-	char home[4096];
-	int rc;
+	char home[RS_PATH_MAX];
+	int rc = rs_state_path(run, "codex", home, err);
 
-	if (strlen(run->statedir) > sizeof(home) - 16)
-		return ambient_err(err, AMBIENT_E_INVALID, "the path of the agent's state is too long");
-	(void)snprintf(home, sizeof(home), "%s/codex", run->statedir);
-	if ((rc = rs_begin(run, &cli, err)) < 0)
+	if (rc < 0 || (rc = rs_begin(run, &cli, err)) < 0)
 		return rc;
 	(void)mkdir(home, 0700); /* the CLI says what is wrong with it */
 	api->env(cmd, "CODEX_HOME", home);
 	api->arg(cmd, rs_program(&cli));
 	api->arg(cmd, "exec");
-	if (has_thread(home, run->resume)) {
+	if (rs_has_conversation(home, "sessions/*/*/*/rollout-*-%s.jsonl", run->resume, 0)) {
 		api->arg(cmd, "resume");
 		api->arg(cmd, run->resume);
 	}
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		api->arg(cmd, fixed[i]);
 	add_provider(cmd, api);
-	if (run->model[0] != '\0' && run->model[0] != '-') {
-		api->arg(cmd, "-m");
-		api->arg(cmd, run->model);
-	}
+	rs_add_model(run, cmd, "-m");
 	api->arg(cmd, "-"); /* the prompt comes on standard input */
 	return 0;
 }

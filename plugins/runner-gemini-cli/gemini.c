@@ -9,10 +9,8 @@
  */
 #include "plugins/runner-shared/cli.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -45,26 +43,6 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 
 /* ---- drive */
 
-/* The CLI keeps a session under the time and the first eight characters of its id. */
-static int
-has_session(const char *home, const char *id)
-{
-	char pattern[4300];
-	glob_t found;
-	int yes;
-
-	for (const char *p = id; *p != '\0'; p++)
-		if (!isxdigit((unsigned char)*p) && *p != '-')
-			return 0;
-	if (strlen(id) != 36)
-		return 0;
-	(void)snprintf(pattern, sizeof(pattern), "%s/.gemini/tmp/*/chats/session-*-%.8s.json*", home, id);
-	yes = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
-	if (yes)
-		globfree(&found);
-	return yes;
-}
-
 static int
 write_settings(const char *home, struct ambient_error *err)
 {
@@ -95,24 +73,19 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 		"--allowed-mcp-server-names", "none", "--extensions", "none",
 	};
 	const struct ambient_command_api *api = run->host->message->command;
-	char home[4096];
-	int rc;
+	char home[RS_PATH_MAX];
+	int rc = rs_state_path(run, "home", home, err);
 
-	if (strlen(run->statedir) > sizeof(home) - 16)
-		return ambient_err(err, AMBIENT_E_INVALID, "the path of the agent's state is too long");
-	(void)snprintf(home, sizeof(home), "%s/home", run->statedir);
-	if ((rc = write_settings(home, err)) < 0 || (rc = rs_begin(run, &cli, err)) < 0)
+	if (rc < 0 || (rc = write_settings(home, err)) < 0 || (rc = rs_begin(run, &cli, err)) < 0)
 		return rc;
 	api->env(cmd, "HOME", home);
 	api->env(cmd, "GEMINI_CLI_NO_RELAUNCH", "true"); /* one process, which gets our signals */
 	api->arg(cmd, rs_program(&cli));
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		api->arg(cmd, fixed[i]);
-	if (run->model[0] != '\0' && run->model[0] != '-') {
-		api->arg(cmd, "--model");
-		api->arg(cmd, run->model);
-	}
-	if (has_session(home, run->resume)) {
+	rs_add_model(run, cmd, "--model");
+	/* It keeps a session under the time and the first eight characters of its id. */
+	if (rs_has_conversation(home, ".gemini/tmp/*/chats/session-*-%s.json*", run->resume, 8)) {
 		api->arg(cmd, "--resume");
 		api->arg(cmd, run->resume);
 	}

@@ -10,7 +10,6 @@
  */
 #include "plugins/runner-shared/cli.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 
 AMBIENT_DECLARE("name=runner-opencode\0version=0.1.0\0runner=opencode\0needs=network");
@@ -129,10 +128,7 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 	api->arg(cmd, rs_program(&cli));
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		api->arg(cmd, fixed[i]);
-	if (run->model[0] != '\0' && run->model[0] != '-') {
-		api->arg(cmd, "--model");
-		api->arg(cmd, run->model);
-	}
+	rs_add_model(run, cmd, "--model");
 	if (is_session(run->resume)) {
 		api->arg(cmd, "--session");
 		api->arg(cmd, run->resume);

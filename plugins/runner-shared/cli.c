@@ -6,6 +6,7 @@
 #include "plugins/runner-shared/cli.h"
 
 #include <ctype.h>
+#include <glob.h>
 #include <stdlib.h>
 
 #include <signal.h>
@@ -218,6 +219,43 @@ rs_begin(struct ambient_run *run, const struct rs_cli *cli, struct ambient_error
 	rs->started = run->host->clock->monotonic(run->host);
 	run->slot = rs;
 	return 0;
+}
+
+int
+rs_state_path(const struct ambient_run *run, const char *sub, char out[RS_PATH_MAX], struct ambient_error *err)
+{
+	int n = snprintf(out, RS_PATH_MAX, "%s/%s", run->statedir, sub);
+
+	return n < RS_PATH_MAX ? 0 : ambient_err(err, AMBIENT_E_INVALID, "the path of the agent's state is too long");
+}
+
+int
+rs_has_conversation(const char *dir, const char *file, const char *id, size_t n)
+{
+	const char *hole = strstr(file, "%s");
+	char pattern[RS_PATH_MAX + 200];
+	glob_t found;
+	int yes;
+
+	if (strlen(id) < n || strlen(id) > 64 || id[strspn(id, "0123456789abcdefABCDEF-")] != '\0' || *id == '\0')
+		return 0;
+	(void)snprintf(pattern, sizeof(pattern), "%s/%.*s%.*s%s", dir, (int)(hole - file), file, (int)(n > 0 ? n : strlen(id)), id,
+		       hole + 2);
+	yes = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+	if (yes)
+		globfree(&found);
+	return yes;
+}
+
+void
+rs_add_model(struct ambient_run *run, struct ambient_command *cmd, const char *flag)
+{
+	const struct ambient_command_api *api = run->host->message->command;
+
+	if (run->model[0] == '\0' || run->model[0] == '-')
+		return;
+	api->arg(cmd, flag);
+	api->arg(cmd, run->model);
 }
 
 int

@@ -84,6 +84,14 @@ struct rs_run {
 
 /* Begins a run: checks the version and makes its rs_run, which is run->slot. */
 int rs_begin(struct ambient_run *run, const struct rs_cli *cli, struct ambient_error *err);
+/* The directory sub of the agent's state.  INVALID: its path is too long. */
+#define RS_PATH_MAX 4096
+int rs_state_path(const struct ambient_run *run, const char *sub, char out[RS_PATH_MAX], struct ambient_error *err);
+/* Does the CLI still have a conversation?  id: as the CLI names it, hexadecimal with dashes; file: below dir, a pattern of
+ * glob(3) with "%s" for the id, or for its first n characters when n is not 0. */
+int rs_has_conversation(const char *dir, const char *file, const char *id, size_t n);
+/* The run's model as an argument of that flag, if there is one. */
+void rs_add_model(struct ambient_run *run, struct ambient_command *cmd, const char *flag);
 /* The prompt on its standard input, which then ends. */
 int rs_prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err);
 /* 1: the line is a JSON object, *ret is the caller's to unref; 0: there is nothing to translate; negative: an error. */
