@@ -8,52 +8,13 @@
 
 #include "plugins/agenticsession/agenticsession.h"
 
+#include "tests/lib/cut.h"
 #include "tests/lib/fake_host.h"
 #include "tests/lib/unit.h"
 
 static struct fake_host *fake;
-static const struct ambient_client_api *real_client;
-static struct ambient_client_api cut_client;
-static int writes_left; /* before the "crash"; negative: no crash */
 static unsigned skipped; /* bit n: the n-th settle() is not made, as if its events had been coalesced with the next ones */
 static int settled;
-
-static inline int
-cut(struct ambient_error *err)
-{
-	if (writes_left > 0)
-		writes_left--;
-	else if (writes_left == 0)
-		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "crash");
-	return 0;
-}
-
-static inline int
-cut_create(struct ambient_call *call, struct ambient_draft *draft, const char *sub, const struct ambient_object **ret,
-	   struct ambient_error *err)
-{
-	int rc = cut(err);
-
-	return rc < 0 ? rc : real_client->create(call, draft, sub, ret, err);
-}
-
-static inline int
-cut_remove(struct ambient_call *call, const char *kind, const char *ns, const char *name, const char *options,
-	   struct ambient_error *err)
-{
-	int rc = cut(err);
-
-	return rc < 0 ? rc : real_client->remove(call, kind, ns, name, options, err);
-}
-
-static inline int
-cut_status(struct ambient_call *call, struct ambient_draft *draft, const struct ambient_object **ret,
-	   struct ambient_error *err)
-{
-	int rc = cut(err);
-
-	return rc < 0 ? rc : real_client->status(call, draft, ret, err);
-}
 
 static inline void
 begin_with(const char *conf)
@@ -67,13 +28,7 @@ begin_with(const char *conf)
 			   "{\"secretKeyRef\":{\"name\":\"ambient-runner-secrets\",\"key\":\"ANTHROPIC_API_KEY\"}}}]}", NULL);
 	fake_host_put(fake, AS_NS, "{'metadata':{'name':'team-a','labels':{'ambient-code.io/managed':'true'}}}");
 	table = fake_host_table(fake);
-	real_client = table->client;
-	cut_client = *real_client;
-	cut_client.create = cut_create;
-	cut_client.remove = cut_remove;
-	cut_client.status = cut_status;
-	table->client = &cut_client;
-	writes_left = -1;
+	cut_install(table);
 	skipped = 0;
 	settled = 0;
 	if (conf != NULL)

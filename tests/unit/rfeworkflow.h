@@ -8,6 +8,7 @@
 
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
+#include "tests/lib/cut.h"
 #include "tests/lib/fake_host.h"
 #include "tests/lib/unit.h"
 
@@ -21,48 +22,9 @@ static const char *const council[] = {
 };
 
 static struct fake_host *fake;
-static const struct ambient_client_api *real_client;
 static const struct ambient_cache_api *real_cache;
-static struct ambient_client_api cut_client;
 static struct ambient_cache_api late_cache;
 static const struct ambient_object *late; /* what the cache still thinks of the workflow; NULL: it is up to date */
-static int writes_left;                   /* before the "crash"; negative: no crash */
-
-static inline int
-cut(struct ambient_error *err)
-{
-	if (writes_left > 0)
-		writes_left--;
-	else if (writes_left == 0)
-		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "crash");
-	return 0;
-}
-
-static inline int
-cut_create(struct ambient_call *call, struct ambient_draft *draft, const char *sub, const struct ambient_object **ret,
-	   struct ambient_error *err)
-{
-	int rc = cut(err);
-
-	return rc < 0 ? rc : real_client->create(call, draft, sub, ret, err);
-}
-
-static inline int
-cut_patch(struct ambient_call *call, const char *kind, const char *ns, const char *name, const char *sub, int type,
-	  const char *body, size_t len, const struct ambient_object **ret, struct ambient_error *err)
-{
-	int rc = cut(err);
-
-	return rc < 0 ? rc : real_client->patch(call, kind, ns, name, sub, type, body, len, ret, err);
-}
-
-static inline int
-cut_status(struct ambient_call *call, struct ambient_draft *draft, const struct ambient_object **ret, struct ambient_error *err)
-{
-	int rc = cut(err);
-
-	return rc < 0 ? rc : real_client->status(call, draft, ret, err);
-}
 
 static inline int
 late_get(struct ambient_call *call, const char *kind, const char *ns, const char *name, const struct ambient_object **ret,
@@ -92,18 +54,12 @@ begin_with(const char *conf)
 	fake_host_set_conf(fake, json);
 	fake_host_put(fake, RFE_NS, "{'metadata':{'name':'team-a','labels':{'ambient-code.io/managed':'true'}}}");
 	table = fake_host_table(fake);
-	real_client = table->client;
-	cut_client = *real_client;
-	cut_client.create = cut_create;
-	cut_client.patch = cut_patch;
-	cut_client.status = cut_status;
-	table->client = &cut_client;
+	cut_install(table);
 	real_cache = table->cache;
 	late_cache = *real_cache;
 	late_cache.get = late_get;
 	table->cache = &late_cache;
 	late = NULL;
-	writes_left = -1;
 	(void)fake_host_create(fake);
 }
 

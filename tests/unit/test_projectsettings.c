@@ -6,65 +6,17 @@
  */
 #include "plugins/projectsettings/projectsettings.h"
 
+#include "tests/lib/cut.h"
 #include "tests/lib/fake_host.h"
 #include "tests/lib/unit.h"
 
 #define NS "team-a"
 
 static struct fake_host *fake;
-static const struct ambient_client_api *real_client;
 static const struct ambient_cache_api *real_cache;
-static struct ambient_client_api cut_client;
 static struct ambient_cache_api blind_cache;
-static int writes_left;       /* before the "crash"; negative: no crash */
 static int blind;             /* reads of what the plugin makes that find nothing yet */
 static const char *own_types; /* that the host has loaded */
-
-static int
-cut(struct ambient_error *err)
-{
-	if (writes_left > 0)
-		writes_left--;
-	else if (writes_left == 0)
-		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "crash");
-	return 0;
-}
-
-static int
-cut_create(struct ambient_call *call, struct ambient_draft *draft, const char *sub, const struct ambient_object **ret,
-	   struct ambient_error *err)
-{
-	int rc = cut(err);
-
-	return rc < 0 ? rc : real_client->create(call, draft, sub, ret, err);
-}
-
-static int
-cut_apply(struct ambient_call *call, struct ambient_draft *draft, uint32_t flags, const struct ambient_object **ret,
-	  struct ambient_error *err)
-{
-	int rc = cut(err);
-
-	return rc < 0 ? rc : real_client->apply(call, draft, flags, ret, err);
-}
-
-static int
-cut_remove(struct ambient_call *call, const char *kind, const char *ns, const char *name, const char *options,
-	   struct ambient_error *err)
-{
-	int rc = cut(err);
-
-	return rc < 0 ? rc : real_client->remove(call, kind, ns, name, options, err);
-}
-
-static int
-cut_status(struct ambient_call *call, struct ambient_draft *draft, const struct ambient_object **ret,
-	   struct ambient_error *err)
-{
-	int rc = cut(err);
-
-	return rc < 0 ? rc : real_client->status(call, draft, ret, err);
-}
 
 static int
 blind_get(struct ambient_call *call, const char *kind, const char *ns, const char *name, const struct ambient_object **ret,
@@ -100,20 +52,13 @@ begin(void)
 	fake = fake_host_new(&ambient_plugin_v0);
 	space(NS, "'ambient-code.io/managed':'true'");
 	table = fake_host_table(fake);
-	real_client = table->client;
 	real_cache = table->cache;
-	cut_client = *real_client;
-	cut_client.create = cut_create;
-	cut_client.apply = cut_apply;
-	cut_client.remove = cut_remove;
-	cut_client.status = cut_status;
 	blind_cache = *real_cache;
 	blind_cache.get = blind_get;
-	table->client = &cut_client;
+	cut_install(table);
 	table->cache = &blind_cache;
 	table->runner_types = types;
 	own_types = "claude-code, command";
-	writes_left = -1;
 	blind = 0;
 	(void)fake_host_create(fake);
 }
