@@ -258,18 +258,18 @@ as_admit(const struct as_plugin *plugin, struct ambient_call *call, const struct
 		rc = judge(&room, plugin->queue, st->queued, ns, name, ret, &project, &place, err);
 	if (rc == 0 && *ret) {
 		leave(plugin->queue, ns, name);
-		if (as_is(st, AS_ADMITTED, AS_FALSE))
-			as_set(st, AS_ADMITTED, AS_TRUE, "Admitted", "%s", "");
+		if (as_is(st, AS_ADMITTED, KC_FALSE))
+			as_set(st, AS_ADMITTED, KC_TRUE, "Admitted", "%s", "");
 	} else if (rc == 0) {
 		bool own = project->free <= 0;
 
 		enter(plugin->queue, st->queued, ns, name);
 		(void)snprintf(st->admission, sizeof(st->admission), "Waiting");
-		as_set(st, AS_ADMITTED, AS_FALSE, "MaxRunning",
+		as_set(st, AS_ADMITTED, KC_FALSE, "MaxRunning",
 		       "waits at place %zu or before: at most %lld sessions run at once%s", place,
 		       (long long)(own ? project->limit : plugin->max_running),
 		       own ? " in this project (maxRunning of its ProjectSettings)" : " (maxRunning of the configuration)");
-		as_set(st, AS_READY, AS_FALSE, "MaxRunning", "%s", st->cond[AS_ADMITTED].message);
+		as_set(st, AS_READY, KC_FALSE, "MaxRunning", "%s", st->cond[AS_ADMITTED].message);
 	}
 	free(room.projects);
 	return rc;

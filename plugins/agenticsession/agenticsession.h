@@ -24,6 +24,7 @@
 #include <ambient/ambient.h>
 
 #include "plugins/agenticsession/text.h"
+#include "plugins/kind-shared/conditions.h"
 
 #define AS_API      "vteam.ambient-code/v1alpha1"
 #define AS_SESSION  AS_API "/agenticsessions"
@@ -63,15 +64,7 @@ enum as_condition {
 	AS_READY, AS_SPEC_VALID, AS_ADMITTED, AS_PVC_READY, AS_SECRETS_READY, AS_JOB_CREATED, AS_POD_SCHEDULED, AS_RUNNER_STARTED,
 	AS_RECONCILED, AS_REPORT_VALID, AS_COMPLETED, AS_FAILED, AS_STOPPED, AS_CONDITIONS
 };
-enum as_truth { AS_UNSET, AS_FALSE, AS_TRUE, AS_UNKNOWN };
 
-struct as_cond {
-	enum as_truth status;
-	char reason[64];
-	char message[512];
-	char since[40];        /* lastTransitionTime */
-	int64_t generation;
-};
 
 struct as_status {
 	char phase[16];
@@ -83,7 +76,7 @@ struct as_status {
 	char queued[40];                /* since when it wants to run */
 	char intent[16], intent_spec[16], intent_annotation[128];
 	char again[8];                  /* "true": to be started once more when it has ended */
-	struct as_cond cond[AS_CONDITIONS];
+	struct kc_cond cond[AS_CONDITIONS];
 	const struct ambient_object *effective; /* NULL until a run was planned */
 	const struct ambient_object *report;    /* made by as_report_read, or NULL: unchanged */
 	bool forget;           /* what the run before reported goes with the next write */
@@ -96,14 +89,12 @@ struct as_status {
 void as_status_renew(struct as_status *st);
 void as_status_load(struct as_status *st, const struct ambient_object *session, int64_t now);
 /* Sets a condition; its lastTransitionTime moves only when its status changes. */
-void as_set(struct as_status *st, enum as_condition which, enum as_truth status, const char *reason,
+void as_set(struct as_status *st, enum as_condition which, enum kc_truth status, const char *reason,
 	    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-bool as_is(const struct as_status *st, enum as_condition which, enum as_truth status);
+bool as_is(const struct as_status *st, enum as_condition which, enum kc_truth status);
 /* Derives the phase and writes what changed.  *session becomes the object as written. */
 int as_status_write(struct ambient_call *call, const struct ambient_object **session, struct as_status *st,
 		    struct ambient_error *err);
-void as_time(char out[40], int64_t wall_ns);
-bool as_time_parse(const char *text, int64_t *ret_ns);
 
 /* ---- phase.c */
 const char *as_phase(const struct as_status *st);

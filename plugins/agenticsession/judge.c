@@ -36,9 +36,9 @@ find_waiting(const struct as_container *c)
 static void
 fail(struct as_status *st, const char *reason, const char *message)
 {
-	as_set(st, AS_FAILED, AS_TRUE, reason, "%s", message);
-	as_set(st, AS_READY, AS_FALSE, reason, "%s", message);
-	as_time(st->completion, st->now);
+	as_set(st, AS_FAILED, KC_TRUE, reason, "%s", message);
+	as_set(st, AS_READY, KC_FALSE, reason, "%s", message);
+	ambient_time(st->completion, st->now);
 }
 
 /* Is the run past its own timeout, by the wall clock?  *left (may be NULL) gets what is left of it, 0: it has none or
@@ -50,7 +50,7 @@ is_late(const struct as_status *st, int64_t *left)
 
 	if (left != NULL)
 		*left = 0;
-	if (timeout <= 0 || st->start[0] == '\0' || !as_time_parse(st->start, &start))
+	if (timeout <= 0 || st->start[0] == '\0' || !kc_time_parse(st->start, &start))
 		return false;
 	if (st->now >= start + timeout * AMBIENT_SECOND)
 		return true;
@@ -69,9 +69,9 @@ runner_ended(const struct as_facts *facts, struct as_status *st)
 	if (st->start[0] == '\0')
 		(void)snprintf(st->start, sizeof(st->start), "%.39s", c->started);
 	if (c->exit_code == 0) {
-		as_set(st, AS_COMPLETED, AS_TRUE, "Success", "%s", told);
-		as_set(st, AS_READY, AS_FALSE, "Completed", "%s", told);
-		as_time(st->completion, st->now);
+		as_set(st, AS_COMPLETED, KC_TRUE, "Success", "%s", told);
+		as_set(st, AS_READY, KC_FALSE, "Completed", "%s", told);
+		ambient_time(st->completion, st->now);
 		return;
 	}
 	if (c->message[0] != '\0')
@@ -86,10 +86,10 @@ runner_ended(const struct as_facts *facts, struct as_status *st)
 	reason = st->report != NULL ? ambient_str(st->report, "/reason", "") : "";
 	if (strcmp(reason, "Inactivity") == 0 && ambient_bool(st->effective, "/interactive", 0)) {
 		/* A chat that nobody continued has not failed. */
-		as_set(st, AS_STOPPED, AS_TRUE, "Inactivity", "%s", text);
-		as_set(st, AS_READY, AS_FALSE, "Inactivity", "%s", text);
+		as_set(st, AS_STOPPED, KC_TRUE, "Inactivity", "%s", text);
+		as_set(st, AS_READY, KC_FALSE, "Inactivity", "%s", text);
 		(void)snprintf(st->stopped_reason, sizeof(st->stopped_reason), "inactivity");
-		as_time(st->completion, st->now);
+		ambient_time(st->completion, st->now);
 		return;
 	}
 	if (facts->pod_deleting && c->exit_code > 128) {
@@ -117,9 +117,9 @@ job_ended(const struct as_facts *facts, struct as_status *st)
 	char text[512];
 
 	if (facts->job == AS_JOB_COMPLETE) {
-		as_set(st, AS_COMPLETED, AS_TRUE, "Success", "%s", "");
-		as_set(st, AS_READY, AS_FALSE, "Completed", "%s", "");
-		as_time(st->completion, st->now);
+		as_set(st, AS_COMPLETED, KC_TRUE, "Success", "%s", "");
+		as_set(st, AS_READY, KC_FALSE, "Completed", "%s", "");
+		ambient_time(st->completion, st->now);
 	} else if (strcmp(facts->job_reason, "DeadlineExceeded") == 0) {
 		fail(st, "Timeout", facts->job_message);
 	} else if (facts->pod != NULL && facts->pod_failed) {
@@ -145,15 +145,15 @@ cannot_start(const struct as_plugin *plugin, const struct as_facts *facts, const
 	(void)snprintf(text, sizeof(text), "%s container: %.400s", c == &facts->runner ? "runner" : "agent",
 		       c->message[0] != '\0' ? c->message : c->reason);
 	as_redact(text);
-	as_set(st, AS_RUNNER_STARTED, AS_FALSE, c->reason, "%s", text);
+	as_set(st, AS_RUNNER_STARTED, KC_FALSE, c->reason, "%s", text);
 	if (w->secret && (strstr(text, "ecret \"") != NULL || strstr(text, "Secret ") != NULL))
-		as_set(st, AS_SECRETS_READY, AS_FALSE, "SecretMissing", "%s", text);
-	(void)as_time_parse(ambient_str(facts->pod, "/metadata/creationTimestamp", ""), &since);
+		as_set(st, AS_SECRETS_READY, KC_FALSE, "SecretMissing", "%s", text);
+	(void)kc_time_parse(ambient_str(facts->pod, "/metadata/creationTimestamp", ""), &since);
 	if (w->hopeless || st->now >= since + limit) {
 		fail(st, c->reason, text);
 		return 0;
 	}
-	as_set(st, AS_READY, AS_FALSE, c->reason, "%s", text);
+	as_set(st, AS_READY, KC_FALSE, c->reason, "%s", text);
 	return since + limit - st->now;
 }
 
@@ -166,13 +166,13 @@ silent(struct as_status *st)
 	const char *beat = st->report != NULL ? ambient_str(st->report, "/heartbeatAt", "") : "";
 	int64_t last;
 
-	if (beat[0] == '\0' || strcmp(ambient_str(st->report, "/state", ""), "running") != 0 || !as_time_parse(beat, &last))
+	if (beat[0] == '\0' || strcmp(ambient_str(st->report, "/state", ""), "running") != 0 || !kc_time_parse(beat, &last))
 		return 0;
 	if (last > st->now) /* its node's clock is ahead of ours */
 		last = st->now;
 	if (st->now < last + SILENCE_S * AMBIENT_SECOND)
 		return last + SILENCE_S * AMBIENT_SECOND - st->now;
-	as_set(st, AS_READY, AS_FALSE, "RunnerSilent",
+	as_set(st, AS_READY, KC_FALSE, "RunnerSilent",
 	       "the runner has reported nothing since %.39s: it is stuck or cannot reach the API server; stop the session if that "
 	       "does not change", beat);
 	return 0;
@@ -185,11 +185,11 @@ started(const struct as_facts *facts, struct as_status *st)
 		if (facts->runner.started[0] != '\0')
 			(void)snprintf(st->start, sizeof(st->start), "%.39s", facts->runner.started);
 		else
-			as_time(st->start, st->now);
+			ambient_time(st->start, st->now);
 	}
-	as_set(st, AS_SECRETS_READY, AS_TRUE, "AllRequiredSecretsFound", "%s", "");
-	as_set(st, AS_RUNNER_STARTED, AS_TRUE, "ContainerRunning", "%s", "");
-	as_set(st, AS_READY, AS_TRUE, "Running", "%s", "");
+	as_set(st, AS_SECRETS_READY, KC_TRUE, "AllRequiredSecretsFound", "%s", "");
+	as_set(st, AS_RUNNER_STARTED, KC_TRUE, "ContainerRunning", "%s", "");
+	as_set(st, AS_READY, KC_TRUE, "Running", "%s", "");
 }
 
 /* What the containers, the pod and the Job say; the run's own deadline comes after it. */
@@ -201,9 +201,9 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 	if (facts->pod != NULL) {
 		(void)snprintf(st->pod, sizeof(st->pod), "%s", ambient_str(facts->pod, "/metadata/name", ""));
 		if (facts->scheduled)
-			as_set(st, AS_POD_SCHEDULED, AS_TRUE, "Scheduled", "on node \"%s\"", facts->node);
+			as_set(st, AS_POD_SCHEDULED, KC_TRUE, "Scheduled", "on node \"%s\"", facts->node);
 		else if (facts->unschedulable)
-			as_set(st, AS_POD_SCHEDULED, AS_FALSE, "Unschedulable", "%s", facts->pod_message);
+			as_set(st, AS_POD_SCHEDULED, KC_FALSE, "Unschedulable", "%s", facts->pod_message);
 	}
 	if (facts->runner.state == AS_C_TERMINATED) {
 		runner_ended(facts, st);
@@ -218,8 +218,8 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 		return 0;
 	}
 	if (facts->pod == NULL) {
-		if (!as_is(st, AS_RUNNER_STARTED, AS_TRUE))
-			as_set(st, AS_READY, AS_FALSE, "Creating", "waiting for the pod of Job \"%s\"", st->job);
+		if (!as_is(st, AS_RUNNER_STARTED, KC_TRUE))
+			as_set(st, AS_READY, KC_FALSE, "Creating", "waiting for the pod of Job \"%s\"", st->job);
 		return 0;
 	}
 	if (facts->pod_failed) {
@@ -227,7 +227,7 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 		return 0;
 	}
 	if (facts->unschedulable) {
-		as_set(st, AS_READY, AS_FALSE, "Unschedulable", "%s", facts->pod_message);
+		as_set(st, AS_READY, KC_FALSE, "Unschedulable", "%s", facts->pod_message);
 		return 0;
 	}
 	if ((w = find_waiting(&facts->runner)) != NULL)
@@ -238,8 +238,8 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 		started(facts, st);
 		return silent(st);
 	}
-	if (!as_is(st, AS_RUNNER_STARTED, AS_TRUE))
-		as_set(st, AS_READY, AS_FALSE, "Creating", "%s", "waiting for the containers to start");
+	if (!as_is(st, AS_RUNNER_STARTED, KC_TRUE))
+		as_set(st, AS_READY, KC_FALSE, "Creating", "%s", "waiting for the containers to start");
 	return 0;
 }
 

@@ -4,25 +4,25 @@
 
 static const struct rule {
 	enum as_condition which;
-	enum as_truth status;
+	enum kc_truth status;
 	const char *reason; /* NULL: any */
 	const char *phase;
 	bool terminal;
 } rules[] = {
-	{ AS_COMPLETED,      AS_TRUE,  NULL,       "Completed", true },
-	{ AS_FAILED,         AS_TRUE,  "Timeout",  "Timeout",   true },
-	{ AS_FAILED,         AS_TRUE,  NULL,       "Failed",    true },
-	{ AS_STOPPED,        AS_TRUE,  NULL,       "Stopped",   true },
-	{ AS_STOPPED,        AS_FALSE, "Stopping", "Stopping",  false },
-	{ AS_RUNNER_STARTED, AS_TRUE,  NULL,       "Running",   false },
-	{ AS_JOB_CREATED,    AS_TRUE,  NULL,       "Creating",  false },
+	{ AS_COMPLETED,      KC_TRUE,  NULL,       "Completed", true },
+	{ AS_FAILED,         KC_TRUE,  "Timeout",  "Timeout",   true },
+	{ AS_FAILED,         KC_TRUE,  NULL,       "Failed",    true },
+	{ AS_STOPPED,        KC_TRUE,  NULL,       "Stopped",   true },
+	{ AS_STOPPED,        KC_FALSE, "Stopping", "Stopping",  false },
+	{ AS_RUNNER_STARTED, KC_TRUE,  NULL,       "Running",   false },
+	{ AS_JOB_CREATED,    KC_TRUE,  NULL,       "Creating",  false },
 };
 
 static const struct rule *
 find(const struct as_status *st)
 {
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-		const struct as_cond *c = &st->cond[rules[i].which];
+		const struct kc_cond *c = &st->cond[rules[i].which];
 
 		if (c->status == rules[i].status &&
 		    (rules[i].reason == NULL || strcmp(c->reason, rules[i].reason) == 0))

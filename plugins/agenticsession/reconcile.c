@@ -43,10 +43,10 @@ save(struct pass *p)
 static int
 refused(struct pass *p, const char *reason, const char *message)
 {
-	as_set(&p->st, AS_SPEC_VALID, AS_FALSE, reason, "%s", message);
-	as_set(&p->st, AS_FAILED, AS_TRUE, reason, "%s", message);
-	as_set(&p->st, AS_READY, AS_FALSE, reason, "%s", message);
-	as_time(p->st.completion, p->st.now);
+	as_set(&p->st, AS_SPEC_VALID, KC_FALSE, reason, "%s", message);
+	as_set(&p->st, AS_FAILED, KC_TRUE, reason, "%s", message);
+	as_set(&p->st, AS_READY, KC_FALSE, reason, "%s", message);
+	ambient_time(p->st.completion, p->st.now);
 	return save(p);
 }
 
@@ -68,7 +68,7 @@ managed(struct pass *p, bool *ret)
 static void
 read_intent(struct pass *p)
 {
-	bool over = as_terminal(&p->st) || as_is(&p->st, AS_STOPPED, AS_FALSE), asked = false;
+	bool over = as_terminal(&p->st) || as_is(&p->st, AS_STOPPED, KC_FALSE), asked = false;
 	struct as_status *st = &p->st;
 	const char *spec = ambient_str(p->session, "/spec/desiredState", "");
 	const char *wish = ambient_str(p->session, AS_DESIRED, "");
@@ -124,9 +124,9 @@ compare_spec(struct pass *p)
 		return; /* planned by an older release */
 	as_fingerprint(p->session, now);
 	if (strcmp(planned, now) == 0)
-		as_set(&p->st, AS_RECONCILED, AS_TRUE, "SpecApplied", "%s", "");
+		as_set(&p->st, AS_RECONCILED, KC_TRUE, "SpecApplied", "%s", "");
 	else
-		as_set(&p->st, AS_RECONCILED, AS_FALSE, "SpecChanged",
+		as_set(&p->st, AS_RECONCILED, KC_FALSE, "SpecChanged",
 		       "spec was changed after run \"%s\" had been planned; the run keeps what status.effective says, the "
 		       "change concerns a next run", p->st.run_id);
 }
@@ -149,7 +149,7 @@ begin_run(struct pass *p)
 		return rc;
 	if (!admitted)
 		return save(p);
-	as_set(&p->st, AS_READY, AS_FALSE, "Provisioning", "%s", "creating what the run needs");
+	as_set(&p->st, AS_READY, KC_FALSE, "Provisioning", "%s", "creating what the run needs");
 	if ((rc = new_run_id(p)) < 0)
 		return rc;
 	as_name(p->st.job, "", p->name, "-job");
@@ -179,7 +179,7 @@ plan(struct pass *p, const struct ambient_object **fragment)
 		if (rc == -AMBIENT_E_NOTFOUND) {
 			p->st.effective = NULL;
 			p->st.admission[0] = '\0';
-			as_set(&p->st, AS_READY, AS_FALSE, "ParentMissing", "%s", p->err->message);
+			as_set(&p->st, AS_READY, KC_FALSE, "ParentMissing", "%s", p->err->message);
 			return save(p);
 		}
 		if (rc < 0)
@@ -203,7 +203,7 @@ plan(struct pass *p, const struct ambient_object **fragment)
 			       ambient_str(problems, "/0/message", "is not what the runner type takes"));
 		return refused(p, "SpecInvalid", text);
 	}
-	as_set(&p->st, AS_SPEC_VALID, AS_TRUE, "Valid", "%s", "");
+	as_set(&p->st, AS_SPEC_VALID, KC_TRUE, "Valid", "%s", "");
 	compare_spec(p);
 	if (p->st.run_id[0] != '\0')
 		return 0;
@@ -243,13 +243,13 @@ provision(struct pass *p)
 	if (p->facts.job_object != NULL)
 		return as_delete_job(p->call, p->facts.job_object, p->err);
 	if (p->facts.earlier != NULL) {
-		as_set(&p->st, AS_READY, AS_FALSE, "Restarting", "waiting for pod \"%s\" of the run before to end; it works in "
+		as_set(&p->st, AS_READY, KC_FALSE, "Restarting", "waiting for pod \"%s\" of the run before to end; it works in "
 		       "the same files", ambient_str(p->facts.earlier, "/metadata/name", ""));
 		return save(p);
 	}
 	rc = as_provision(p->plugin, p->call, p->session, &p->st, p->err);
 	if (rc == 0) {
-		as_set(&p->st, AS_PVC_READY, AS_TRUE, "Created", "%s", "");
+		as_set(&p->st, AS_PVC_READY, KC_TRUE, "Created", "%s", "");
 		rc = as_create_job(p->plugin, p->call, p->session, &p->st, fragment, p->err);
 	}
 	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN) {
@@ -258,7 +258,7 @@ provision(struct pass *p)
 		struct ambient_error *err = p->err;
 
 		(void)snprintf(text, sizeof(text), "%s", err->message);
-		as_set(&p->st, AS_READY, AS_FALSE, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "JobCreationFailed", "%s",
+		as_set(&p->st, AS_READY, KC_FALSE, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "JobCreationFailed", "%s",
 		       text);
 		p->err = &hidden;
 		(void)save(p);
@@ -267,18 +267,18 @@ provision(struct pass *p)
 	}
 	if (rc < 0)
 		return rc;
-	as_set(&p->st, AS_JOB_CREATED, AS_TRUE, "JobCreated", "Job \"%s\"", p->st.job);
-	as_set(&p->st, AS_READY, AS_FALSE, "Creating", "waiting for the pod of Job \"%s\"", p->st.job);
+	as_set(&p->st, AS_JOB_CREATED, KC_TRUE, "JobCreated", "Job \"%s\"", p->st.job);
+	as_set(&p->st, AS_READY, KC_FALSE, "Creating", "waiting for the pod of Job \"%s\"", p->st.job);
 	return save(p);
 }
 
 static int
 stopped(struct pass *p)
 {
-	as_set(&p->st, AS_STOPPED, AS_TRUE, "UserStopped", "%s", "stopped as asked");
-	as_set(&p->st, AS_READY, AS_FALSE, "UserStopped", "%s", "stopped as asked");
+	as_set(&p->st, AS_STOPPED, KC_TRUE, "UserStopped", "%s", "stopped as asked");
+	as_set(&p->st, AS_READY, KC_FALSE, "UserStopped", "%s", "stopped as asked");
 	(void)snprintf(p->st.stopped_reason, sizeof(p->st.stopped_reason), "user");
-	as_time(p->st.completion, p->st.now);
+	ambient_time(p->st.completion, p->st.now);
 	return save(p);
 }
 
@@ -295,9 +295,9 @@ stop(struct pass *p)
 		rc = as_report_read(p->call, p->session, &p->st, true, &p->st.report, p->err);
 		return rc < 0 ? rc : stopped(p);
 	}
-	if (!as_is(&p->st, AS_STOPPED, AS_FALSE)) {
-		as_set(&p->st, AS_STOPPED, AS_FALSE, "Stopping", "%s", "ending the run");
-		as_set(&p->st, AS_READY, AS_FALSE, "Stopping", "%s", "ending the run");
+	if (!as_is(&p->st, AS_STOPPED, KC_FALSE)) {
+		as_set(&p->st, AS_STOPPED, KC_FALSE, "Stopping", "%s", "ending the run");
+		as_set(&p->st, AS_READY, KC_FALSE, "Stopping", "%s", "ending the run");
 	}
 	if ((rc = save(p)) < 0 || job == NULL || ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
 		return rc;
@@ -318,7 +318,7 @@ finish(struct pass *p)
 		return rc;
 	if (p->facts.job != AS_JOB_ACTIVE || p->facts.job_deleting)
 		return 0;
-	(void)as_time_parse(p->st.completion, &ended);
+	(void)kc_time_parse(p->st.completion, &ended);
 	if (p->facts.runner.state == AS_C_TERMINATED && p->st.now < ended + LINGER)
 		return ambient_requeue_after(p->result, ended + LINGER - p->st.now);
 	return as_delete_job(p->call, p->facts.job_object, p->err);
@@ -388,7 +388,7 @@ static int
 start_again(struct pass *p)
 {
 	as_status_renew(&p->st);
-	as_set(&p->st, AS_READY, AS_FALSE, "Restarting", "%s", "starting again as asked");
+	as_set(&p->st, AS_READY, KC_FALSE, "Restarting", "%s", "starting again as asked");
 	return save(p);
 }
 
@@ -397,7 +397,7 @@ unmanaged(struct pass *p)
 {
 	int rc;
 
-	as_set(&p->st, AS_READY, AS_FALSE, "NamespaceNotManaged",
+	as_set(&p->st, AS_READY, KC_FALSE, "NamespaceNotManaged",
 	       "namespace \"%s\" is not labelled ambient-code.io/managed=true", p->ns);
 	if (p->st.run_id[0] == '\0')
 		p->st.admission[0] = '\0';
@@ -426,13 +426,13 @@ as_reconcile(void *self, struct ambient_call *call, const struct ambient_request
 	if (as_terminal(&p.st))
 		return p.st.again[0] != '\0' ? start_again(&p) : finish(&p);
 	/* The Job may be there although the status does not say so: we were interrupted between the two. */
-	if (p.facts.job != AS_JOB_ABSENT && !as_is(&p.st, AS_JOB_CREATED, AS_TRUE)) {
-		as_set(&p.st, AS_PVC_READY, AS_TRUE, "Created", "%s", "");
-		as_set(&p.st, AS_JOB_CREATED, AS_TRUE, "JobCreated", "Job \"%s\"", p.st.job);
+	if (p.facts.job != AS_JOB_ABSENT && !as_is(&p.st, AS_JOB_CREATED, KC_TRUE)) {
+		as_set(&p.st, AS_PVC_READY, KC_TRUE, "Created", "%s", "");
+		as_set(&p.st, AS_JOB_CREATED, KC_TRUE, "JobCreated", "Job \"%s\"", p.st.job);
 	}
-	if (as_is(&p.st, AS_STOPPED, AS_FALSE))
+	if (as_is(&p.st, AS_STOPPED, KC_FALSE))
 		return stop(&p);
-	if (as_is(&p.st, AS_JOB_CREATED, AS_TRUE)) {
+	if (as_is(&p.st, AS_JOB_CREATED, KC_TRUE)) {
 		bool ended = p.facts.runner.state == AS_C_TERMINATED || p.facts.job == AS_JOB_COMPLETE;
 
 		return wants_stop(&p) && !ended ? stop(&p) : follow(&p);

@@ -211,12 +211,12 @@ say_whether_valid(const struct ambient_object *report, struct as_status *st)
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
 		if (ambient_type(report, ours[i]) == AMBIENT_T_NONE)
 			continue;
-		as_set(st, AS_REPORT_VALID, AS_FALSE, "FieldIgnored", "the runner's report says \"%s\", which is not for it to say; "
+		as_set(st, AS_REPORT_VALID, KC_FALSE, "FieldIgnored", "the runner's report says \"%s\", which is not for it to say; "
 		       "that field is ignored", ours[i] + 1);
 		return;
 	}
-	if (as_is(st, AS_REPORT_VALID, AS_FALSE))
-		as_set(st, AS_REPORT_VALID, AS_TRUE, "Valid", "%s", "");
+	if (as_is(st, AS_REPORT_VALID, KC_FALSE))
+		as_set(st, AS_REPORT_VALID, KC_TRUE, "Valid", "%s", "");
 }
 
 int
@@ -241,12 +241,12 @@ as_report_read(struct ambient_call *call, const struct ambient_object *session, 
 	    strcmp(ambient_str(map, "/metadata/ownerReferences/0/uid", ""), ambient_str(session, "/metadata/uid", "-")) != 0)
 		return 0;
 	if (strlen(text) > AS_REPORT_MAX) {
-		as_set(st, AS_REPORT_VALID, AS_FALSE, "ReportTooLarge", "the runner's report has %zu bytes, more than %d; it is ignored",
+		as_set(st, AS_REPORT_VALID, KC_FALSE, "ReportTooLarge", "the runner's report has %zu bytes, more than %d; it is ignored",
 		       strlen(text), AS_REPORT_MAX);
 		return 0;
 	}
 	if (ambient_parse(call, text, strlen(text), &report, &unreadable) < 0) {
-		as_set(st, AS_REPORT_VALID, AS_FALSE, "ReportUnreadable", "the runner's report is no JSON and is ignored: %.300s",
+		as_set(st, AS_REPORT_VALID, KC_FALSE, "ReportUnreadable", "the runner's report is no JSON and is ignored: %.300s",
 		       unreadable.message);
 		return 0;
 	}

@@ -6,13 +6,10 @@
  */
 #include "plugins/agenticsession/agenticsession.h"
 
-#include <time.h>
-
 static const char *const types[AS_CONDITIONS] = {
 	"Ready", "SpecValid", "Admitted", "PVCReady", "SecretsReady", "JobCreated", "PodScheduled", "RunnerStarted",
 	"Reconciled", "ReportValid", "Completed", "Failed", "Stopped",
 };
-static const char *const truths[] = { "", "False", "True", "Unknown" };
 
 /* The strings of status: where, and in which member. */
 #define FIELD(pointer, member) { pointer, offsetof(struct as_status, member), sizeof(((struct as_status *)0)->member) }
@@ -41,71 +38,17 @@ static const char *const reported[] = {
 	"/status/total_cost_usd", "/status/duration_ms", "/status/usage",
 };
 
-static void
-copy(char *dst, size_t size, const char *src)
-{
-	size_t n = strlen(src);
-
-	if (n >= size) {
-		n = size - 1;
-		while (n > 0 && ((unsigned char)src[n] & 0xc0) == 0x80)
-			n--; /* not in the middle of a character */
-	}
-	memcpy(dst, src, n);
-	dst[n] = '\0';
-}
-
-void
-as_time(char out[40], int64_t wall_ns)
-{
-	time_t s = (time_t)(wall_ns / AMBIENT_SECOND);
-	struct tm tm;
-
-	if (gmtime_r(&s, &tm) == NULL || strftime(out, 40, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		out[0] = '\0';
-}
-
-bool
-as_time_parse(const char *text, int64_t *ret_ns)
-{
-	struct tm tm = { 0 };
-	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-
-	if (rest == NULL || (*rest != 'Z' && *rest != '.'))
-		return false;
-	*ret_ns = (int64_t)timegm(&tm) * AMBIENT_SECOND;
-	return true;
-}
-
 void
 as_status_load(struct as_status *st, const struct ambient_object *session, int64_t now)
 {
-	size_t n = ambient_len(session, "/status/conditions");
-
 	memset(st, 0, sizeof(*st));
 	st->now = now;
 	st->generation = ambient_int(session, "/metadata/generation", 0);
 	st->effective = ambient_at(session, "/status/effective");
 	st->runs = ambient_int(session, "/status/runs", 0);
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		copy((char *)st + fields[i].offset, fields[i].size, ambient_str(session, fields[i].pointer, ""));
-	for (size_t i = 0; i < n; i++) {
-		const struct ambient_object *c = ambient_item(session, "/status/conditions", i, NULL);
-		const char *type = ambient_str(c, "/type", ""), *status = ambient_str(c, "/status", "");
-
-		for (int k = 0; k < AS_CONDITIONS; k++) {
-			if (strcmp(type, types[k]) != 0)
-				continue;
-			for (int s = AS_FALSE; s <= AS_UNKNOWN; s++)
-				if (strcmp(status, truths[s]) == 0)
-					st->cond[k].status = (enum as_truth)s;
-			copy(st->cond[k].reason, sizeof(st->cond[k].reason), ambient_str(c, "/reason", ""));
-			copy(st->cond[k].message, sizeof(st->cond[k].message), ambient_str(c, "/message", ""));
-			copy(st->cond[k].since, sizeof(st->cond[k].since),
-			     ambient_str(c, "/lastTransitionTime", ""));
-			st->cond[k].generation = ambient_int(c, "/observedGeneration", 0);
-		}
-	}
+		kc_copy((char *)st + fields[i].offset, fields[i].size, ambient_str(session, fields[i].pointer, ""));
+	kc_load(st->cond, types, AS_CONDITIONS, session);
 }
 
 void
@@ -116,56 +59,25 @@ as_status_renew(struct as_status *st)
 			memset(&st->cond[k], 0, sizeof(st->cond[k]));
 	st->run_id[0] = st->start[0] = st->completion[0] = st->stopped_reason[0] = st->job[0] = st->pod[0] = '\0';
 	st->again[0] = '\0';
-	as_time(st->queued, st->now);
+	ambient_time(st->queued, st->now);
 	st->effective = NULL;
 	st->forget = true;
 }
 
 void
-as_set(struct as_status *st, enum as_condition which, enum as_truth status, const char *reason, const char *fmt, ...)
+as_set(struct as_status *st, enum as_condition which, enum kc_truth status, const char *reason, const char *fmt, ...)
 {
-	struct as_cond *c = &st->cond[which];
-	char message[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(message, sizeof(message), fmt, ap);
+	kc_set(&st->cond[which], status, st->now, st->generation, reason, fmt, ap);
 	va_end(ap);
-	if (c->status != status)
-		as_time(c->since, st->now);
-	c->status = status;
-	c->generation = st->generation;
-	copy(c->reason, sizeof(c->reason), reason);
-	copy(c->message, sizeof(c->message), message);
 }
 
 bool
-as_is(const struct as_status *st, enum as_condition which, enum as_truth status)
+as_is(const struct as_status *st, enum as_condition which, enum kc_truth status)
 {
 	return st->cond[which].status == status;
-}
-
-static void
-add_conditions(struct ambient_draft *draft, const struct as_status *st)
-{
-	struct text t = TEXT_INIT;
-	const char *comma = "";
-
-	text_add(&t, "[");
-	for (int k = 0; k < AS_CONDITIONS; k++) {
-		const struct as_cond *c = &st->cond[k];
-
-		if (c->status == AS_UNSET)
-			continue;
-		text_add(&t, "%j{\"type\":%s,\"status\":%s,\"reason\":%s,\"message\":%s,\"lastTransitionTime\":%s,"
-			 "\"observedGeneration\":%d}", comma, types[k], truths[c->status], c->reason, c->message,
-			 c->since, c->generation);
-		comma = ",";
-	}
-	text_add(&t, "]");
-	if (!t.failed)
-		ambient_draft_set_json(draft, "/status/conditions", t.p);
-	text_fini(&t);
 }
 
 int
@@ -177,12 +89,12 @@ as_status_write(struct ambient_call *call, const struct ambient_object **session
 	char before[sizeof(st->phase)], pointer[128];
 	const char *key;
 
-	copy(before, sizeof(before), ambient_str(*session, "/status/phase", ""));
-	copy(st->phase, sizeof(st->phase), as_phase(st));
+	kc_copy(before, sizeof(before), ambient_str(*session, "/status/phase", ""));
+	kc_copy(st->phase, sizeof(st->phase), as_phase(st));
 	if (as_terminal(st))
 		st->admission[0] = '\0';
 	else if (st->run_id[0] != '\0')
-		copy(st->admission, sizeof(st->admission), "Admitted");
+		kc_copy(st->admission, sizeof(st->admission), "Admitted");
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		const char *value = (const char *)st + fields[i].offset;
 
@@ -207,7 +119,7 @@ as_status_write(struct ambient_call *call, const struct ambient_object **session
 		(void)snprintf(pointer, sizeof(pointer), "/status/%s", key);
 		ambient_draft_set_object(draft, pointer, member);
 	}
-	add_conditions(draft, st);
+	kc_put(draft, st->cond, types, AS_CONDITIONS);
 
 	int rc = AMBIENT_CALL_(call, client, status, err, call, draft, &written, err);
 
@@ -216,7 +128,7 @@ as_status_write(struct ambient_call *call, const struct ambient_object **session
 	if (written != NULL)
 		*session = written;
 	if (strcmp(before, st->phase) != 0) {
-		const struct as_cond *ready = &st->cond[AS_READY];
+		const struct kc_cond *ready = &st->cond[AS_READY];
 		bool bad = strcmp(st->phase, "Failed") == 0 || strcmp(st->phase, "Timeout") == 0;
 
 		ambient_event(call, *session, bad ? "Warning" : "Normal", bad ? ready->reason : st->phase, "%s%s%s",

@@ -79,7 +79,7 @@ as_workspace_free(struct ambient_call *call, const struct ambient_object *sessio
 			continue;
 		*ret = !is_admitted(other) && pod == NULL;
 		if (!*ret)
-			as_set(st, AS_READY, AS_FALSE, "WorkspaceInUse", "waits for session \"%.253s\" to end, which works in the "
+			as_set(st, AS_READY, KC_FALSE, "WorkspaceInUse", "waits for session \"%.253s\" to end, which works in the "
 			       "same workspace", name);
 	}
 	return rc;

@@ -34,11 +34,11 @@ phase_of(const struct pass *p)
 	bool legacy = p->planned && p->plan.shape != RFE_DOCUMENTED;
 	bool begun = st->start[0] != '\0';
 
-	if (rfe_is(st, RFE_COMPLETED, RFE_TRUE))
+	if (rfe_is(st, RFE_COMPLETED, KC_TRUE))
 		return "Completed";
-	if (rfe_is(st, RFE_FAILED, RFE_TRUE))
+	if (rfe_is(st, RFE_FAILED, KC_TRUE))
 		return "Failed";
-	if (rfe_is(st, RFE_CANCELLED, RFE_TRUE))
+	if (rfe_is(st, RFE_CANCELLED, KC_TRUE))
 		return "Cancelled";
 	if (strcmp(st->cond[RFE_READY].reason, "Paused") == 0)
 		return "Paused";
@@ -61,16 +61,16 @@ save(struct pass *p)
 static int
 say(struct pass *p, const char *reason, const char *message)
 {
-	rfe_set(&p->st, RFE_READY, RFE_FALSE, reason, "%s", message);
+	rfe_set(&p->st, RFE_READY, KC_FALSE, reason, "%s", message);
 	return save(p);
 }
 
 static void
 finish(struct pass *p, enum rfe_condition how, const char *reason, const char *message)
 {
-	rfe_set(&p->st, how, RFE_TRUE, reason, "%s", message);
-	rfe_set(&p->st, RFE_READY, RFE_FALSE, reason, "%s", message);
-	rfe_time(p->st.completion, p->st.now);
+	rfe_set(&p->st, how, KC_TRUE, reason, "%s", message);
+	rfe_set(&p->st, RFE_READY, KC_FALSE, reason, "%s", message);
+	ambient_time(p->st.completion, p->st.now);
 	p->st.waits_for[0] = '\0';
 }
 
@@ -110,12 +110,12 @@ tell_outputs(struct pass *p)
 	for (size_t i = 0; i < st->n; i++) {
 		if (st->step[i].bytes == 0)
 			continue;
-		rfe_set(st, RFE_OUTPUTS, RFE_FALSE, "OutputCut", "step \"%s\" said %lld bytes, of which %zu are kept; the messages of "
+		rfe_set(st, RFE_OUTPUTS, KC_FALSE, "OutputCut", "step \"%s\" said %lld bytes, of which %zu are kept; the messages of "
 			"AgenticSession \"%s\" have more", st->step[i].name, (long long)st->step[i].bytes, strlen(st->step[i].output),
 			st->step[i].session);
 		return;
 	}
-	rfe_set(st, RFE_OUTPUTS, RFE_TRUE, "Complete", "%s", "");
+	rfe_set(st, RFE_OUTPUTS, KC_TRUE, "Complete", "%s", "");
 }
 
 /* Its session has ended, or is gone. */
@@ -128,7 +128,7 @@ ended(struct pass *p, size_t i, const struct ambient_object *session, bool stop)
 	rfe_session_result(p->call, session, &p->st, i);
 	good = step->state == RFE_S_COMPLETED;
 	tell_outputs(p);
-	rfe_set(&p->st, RFE_READY, RFE_FALSE, good ? "StepCompleted" : "StepFailed", "step \"%s\": %s", step->name,
+	rfe_set(&p->st, RFE_READY, KC_FALSE, good ? "StepCompleted" : "StepFailed", "step \"%s\": %s", step->name,
 		good ? "completed" : step->message);
 	if (good || !stop)
 		ambient_event(p->call, p->workflow, good ? "Normal" : "Warning", good ? "StepCompleted" : "StepFailed",
@@ -143,12 +143,12 @@ goes_on(struct pass *p, size_t i, bool stop)
 	const struct rfe_step *step = &p->st.step[i];
 
 	if (stop)
-		rfe_set(&p->st, RFE_READY, RFE_FALSE, "StepStopping", "ending AgenticSession \"%s\" of step \"%s\"", step->session,
+		rfe_set(&p->st, RFE_READY, KC_FALSE, "StepStopping", "ending AgenticSession \"%s\" of step \"%s\"", step->session,
 			step->name);
 	else if (wants(p, "Paused"))
-		rfe_set(&p->st, RFE_READY, RFE_TRUE, "Pausing", "pauses as soon as step \"%s\" has ended", step->name);
+		rfe_set(&p->st, RFE_READY, KC_TRUE, "Pausing", "pauses as soon as step \"%s\" has ended", step->name);
 	else
-		rfe_set(&p->st, RFE_READY, RFE_TRUE, "StepRunning", "step \"%s\" runs as AgenticSession \"%s\"", step->name,
+		rfe_set(&p->st, RFE_READY, KC_TRUE, "StepRunning", "step \"%s\" runs as AgenticSession \"%s\"", step->name,
 			step->session);
 	return save(p);
 }
@@ -236,7 +236,7 @@ run_step(struct pass *p, const char *text)
 		return save(p);
 	}
 	restart(p, i);
-	rfe_set(&p->st, RFE_READY, RFE_FALSE, "StepRequested", "step \"%s\" was asked for", p->st.step[i].name);
+	rfe_set(&p->st, RFE_READY, KC_FALSE, "StepRequested", "step \"%s\" was asked for", p->st.step[i].name);
 	ambient_event(p->call, p->workflow, "Normal", "StepRequested", "step \"%s\" was asked for", p->st.step[i].name);
 	return save(p);
 }
@@ -321,11 +321,11 @@ begin_session(struct pass *p, size_t i)
 		step->runs++;
 		(void)snprintf(number, sizeof(number), "-%s-%lld", step->name, (long long)step->runs);
 		rfe_name(step->session, p->name, number);
-		rfe_time(step->start, p->st.now);
+		ambient_time(step->start, p->st.now);
 		step->completion[0] = '\0';
 		if (p->st.start[0] == '\0')
 			memcpy(p->st.start, step->start, sizeof(p->st.start));
-		rfe_set(&p->st, RFE_READY, RFE_FALSE, "StepStarting", "step \"%s\" starts", step->name);
+		rfe_set(&p->st, RFE_READY, KC_FALSE, "StepStarting", "step \"%s\" starts", step->name);
 		if ((rc = save(p)) < 0)
 			return rc;
 		step = &p->st.step[i];
@@ -403,7 +403,7 @@ after_failure(struct pass *p, size_t i)
 		finish(p, RFE_FAILED, "StepFailed", text);
 		return save(p);
 	}
-	if (rfe_time_parse(step->completion, &at)) {
+	if (kc_time_parse(step->completion, &at)) {
 		at += p->plugin->retry_delay << (doubled < 10 ? doubled : 10);
 		if (at > p->st.now)
 			return ambient_requeue_after(p->result, at - p->st.now);
@@ -470,13 +470,13 @@ make_plan(struct pass *p)
 	int rc = rfe_plan_read(p->plugin, p->call, p->workflow, &p->plan, p->err);
 
 	if (rc == -AMBIENT_E_INVALID) {
-		rfe_set(&p->st, RFE_SPEC_VALID, RFE_FALSE, "SpecInvalid", "%s", p->err->message);
+		rfe_set(&p->st, RFE_SPEC_VALID, KC_FALSE, "SpecInvalid", "%s", p->err->message);
 		return 0;
 	}
 	if (rc < 0)
 		return rc;
 	p->planned = true;
-	rfe_set(&p->st, RFE_SPEC_VALID, RFE_TRUE, "Valid", "%s", "");
+	rfe_set(&p->st, RFE_SPEC_VALID, KC_TRUE, "Valid", "%s", "");
 	return 0;
 }
 

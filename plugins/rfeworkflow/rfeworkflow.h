@@ -20,6 +20,8 @@
 
 #include <ambient/ambient.h>
 
+#include "plugins/kind-shared/conditions.h"
+
 #define RFE_API     "vteam.ambient-code/v1alpha1"
 #define RFE_KIND    RFE_API "/rfeworkflows"
 #define RFE_SESSION RFE_API "/agenticsessions"
@@ -119,14 +121,8 @@ bool rfe_same_url(const char *a, const char *b);
 
 /* ---- status.c */
 enum rfe_condition { RFE_READY, RFE_SPEC_VALID, RFE_OUTPUTS, RFE_COMPLETED, RFE_FAILED, RFE_CANCELLED, RFE_CONDITIONS };
-enum rfe_truth { RFE_UNSET, RFE_FALSE, RFE_TRUE };
 enum rfe_state { RFE_S_PENDING, RFE_S_RUNNING, RFE_S_COMPLETED, RFE_S_FAILED, RFE_S_SKIPPED, RFE_S_CANCELLED, RFE_STATES };
 
-struct rfe_cond {
-	enum rfe_truth status;
-	char reason[64], message[512], since[40];
-	int64_t generation;
-};
 
 struct rfe_step {
 	char name[RFE_NAME_MAX], session[RFE_NAME_MAX], reason[64], message[256];
@@ -150,16 +146,16 @@ struct rfe_status {
 	const char *final;
 	char pushed[RFE_REPOS_MAX][512];      /* URLs of repositories that have the branch by now */
 	size_t n_pushed;
-	struct rfe_cond cond[RFE_CONDITIONS];
+	struct kc_cond cond[RFE_CONDITIONS];
 	int64_t generation, now;
 };
 void rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct ambient_object *workflow);
 /* The steps become those of the plan; what has the name of one keeps what became of it. */
 void rfe_status_follow(struct rfe_status *st, const struct rfe_plan *plan);
-void rfe_set(struct rfe_status *st, enum rfe_condition which, enum rfe_truth status, const char *reason, const char *fmt,
+void rfe_set(struct rfe_status *st, enum rfe_condition which, enum kc_truth status, const char *reason, const char *fmt,
 	     ...) __attribute__((format(printf, 5, 6)));
 void rfe_unset(struct rfe_status *st, enum rfe_condition which);
-bool rfe_is(const struct rfe_status *st, enum rfe_condition which, enum rfe_truth status);
+bool rfe_is(const struct rfe_status *st, enum rfe_condition which, enum kc_truth status);
 bool rfe_terminal(const struct rfe_status *st);
 /* Has everything before been done or passed over?  Index of the first step that has not; n: all have. */
 size_t rfe_next(const struct rfe_status *st);
@@ -167,8 +163,6 @@ size_t rfe_next(const struct rfe_status *st);
  * "": none. */
 int rfe_status_write(struct ambient_call *call, const struct ambient_object **workflow, struct rfe_status *st,
 		     const char *phase, const char *branch, struct ambient_error *err);
-void rfe_time(char out[40], int64_t wall_ns);
-bool rfe_time_parse(const char *text, int64_t *ret_ns);
 
 /* ---- prompt.c */
 /* NULL when there is no memory. */

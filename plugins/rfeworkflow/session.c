@@ -355,7 +355,7 @@ rfe_session_result(struct ambient_call *call, const struct ambient_object *sessi
 	(void)snprintf(step->completion, sizeof(step->completion), "%.39s",
 		       session != NULL ? ambient_str(session, "/status/completionTime", "") : "");
 	if (step->completion[0] == '\0')
-		rfe_time(step->completion, st->now);
+		ambient_time(step->completion, st->now);
 	if (session != NULL)
 		note_pushes(st, step->kind, session);
 	if (strcmp(phase, "Completed") == 0 && step->kind == RFE_PUBLISH && !is_published(session)) {

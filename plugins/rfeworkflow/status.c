@@ -6,48 +6,11 @@
  */
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
-#include <time.h>
-
 static const char *const types[RFE_CONDITIONS] = {
 	"Ready", "SpecValid", "OutputsComplete", "Completed", "Failed", "Cancelled",
 };
-static const char *const truths[] = { "", "False", "True" };
 static const char *const extras[] = { [RFE_SYNTHESIS] = "/status/synthesis", [RFE_PUBLISH] = "/status/documents" };
 static const char *const states[RFE_STATES] = { "Pending", "Running", "Completed", "Failed", "Skipped", "Cancelled" };
-
-static void
-copy(char *dst, size_t size, const char *src)
-{
-	size_t n = strlen(src);
-
-	if (n >= size)
-		for (n = size - 1; n > 0 && ((unsigned char)src[n] & 0xc0) == 0x80; n--)
-			; /* not in the middle of a character */
-	memmove(dst, src, n);
-	dst[n] = '\0';
-}
-
-void
-rfe_time(char out[40], int64_t wall_ns)
-{
-	time_t s = (time_t)(wall_ns / AMBIENT_SECOND);
-	struct tm tm;
-
-	if (gmtime_r(&s, &tm) == NULL || strftime(out, 40, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		out[0] = '\0';
-}
-
-bool
-rfe_time_parse(const char *text, int64_t *ret_ns)
-{
-	struct tm tm = { 0 };
-	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-
-	if (rest == NULL || (*rest != 'Z' && *rest != '.'))
-		return false;
-	*ret_ns = (int64_t)timegm(&tm) * AMBIENT_SECOND;
-	return true;
-}
 
 /* ---- loading */
 
@@ -60,12 +23,12 @@ load_step(const struct ambient_object *o, struct rfe_step *step)
 	for (int s = 0; s < RFE_STATES; s++)
 		if (strcmp(state, states[s]) == 0)
 			step->state = (enum rfe_state)s;
-	copy(step->name, sizeof(step->name), ambient_str(o, "/name", ""));
-	copy(step->session, sizeof(step->session), ambient_str(o, "/session", ""));
-	copy(step->reason, sizeof(step->reason), ambient_str(o, "/reason", ""));
-	copy(step->message, sizeof(step->message), ambient_str(o, "/message", ""));
-	copy(step->start, sizeof(step->start), ambient_str(o, "/startTime", ""));
-	copy(step->completion, sizeof(step->completion), ambient_str(o, "/completionTime", ""));
+	kc_copy(step->name, sizeof(step->name), ambient_str(o, "/name", ""));
+	kc_copy(step->session, sizeof(step->session), ambient_str(o, "/session", ""));
+	kc_copy(step->reason, sizeof(step->reason), ambient_str(o, "/reason", ""));
+	kc_copy(step->message, sizeof(step->message), ambient_str(o, "/message", ""));
+	kc_copy(step->start, sizeof(step->start), ambient_str(o, "/startTime", ""));
+	kc_copy(step->completion, sizeof(step->completion), ambient_str(o, "/completionTime", ""));
 	step->agent = ambient_str(o, "/agent", "");
 	step->output = ambient_str(o, "/output", "");
 	step->started = ambient_bool(o, "/requested", 0);
@@ -73,27 +36,6 @@ load_step(const struct ambient_object *o, struct rfe_step *step)
 	step->attempts = ambient_int(o, "/attempts", 0);
 	step->runs = ambient_int(o, "/runs", 0);
 	step->bytes = ambient_int(o, "/outputBytes", 0);
-}
-
-static void
-load_conditions(struct rfe_status *st, const struct ambient_object *workflow)
-{
-	for (size_t i = 0; i < ambient_len(workflow, "/status/conditions"); i++) {
-		const struct ambient_object *c = ambient_item(workflow, "/status/conditions", i, NULL);
-		const char *type = ambient_str(c, "/type", "");
-
-		for (int k = 0; k < RFE_CONDITIONS; k++) {
-			struct rfe_cond *cond = &st->cond[k];
-
-			if (strcmp(type, types[k]) != 0)
-				continue;
-			cond->status = strcmp(ambient_str(c, "/status", ""), "True") == 0 ? RFE_TRUE : RFE_FALSE;
-			copy(cond->reason, sizeof(cond->reason), ambient_str(c, "/reason", ""));
-			copy(cond->message, sizeof(cond->message), ambient_str(c, "/message", ""));
-			copy(cond->since, sizeof(cond->since), ambient_str(c, "/lastTransitionTime", ""));
-			cond->generation = ambient_int(c, "/observedGeneration", 0);
-		}
-	}
 }
 
 void
@@ -105,11 +47,11 @@ rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct a
 	memset(st, 0, sizeof(*st));
 	st->now = AMBIENT_HAS(host->clock, wall) ? host->clock->wall(host) : 0;
 	st->generation = ambient_int(workflow, "/metadata/generation", 0);
-	copy(st->phase, sizeof(st->phase), ambient_str(workflow, "/status/phase", ""));
-	copy(st->start, sizeof(st->start), ambient_str(workflow, "/status/startTime", ""));
-	copy(st->completion, sizeof(st->completion), ambient_str(workflow, "/status/completionTime", ""));
-	copy(st->run, sizeof(st->run), ambient_str(workflow, "/status/intent/run", ""));
-	copy(st->waits_for, sizeof(st->waits_for), ambient_str(workflow, "/status/waitsFor", ""));
+	kc_copy(st->phase, sizeof(st->phase), ambient_str(workflow, "/status/phase", ""));
+	kc_copy(st->start, sizeof(st->start), ambient_str(workflow, "/status/startTime", ""));
+	kc_copy(st->completion, sizeof(st->completion), ambient_str(workflow, "/status/completionTime", ""));
+	kc_copy(st->run, sizeof(st->run), ambient_str(workflow, "/status/intent/run", ""));
+	kc_copy(st->waits_for, sizeof(st->waits_for), ambient_str(workflow, "/status/waitsFor", ""));
 	st->final = ambient_str(workflow, "/status/finalRFE", "");
 	for (size_t i = 0; i < ambient_len(workflow, "/status/steps") && st->n < RFE_STEPS_MAX; i++)
 		load_step(ambient_item(workflow, "/status/steps", i, NULL), &st->step[st->n++]);
@@ -120,9 +62,9 @@ rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct a
 		st->step[st->n++].kind = (enum rfe_kind)kind;
 	}
 	for (size_t i = 0; i < ambient_len(workflow, "/status/pushed") && i < RFE_REPOS_MAX; i++)
-		copy(st->pushed[st->n_pushed++], sizeof(st->pushed[0]),
+		kc_copy(st->pushed[st->n_pushed++], sizeof(st->pushed[0]),
 		     ambient_str(ambient_item(workflow, "/status/pushed", i, NULL), "", ""));
-	load_conditions(st, workflow);
+	kc_load(st->cond, types, RFE_CONDITIONS, workflow);
 }
 
 void
@@ -136,7 +78,7 @@ rfe_status_follow(struct rfe_status *st, const struct rfe_plan *plan)
 	for (size_t i = 0; i < plan->total; i++) {
 		struct rfe_step *step = &st->step[i];
 
-		copy(step->name, sizeof(step->name), plan->step[i].name);
+		kc_copy(step->name, sizeof(step->name), plan->step[i].name);
 		step->agent = plan->step[i].agent;
 		step->output = "";
 		step->kind = plan->step[i].kind;
@@ -150,21 +92,13 @@ rfe_status_follow(struct rfe_status *st, const struct rfe_plan *plan)
 /* ---- reading and changing */
 
 void
-rfe_set(struct rfe_status *st, enum rfe_condition which, enum rfe_truth status, const char *reason, const char *fmt, ...)
+rfe_set(struct rfe_status *st, enum rfe_condition which, enum kc_truth status, const char *reason, const char *fmt, ...)
 {
-	struct rfe_cond *c = &st->cond[which];
-	char message[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(message, sizeof(message), fmt, ap);
+	kc_set(&st->cond[which], status, st->now, st->generation, reason, fmt, ap);
 	va_end(ap);
-	if (c->status != status)
-		rfe_time(c->since, st->now);
-	c->status = status;
-	c->generation = st->generation;
-	copy(c->reason, sizeof(c->reason), reason);
-	copy(c->message, sizeof(c->message), message);
 }
 
 void
@@ -174,7 +108,7 @@ rfe_unset(struct rfe_status *st, enum rfe_condition which)
 }
 
 bool
-rfe_is(const struct rfe_status *st, enum rfe_condition which, enum rfe_truth status)
+rfe_is(const struct rfe_status *st, enum rfe_condition which, enum kc_truth status)
 {
 	return st->cond[which].status == status;
 }
@@ -182,7 +116,7 @@ rfe_is(const struct rfe_status *st, enum rfe_condition which, enum rfe_truth sta
 bool
 rfe_terminal(const struct rfe_status *st)
 {
-	return rfe_is(st, RFE_COMPLETED, RFE_TRUE) || rfe_is(st, RFE_FAILED, RFE_TRUE) || rfe_is(st, RFE_CANCELLED, RFE_TRUE);
+	return rfe_is(st, RFE_COMPLETED, KC_TRUE) || rfe_is(st, RFE_FAILED, KC_TRUE) || rfe_is(st, RFE_CANCELLED, KC_TRUE);
 }
 
 static bool
@@ -264,32 +198,6 @@ put_steps(struct ambient_draft *draft, const struct rfe_status *st)
 	}
 }
 
-static void
-put_conditions(struct ambient_draft *draft, const struct rfe_status *st)
-{
-	char at[64];
-	size_t n = 0;
-
-	ambient_draft_set_json(draft, "/status/conditions", "[]");
-	for (int k = 0; k < RFE_CONDITIONS; k++) {
-		const struct rfe_cond *c = &st->cond[k];
-		const char *const members[][2] = {
-			{ "type", types[k] },       { "status", truths[c->status] },    { "reason", c->reason },
-			{ "message", c->message },  { "lastTransitionTime", c->since },
-		};
-
-		if (c->status == RFE_UNSET)
-			continue;
-		ambient_draft_set_json(draft, "/status/conditions/-", "{}");
-		for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-			(void)snprintf(at, sizeof(at), "/status/conditions/%zu/%s", n, members[i][0]);
-			ambient_draft_set_str(draft, at, members[i][1]);
-		}
-		(void)snprintf(at, sizeof(at), "/status/conditions/%zu/observedGeneration", n++);
-		ambient_draft_set_int(draft, at, c->generation);
-	}
-}
-
 /* The words of the first shape's clients for the same thing. */
 static const char *
 older_word(const char *phase)
@@ -327,7 +235,7 @@ rfe_status_write(struct ambient_call *call, const struct ambient_object **workfl
 {
 	struct ambient_draft *draft = ambient_draft_from(call, RFE_KIND, *workflow);
 	const struct ambient_object *written = NULL;
-	const struct rfe_cond *ready = &st->cond[RFE_READY];
+	const struct kc_cond *ready = &st->cond[RFE_READY];
 	const struct {
 		const char *pointer, *value;
 	} texts[] = {
@@ -349,7 +257,7 @@ rfe_status_write(struct ambient_call *call, const struct ambient_object **workfl
 		ambient_draft_unset(draft, "/status/branch");
 	put_steps(draft, st);
 	put_progress(draft, st);
-	put_conditions(draft, st);
+	kc_put(draft, st->cond, types, RFE_CONDITIONS);
 
 	int rc = AMBIENT_CALL_(call, client, status, err, call, draft, &written, err);
 
@@ -363,6 +271,6 @@ rfe_status_write(struct ambient_call *call, const struct ambient_object **workfl
 	if (strcmp(st->phase, phase) != 0)
 		ambient_event(call, *workflow, strcmp(phase, "Failed") == 0 ? "Warning" : "Normal", phase, "%s%s%s", phase,
 			      ready->message[0] != '\0' ? ": " : "", ready->message);
-	copy(st->phase, sizeof(st->phase), phase);
+	kc_copy(st->phase, sizeof(st->phase), phase);
 	return 0;
 }

@@ -38,6 +38,7 @@ tap "plugins include only <ambient/...>, the system and themselves" "$(printf '%
 		core = home == "plugins/standalone/apiserver/" || home == "plugins/backend/"
 		if (target !~ /\// || index(target, home) == 1) next
 		if (p[2] == "standalone" && index(target, "plugins/standalone/shared/") == 1) next
+		if (p[2] ~ /^(agenticsession|projectsettings|rfeworkflow|kind-shared)$/ && index(target, "plugins/kind-shared/") == 1) next
 		if (p[2] ~ /^runner-/ && index(target, "plugins/runner-shared/") == 1) next
 		if (core && target ~ /^core\/(base|data|conf|plugin|http|kube)\//) next
 		print $1 ":" $2 ": may not include " $3
