@@ -65,7 +65,6 @@ enum as_condition {
 	AS_RECONCILED, AS_REPORT_VALID, AS_COMPLETED, AS_FAILED, AS_STOPPED, AS_CONDITIONS
 };
 
-
 struct as_status {
 	char phase[16];
 	char run_id[40];
