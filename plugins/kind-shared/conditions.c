@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Conditions of a status that is a struct: read from JSON, changed, written back in the order in which they were first
+ * set.  A transition time moves only when the status of a condition does.
+ */
 #include "plugins/kind-shared/conditions.h"
 
 #include <stdio.h>
