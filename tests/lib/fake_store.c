@@ -682,8 +682,63 @@ client_status(struct ambient_call *call, struct ambient_draft *d, const struct a
 	return rc;
 }
 
+/* "a.b=c,...", as a field selector. */
+static bool
+of_fields(const struct am_node *node, const char *fields)
+{
+	char pointer[260], term[256];
+
+	for (const char *p = fields; p != NULL && *p != '\0'; p += strcspn(p, ","), p += *p == ',') {
+		char *eq;
+
+		snprintf(term, sizeof(term), "%.*s", (int)strcspn(p, ","), p);
+		if ((eq = strchr(term, '=')) == NULL)
+			return false;
+		*eq++ = '\0';
+		snprintf(pointer, sizeof(pointer), "/%s", term);
+		for (char *c = pointer; *c != '\0'; c++)
+			if (*c == '.')
+				*c = '/';
+		if (!am_streq(am_node_text(am_node_at(node, pointer), NULL), eq))
+			return false;
+	}
+	return true;
+}
+
+/* Of "list" only. */
+static int
+client_ask(struct ambient_call *call, const struct ambient_ask *ask, const struct ambient_object **ret, struct ambient_error *err)
+{
+	struct fake_host *fake = fake_of_call(call)->fake;
+	struct am_arena *arena = fake_call_arena(fake_of_call(call));
+	struct am_node *list = am_node_object(arena), *items = am_node_array(arena);
+	struct fake_object *obj;
+	char prefix[512];
+	const char *key;
+	void *value;
+	int rc;
+
+	if (!am_streq(ask->verb, "list"))
+		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "the fake host asks for lists only");
+	snprintf(prefix, sizeof(prefix), "%s %s%s", ask->kind, am_empty(ask->ns) ? "" : ask->ns, am_empty(ask->ns) ? "" : " ");
+	fake_lock(fake);
+	rc = enter(fake, "list", ask->kind, NULL, err);
+	for (size_t it = 0; rc == 0 && am_map_next(fake->objects, &it, &key, &value);)
+		if (am_starts(key, prefix) && selected(((struct fake_object *)value)->node, ask->selector) &&
+		    of_fields(((struct fake_object *)value)->node, ask->fields))
+			am_node_append(items, am_node_clone(arena, ((struct fake_object *)value)->node));
+	fake_unlock(fake);
+	if (rc < 0)
+		return rc;
+	am_node_set(arena, list, "items", items);
+	obj = fake_object_of(list);
+	(void)answer(call, obj, ret);
+	fake_object_unref(obj);
+	return 0;
+}
+
 const struct ambient_cache_api fake_cache_api = { sizeof(fake_cache_api), cache_get, cache_list, cache_count, cache_item };
 const struct ambient_client_api fake_client_api = {
 	sizeof(fake_client_api), client_get, client_create, client_update, client_patch, client_remove, client_apply,
-	client_status, NULL
+	client_status, client_ask
 };

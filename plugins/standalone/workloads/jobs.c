@@ -336,7 +336,12 @@ pass(struct ambient_call *call, const struct ambient_object *job, struct ambient
 		return rc;
 	if (v.deadline >= 0 && v.started != 0 && v.finished == NULL && !v.suspend)
 		come_back(result, v.started + v.deadline * AMBIENT_SECOND - now);
-	if (scaled < 0 && rc == 0) {
+	if (scaled == -AMBIENT_E_FORBIDDEN) {
+		/* A quota that may soon have room: later and later, but never later than a minute. */
+		int64_t age = v.started != 0 && now > v.started ? now - v.started : 0;
+
+		come_back(result, age < AMBIENT_SECOND ? AMBIENT_SECOND : age < AMBIENT_MINUTE ? age : AMBIENT_MINUTE);
+	} else if (scaled < 0 && rc == 0) {
 		*err = scaling;
 		return scaled;
 	}
