@@ -3,11 +3,13 @@
  * What the files of this plugin share.  The way of one reconcile is the reading order:
  *
  *   reconcile.c   the steps, and which writes come before which
+ *   expire.c      the deletion of a session that has ended
  *   effective.c   spec + ProjectSettings + configuration -> the values a run uses
  *   workspace.c   whose files it works in, and who else does
  *   admit.c       how many may run at once, and who waits
  *   children.c    the objects of a run
  *   observe.c     Job and pod -> facts
+ *   podless.c     why a Job has no pod
  *   judge.c       facts -> conditions
  *   phase.c       conditions -> phase
  *   report.c      the runner's report -> status
@@ -38,6 +40,7 @@
 #define AS_BINDING  "rbac.authorization.k8s.io/v1/rolebindings"
 #define AS_JOB      "batch/v1/jobs"
 #define AS_POLICY   "networking.k8s.io/v1/networkpolicies"
+#define AS_EVENT    "v1/events"
 
 #define AS_MANAGED   "/metadata/labels/ambient-code.io~1managed"
 #define AS_RUN_ID    "/metadata/annotations/ambient-code.io~1run-id"
@@ -75,6 +78,7 @@ struct as_status {
 	char queued[40];                /* since when it wants to run */
 	char intent[16], intent_spec[16], intent_annotation[128];
 	char again[8];                  /* "true": to be started once more when it has ended */
+	char told[64];                  /* Ready's reason as it was read */
 	struct kc_cond cond[AS_CONDITIONS];
 	const struct ambient_object *effective; /* NULL until a run was planned */
 	const struct ambient_object *report;    /* made by as_report_read, or NULL: unchanged */
@@ -114,11 +118,16 @@ struct as_facts {
 	enum as_job job;
 	const struct ambient_object *job_object; /* the session's Job, of whatever run */
 	const struct ambient_object *earlier;    /* a pod of an earlier run that has not ended; NULL: none */
-	const char *job_reason, *job_message;
+	const char *job_reason, *job_message;    /* of its end, or of the one that it is being brought to */
 	bool job_deleting;
 	const struct ambient_object *pod; /* NULL: there is none */
 	bool pod_failed, pod_deleting, scheduled, unschedulable;
+	bool node_silent;                 /* the cluster no longer hears of the pod's node */
+	int64_t pod_gone_by;              /* when a pod that is being deleted was to have ended */
 	const char *pod_reason, *pod_message, *node;
+	const char *disruption, *disruption_message; /* who takes the pod away, and why; "" for nobody */
+	const char *no_pod;               /* why the Job has none, as far as somebody said; "" when nobody did */
+	int64_t ask_again;                /* when to ask for that, from now; 0: at the next change */
 	struct as_container runner, agent;
 };
 /* What the cluster shows of the run st->run_id.  A Job of another run counts as absent and is in job_object; one that
@@ -127,7 +136,14 @@ bool as_pod_ended(const struct ambient_object *pod);
 int as_observe(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
 	       struct as_facts *facts, struct ambient_error *err);
 
+/* ---- podless.c */
+/* Sets facts->no_pod and ask_again for a Job that has had no pod for a while. */
+int as_podless(struct ambient_call *call, struct as_facts *facts, int64_t now, struct ambient_error *err);
+
 /* ---- judge.c */
+/* Whether the pod should have ended long ago and has not; text becomes a sentence about it.  *ret_again: from now, when that
+ * will be so; 0: it is so, or will not be. */
+bool as_lost(const struct as_facts *facts, int64_t now, char text[512], int64_t *ret_again);
 /* Turns facts into conditions.  Returns when to look again, in nanoseconds; 0: when something changes. */
 int64_t as_judge(const struct as_plugin *plugin, const struct as_facts *facts, struct as_status *st);
 
@@ -136,7 +152,7 @@ int64_t as_judge(const struct as_plugin *plugin, const struct as_facts *facts, s
 int as_effective(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 		 const struct ambient_object *settings, const struct ambient_object **ret,
 		 struct ambient_error *err);
-/* A fingerprint of what the user wrote, without desiredState, which is a wish about the run and no part of it. */
+/* A fingerprint of what the user wrote, without what is about the session and no part of a run: desiredState and its TTL. */
 void as_fingerprint(const struct ambient_object *session, char out[20]);
 /* NULL when the URL may be cloned from, else what is wrong with it. */
 const char *as_url_problem(const char *url);
@@ -149,6 +165,9 @@ const char *as_parent(const struct ambient_object *session);
 const char *as_workspace(const struct as_status *st, const struct ambient_object *session);
 /* Whether nobody else works there; if not, the condition Ready says who.  Between as_admit_begin and _end. */
 int as_workspace_free(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, bool *ret,
+		      struct ambient_error *err);
+/* Whether another session that has not ended works there, or is to. */
+int as_workspace_used(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, bool *ret,
 		      struct ambient_error *err);
 /* This session no longer works there: wakes those that wait for it. */
 int as_workspace_wake(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
@@ -185,6 +204,11 @@ int as_report_read(struct ambient_call *call, const struct ambient_object *sessi
 		   bool live, const struct ambient_object **ret, struct ambient_error *err);
 /* Blanks what looks like a credential, in place. */
 void as_redact(char *text);
+
+/* ---- expire.c */
+/* Deletes a session that ended long enough ago; *again becomes when that will be, if that is sooner (0: never). */
+int as_expire(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, int64_t *again,
+	      struct ambient_error *err);
 
 /* ---- reconcile.c */
 int as_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req,

@@ -371,7 +371,7 @@ as_fingerprint(const struct ambient_object *session, char out[20])
 	for (size_t i = 0; i < ambient_len(session, "/spec"); i++) {
 		const struct ambient_object *value = ambient_item(session, "/spec", i, &key);
 
-		if (strcmp(key, "desiredState") == 0 || (raw = ambient_json(value, "", &len)) == NULL)
+		if (strcmp(key, "desiredState") == 0 || strcmp(key, "ttlSecondsAfterFinished") == 0 || (raw = ambient_json(value, "", &len)) == NULL)
 			continue;
 		for (const char *p = key; *p != '\0'; p++)
 			hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);

@@ -7,21 +7,39 @@
 #include "plugins/agenticsession/agenticsession.h"
 
 #define SILENCE_S 60
+#define LOST_S    60 /* a pod that is still there so long after its time is on a node that does not answer */
+
+#define IMAGE  "check the image and its pull Secret"
+#define SECRET "create what is missing"
+#define START  "look at the events of the pod"
 
 static const struct waiting {
 	const char *reason;
 	bool hopeless, secret;
+	const char *what_to_do;
 } waitings[] = {
-	{ "InvalidImageName", true, false },
-	{ "ErrImageNeverPull", true, false },
-	{ "ErrImagePull", false, false },
-	{ "ImagePullBackOff", false, false },
-	{ "CreateContainerConfigError", false, true },
-	{ "CreateContainerError", false, false },
-	{ "RunContainerError", false, false },
-	{ "CrashLoopBackOff", false, false },
-	{ "ContainerCreating", false, true }, /* with a message: a volume cannot be made */
+	{ "InvalidImageName", true, false, IMAGE },
+	{ "ErrImageNeverPull", true, false, IMAGE },
+	{ "ErrImagePull", false, false, IMAGE },
+	{ "ImagePullBackOff", false, false, IMAGE },
+	{ "CreateContainerConfigError", false, true, SECRET },
+	{ "CreateContainerError", false, false, START },
+	{ "RunContainerError", false, false, START },
+	{ "CrashLoopBackOff", false, false, START },
+	{ "ContainerCreating", false, true, SECRET }, /* with a message: a volume cannot be made */
 };
+
+/* Who takes a pod away, as its condition DisruptionTarget says it. */
+static const struct disruption {
+	const char *said, *reason, *text;
+} disruptions[] = {
+	{ "EvictionByEvictionAPI", "PodEvicted", "the pod was evicted from its node" },
+	{ "DeletionByTaintManager", "PodEvicted", "the pod was evicted from its node" },
+	{ "TerminationByKubelet", "PodEvicted", "the pod was evicted from its node" },
+	{ "PreemptionByScheduler", "PodPreempted", "the pod made room for one of higher priority" },
+	{ "DeletionByPodGC", "NodeLost", "the pod's node has gone" },
+};
+#define AGAIN "what the agent wrote is in the workspace; start the session again"
 
 static const struct waiting *
 find_waiting(const struct as_container *c)
@@ -39,6 +57,29 @@ fail(struct as_status *st, const char *reason, const char *message)
 	as_set(st, AS_FAILED, KC_TRUE, reason, "%s", message);
 	as_set(st, AS_READY, KC_FALSE, reason, "%s", message);
 	ambient_time(st->completion, st->now);
+}
+
+/* The pod was taken away, and did not end by itself.  False: nobody says so. */
+static bool
+is_disrupted(const struct as_facts *facts, struct as_status *st)
+{
+	static const struct disruption evicted = { "Evicted", "PodEvicted", "the pod was evicted from its node" };
+	const struct disruption *d = NULL;
+	const char *more = facts->disruption_message;
+	char text[512];
+
+	for (size_t i = 0; i < sizeof(disruptions) / sizeof(disruptions[0]); i++)
+		if (strcmp(facts->disruption, disruptions[i].said) == 0)
+			d = &disruptions[i];
+	if (facts->pod_failed && strcmp(facts->pod_reason, evicted.said) == 0) {
+		d = &evicted;
+		more = facts->pod_message;
+	}
+	if (d == NULL)
+		return false;
+	(void)snprintf(text, sizeof(text), "%s%s%.300s; " AGAIN, d->text, more[0] != '\0' ? ": " : "", more);
+	fail(st, d->reason, text);
+	return true;
 }
 
 /* Is the run past its own timeout, by the wall clock?  *left (may be NULL) gets what is left of it, 0: it has none or
@@ -92,12 +133,19 @@ runner_ended(const struct as_facts *facts, struct as_status *st)
 		ambient_time(st->completion, st->now);
 		return;
 	}
+	if (c->exit_code > 128 && strcmp(c->reason, "OOMKilled") != 0 && is_disrupted(facts, st))
+		return;
 	if (facts->pod_deleting && c->exit_code > 128) {
-		fail(st, "PodDeleted", "the pod was deleted before the run ended");
+		if (strcmp(facts->job_reason, "DeadlineExceeded") == 0)
+			fail(st, "Timeout", facts->job_message);
+		else
+			fail(st, "PodDeleted", "the pod was deleted before the run ended; " AGAIN);
 		return;
 	}
 	if (strcmp(c->reason, "OOMKilled") == 0) {
 		reason = "OOMKilled";
+		(void)snprintf(text, sizeof(text), "the runner (exit code %lld) used more memory than its container may have; raise the "
+			       "limits that the project gives to containers, or work on smaller repositories", (long long)c->exit_code);
 	} else if (facts->agent.state == AS_C_TERMINATED && strcmp(facts->agent.reason, "OOMKilled") == 0) {
 		/* The runner can only say that its agent was lost. */
 		reason = "OOMKilled";
@@ -121,13 +169,21 @@ job_ended(const struct as_facts *facts, struct as_status *st)
 		as_set(st, AS_READY, KC_FALSE, "Completed", "%s", "");
 		ambient_time(st->completion, st->now);
 	} else if (strcmp(facts->job_reason, "DeadlineExceeded") == 0) {
-		fail(st, "Timeout", facts->job_message);
+		const struct kc_cond *ready = &st->cond[AS_READY];
+
+		/* One that never started has what it waited for to say. */
+		(void)snprintf(text, sizeof(text), "%.150s%s%.300s", facts->job_message,
+			       st->start[0] == '\0' && ready->message[0] != '\0' ? "; the run had not started: " : "",
+			       st->start[0] == '\0' ? ready->message : "");
+		fail(st, "Timeout", text);
+	} else if (is_disrupted(facts, st)) {
+		return;
 	} else if (facts->pod != NULL && facts->pod_failed) {
 		(void)snprintf(text, sizeof(text), "the pod failed%s%s%s%.300s", facts->pod_reason[0] != '\0' ? ": " : "",
 			       facts->pod_reason, facts->pod_message[0] != '\0' ? ": " : "", facts->pod_message);
 		fail(st, "PodFailed", text);
 	} else if (facts->pod == NULL) {
-		fail(st, "PodMissing", "the pod was deleted or evicted before it ended");
+		fail(st, "PodMissing", "the pod was deleted or evicted before it ended; " AGAIN);
 	} else {
 		(void)snprintf(text, sizeof(text), "the Job failed: %.100s: %.300s", facts->job_reason,
 			       facts->job_message);
@@ -141,15 +197,18 @@ cannot_start(const struct as_plugin *plugin, const struct as_facts *facts, const
 {
 	int64_t since = st->now, limit = plugin->start_timeout_s * AMBIENT_SECOND;
 	char text[512];
+	bool over;
 
-	(void)snprintf(text, sizeof(text), "%s container: %.400s", c == &facts->runner ? "runner" : "agent",
-		       c->message[0] != '\0' ? c->message : c->reason);
+	(void)kc_time_parse(ambient_str(facts->pod, "/metadata/creationTimestamp", ""), &since);
+	over = w->hopeless || st->now >= since + limit;
+	(void)snprintf(text, sizeof(text), "%s container: %.400s; %s, %s", c == &facts->runner ? "runner" : "agent",
+		       c->message[0] != '\0' ? c->message : c->reason, w->what_to_do,
+		       over ? "then start the session again" : "the session goes on by itself");
 	as_redact(text);
 	as_set(st, AS_RUNNER_STARTED, KC_FALSE, c->reason, "%s", text);
 	if (w->secret && (strstr(text, "ecret \"") != NULL || strstr(text, "Secret ") != NULL))
 		as_set(st, AS_SECRETS_READY, KC_FALSE, "SecretMissing", "%s", text);
-	(void)kc_time_parse(ambient_str(facts->pod, "/metadata/creationTimestamp", ""), &since);
-	if (w->hopeless || st->now >= since + limit) {
+	if (over) {
 		fail(st, c->reason, text);
 		return 0;
 	}
@@ -192,11 +251,53 @@ started(const struct as_facts *facts, struct as_status *st)
 	as_set(st, AS_READY, KC_TRUE, "Running", "%s", "");
 }
 
+static int64_t
+has_no_pod(const struct as_facts *facts, struct as_status *st)
+{
+	bool quota = strstr(facts->no_pod, "exceeded quota") != NULL;
+	char text[512];
+
+	if (as_is(st, AS_RUNNER_STARTED, KC_TRUE))
+		return 0; /* it had one: the Job is about to say how that ended */
+	if (facts->no_pod[0] == '\0') {
+		as_set(st, AS_READY, KC_FALSE, "Creating", "waiting for the pod of Job \"%s\"", st->job);
+		return facts->ask_again;
+	}
+	(void)snprintf(text, sizeof(text), "the Job cannot make its pod: %.380s; %s", facts->no_pod,
+		       quota ? "it goes on when others of the project end, or with a larger quota" : "it is tried again");
+	as_redact(text);
+	as_set(st, AS_POD_SCHEDULED, KC_FALSE, quota ? "QuotaExceeded" : "PodCreationFailed", "%s", text);
+	as_set(st, AS_READY, KC_FALSE, quota ? "QuotaExceeded" : "PodCreationFailed", "%s", text);
+	return facts->ask_again;
+}
+
+/* A pod that is being deleted still has its time, and its runner the last word.  One whose time has long been over is on a
+ * node that does not answer: nothing more will be heard of it, though it may still run. */
+bool
+as_lost(const struct as_facts *facts, int64_t now, char text[512], int64_t *ret_again)
+{
+	int64_t end = facts->pod_gone_by + LOST_S * AMBIENT_SECOND;
+
+	*ret_again = 0;
+	if (facts->pod_gone_by == 0)
+		return false;
+	if (now < end) {
+		*ret_again = end - now;
+		return false;
+	}
+	(void)snprintf(text, 512, "node \"%.100s\" does not answer: pod \"%.100s\" should have ended and has not.  When the node is "
+		       "certain to be off, delete the pod by force (kubectl delete pod --force)", facts->node,
+		       ambient_str(facts->pod, "/metadata/name", ""));
+	return true;
+}
+
 /* What the containers, the pod and the Job say; the run's own deadline comes after it. */
 static int64_t
 look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_status *st)
 {
 	const struct waiting *w;
+	char text[512];
+	int64_t again;
 
 	if (facts->pod != NULL) {
 		(void)snprintf(st->pod, sizeof(st->pod), "%s", ambient_str(facts->pod, "/metadata/name", ""));
@@ -209,23 +310,23 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 		runner_ended(facts, st);
 		return 0;
 	}
-	if (facts->job == AS_JOB_COMPLETE || facts->job == AS_JOB_FAILED) {
-		job_ended(facts, st);
-		return 0;
-	}
 	if (facts->job == AS_JOB_ABSENT) {
-		fail(st, "JobMissing", "the Job was deleted before it ended");
+		fail(st, "JobMissing", "the Job was deleted before it ended; " AGAIN);
 		return 0;
 	}
-	if (facts->pod == NULL) {
-		if (!as_is(st, AS_RUNNER_STARTED, KC_TRUE))
-			as_set(st, AS_READY, KC_FALSE, "Creating", "waiting for the pod of Job \"%s\"", st->job);
-		return 0;
+	if (facts->pod_gone_by != 0 && facts->job != AS_JOB_COMPLETE && !facts->pod_failed) {
+		if (as_lost(facts, st->now, text, &again)) {
+			(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), ", then start the session again");
+			fail(st, "NodeLost", text);
+		}
+		return again;
 	}
-	if (facts->pod_failed) {
+	if (facts->job == AS_JOB_COMPLETE || facts->job == AS_JOB_FAILED || (facts->pod != NULL && facts->pod_failed)) {
 		job_ended(facts, st);
 		return 0;
 	}
+	if (facts->pod == NULL)
+		return has_no_pod(facts, st);
 	if (facts->unschedulable) {
 		as_set(st, AS_READY, KC_FALSE, "Unschedulable", "%s", facts->pod_message);
 		return 0;
@@ -236,7 +337,11 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 		return cannot_start(plugin, facts, w, &facts->agent, st);
 	if (facts->runner.state == AS_C_RUNNING && facts->agent.state != AS_C_WAITING) {
 		started(facts, st);
-		return silent(st);
+		if (!facts->node_silent)
+			return silent(st);
+		as_set(st, AS_READY, KC_FALSE, "NodeNotReady", "node \"%.100s\" does not answer; the run goes on if it comes back, and "
+		       "is given up when the cluster gives up the node", facts->node);
+		return 0;
 	}
 	if (!as_is(st, AS_RUNNER_STARTED, KC_TRUE))
 		as_set(st, AS_READY, KC_FALSE, "Creating", "%s", "waiting for the containers to start");

@@ -28,11 +28,37 @@ read_container(const struct ambient_object *pod, const char *name, struct as_con
 	}
 }
 
+/* The node's own agent says Ready and ContainersReady alike of pods without gates.  Who says otherwise is the controller that has
+ * not heard of the node for a while: it takes Ready back and leaves the rest as it was. */
+static void
+read_conditions(const struct ambient_object *pod, struct as_facts *facts)
+{
+	bool unready = false, containers_ready = false;
+
+	for (size_t i = 0; i < ambient_len(pod, "/status/conditions"); i++) {
+		const struct ambient_object *c = ambient_item(pod, "/status/conditions", i, NULL);
+		const char *type = ambient_str(c, "/type", ""), *reason = ambient_str(c, "/reason", "");
+		bool is_true = strcmp(ambient_str(c, "/status", ""), "True") == 0;
+
+		if (strcmp(type, "PodScheduled") == 0 && !facts->scheduled && strcmp(reason, "Unschedulable") == 0) {
+			facts->unschedulable = true;
+			facts->pod_message = ambient_str(c, "/message", "");
+		} else if (strcmp(type, "DisruptionTarget") == 0 && is_true) {
+			facts->disruption = reason;
+			facts->disruption_message = ambient_str(c, "/message", "");
+		} else if (strcmp(type, "Ready") == 0) {
+			unready = !is_true;
+		} else if (strcmp(type, "ContainersReady") == 0) {
+			containers_ready = is_true;
+		}
+	}
+	facts->node_silent = (unready && containers_ready) || strcmp(facts->pod_reason, "NodeLost") == 0 ||
+			     strcmp(ambient_str(pod, "/status/phase", ""), "Unknown") == 0;
+}
+
 static void
 read_pod(const struct ambient_object *pod, struct as_facts *facts)
 {
-	const char *reason;
-
 	facts->pod = pod;
 	facts->pod_failed = strcmp(ambient_str(pod, "/status/phase", ""), "Failed") == 0;
 	facts->pod_deleting = ambient_type(pod, "/metadata/deletionTimestamp") == AMBIENT_T_STRING;
@@ -40,15 +66,12 @@ read_pod(const struct ambient_object *pod, struct as_facts *facts)
 	facts->pod_message = ambient_str(pod, "/status/message", "");
 	facts->node = ambient_str(pod, "/spec/nodeName", "");
 	facts->scheduled = facts->node[0] != '\0';
-	for (size_t i = 0; !facts->scheduled && i < ambient_len(pod, "/status/conditions"); i++) {
-		const struct ambient_object *c = ambient_item(pod, "/status/conditions", i, NULL);
-
-		reason = ambient_str(c, "/reason", "");
-		if (strcmp(ambient_str(c, "/type", ""), "PodScheduled") != 0 || strcmp(reason, "Unschedulable") != 0)
-			continue;
-		facts->unschedulable = true;
-		facts->pod_message = ambient_str(c, "/message", "");
-	}
+	facts->disruption = facts->disruption_message = "";
+	facts->unschedulable = false;
+	facts->pod_gone_by = 0;
+	if (facts->pod_deleting)
+		(void)kc_time_parse(ambient_str(pod, "/metadata/deletionTimestamp", ""), &facts->pod_gone_by);
+	read_conditions(pod, facts);
 	read_container(pod, "runner", &facts->runner);
 	read_container(pod, "agent", &facts->agent);
 }
@@ -66,9 +89,10 @@ read_job(const struct ambient_object *job, struct as_facts *facts)
 			continue;
 		if (strcmp(type, "Complete") == 0)
 			facts->job = AS_JOB_COMPLETE;
-		if (strcmp(type, "Failed") != 0)
+		if (strcmp(type, "Failed") == 0)
+			facts->job = AS_JOB_FAILED;
+		else if (strcmp(type, "FailureTarget") != 0)
 			continue;
-		facts->job = AS_JOB_FAILED;
 		facts->job_reason = ambient_str(c, "/reason", "");
 		facts->job_message = ambient_str(c, "/message", "");
 	}
@@ -102,6 +126,7 @@ as_observe(struct ambient_call *call, const struct ambient_object *session, cons
 
 	memset(facts, 0, sizeof(*facts));
 	facts->job_reason = facts->job_message = facts->pod_reason = facts->pod_message = facts->node = "";
+	facts->disruption = facts->disruption_message = facts->no_pod = "";
 	read_container(session, "", &facts->runner);
 	read_container(session, "", &facts->agent);
 	as_name(job_name, "", name, "-job");

@@ -24,6 +24,7 @@ AMBIENT_DECLARE("name=agenticsession\0"
 		"index=byParentVariable:/spec/environmentVariables/PARENT_SESSION_ID\0"
 		"index=byWorkspace:/status/effective/workspace\0"
 		"index=byAdmission:/status/admission\0"
+		"may=" AS_SESSION ":delete\0"
 		"may=" AS_SESSION "/status:patch,update\0"
 		"may=" AS_JOB ":get,create,delete\0"
 		"may=" AS_CM ":get,create,patch\0"
@@ -31,7 +32,8 @@ AMBIENT_DECLARE("name=agenticsession\0"
 		"may=" AS_SA ":get,create\0"
 		"may=" AS_ROLE ":get,create\0"
 		"may=" AS_BINDING ":get,create\0"
-		"may=" AS_POLICY ":get,create\0");
+		"may=" AS_POLICY ":get,create\0"
+		"may=" AS_EVENT ":list\0");
 
 #define OPTION(var, ...) static const struct ambient_option var = { .size = sizeof(struct ambient_option), __VA_ARGS__ }
 OPTION(opt_timeout, .name = "timeout", .type = AMBIENT_OPT_DURATION, .def = "1h", .min = AMBIENT_SECOND,

@@ -287,6 +287,8 @@ static int
 stop(struct pass *p)
 {
 	const struct ambient_object *job = p->facts.job_object;
+	char text[512];
+	int64_t again;
 	int rc;
 
 	if ((rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err)) < 0)
@@ -299,29 +301,45 @@ stop(struct pass *p)
 		as_set(&p->st, AS_STOPPED, KC_FALSE, "Stopping", "%s", "ending the run");
 		as_set(&p->st, AS_READY, KC_FALSE, "Stopping", "%s", "ending the run");
 	}
+	if (as_lost(&p->facts, p->st.now, text, &again))
+		as_set(&p->st, AS_READY, KC_FALSE, "NodeLost", "%s; the session is Stopped then", text);
+	if (again > 0)
+		(void)ambient_requeue_after(p->result, again);
 	if ((rc = save(p)) < 0 || job == NULL || ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
 		return rc;
 	return as_delete_job(p->call, job, p->err);
 }
 
-/* After the end: a late report is still copied; a Job that goes on is ended, at once after a timeout. */
+/* A Job that goes on after the end is ended, at once after a timeout. */
 static int
-finish(struct pass *p)
+end_job(struct pass *p, int64_t *again)
 {
 	int64_t ended = p->st.now;
-	int rc;
 
-	/* The verdict stands.  Only the report may still change. */
-	if ((rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err)) < 0 || (rc = save(p)) < 0 ||
-	    (rc = as_admit_others(p->plugin, p->call, p->ns, p->name, p->err)) < 0 ||
-	    (rc = as_workspace_wake(p->plugin, p->call, p->session, &p->st, p->err)) < 0)
-		return rc;
 	if (p->facts.job != AS_JOB_ACTIVE || p->facts.job_deleting)
 		return 0;
 	(void)kc_time_parse(p->st.completion, &ended);
-	if (p->facts.runner.state == AS_C_TERMINATED && p->st.now < ended + LINGER)
-		return ambient_requeue_after(p->result, ended + LINGER - p->st.now);
-	return as_delete_job(p->call, p->facts.job_object, p->err);
+	if (p->facts.runner.state != AS_C_TERMINATED || p->st.now >= ended + LINGER)
+		return as_delete_job(p->call, p->facts.job_object, p->err);
+	*again = ended + LINGER - p->st.now;
+	return 0;
+}
+
+/* After the end the verdict stands, and only the report may still change. */
+static int
+finish(struct pass *p)
+{
+	int64_t again = 0;
+	bool ours = false;
+	int rc;
+
+	if ((rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err)) < 0 || (rc = save(p)) < 0 ||
+	    (rc = as_admit_others(p->plugin, p->call, p->ns, p->name, p->err)) < 0 ||
+	    (rc = as_workspace_wake(p->plugin, p->call, p->session, &p->st, p->err)) < 0 || (rc = end_job(p, &again)) < 0 ||
+	    (rc = managed(p, &ours)) < 0 ||
+	    (ours && (rc = as_expire(p->call, p->session, &p->st, &again, p->err)) < 0))
+		return rc;
+	return again > 0 ? ambient_requeue_after(p->result, again) : 0;
 }
 
 /* Without these a run could not report; whoever deletes one of them may have deleted more. */
@@ -370,6 +388,8 @@ follow(struct pass *p)
 	bool over = p->facts.runner.state == AS_C_TERMINATED || p->facts.job != AS_JOB_ACTIVE;
 
 	if (!over && (rc = mend(p)) < 0)
+		return rc;
+	if (!as_is(&p->st, AS_RUNNER_STARTED, KC_TRUE) && (rc = as_podless(p->call, &p->facts, p->st.now, p->err)) < 0)
 		return rc;
 	/* The runner's last report and its end travel apart: at the end the server is asked. */
 	if ((rc = as_report_read(p->call, p->session, &p->st, over, &p->st.report, p->err)) < 0)

@@ -49,6 +49,7 @@ as_status_load(struct as_status *st, const struct ambient_object *session, int64
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		kc_copy((char *)st + fields[i].offset, fields[i].size, ambient_str(session, fields[i].pointer, ""));
 	kc_load(st->cond, types, AS_CONDITIONS, session);
+	kc_copy(st->told, sizeof(st->told), st->cond[AS_READY].reason);
 }
 
 void
@@ -78,6 +79,33 @@ bool
 as_is(const struct as_status *st, enum as_condition which, enum kc_truth status)
 {
 	return st->cond[which].status == status;
+}
+
+/* What is no trouble while a run goes its way. */
+static bool
+is_calm(const char *reason)
+{
+	static const char *const calm[] = { "Provisioning", "Creating", "Restarting", "Stopping", "MaxRunning", "WorkspaceInUse" };
+
+	for (size_t i = 0; i < sizeof(calm) / sizeof(calm[0]); i++)
+		if (strcmp(reason, calm[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A phase that is another one, and within a phase what now keeps the run from going on. */
+static void
+tell(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, const char *phase_before)
+{
+	const struct kc_cond *ready = &st->cond[AS_READY];
+	bool bad = strcmp(st->phase, "Failed") == 0 || strcmp(st->phase, "Timeout") == 0;
+
+	if (strcmp(phase_before, st->phase) != 0)
+		ambient_event(call, session, bad ? "Warning" : "Normal", bad ? ready->reason : st->phase, "%s%s%s", st->phase,
+			      ready->message[0] != '\0' ? ": " : "", ready->message);
+	else if (!as_terminal(st) && ready->status == KC_FALSE && strcmp(ready->reason, st->told) != 0 && !is_calm(ready->reason))
+		ambient_event(call, session, "Warning", ready->reason, "%s", ready->message);
+	kc_copy(st->told, sizeof(st->told), ready->reason);
 }
 
 int
@@ -127,12 +155,6 @@ as_status_write(struct ambient_call *call, const struct ambient_object **session
 		return rc;
 	if (written != NULL)
 		*session = written;
-	if (strcmp(before, st->phase) != 0) {
-		const struct kc_cond *ready = &st->cond[AS_READY];
-		bool bad = strcmp(st->phase, "Failed") == 0 || strcmp(st->phase, "Timeout") == 0;
-
-		ambient_event(call, *session, bad ? "Warning" : "Normal", bad ? ready->reason : st->phase, "%s%s%s",
-			      st->phase, ready->message[0] != '\0' ? ": " : "", ready->message);
-	}
+	tell(call, *session, st, before);
 	return 0;
 }

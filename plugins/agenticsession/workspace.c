@@ -86,6 +86,24 @@ as_workspace_free(struct ambient_call *call, const struct ambient_object *sessio
 }
 
 int
+as_workspace_used(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, bool *ret,
+		  struct ambient_error *err)
+{
+	const char *ns = ambient_str(session, "/metadata/namespace", ""), *own = ambient_str(session, "/metadata/name", "");
+	const struct ambient_list *list = NULL;
+	int rc = strcmp(as_workspace(st, session), own) == 0 ? of_workspace(call, ns, own, &list, err) : 0;
+
+	*ret = false;
+	for (size_t i = 0; rc == 0 && list != NULL && i < ambient_list_count(call, list); i++) {
+		const struct ambient_object *other = ambient_list_item(call, list, i);
+
+		*ret = *ret || (strcmp(ambient_str(other, "/metadata/name", ""), own) != 0 &&
+				ambient_str(other, "/status/completionTime", "")[0] == '\0');
+	}
+	return rc;
+}
+
+int
 as_workspace_wake(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 		  const struct as_status *st, struct ambient_error *err)
 {
@@ -97,7 +115,9 @@ as_workspace_wake(const struct as_plugin *plugin, struct ambient_call *call, con
 		const struct ambient_object *other = ambient_list_item(call, list, i);
 		const char *name = ambient_str(other, "/metadata/name", "");
 
-		if (strcmp(name, own) != 0 && strcmp(ambient_str(other, "/status/phase", ""), "Pending") == 0)
+		/* Whose workspace it is may have waited for that with its own end. */
+		if (strcmp(name, own) != 0 && (strcmp(ambient_str(other, "/status/phase", ""), "Pending") == 0 ||
+					       strcmp(name, as_workspace(st, session)) == 0))
 			rc = ambient_enqueue(plugin->host, NULL, ns, name, 0);
 	}
 	return rc;

@@ -57,6 +57,75 @@ static void w_stop(void) { pod(UP); (void)settle();
 static void w_stop_annotation(void) { fake_host_merge(fake, AS_SESSION, "team-a", "s",
 	"{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Stopped'}}}"); }
 
+/* ---- pods that are taken away, and nodes */
+#define TAKEN(by, why) "{'phase':'Running','conditions':[{'type':'DisruptionTarget','status':'True','reason':'" by "','message':'" why "'}]," \
+		       "'containerStatuses':[{'name':'runner','state':{'terminated':{'exitCode':143,'reason':'Error'}}}," \
+		       "{'name':'agent','state':{'terminated':{'exitCode':143}}}]}"
+/* As the controller leaves a pod whose node it has not heard of for a while. */
+#define UNHEARD "{'phase':'Running','conditions':[{'type':'Ready','status':'False'},{'type':'ContainersReady','status':'True'}]," \
+		"'containerStatuses':[{'name':'runner','state':{'running':{'startedAt':'2026-01-01T00:00:05Z'}}}," \
+		"{'name':'agent','state':{'running':{'startedAt':'2026-01-01T00:00:05Z'}}}]}"
+#define DELETED(when) "{'metadata':{'deletionTimestamp':'2026-01-01T00:00:" when "Z','deletionGracePeriodSeconds':30}}"
+
+static void
+deleted(const char *patch)
+{
+	fake_host_merge(fake, AS_POD, "team-a", "s-job-x", patch);
+}
+
+static void
+job_failed(const char *type, const char *reason)
+{
+	char patch[300];
+
+	(void)snprintf(patch, sizeof(patch), "{'status':{'conditions':[{'type':'%s','status':'True','reason':'%s','message':'late'}]}}",
+		       type, reason);
+	fake_host_merge(fake, AS_JOB, "team-a", "s-job", patch);
+}
+
+static void
+quota_event(void)
+{
+	char json[1024];
+
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'e','namespace':'team-a'},'involvedObject':{'kind':'Job','uid':'%s'},"
+		       "'reason':'FailedCreate','lastTimestamp':'2026-01-01T00:00:02Z','message':'Error creating: pods is forbidden: "
+		       "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1'}",
+		       fake_host_at(fake, AS_JOB, "team-a", "s-job", "/metadata/uid"));
+	fake_host_put(fake, AS_EVENT, json);
+}
+
+static void w_evicted_running(void) { pod(UP); (void)settle(); pod("{'phase':'Failed','reason':'Evicted','message':'memory',"
+	"'containerStatuses':[{'name':'runner','state':{'terminated':{'exitCode':137,'reason':'Error'}}}]}"); }
+static void w_drained(void) { pod(UP); (void)settle(); pod(TAKEN("EvictionByEvictionAPI", "Eviction API: being evicted"));
+	deleted(DELETED("40")); }
+static void w_preempted(void) { pod(UP); (void)settle(); pod(TAKEN("PreemptionByScheduler", "by another pod")); deleted(DELETED("40")); }
+static void w_node_gone(void) { pod(UP); (void)settle(); pod("{'phase':'Failed','conditions':[{'type':'DisruptionTarget','status':'True',"
+	"'reason':'DeletionByPodGC','message':'PodGC: node no longer exists'}],'containerStatuses':[{'name':'runner','state':{'running':{}}}]}"); }
+static void w_node_lost(void) { pod(UP); (void)settle(); pod(UNHEARD);
+	ck_assert_int_gt(settle(), 0); ck_assert_str_eq(cond("Ready", "reason"), "NodeNotReady");
+	ck_assert_str_eq(at("/status/phase"), "Running"); ck_assert_uint_eq(fake_host_events(fake, "NodeNotReady"), 1);
+	/* Nobody ends the pod in its 30 s, nor in the minute after that.  The real Job says that it will have failed. */
+	deleted(DELETED("40")); job_failed("FailureTarget", "BackoffLimitExceeded");
+	ck_assert_int_gt(settle(), 0); ck_assert_str_eq(at("/status/phase"), "Running"); fake_host_advance(fake, 100 * AMBIENT_SECOND); }
+static void w_node_back(void) { pod(UP); (void)settle(); pod(UNHEARD); (void)settle(); pod(UP); (void)settle();
+	ck_assert_str_eq(cond("Ready", "status"), "True"); pod(ENDED(0)); }
+/* Older clusters say that the Job has failed as soon as its pod is asked to go. */
+static void w_pod_deleted_job_failed(void) { pod(UP); (void)settle(); deleted(DELETED("40"));
+	job_failed("Failed", "BackoffLimitExceeded"); (void)settle(); ck_assert_str_eq(at("/status/phase"), "Running");
+	pod(ENDED(143)); deleted(DELETED("40")); }
+static void w_job_deadline_pod(void) { pod(UP); (void)settle(); pod(ENDED(143)); deleted(DELETED("40"));
+	job_failed("FailureTarget", "DeadlineExceeded"); }
+static void w_quota(void) { quota_event(); ck_assert_int_eq(settle(), 5 * AMBIENT_SECOND);
+	ck_assert_str_eq(cond("Ready", "reason"), "Creating"); fake_host_advance(fake, 5 * AMBIENT_SECOND);
+	ck_assert_int_eq(settle(), 5 * AMBIENT_SECOND); ck_assert_str_eq(cond("Ready", "reason"), "QuotaExceeded");
+	ck_assert_uint_eq(fake_host_events(fake, "QuotaExceeded"), 1); ck_assert_str_eq(at("/status/phase"), "Creating");
+	fake_host_advance(fake, 60 * AMBIENT_SECOND); ck_assert_int_eq(settle(), 65 * AMBIENT_SECOND);
+	ck_assert_uint_eq(fake_host_events(fake, "QuotaExceeded"), 1); job_failed("Failed", "DeadlineExceeded"); }
+static void w_quota_freed(void) { quota_event(); (void)settle(); fake_host_advance(fake, 20 * AMBIENT_SECOND); (void)settle();
+	ck_assert_str_eq(cond("PodScheduled", "reason"), "QuotaExceeded"); pod(UP); (void)settle();
+	ck_assert_str_eq(cond("PodScheduled", "status"), "True"); pod(ENDED(0)); }
+
 static const struct walk {
 	const char *name;
 	void (*world)(void);
@@ -70,7 +139,17 @@ static const struct walk {
 	{ "job deleted", w_job_deleted, "Failed", "JobMissing", "deleted", false },
 	{ "pod lost", w_pod_lost, "Failed", "PodMissing", "evicted", false },
 	{ "pod deleted", w_pod_deleted, "Failed", "PodDeleted", "the pod was deleted", false },
-	{ "evicted", w_evicted, "Failed", "PodFailed", "disk pressure", false },
+	{ "evicted", w_evicted, "Failed", "PodEvicted", "disk pressure", false },
+	{ "evicted while running", w_evicted_running, "Failed", "PodEvicted", "start the session again", false },
+	{ "drained", w_drained, "Failed", "PodEvicted", "being evicted", false },
+	{ "preempted", w_preempted, "Failed", "PodPreempted", "higher priority", false },
+	{ "node gone", w_node_gone, "Failed", "NodeLost", "no longer exists", false },
+	{ "node does not answer", w_node_lost, "Failed", "NodeLost", "delete the pod by force", true },
+	{ "node comes back", w_node_back, "Completed", "Completed", "", true },
+	{ "deleted, and its Job has failed for that", w_pod_deleted_job_failed, "Failed", "PodDeleted", "the pod was deleted", true },
+	{ "deleted for the Job's deadline", w_job_deadline_pod, "Timeout", "Timeout", "late", false },
+	{ "quota for ever", w_quota, "Timeout", "Timeout", "exceeded quota: q", true },
+	{ "quota that is raised", w_quota_freed, "Completed", "Completed", "", true },
 	{ "job deadline", w_deadline, "Timeout", "Timeout", "late", false },
 	{ "out of memory", w_oom, "Failed", "OOMKilled", "137", false },
 	{ "agent out of memory", w_agent_oom, "Failed", "OOMKilled", "resourceOverrides.memory", false },

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps a session from going on is said where a person looks, with an event, and it goes on by itself when that is
+over; and a session that has ended is deleted when it said so."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lib  # noqa: E402
+from lib import GATED_BARE, Platform, Status, until  # noqa: E402
+
+
+def told(p, s, reason):
+    """The Warning of that reason about a session."""
+    return next((e for e in p.request("GET", p.core("events"))["items"] if e["involvedObject"].get("name") == s.name and
+                 e["involvedObject"]["kind"] == "AgenticSession" and e["reason"] == reason and e["type"] == "Warning"), None)
+
+
+def test_a_quota_that_is_full_is_said_and_waited_for(p):
+    quota = p.core("resourcequotas")
+    p.request("POST", quota, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"},
+                              "spec": {"hard": {"pods": "1"}}})
+    first = p.session("first", GATED_BARE)
+    first.wait("Running")
+    s = p.session("blocked", "true")
+    s.wait_reason("QuotaExceeded")
+    assert s.phase == "Creating" and "few" in s.message and "larger quota" in s.message, s.status
+    assert s.condition("PodScheduled")["status"] == "False", s.status
+    assert p.get(p.jobs("blocked-job")) is not None
+    until(lambda: told(p, s, "QuotaExceeded"), what="the event")
+    # Another one ends: it has its place, without anybody's doing.
+    first.touch_when_up("go")
+    first.wait("Completed")
+    s.wait("Completed")
+    assert s.condition("PodScheduled")["status"] == "True" and s.status["runs"] == 1, s.status
+    p.request("DELETE", quota + "/few")
+
+
+def test_stop_and_delete_while_the_quota_is_full(p):
+    quota = p.core("resourcequotas")
+    p.request("POST", quota, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
+                              "spec": {"hard": {"pods": "0"}}})
+    stopped, deleted = p.session("stopped", "true"), p.session("deleted", "true")
+    for s in (stopped, deleted):
+        s.wait_reason("QuotaExceeded")
+    p.patch(stopped.path, {"spec": {"desiredState": "Stopped"}})
+    deleted.delete()
+    stopped.wait("Stopped")
+    until(lambda: not [j for j in p.request("GET", p.jobs())["items"] if j["metadata"]["name"] in ("stopped-job", "deleted-job")],
+          what="the Jobs to go")
+    p.request("DELETE", quota + "/none")
+
+
+def test_a_missing_secret_is_an_event(p):
+    p.origins.make("keys")
+    s = p.session("keys", "true", repos=[p.repo("keys", authSecret="absent")])
+    s.wait_reason("ContainerCreating")
+    event = until(lambda: told(p, s, "ContainerCreating"), what="the event")
+    assert '"absent"' in event["message"] and "goes on by itself" in event["message"], event
+    s.delete()
+
+
+def left_of(p, name):
+    found = []
+    for path in (p.core("persistentvolumeclaims"), p.core("serviceaccounts"), p.core("configmaps"), p.core("pods"), p.jobs()):
+        found += [i["metadata"]["name"] for i in p.request("GET", path)["items"]
+                  if i["metadata"].get("annotations", {}).get("ambient-code.io/session") == name]
+    return found
+
+
+def test_a_session_is_deleted_when_its_time_after_the_end_is_over(p):
+    p.origins.make("ttl")
+    done = p.session("done", "echo x > f", repos=[p.repo("ttl", "work")], ttlSecondsAfterFinished=0)
+    failed = p.session("failed", "exit 3", ttlSecondsAfterFinished=1)
+    kept = p.session("kept", "true", ttlSecondsAfterFinished=3600)
+    for s in (done, failed):
+        until(lambda s=s: s.get() is None, what=s.name + " to be deleted")
+        until(lambda s=s: not left_of(p, s.name), what="all of %s to go" % s.name)
+        until(lambda s=s: not os.path.exists(s.volume), what="the workspace of %s to go" % s.name)
+    assert p.origins.commits("ttl", "work") == 1
+    kept.wait("Completed")
+    # It may change its mind after the end, too.
+    p.patch(kept.path, {"spec": {"ttlSecondsAfterFinished": 1}})
+    until(lambda: kept.get() is None, what="it to be deleted")
+    expired = {e["involvedObject"]["name"] for e in p.request("GET", p.core("events"))["items"] if e["reason"] == "Expired"}
+    assert {"done", "failed", "kept"} <= expired, expired
+
+
+def test_the_daemon_dies_before_a_session_is_deleted(p):
+    s = p.session("later", "true", ttlSecondsAfterFinished=3)
+    s.wait("Completed")
+    p.kill9()
+    p.restart()
+    until(lambda: s.get() is None, what="it to be deleted")
+
+
+def test_values_that_are_no_time_are_refused(p):
+    for value in (-1, 2 ** 31, 1.5, "1h", True):
+        try:
+            p.session("wrong", "true", ttlSecondsAfterFinished=value)
+            raise AssertionError("%r was taken" % value)
+        except Status as status:
+            assert status.code == 422 and "spec.ttlSecondsAfterFinished" in str(status), (value, status)
+
+
+def make():
+    p = Platform("detect")
+    p.start()
+    p.namespace()
+    return p
+
+
+if __name__ == "__main__":
+    lib.preconditions()
+    sys.exit(lib.main(sys.modules[__name__], make))
