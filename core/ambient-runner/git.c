@@ -331,7 +331,9 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 				 .envp = (const char *const *)env,
 				 .cwd = git->dir,
 				 .fds = {-1, -1, -1},
-				 .new_session = true};
+				 .new_session = true,
+				 .tick = git->tick,
+				 .tick_arg = git->tick_arg};
 	if (run->has_input_fd)
 		spawn.fds[0] = run->input_fd;
 	if (result == NULL)

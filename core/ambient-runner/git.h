@@ -19,6 +19,8 @@ struct am_git {
 	const char *cred_dir; /* where the credentials of repository i are mounted: cred_dir/<i> */
 	struct am_redactor *redactor;
 	const int32_t *cancelled;
+	void (*tick)(void *arg); /* called every now and then while something takes long; or NULL */
+	void *tick_arg;
 	int64_t bundle_max; /* bytes; 0: 2 GiB */
 };
 

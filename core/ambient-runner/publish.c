@@ -120,6 +120,8 @@ take_bundle(struct am_git *git, const struct am_repo *repo, char head[65], int *
 			rc = am_err_errno(err, errno, "reading the agent's bundle");
 		if (n <= 0)
 			break;
+		if (git->tick != NULL)
+			git->tick(git->tick_arg);
 		if ((total += n) > git->bundle_max)
 			rc = ambient_err(err, AMBIENT_E_INVALID,
 					 "the agent's bundle is refused: it grows while it is read");

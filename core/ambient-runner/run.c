@@ -32,6 +32,7 @@
 #define REPORT_AWAY    (600 * AM_NS_PER_S)
 #define REPORT_REFUSED (3 * AM_NS_PER_S)
 #define REPORT_ASKED   (5 * AM_NS_PER_S)
+#define HEARTBEAT      (30 * AM_NS_PER_S)
 #define SESSION_KIND "vteam.ambient-code/v1alpha1/agenticsessions"
 
 int32_t am_runner_asked;
@@ -85,9 +86,23 @@ am_runner_send_report(struct am_runner *runner)
 {
 	am_auto(am_buf_fini) struct am_buf json = {0};
 
+	runner->beat_at = am_clock_boot(am_clock_real()) + runner->beat_every;
 	runner->report.heartbeat_at = am_clock_wall(am_clock_real());
 	am_runner_report_json(&runner->report, &runner->repos, runner->redactor, &json);
 	am_runner_reporter_send(runner->reporter, &json);
+}
+
+void
+am_runner_beat(struct am_runner *runner)
+{
+	if (am_clock_boot(am_clock_real()) >= runner->beat_at)
+		am_runner_send_report(runner);
+}
+
+static void
+beat(void *arg)
+{
+	am_runner_beat(arg);
 }
 
 void
@@ -135,6 +150,9 @@ read_environment(struct am_runner *runner)
 			      "AMBIENT_RUN_ID a label value\n");
 		return AM_EXIT_PREREQUISITE;
 	}
+	const char *every = getenv("AMBIENT_HEARTBEAT");
+	if (am_empty(every) || am_parse_duration(every, &runner->beat_every) < 0 || runner->beat_every < AM_NS_PER_MS)
+		runner->beat_every = HEARTBEAT;
 	return 0;
 }
 
@@ -294,6 +312,8 @@ prepare(struct am_runner *runner)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "InvalidRepository", "%s", err.message);
 	if (am_runner_git_init(&runner->git, runner->dir, runner->redactor, &am_runner_asked, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
+	runner->git.tick = beat;
+	runner->git.tick_arg = runner;
 	remove_old_bundles(runner);
 	if (runner->repos.n > 0 && (rc = clone_one(runner, &runner->repos.v[runner->repos.main])) != 0)
 		return rc;

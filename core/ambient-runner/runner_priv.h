@@ -37,6 +37,7 @@ struct am_runner {
 	bool timed_out, idle_out;       /* we ended it because of a timeout */
 	struct ambient_error log_error; /* the message log failed: code is set */
 	int64_t last_activity;
+	int64_t beat_every, beat_at; /* the next report is due, whatever goes on */
 };
 
 static inline struct am_slice
@@ -54,6 +55,8 @@ int am_runner_fail(struct am_runner *runner, int code, const char *reason, const
 /* Says how far it is: a status message and a report. */
 void am_runner_progress(struct am_runner *runner, const char *state, const char *fmt, ...) am_printf_(3, 4);
 void am_runner_send_report(struct am_runner *runner);
+/* A report if one is due: called wherever the runner waits, so that one that is stuck is silent. */
+void am_runner_beat(struct am_runner *runner);
 
 /* serve.c.  0, or the exit code with reason and message recorded. */
 int am_runner_listen(struct am_runner *runner);

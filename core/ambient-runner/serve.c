@@ -25,7 +25,6 @@
 #include "core/data/scan.h"
 
 #define CONNECT_WAIT   (300 * AM_NS_PER_S)
-#define HEARTBEAT      (30 * AM_NS_PER_S)
 #define STOP_WAIT      (20 * AM_NS_PER_S)  /* Kubernetes' grace is 30 s */
 #define SAVE_WAIT      (900 * AM_NS_PER_S) /* committing and bundling */
 #define PROMPT_MAX     (16u << 20)
@@ -97,6 +96,7 @@ take_connection(struct am_runner *runner)
 			return lost(runner, "it did not connect within 5 minutes");
 		else
 			wait_for(runner->listen_fd, false, 1000);
+		am_runner_beat(runner);
 	}
 	(void)unlink(runner->socket);
 	(void)close(runner->listen_fd);
@@ -108,6 +108,7 @@ take_connection(struct am_runner *runner)
 		if (runner->agent.eof || now_boot() > deadline)
 			return lost(runner, "it said nothing");
 		wait_for(runner->agent.fd, false, 1000);
+		am_runner_beat(runner);
 		if ((rc = am_runner_channel_read(&runner->agent, &err)) < 0)
 			break;
 	}
@@ -356,7 +357,7 @@ dispatch(struct am_runner *runner, struct ambient_error *err)
 /* ---- the loop */
 
 struct timers {
-	int64_t total, idle_ns, heartbeat, stop_by, save_by;
+	int64_t total, idle_ns, stop_by, save_by;
 };
 
 /* Sends a stop once; says by when the end must have come. */
@@ -375,10 +376,7 @@ check_timers(struct am_runner *runner, struct timers *timers)
 	int64_t now = now_boot();
 
 	am_runner_msglog_tick(runner->log);
-	if (now >= timers->heartbeat) {
-		timers->heartbeat = now + HEARTBEAT;
-		am_runner_send_report(runner);
-	}
+	am_runner_beat(runner);
 	if (runner->exited && timers->save_by == AM_FOREVER)
 		timers->save_by = now + SAVE_WAIT;
 	if (runner->exited)
@@ -402,7 +400,6 @@ loop(struct am_runner *runner)
 	int64_t seconds = am_runner_session_timeout(am_runner_session(runner));
 	struct timers timers = {.total = seconds > 0 ? runner->started + seconds * AM_NS_PER_S : AM_FOREVER,
 				.idle_ns = am_runner_session_idle(am_runner_session(runner)) * AM_NS_PER_S,
-				.heartbeat = now_boot() + HEARTBEAT,
 				.stop_by = AM_FOREVER,
 				.save_by = AM_FOREVER};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
@@ -425,7 +422,7 @@ loop(struct am_runner *runner)
 			   runner->agent.in.len - runner->agent.taken) == NULL &&
 		    !runner->agent.eof) {
 			int64_t soon =
-				AM_MIN(AM_MIN(timers.total, timers.heartbeat), AM_MIN(timers.stop_by, timers.save_by)) -
+				AM_MIN(AM_MIN(timers.total, runner->beat_at), AM_MIN(timers.stop_by, timers.save_by)) -
 				now;
 			int ms = soon <= 0 ? 100 : (int)AM_MIN(soon / AM_NS_PER_MS + 1, 1000);
 

@@ -223,6 +223,8 @@ struct running {
 	const char *input;
 	size_t input_left, max;
 	int64_t deadline, kill_at;
+	void (*tick)(void *arg);
+	void *tick_arg;
 };
 
 static void
@@ -309,6 +311,8 @@ attend(struct running *r, const int32_t *cancelled, struct am_run_result *result
 			r->deadline = AM_MIN(r->deadline, am_clock_boot(am_clock_real()) + KILL_AFTER);
 		}
 		enforce(r, exited, cancelled, result);
+		if (r->tick != NULL)
+			r->tick(r->tick_arg);
 		if (exited && r->kill_at == AM_FOREVER)
 			break;
 	}
@@ -320,7 +324,8 @@ am_run(const struct am_spawn *spec, const char *input, size_t input_len, size_t 
 {
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, errs[2] = {-1, -1}, status = 0;
 	struct am_spawn copy = *spec;
-	struct running r = {.pidfd = -1, .in = -1, .input = input, .input_left = input_len, .max = max};
+	struct running r = {.pidfd = -1, .in = -1, .input = input, .input_left = input_len, .max = max,
+			    .tick = spec->tick, .tick_arg = spec->tick_arg};
 
 	*result = (struct am_run_result){0};
 	if ((input != NULL && pipe2(in, O_CLOEXEC) < 0) || pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0) {

@@ -31,6 +31,8 @@ struct am_spawn {
 	bool foreground;          /* its group becomes that of the terminal at fds[0]; the caller takes it back afterwards */
 	bool no_new_privs;        /* PR_SET_NO_NEW_PRIVS */
 	bool die_with_parent;     /* PR_SET_PDEATHSIG SIGKILL: only from a thread that lives as long as the child */
+	void (*tick)(void *arg);  /* am_run: called at least every 100 ms while it waits; or NULL */
+	void *tick_arg;
 };
 
 /* *ret_pidfd may be NULL.  A failed exec is reported here, with its errno. */

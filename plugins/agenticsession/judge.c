@@ -216,7 +216,7 @@ cannot_start(const struct as_plugin *plugin, const struct as_facts *facts, const
 	return since + limit - st->now;
 }
 
-/* A runner whose agent works reports every 30 s; while it clones or pushes it may be busy for longer.  One that has said
+/* A runner reports every 30 s, whatever it does, until it has said how it ended.  One that has said
  * nothing for a minute is stuck, or cannot reach the API server: that is said, and nothing is ended for it.  Returns when
  * to look again, 0: not at all. */
 static int64_t
@@ -225,7 +225,7 @@ silent(struct as_status *st)
 	const char *beat = st->report != NULL ? ambient_str(st->report, "/heartbeatAt", "") : "";
 	int64_t last;
 
-	if (beat[0] == '\0' || strcmp(ambient_str(st->report, "/state", ""), "running") != 0 || !kc_time_parse(beat, &last))
+	if (beat[0] == '\0' || strcmp(ambient_str(st->report, "/state", ""), "done") == 0 || !kc_time_parse(beat, &last))
 		return 0;
 	if (last > st->now) /* its node's clock is ahead of ours */
 		last = st->now;

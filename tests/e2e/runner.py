@@ -2,6 +2,7 @@
 """`ambient-runner run` and `ambient-runner agent` together, against git daemon and a small API server."""
 import os
 import signal
+import socket
 import sys
 
 sys.dont_write_bytecode = True
@@ -218,6 +219,33 @@ def test_a_token_that_rotated_while_the_api_server_was_away(lab):
         assert pod.code == 0 and pod.report["state"] == "done", (pod.code, pod.report, pod.read("stderr"))
     finally:
         lab.api.token = None
+
+
+def test_a_runner_reports_while_git_hangs(lab):
+    """Behaviour 11.5: a heartbeat, also while it clones from a server that says nothing, and while a push waits."""
+    often = {"AMBIENT_HEARTBEAT": "50ms"}
+    beats = lambda state: lab.api.states.count(state)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        pod = lab.pod(spec("true", repo("git://127.0.0.1:%d/mute.git" % mute.getsockname()[1])), runner_env=often).start()
+        connection, _ = mute.accept()
+        assert pod.until(lambda: beats("preparing") >= 4), lab.api.states
+        connection.close()
+        pod.wait()
+        assert pod.code == 1 and pod.report["reason"] == "CloneFailed", (pod.code, pod.report)
+    url = lab.origin("slow")
+    gate = os.path.join(lab.root, "slow-gate")
+    os.mkfifo(gate)
+    hook = lab.bare("slow") + "/hooks/pre-receive"
+    os.makedirs(os.path.dirname(hook), exist_ok=True)
+    with open(hook, "w") as f:
+        f.write("#!/bin/sh\nread line < %s\n" % gate)
+    os.chmod(hook, 0o755)
+    pod = lab.pod(spec("echo x > x", repo(url, targetBranch="work")), runner_env=often).start()
+    assert pod.until(lambda: beats("pushing") >= 6 or pod.runner.poll() is not None) and beats("pushing") >= 6, (pod.report, lab.api.states)
+    with open(gate, "w") as f:
+        f.write("go\n")
+    pod.wait()
+    assert pod.code == 0 and pod.report["repos"][0]["status"] == "pushed", (pod.code, pod.report)
 
 
 def test_agent_lost(lab):

@@ -411,9 +411,16 @@ START_TEST(a_runner_that_is_silent_for_a_minute_is_seen)
 	submit_named("s", "{'prompt':'x','timeout':600}");
 	(void)settle();
 	pod(UP);
-	/* While it clones it may be busy for longer. */
+	/* While it clones and while it pushes it reports as well. */
 	report("\"state\":\"preparing\",\"heartbeatAt\":\"2026-01-01T00:00:05Z\"");
-	fake_host_advance(fake, 90 * AMBIENT_SECOND);
+	fake_host_advance(fake, 45 * AMBIENT_SECOND);
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "status"), "True");
+	fake_host_advance(fake, 45 * AMBIENT_SECOND);
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "RunnerSilent");
+	/* Whoever has said the end says no more. */
+	report("\"state\":\"done\",\"heartbeatAt\":\"2026-01-01T00:00:06Z\"");
 	(void)settle();
 	ck_assert_str_eq(cond("Ready", "status"), "True");
 	report("\"state\":\"running\",\"heartbeatAt\":\"2026-01-01T00:01:30Z\"");
