@@ -48,27 +48,41 @@ am_git_resolve(struct am_git *git, const char *git_dir, const char *what, char r
 
 /* Each attempt is one fetch; a refused connection or a lost one is tried again, a wrong name is not. */
 static int
-fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err)
+fetch_branch(struct am_git *git, struct am_repo *repo, const char *bare, const char *url, const struct am_giturl *where,
+	     const char *branch, struct ambient_error *err)
 {
-	am_auto(am_freep) char *spec = repo->branch != NULL
-					       ? am_xasprintf("+refs/heads/%s:refs/ambient/remote", repo->branch)
-					       : am_xstrdup("+HEAD:refs/ambient/remote");
-	const char *args[] = {"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", repo->url, spec, NULL};
-	struct am_git_run run = {.git_dir = bare, .args = args, .repo = repo, .where = &repo->where, .seconds = 1800};
+	am_auto(am_freep) char *spec = branch != NULL ? am_xasprintf("+refs/heads/%s:refs/ambient/remote", branch)
+						      : am_xstrdup("+HEAD:refs/ambient/remote");
+	const char *args[] = {"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", url, spec, NULL};
+	struct am_git_run run = {.git_dir = bare, .args = args, .repo = repo, .where = where, .seconds = 1800};
 	int rc = am_git_run(git, &run, NULL, err);
 
 	if (rc >= 0)
 		return rc;
-	if (repo->branch != NULL && err != NULL && strstr(err->message, "couldn't find remote ref") != NULL)
-		return ambient_err(err, AMBIENT_E_NOTFOUND, "the repository \"%.120s\" has no branch \"%.80s\"",
-				   repo->url, repo->branch);
+	if (branch != NULL && err != NULL && strstr(err->message, "couldn't find remote ref") != NULL)
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "the repository \"%.120s\" has no branch \"%.80s\"", url, branch);
 	if (err != NULL && err->code == AMBIENT_E_INVALID) {
 		char text[200];
 
 		(void)am_strlcpy(text, err->message, sizeof(text));
-		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot clone \"%.100s\": %s", repo->url, text);
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot clone \"%.100s\": %s", url, text);
 	}
 	return rc;
+}
+
+/* Of the branch that the work goes to, where that is wanted and it is there; else of the one to begin from. */
+static int
+fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err)
+{
+	struct ambient_error absent = AMBIENT_ERROR_INIT;
+	int rc = -AMBIENT_E_NOTFOUND;
+
+	if (repo->ensure)
+		rc = fetch_branch(git, repo, bare, repo->push_url, &repo->push_where, repo->push_branch, &absent);
+	repo->there = rc >= 0;
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return fetch_branch(git, repo, bare, repo->url, &repo->where, repo->branch, err);
+	return rc < 0 ? ambient_err(err, absent.code, "%s", absent.message) : rc;
 }
 
 /* Which branch a working copy is on when the session names none. */
@@ -186,8 +200,8 @@ am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_e
 	bool exists = occupied(dir, repo->name);
 	(void)close(dir);
 	if (!exists) {
-		am_auto(am_freep) char *branch =
-			repo->branch != NULL ? am_xstrdup(repo->branch) : default_branch(git, repo, bare);
+		const char *named = repo->there ? repo->push_branch : repo->branch;
+		am_auto(am_freep) char *branch = named != NULL ? am_xstrdup(named) : default_branch(git, repo, bare);
 
 		if ((rc = am_remove_tree(staging, err)) < 0 ||
 		    (rc = make_copy(git, repo, bare, staging, branch, err)) < 0 ||

@@ -96,6 +96,7 @@ add_listed(struct am_repos *repos, struct am_slice item, int index, int auto_pus
 			  am_json_count(output) > 0;
 	int own = tri_bool(item, "/autoPush");
 	repo->push = own >= 0 ? own : auto_push >= 0 ? auto_push : has_output;
+	repo->ensure = repo->push_branch != NULL && tri_bool(item, "/output/ensureBranch") == 1;
 	am_runner_repo_name(name, repo->url != NULL ? repo->url : "", repo->name);
 	unique_name(repos, repo);
 	check_repo(repo, session_name);
@@ -115,6 +116,7 @@ add_planned(struct am_repos *repos, struct am_slice item, const char *session_na
 	repo->push_url = first_str(item, (const char *const[]){"/pushUrl", NULL});
 	repo->push_branch = first_str(item, (const char *const[]){"/pushBranch", NULL});
 	repo->push = tri_bool(item, "/push") == 1;
+	repo->ensure = repo->push_branch != NULL && tri_bool(item, "/ensureBranch") == 1;
 	am_runner_repo_name(name, repo->url != NULL ? repo->url : "", repo->name);
 	unique_name(repos, repo);
 	check_repo(repo, session_name);

@@ -20,9 +20,11 @@ struct am_repo {
 	char *push_url;     /* where to; never NULL when usable */
 	char *push_branch;
 	bool push; /* was it asked for */
+	bool ensure; /* work goes on where push_branch is, and it is made where it is not */
 	struct am_giturl where, push_where;
 	/* What became of it. */
 	bool cloned;
+	bool there; /* push_branch was there already, and was cloned */
 	char base[65], commit[65];
 	int64_t added, removed, commits;
 	const char *status; /* static: pushed, abandoned, nochanges, error; NULL while unknown */

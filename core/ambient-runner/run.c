@@ -337,7 +337,8 @@ publish(struct am_runner *runner, bool push)
 		if (!repo->cloned || repo->status != NULL)
 			continue;
 		int rc = am_runner_git_import(&runner->git, repo, &err);
-		if (rc == 0 && repo->status == NULL && push && repo->push)
+		bool make = repo->ensure && !repo->there && am_streq(repo->status, "nochanges");
+		if (rc == 0 && (repo->status == NULL || make) && push && repo->push)
 			rc = am_runner_git_push(&runner->git, repo, &err);
 		else if (rc == 0 && repo->status == NULL)
 			repo->status = "abandoned";

@@ -14,7 +14,7 @@
 
 struct repo {
 	const char *name, *url, *branch, *auth, *push_url, *push_branch, *pr_base;
-	bool push, create_pr;
+	bool push, create_pr, ensure;
 };
 
 static int refuse(struct ambient_error *err, const char *where, const char *fmt, ...)
@@ -242,6 +242,9 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 	}
 	if ((rc = check_branch(err, base, "/output/targetBranch", r->push_branch)) < 0)
 		return rc;
+	r->ensure = ambient_bool(item, "/output/ensureBranch", 0);
+	if (r->ensure && target[0] == '\0' && ambient_str(item, "/output/pushBranch", "")[0] == '\0')
+		return refuse(err, base, "%s", "output.ensureBranch needs output.targetBranch, the branch that is meant");
 	r->create_pr = ambient_bool(item, "/output/createPR", 0) || ambient_bool(item, "/output/createPullRequest", 0);
 	if (ambient_type(item, "/output/createPR") == AMBIENT_T_BOOL &&
 	    ambient_type(item, "/output/createPullRequest") == AMBIENT_T_BOOL &&
@@ -310,9 +313,9 @@ all_repos(struct ambient_call *call, const struct ambient_object *session, const
 	text_add(t, "[");
 	for (size_t i = 0; i < n; i++)
 		text_add(t, "%j{\"index\":%d,\"name\":%s,\"url\":%s,\"branch\":%s,\"authSecret\":%s,\"push\":%b,"
-			 "\"pushUrl\":%s,\"pushBranch\":%s,\"createPR\":%b,\"prBase\":%s}", i > 0 ? "," : "",
+			 "\"pushUrl\":%s,\"pushBranch\":%s,\"ensureBranch\":%b,\"createPR\":%b,\"prBase\":%s}", i > 0 ? "," : "",
 			 (int64_t)i, repos[i].name, repos[i].url, repos[i].branch, repos[i].auth, repos[i].push,
-			 repos[i].push_url, repos[i].push_branch, repos[i].create_pr, repos[i].pr_base);
+			 repos[i].push_url, repos[i].push_branch, repos[i].ensure, repos[i].create_pr, repos[i].pr_base);
 	text_add(t, "]");
 	*ret_count = n;
 	return 0;

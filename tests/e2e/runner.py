@@ -51,6 +51,23 @@ def test_no_changes(lab):
     assert git("--git-dir", lab.bare("still"), "for-each-ref") .count("refs/heads/") == 1
 
 
+def test_a_branch_that_is_to_be_there(lab):
+    """It is made without a change, gone on from where it is there, and an agent that failed makes none."""
+    url, bare = lab.origin("made"), lab.bare("made")
+    made = repo(url, targetBranch="work", ensureBranch=True)
+    assert lab.pod(spec("exit 1", made)).go().code == 1
+    assert git("--git-dir", bare, "for-each-ref").count("refs/heads/") == 1
+    pod = lab.pod(spec("true", made)).go()
+    assert pod.code == 0 and pod.report["repos"][0]["status"] == "pushed" and pod.report["repos"][0]["commits"] == 0, pod.report
+    assert git("--git-dir", bare, "rev-parse", "work") == git("--git-dir", bare, "rev-parse", "main")
+    pod = lab.pod(spec("echo one > one; git symbolic-ref --short HEAD", made)).go()
+    assert pod.report["repos"][0]["commits"] == 1 and "work" in pod.texts(), pod.report
+    pod = lab.pod(spec("cat one; echo two > two", made)).go()
+    assert pod.report["repos"][0]["commits"] == 1 and "one" in pod.texts(), pod.report
+    assert git("--git-dir", bare, "rev-list", "--count", "main..work") == "2"
+    assert lab.pod(spec("true", made)).go().report["repos"][0]["status"] == "nochanges"
+
+
 def test_push_not_asked_is_abandoned(lab):
     pod = lab.pod(spec("echo x > x", repo(lab.origin("kept")))).go()
     assert pod.code == 0 and pod.report["repos"][0]["status"] == "abandoned", pod.report

@@ -317,6 +317,12 @@ static const struct effective_case {
 	{ "{'prompt':'x','repos':[{'url':'https://h/a','autoPush':true}]}", NULL, "/repos/0/push", "true" },
 	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'type':'direct','targetBranch':'main',"
 	  "'pushBranch':'p'}}]}", NULL, "/repos/0/prBase", "main" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'targetBranch':'t'}}]}", NULL,
+	  "/repos/0/ensureBranch", "false" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'targetBranch':'t','ensureBranch':true}}]}", NULL,
+	  "/repos/0/ensureBranch", "true" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'ensureBranch':true}}]}", NULL, NULL,
+	  "spec.repos[0]: output.ensureBranch needs output.targetBranch" },
 	{ "{'prompt':'x','inputRepo':'https://h/a','inputBranch':'b','outputRepo':'https://f/a'}", NULL,
 	  "/repos/0/branch", "b" },
 	{ "{'prompt':'x','input':{'repo':'https://h/a'},'output':{'repo':'https://f/a','branch':'o'}}", NULL,

@@ -186,6 +186,22 @@ START_TEST(flat_and_legacy_shapes)
 }
 END_TEST
 
+START_TEST(a_branch_is_ensured_only_where_it_is_named)
+{
+	struct am_repos repos;
+
+	parse("{\"spec\":{\"repos\":[{\"input\":{\"url\":\"https://h/a\"},\"output\":{\"targetBranch\":\"t\",\"ensureBranch\":"
+	      "true}},{\"input\":{\"url\":\"https://h/b\"},\"output\":{\"ensureBranch\":true}}]}}",
+	      &repos);
+	ck_assert(repos.v[0].ensure && !repos.v[1].ensure);
+	am_runner_repos_fini(&repos);
+	parse("{\"status\":{\"effective\":{\"repos\":[{\"url\":\"https://h/a\",\"pushBranch\":\"t\",\"ensureBranch\":true}]}}}",
+	      &repos);
+	ck_assert(repos.v[0].ensure);
+	am_runner_repos_fini(&repos);
+}
+END_TEST
+
 START_TEST(only_the_main_repository_must_be_usable)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
@@ -260,6 +276,7 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, names_of_folders, 0, (int)AM_COUNTOF(folders));
 	tcase_add_test(tc, documented_shape);
 	tcase_add_test(tc, flat_and_legacy_shapes);
+	tcase_add_test(tc, a_branch_is_ensured_only_where_it_is_named);
 	tcase_add_test(tc, only_the_main_repository_must_be_usable);
 	tcase_add_test(tc, defaults_by_shape);
 	tcase_add_test(tc, headers_of_bundles);
