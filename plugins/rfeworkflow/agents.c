@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONFIGMAP "ambient-agents"
 #define LISTED_MAX 64
 
 /* The file as text of the call; NULL: there is none, or none that could be a template. */
@@ -127,7 +126,7 @@ rfe_agent_find(const struct rfe_plugin *plugin, struct ambient_call *call, const
 	const struct ambient_object *map = NULL;
 	const char *text = NULL;
 	char pointer[80];
-	int rc = ambient_get(call, RFE_CM, ns, CONFIGMAP, &map, err);
+	int rc = ambient_get(call, RFE_CM, ns, RFE_AGENTS, &map, err);
 
 	if (rc < 0 && rc != -AMBIENT_E_NOTFOUND)
 		return rc;

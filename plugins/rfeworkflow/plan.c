@@ -14,6 +14,8 @@ static const char *const council[] = {
 	"product-manager", "solution-architect", "staff-engineer", "product-owner", "team-lead", "team-member",
 	"delivery-owner", NULL,
 };
+/* Names of what is done beside the steps. */
+static const char *const ours[] = { "synthesis", "documents", "seed", "jira" };
 static const char *const phases[] = { "specify", "plan", "tasks", "implement", NULL };
 
 bool
@@ -145,10 +147,12 @@ add_step(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct am
 		(void)ambient_err(err, AMBIENT_E_INVALID, "step %zu has no agent", plan->n + 1);
 		return NULL;
 	}
-	if (strcmp(step->name, "synthesis") == 0 || strcmp(step->name, "documents") == 0) {
-		(void)ambient_err(err, AMBIENT_E_INVALID, "a step may not be called \"%s\"; give it another name", step->name);
-		return NULL;
-	}
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (strcmp(step->name, ours[i]) == 0) {
+			(void)ambient_err(err, AMBIENT_E_INVALID, "a step may not be called \"%s\"; give it another name",
+					  step->name);
+			return NULL;
+		}
 	for (size_t i = 0; i < plan->n; i++)
 		if (strcmp(plan->step[i].name, step->name) == 0) {
 			(void)ambient_err(err, AMBIENT_E_INVALID, "two steps are called \"%s\"; give one of them another name",
@@ -161,13 +165,11 @@ add_step(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct am
 	return step;
 }
 
-/* One that is none of the steps: after them. */
+/* One that is none of the steps. */
 static void
-add_extra(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct ambient_object *spec, enum rfe_kind kind,
+set_extra(const struct rfe_plugin *plugin, struct rfe_step_plan *step, const struct ambient_object *spec, enum rfe_kind kind,
 	  const char *name)
 {
-	struct rfe_step_plan *step = &plan->step[plan->total++];
-
 	rfe_slug(step->name, name);
 	rfe_slug(step->agent, name);
 	step->kind = kind;
@@ -240,9 +242,14 @@ read_steps(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct 
 	if (rc < 0)
 		return rc;
 	if (ambient_bool(spec, "/synthesis", synthesis))
-		add_extra(plugin, plan, spec, RFE_SYNTHESIS, "synthesis");
+		set_extra(plugin, &plan->step[plan->total++], spec, RFE_SYNTHESIS, "synthesis");
 	if (plan->documents.url != NULL)
-		add_extra(plugin, plan, spec, RFE_PUBLISH, "documents");
+		set_extra(plugin, &plan->step[plan->total++], spec, RFE_PUBLISH, "documents");
+	if (plugin->seed[0] == '\0' || !ambient_bool(spec, "/seed", plan->shape == RFE_UMBRELLA))
+		return 0;
+	if (plan->repos == 0 || plan->branch[0] == '\0')
+		return ambient_err(err, AMBIENT_E_INVALID, "spec.seed needs a repository and spec.branchName, the branch that is seeded");
+	set_extra(plugin, &plan->seed, spec, RFE_SEED, "seed");
 	return 0;
 }
 

@@ -20,6 +20,9 @@ AMBIENT_DECLARE("name=rfeworkflow\0"
 #define OPTION(var, ...) static const struct ambient_option var = { .size = sizeof(struct ambient_option), __VA_ARGS__ }
 OPTION(opt_agents, .name = "agents", .type = AMBIENT_OPT_PATH,
        .text = "Directory of the agents' templates; unset: those that were installed.");
+OPTION(opt_seed, .name = "seed", .type = AMBIENT_OPT_PATH,
+       .text = "Directory of what umbrella repositories begin with, laid out like spec-kit's own repository: templates/, "
+	       "templates/commands/, scripts/bash/, memory/; unset: what was installed.");
 OPTION(opt_timeout, .name = "stepTimeout", .type = AMBIENT_OPT_DURATION, .def = "30m", .min = AMBIENT_SECOND,
        .max = INT64_C(30) * 24 * 60 * AMBIENT_MINUTE, .text = "How long a step may take when the workflow does not say.");
 OPTION(opt_retries, .name = "retries", .type = AMBIENT_OPT_INT, .def = "1", .max = 10,
@@ -31,7 +34,7 @@ OPTION(opt_synthesis, .name = "synthesis", .type = AMBIENT_OPT_BOOL, .def = "tru
 	       "else it is put together of what the steps said.");
 
 static const struct ambient_option *const options[] = {
-	&opt_agents, &opt_timeout, &opt_retries, &opt_delay, &opt_synthesis, NULL,
+	&opt_agents, &opt_seed, &opt_timeout, &opt_retries, &opt_delay, &opt_synthesis, NULL,
 };
 
 static const char *
@@ -42,6 +45,14 @@ agents_of(const struct ambient_host *host, const struct ambient_conf *conf)
 	return dir[0] != '\0' ? dir : AM_PKGDATADIR "/agents";
 }
 
+static const char *
+seed_of(const struct ambient_host *host, const struct ambient_conf *conf)
+{
+	const char *dir = host->conf->str(conf, "seed", "");
+
+	return dir[0] != '\0' ? dir : AM_PKGDATADIR "/seed";
+}
+
 static int
 check(const struct ambient_host *host, const struct ambient_conf *conf, struct ambient_error *err)
 {
@@ -50,6 +61,10 @@ check(const struct ambient_host *host, const struct ambient_conf *conf, struct a
 	if (access(dir, R_OK | X_OK) != 0)
 		return ambient_err(err, AMBIENT_E_INVALID, "the directory of the agents' templates, \"%s\", cannot be read: %s; "
 				   "set agents", dir, strerror(errno));
+	dir = seed_of(host, conf);
+	if (access(dir, R_OK | X_OK) != 0)
+		return ambient_err(err, AMBIENT_E_INVALID, "the directory of what umbrella repositories begin with, \"%s\", cannot be "
+				   "read: %s; set seed", dir, strerror(errno));
 	return 0;
 }
 
@@ -63,6 +78,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 	plugin->host = host;
 	plugin->agents = agents_of(host, conf);
+	plugin->seed = seed_of(host, conf);
 	plugin->step_timeout_s = read->integer(conf, "stepTimeout", 30 * AMBIENT_MINUTE) / AMBIENT_SECOND;
 	plugin->retries = read->integer(conf, "retries", 1);
 	plugin->retry_delay = read->integer(conf, "retryDelay", 10 * AMBIENT_SECOND);

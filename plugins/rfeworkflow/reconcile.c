@@ -14,21 +14,9 @@
 
 #define NONE ((size_t)-1)
 
-struct pass {
-	const struct rfe_plugin *plugin;
-	struct ambient_call *call;
-	const struct ambient_object *workflow;
-	const char *ns, *name;
-	struct rfe_status st;
-	struct rfe_plan plan;
-	bool planned, blocked; /* blocked: something is missing that a person has to bring */
-	struct ambient_result *result;
-	struct ambient_error *err;
-};
-
 /* What to call the state that it is in. */
 static const char *
-phase_of(const struct pass *p)
+phase_of(const struct rfe_pass *p)
 {
 	const struct rfe_status *st = &p->st;
 	bool legacy = p->planned && p->plan.shape != RFE_DOCUMENTED;
@@ -50,23 +38,23 @@ phase_of(const struct pass *p)
 	return begun ? "Running" : legacy ? "Initializing" : "Pending";
 }
 
-static int
-save(struct pass *p)
+int
+rfe_save(struct rfe_pass *p)
 {
 	const char *branch = p->planned ? p->plan.branch : ambient_str(p->workflow, "/status/branch", NULL);
 
 	return rfe_status_write(p->call, &p->workflow, &p->st, phase_of(p), branch, p->err);
 }
 
-static int
-say(struct pass *p, const char *reason, const char *message)
+int
+rfe_say(struct rfe_pass *p, const char *reason, const char *message)
 {
 	rfe_set(&p->st, RFE_READY, KC_FALSE, reason, "%s", message);
-	return save(p);
+	return rfe_save(p);
 }
 
-static void
-finish(struct pass *p, enum rfe_condition how, const char *reason, const char *message)
+void
+rfe_finish(struct rfe_pass *p, enum rfe_condition how, const char *reason, const char *message)
 {
 	rfe_set(&p->st, how, KC_TRUE, reason, "%s", message);
 	rfe_set(&p->st, RFE_READY, KC_FALSE, reason, "%s", message);
@@ -85,14 +73,14 @@ active(const struct rfe_status *st)
 }
 
 static bool
-wants(const struct pass *p, const char *state)
+wants(const struct rfe_pass *p, const char *state)
 {
 	return strcmp(ambient_str(p->workflow, "/spec/desiredState", ""), state) == 0;
 }
 
 /* Is there a request to run a step that was not followed yet?  text gets what it will be remembered by. */
 static bool
-asked(const struct pass *p, char text[160])
+asked(const struct rfe_pass *p, char text[160])
 {
 	const char *step = ambient_str(p->workflow, RFE_RUN, "");
 
@@ -103,7 +91,7 @@ asked(const struct pass *p, char text[160])
 /* ---- 1. the session that was begun */
 
 static void
-tell_outputs(struct pass *p)
+tell_outputs(struct rfe_pass *p)
 {
 	struct rfe_status *st = &p->st;
 
@@ -120,12 +108,12 @@ tell_outputs(struct pass *p)
 
 /* Its session has ended, or is gone. */
 static int
-ended(struct pass *p, size_t i, const struct ambient_object *session, bool stop)
+ended(struct rfe_pass *p, size_t i, const struct ambient_object *session, bool stop)
 {
 	struct rfe_step *step = &p->st.step[i];
 	bool good;
 
-	rfe_session_result(p->call, session, &p->st, i);
+	rfe_session_result(p->call, session, &p->st, step);
 	good = step->state == RFE_S_COMPLETED;
 	tell_outputs(p);
 	rfe_set(&p->st, RFE_READY, KC_FALSE, good ? "StepCompleted" : "StepFailed", "step \"%s\": %s", step->name,
@@ -133,12 +121,12 @@ ended(struct pass *p, size_t i, const struct ambient_object *session, bool stop)
 	if (good || !stop)
 		ambient_event(p->call, p->workflow, good ? "Normal" : "Warning", good ? "StepCompleted" : "StepFailed",
 			      "step \"%s\" %s%s", step->name, good ? "completed" : "failed: ", good ? "" : step->message);
-	return save(p);
+	return rfe_save(p);
 }
 
 /* What is to be known while the session goes on. */
 static int
-goes_on(struct pass *p, size_t i, bool stop)
+goes_on(struct rfe_pass *p, size_t i, bool stop)
 {
 	const struct rfe_step *step = &p->st.step[i];
 
@@ -150,12 +138,12 @@ goes_on(struct pass *p, size_t i, bool stop)
 	else
 		rfe_set(&p->st, RFE_READY, KC_TRUE, "StepRunning", "step \"%s\" runs as AgenticSession \"%s\"", step->name,
 			step->session);
-	return save(p);
+	return rfe_save(p);
 }
 
 /* Returns 1 while the session goes on. */
 static int
-follow(struct pass *p, size_t i, bool stop)
+follow(struct rfe_pass *p, size_t i, bool stop)
 {
 	const struct ambient_object *session = NULL;
 	struct rfe_step *step = &p->st.step[i];
@@ -180,7 +168,7 @@ follow(struct pass *p, size_t i, bool stop)
 /* ---- 2. what a person wants */
 
 static size_t
-step_named(const struct pass *p, const char *text)
+step_named(const struct rfe_pass *p, const char *text)
 {
 	char name[RFE_NAME_MAX], number[32];
 
@@ -193,9 +181,26 @@ step_named(const struct pass *p, const char *text)
 	return NONE;
 }
 
+static void
+seed_anew(struct rfe_status *st)
+{
+	st->seed.state = RFE_S_PENDING;
+	st->seed.session[0] = st->seed.reason[0] = st->seed.message[0] = '\0';
+	st->seed.attempts = 0;
+}
+
+/* It has not ended. */
+static void
+reopen(struct rfe_status *st)
+{
+	for (int c = RFE_COMPLETED; c <= RFE_CANCELLED; c++)
+		rfe_unset(st, (enum rfe_condition)c);
+	st->completion[0] = '\0';
+}
+
 /* From step i on all is to be done; what comes before and never was is passed over. */
 static void
-restart(struct pass *p, size_t i)
+restart(struct rfe_pass *p, size_t i)
 {
 	struct rfe_status *st = &p->st;
 
@@ -214,59 +219,72 @@ restart(struct pass *p, size_t i)
 		step->started = k == i;
 		step->linked = false;
 	}
-	for (int c = RFE_COMPLETED; c <= RFE_CANCELLED; c++)
-		rfe_unset(st, (enum rfe_condition)c);
-	st->completion[0] = '\0';
+	if (st->seed.state == RFE_S_FAILED)
+		seed_anew(st);
+	reopen(st);
 	st->final = "";
 	tell_outputs(p);
 }
 
+/* The repositories are to be seeded, again if they were; a request that had ended ends again when they are. */
 static int
-run_step(struct pass *p, const char *text)
+run_seed(struct rfe_pass *p)
+{
+	seed_anew(&p->st);
+	reopen(&p->st);
+	rfe_set(&p->st, RFE_SEEDED, KC_FALSE, "SeedRequested", "seeding was asked for");
+	return rfe_save(p);
+}
+
+static int
+run_step(struct rfe_pass *p, const char *text)
 {
 	const char *wanted = ambient_str(p->workflow, RFE_RUN, "");
 	size_t i = step_named(p, wanted), len = 0;
 	char names[300] = "";
 
 	(void)snprintf(p->st.run, sizeof(p->st.run), "%s", text);
+	if (i == NONE && p->plan.seed.timeout > 0 && strcmp(wanted, p->plan.seed.name) == 0)
+		return run_seed(p);
 	if (i == NONE) {
+		if (p->plan.seed.timeout > 0)
+			len += (size_t)snprintf(names, sizeof(names), "%s, ", p->plan.seed.name);
 		for (size_t k = 0; k < p->plan.total && len < sizeof(names); k++)
 			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", k > 0 ? ", " : "", p->plan.step[k].name);
 		ambient_event(p->call, p->workflow, "Warning", "StepUnknown", "there is no step \"%.63s\"; those are: %s", wanted, names);
-		return save(p);
+		return rfe_save(p);
 	}
 	restart(p, i);
 	rfe_set(&p->st, RFE_READY, KC_FALSE, "StepRequested", "step \"%s\" was asked for", p->st.step[i].name);
 	ambient_event(p->call, p->workflow, "Normal", "StepRequested", "step \"%s\" was asked for", p->st.step[i].name);
-	return save(p);
+	return rfe_save(p);
 }
 
 static int
-cancel(struct pass *p)
+cancel(struct rfe_pass *p)
 {
 	for (size_t i = 0; i < p->st.n; i++)
 		if (p->st.step[i].state == RFE_S_PENDING || p->st.step[i].state == RFE_S_FAILED)
 			p->st.step[i].state = RFE_S_CANCELLED;
-	finish(p, RFE_CANCELLED, "Cancelled", "cancelled as asked");
-	return save(p);
+	rfe_finish(p, RFE_CANCELLED, "Cancelled", "cancelled as asked");
+	return rfe_save(p);
 }
 
 /* ---- 3. the next step */
 
 /* A person has to bring or change something: say it where they look; what they do wakes us. */
 static int
-wait_for(struct pass *p, const char *reason, const char *message)
+wait_for(struct rfe_pass *p, const char *reason, const char *message)
 {
 	char text[512];
 
 	(void)snprintf(text, sizeof(text), "%s", message);
-	p->blocked = true;
-	return say(p, reason, text);
+	return rfe_say(p, reason, text);
 }
 
 /* The final document, of the session that wrote it or put together.  -AMBIENT_E_NOMEM. */
 static int
-make_final(struct pass *p)
+make_final(struct rfe_pass *p)
 {
 	for (size_t i = 0; i < p->st.n; i++)
 		if (p->st.step[i].kind == RFE_SYNTHESIS)
@@ -281,7 +299,7 @@ make_final(struct pass *p)
 
 /* What the step's session is told.  -AMBIENT_E_NOTFOUND: a template is missing. */
 static int
-make_prompt(struct pass *p, size_t i, char **prompt)
+make_prompt(struct rfe_pass *p, size_t i, char **prompt)
 {
 	const struct rfe_step_plan *what = &p->plan.step[i];
 	struct rfe_agent agent, phase;
@@ -304,18 +322,13 @@ make_prompt(struct pass *p, size_t i, char **prompt)
 	return *prompt != NULL ? 0 : ambient_err(p->err, AMBIENT_E_NOMEM, "out of memory");
 }
 
-static int
-begin_session(struct pass *p, size_t i)
+int
+rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step *step, const char *prompt)
 {
-	struct rfe_step *step = &p->st.step[i];
+	struct ambient_error said = AMBIENT_ERROR_INIT, *err = p->err;
 	char number[RFE_NAME_MAX + 32];
-	char *prompt = NULL;
-	int rc = make_prompt(p, i, &prompt);
+	int rc;
 
-	if (rc == -AMBIENT_E_NOTFOUND)
-		return wait_for(p, "AgentUnknown", p->err->message);
-	if (rc < 0)
-		return rc;
 	if (step->session[0] == '\0' || step->state != RFE_S_PENDING) {
 		step->state = RFE_S_PENDING;
 		step->runs++;
@@ -323,31 +336,44 @@ begin_session(struct pass *p, size_t i)
 		rfe_name(step->session, p->name, number);
 		ambient_time(step->start, p->st.now);
 		step->completion[0] = '\0';
-		if (p->st.start[0] == '\0')
+		if (p->st.start[0] == '\0' && what->kind <= RFE_PUBLISH)
 			memcpy(p->st.start, step->start, sizeof(p->st.start));
-		rfe_set(&p->st, RFE_READY, KC_FALSE, "StepStarting", "step \"%s\" starts", step->name);
-		if ((rc = save(p)) < 0)
+		if (what->kind <= RFE_PUBLISH)
+			rfe_set(&p->st, RFE_READY, KC_FALSE, "StepStarting", "step \"%s\" starts", step->name);
+		if ((rc = rfe_save(p)) < 0)
 			return rc;
-		step = &p->st.step[i];
 	}
-	rc = rfe_session_create(p->call, p->workflow, &p->plan, &p->st, i, prompt, step->agent, p->err);
+	rc = rfe_session_create(p->call, p->workflow, &p->plan, &p->st, what, step, prompt, &said);
 	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN) {
 		/* Said to people, and tried again with growing delays. */
-		struct ambient_error said = *p->err, hidden = AMBIENT_ERROR_INIT, *err = p->err;
+		struct ambient_error hidden = AMBIENT_ERROR_INIT;
 
 		if (rc == -AMBIENT_E_EXISTS)
 			step->session[0] = '\0'; /* the next attempt has another name */
 		p->err = &hidden;
 		(void)wait_for(p, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "SessionRefused", said.message);
 		p->err = err;
+	}
+	if (rc < 0) {
 		*err = said;
 		return rc;
 	}
-	if (rc < 0)
-		return rc;
 	step->state = RFE_S_RUNNING;
 	ambient_event(p->call, p->workflow, "Normal", "StepStarted", "step \"%s\" runs as AgenticSession \"%s\"", step->name,
 		      step->session);
+	return 0;
+}
+
+static int
+begin_session(struct rfe_pass *p, size_t i)
+{
+	char *prompt = NULL;
+	int rc = make_prompt(p, i, &prompt);
+
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return wait_for(p, "AgentUnknown", p->err->message);
+	if (rc < 0 || (rc = rfe_begin(p, &p->plan.step[i], &p->st.step[i], prompt)) < 0)
+		return rc;
 	return goes_on(p, i, false);
 }
 
@@ -365,7 +391,7 @@ hopeless(const struct rfe_step *step)
 
 /* A step that waits for a person: has one made a session for it, as older clients do? */
 static int
-wait_for_person(struct pass *p, size_t i)
+wait_for_person(struct rfe_pass *p, size_t i)
 {
 	struct rfe_step *step = &p->st.step[i];
 	const struct ambient_object *session = NULL;
@@ -388,59 +414,69 @@ wait_for_person(struct pass *p, size_t i)
 		(void)snprintf(failed, sizeof(failed), "; before: %s", step->message);
 	(void)snprintf(text, sizeof(text), "step \"%s\" waits for a person; annotate with ambient-code.io/run-step=%s to start it%s",
 		       step->name, step->name, failed);
-	return say(p, "WaitingForPerson", text);
+	return rfe_say(p, "WaitingForPerson", text);
+}
+
+int64_t
+rfe_retry_in(const struct rfe_pass *p, const struct rfe_step_plan *what, const struct rfe_step *step)
+{
+	int64_t at, doubled = step->attempts > 1 ? step->attempts - 1 : 0;
+
+	if (step->attempts > what->retries || hopeless(step))
+		return -1;
+	if (!kc_time_parse(step->completion, &at))
+		return 0;
+	at += p->plugin->retry_delay << (doubled < 10 ? doubled : 10);
+	return at > p->st.now ? at - p->st.now : 0;
 }
 
 static int
-after_failure(struct pass *p, size_t i)
+after_failure(struct rfe_pass *p, size_t i)
 {
 	struct rfe_step *step = &p->st.step[i];
-	int64_t at, doubled = step->attempts > 1 ? step->attempts - 1 : 0;
+	int64_t in = rfe_retry_in(p, &p->plan.step[i], step);
 	char text[400];
 
-	if (step->attempts > p->plan.step[i].retries || hopeless(step)) {
+	if (in < 0) {
 		(void)snprintf(text, sizeof(text), "step \"%s\" failed: %s", step->name, step->message);
-		finish(p, RFE_FAILED, "StepFailed", text);
-		return save(p);
+		rfe_finish(p, RFE_FAILED, "StepFailed", text);
+		return rfe_save(p);
 	}
-	if (kc_time_parse(step->completion, &at)) {
-		at += p->plugin->retry_delay << (doubled < 10 ? doubled : 10);
-		if (at > p->st.now)
-			return ambient_requeue_after(p->result, at - p->st.now);
-	}
-	return begin_session(p, i);
+	return in > 0 ? ambient_requeue_after(p->result, in) : begin_session(p, i);
 }
 
 static int
-all_done(struct pass *p)
+all_done(struct rfe_pass *p)
 {
 	int rc = make_final(p);
 
 	if (rc < 0)
 		return rc;
-	finish(p, RFE_COMPLETED, "Success", "all steps completed");
-	return save(p);
+	rfe_finish(p, RFE_COMPLETED, "Success", "all steps completed");
+	return rfe_save(p);
 }
 
 static int
-advance(struct pass *p)
+advance(struct rfe_pass *p)
 {
 	size_t i = rfe_next(&p->st);
 	char owner[254], text[512];
 	int rc;
 
-	if (i == p->st.n)
+	if (i == p->st.n && (p->plan.seed.timeout == 0 || p->st.seed.state == RFE_S_COMPLETED))
 		return all_done(p);
 	if (wants(p, "Paused"))
-		return say(p, "Paused", "paused as asked; spec.desiredState: Running goes on");
+		return rfe_say(p, "Paused", "paused as asked; spec.desiredState: Running goes on");
 	if ((rc = rfe_branch_owner(p->plugin, p->call, p->workflow, &p->plan, owner, p->err)) < 0)
 		return rc;
 	memcpy(p->st.waits_for, owner, sizeof(p->st.waits_for));
 	if (owner[0] != '\0') {
 		(void)snprintf(text, sizeof(text), "branch \"%.100s\" is worked on by RFEWorkflow \"%s\"; waiting until that has ended",
 			       p->plan.branch, owner);
-		return say(p, "BranchInUse", text);
+		return rfe_say(p, "BranchInUse", text);
 	}
+	if ((rc = rfe_seed(p)) != 0)
+		return rc < 0 ? rc : 0;
 	if (p->st.step[i].state == RFE_S_FAILED && p->st.step[i].linked) {
 		/* Whoever made that session may make another. */
 		p->st.step[i].state = RFE_S_PENDING;
@@ -455,7 +491,7 @@ advance(struct pass *p)
 /* ---- all of it */
 
 static int
-managed(struct pass *p, bool *ret)
+managed(struct rfe_pass *p, bool *ret)
 {
 	const struct ambient_object *ns = NULL;
 	int rc = ambient_get(p->call, RFE_NS, "", p->ns, &ns, p->err);
@@ -465,7 +501,7 @@ managed(struct pass *p, bool *ret)
 }
 
 static int
-make_plan(struct pass *p)
+make_plan(struct rfe_pass *p)
 {
 	int rc = rfe_plan_read(p->plugin, p->call, p->workflow, &p->plan, p->err);
 
@@ -482,7 +518,7 @@ make_plan(struct pass *p)
 
 /* Nothing of it runs. */
 static int
-idle(struct pass *p)
+idle(struct rfe_pass *p)
 {
 	char request[160], text[512];
 	bool ours;
@@ -492,7 +528,7 @@ idle(struct pass *p)
 		return rc;
 	if (!ours) {
 		(void)snprintf(text, sizeof(text), "namespace \"%s\" is not labelled ambient-code.io/managed=true", p->ns);
-		return rfe_terminal(&p->st) ? 0 : say(p, "NamespaceNotManaged", text);
+		return rfe_terminal(&p->st) ? 0 : rfe_say(p, "NamespaceNotManaged", text);
 	}
 	if (asked(p, request) && p->planned && !wants(p, "Cancelled")) {
 		rfe_status_follow(&p->st, &p->plan);
@@ -504,7 +540,7 @@ idle(struct pass *p)
 	if (wants(p, "Cancelled"))
 		return cancel(p);
 	if (!p->planned)
-		return say(p, "SpecInvalid", p->st.cond[RFE_SPEC_VALID].message);
+		return rfe_say(p, "SpecInvalid", p->st.cond[RFE_SPEC_VALID].message);
 	rfe_status_follow(&p->st, &p->plan);
 	return advance(p);
 }
@@ -513,7 +549,7 @@ int
 rfe_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
 	      struct ambient_error *err)
 {
-	struct pass p = { .plugin = self, .call = call, .ns = req->ns, .name = req->name, .result = result, .err = err };
+	struct rfe_pass p = { .plugin = self, .call = call, .ns = req->ns, .name = req->name, .result = result, .err = err };
 	char request[160];
 	bool stop;
 	size_t i;
@@ -535,5 +571,7 @@ rfe_reconcile(void *self, struct ambient_call *call, const struct ambient_reques
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 	}
+	if ((rc = rfe_side_follow(&p, wants(&p, "Cancelled"))) != 0)
+		return rc < 0 ? rc : 0;
 	return idle(&p);
 }

@@ -7,6 +7,8 @@
  *   agents.c      the agents' templates: files, and a ConfigMap over them
  *   prompt.c      template + request + context + outputs -> the prompt of a step; the document at the end
  *   session.c     the AgenticSession of a step: made, read, ended
+ *   side.c        sessions that are no steps: what seeds the repositories, what publishes a document
+ *   seed.c        the files that an umbrella repository begins with
  *   branch.c      who else works on the same branch
  *   status.c      the status as a struct, read from and written to the workflow
  *
@@ -32,6 +34,8 @@
 #define RFE_RUN     "/metadata/annotations/ambient-code.io~1run-step"
 #define RFE_RUN_AT  "/metadata/annotations/ambient-code.io~1run-requested-at"
 
+#define RFE_AGENTS "ambient-agents" /* ConfigMap of a namespace with templates of its own */
+
 #define RFE_NAME_MAX    64            /* a label value and its NUL */
 #define RFE_STEPS_MAX   32
 #define RFE_REPOS_MAX   33            /* the umbrella and those that support it */
@@ -44,6 +48,7 @@
 struct rfe_plugin {
 	const struct ambient_host *host;
 	const char *agents;       /* directory */
+	const char *seed;         /* directory of what umbrella repositories begin with; "": nothing */
 	int64_t step_timeout_s, retries, retry_delay;
 	bool synthesis;
 };
@@ -79,7 +84,7 @@ int rfe_agent_find(const struct rfe_plugin *plugin, struct ambient_call *call, c
 /* ---- plan.c */
 enum rfe_shape { RFE_DOCUMENTED, RFE_UMBRELLA, RFE_FIRST };
 /* After the steps come, where they are wanted, one session that writes the document and one that commits it. */
-enum rfe_kind { RFE_STEP, RFE_SYNTHESIS, RFE_PUBLISH };
+enum rfe_kind { RFE_STEP, RFE_SYNTHESIS, RFE_PUBLISH, RFE_SEED };
 
 struct rfe_repo {
 	const char *url, *branch;             /* branch NULL: the session's default */
@@ -107,6 +112,7 @@ struct rfe_plan {
 	enum rfe_shape shape;
 	struct rfe_step_plan step[RFE_STEPS_MAX + 2];
 	size_t n, total;                      /* of kind RFE_STEP, and all */
+	struct rfe_step_plan seed;            /* timeout 0: none */
 	struct rfe_documents documents;
 	struct rfe_repo repo[RFE_REPOS_MAX];
 	size_t repos;
@@ -120,9 +126,10 @@ int rfe_plan_read(const struct rfe_plugin *plugin, struct ambient_call *call, co
 bool rfe_same_url(const char *a, const char *b);
 
 /* ---- status.c */
-enum rfe_condition { RFE_READY, RFE_SPEC_VALID, RFE_OUTPUTS, RFE_COMPLETED, RFE_FAILED, RFE_CANCELLED, RFE_CONDITIONS };
+enum rfe_condition {
+	RFE_READY, RFE_SPEC_VALID, RFE_OUTPUTS, RFE_COMPLETED, RFE_FAILED, RFE_CANCELLED, RFE_SEEDED, RFE_CONDITIONS
+};
 enum rfe_state { RFE_S_PENDING, RFE_S_RUNNING, RFE_S_COMPLETED, RFE_S_FAILED, RFE_S_SKIPPED, RFE_S_CANCELLED, RFE_STATES };
-
 
 struct rfe_step {
 	char name[RFE_NAME_MAX], session[RFE_NAME_MAX], reason[64], message[256];
@@ -143,6 +150,7 @@ struct rfe_status {
 	char waits_for[254];                  /* the workflow that has the branch */
 	struct rfe_step step[RFE_STEPS_MAX + 2];
 	size_t n;
+	struct rfe_step seed;
 	const char *final;
 	char pushed[RFE_REPOS_MAX][512];      /* URLs of repositories that have the branch by now */
 	size_t n_pushed;
@@ -175,8 +183,8 @@ char *rfe_assemble(struct ambient_call *call, const struct rfe_plan *plan, const
 
 /* ---- session.c */
 int rfe_session_create(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_plan *plan,
-		       const struct rfe_status *st, size_t step, const char *prompt, const char *agent,
-		       struct ambient_error *err);
+		       const struct rfe_status *st, const struct rfe_step_plan *what, const struct rfe_step *step,
+		       const char *prompt, struct ambient_error *err);
 /* The step's session: NULL when it is gone, by the API server itself. */
 int rfe_session_get(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_step *step,
 		    const struct ambient_object **ret, struct ambient_error *err);
@@ -188,7 +196,8 @@ int rfe_session_linked(struct ambient_call *call, const struct ambient_object *w
 int rfe_session_stop(struct ambient_call *call, const struct ambient_object *session, struct ambient_error *err);
 bool rfe_session_ended(const struct ambient_object *session);
 /* Copies what became of a session that has ended (NULL: that was deleted) into its step. */
-void rfe_session_result(struct ambient_call *call, const struct ambient_object *session, struct rfe_status *st, size_t step);
+void rfe_session_result(struct ambient_call *call, const struct ambient_object *session, struct rfe_status *st,
+			struct rfe_step *step);
 
 /* ---- branch.c */
 /* Writes the name of the workflow that has the branch to owner; "" when nobody else has. */
@@ -197,7 +206,41 @@ int rfe_branch_owner(const struct rfe_plugin *plugin, struct ambient_call *call,
 /* Wakes those that wait for this one. */
 int rfe_branch_free(struct ambient_call *call, const char *ns, const char *name, struct ambient_error *err);
 
+/* ---- seed.c */
+/* The files as the program that writes them reads them; NULL, and err says why. */
+char *rfe_seed_prompt(const struct rfe_plugin *plugin, struct ambient_call *call, const char *ns, const struct rfe_plan *plan,
+		      struct ambient_error *err);
+
 /* ---- reconcile.c */
+/* What one reconcile knows. */
+struct rfe_pass {
+	const struct rfe_plugin *plugin;
+	struct ambient_call *call;
+	const struct ambient_object *workflow;
+	const char *ns, *name;
+	struct rfe_status st;
+	struct rfe_plan plan;
+	bool planned;
+	struct ambient_result *result;
+	struct ambient_error *err;
+};
+int rfe_save(struct rfe_pass *p);
+/* Ready is False for that reason; saves. */
+int rfe_say(struct rfe_pass *p, const char *reason, const char *message);
+/* Names the step's session in status, creates it and calls the step Running; the caller saves that.  1: a person has to
+ * bring or change something, and was told. */
+int rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step *step, const char *prompt);
+/* How long to wait before what failed is tried again; 0: no longer; negative: it is not to be tried again. */
+int64_t rfe_retry_in(const struct rfe_pass *p, const struct rfe_step_plan *what, const struct rfe_step *step);
+/* The workflow ends that way. */
+void rfe_finish(struct rfe_pass *p, enum rfe_condition how, const char *reason, const char *message);
+
+/* ---- side.c */
+/* Does a session of that kind go on?  1: yes, and nothing else is begun; 0: no; else an error. */
+int rfe_side_follow(struct rfe_pass *p, bool stop);
+/* Sees to it that the repositories are seeded.  0: they are, or need not be; 1: not yet. */
+int rfe_seed(struct rfe_pass *p);
+
 int rfe_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
 		  struct ambient_error *err);
 

@@ -36,6 +36,9 @@ put_repo(struct ambient_draft *draft, const struct rfe_plan *plan, const struct 
 		SET("/name", name);
 	if (plan->branch[0] != '\0') {
 		SET("/output/targetBranch", plan->branch);
+		(void)snprintf(pointer, sizeof(pointer), "%s/output/ensureBranch", at);
+		if (plan->shape == RFE_UMBRELLA)
+			ambient_draft_set_bool(draft, pointer, 1);
 	} else if (repo->as_is != NULL && ambient_at(repo->as_is, "/output") != NULL) {
 		(void)snprintf(pointer, sizeof(pointer), "%s/output", at);
 		ambient_draft_set_object(draft, pointer, ambient_at(repo->as_is, "/output"));
@@ -103,14 +106,14 @@ documents_key(char key[512], const char *url, const char *branch)
 }
 
 static void
-put_writer(struct ambient_draft *draft, const struct rfe_documents *d, const struct rfe_status *st, size_t step)
+put_writer(struct ambient_draft *draft, const struct rfe_documents *d, const struct rfe_status *st, const struct rfe_step *step)
 {
 	const char *base = d->base;
 	char key[512];
 
 	/* From the branch itself, where it is there: by us, or by somebody before us, which a first attempt finds out. */
 	documents_key(key, d->url, d->branch);
-	if (was_pushed(st, key) || st->step[step].attempts % 2 == 1)
+	if (was_pushed(st, key) || step->attempts % 2 == 1)
 		base = d->branch;
 	ambient_draft_set_str(draft, "/spec/runnerType", "command");
 	ambient_draft_set_json(draft, "/spec/runnerConfig/command", "[\"sh\",\"-c\"]");
@@ -129,8 +132,7 @@ put_writer(struct ambient_draft *draft, const struct rfe_documents *d, const str
 }
 
 static void
-put_agent(struct ambient_draft *draft, const struct ambient_object *workflow, const struct rfe_plan *plan,
-	  const struct rfe_status *st, size_t step)
+put_repos(struct ambient_draft *draft, const struct rfe_plan *plan, const struct rfe_status *st)
 {
 	if (plan->repos > 0)
 		ambient_draft_set_json(draft, "/spec/repos", "[]");
@@ -138,7 +140,32 @@ put_agent(struct ambient_draft *draft, const struct ambient_object *workflow, co
 		put_repo(draft, plan, st, i);
 	if (plan->branch[0] != '\0')
 		ambient_draft_set_bool(draft, "/spec/autoPushOnComplete", 1);
-	pass_on(draft, workflow, &plan->step[step]);
+}
+
+/* What writes the files of a template that are not there, from the same input as the one above.  A repository that has
+ * all three folders was seeded before, by us or by others. */
+static const char seeder[] =
+	"set -e; IFS= read -r mark; there=; [ \"$(git symbolic-ref --quiet --short HEAD)\" != \"$BRANCH\" ] || "
+	"there=\"; the branch $BRANCH was there already\"; "
+	"if [ -d .claude/commands ] && [ -d .claude/agents ] && [ -d .specify ]; then cat >/dev/null; "
+	"echo \"seeded before$there\"; exit 0; fi; "
+	"awk -v mark=\"$mark\" -v there=\"$there\" '"
+	"function q(s) { gsub(/\\047/, \"\\047\\\"\\047\\\"\\047\", s); return \"\\047\" s \"\\047\" } "
+	"index($0, mark) == 1 { if (file) close(file); file = substr($0, length(mark) + 1); all++; "
+	"if (system(\"[ -e \" q(file) \" ] || [ -L \" q(file) \" ]\") == 0) { kept++; file = \"\"; next } "
+	"dir = file; sub(\"/[^/]*$\", \"\", dir); if (system(\"mkdir -p -- \" q(dir))) exit 1; printf \"\" > file; next } "
+	"file { print > file } "
+	"END { printf \"seeded: %d files written, %d were there%s\\n\", all - kept, kept, there }'; "
+	"chmod 755 .specify/scripts/bash/*";
+
+static void
+put_seeder(struct ambient_draft *draft, const struct rfe_plan *plan, const struct rfe_status *st)
+{
+	ambient_draft_set_str(draft, "/spec/runnerType", "command");
+	ambient_draft_set_json(draft, "/spec/runnerConfig/command", "[\"sh\",\"-c\"]");
+	ambient_draft_set_str(draft, "/spec/runnerConfig/command/-", seeder);
+	ambient_draft_set_str(draft, "/spec/environmentVariables/BRANCH", plan->branch);
+	put_repos(draft, plan, st);
 }
 
 static bool
@@ -157,25 +184,30 @@ owned(const struct ambient_object *o, const struct ambient_object *workflow)
 
 int
 rfe_session_create(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_plan *plan,
-		   const struct rfe_status *st, size_t step, const char *prompt, const char *agent, struct ambient_error *err)
+		   const struct rfe_status *st, const struct rfe_step_plan *what, const struct rfe_step *step,
+		   const char *prompt, struct ambient_error *err)
 {
-	const char *ns = ambient_str(workflow, "/metadata/namespace", ""), *name = st->step[step].session;
+	const char *ns = ambient_str(workflow, "/metadata/namespace", ""), *name = step->session;
 	struct ambient_draft *draft = ambient_draft_new(call, RFE_SESSION, ns, name);
 	const struct ambient_object *there = NULL;
 	char display[254];
 	int rc;
 
-	put_meta(draft, workflow, &plan->step[step]);
+	put_meta(draft, workflow, what);
 	ambient_draft_set_str(draft, "/spec/prompt", prompt);
 	ambient_draft_set_bool(draft, "/spec/interactive", 0);
-	ambient_draft_set_int(draft, "/spec/timeout", plan->step[step].timeout);
+	ambient_draft_set_int(draft, "/spec/timeout", what->timeout);
 	(void)snprintf(display, sizeof(display), "%.120s - %.100s",
-		       plan->title[0] != '\0' ? plan->title : ambient_str(workflow, "/metadata/name", ""), agent);
+		       plan->title[0] != '\0' ? plan->title : ambient_str(workflow, "/metadata/name", ""), step->agent);
 	ambient_draft_set_str(draft, "/spec/displayName", display);
-	if (plan->step[step].kind == RFE_PUBLISH)
+	if (what->kind == RFE_PUBLISH) {
 		put_writer(draft, &plan->documents, st, step);
-	else
-		put_agent(draft, workflow, plan, st, step);
+	} else if (what->kind == RFE_SEED) {
+		put_seeder(draft, plan, st);
+	} else {
+		put_repos(draft, plan, st);
+		pass_on(draft, workflow, what);
+	}
 	rc = ambient_create(call, draft, NULL, err);
 	if (rc != -AMBIENT_E_EXISTS)
 		return rc;
@@ -298,20 +330,32 @@ note_pushes(struct rfe_status *st, enum rfe_kind kind, const struct ambient_obje
 		const struct ambient_object *repo = ambient_item(session, "/status/repos", i, NULL);
 		const char *url = ambient_str(repo, "/url", "");
 
-		if (strcmp(ambient_str(repo, "/status", ""), "pushed") != 0)
+		/* What seeds sees to it that the branch is there, and has nothing to push where it was. */
+		if (strcmp(ambient_str(repo, "/status", ""), "pushed") != 0 &&
+		    (kind != RFE_SEED || strcmp(ambient_str(repo, "/status", ""), "nochanges") != 0))
 			continue;
 		documents_key(key, url, ambient_str(repo, "/branch", ""));
 		note_pushed(st, kind == RFE_PUBLISH ? key : url);
 	}
 }
 
-/* Are the documents where they belong, now or since before? */
+/* Is the work where it belongs, now or since before?  *why gets the words of a repository where it is not. */
 static bool
-is_published(const struct ambient_object *session)
+is_published(const struct ambient_object *session, const char **why)
 {
-	const char *status = ambient_str(session, "/status/repos/0/status", "");
+	size_t n = ambient_len(session, "/status/repos");
 
-	return strcmp(status, "pushed") == 0 || strcmp(status, "nochanges") == 0;
+	*why = "the session does not say why";
+	for (size_t i = 0; i < n; i++) {
+		const struct ambient_object *repo = ambient_item(session, "/status/repos", i, NULL);
+		const char *status = ambient_str(repo, "/status", "");
+
+		if (strcmp(status, "pushed") == 0 || strcmp(status, "nochanges") == 0)
+			continue;
+		*why = ambient_str(repo, "/error", *why);
+		return false;
+	}
+	return n > 0;
 }
 
 /* Has the runner cut it?  Then how long it was, by the mark at its end; else 0. */
@@ -345,10 +389,11 @@ keep_output(struct ambient_call *call, struct rfe_step *step, const char *output
 }
 
 void
-rfe_session_result(struct ambient_call *call, const struct ambient_object *session, struct rfe_status *st, size_t i)
+rfe_session_result(struct ambient_call *call, const struct ambient_object *session, struct rfe_status *st,
+		   struct rfe_step *step)
 {
-	struct rfe_step *step = &st->step[i];
 	const char *phase = session != NULL ? ambient_str(session, "/status/phase", "") : "", *told;
+	bool pushes = step->kind == RFE_PUBLISH || step->kind == RFE_SEED;
 	char name[RFE_NAME_MAX];
 
 	memcpy(name, step->session, sizeof(name));
@@ -358,12 +403,13 @@ rfe_session_result(struct ambient_call *call, const struct ambient_object *sessi
 		ambient_time(step->completion, st->now);
 	if (session != NULL)
 		note_pushes(st, step->kind, session);
-	if (strcmp(phase, "Completed") == 0 && step->kind == RFE_PUBLISH && !is_published(session)) {
+	if (strcmp(phase, "Completed") == 0 && pushes && !is_published(session, &told)) {
 		step->state = RFE_S_FAILED;
 		step->attempts++;
-		(void)snprintf(step->reason, sizeof(step->reason), "DocumentsNotPushed");
-		(void)snprintf(step->message, sizeof(step->message), "the documents were not pushed: %.180s",
-			       ambient_str(session, "/status/repos/0/error", "the session does not say why"));
+		(void)snprintf(step->reason, sizeof(step->reason), "%s",
+			       step->kind == RFE_SEED ? "SeedNotPushed" : "DocumentsNotPushed");
+		(void)snprintf(step->message, sizeof(step->message), "the %s not pushed: %.180s",
+			       step->kind == RFE_SEED ? "branch was" : "documents were", told);
 		return;
 	}
 	if (strcmp(phase, "Completed") == 0) {

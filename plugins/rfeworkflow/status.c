@@ -7,9 +7,10 @@
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
 static const char *const types[RFE_CONDITIONS] = {
-	"Ready", "SpecValid", "OutputsComplete", "Completed", "Failed", "Cancelled",
+	"Ready", "SpecValid", "OutputsComplete", "Completed", "Failed", "Cancelled", "Seeded",
 };
 static const char *const extras[] = { [RFE_SYNTHESIS] = "/status/synthesis", [RFE_PUBLISH] = "/status/documents" };
+#define SEED "/status/seed"
 static const char *const states[RFE_STATES] = { "Pending", "Running", "Completed", "Failed", "Skipped", "Cancelled" };
 
 /* ---- loading */
@@ -61,6 +62,10 @@ rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct a
 		load_step(extra, &st->step[st->n]);
 		st->step[st->n++].kind = (enum rfe_kind)kind;
 	}
+	if ((extra = ambient_at(workflow, SEED)) != NULL)
+		load_step(extra, &st->seed);
+	kc_copy(st->seed.name, sizeof(st->seed.name), "seed");
+	st->seed.kind = RFE_SEED;
 	for (size_t i = 0; i < ambient_len(workflow, "/status/pushed") && i < RFE_REPOS_MAX; i++)
 		kc_copy(st->pushed[st->n_pushed++], sizeof(st->pushed[0]),
 		     ambient_str(ambient_item(workflow, "/status/pushed", i, NULL), "", ""));
@@ -190,6 +195,9 @@ put_steps(struct ambient_draft *draft, const struct rfe_status *st)
 		(void)snprintf(at, sizeof(at), "/status/steps/%zu", i);
 		put_step(draft, at, &st->step[i], (int64_t)i + 1);
 	}
+	ambient_draft_unset(draft, SEED);
+	if (st->seed.runs > 0)
+		put_step(draft, SEED, &st->seed, 0);
 	ambient_draft_unset(draft, "/status/pushed");
 	for (size_t i = 0; i < st->n_pushed; i++) {
 		if (i == 0)

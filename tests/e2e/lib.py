@@ -292,7 +292,8 @@ class Platform:
                         root, root, self.tree.prefix, "".join(', "%s"' % b for b in self.binds), self.tree.prefix,
                         "".join(b + ":" for b in self.binds), self.node),
             "agenticsession": "config: { %s };" % self.agenticsession,
-            "rfeworkflow": 'config: { agents = "%s/share/ambient/agents"; retryDelay = "0s"; };' % root,
+            "rfeworkflow": 'config: { agents = "%s/share/ambient/agents"; seed = "%s/share/ambient/seed"; '
+                           'retryDelay = "0s"; };' % (root, root),
             "projectsettings": "",
             "runner-command": "",
             "runner-claude-code": "",

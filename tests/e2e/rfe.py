@@ -207,10 +207,69 @@ WRITE = 'cd "$AMBIENT_SESSION_DIR/workspace/specs"; mkdir -p specs/ambient-x; ' 
         'echo "$WORKFLOW_PHASE" > "specs/ambient-x/$WORKFLOW_PHASE.md"; echo "found $(ls specs/ambient-x | wc -l)"'
 
 
+SEEDED = (".claude/agents/product-manager.md", ".claude/commands/speckit.specify.md", ".specify/memory/constitution.md",
+          ".specify/scripts/bash/documents.sh", ".specify/templates/spec-template.md")
+
+
+def files_of(p, repo, branch):
+    return git("--git-dir", p.origins.bare(repo), "ls-tree", "-r", "--name-only", branch).split()
+
+
+def test_an_umbrella_repository_is_seeded_before_the_first_step(p):
+    p.origins.make("blank", {"README.md": "hello\n", ".specify/memory/constitution.md": "ours\n"})
+    p.origins.make("code")
+    spec = {"title": "Export", "description": "of invoices", "branchName": "it's-$(id)", "umbrellaRepo": {"url": p.origins.url("blank")},
+            "supportingRepos": [{"url": p.origins.url("code")}]}
+    # What an agent finds on the branch: a command's script tells the folder, and misses what is missing.
+    find = 'cd "$AMBIENT_SESSION_DIR/workspace/blank"; .specify/scripts/bash/documents.sh spec.md 2>&1 | tail -1; ' \
+           'echo "$(basename "$(.specify/scripts/bash/documents.sh)")"'
+    f = Flow(p, "seeded", find, **spec)
+    f.wait("Ready", "WaitingForPerson")
+    assert f.condition("Seeded")["status"] == "True" and f.condition("Seeded")["reason"] == "Seeded", f.status
+    there = files_of(p, "blank", spec["branchName"])
+    assert not set(SEEDED) - set(there) and "specs/%s/README.md" % spec["branchName"] in there, there
+    assert "files written, 1 were there" in f.condition("Seeded")["message"], f.status
+    assert p.origins.show("blank", spec["branchName"] + ":.specify/memory/constitution.md") == "ours"
+    modes = git("--git-dir", p.origins.bare("blank"), "ls-tree", spec["branchName"], ".specify/scripts/bash/")
+    assert modes.startswith("100755"), modes
+    # The same branch in the repositories of the code, at what it began from.
+    assert git("--git-dir", p.origins.bare("code"), "rev-parse", spec["branchName"]) == \
+        git("--git-dir", p.origins.bare("code"), "rev-parse", "main")
+    f.run("specify")
+    until(lambda: f.steps[0].get("output"), lib.PATIENCE * 2, "the first step: %s" % f.status)
+    assert f.steps[0]["output"] == spec["branchName"], f.steps
+    # Once more: it is found, and nothing is written.
+    before = p.origins.commits("blank", spec["branchName"])
+    f.run("seed", "2")
+    until(lambda: f.status["seed"]["runs"] == 2, what="it to be seeded again")
+    f.wait("Ready", "WaitingForPerson")
+    assert f.condition("Seeded")["reason"] == "AlreadySeeded" and "was there already" in f.condition("Seeded")["message"], f.status
+    assert p.origins.commits("blank", spec["branchName"]) == before == 1
+    p.request("DELETE", f.path)
+
+
+def test_seeding_that_cannot_be_done_is_told(p):
+    f = Flow(p, "unseeded", title="Export", description="of invoices", branchName="x", retries=0,
+             umbrellaRepo={"url": p.origins.url("blank"), "branch": "trunk"})
+    f.wait("Failed")
+    assert f.condition("Failed")["reason"] == "SeedFailed" and 'has no branch "trunk"' in f.status["message"], f.status
+    # The same URL and another base: it goes on where a person says so.
+    f.patch(umbrellaRepo={"url": p.origins.url("blank"), "branch": "main"})
+    f.run("seed")
+    f.wait("Ready", "WaitingForPerson")
+    # A repository of the code that is not there is an error of the whole.
+    other = Flow(p, "half-seeded", title="Export", description="of invoices", branchName="y", retries=0,
+                 umbrellaRepo={"url": p.origins.url("blank")}, supportingRepos=[{"url": p.origins.url("nowhere")}])
+    other.wait("Failed")
+    assert other.condition("Seeded")["reason"] == "SeedNotPushed" and "nowhere" in other.condition("Seeded")["message"], other.status
+    for flow in (f, other):
+        p.request("DELETE", flow.path)
+
+
 def test_an_older_workflow_waits_for_people_and_pushes_to_its_branch(p):
     p.origins.make("specs")
     p.origins.make("billing")
-    spec = {"title": "Export", "description": "of invoices", "branchName": "ambient-x",
+    spec = {"title": "Export", "description": "of invoices", "branchName": "ambient-x", "seed": False,
             "umbrellaRepo": {"url": p.origins.url("specs")}, "supportingRepos": [{"url": p.origins.url("billing")}]}
     f = Flow(p, "older", WRITE, **spec)
     f.wait("Ready", "WaitingForPerson")
@@ -227,7 +286,8 @@ def test_an_older_workflow_waits_for_people_and_pushes_to_its_branch(p):
     f.wait("Completed")
     assert p.origins.commits("specs", "ambient-x") == 4 and p.origins.commits("billing", "ambient-x") == 0
     assert p.origins.show("specs", "ambient-x:specs/ambient-x/tasks.md").strip() == "tasks"
-    assert f.status["pushed"] == [p.origins.url("specs")], f.status
+    # Unseeded too: the branch is in every repository after the first step, whether it was changed there or not.
+    assert f.status["pushed"] == [p.origins.url("specs"), p.origins.url("billing")], f.status
     # The branch is free, and whoever waited for it is woken.
     second.wait("Ready", "WaitingForPerson")
     p.request("DELETE", f.path)
@@ -235,7 +295,7 @@ def test_an_older_workflow_waits_for_people_and_pushes_to_its_branch(p):
 
 
 def test_a_session_that_a_person_made_counts_as_a_step(p):
-    f = Flow(p, "linked", title="Export", description="of invoices", umbrellaRepo={"url": p.origins.url("specs")})
+    f = Flow(p, "linked", title="Export", description="of invoices", umbrellaRepo={"url": p.origins.url("specs")}, seed=False)
     f.wait("Ready", "WaitingForPerson")
     p.request("POST", GROUP % p.ns, {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession", "metadata": {
         "name": "by-hand", "labels": {"rfe-workflow": "linked", "rfe-phase": "specify"}}, "spec": {

@@ -13,7 +13,9 @@
 #include "tests/lib/unit.h"
 
 #define REQUEST "'request':'log in with what people have','context':'three providers','retries':0"
-#define LEGACY "'title':'Export of all invoices','description':'in one file','umbrellaRepo':{'url':'https://git.example/specs.git'," \
+/* As they were before anything seeded their repositories. */
+#define LEGACY UMBRELLA ",'seed':false"
+#define UMBRELLA "'title':'Export of all invoices','description':'in one file','umbrellaRepo':{'url':'https://git.example/specs.git'," \
 	       "'branch':'trunk'},'supportingRepos':[{'url':'https://git.example/billing.git'}]"
 
 static const char *const council[] = {
@@ -42,12 +44,15 @@ late_get(struct ambient_call *call, const char *kind, const char *ns, const char
 static inline void
 begin_with(const char *conf)
 {
-	char json[1024], agents[900];
+	const char *top = getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".";
+	char json[2048];
 	struct ambient_host *table;
 
 	fake = fake_host_new(&ambient_plugin_v0);
-	(void)snprintf(agents, sizeof(agents), "%s/etc/agents", getenv("top_srcdir") != NULL ? getenv("top_srcdir") : ".");
-	(void)snprintf(json, sizeof(json), "{'agents':'%s'%s}", agents, conf);
+	(void)snprintf(json, sizeof(json), "{'agents':'%.800s/etc/agents'%.300s", top, conf);
+	if (strstr(conf, "'seed'") == NULL)
+		(void)snprintf(json + strlen(json), 900, ",'seed':'%.800s/etc/seed'", top);
+	(void)strcat(json, "}");
 	for (char *p = json; *p != '\0'; p++)
 		if (*p == '\'')
 			*p = '"';

@@ -72,7 +72,7 @@ START_TEST(two_workflows_on_one_branch)
 	submit_named("w", LEGACY);
 	fake_host_advance(fake, AMBIENT_SECOND);
 	/* Older by name, younger by time; the URL differs in what does not count. */
-	submit_named("a", "'title':'Export of all','description':'d','umbrellaRepo':{'url':'https://git.example/specs'}");
+	submit_named("a", "'title':'Export of all','description':'d','seed':false,'umbrellaRepo':{'url':'https://git.example/specs'}");
 	submit_named("b", LEGACY ",'branchName':'another'");
 	fake_host_merge(fake, RFE_KIND, "team-a", "w", "{'metadata':{'creationTimestamp':'2025-01-01T00:00:00Z'}}");
 	(void)settle();
