@@ -35,7 +35,7 @@ static const struct ambient_option *const cluster_rows[] = {
 	ROW("server", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
 	    "The instance that is the API server; excludes every other way to a cluster.", NULL),
 	ROW("kubeconfig", AMBIENT_OPT_PATH, 0, NULL, 0, 0,
-	    "A kubeconfig file.  Its users may be credential plugins (exec) that need nobody at a terminal.", NULL),
+	    "A kubeconfig file.  Its users may be credential plugins (exec) that need nobody at a terminal; its proxy-url, http://, https:// or socks5://, wins over HTTPS_PROXY and NO_PROXY.", NULL),
 	ROW("context", AMBIENT_OPT_STRING, 0, NULL, 0, 0, "The context to use of that file, instead of its current one.", NULL),
 	ROW("incluster", AMBIENT_OPT_BOOL, 0, "false", 0, 0, "Use the service account of the pod that this runs in.", NULL),
 	ROW("http2", AMBIENT_OPT_BOOL, 0, "false", 0, 0,

@@ -147,13 +147,15 @@ static int
 cut_short(struct am_kube *kube, const struct am_kube_request *request, int64_t deadline, struct ambient_error *err)
 {
 	int path_len = (int)strcspn(request->path, "?");
+	const char *proxy = kube->config->proxy_name;
 
 	if (is_cancelled(request))
 		return ambient_err(err, AMBIENT_E_CANCELLED, "%s %.*s: cancelled", request->method, AM_MIN(path_len, 200),
 				   request->path);
 	if (am_clock_boot(kube->clock) >= deadline)
-		return ambient_err(err, AMBIENT_E_TIMEOUT, "%s %.*s: no answer within the deadline", request->method,
-				   AM_MIN(path_len, 200), request->path);
+		return ambient_err(err, AMBIENT_E_TIMEOUT, "%s %.*s%s%.100s: no answer within the deadline", request->method,
+				   AM_MIN(path_len, 200), request->path, proxy != NULL ? " through the proxy " : "",
+				   proxy != NULL ? proxy : "");
 	return 0;
 }
 

@@ -39,7 +39,9 @@ am_kube_config_free(struct am_kube_config *config)
 	free_secret(config->token);
 	free(config->token_file);
 	free(config->tls_server_name);
-	free(config->proxy_url);
+	free_secret(config->proxy_url);
+	free_secret(config->proxy);
+	free(config->proxy_name);
 	am_impersonate_free(config->impersonate);
 	am_exec_spec_free(config->exec);
 	free(config);
@@ -135,7 +137,7 @@ am_kube_config_finish(struct am_kube_config *config, const char *server, struct 
 	if (rc == 0 && (config->cert_data != NULL || config->cert_file != NULL) !=
 		       (config->key_data != NULL || config->key_file != NULL))
 		rc = ambient_err(err, AMBIENT_E_INVALID, "a client certificate and its key must be given together");
-	return rc;
+	return rc == 0 ? am_proxy_decide(config, err) : rc;
 }
 
 static int

@@ -86,4 +86,7 @@ void am_transfer_end(struct am_transfer *t, const struct ambient_error *err); /*
 void am_transfer_cancel(struct am_io *io, struct am_transfer *t);
 void am_transfers_credential(void *curl_io);                              /* the plugin has ended: looks again */
 
+/* proxy.c */
+bool am_proxy_problem(CURL *easy, CURLcode result, char *out, size_t size);   /* false: it is not the proxy's doing */
+
 #endif

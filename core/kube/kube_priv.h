@@ -20,11 +20,13 @@ struct am_kube_config {
 	char *key_data, *key_file;
 	char *token, *token_file;
 	char *tls_server_name;
-	char *proxy_url;
+	char *proxy_url;       /* what the kubeconfig says */
+	char *proxy;           /* what libcurl is told, or NULL: none; may hold a password */
+	char *proxy_name;      /* for messages */
 	char **impersonate;    /* header lines, ended by NULL; or NULL */
 	struct am_exec_spec *exec; /* asked when there is no token, or NULL */
 	bool insecure;         /* the server's certificate is not verified */
-	bool loopback;         /* no proxy, no compression */
+	bool loopback;         /* no proxy of the environment, no compression */
 };
 
 /* Each data of a kubeconfig document is at most this. */
@@ -42,8 +44,13 @@ int am_kube_config_texts(const struct am_kubeconfig_text *texts, size_t n, const
 			 struct am_kube_config **ret, struct ambient_error *err);
 /* In-cluster, with the directory of the mounted ServiceAccount. */
 int am_kube_config_mounted(const char *dir, struct am_kube_config **ret, struct ambient_error *err);
-/* Checks and normalises server; sets host and loopback.  Takes config's other members as they are. */
+/* Checks and normalises server; sets host, loopback and the proxy.  Takes config's other members as they are. */
 int am_kube_config_finish(struct am_kube_config *config, const char *server, struct ambient_error *err);
+
+/* Sets proxy and proxy_name from proxy_url or the environment. */
+int am_proxy_decide(struct am_kube_config *config, struct ambient_error *err);
+/* Does NO_PROXY list the host (no brackets) with this port? */
+bool am_no_proxy(const char *list, const char *host, const char *port);
 
 /* A bearer token from a file, cached for a minute.  I/O thread only. */
 struct am_token {

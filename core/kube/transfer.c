@@ -79,8 +79,10 @@ end_with(struct am_transfer *t, int code, int sys_errno, const char *what)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	int path_len = (int)strcspn(t->url, "?");
+	const char *proxy = t->head_given ? NULL : t->io->config->proxy_name;
 
-	(void)ambient_err(&err, code, "%s %.*s: %s", t->method, AM_MIN(path_len, 160), t->url, what);
+	(void)ambient_err(&err, code, "%s %.*s%s%.100s: %s", t->method, AM_MIN(path_len, 160), t->url,
+			  proxy != NULL ? " through the proxy " : "", proxy != NULL ? proxy : "", what);
 	err.sys_errno = sys_errno;
 	am_transfer_end(t, &err);
 }
@@ -160,6 +162,11 @@ am_transfer_result(struct am_transfer *t, CURLcode result)
 			code = results[i].code;
 			fallback = results[i].sys_errno;
 		}
+	}
+	char what[CURL_ERROR_SIZE];
+	if (t->io->config->proxy != NULL && am_proxy_problem(t->easy, result, what, sizeof(what))) {
+		end_with(t, AMBIENT_E_UNAVAILABLE, 0, what);
+		return;
 	}
 	(void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_errno);
 	/* While connecting curl's errno is the truth; later it is whatever was left there. */
@@ -307,7 +314,7 @@ set_blob(CURL *easy, CURLoption blob_option, CURLoption file_option, char *data,
 }
 
 static void
-set_ca(struct am_transfer *t)
+set_ca(struct am_transfer *t, CURLoption blob_option, CURLoption file_option)
 {
 	const struct am_kube_config *config = t->io->config;
 	const char *text = am_ca_get(&t->io->ca);
@@ -315,12 +322,10 @@ set_ca(struct am_transfer *t)
 	/* The text is part of what a pooled connection is known by: after a change none of before is used again. */
 	if (text != NULL) {
 		struct curl_blob blob = { (char *)(uintptr_t)text, strlen(text), CURL_BLOB_COPY };
-		(void)curl_easy_setopt(t->easy, CURLOPT_CAINFO_BLOB, &blob);
+		(void)curl_easy_setopt(t->easy, blob_option, &blob);
 	} else {
-		set_blob(t->easy, CURLOPT_CAINFO_BLOB, CURLOPT_CAINFO, config->ca_data, config->ca_file);
+		set_blob(t->easy, blob_option, file_option, config->ca_data, config->ca_file);
 	}
-	if (config->ca_data != NULL || config->ca_file != NULL)
-		(void)curl_easy_setopt(t->easy, CURLOPT_CAPATH, NULL);
 }
 
 static void
@@ -332,11 +337,32 @@ set_tls(struct am_transfer *t)
 	(void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
-	set_ca(t);
+	set_ca(t, CURLOPT_CAINFO_BLOB, CURLOPT_CAINFO);
+	if (config->ca_data != NULL || config->ca_file != NULL)
+		(void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	set_blob(easy, CURLOPT_SSLCERT_BLOB, CURLOPT_SSLCERT, config->cert_data, config->cert_file);
 	set_blob(easy, CURLOPT_SSLKEY_BLOB, CURLOPT_SSLKEY, config->key_data, config->key_file);
 	(void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CERT_S);
 	(void)curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, CERT_S);
+}
+
+/* Its certificate may be the system's or the cluster's: client-go knows the cluster's alone. */
+static void
+set_proxy(struct am_transfer *t)
+{
+	const struct am_kube_config *config = t->io->config;
+	CURL *easy = t->easy;
+
+	(void)curl_easy_setopt(easy, CURLOPT_PROXY, config->proxy);
+	/* What is for the server is not for the proxy, and the other way round. */
+	(void)curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+	(void)curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	if (!am_starts(config->proxy, "https:"))
+		return;
+	(void)curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	(void)curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
+	set_ca(t, CURLOPT_PROXY_CAINFO_BLOB, CURLOPT_PROXY_CAINFO);
 }
 
 static void
@@ -367,14 +393,11 @@ set_options(struct am_transfer *t, const struct am_http_req *req)
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
-	if (config->loopback)
-		(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-	else
+	if (!config->loopback)
 		(void)curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
-	if (config->proxy_url != NULL) {
-		(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-		(void)curl_easy_setopt(easy, CURLOPT_PROXY, config->proxy_url);
-	}
+	(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, config->proxy != NULL ? "" : "*");
+	if (config->proxy != NULL)
+		set_proxy(t);
 	if (!plain)
 		set_tls(t);
 }

@@ -215,14 +215,15 @@ START_TEST(loopback_takes_no_proxy)
 }
 END_TEST
 
+/* As curl does it for http, without CONNECT; what else there is about proxies: test_client_proxy.c. */
 START_TEST(a_proxy_of_the_kubeconfig_is_asked)
 {
-	struct am_kube_config *config = config_of("http://127.0.0.1:1");
+	struct am_kube_config *config = am_xcalloc(1, sizeof(*config));
 	struct ambient_error err;
 
 	begin(FAKE_API_PLAIN);
-	free(config->proxy_url);
 	config->proxy_url = am_xstrdup(fake_api_url(api));
+	ck_assert_int_eq(am_kube_config_finish(config, "http://127.0.0.1:1", NULL), 0);
 	open_kube(config, -1, 0);
 	rule("GET", "http://127.0.0.1:1/a", 0, 200, NULL, "{}", 0);
 	ck_assert_msg(simple("GET", "/a", NULL, &err) == 0, "%s", err.message);

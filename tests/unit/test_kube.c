@@ -219,6 +219,136 @@ START_TEST(kubeconfig_data_wins)
 }
 END_TEST
 
+START_TEST(kubeconfig_proxies)
+{
+	static const struct {
+		const char *url, *proxy, *name, *says;
+	} rows[] = {
+		{ "http://p", "http://p:80", "http://p:80", NULL },
+		{ "https://p:8/ignored", "https://p:8", "https://p:8", NULL },
+		{ "socks5://u:a%40b@[::1]:9", "socks5h://u:a%40b@[::1]:9", "socks5://[::1]:9", NULL },
+		{ "SOCKS5://p", "socks5h://p:1080", "socks5://p:1080", NULL },
+		{ "socks5h://p", NULL, NULL, "proxy-url: a proxy is reached by http://, https:// or socks5://, not by \"socks5h\"" },
+		{ "socks4://p", NULL, NULL, "not by \"socks4\"" },
+		{ "ftp://p", NULL, NULL, "not by \"ftp\"" },
+		{ "file:///etc/passwd", NULL, NULL, "file\": cluster \"k\": proxy-url" },
+		{ "p:3128", NULL, NULL, "proxy-url is no address of a proxy; write http://host:port" },
+		{ "http://", NULL, NULL, "proxy-url is no address" },
+		{ "http://p:99999", NULL, NULL, "proxy-url is no address" },
+		{ "http://secret:x@h h", NULL, NULL, "proxy-url is no address" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		am_auto(am_freep) char *text = am_xasprintf(CLUSTER "clusters: [{name: k, cluster: {server: 'https://h', "
+							    "proxy-url: '%s'}}]\n", rows[i].url);
+		struct am_kube_config *config;
+		struct ambient_error err;
+		int rc = load(text, "d", &config, &err);
+
+		if (rows[i].says != NULL) {
+			ck_assert_int_eq(rc, -AMBIENT_E_INVALID);
+			ck_assert_msg(strstr(err.message, rows[i].says) != NULL && strstr(err.message, "secret") == NULL, "%zu: %s", i,
+				      err.message);
+			continue;
+		}
+		ck_assert_msg(rc == 0, "%zu: %s", i, err.message);
+		ck_assert_str_eq(config->proxy, rows[i].proxy);
+		ck_assert_str_eq(config->proxy_name, rows[i].name);
+		am_kube_config_free(config);
+	}
+}
+END_TEST
+
+START_TEST(no_proxy_lists)
+{
+	static const struct {
+		const char *list, *host, *port;
+		bool listed;
+	} rows[] = {
+		{ "", "h", "443", false },
+		{ "*", "h", "443", true },
+		{ "a,h", "h", "443", true },
+		{ "a h", "h", "443", true },
+		{ " , H ,", "h", "443", true },
+		{ "h", "sub.h", "443", true },
+		{ "h", "other-h", "443", false },
+		{ ".h", "sub.h", "443", true },
+		{ ".h", "h", "443", false },
+		{ "*.h", "sub.h", "443", true },
+		{ "*.h", "h", "443", false },
+		{ "sub.h", "h", "443", false },
+		{ "h:443", "h", "443", true },
+		{ "h:6443", "h", "443", false },
+		{ "10.0.0.1", "10.0.0.1", "443", true },
+		{ "10.0.0.1:443", "10.0.0.1", "443", true },
+		{ "10.0.0.1:444", "10.0.0.1", "443", false },
+		{ "10.0.0.1", "110.0.0.1", "443", false },
+		{ "0.0.1", "10.0.0.1", "443", false },
+		{ "10.0.0.0/8", "10.255.0.1", "443", true },
+		{ "10.0.0.0/9", "10.128.0.1", "443", false },
+		{ "10.128.0.0/9", "10.255.0.1", "443", true },
+		{ "0.0.0.0/0", "10.255.0.1", "443", true },
+		{ "0.0.0.0/0", "h", "443", false },
+		{ "0.0.0.0/0", "::1", "443", false },
+		{ "10.0.0.0/33", "10.0.0.1", "443", false },
+		{ "10.0.0.0/", "10.0.0.1", "443", false },
+		{ "10.0.0.0/x,/8,/", "10.0.0.1", "443", false },
+		{ "fd00::1", "fd00:0:0::1", "443", true },
+		{ "[fd00::1]", "fd00::1", "443", true },
+		{ "[fd00::1]:443", "fd00::1", "443", true },
+		{ "[fd00::1]:1", "fd00::1", "443", false },
+		{ "[fd00::1]x", "fd00::1", "443", false },
+		{ "fd00::/8", "fd12::1", "443", true },
+		{ "fd00::/16", "fd12::1", "443", false },
+		{ "[", "h", "443", false },
+		{ ":", "h", "443", false },
+		{ ":443", "h", "443", false },
+		{ "*.", "h", "443", false },
+		{ ".", "h", "443", false },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++)
+		ck_assert_msg(am_no_proxy(rows[i].list, rows[i].host, rows[i].port) == rows[i].listed, "%s: %s", rows[i].list, rows[i].host);
+}
+END_TEST
+
+START_TEST(proxies_of_the_environment)
+{
+	static const struct {
+		const char *server, *https, *no, *name, *says;
+	} rows[] = {
+		{ "https://h:6443", "http://p:1", NULL, "http://p:1", NULL },
+		{ "https://h:6443", "p:1", NULL, "http://p:1", NULL },
+		{ "https://h:6443", "socks5h://p:1", NULL, "socks5h://p:1", NULL },
+		{ "https://h:6443", "", NULL, NULL, NULL },
+		{ "https://h:6443", "http://p:1", "h:6443", NULL, NULL },
+		{ "https://h:6443", "http://p:1", "h:443", "http://p:1", NULL },
+		{ "https://[fd00::1]", "http://p:1", "fd00::/8", NULL, NULL },
+		{ "https://127.0.0.1", "http://p:1", NULL, NULL, NULL }, /* never for what is on this machine */
+		{ "https://localhost", "http://p:1", NULL, NULL, NULL },
+		{ "https://h", "gopher://p:1", NULL, NULL, "HTTPS_PROXY: a proxy is reached by" },
+		{ "https://h", "http://secret@", NULL, NULL, "HTTPS_PROXY is no address" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		struct am_kube_config *config = am_xcalloc(1, sizeof(*config));
+		struct ambient_error err = AMBIENT_ERROR_INIT;
+
+		(void)setenv("HTTPS_PROXY", rows[i].https, 1);
+		(void)setenv("NO_PROXY", rows[i].no != NULL ? rows[i].no : "", 1);
+		int rc = am_kube_config_finish(config, rows[i].server, &err);
+		ck_assert_msg((rc == 0) == (rows[i].says == NULL), "%zu: %s", i, err.message);
+		if (rows[i].says != NULL)
+			ck_assert_msg(strstr(err.message, rows[i].says) != NULL && strstr(err.message, "secret") == NULL, "%s", err.message);
+		else if (rows[i].name == NULL)
+			ck_assert_ptr_null(config->proxy);
+		else
+			ck_assert_str_eq(config->proxy_name, rows[i].name);
+		am_kube_config_free(config);
+	}
+}
+END_TEST
+
 START_TEST(kubeconfig_refused)
 {
 	static const struct {
@@ -746,6 +876,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, error_hostile_body);
 	tcase_add_test(tc, kubeconfig_whole);
 	tcase_add_test(tc, kubeconfig_data_wins);
+	tcase_add_test(tc, kubeconfig_proxies);
+	tcase_add_test(tc, no_proxy_lists);
+	tcase_add_test(tc, proxies_of_the_environment);
 	tcase_add_test(tc, kubeconfig_refused);
 	tcase_add_test(tc, kubeconfig_impersonation);
 	tcase_add_test(tc, kubeconfig_exec);
