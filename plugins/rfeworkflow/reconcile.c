@@ -233,6 +233,7 @@ run_seed(struct rfe_pass *p)
 	seed_anew(&p->st);
 	reopen(&p->st);
 	rfe_set(&p->st, RFE_SEEDED, KC_FALSE, "SeedRequested", "seeding was asked for");
+	rfe_set(&p->st, RFE_READY, KC_FALSE, "SeedRequested", "seeding was asked for");
 	return rfe_save(p);
 }
 

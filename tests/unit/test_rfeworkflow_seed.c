@@ -159,6 +159,8 @@ END_TEST
 
 START_TEST(repositories_that_were_seeded_before)
 {
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
 	begin();
 	submit_named("w", UMBRELLA);
 	(void)settle();
@@ -168,6 +170,13 @@ START_TEST(repositories_that_were_seeded_before)
 	ck_assert_str_eq(at("/status/phase"), "Ready");
 	ck_assert_str_eq(at("/status/pushed/1"), "https://git.example/billing.git");
 	ck_assert_uint_eq(sessions(), 1);
+	/* Asked for again, it is not Ready from the first write on. */
+	annotate("seed", "1");
+	writes_left = 1;
+	(void)fake_host_reconcile(fake, NULL, "team-a", "w", NULL, &err);
+	writes_left = -1;
+	ck_assert_str_eq(at("/status/phase"), "Initializing");
+	ck_assert_str_eq(cond("Ready", "reason"), "SeedRequested");
 	end();
 }
 END_TEST
