@@ -29,6 +29,8 @@ struct am_msglog {
 	int64_t seq, written, dropped;
 	int64_t synced_at;
 	bool dirty;
+	void (*written_fn)(void *arg, off_t size, int64_t seq);
+	void *written_arg;
 };
 
 /* What an agent may say, and whether it is output, of which there may be too much. */
@@ -130,6 +132,14 @@ am_runner_msglog_open(const struct am_msglog_options *options, struct am_msglog 
 }
 
 void
+am_runner_msglog_listen(struct am_msglog *log, void (*written)(void *arg, off_t size, int64_t seq), void *arg)
+{
+	log->written_fn = written;
+	log->written_arg = arg;
+	written(arg, log->size, log->seq);
+}
+
+void
 am_runner_msglog_close(struct am_msglog *log)
 {
 	if (log == NULL)
@@ -171,6 +181,8 @@ write_line(struct am_msglog *log, const struct am_buf *line, struct ambient_erro
 	log->written += (int64_t)line->len;
 	log->seq++;
 	log->dirty = true;
+	if (log->written_fn != NULL)
+		log->written_fn(log->written_arg, log->size, log->seq);
 	/* Whoever reads standard output may have gone; the file is what counts. */
 	if (log->options.stdout_fd >= 0)
 		(void)am_write_all(log->options.stdout_fd, line->data, line->len);

@@ -8,6 +8,8 @@
 #ifndef AM_RUNNER_MSGLOG_H
 #define AM_RUNNER_MSGLOG_H
 
+#include <sys/types.h>
+
 #include "core/ambient-runner/redact.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
@@ -25,6 +27,8 @@ struct am_msglog_options {
 };
 
 int am_runner_msglog_open(const struct am_msglog_options *options, struct am_msglog **ret, struct ambient_error *err);
+/* Told, at once and after each line, how far the file holds whole lines and the number of the last one. */
+void am_runner_msglog_listen(struct am_msglog *log, void (*written)(void *arg, off_t size, int64_t seq), void *arg);
 void am_runner_msglog_close(struct am_msglog *log); /* fsyncs; NULL is fine */
 /* fields: a checked JSON object.  -AMBIENT_E_INVALID: not a message, nothing was written.  Any other error means that
  * the log cannot be written (a full disk): the run must end. */

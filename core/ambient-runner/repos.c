@@ -210,6 +210,12 @@ am_runner_session_interactive(struct am_slice session)
 	return is_new;
 }
 
+bool
+am_runner_session_chat(struct am_slice session)
+{
+	return am_runner_session_interactive(session) && am_json_bool(session, "/spec/stopOnRunFinished", 0) != 1;
+}
+
 int64_t
 am_runner_session_timeout(struct am_slice session)
 {

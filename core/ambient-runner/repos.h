@@ -43,6 +43,8 @@ int am_runner_repos_parse(struct am_slice session, const char *session_name, str
 void am_runner_repos_fini(struct am_repos *repos);
 /* The session's, else what the shape that it is written in means (DESIGN 8). */
 bool am_runner_session_interactive(struct am_slice session);
+/* The same for the run: does it go on after the first turn? */
+bool am_runner_session_chat(struct am_slice session);
 /* malloc'ed; NULL: none. */
 char *am_runner_session_prompt(struct am_slice session);
 int64_t am_runner_session_timeout(struct am_slice session); /* seconds, 0: none */

@@ -33,6 +33,9 @@
 #define REPORT_REFUSED (3 * AM_NS_PER_S)
 #define REPORT_ASKED   (5 * AM_NS_PER_S)
 #define HEARTBEAT      (30 * AM_NS_PER_S)
+/* How long those who read messages may take for the last ones. */
+#define READERS_WAIT  (3 * AM_NS_PER_S)
+#define READERS_ASKED AM_NS_PER_S
 #define SESSION_KIND "vteam.ambient-code/v1alpha1/agenticsessions"
 
 int32_t am_runner_asked;
@@ -117,6 +120,7 @@ am_runner_progress(struct am_runner *runner, const char *state, const char *fmt,
 	if (runner->log != NULL && runner->log_error.code == 0)
 		(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_STATUS, NULL, NULL, text, &runner->log_error);
 	runner->report.state = state;
+	am_endpoint_state(runner->endpoint, state);
 	am_runner_send_report(runner);
 }
 
@@ -245,6 +249,57 @@ read_session(struct am_runner *runner)
 	return 0;
 }
 
+/* ---- the session from here on, and who may ask about it */
+
+static void
+on_session(void *arg, struct am_slice session)
+{
+	struct am_runner *runner = arg;
+
+	am_endpoint_session(runner->endpoint, session);
+}
+
+static void
+on_written(void *arg, off_t size, int64_t seq)
+{
+	struct am_runner *runner = arg;
+
+	am_endpoint_written(runner->endpoint, size, seq);
+}
+
+/* A run without an endpoint is a run; those who look for it find out why in the messages. */
+static void
+open_endpoint(struct am_runner *runner)
+{
+	struct am_endpoint_options options = {.address = getenv("AMBIENT_ENDPOINT"),
+					      .dir = runner->dir,
+					      .run = runner->run,
+					      .interactive = am_runner_session_chat(am_runner_session(runner))};
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	if (am_empty(options.address))
+		return;
+	if (am_endpoint_start(&options, &runner->endpoint, &err) < 0) {
+		am_runner_progress(runner, "preparing", "nobody can reach this run's endpoint: %s", err.message);
+		return;
+	}
+	am_endpoint_session(runner->endpoint, am_runner_session(runner));
+	am_runner_msglog_listen(runner->log, on_written, runner);
+}
+
+static void
+watch_session(struct am_runner *runner)
+{
+	const struct am_watch_options options = {.io = am_kube_io(runner->kube),
+						 .ns = runner->ns,
+						 .name = runner->name,
+						 .uid = runner->uid,
+						 .change = on_session,
+						 .arg = runner};
+
+	runner->watch = am_runner_watch_new(&options, am_runner_session(runner));
+}
+
 static int
 check_marker(struct am_runner *runner)
 {
@@ -305,6 +360,8 @@ prepare(struct am_runner *runner)
 	struct am_slice session = am_runner_session(runner);
 	int rc;
 
+	open_endpoint(runner);
+	watch_session(runner);
 	am_auto(am_freep) char *prompt = am_runner_session_prompt(session);
 	if (am_empty(prompt) && !am_runner_session_interactive(session))
 		return am_runner_fail(runner, AM_EXIT_FAILED, "NoPrompt", "session \"%s\" has no prompt", runner->name);
@@ -450,9 +507,11 @@ finish(struct am_runner *runner, int code)
 	if (code != AM_EXIT_OK)
 		am_log_error("runner", "%s: %s", runner->report.reason, text);
 	runner->report.state = "done";
+	am_endpoint_state(runner->endpoint, "done");
 	am_runner_send_report(runner);
 	if (runner->reporter != NULL)
 		deliver(runner);
+	am_endpoint_finish(runner->endpoint, am_runner_asked != 0 ? READERS_ASKED : READERS_WAIT);
 	if (runner->agent.fd >= 0) {
 		static const char bye[] = "{\"t\":\"bye\"}";
 
@@ -476,6 +535,8 @@ cleanup(struct am_runner *runner)
 		(void)close(runner->listen_fd);
 		(void)unlink(runner->socket);
 	}
+	am_runner_watch_free(runner->watch);
+	am_endpoint_free(runner->endpoint);
 	am_runner_reporter_free(runner->reporter);
 	if (runner->kube != NULL)
 		am_kube_free(runner->kube);

@@ -8,9 +8,11 @@
 #define AM_RUNNER_PRIV_H
 
 #include "core/ambient-runner/channel.h"
+#include "core/ambient-runner/endpoint.h"
 #include "core/ambient-runner/git.h"
 #include "core/ambient-runner/msglog.h"
 #include "core/ambient-runner/report.h"
+#include "core/ambient-runner/watch.h"
 #include "core/kube/kube.h"
 
 /* Exit codes, platform.md 7.2. */
@@ -29,6 +31,8 @@ struct am_runner {
 	struct am_msglog *log;
 	struct am_report report;
 	struct am_reporter *reporter;
+	struct am_watch *watch;       /* of the session; NULL before it was read */
+	struct am_endpoint *endpoint; /* NULL: there is none */
 	int listen_fd, lock_fd;
 	struct am_channel agent; /* fd -1: not connected */
 	/* What the agent's side said last. */

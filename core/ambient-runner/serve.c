@@ -204,8 +204,7 @@ send_start(struct am_runner *runner)
 	int rc;
 
 	(void)am_file_read(conversation_file, 200, &resume, NULL);
-	bool interactive =
-		am_runner_session_interactive(session) && am_json_bool(session, "/spec/stopOnRunFinished", 0) != 1;
+	bool interactive = am_runner_session_chat(session);
 	if ((rc = write_prompt(runner, interactive && resume.len > 0, &prompt_file)) != 0)
 		return rc;
 	if (am_empty(model)) {
@@ -292,6 +291,7 @@ on_conversation(struct am_runner *runner, struct am_slice line)
 	if (am_streq(id, runner->report.conversation))
 		return;
 	(void)am_strlcpy(runner->report.conversation, id, sizeof(runner->report.conversation));
+	am_endpoint_conversation(runner->endpoint, id);
 	(void)am_file_write(path, id, strlen(id), 0600, NULL);
 }
 

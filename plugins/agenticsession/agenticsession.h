@@ -52,6 +52,7 @@
 #define AS_REPOS_MAX  32
 #define AS_REPORT_MAX (256 * 1024)
 #define AS_RESULT_MAX (10 * 1000)     /* bytes of the result kept in status */
+#define AS_PORT       8001            /* of the runner's endpoint */
 
 /* An instance: its configuration. */
 struct as_plugin {

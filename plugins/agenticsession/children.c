@@ -181,7 +181,8 @@ ensure_identity(struct ambient_call *call, const struct ambient_object *session,
 	return ensure(call, session, AS_BINDING, binding, draft, false, err);
 }
 
-/* Nobody calls a runner's pod.  It may call whom it likes, but for where machines of a cloud get their credentials. */
+/* Nobody calls a runner's pod, but for its endpoint, which asks for a key: the API server, through which people come,
+ * has an address that no rule can name.  The pod may call whom it likes, but for where machines of a cloud get their credentials. */
 static int
 ensure_policy(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
 	      struct ambient_error *err)
@@ -195,10 +196,11 @@ ensure_policy(struct ambient_call *call, const struct ambient_object *session, c
 	as_name(label, "", owner, "");
 	draft = child(call, session, st, AS_POLICY, "networking.k8s.io/v1", "NetworkPolicy", name, "ambient-runner");
 	text_add(&t, "{\"podSelector\":{\"matchLabels\":{\"app\":\"ambient-code-runner\",\"agentic-session\":%s}},"
-		 "\"policyTypes\":[\"Ingress\",\"Egress\"],\"ingress\":[],\"egress\":[{\"to\":["
+		 "\"policyTypes\":[\"Ingress\",\"Egress\"],\"ingress\":[{\"ports\":[{\"protocol\":\"TCP\",\"port\":%d}]}],"
+		 "\"egress\":[{\"to\":["
 		 "{\"ipBlock\":{\"cidr\":\"0.0.0.0/0\",\"except\":[\"169.254.0.0/16\"]}},"
 		 "{\"ipBlock\":{\"cidr\":\"::/0\",\"except\":[\"fe80::/10\",\"fd00:ec2::254/128\"]}},"
-		 "{\"namespaceSelector\":{}}]}]}", label);
+		 "{\"namespaceSelector\":{}}]}]}", label, (int64_t)AS_PORT);
 	set(draft, "/spec", &t);
 	return ensure(call, session, AS_POLICY, name, draft, false, err);
 }
@@ -303,14 +305,18 @@ add_runner(struct pod *pod)
 		 "\"args\":[\"run\"]," LOCKED_DOWN ",\"env\":[", pod->image, pod->plugin->pull_policy);
 	add_common_env(pod);
 	text_add(t, ",{\"name\":\"AMBIENT_SESSION_NAME\",\"value\":%s},{\"name\":\"AMBIENT_SESSION_NAMESPACE\",\"value\":%s},"
-		 "{\"name\":\"AMBIENT_SESSION_UID\",\"value\":%s},{\"name\":\"AMBIENT_REPORT\",\"value\":%s}", pod->name,
-		 pod->ns, ambient_str(pod->session, "/metadata/uid", ""), report);
+		 "{\"name\":\"AMBIENT_SESSION_UID\",\"value\":%s},{\"name\":\"AMBIENT_REPORT\",\"value\":%s},"
+		 "{\"name\":\"AMBIENT_POD_IP\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"status.podIP\"}}},"
+		 "{\"name\":\"AMBIENT_ENDPOINT\",\"value\":\"[$(AMBIENT_POD_IP)]:%d\"}", pod->name,
+		 pod->ns, ambient_str(pod->session, "/metadata/uid", ""), report, (int64_t)AS_PORT);
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		text_add(t, ",{\"name\":%s,\"valueFrom\":{\"secretKeyRef\":{\"name\":%s,\"key\":%s,\"optional\":true}}}",
 			 optional[i], pod->plugin->integrations, optional[i]);
-	text_add(t, "],\"volumeMounts\":[{\"name\":\"workspace\",\"mountPath\":\"/workspace\"},"
+	text_add(t, "],\"ports\":[{\"name\":\"messages\",\"containerPort\":%d}],\"volumeMounts\":["
+		 "{\"name\":\"workspace\",\"mountPath\":\"/workspace\"},"
 		 "{\"name\":\"run\",\"mountPath\":\"/run/ambient\"},"
-		 "{\"name\":\"api\",\"mountPath\":\"/var/run/secrets/kubernetes.io/serviceaccount\",\"readOnly\":true}");
+		 "{\"name\":\"api\",\"mountPath\":\"/var/run/secrets/kubernetes.io/serviceaccount\",\"readOnly\":true}",
+		 (int64_t)AS_PORT);
 	for (size_t i = 0; i < ambient_len(pod->effective, "/repos"); i++) {
 		if (!has_git_secret(pod, i))
 			continue;

@@ -49,7 +49,8 @@ OPTION(opt_max, .name = "maxRunning", .type = AMBIENT_OPT_INT, .def = "0", .max 
 OPTION(opt_user, .name = "runAsUser", .type = AMBIENT_OPT_INT, .def = "1001", .max = 2147483647,
        .text = "User and group of pods, and the group of their volumes; 0: the image's own user, as a node without a sandbox needs it.");
 OPTION(opt_policy, .name = "networkPolicy", .type = AMBIENT_OPT_BOOL, .def = "false",
-       .text = "A NetworkPolicy for each session: nobody calls its pod, and it does not reach link-local addresses.");
+       .text = "A NetworkPolicy for each session: nobody calls its pod but at the runner's endpoint (port 8001, which asks for a key), "
+	       "and it does not reach link-local addresses.");
 OPTION(opt_model, .name = "model", .type = AMBIENT_OPT_STRING, .def = "claude-sonnet-4-5",
        .text = "Model of sessions when neither session nor project name one.");
 OPTION(opt_secret, .name = "secret", .type = AMBIENT_OPT_STRING, .def = "ambient-runner-secrets",

@@ -80,9 +80,23 @@ class Api:
             def do_GET(self):
                 if self.path.endswith("/agenticsessions/s1"):
                     self.answer(200, api.session)
+                elif "watch=true" in self.path and "fieldSelector=metadata.name%3Ds1&" in self.path:
+                    self.watch()
                 else:
                     api.others.append(self.path)
                     self.status(404, "NotFound")
+
+            def watch(self):
+                """Nothing happens, until the connection is shut down or the peer has gone."""
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.close_connection = True
+                try:
+                    self.connection.recv(1)
+                except OSError:
+                    pass
 
             def do_PATCH(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))

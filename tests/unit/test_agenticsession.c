@@ -158,7 +158,7 @@ START_TEST(network_policy_of_a_session)
 	if (_i == 1) {
 		const char *p = fake_host_at(fake, AS_POLICY, "team-a", "ambient-session-s", "/spec");
 
-		ck_assert_ptr_nonnull(strstr(p, "\"ingress\":[]"));
+		ck_assert_ptr_nonnull(strstr(p, "\"ingress\":[{\"ports\":[{\"protocol\":\"TCP\",\"port\":8001}]}]"));
 		ck_assert_ptr_nonnull(strstr(p, "\"agentic-session\":\"s\""));
 		ck_assert_ptr_nonnull(strstr(p, "169.254.0.0/16"));
 		ck_assert_str_eq(fake_host_at(fake, AS_POLICY, "team-a", "ambient-session-s", "/metadata/ownerReferences/0/uid"),
