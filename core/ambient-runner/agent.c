@@ -178,6 +178,40 @@ needed(struct am_slice start, const char *pointer)
 	return s != NULL ? s : am_xstrdup("");
 }
 
+void
+am_agent_layout(struct am_agent *agent, struct am_slice frame)
+{
+	struct am_slice list, item;
+	size_t it = 0, n = 0;
+
+	am_agent_layout_fini(agent);
+	agent->workdir = needed(frame, "/workdir");
+	agent->instructions = needed(frame, "/instructions");
+	agent->dirs = am_xcalloc(AM_AGENT_DIRS_MAX + 1, sizeof(*agent->dirs));
+	if (am_json_find(frame, "/dirs", &list) && am_json_type(list) == AMBIENT_T_ARRAY)
+		while (n < AM_AGENT_DIRS_MAX && am_json_element(list, &it, &item)) {
+			char *dir = am_json_dup(item, "");
+
+			if (dir != NULL)
+				agent->dirs[n++] = dir;
+		}
+	agent->run.pub.workdir = agent->workdir;
+	agent->run.pub.instructions = agent->instructions;
+	agent->run.pub.dirs = (const char *const *)agent->dirs;
+}
+
+void
+am_agent_layout_fini(struct am_agent *agent)
+{
+	for (char **dir = agent->dirs; dir != NULL && *dir != NULL; dir++)
+		free(*dir);
+	free(agent->dirs);
+	free(agent->workdir);
+	free(agent->instructions);
+	agent->dirs = NULL;
+	agent->workdir = agent->instructions = NULL;
+}
+
 static int
 set_up_run(struct am_agent *agent, struct ambient_error *err)
 {
@@ -189,7 +223,6 @@ set_up_run(struct am_agent *agent, struct ambient_error *err)
 	int rc;
 
 	agent->run_id = needed(start, "/run");
-	agent->workdir = needed(start, "/workdir");
 	agent->prompt_file = needed(start, "/promptFile");
 	agent->model = needed(start, "/model");
 	agent->resume = needed(start, "/resume");
@@ -224,7 +257,6 @@ set_up_run(struct am_agent *agent, struct ambient_error *err)
 		.session = agent->session,
 		.config = agent->config,
 		.run_id = agent->run_id,
-		.workdir = agent->workdir,
 		.statedir = agent->statedir,
 		.tmpdir = agent->tmpdir,
 		.prompt_file = agent->prompt_file,
@@ -232,6 +264,7 @@ set_up_run(struct am_agent *agent, struct ambient_error *err)
 		.resume = agent->resume,
 		.interactive = am_json_bool(start, "/interactive", 0) == 1,
 	};
+	am_agent_layout(agent, start);
 	return 0;
 }
 
@@ -314,7 +347,8 @@ clean_up(struct am_agent *agent)
 		am_object_api.unref((struct ambient_object *)(uintptr_t)agent->session);
 	if (agent->config != NULL)
 		am_object_api.unref((struct ambient_object *)(uintptr_t)agent->config);
-	char *strings[] = {agent->workdir, agent->statedir, agent->tmpdir, agent->prompt_file,
+	am_agent_layout_fini(agent);
+	char *strings[] = {agent->statedir, agent->tmpdir, agent->prompt_file,
 			   agent->model,   agent->resume,   agent->run_id, agent->conversation};
 	for (size_t i = 0; i < AM_COUNTOF(strings); i++)
 		free(strings[i]);

@@ -52,6 +52,8 @@ struct am_agent {
 	const struct ambient_plugin *plugin;
 	const struct ambient_runner *type;
 	void *self;
+	char **dirs; /* ended by NULL */
+	char *instructions;
 	char *workdir, *statedir, *tmpdir, *prompt_file, *model, *resume, *run_id, *conversation;
 	const struct ambient_object *session, *config;
 	/* The process. */
@@ -80,6 +82,11 @@ void am_agent_command_fini(struct ambient_command *command);
 void am_agent_env_set(struct ambient_command *command, const char *name, const char *value);
 /* The environment as runner.h promises it. */
 void am_agent_env_init(struct am_agent *agent);
+
+#define AM_AGENT_DIRS_MAX 64
+/* agent.c: where the agent works, from the members of a line. */
+void am_agent_layout(struct am_agent *agent, struct am_slice frame);
+void am_agent_layout_fini(struct am_agent *agent);
 
 /* What create() reads: the defaults of its own table. */
 const struct ambient_conf *am_agent_conf(const struct ambient_option *const *options);

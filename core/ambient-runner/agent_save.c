@@ -76,8 +76,8 @@ save_repo(const struct save *save, const char *name, const char *base, const cha
 {
 	am_auto(am_freep) char *tmp = am_xasprintf("%s.tmp", bundle);
 	am_auto(am_freep) char *not_base = am_xasprintf("^%s", base);
-	am_auto(am_freep) char *message =
-		am_xasprintf("Session %s: update", ambient_str(save->agent->session, "/metadata/name", ""));
+	am_auto(am_freep) char *session = am_json_dup(am_slice(am_buf_str(&save->agent->start), save->agent->start.len), "/name");
+	am_auto(am_freep) char *message = am_xasprintf("Session %s: update", session != NULL ? session : "");
 	const char *add[] = {"add", "-A", NULL}, *staged[] = {"diff", "--cached", "--quiet", NULL};
 	const char *commit[] = {"commit", "--quiet", "--no-verify", "-m", message, NULL};
 	const char *make[] = {"bundle", "create", "--quiet", "--version=2", tmp, "HEAD", not_base, NULL};

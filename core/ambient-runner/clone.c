@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "core/ambient-runner/git_priv.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
@@ -21,7 +22,7 @@
 char *
 am_git_bare(const struct am_git *git, const struct am_repo *repo)
 {
-	return am_xasprintf("%s/.ambient/git/%s.git", git->root, repo->name);
+	return am_xasprintf("%s/.ambient/git/%s%s.git", git->root, repo->workflow ? "workflows/" : "", repo->name);
 }
 
 int
@@ -71,8 +72,8 @@ fetch_branch(struct am_git *git, struct am_repo *repo, const char *bare, const c
 }
 
 /* Of the branch that the work goes to, where that is wanted and it is there; else of the one to begin from. */
-static int
-fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err)
+int
+am_git_fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err)
 {
 	struct ambient_error absent = AMBIENT_ERROR_INIT;
 	int rc = -AMBIENT_E_NOTFOUND;
@@ -183,7 +184,7 @@ am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_e
 	if ((rc = am_mkdirs(parent, 0700, err)) < 0 || (rc = am_mkdirs(workspace, 0755, err)) < 0)
 		return rc;
 	/* init on an existing repository changes nothing. */
-	if ((rc = am_git_run(git, &run, NULL, err)) < 0 || (rc = fetch(git, repo, bare, err)) < 0)
+	if ((rc = am_git_run(git, &run, NULL, err)) < 0 || (rc = am_git_fetch(git, repo, bare, err)) < 0)
 		return rc;
 	/* What the work is compared with stays what the first run cloned. */
 	if (am_git_resolve(git, bare, "refs/ambient/base", repo->base, NULL) < 0) {
@@ -211,5 +212,6 @@ am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_e
 		}
 	}
 	repo->cloned = true;
+	repo->cloned_at = am_clock_wall(am_clock_real());
 	return 0;
 }

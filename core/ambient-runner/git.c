@@ -100,7 +100,7 @@ host_is(const char *host, const char *domain)
 static bool
 find_login(struct am_git *git, const struct am_repo *repo, const struct am_giturl *where, char **user, char **password)
 {
-	am_auto(am_freep) char *dir = am_xasprintf("%s/%d", git->cred_dir, repo->index);
+	am_auto(am_freep) char *dir = am_xasprintf("%s/%d", git->cred_dir, repo->credentials);
 	static const struct {
 		const char *domain, *variable, *user;
 	} hosts[] = {
@@ -144,7 +144,7 @@ write_credentials(struct am_git *git, const struct am_repo *repo, const struct a
 	(void)unlink(login);
 	(void)unlink(key_file);
 	if (where->scheme == AM_SCHEME_SSH) {
-		am_auto(am_freep) char *dir = am_xasprintf("%s/%d", git->cred_dir, repo->index);
+		am_auto(am_freep) char *dir = am_xasprintf("%s/%d", git->cred_dir, repo->credentials);
 		am_auto(am_freep) char *key = secret_file(dir, "ssh-privatekey", git->redactor);
 		am_auto(am_freep) char *hosts = secret_file(dir, "known_hosts", git->redactor);
 
@@ -253,7 +253,7 @@ make_env(struct am_git *git, const struct am_git_run *run, bool login, bool key,
 		add_env(env, &n, am_xstrdup("GIT_ASKPASS=/bin/false"));
 		return;
 	}
-	am_auto(am_freep) char *ca = am_xasprintf("%s/%d/ca.crt", git->cred_dir, run->repo->index);
+	am_auto(am_freep) char *ca = am_xasprintf("%s/%d/ca.crt", git->cred_dir, run->repo->credentials);
 	if (access(ca, R_OK) == 0)
 		add_env(env, &n, am_xasprintf("GIT_SSL_CAINFO=%s", ca));
 	add_env(env, &n, am_xasprintf("GIT_ASKPASS=%s/askpass", git->dir));

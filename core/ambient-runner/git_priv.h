@@ -22,6 +22,8 @@ struct am_git_run {
 int am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_result *result,
 	       struct ambient_error *err);
 char *am_git_bare(const struct am_git *git, const struct am_repo *repo); /* malloc'ed path */
+/* Brings the branch of the remote to refs/ambient/remote. */
+int am_git_fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err);
 /* The commit that a ref or expression names; -AMBIENT_E_NOTFOUND when there is none. */
 int am_git_resolve(struct am_git *git, const char *git_dir, const char *what, char ret[65], struct ambient_error *err);
 

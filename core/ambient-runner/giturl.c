@@ -207,7 +207,8 @@ am_runner_repo_name(const char *name, const char *url, char ret[65])
 	} else {
 		n = strlen(name);
 	}
-	if (copy_name(name, n, ret) == 0 || am_streq(ret, "artifacts") || am_streq(ret, "workflows")) {
+	if (copy_name(name, n, ret) == 0 || am_streq(ret, "artifacts") || am_streq(ret, "workflows") ||
+	    am_streq(ret, "removed")) {
 		char base[65];
 
 		memcpy(base, ret, sizeof(base));

@@ -21,6 +21,7 @@ am_runner_report_fini(struct am_report *report)
 {
 	am_buf_fini(&report->result);
 	am_buf_fini(&report->usage);
+	am_buf_fini(&report->reconciled);
 }
 
 static double
@@ -126,6 +127,8 @@ am_runner_report_json(const struct am_report *report, const struct am_repos *rep
 		am_json_add_double(&json, report->cost);
 	}
 	am_json_addf(&json, ",\"usage\":%j", report->usage.len > 0 ? am_buf_str(&report->usage) : "{}");
+	if (report->reconciled.len > 0)
+		am_json_addf(&json, ",\"reconciled\":%j", am_buf_str(&report->reconciled));
 	if (report->conversation[0] != '\0')
 		am_json_addf(&json, ",\"conversation\":%s", report->conversation);
 	if (report->reason[0] != '\0')

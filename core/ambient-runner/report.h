@@ -23,6 +23,7 @@ struct am_report {
 	int64_t turns, duration_ms;
 	double cost;         /* negative: unknown */
 	struct am_buf usage; /* a JSON object, or empty */
+	struct am_buf reconciled; /* the same: what the workspace holds of what the session names */
 	char conversation[129];
 	char reason[64], message[512];
 };

@@ -87,7 +87,7 @@ add_listed(struct am_repos *repos, struct am_slice item, int index, int auto_pus
 	struct am_repo *repo = &repos->v[repos->n];
 	struct am_slice output;
 
-	repo->index = index;
+	repo->index = repo->credentials = index;
 	repo->url = first_str(item, repo_url);
 	repo->branch = first_str(item, repo_branch);
 	repo->push_url = first_str(item, out_url);
@@ -111,6 +111,7 @@ add_planned(struct am_repos *repos, struct am_slice item, const char *session_na
 	struct am_repo *repo = &repos->v[repos->n];
 
 	repo->index = (int)am_json_int(item, "/index", (int64_t)repos->n);
+	repo->credentials = (int)am_json_int(item, "/credentials", repo->index);
 	repo->url = am_json_dup(item, "/url");
 	repo->branch = first_str(item, (const char *const[]){"/branch", NULL});
 	repo->push_url = first_str(item, (const char *const[]){"/pushUrl", NULL});

@@ -12,10 +12,12 @@
 #define AM_REPOS_MAX 32
 
 struct am_repo {
-	int index; /* in the session's list */
+	int index;       /* in the session's list */
+	int credentials; /* the number of the directory that they are mounted in; -1: none of its own */
 	bool main;
 	bool usable;        /* false: error says why */
 	char name[65];      /* its folder; unique */
+	bool workflow;      /* not to be worked on, but to work by: see workflow.h */
 	char *url, *branch; /* branch NULL: the remote's default */
 	char *push_url;     /* where to; never NULL when usable */
 	char *push_branch;
@@ -25,6 +27,7 @@ struct am_repo {
 	/* What became of it. */
 	bool cloned;
 	bool there; /* push_branch was there already, and was cloned */
+	int64_t cloned_at; /* wall time */
 	char base[65], commit[65];
 	int64_t added, removed, commits;
 	const char *status; /* static: pushed, abandoned, nochanges, error; NULL while unknown */

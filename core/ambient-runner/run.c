@@ -91,6 +91,7 @@ am_runner_send_report(struct am_runner *runner)
 
 	runner->beat_at = am_clock_boot(am_clock_real()) + runner->beat_every;
 	runner->report.heartbeat_at = am_clock_wall(am_clock_real());
+	am_runner_describe(runner, &runner->report.reconciled);
 	am_runner_report_json(&runner->report, &runner->repos, runner->redactor, &json);
 	am_runner_reporter_send(runner->reporter, &json);
 }
@@ -353,6 +354,37 @@ clone_one(struct am_runner *runner, struct am_repo *repo)
 	return 0;
 }
 
+/* It is where the agent starts, so that a batch run without it would do something else than was asked.  In a chat a person sees
+ * what is missing, and goes on with what is there. */
+static int
+prepare_workflow(struct am_runner *runner)
+{
+	struct am_workflow *workflow = &runner->workflow;
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	am_runner_workflow_parse(am_runner_session(runner), workflow);
+	runner->generation = am_json_int(am_runner_session(runner), "/status/effective/generation", 0);
+	if (!workflow->wanted)
+		return 0;
+	if (workflow->status == NULL) {
+		am_runner_progress(runner, "preparing", "cloning the workflow %s", workflow->repo.url);
+		if (am_runner_workflow_fetch(&runner->git, workflow, &err) == 0 &&
+		    am_runner_workflow_place(&runner->git, workflow, &err) == 0)
+			return 0;
+		if (am_runner_asked != 0)
+			return AM_EXIT_SIGNAL + am_runner_asked;
+		workflow->status = "Failed";
+		(void)am_strlcpy(workflow->error, err.message, sizeof(workflow->error));
+		am_runner_redact_string(runner->redactor, workflow->error, sizeof(workflow->error));
+	}
+	if (!am_runner_session_interactive(am_runner_session(runner)))
+		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkflowFailed", "%s", workflow->error);
+	if (runner->log_error.code == 0)
+		(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", "WorkflowFailed", workflow->error,
+					   &runner->log_error);
+	return 0;
+}
+
 static int
 prepare(struct am_runner *runner)
 {
@@ -377,7 +409,7 @@ prepare(struct am_runner *runner)
 	for (size_t i = 0; i < runner->repos.n; i++)
 		if (i != runner->repos.main && (rc = clone_one(runner, &runner->repos.v[i])) != 0)
 			return rc;
-	return 0;
+	return prepare_workflow(runner);
 }
 
 /* ---- afterwards */
@@ -543,6 +575,7 @@ cleanup(struct am_runner *runner)
 	am_runner_msglog_close(runner->log);
 	am_runner_git_fini(&runner->git);
 	am_runner_repos_fini(&runner->repos);
+	am_runner_workflow_fini(&runner->workflow);
 	am_runner_report_fini(&runner->report);
 	am_buf_fini(&runner->session);
 	if (runner->lock_fd >= 0)

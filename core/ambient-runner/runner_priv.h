@@ -13,6 +13,7 @@
 #include "core/ambient-runner/msglog.h"
 #include "core/ambient-runner/report.h"
 #include "core/ambient-runner/watch.h"
+#include "core/ambient-runner/workflow.h"
 #include "core/kube/kube.h"
 
 /* Exit codes, platform.md 7.2. */
@@ -27,6 +28,8 @@ struct am_runner {
 	struct am_kube *kube;
 	struct am_buf session; /* the AgenticSession, checked JSON */
 	struct am_repos repos;
+	struct am_workflow workflow;
+	int64_t generation; /* of status.effective, which is in the workspace; 0: not yet */
 	struct am_git git;
 	struct am_msglog *log;
 	struct am_report report;
@@ -61,6 +64,11 @@ void am_runner_progress(struct am_runner *runner, const char *state, const char 
 void am_runner_send_report(struct am_runner *runner);
 /* A report if one is due: called wherever the runner waits, so that one that is stuck is silent. */
 void am_runner_beat(struct am_runner *runner);
+
+/* layout.c: where the agent works, as members of a line to its side: workdir, dirs, instructions, repos. */
+void am_runner_add_layout(const struct am_runner *runner, struct am_buf *out);
+/* The same for the operator: what became of each repository and of the workflow. */
+void am_runner_describe(const struct am_runner *runner, struct am_buf *out);
 
 /* serve.c.  0, or the exit code with reason and message recorded. */
 int am_runner_listen(struct am_runner *runner);

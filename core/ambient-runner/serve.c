@@ -151,6 +151,11 @@ write_prompt(struct am_runner *runner, bool goes_on, char **path)
 
 	if (forget_heard(runner, &prompt, goes_on, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
+	/* What a person said goes before what a repository says. */
+	if (am_empty(prompt) && !goes_on && runner->workflow.startup_prompt != NULL) {
+		free(prompt);
+		prompt = am_xstrdup(runner->workflow.startup_prompt);
+	}
 	*path = am_xasprintf("%.*s/prompt-%s", (int)(slash - runner->socket), runner->socket, runner->run);
 	if (am_file_put(*path, prompt != NULL ? prompt : "", prompt != NULL ? strlen(prompt) : 0, 0644, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
@@ -217,26 +222,13 @@ send_start(struct am_runner *runner)
 	}
 	if (!am_json_find(session, "/spec", &spec))
 		spec = AM_SLICE("{}");
-	const char *main_name = runner->repos.n > 0 ? runner->repos.v[runner->repos.main].name : "artifacts";
 	am_json_addf(&out, "{\"t\":\"start\",\"protocol\":%d,\"run\":%s,\"name\":%s,\"namespace\":%s,\"type\":%s",
 		     AM_RUNNER_PROTOCOL, runner->run, runner->name, runner->ns, runner->type);
 	am_json_addf(&out, ",\"promptFile\":%s,\"model\":%s,\"resume\":%s,\"interactive\":%b", prompt_file,
 		     model != NULL ? model : "", am_buf_str(&resume), (int)interactive);
-	am_auto(am_freep) char *workdir = am_xasprintf("%s/workspace/%s", runner->dir, main_name);
-	am_json_addf(&out, ",\"workdir\":%s", workdir);
+	am_runner_add_layout(runner, &out);
 	add_author(session, &out);
-	am_buf_adds(&out, ",\"repos\":[");
-	const char *comma = "";
-	for (size_t i = 0; i < runner->repos.n; i++) {
-		const struct am_repo *repo = &runner->repos.v[i];
-
-		if (!repo->cloned)
-			continue;
-		am_buf_adds(&out, comma);
-		am_json_addf(&out, "{\"name\":%s,\"base\":%s}", repo->name, repo->base);
-		comma = ",";
-	}
-	am_buf_adds(&out, "],\"spec\":");
+	am_buf_adds(&out, ",\"spec\":");
 	am_buf_add(&out, spec.p, spec.n);
 	am_buf_addc(&out, '}');
 	if (out.failed)

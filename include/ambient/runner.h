@@ -53,6 +53,8 @@ struct ambient_run {
 	const char *resume;                    /* id of the conversation to continue, or "" */
 	int32_t interactive;                   /* 0: end after the first result */
 	void *slot;                            /* the runner type's own; starts NULL */
+	const char *const *dirs;               /* absolute, ended by NULL: where it may work beside workdir */
+	const char *instructions;              /* for its system prompt, or "" */
 };
 
 /* What to start.  Setters copy. */

@@ -244,10 +244,11 @@ has_member(const struct ambient_object *o, const char *pointer, const char *name
 	return false;
 }
 
-static bool
-has_git_secret(const struct pod *pod, size_t i)
+/* The Secret whose files are in /run/secrets/git/i; "" when there is none. */
+static const char *
+git_secret(const struct pod *pod, size_t i)
 {
-	return ambient_str(ambient_item(pod->effective, "/repos", i, NULL), "/authSecret", "")[0] != '\0';
+	return ambient_str(ambient_item(pod->effective, "/gitSecrets", i, NULL), "", "");
 }
 
 static void
@@ -264,14 +265,13 @@ add_volumes(struct pod *pod)
 		 "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}},"
 		 "{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":{\"fieldPath\":\"metadata.namespace\"}}]}}"
 		 "]}}", claim);
-	for (size_t i = 0; i < ambient_len(pod->effective, "/repos"); i++) {
-		const struct ambient_object *repo = ambient_item(pod->effective, "/repos", i, NULL);
+	for (size_t i = 0; i < ambient_len(pod->effective, "/gitSecrets"); i++) {
 		char name[32];
 
-		if (!has_git_secret(pod, i))
+		if (git_secret(pod, i)[0] == '\0')
 			continue;
 		(void)snprintf(name, sizeof(name), "git-%zu", i);
-		text_add(t, ",{\"name\":%s,\"secret\":{\"secretName\":%s}}", name, ambient_str(repo, "/authSecret", ""));
+		text_add(t, ",{\"name\":%s,\"secret\":{\"secretName\":%s}}", name, git_secret(pod, i));
 	}
 	for (size_t i = 0; i < ambient_len(pod->fragment, "/volumes"); i++)
 		text_add(t, ",%o", ambient_item(pod->fragment, "/volumes", i, NULL));
@@ -317,8 +317,8 @@ add_runner(struct pod *pod)
 		 "{\"name\":\"run\",\"mountPath\":\"/run/ambient\"},"
 		 "{\"name\":\"api\",\"mountPath\":\"/var/run/secrets/kubernetes.io/serviceaccount\",\"readOnly\":true}",
 		 (int64_t)AS_PORT);
-	for (size_t i = 0; i < ambient_len(pod->effective, "/repos"); i++) {
-		if (!has_git_secret(pod, i))
+	for (size_t i = 0; i < ambient_len(pod->effective, "/gitSecrets"); i++) {
+		if (git_secret(pod, i)[0] == '\0')
 			continue;
 		(void)snprintf(name, sizeof(name), "git-%zu", i);
 		(void)snprintf(path, sizeof(path), "/run/secrets/git/%zu", i);

@@ -9,8 +9,12 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <strings.h>
 
 #define NEW_SHAPE_TIMEOUT 300 /* what clients of the newer shape write when nobody chose a timeout */
+
+/* Directories of a workspace that no repository may have. */
+static const char *const reserved[] = { "artifacts", "workflows", "removed" };
 
 struct repo {
 	const char *name, *url, *branch, *auth, *push_url, *push_branch, *pr_base;
@@ -120,6 +124,15 @@ scratch(struct ambient_call *call, size_t n)
 	return AMBIENT_HAS(call->host->mem, scratch) ? call->host->mem->scratch(call, n) : NULL;
 }
 
+static bool
+is_reserved(const char *name)
+{
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+		if (strcmp(name, reserved[i]) == 0)
+			return true;
+	return false;
+}
+
 /* The directory that a repository gets: the last part of its URL, made unique among those before it. */
 static const char *
 repo_name(struct ambient_call *call, const struct repo *before, size_t n, const char *url)
@@ -142,7 +155,7 @@ repo_name(struct ambient_call *call, const struct repo *before, size_t n, const 
 		return NULL;
 	for (bool taken = true; taken; suffix++) {
 		(void)snprintf(out, 80, suffix == 1 ? "%s" : "%s-%zu", base, suffix);
-		taken = false;
+		taken = before != NULL && is_reserved(out);
 		for (size_t i = 0; i < n; i++)
 			taken = taken || strcmp(before[i].name, out) == 0;
 	}
@@ -217,6 +230,8 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 		r->name = repo_name(call, repos, i, r->url);
 	if (r->name == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	if (is_reserved(r->name))
+		return refuse(err, base, "is named \"%s\", which is a directory of the workspace already; give it another name", r->name);
 	for (size_t k = 0; k < i; k++)
 		if (strcmp(repos[k].name, r->name) == 0)
 			return refuse(err, base, "has the same name as another repository: \"%s\"", r->name);
@@ -277,7 +292,7 @@ legacy_repo(struct ambient_call *call, const struct ambient_object *spec, const 
 
 static int
 all_repos(struct ambient_call *call, const struct ambient_object *session, const struct ambient_object *settings,
-	  struct text *t, size_t *ret_count, struct ambient_error *err)
+	  struct text *t, struct text *secrets, size_t *ret_count, struct ambient_error *err)
 {
 	const struct ambient_object *spec = ambient_at(session, "/spec"), *legacy = NULL, *items;
 	const char *list = "spec.repos";
@@ -312,12 +327,64 @@ all_repos(struct ambient_call *call, const struct ambient_object *session, const
 	}
 	text_add(t, "[");
 	for (size_t i = 0; i < n; i++)
-		text_add(t, "%j{\"index\":%d,\"name\":%s,\"url\":%s,\"branch\":%s,\"authSecret\":%s,\"push\":%b,"
-			 "\"pushUrl\":%s,\"pushBranch\":%s,\"ensureBranch\":%b,\"createPR\":%b,\"prBase\":%s}", i > 0 ? "," : "",
-			 (int64_t)i, repos[i].name, repos[i].url, repos[i].branch, repos[i].auth, repos[i].push,
-			 repos[i].push_url, repos[i].push_branch, repos[i].ensure, repos[i].create_pr, repos[i].pr_base);
+		text_add(t, "%j{\"index\":%d,\"credentials\":%d,\"name\":%s,\"url\":%s,\"branch\":%s,\"authSecret\":%s,"
+			 "\"push\":%b,\"pushUrl\":%s,\"pushBranch\":%s,\"ensureBranch\":%b,\"createPR\":%b,\"prBase\":%s}",
+			 i > 0 ? "," : "", (int64_t)i, repos[i].auth[0] != '\0' ? (int64_t)i : INT64_C(-1), repos[i].name,
+			 repos[i].url, repos[i].branch, repos[i].auth, repos[i].push, repos[i].push_url, repos[i].push_branch,
+			 repos[i].ensure, repos[i].create_pr, repos[i].pr_base);
 	text_add(t, "]");
+	text_add(secrets, "[");
+	for (size_t i = 0; i < n; i++)
+		text_add(secrets, "%j%s", i > 0 ? "," : "", repos[i].auth);
 	*ret_count = n;
+	return 0;
+}
+
+static const char *
+path_problem(const char *path)
+{
+	if (path[0] == '/')
+		return "must be relative to the repository's root";
+	for (const char *p = path; *p != '\0';) {
+		size_t n = strcspn(p, "/");
+
+		if ((n == 2 && strncmp(p, "..", 2) == 0) || (n == 4 && strncasecmp(p, ".git", 4) == 0))
+			return "must not have \"..\" or \".git\" in it";
+		for (size_t i = 0; i < n; i++)
+			if ((unsigned char)p[i] < ' ' || p[i] == 0x7f)
+				return "must not contain control characters";
+		p += n + (p[n] == '/');
+	}
+	return NULL;
+}
+
+/* The workflow that the agent works by: a directory of a repository, in workspace/workflows/NAME.  number: the directory of its
+ * credentials, those of the project. */
+static int
+workflow(struct ambient_call *call, const struct ambient_object *spec, const struct ambient_object *settings, size_t number,
+	 struct text *t, struct text *secrets, struct ambient_error *err)
+{
+	const char *url = ambient_str(spec, "/activeWorkflow/gitUrl", ""), *path = ambient_str(spec, "/activeWorkflow/path", "");
+	const char *branch = ambient_str(spec, "/activeWorkflow/branch", ""), *problem = path_problem(path), *name;
+	const char *auth = settings != NULL ? ambient_str(settings, "/spec/gitCredentialsSecret", "") : "";
+	int rc;
+
+	if (url[0] == '\0') {
+		text_add(secrets, "]");
+		return 0;
+	}
+	if (branch[0] == '\0')
+		branch = "main";
+	if ((rc = check_url(err, "spec", "/activeWorkflow/gitUrl", url)) < 0 ||
+	    (rc = check_branch(err, "spec", "/activeWorkflow/branch", branch)) < 0)
+		return rc;
+	if (problem != NULL)
+		return refuse(err, "spec.activeWorkflow.path", "%s", problem);
+	if ((name = repo_name(call, NULL, 0, url)) == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	text_add(t, ",\"activeWorkflow\":{\"gitUrl\":%s,\"branch\":%s,\"path\":%s,\"name\":%s,\"authSecret\":%s,"
+		 "\"credentials\":%d}", url, branch, path, name, auth, auth[0] != '\0' ? (int64_t)number : INT64_C(-1));
+	text_add(secrets, "%j%s]", number > 0 ? "," : "", auth);
 	return 0;
 }
 
@@ -425,7 +492,7 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 	const struct ambient_host *host = plugin->host;
 	const char *prompt, *model, *type;
 	char fingerprint[20];
-	struct text repos = TEXT_INIT, t = TEXT_INIT;
+	struct text repos = TEXT_INIT, secrets = TEXT_INIT, t = TEXT_INIT;
 	size_t count = 0;
 	int rc;
 
@@ -444,7 +511,7 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 		return rc;
 	if (prompt[0] == '\0' && !interactive)
 		return refuse(err, "spec.prompt", "%s", "is empty, and the session is not interactive");
-	rc = all_repos(call, session, settings, &repos, &count, err);
+	rc = all_repos(call, session, settings, &repos, &secrets, &count, err);
 	if (rc < 0)
 		goto out;
 	if (main_index < 0 || (main_index > 0 && (size_t)main_index >= count)) {
@@ -475,6 +542,11 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 		text_add(&t, ",\"temperature\":%o", ambient_at(spec, "/llmSettings/temperature"));
 	if (ambient_type(spec, "/llmSettings/maxTokens") == AMBIENT_T_NUMBER)
 		text_add(&t, ",\"maxTokens\":%o", ambient_at(spec, "/llmSettings/maxTokens"));
+	if ((rc = workflow(call, spec, settings, count, &t, &secrets, err)) < 0)
+		goto out;
+	text_add(&t, ",\"gitSecrets\":%j,\"generation\":%d", secrets.p != NULL ? secrets.p : "[]",
+		 ambient_int(session, "/metadata/generation", 0));
+	t.failed |= secrets.failed;
 	if ((rc = workspace(call, session, &t, err)) < 0)
 		goto out;
 	as_fingerprint(session, fingerprint);
@@ -483,5 +555,6 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 out:
 	text_fini(&t);
 	text_fini(&repos);
+	text_fini(&secrets);
 	return rc;
 }

@@ -93,6 +93,60 @@ add_number(struct text *t, const struct ambient_object *o, const char *pointer, 
 		text_add(t, ",%s:%o", key, ambient_at(o, pointer));
 }
 
+/* What the runner made of one thing that the plan names, or nothing yet.  Only how it went is the runner's to say. */
+static void
+add_state(struct text *t, const struct ambient_object *said, const char *active, const char *when)
+{
+	const char *const states[] = { "Cloning", active, "Failed" };
+	const char *status = said != NULL ? ambient_str(said, "/status", "") : "", *known = "Cloning";
+	int64_t at;
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(status, states[i]) == 0)
+			known = states[i];
+	text_add(t, ",\"status\":%s", known);
+	if (said != NULL && kc_time_parse(ambient_str(said, "/at", ""), &at))
+		add_string(t, said, "/at", when, 39);
+	if (said != NULL && known == states[2])
+		add_string(t, said, "/error", "message", 1024);
+	text_add(t, "}");
+}
+
+static const struct ambient_object *
+find_named(const struct ambient_object *o, const char *pointer, const char *name)
+{
+	for (size_t i = 0; i < ambient_len(o, pointer) && i < 2 * AS_REPOS_MAX; i++) {
+		const struct ambient_object *item = ambient_item(o, pointer, i, NULL);
+
+		if (strcmp(ambient_str(item, "/name", ""), name) == 0)
+			return item;
+	}
+	return NULL;
+}
+
+/* What the workspace holds, of what the plan names. */
+static void
+add_reconciled(struct text *t, const struct ambient_object *report, const struct as_status *st)
+{
+	const struct ambient_object *plan = st->effective, *item;
+
+	if (plan == NULL || ambient_type(report, "/reconciled") != AMBIENT_T_OBJECT)
+		return;
+	text_add(t, ",\"reconciledRepos\":[");
+	for (size_t i = 0; i < ambient_len(plan, "/repos"); i++) {
+		item = ambient_item(plan, "/repos", i, NULL);
+		text_add(t, "%j{\"name\":%s,\"url\":%s,\"branch\":%s", i > 0 ? "," : "", ambient_str(item, "/name", ""),
+			 ambient_str(item, "/url", ""), ambient_str(item, "/branch", ""));
+		add_state(t, find_named(report, "/reconciled/repos", ambient_str(item, "/name", "")), "Ready", "clonedAt");
+	}
+	text_add(t, "]");
+	if ((item = ambient_at(plan, "/activeWorkflow")) == NULL)
+		return;
+	text_add(t, ",\"reconciledWorkflow\":{\"gitUrl\":%s,\"branch\":%s,\"path\":%s", ambient_str(item, "/gitUrl", ""),
+		 ambient_str(item, "/branch", ""), ambient_str(item, "/path", ""));
+	add_state(t, ambient_at(report, "/reconciled/workflow"), "Active", "appliedAt");
+}
+
 static void
 add_repo(struct text *t, const struct ambient_object *r, const struct ambient_object *planned, int64_t index)
 {
@@ -185,6 +239,7 @@ convert(struct ambient_call *call, const struct ambient_object *report, const st
 
 	text_add(&t, "{\"fields\":{\"stateDir\":\"/workspace\"");
 	add_repos(&t, report, st);
+	add_reconciled(&t, report, st);
 	add_string(&t, report, "/result", "results", AS_RESULT_MAX);
 	add_string(&t, report, "/result", "result", AS_RESULT_MAX);
 	add_string(&t, report, "/conversation", "session_id", 256);

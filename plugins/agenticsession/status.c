@@ -35,7 +35,8 @@ static const struct field {
 /* What a report says of its run only; the conversation outlives the run. */
 static const char *const reported[] = {
 	"/status/results", "/status/result", "/status/repos", "/status/is_error", "/status/num_turns",
-	"/status/total_cost_usd", "/status/duration_ms", "/status/usage",
+	"/status/total_cost_usd", "/status/duration_ms", "/status/usage", "/status/reconciledRepos",
+	"/status/reconciledWorkflow",
 };
 
 void

@@ -126,6 +126,36 @@ add_mcp(struct ambient_run *run, struct ambient_command *cmd, struct ambient_err
 	return 0;
 }
 
+/* What the session says, then what its workflow does. */
+static void
+add_system_prompt(struct ambient_run *run, struct ambient_command *cmd)
+{
+	const char *own = ambient_str(run->config, "/appendSystemPrompt", "");
+	const char *workflow = AMBIENT_HAS(run, instructions) ? run->instructions : "";
+	struct rs_text t = {0};
+
+	if (own[0] == '\0' && workflow[0] == '\0')
+		return;
+	rs_put(&t, own);
+	rs_put(&t, own[0] != '\0' && workflow[0] != '\0' ? "\n\n" : "");
+	rs_put(&t, workflow);
+	if (!t.failed) {
+		run->host->message->command->arg(cmd, "--append-system-prompt");
+		run->host->message->command->arg(cmd, t.p);
+	}
+	rs_fini(&t);
+}
+
+/* The other repositories and artifacts. */
+static void
+add_dirs(struct ambient_run *run, struct ambient_command *cmd)
+{
+	for (size_t i = 0; AMBIENT_HAS(run, dirs) && run->dirs[i] != NULL; i++) {
+		run->host->message->command->arg(cmd, "--add-dir");
+		run->host->message->command->arg(cmd, run->dirs[i]);
+	}
+}
+
 /* What spec.runnerConfig says, as the plan let it pass; the daemon's word is not taken for it here. */
 static int
 add_settings(struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
@@ -136,7 +166,6 @@ add_settings(struct ambient_run *run, struct ambient_command *cmd, struct ambien
 	const struct ambient_command_api *api = run->host->message->command;
 	int64_t turns = ambient_int(run->config, "/maxTurns", 0);
 	double budget = ambient_real(run->config, "/maxBudgetUSD", 0);
-	const char *prompt = ambient_str(run->config, "/appendSystemPrompt", "");
 	char text[4096];
 
 	if (turns > 0 && turns < 100000) {
@@ -149,10 +178,7 @@ add_settings(struct ambient_run *run, struct ambient_command *cmd, struct ambien
 		api->arg(cmd, "--max-budget-usd");
 		api->arg(cmd, text);
 	}
-	if (prompt[0] != '\0') {
-		api->arg(cmd, "--append-system-prompt");
-		api->arg(cmd, prompt);
-	}
+	add_system_prompt(run, cmd);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		for (size_t k = 0; k < ambient_len(run->config, lists[i].pointer) && k < CC_TOOLS_MAX; k++) {
 			(void)snprintf(text, sizeof(text), "%s=%.2000s", lists[i].flag,
@@ -180,7 +206,6 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 		"--strict-mcp-config",
 	};
 	const struct ambient_command_api *api = run->host->message->command;
-	const char *slash = strrchr(run->workdir, '/');
 	struct cc_run *cc;
 	char text[4200], uuid[37];
 	int rc;
@@ -212,12 +237,7 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 		cc_run_free(run);
 		return rc;
 	}
-	/* The other repositories and artifacts/ lie beside the working directory. */
-	if (slash != NULL && slash > run->workdir && (size_t)(slash - run->workdir) < sizeof(text)) {
-		(void)snprintf(text, sizeof(text), "%.*s", (int)(slash - run->workdir), run->workdir);
-		api->arg(cmd, "--add-dir");
-		api->arg(cmd, text);
-	}
+	add_dirs(run, cmd);
 	set_environment(run, cmd);
 	return 0;
 }

@@ -261,9 +261,15 @@ rs_add_model(struct ambient_run *run, struct ambient_command *cmd, const char *f
 int
 rs_prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err)
 {
-	int rc = run->host->message->write(run, text, len, err);
+	const struct ambient_message_api *api = run->host->message;
+	const char *workflow = AMBIENT_HAS(run, instructions) ? run->instructions : "";
+	int rc = 0;
 
-	return rc < 0 ? rc : run->host->message->write(run, NULL, 0, err);
+	if (workflow[0] != '\0' && (rc = api->write(run, workflow, strlen(workflow), err)) == 0)
+		rc = api->write(run, "\n\n", 2, err);
+	if (rc < 0 || (rc = api->write(run, text, len, err)) < 0)
+		return rc;
+	return api->write(run, NULL, 0, err);
 }
 
 int

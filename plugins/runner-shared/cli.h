@@ -92,7 +92,7 @@ int rs_state_path(const struct ambient_run *run, const char *sub, char out[RS_PA
 int rs_has_conversation(const char *dir, const char *file, const char *id, size_t n);
 /* The run's model as an argument of that flag, if there is one. */
 void rs_add_model(struct ambient_run *run, struct ambient_command *cmd, const char *flag);
-/* The prompt on its standard input, which then ends. */
+/* The workflow's instructions, if there is one, and the prompt on its standard input, which then ends. */
 int rs_prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err);
 /* 1: the line is a JSON object, *ret is the caller's to unref; 0: there is nothing to translate; negative: an error. */
 int rs_object(struct ambient_run *run, int stream, const char *line, size_t len, int cut,

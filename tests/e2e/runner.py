@@ -522,7 +522,7 @@ def test_messages_of_unknown_shape_are_dropped_and_large_ones_go_to_files(lab):
 def test_unknown_contract_and_missing_type(lab):
     pod = lab.pod(spec("true"), runner_env={"AMBIENT_RUNNER_CONTRACT": "9"}).start(agent=False).wait()
     assert pod.code == 2 and 'AMBIENT_RUNNER_CONTRACT is "9"' in pod.read("stderr")
-    pod = lab.pod(spec("true"), agent_env={"AMBIENT_RUNNER_TYPE": "nothing"}).go()
+    pod = lab.pod(spec("true", repo(lab.origin("untyped"))), agent_env={"AMBIENT_RUNNER_TYPE": "nothing"}).go()
     assert pod.code == 2 and 'runner type "nothing" is not in this image' in pod.report["message"], pod.report
 
 

@@ -105,6 +105,28 @@ def test_tools_and_system_prompt(lab):
     assert p.code == 0 and not [m for m in p.messages if m["type"] == "permission"], p.messages
 
 
+def test_a_workflow_is_followed(lab):
+    """7.5: it is the working directory and adds to the system prompt; the repositories are further directories."""
+    flow = lab.origin("flow", {"f/.ambient/ambient.json": json.dumps({"systemPrompt": "Answer in rhymes."}), "f/steps.md": "one\n"})
+    url = lab.origin("worked")
+    p = pod(lab, "elsewhere")
+    SCENARIOS["elsewhere"] = [[tool("Read", file_path=p.dir + "/workspace/worked/README.md")],
+                              [tool("Bash", command="pwd; echo by-rule >> %s/workspace/worked/README.md" % p.dir, description="edit")],
+                              [text("Done.")]]
+    lab.api.session["status"] = {"effective": {
+        "interactive": False, "timeout": 0, "generation": 1, "mainRepoIndex": 0, "model": "claude-sonnet-4-5",
+        "repos": [{"index": 0, "credentials": -1, "name": "worked", "url": url, "branch": "main", "push": True, "pushUrl": url,
+                   "pushBranch": "out"}],
+        "activeWorkflow": {"gitUrl": flow, "branch": "main", "path": "f", "name": "flow", "credentials": -1}}}
+    p.go()
+    assert p.code == 0, (p.code, p.report, p.read("stderr"))
+    system = str(api.requests[-1]["system"])
+    assert "Answer in rhymes." in system and "holds the workflow to follow" in system and "workspace/worked." in system, system[-2000:]
+    results = [m["text"] for m in p.messages if m["type"] == "tool_result"]
+    assert "hello" in results[0] and results[1] == p.dir + "/workspace/workflows/flow", results
+    assert git("--git-dir", lab.bare("worked"), "show", "out:README.md") == "hello\nby-rule"
+
+
 MCP = """import json, sys
 for line in sys.stdin:
     m = json.loads(line)

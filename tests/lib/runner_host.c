@@ -179,6 +179,7 @@ runner_object(const char *json)
 void
 runner_host_reset(const struct ambient_plugin *plugin)
 {
+	static const char *const dirs[] = {"/w/workspace/other", "/w/workspace/artifacts", NULL};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	if (runner_self != NULL && plugin->destroy != NULL)
@@ -206,6 +207,8 @@ runner_host_reset(const struct ambient_plugin *plugin)
 		.config = runner_object("{}"),
 		.run_id = "r1",
 		.workdir = "/w/workspace/repo",
+		.dirs = dirs,
+		.instructions = "",
 		.statedir = "/nonexistent",
 		.tmpdir = "/tmp",
 		.prompt_file = "/dev/null",

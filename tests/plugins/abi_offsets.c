@@ -280,7 +280,7 @@ AT(ambient_plan, session, 8);
 AT(ambient_plan, settings, 16);
 AT(ambient_plan, effective, 24);
 
-SIZE(ambient_run, 104);
+SIZE(ambient_run, 120);
 AT(ambient_run, size, 0);
 AT(ambient_run, host, 8);
 AT(ambient_run, session, 16);
@@ -294,6 +294,8 @@ AT(ambient_run, model, 72);
 AT(ambient_run, resume, 80);
 AT(ambient_run, interactive, 88);
 AT(ambient_run, slot, 96);
+AT(ambient_run, dirs, 104);
+AT(ambient_run, instructions, 112);
 
 SIZE(ambient_command_api, 40);
 AT(ambient_command_api, size, 0);

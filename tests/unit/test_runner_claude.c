@@ -75,7 +75,7 @@ START_TEST(command_line)
 		"arg --model\narg opus\n",
 		"arg --session-id\n",
 		"arg --max-turns\narg 7\n",
-		"arg --add-dir\narg /w/workspace\n",
+		"arg --add-dir\narg /w/workspace/other\narg --add-dir\narg /w/workspace/artifacts\n",
 		"env CLAUDE_CONFIG_DIR=/nonexistent\n",
 		"env DISABLE_TELEMETRY=1\n",
 		"unset CLAUDECODE\n",
