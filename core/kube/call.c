@@ -334,16 +334,20 @@ run(struct am_kube *kube, const struct am_kube_request *request, bool stream, in
 	am_auto(am_freep) char *accept = am_xasprintf("Accept: %s", request->accept != NULL ? request->accept : "application/json");
 	am_auto(am_freep) char *type = am_xasprintf("Content-Type: %s",
 						    request->content_type != NULL ? request->content_type : "application/json");
-	const char *headers[] = { accept, request->body != NULL ? type : NULL, NULL };
+	const char *headers[4] = { accept };
 	struct am_http_req http = {
 		.method = request->method, .path = request->path, .headers = headers,
 		.body = request->body, .body_len = request->body_len,
-		.deadline = deadline != AM_FOREVER ? deadline : 0, .pausable = stream,
+		.deadline = deadline != AM_FOREVER ? deadline : 0, .idle_ns = request->idle_ns, .pausable = stream,
 	};
 	struct call call = { .kube = kube, .request = request, .http = &http, .stream = stream };
 
 	struct ambient_error own = AMBIENT_ERROR_INIT;
+	size_t n = 1;
 
+	if (request->body != NULL)
+		headers[n++] = type;
+	headers[n] = request->header;
 	am_assert(!kube->io->ops->on_thread(kube->io));
 	err = err != NULL ? err : &own;
 	am_lock_init(&call.lock, "kube-call");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From an HTTP answer to an error.  The body is a Status as a rule, but proxies in between answer with anything,
- * so it is bounded and cleaned before it gets near a log.
+ * From an HTTP answer to an error.  The body is a Status as a rule, or from a pod behind the proxy an object with a
+ * sentence in it; but proxies in between answer with anything, so it is bounded and cleaned before it gets near a log.
  */
 #include "core/base/mem.h"
 #include "core/data/scan.h"
@@ -87,6 +87,9 @@ am_kube_error(struct ambient_error *err, int http_status, const char *body, size
 		message = am_json_dup(text, "/message");
 		field = am_json_dup(text, "/details/causes/0/field");
 		retry_after = am_json_int(text, "/details/retryAfterSeconds", 0);
+	} else if (status_body) {
+		reason = am_json_dup(text, "/reason");
+		message = am_json_dup(text, "/message");
 	}
 	const char *fallback;
 	int code = code_of(http_status, reason, &fallback);

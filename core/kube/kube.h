@@ -64,6 +64,8 @@ struct am_kube_request {
 	int64_t deadline;             /* boot time; 0: 30 s from now */
 	const int32_t *cancelled;     /* may be NULL; polled at least each 100 ms */
 	size_t max;                   /* of the answer; 0: 64 MiB */
+	const char *header;           /* one more, "Name: value"; may be NULL.  Never logged */
+	int64_t idle_ns;              /* no byte for so long: TIMEOUT; 0: none */
 };
 /* 2xx: 0 and the body.  Otherwise the error is made of the Status body: code, http_status, reason, message,
  * retry_after_ms. */
