@@ -83,6 +83,13 @@ int ctl_usage(const char *fmt, ...) am_printf_(1, 2);
 
 /* ---- api.c: the session's kind unless said otherwise.  Nodes live in the arena. */
 int ctl_get(struct ctl *ctl, struct am_arena *arena, const char *name, struct am_node **ret, struct ambient_error *err);
+/* A watch of an object from a version on, for at most so many seconds; event gets each line of the watch. */
+int ctl_watch(struct ctl *ctl, const char *kind, const char *name, const char *version, int seconds, const int32_t *cancelled,
+	      am_frame_f *event, void *arg, struct ambient_error *err);
+/* Reads an object and watches it until look says that it is enough, which gets NULL while there is none.  Goes on while
+ * the API server is away; -AMBIENT_E_TIMEOUT when the deadline (boot time) is over. */
+int ctl_await(struct ctl *ctl, const char *kind, const char *name, const int32_t *cancelled, int64_t deadline,
+	      bool (*look)(void *arg, const struct am_node *object), void *arg, struct ambient_error *err);
 /* Any path. */
 int ctl_read(struct ctl *ctl, struct am_arena *arena, const char *path, struct am_node **ret, struct ambient_error *err);
 int ctl_write(struct ctl *ctl, struct am_arena *arena, const char *method, const char *content_type, const char *name,
@@ -98,11 +105,19 @@ const struct am_node *ctl_condition(const struct am_node *session, const char *t
 
 /* ---- print.c: what people see.  Control characters of others' texts never reach the terminal. */
 void ctl_put_clean(FILE *out, const char *text, bool one_line);
+void ctl_add_clean(struct am_buf *out, const char *text, bool one_line);
 const char *ctl_color(const struct ctl *ctl, const char *name); /* "" without colours */
 const char *ctl_phase_color(const struct ctl *ctl, const char *phase);
 void ctl_table(const char *const *cells, size_t columns, size_t rows);
 void ctl_print_json(const struct am_node *node);
 void ctl_print_repos(const struct ctl *ctl, const struct am_node *session);
+
+/* ---- render.c */
+/* A message as people read it, in whole lines; nothing for one that is not shown.  chat: what was streamed before, and
+ * what the person said, is left out. */
+void ctl_render(const struct ctl *ctl, const struct am_node *message, bool chat, struct am_buf *out);
+/* What a tool is to do, in one line. */
+void ctl_render_input(const struct am_node *input, struct am_buf *out);
 
 /* ---- messages.c */
 struct ctl_messages {
@@ -125,6 +140,31 @@ void ctl_messages_fini(struct ctl_messages *messages);
 int ctl_stream_log(struct ctl *ctl, const char *pod, const char *container, bool follow,
 		   int (*data)(void *arg, const char *p, size_t n), void *arg, struct ambient_error *err);
 
+/* ---- endpoint.c: the HTTP endpoint of a session's runner, or of the pod that serves the files of one that has ended, by
+ * way of the API server's proxy.  Who may change the session may talk to it: the hash of a key that is made here is an
+ * annotation of the session, the key itself goes with each request. */
+struct ctl_endpoint {
+	struct ctl *ctl;
+	const char *session;
+	char id[16], header[96], annotation[64];
+	char pod[254];         /* "" until one is chosen */
+	const int32_t *cancelled;
+	bool read_only, named; /* named: the annotation was written */
+};
+
+/* Makes a key and names it in the session. */
+int ctl_endpoint_open(struct ctl_endpoint *endpoint, struct ctl *ctl, const char *session, bool read_only,
+		      const int32_t *cancelled, struct ambient_error *err);
+/* Its time is prolonged. */
+int ctl_endpoint_renew(struct ctl_endpoint *endpoint, struct ambient_error *err);
+/* Takes the annotation away; tries that for a few seconds, also after an interrupt. */
+void ctl_endpoint_close(struct ctl_endpoint *endpoint);
+/* path: "/v1/...".  A key that the other side has not heard of yet is offered again for some seconds. */
+int ctl_endpoint_do(struct ctl_endpoint *endpoint, const char *method, const char *path, const struct am_buf *body,
+		    struct am_buf *answer, struct ambient_error *err);
+int ctl_endpoint_stream(struct ctl_endpoint *endpoint, const char *path, int (*data)(void *arg, const char *p, size_t n),
+			void *arg, struct ambient_error *err);
+
 /* ---- follow.c */
 /* Shows phases and messages of a session until it has ended; the exit code says how.  session: its state to start
  * from, so that no phase since then is missed; NULL: as it is now. */
@@ -136,7 +176,7 @@ extern const struct ctl_option ctl_admin_options[];
 int ctl_admin(const struct ctl *ctl, const char *command, struct am_buf *out, struct ambient_error *err);
 
 /* ---- the commands */
-extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_start, ctl_stop,
+extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_chat, ctl_start, ctl_stop,
 	ctl_delete, ctl_explain, ctl_top, ctl_cache, ctl_user, ctl_plugin, ctl_standalone, ctl_completion, ctl_complete, ctl_version;
 
 /* ---- rbac.c */

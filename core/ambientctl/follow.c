@@ -136,37 +136,6 @@ on_event(void *arg, const char *text, size_t n, struct ambient_error *err)
 	return f->over ? -AMBIENT_E_CANCELLED : 0;
 }
 
-static int
-feed(void *arg, const char *p, size_t n)
-{
-	struct ambient_error err = AMBIENT_ERROR_INIT;
-
-	return am_framer_feed(arg, p, n, &err);
-}
-
-/* One watch; returns when it ended. */
-static int
-watch(struct follow *f, struct ambient_error *err)
-{
-	struct am_framer *framer = am_framer_new(AM_FRAME_LINES, 8 << 20, on_event, f);
-	am_auto(am_buf_fini) struct am_buf path = { 0 };
-
-	ctl_path(f->ctl, &path, CTL_KIND, NULL, NULL);
-	am_buf_addf(&path, "?watch=true&timeoutSeconds=%d&fieldSelector=metadata.name%%3D", WATCH_S);
-	am_url_escape(&path, f->name);
-	am_buf_adds(&path, "&resourceVersion=");
-	am_url_escape(&path, f->version);
-
-	const struct am_kube_request what = {
-		.method = "GET", .path = am_buf_str(&path), .cancelled = &ctl_interrupted,
-		.deadline = am_clock_boot(f->clock) + (WATCH_S + 30) * AM_NS_PER_S,
-	};
-	int rc = am_kube_stream(f->ctl->kube, &what, feed, framer, err);
-
-	am_framer_free(framer);
-	return rc;
-}
-
 static void
 finish_with(struct follow *f, const struct ambient_error *err)
 {
@@ -209,7 +178,7 @@ watcher(void *arg)
 		known = false;
 		am_arena_free(arena);
 		if (rc == 0 && !f->over) {
-			rc = watch(f, &err);
+			rc = ctl_watch(f->ctl, CTL_KIND, f->name, f->version, WATCH_S, &ctl_interrupted, on_event, f, &err);
 			/* Some pause, should every watch end at once. */
 			if (rc < 0 && !f->over)
 				(void)usleep(100 * 1000);

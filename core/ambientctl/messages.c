@@ -1,139 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages of the agent, as people read them.  They are lines of the runner's log: JSON objects with a seq and a
- * type; a line that is none is shown as it is.  A type that is not known here is shown by its name, since runner
- * types may be newer than this program.
+ * Messages of the agent from the runner's log: JSON objects with a seq and a type; a line that is none is shown as it
+ * is.
  */
 #include "core/ambientctl/ctl.h"
 
 #include <ambient/message.h>
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "core/base/mem.h"
-
-#define INPUT_SHOWN  160
-#define RESULT_LINES 6
-
-struct style {
-	const char *type;
-	const char *color, *mark;
-	const char *text;  /* member that is shown; NULL: by its own function */
-	bool shown;
-};
-
-static const struct style styles[] = {
-	{ AMBIENT_MSG_SESSION, "dim", "- ", "/text", true },
-	{ AMBIENT_MSG_TEXT, "reset", "", "/text", true },
-	{ AMBIENT_MSG_PARTIAL, "reset", "", "/text", false },   /* the whole text follows */
-	{ AMBIENT_MSG_THINKING, "dim", "~ ", "/text", true },
-	{ AMBIENT_MSG_TOOL_CALL, "cyan", "> ", NULL, true },
-	{ AMBIENT_MSG_TOOL_RESULT, "dim", "  ", NULL, true },
-	{ AMBIENT_MSG_PERMISSION, "yellow", "? ", "/tool", true },
-	{ AMBIENT_MSG_QUESTION, "yellow", "? ", "/text", true },
-	{ AMBIENT_MSG_STATUS, "dim", "- ", "/text", true },
-	{ AMBIENT_MSG_USAGE, "dim", "", "/text", false },
-	{ AMBIENT_MSG_RESULT, "bold", "= ", NULL, true },
-	{ AMBIENT_MSG_ERROR, "red", "! ", "/text", true },
-};
-
-static void
-cut(char *text, size_t max)
-{
-	if (strlen(text) <= max)
-		return;
-	while (max > 0 && ((unsigned char)text[max] & 0xc0) == 0x80)
-		max--;
-	memcpy(text + max, "...", 4);
-}
-
-static void
-put_tool_call(const struct am_node *message)
-{
-	const struct am_node *input = am_node_get(message, "input");
-	am_auto(am_buf_fini) struct am_buf text = { 0 };
-
-	ctl_put_clean(stdout, ctl_text(message, "/name"), true);
-	if (input == NULL)
-		return;
-	/* A single string says it best as it is. */
-	if (input->type == AMBIENT_T_OBJECT && input->count == 1 && input->first->type == AMBIENT_T_STRING)
-		am_buf_adds(&text, input->first->text);
-	else
-		am_node_print(input, &text);
-	am_buf_adds(&text, "    "); /* room for the dots */
-	if (text.data == NULL)
-		return;
-	text.data[text.len - 4] = '\0';
-	cut(text.data, INPUT_SHOWN);
-	(void)fputs(": ", stdout);
-	ctl_put_clean(stdout, text.data, true);
-}
-
-static void
-put_tool_result(const struct am_node *message)
-{
-	const char *text = ctl_text(message, "/text");
-	int lines = 0;
-
-	while (*text != '\0' && lines++ < RESULT_LINES) {
-		size_t n = strcspn(text, "\n");
-		am_auto(am_freep) char *line = am_xasprintf("%.*s", (int)AM_MIN(n, (size_t)400), text);
-
-		if (lines > 1)
-			(void)fputs("\n  ", stdout);
-		ctl_put_clean(stdout, line, true);
-		text += n + (text[n] == '\n');
-	}
-	if (*text != '\0')
-		(void)fputs("\n  ...", stdout);
-}
-
-static void
-put_result(const struct am_node *message)
-{
-	const struct am_node *cost = am_node_get(message, "costUSD");
-	const char *text = ctl_text(message, "/text");
-	int64_t turns = 0, ms = 0;
-
-	ctl_put_clean(stdout, text, false);
-	(void)am_node_get_int(message, "turns", &turns);
-	(void)am_node_get_int(message, "durationMs", &ms);
-	(void)fputs(text[0] != '\0' ? " (" : "(", stdout);
-	if (turns > 0)
-		(void)printf("%" PRId64 " turn%s, ", turns, turns > 1 ? "s" : "");
-	if (cost != NULL && cost->type == AMBIENT_T_NUMBER)
-		(void)printf("%.12s USD, ", cost->text);
-	(void)printf("%" PRId64 ".%" PRId64 " s)", ms / 1000, ms % 1000 / 100);
-}
-
-static void
-put_message(struct ctl_messages *m, const struct am_node *message)
-{
-	const char *type = ctl_text(message, "/type");
-	const struct style *style = NULL;
-
-	for (size_t i = 0; i < AM_COUNTOF(styles); i++)
-		if (am_streq(styles[i].type, type))
-			style = &styles[i];
-	if (style != NULL && !style->shown)
-		return;
-	(void)fputs(ctl_color(m->ctl, style != NULL ? style->color : "dim"), stdout);
-	(void)fputs(style != NULL ? style->mark : "- ", stdout);
-	if (style == NULL)
-		ctl_put_clean(stdout, type, true);
-	else if (style->text != NULL)
-		ctl_put_clean(stdout, ctl_text(message, style->text), false);
-	else if (am_streq(type, AMBIENT_MSG_TOOL_CALL))
-		put_tool_call(message);
-	else if (am_streq(type, AMBIENT_MSG_TOOL_RESULT))
-		put_tool_result(message);
-	else
-		put_result(message);
-	(void)fputs(ctl_color(m->ctl, "reset"), stdout);
-	(void)fputc('\n', stdout);
-}
 
 /* Lines that are no messages come from programs that crash, or are the runner's own log; that often repeats, behind
  * its time and level, what a message has just said. */
@@ -150,6 +26,15 @@ put_plain(struct ctl_messages *m, const char *line, size_t n)
 	text = am_xstrndup(line, n);
 	ctl_put_clean(stdout, text, true);
 	(void)putchar('\n');
+}
+
+static void
+put_message(const struct ctl_messages *m, const struct am_node *message)
+{
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+
+	ctl_render(m->ctl, message, false, &text);
+	(void)fputs(am_buf_str(&text), stdout);
 }
 
 static void

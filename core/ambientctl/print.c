@@ -6,22 +6,31 @@
 #include <stdio.h>
 
 void
-ctl_put_clean(FILE *out, const char *text, bool one_line)
+ctl_add_clean(struct am_buf *out, const char *text, bool one_line)
 {
 	for (; *text != '\0'; text++) {
 		unsigned char c = (unsigned char)*text;
 
 		if (c == '\n' && one_line)
-			(void)fputc(' ', out);
+			am_buf_addc(out, ' ');
 		else if ((c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t')
 			/* C1 controls are two bytes in UTF-8: 0xc2 0x80 to 0xc2 0x9f */
 			if (c == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] <= 0x9f)
 				text++;
 			else
-				(void)fputc(c, out);
+				am_buf_addc(out, (char)c);
 		else if (c != '\r')
-			(void)fputc('?', out);
+			am_buf_addc(out, '?');
 	}
+}
+
+void
+ctl_put_clean(FILE *out, const char *text, bool one_line)
+{
+	am_auto(am_buf_fini) struct am_buf clean = { 0 };
+
+	ctl_add_clean(&clean, text, one_line);
+	(void)fputs(am_buf_str(&clean), out);
 }
 
 const char *
