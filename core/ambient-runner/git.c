@@ -72,145 +72,6 @@ am_runner_git_fini(struct am_git *git)
 	git->dir = git->root = NULL;
 }
 
-/* ---- credentials */
-
-static char *
-secret_file(const char *dir, const char *name, struct am_redactor *redactor)
-{
-	am_auto(am_freep) char *path = am_xasprintf("%s/%s", dir, name);
-	am_auto(am_buf_fini) struct am_buf value = {0};
-
-	if (am_file_read(path, 64 * 1024, &value, NULL) < 0)
-		return NULL;
-	while (value.len > 0 && (value.data[value.len - 1] == '\n' || value.data[value.len - 1] == '\r'))
-		value.data[--value.len] = '\0';
-	if (value.len == 0 || strlen(value.data) != value.len)
-		return NULL;
-	am_runner_redactor_add(redactor, value.data, value.len);
-	return am_buf_steal(&value, NULL);
-}
-
-static bool
-host_is(const char *host, const char *domain)
-{
-	return am_streq(host, domain) || (am_ends(host, domain) && host[strlen(host) - strlen(domain) - 1] == '.');
-}
-
-/* User and password for a URL: the session's own Secret first, else the two tokens, for the hosts that issued them. */
-static bool
-find_login(struct am_git *git, const struct am_repo *repo, const struct am_giturl *where, char **user, char **password)
-{
-	am_auto(am_freep) char *dir = am_xasprintf("%s/%d", git->cred_dir, repo->credentials);
-	static const struct {
-		const char *domain, *variable, *user;
-	} hosts[] = {
-		{"github.com", "GITHUB_TOKEN", "x-access-token"},
-		{"ghe.com", "GITHUB_TOKEN", "x-access-token"},
-		{"gitlab.com", "GITLAB_TOKEN", "oauth2"},
-	};
-	static const char *const keys[] = {"token", "password", "GITHUB_TOKEN", "GITLAB_TOKEN"};
-
-	*user = secret_file(dir, "username", git->redactor);
-	for (size_t i = 0; i < AM_COUNTOF(keys); i++)
-		if ((*password = secret_file(dir, keys[i], git->redactor)) != NULL) {
-			if (*user == NULL)
-				*user = am_xstrdup(strstr(where->host, "gitlab") != NULL ? "oauth2" : "x-access-token");
-			return true;
-		}
-	am_freep(user);
-	for (size_t i = 0; i < AM_COUNTOF(hosts); i++) {
-		const char *token = getenv(hosts[i].variable);
-
-		if (host_is(where->host, hosts[i].domain) && !am_empty(token)) {
-			*user = am_xstrdup(hosts[i].user);
-			*password = am_xstrdup(token);
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Writes dir/login (scheme, authority, user, password; one a line) or dir/ssh-key; tells which there is. */
-static int
-write_credentials(struct am_git *git, const struct am_repo *repo, const struct am_giturl *where, bool *has_login,
-		  bool *has_key, bool *has_hosts, struct ambient_error *err)
-{
-	am_auto(am_freep) char *login = am_xasprintf("%s/login", git->dir);
-	am_auto(am_freep) char *key_file = am_xasprintf("%s/ssh-key", git->dir);
-	am_auto(am_freep) char *hosts_file = am_xasprintf("%s/known_hosts", git->dir);
-	int rc = 0;
-
-	*has_login = *has_key = *has_hosts = false;
-	(void)unlink(login);
-	(void)unlink(key_file);
-	if (where->scheme == AM_SCHEME_SSH) {
-		am_auto(am_freep) char *dir = am_xasprintf("%s/%d", git->cred_dir, repo->credentials);
-		am_auto(am_freep) char *key = secret_file(dir, "ssh-privatekey", git->redactor);
-		am_auto(am_freep) char *hosts = secret_file(dir, "known_hosts", git->redactor);
-
-		if (key != NULL) {
-			am_auto(am_freep) char *text = am_xasprintf("%s\n", key);
-
-			rc = am_file_write(key_file, text, strlen(text), 0600, err);
-			explicit_bzero(text, strlen(text));
-			*has_key = rc == 0;
-		}
-		if (rc == 0 && hosts != NULL) {
-			am_auto(am_freep) char *text = am_xasprintf("%s\n", hosts);
-
-			rc = am_file_write(hosts_file, text, strlen(text), 0600, err);
-			*has_hosts = rc == 0;
-		}
-		return rc;
-	}
-	am_auto(am_freep) char *user = NULL;
-	am_auto(am_freep) char *password = NULL;
-	if (where->scheme == AM_SCHEME_GIT || !find_login(git, repo, where, &user, &password))
-		return 0;
-	am_auto(am_buf_fini) struct am_buf text = {0};
-	am_buf_addf(&text, "%s\n%s\n%s\n%s\n", where->scheme == AM_SCHEME_HTTPS ? "https" : "http", where->authority,
-		    user, password);
-	rc = am_file_write(login, am_buf_str(&text), text.len, 0600, err);
-	*has_login = rc == 0;
-	return rc;
-}
-
-int
-am_runner_askpass(const char *prompt)
-{
-	const char *path = getenv("AMBIENT_ASKPASS_FILE");
-	am_auto(am_buf_fini) struct am_buf text = {0};
-	char *save = NULL;
-
-	if (am_empty(path) || prompt == NULL || am_file_read(path, 128 * 1024, &text, NULL) < 0)
-		return 1;
-	char *scheme = strtok_r(text.data, "\n", &save), *authority = strtok_r(NULL, "\n", &save);
-	char *user = strtok_r(NULL, "\n", &save), *password = strtok_r(NULL, "\n", &save);
-	const char *url = strchr(prompt, '\'');
-	if (password == NULL || url == NULL)
-		return 1;
-	/* 'https://user@host:port/...': a redirect to another host, or away from TLS, gets nothing. */
-	size_t n = strlen(scheme);
-	if (strncasecmp(url + 1, scheme, n) != 0 || strncmp(url + 1 + n, "://", 3) != 0)
-		return 1;
-	const char *from = url + 1 + n + 3;
-	size_t len = strcspn(from, "/'");
-	const char *at = memrchr(from, '@', len);
-	if (at != NULL) {
-		len -= (size_t)(at + 1 - from);
-		from = at + 1;
-	}
-	if (len != strlen(authority) || strncasecmp(from, authority, len) != 0)
-		return 1;
-	if (am_starts(prompt, "Username"))
-		(void)puts(user);
-	else if (am_starts(prompt, "Password"))
-		(void)puts(password);
-	else
-		return 1;
-	return fflush(stdout) == 0 ? 0 : 1;
-}
-
 /* ---- runs */
 
 static void
@@ -253,8 +114,8 @@ make_env(struct am_git *git, const struct am_git_run *run, bool login, bool key,
 		add_env(env, &n, am_xstrdup("GIT_ASKPASS=/bin/false"));
 		return;
 	}
-	am_auto(am_freep) char *ca = am_xasprintf("%s/%d/ca.crt", git->cred_dir, run->repo->credentials);
-	if (access(ca, R_OK) == 0)
+	am_auto(am_freep) char *ca = am_git_ca_file(git, run->repo);
+	if (ca != NULL)
 		add_env(env, &n, am_xasprintf("GIT_SSL_CAINFO=%s", ca));
 	add_env(env, &n, am_xasprintf("GIT_ASKPASS=%s/askpass", git->dir));
 	if (login)
@@ -310,7 +171,8 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 	char text[200];
 	int rc;
 
-	if (run->where != NULL && (rc = write_credentials(git, run->repo, run->where, &login, &key, &hosts, err)) < 0)
+	if (run->where != NULL &&
+	    (rc = am_git_write_credentials(git, run->repo, run->where, &login, &key, &hosts, err)) < 0)
 		return rc;
 	argv[n++] = "git";
 	for (size_t i = 0; i < AM_COUNTOF(settings); i++) {

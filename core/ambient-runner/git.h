@@ -36,6 +36,9 @@ int am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambie
 int am_runner_git_import(struct am_git *git, struct am_repo *repo, struct ambient_error *err);
 int am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_error *err);
 
+/* The first line of what was pushed; malloc'ed, NULL when there is none. */
+char *am_runner_git_subject(struct am_git *git, const struct am_repo *repo);
+
 /* main() of the askpass program: answers only for the host and scheme that the credentials are meant for. */
 int am_runner_askpass(const char *prompt);
 

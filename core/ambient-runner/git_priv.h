@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One run of git, for clone.c and publish.c. */
+/* One run of git and its credentials, for the files beside git.c. */
 #ifndef AM_RUNNER_GIT_PRIV_H
 #define AM_RUNNER_GIT_PRIV_H
 
@@ -26,5 +26,14 @@ char *am_git_bare(const struct am_git *git, const struct am_repo *repo); /* mall
 int am_git_fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err);
 /* The commit that a ref or expression names; -AMBIENT_E_NOTFOUND when there is none. */
 int am_git_resolve(struct am_git *git, const char *git_dir, const char *what, char ret[65], struct ambient_error *err);
+
+/* login.c */
+int am_git_write_credentials(struct am_git *git, const struct am_repo *repo, const struct am_giturl *where, bool *has_login,
+			     bool *has_key, bool *has_hosts, struct ambient_error *err);
+/* What the host's API takes as a bearer's token; NULL when there is none.  malloc'ed, like the next. */
+char *am_git_token(struct am_git *git, const struct am_repo *repo, const struct am_giturl *where);
+char *am_git_ca_file(const struct am_git *git, const struct am_repo *repo); /* NULL: the system's authorities */
+/* What answers at a host, as far as that is certain. */
+enum am_provider am_git_provider(const struct am_repo *repo, const struct am_giturl *where);
 
 #endif

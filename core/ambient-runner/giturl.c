@@ -17,8 +17,8 @@ static const struct {
 	{"git://", AM_SCHEME_GIT},
 };
 
-static bool
-is_loopback(const char *host)
+bool
+am_runner_is_loopback(const char *host)
 {
 	unsigned a, b, c, d;
 	char rest;
@@ -128,7 +128,7 @@ am_runner_giturl_check(const char *url, struct am_giturl *ret, struct ambient_er
 			return rc;
 		if (p[host] != '/' || p[host + 1] == '\0' || p[host + 1] == '-')
 			return refuse(err, url, "it has no path to a repository");
-		if (ret->scheme == AM_SCHEME_GIT && !is_loopback(ret->host))
+		if (ret->scheme == AM_SCHEME_GIT && !am_runner_is_loopback(ret->host))
 			return refuse(err, url, "git:// is neither encrypted nor authenticated; use https or ssh");
 		return 0;
 	}

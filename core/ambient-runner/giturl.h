@@ -21,6 +21,8 @@ struct am_giturl {
 /* https, http, ssh ("ssh://host/x" and "user@host:x"), and git on this machine's loopback only: that protocol
  * knows neither who serves nor who asks.  A password in the URL is refused.  0 or -AMBIENT_E_INVALID. */
 int am_runner_giturl_check(const char *url, struct am_giturl *ret, struct ambient_error *err);
+/* Is it this machine, by any of its names? */
+bool am_runner_is_loopback(const char *host);
 /* git check-ref-format --branch, and no leading "-".  0 or -AMBIENT_E_INVALID. */
 int am_runner_branch_check(const char *branch, struct ambient_error *err);
 /* A folder name for a repository: its own when it is fit, else made of the URL's last part. */

@@ -232,3 +232,21 @@ am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_erro
 	repo->status = "pushed";
 	return 0;
 }
+
+char *
+am_runner_git_subject(struct am_git *git, const struct am_repo *repo)
+{
+	am_auto(am_freep) char *bare = am_git_bare(git, repo);
+	const char *args[] = {"log", "-1", "--format=%s", "--no-show-signature", repo->commit, "--", NULL};
+	struct am_git_run run = {.git_dir = bare, .args = args};
+	struct am_run_result result = {0};
+	char *subject = NULL;
+
+	if (am_git_run(git, &run, &result, NULL) < 0)
+		return NULL;
+	size_t n = strcspn(am_buf_str(&result.out), "\n");
+	if (n > 0 && n < 1000 && am_utf8_valid(result.out.data, n))
+		subject = am_xstrndup(result.out.data, n);
+	am_run_result_fini(&result);
+	return subject;
+}

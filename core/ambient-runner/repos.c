@@ -25,7 +25,8 @@ first_str(struct am_slice json, const char *const *pointers)
 static const char *const repo_url[] = {"/input/url", "/url", NULL};
 static const char *const repo_branch[] = {"/input/branch", "/branch", NULL};
 static const char *const out_url[] = {"/output/forkRepo", "/output/url", NULL};
-static const char *const out_branch[] = {"/output/targetBranch", "/output/branch", "/output/pushBranch", NULL};
+static const char *const out_target[] = {"/output/targetBranch", "/output/branch", NULL};
+static const char *const out_branch[] = {"/output/pushBranch", "/output/targetBranch", "/output/branch", NULL};
 static const char *const repo_name[] = {"/name", NULL};
 /* One repository in the spec itself. */
 static const char *const flat_url[] = {"/spec/inputRepo", "/spec/input/repo", NULL};
@@ -56,7 +57,8 @@ check_repo(struct am_repo *repo, const char *session_name)
 	if (repo->push_branch == NULL)
 		repo->push_branch = am_xasprintf("sessions/%s", session_name);
 	repo->usable = repo->usable && am_runner_giturl_check(repo->push_url, &repo->push_where, &err) == 0 &&
-		       am_runner_branch_check(repo->push_branch, &err) == 0;
+		       am_runner_branch_check(repo->push_branch, &err) == 0 &&
+		       (repo->pr_base == NULL || am_runner_branch_check(repo->pr_base, &err) == 0);
 	if (!repo->usable) {
 		(void)am_strlcpy(repo->error, err.message, sizeof(repo->error));
 		repo->status = "error";
@@ -92,6 +94,13 @@ add_listed(struct am_repos *repos, struct am_slice item, int index, int auto_pus
 	repo->branch = first_str(item, repo_branch);
 	repo->push_url = first_str(item, out_url);
 	repo->push_branch = first_str(item, out_branch);
+	/* With a branch of its own to push to, the target is where the request goes. */
+	am_auto(am_freep) char *target = first_str(item, out_target);
+	repo->create_pr = tri_bool(item, "/output/createPR") == 1 || tri_bool(item, "/output/createPullRequest") == 1;
+	if (target != NULL && repo->push_branch != NULL && !am_streq(target, repo->push_branch))
+		repo->pr_base = am_xstrdup(target);
+	else if (repo->branch != NULL)
+		repo->pr_base = am_xstrdup(repo->branch);
 	bool has_output = am_json_find(item, "/output", &output) && am_json_type(output) == AMBIENT_T_OBJECT &&
 			  am_json_count(output) > 0;
 	int own = tri_bool(item, "/autoPush");
@@ -118,6 +127,12 @@ add_planned(struct am_repos *repos, struct am_slice item, const char *session_na
 	repo->push_branch = first_str(item, (const char *const[]){"/pushBranch", NULL});
 	repo->push = tri_bool(item, "/push") == 1;
 	repo->ensure = repo->push_branch != NULL && tri_bool(item, "/ensureBranch") == 1;
+	repo->create_pr = tri_bool(item, "/createPR") == 1;
+	repo->pr_base = first_str(item, (const char *const[]){"/prBase", NULL});
+	am_auto(am_freep) char *provider = am_json_dup(item, "/provider");
+	repo->provider = am_streq(provider, "github")	? AM_PROVIDER_GITHUB
+			 : am_streq(provider, "gitlab") ? AM_PROVIDER_GITLAB
+							: AM_PROVIDER_NONE;
 	am_runner_repo_name(name, repo->url != NULL ? repo->url : "", repo->name);
 	unique_name(repos, repo);
 	check_repo(repo, session_name);
@@ -175,6 +190,7 @@ am_runner_repos_fini(struct am_repos *repos)
 		free(repos->v[i].branch);
 		free(repos->v[i].push_url);
 		free(repos->v[i].push_branch);
+		free(repos->v[i].pr_base);
 	}
 	free(repos->v);
 	memset(repos, 0, sizeof(*repos));

@@ -11,6 +11,9 @@
 
 #define AM_REPOS_MAX 32
 
+/* Whose REST API a host has. */
+enum am_provider { AM_PROVIDER_NONE, AM_PROVIDER_GITHUB, AM_PROVIDER_GITLAB };
+
 struct am_repo {
 	int index;       /* in the session's list */
 	int credentials; /* the number of the directory that they are mounted in; -1: none of its own */
@@ -23,6 +26,9 @@ struct am_repo {
 	char *push_branch;
 	bool push; /* was it asked for */
 	bool ensure; /* work goes on where push_branch is, and it is made where it is not */
+	bool create_pr;
+	char *pr_base;              /* the branch that a pull request is to go into; NULL: the default one */
+	enum am_provider provider;  /* of the host of url, where the project says it */
 	struct am_giturl where, push_where;
 	/* What became of it. */
 	bool cloned;
@@ -32,6 +38,7 @@ struct am_repo {
 	int64_t added, removed, commits;
 	const char *status; /* static: pushed, abandoned, nochanges, error; NULL while unknown */
 	char error[320];
+	char pr_url[2049]; /* empty: none */
 };
 
 struct am_repos {

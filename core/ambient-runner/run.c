@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
+#include "core/ambient-runner/forge.h"
 #include "core/ambient-runner/runner_priv.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
@@ -331,6 +332,16 @@ remove_old_bundles(struct am_runner *runner)
 		(void)close(dir);
 }
 
+/* Says what went wrong with a repository: in the report, and as a message. */
+static void
+repo_failed(struct am_runner *runner, struct am_repo *repo, const char *reason, const struct ambient_error *err)
+{
+	(void)am_strlcpy(repo->error, err->message, sizeof(repo->error));
+	am_runner_redact_string(runner->redactor, repo->error, sizeof(repo->error));
+	if (runner->log_error.code == 0)
+		(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", reason, repo->error, &runner->log_error);
+}
+
 static int
 clone_one(struct am_runner *runner, struct am_repo *repo)
 {
@@ -344,13 +355,9 @@ clone_one(struct am_runner *runner, struct am_repo *repo)
 	if (am_runner_asked != 0)
 		return AM_EXIT_SIGNAL + am_runner_asked;
 	repo->status = "error";
-	(void)am_strlcpy(repo->error, err.message, sizeof(repo->error));
-	am_runner_redact_string(runner->redactor, repo->error, sizeof(repo->error));
+	repo_failed(runner, repo, "CloneFailed", &err);
 	if (repo->main)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "CloneFailed", "%s", err.message);
-	if (runner->log_error.code == 0)
-		(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", "CloneFailed", repo->error,
-					   &runner->log_error);
 	return 0;
 }
 
@@ -414,6 +421,33 @@ prepare(struct am_runner *runner)
 
 /* ---- afterwards */
 
+/* What was pushed stays pushed, whatever becomes of the request. */
+static void
+open_request(struct am_runner *runner, struct am_repo *repo)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	am_auto(am_freep) char *title = am_json_dup(am_runner_session(runner), "/spec/displayName");
+	am_auto(am_buf_fini) struct am_buf clean_title = {0};
+	am_auto(am_buf_fini) struct am_buf text = {0};
+
+	if (am_empty(title)) {
+		am_freep(&title);
+		title = am_runner_git_subject(&runner->git, repo);
+	}
+	if (am_empty(title)) {
+		am_freep(&title);
+		title = am_xasprintf("Session %s", runner->name);
+	}
+	(void)am_runner_redact(runner->redactor, title, strlen(title), &clean_title);
+	(void)am_runner_redact(runner->redactor, am_buf_str(&runner->report.result), runner->report.result.len, &text);
+	am_buf_addf(&text, "%sSession %s/%s, run %s: %lld commit(s), +%lld -%lld.", text.len > 0 ? "\n\n" : "", runner->ns,
+		    runner->name, runner->run, (long long)repo->commits, (long long)repo->added, (long long)repo->removed);
+	if (am_forge_open(&runner->git, repo, am_buf_str(&clean_title), am_buf_str(&text), &err) < 0)
+		repo_failed(runner, repo, "PullRequestFailed", &err);
+	else
+		am_runner_progress(runner, "pushing", "opened %s", repo->pr_url);
+}
+
 /* Takes each repository's work in, and pushes it where that was asked for and the agent succeeded. */
 static void
 publish(struct am_runner *runner, bool push)
@@ -433,15 +467,13 @@ publish(struct am_runner *runner, bool push)
 			repo->status = "abandoned";
 		if (rc < 0) {
 			repo->status = "error";
-			(void)am_strlcpy(repo->error, err.message, sizeof(repo->error));
-			am_runner_redact_string(runner->redactor, repo->error, sizeof(repo->error));
-			if (runner->log_error.code == 0)
-				(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", "PushFailed",
-							   repo->error, &runner->log_error);
+			repo_failed(runner, repo, "PushFailed", &err);
 		} else if (am_streq(repo->status, "pushed")) {
 			am_runner_progress(runner, "pushing", "pushed %lld commit(s) of %s to %s (+%lld -%lld)",
 					   (long long)repo->commits, repo->name, repo->push_branch,
 					   (long long)repo->added, (long long)repo->removed);
+			if (repo->create_pr && repo->commits > 0)
+				open_request(runner, repo);
 		}
 	}
 }

@@ -188,13 +188,15 @@ add_author(struct am_slice session, struct am_buf *out)
 	static const char *const names[] = {"/spec/gitConfig/user/name", "/spec/botAccount/name"};
 	am_auto(am_freep) char *name = NULL;
 	am_auto(am_freep) char *email = am_json_dup(session, "/spec/gitConfig/user/email");
+	const char *env_name = getenv("GIT_USER_NAME"), *env_email = getenv("GIT_USER_EMAIL");
 
 	for (size_t i = 0; i < AM_COUNTOF(names) && am_empty(name); i++) {
 		am_freep(&name);
 		name = am_json_dup(session, names[i]);
 	}
-	am_json_addf(out, ",\"author\":{\"name\":%s,\"email\":%s}", am_empty(name) ? "Ambient Code Bot" : name,
-		     am_empty(email) ? "bot@ambient-code.local" : email);
+	am_json_addf(out, ",\"author\":{\"name\":%s,\"email\":%s}",
+		     !am_empty(name) ? name : !am_empty(env_name) ? env_name : "Ambient Code Bot",
+		     !am_empty(email) ? email : !am_empty(env_email) ? env_email : "bot@ambient-code.local");
 }
 
 static int

@@ -60,7 +60,7 @@ struct as_plugin {
 	int64_t timeout_s, start_timeout_s, job_ttl_s, max_running, run_as_user;
 	bool network_policy;
 	struct as_queue *queue;
-	const char *model, *secret, *integrations, *workspace_size, *storage_class, *pull_policy;
+	const char *model, *secret, *integrations, *workspace_size, *storage_class, *pull_policy, *github_api, *gitlab_api;
 };
 
 /* ---- status.c */

@@ -312,6 +312,10 @@ add_runner(struct pod *pod)
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		text_add(t, ",{\"name\":%s,\"valueFrom\":{\"secretKeyRef\":{\"name\":%s,\"key\":%s,\"optional\":true}}}",
 			 optional[i], pod->plugin->integrations, optional[i]);
+	if (pod->plugin->github_api[0] != '\0')
+		text_add(t, ",{\"name\":\"AMBIENT_GITHUB_API\",\"value\":%s}", pod->plugin->github_api);
+	if (pod->plugin->gitlab_api[0] != '\0')
+		text_add(t, ",{\"name\":\"AMBIENT_GITLAB_API\",\"value\":%s}", pod->plugin->gitlab_api);
 	text_add(t, "],\"ports\":[{\"name\":\"messages\",\"containerPort\":%d}],\"volumeMounts\":["
 		 "{\"name\":\"workspace\",\"mountPath\":\"/workspace\"},"
 		 "{\"name\":\"run\",\"mountPath\":\"/run/ambient\"},"

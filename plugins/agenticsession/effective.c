@@ -17,7 +17,7 @@
 static const char *const reserved[] = { "artifacts", "workflows", "removed" };
 
 struct repo {
-	const char *name, *url, *branch, *auth, *push_url, *push_branch, *pr_base;
+	const char *name, *url, *branch, *auth, *push_url, *push_branch, *pr_base, *provider;
 	bool push, create_pr, ensure;
 };
 
@@ -200,6 +200,39 @@ wants_push(const struct ambient_object *spec, const struct ambient_object *item)
 	       ambient_str(item, "/output/pushBranch", "")[0] != '\0';
 }
 
+/* host[:port] of a URL that as_url_problem let pass. */
+static const char *
+authority(const char *url, size_t *n)
+{
+	const char *p = strstr(url, "://"), *at;
+
+	p = p != NULL ? p + 3 : url;
+	*n = strcspn(p, p == url ? ":" : "/?#");
+	if ((at = memchr(p, '@', *n)) != NULL) {
+		*n -= (size_t)(at + 1 - p);
+		p = at + 1;
+	}
+	return p;
+}
+
+/* Which API the host of a repository has: only the project's settings say it, since a token goes there for that. */
+static const char *
+provider_of(const struct ambient_object *settings, const char *url)
+{
+	const struct ambient_object *known = settings != NULL ? ambient_at(settings, "/spec/repositories") : NULL;
+	size_t n, m;
+	const char *host = authority(url, &n);
+
+	for (size_t i = 0; known != NULL && i < ambient_len(known, ""); i++) {
+		const struct ambient_object *item = ambient_item(known, "", i, NULL);
+		const char *provider = ambient_str(item, "/provider", ""), *other = authority(ambient_str(item, "/url", ""), &m);
+
+		if (provider[0] != '\0' && n == m && strncasecmp(host, other, n) == 0)
+			return provider;
+	}
+	return "";
+}
+
 /* item: list[i]. */
 static int
 one_repo(struct ambient_call *call, const struct ambient_object *session, const struct ambient_object *settings,
@@ -238,6 +271,7 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 	r->auth = ambient_str(item, "/input/authSecret", "");
 	if (r->auth[0] == '\0' && settings != NULL)
 		r->auth = ambient_str(settings, "/spec/gitCredentialsSecret", "");
+	r->provider = provider_of(settings, r->url);
 	r->push = wants_push(spec, item);
 	r->push_url = fork[0] != '\0' ? fork : r->url;
 	if ((rc = check_url(err, base, "/output/forkRepo", r->push_url)) < 0)
@@ -255,7 +289,8 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 		(void)sprintf(made, "sessions/%s", name);
 		r->push_branch = made;
 	}
-	if ((rc = check_branch(err, base, "/output/targetBranch", r->push_branch)) < 0)
+	if ((rc = check_branch(err, base, "/output/targetBranch", r->push_branch)) < 0 ||
+	    (rc = check_branch(err, base, "/output/targetBranch", r->pr_base)) < 0)
 		return rc;
 	r->ensure = ambient_bool(item, "/output/ensureBranch", 0);
 	if (r->ensure && target[0] == '\0' && ambient_str(item, "/output/pushBranch", "")[0] == '\0')
@@ -328,10 +363,11 @@ all_repos(struct ambient_call *call, const struct ambient_object *session, const
 	text_add(t, "[");
 	for (size_t i = 0; i < n; i++)
 		text_add(t, "%j{\"index\":%d,\"credentials\":%d,\"name\":%s,\"url\":%s,\"branch\":%s,\"authSecret\":%s,"
-			 "\"push\":%b,\"pushUrl\":%s,\"pushBranch\":%s,\"ensureBranch\":%b,\"createPR\":%b,\"prBase\":%s}",
+			 "\"push\":%b,\"pushUrl\":%s,\"pushBranch\":%s,\"ensureBranch\":%b,\"createPR\":%b,\"prBase\":%s,"
+			 "\"provider\":%s}",
 			 i > 0 ? "," : "", (int64_t)i, repos[i].auth[0] != '\0' ? (int64_t)i : INT64_C(-1), repos[i].name,
 			 repos[i].url, repos[i].branch, repos[i].auth, repos[i].push, repos[i].push_url, repos[i].push_branch,
-			 repos[i].ensure, repos[i].create_pr, repos[i].pr_base);
+			 repos[i].ensure, repos[i].create_pr, repos[i].pr_base, repos[i].provider);
 	text_add(t, "]");
 	text_add(secrets, "[");
 	for (size_t i = 0; i < n; i++)

@@ -61,12 +61,16 @@ OPTION(opt_size, .name = "workspaceSize", .type = AMBIENT_OPT_STRING, .def = "5G
        .text = "What a session's workspace claim asks for.");
 OPTION(opt_class, .name = "storageClass", .type = AMBIENT_OPT_STRING, .def = "",
        .text = "Storage class of workspace claims; empty: the cluster's default.");
+OPTION(opt_github, .name = "githubApi", .type = AMBIENT_OPT_STRING, .def = "",
+       .text = "Base URL of GitHub's REST API for pull requests; empty: https://api.github.com, and https://HOST/api/v3 of other hosts.");
+OPTION(opt_gitlab, .name = "gitlabApi", .type = AMBIENT_OPT_STRING, .def = "",
+       .text = "Base URL of GitLab's REST API for merge requests; empty: https://HOST/api/v4.");
 OPTION(opt_pull, .name = "imagePullPolicy", .type = AMBIENT_OPT_STRING, .def = "IfNotPresent",
        .text = "Always, IfNotPresent or Never.");
 
 static const struct ambient_option *const options[] = {
 	&opt_timeout, &opt_start, &opt_ttl, &opt_max, &opt_user, &opt_policy, &opt_model, &opt_secret, &opt_integrations, &opt_size,
-	&opt_class, &opt_pull,
+	&opt_class, &opt_github, &opt_gitlab, &opt_pull,
 	NULL,
 };
 
@@ -78,6 +82,13 @@ check(const struct ambient_host *host, const struct ambient_conf *conf, struct a
 	if (strcmp(pull, "Always") != 0 && strcmp(pull, "IfNotPresent") != 0 && strcmp(pull, "Never") != 0)
 		return ambient_err(err, AMBIENT_E_INVALID,
 				   "imagePullPolicy is \"%s\"; it must be Always, IfNotPresent or Never", pull);
+	static const char *const apis[] = { "githubApi", "gitlabApi" };
+	for (size_t i = 0; i < sizeof(apis) / sizeof(apis[0]); i++) {
+		const char *api = host->conf->str(conf, apis[i], "");
+
+		if (api[0] != '\0' && strncmp(api, "https://", 8) != 0 && strncmp(api, "http://", 7) != 0)
+			return ambient_err(err, AMBIENT_E_INVALID, "%s is \"%.200s\"; it must be an https or http URL", apis[i], api);
+	}
 	return 0;
 }
 
@@ -105,6 +116,8 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	plugin->integrations = read->str(conf, "integrationSecret", "ambient-non-vertex-integrations");
 	plugin->workspace_size = read->str(conf, "workspaceSize", "5Gi");
 	plugin->storage_class = read->str(conf, "storageClass", "");
+	plugin->github_api = read->str(conf, "githubApi", "");
+	plugin->gitlab_api = read->str(conf, "gitlabApi", "");
 	plugin->pull_policy = read->str(conf, "imagePullPolicy", "IfNotPresent");
 	*ret_self = plugin;
 	return 0;

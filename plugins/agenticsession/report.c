@@ -147,6 +147,18 @@ add_reconciled(struct text *t, const struct ambient_object *report, const struct
 	add_state(t, ambient_at(report, "/reconciled/workflow"), "Active", "appliedAt");
 }
 
+/* An address that a person may be led to: nothing else than the web's, nothing that could end or hide it. */
+static bool
+is_web_url(const char *url)
+{
+	if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
+		return false;
+	for (const char *p = url; *p != '\0'; p++)
+		if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7f || strchr("\"'<>\\", *p) != NULL)
+			return false;
+	return strlen(url) <= 2048;
+}
+
 static void
 add_repo(struct text *t, const struct ambient_object *r, const struct ambient_object *planned, int64_t index)
 {
@@ -163,7 +175,8 @@ add_repo(struct text *t, const struct ambient_object *r, const struct ambient_ob
 		text_add(t, ",\"status\":%s,\"pushed\":%b", known, strcmp(known, "pushed") == 0);
 	add_string(t, r, "/branch", "branch", 244);
 	add_string(t, r, "/commit", "commit", 64);
-	add_string(t, r, "/prUrl", "prUrl", 2048);
+	if (is_web_url(ambient_str(r, "/prUrl", "")))
+		add_string(t, r, "/prUrl", "prUrl", 2048);
 	add_string(t, r, "/error", "error", 1024);
 	add_number(t, r, "/added", "total_added", true);
 	add_number(t, r, "/removed", "total_removed", true);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The runner against real servers of git: HTTPS with a private authority and a login, SSH with keys."""
+import base64
 import os
 import sys
 import warnings
@@ -79,6 +80,34 @@ def test_https_wrong_password_says_so(lab):
     pod = lab.pod(spec(repo(server.url("locked"))), runner_env=secret(lab, ca=ca, username="me", password="wr0ng-word")).go()
     assert pod.code != 0 and "uthentication failed" in pod.report["message"], pod.report
     assert "wr0ng-word" not in str(pod.report) + pod.read("stderr")
+
+
+def test_a_secret_is_for_the_hosts_that_it_lists(lab):
+    server, ca = https(lab)
+    lab.origin("listed")
+    login = {"ca": ca, "username": "me", "password": "pass-word"}
+    pod = lab.pod(spec(repo(server.url("listed"))), runner_env=secret(lab, hosts="git.example, other.example:%d" % server.port, **login)).go()
+    assert pod.code != 0 and pod.report["reason"] == "CloneFailed", pod.report
+    assert server.seen and all(auth is None for _, auth in server.seen), server.seen
+    for hosts in ("git.example\nlocalhost\n", "LOCALHOST:%d" % server.port):
+        pod = lab.pod(spec(repo(server.url("listed"))), runner_env=secret(lab, hosts=hosts, **login)).go()
+        assert pod.code == 0, (hosts, pod.report)
+        git("--git-dir", lab.bare("listed"), "branch", "-D", "work")
+
+
+def test_the_projects_tokens_do_not_go_to_other_hosts(lab):
+    server, ca = https(lab)
+    lab.origin("foreign")
+    env = {**secret(lab, ca=ca), "GITHUB_TOKEN": "pass-word", "GITLAB_TOKEN": "pass-word"}
+    pod = lab.pod(spec(repo(server.url("foreign"))), runner_env=env).go()
+    assert pod.code != 0 and server.seen and all(auth is None for _, auth in server.seen), (pod.report, server.seen)
+    # The project says that this host is a GitLab: its token is tried there, under GitLab's name for it.
+    pod = lab.pod(spec(repo(server.url("foreign"))), runner_env=env)
+    lab.api.session["status"] = {"effective": {"repos": [
+        {"index": 0, "url": server.url("foreign"), "branch": "main", "provider": "gitlab"}], "interactive": False}}
+    pod.go()
+    sent = {base64.b64decode(auth.split()[1]).decode() for _, auth in server.seen if auth}
+    assert sent == {"oauth2:pass-word"}, sent
 
 
 def test_https_a_redirect_to_another_host_gets_no_login(lab):
