@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ambient-runner: both sides of a session's pod.  `run` holds credentials and never runs what an agent left; `agent`
- * holds nothing and runs the agent.  As "askpass" (a link that `run` makes) it answers git's questions.
+ * holds nothing and runs the agent; `jira` takes an agent's place and publishes a document.  As "askpass" (a link that
+ * `run` makes) it answers git's questions.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +11,11 @@
 #include <ambient/runner.h>
 
 #include "core/ambient-runner/git.h"
+#include "core/ambient-runner/jira.h"
 #include "core/ambient-runner/run.h"
 #include "core/base/log.h"
 
-static const char usage[] = "usage: ambient-runner run | agent | --version | --help\n"
+static const char usage[] = "usage: ambient-runner run | agent | jira | --version | --help\n"
 			    "\n"
 			    "Started by the operator in a session's pod; see ambient-runner(1).\n";
 
@@ -49,6 +51,8 @@ main(int argc, char **argv)
 		side = am_runner_run_main;
 	} else if (argc == 2 && am_streq(argv[1], "agent")) {
 		side = am_runner_agent_main;
+	} else if (argc == 2 && am_streq(argv[1], "jira")) {
+		side = am_runner_jira_main;
 	} else {
 		(void)fputs(usage, stderr);
 		return 2;

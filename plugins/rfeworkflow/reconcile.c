@@ -138,6 +138,7 @@ goes_on(struct rfe_pass *p, size_t i, bool stop)
 	else
 		rfe_set(&p->st, RFE_READY, KC_TRUE, "StepRunning", "step \"%s\" runs as AgenticSession \"%s\"", step->name,
 			step->session);
+	rfe_jira_waits(p);
 	return rfe_save(p);
 }
 
@@ -352,7 +353,12 @@ rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step 
 		if (rc == -AMBIENT_E_EXISTS)
 			step->session[0] = '\0'; /* the next attempt has another name */
 		p->err = &hidden;
-		(void)wait_for(p, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "SessionRefused", said.message);
+		if (what->kind == RFE_JIRA) {
+			rfe_set(&p->st, RFE_JIRA_DONE, KC_FALSE, "SessionRefused", "%.500s", said.message);
+			(void)rfe_save(p);
+		} else {
+			(void)wait_for(p, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "SessionRefused", said.message);
+		}
 		p->err = err;
 	}
 	if (rc < 0) {
@@ -536,6 +542,8 @@ idle(struct rfe_pass *p)
 		if ((rc = run_step(p, request)) < 0)
 			return rc;
 	}
+	if (p->planned && (rc = rfe_jira(p)) != 0)
+		return rc < 0 ? rc : 0;
 	if (rfe_terminal(&p->st))
 		return rfe_branch_free(p->call, p->ns, p->name, p->err);
 	if (wants(p, "Cancelled"))

@@ -9,6 +9,7 @@
  *   session.c     the AgenticSession of a step: made, read, ended
  *   side.c        sessions that are no steps: what seeds the repositories, what publishes a document
  *   seed.c        the files that an umbrella repository begins with
+ *   jira.c        which document becomes which issue
  *   branch.c      who else works on the same branch
  *   status.c      the status as a struct, read from and written to the workflow
  *
@@ -34,11 +35,16 @@
 #define RFE_RUN     "/metadata/annotations/ambient-code.io~1run-step"
 #define RFE_RUN_AT  "/metadata/annotations/ambient-code.io~1run-requested-at"
 
+#define RFE_JIRA_WISH "/metadata/annotations/ambient-code.io~1publish-to-jira"
+#define RFE_JIRA_AT   "/metadata/annotations/ambient-code.io~1publish-requested-at"
+
 #define RFE_AGENTS "ambient-agents" /* ConfigMap of a namespace with templates of its own */
 
 #define RFE_NAME_MAX    64            /* a label value and its NUL */
 #define RFE_STEPS_MAX   32
 #define RFE_REPOS_MAX   33            /* the umbrella and those that support it */
+#define RFE_LINKS_MAX   16            /* documents that are issues */
+#define RFE_PATH_MAX    401
 #define RFE_OUTPUT_MAX  (32 * 1024)   /* bytes kept of what a step says */
 #define RFE_BEFORE_MAX  (256 * 1024)  /* bytes of a prompt that are outputs of other steps */
 #define RFE_FILES_MAX   (768 * 1024)  /* bytes of all outputs that are committed */
@@ -84,7 +90,7 @@ int rfe_agent_find(const struct rfe_plugin *plugin, struct ambient_call *call, c
 /* ---- plan.c */
 enum rfe_shape { RFE_DOCUMENTED, RFE_UMBRELLA, RFE_FIRST };
 /* After the steps come, where they are wanted, one session that writes the document and one that commits it. */
-enum rfe_kind { RFE_STEP, RFE_SYNTHESIS, RFE_PUBLISH, RFE_SEED };
+enum rfe_kind { RFE_STEP, RFE_SYNTHESIS, RFE_PUBLISH, RFE_SEED, RFE_JIRA };
 
 struct rfe_repo {
 	const char *url, *branch;             /* branch NULL: the session's default */
@@ -108,11 +114,20 @@ struct rfe_documents {
 	bool create_pr;
 };
 
+/* A document that is to become an issue; members of the call, "" where there is nothing. */
+struct rfe_order {
+	const char *url, *branch, *secret;    /* where it is */
+	const char *path, *type, *summary, *label, *source;
+	const char *key, *parent, *implements;/* issues */
+	const char *const *attachments;       /* names beside it, ended by NULL */
+};
+
 struct rfe_plan {
 	enum rfe_shape shape;
 	struct rfe_step_plan step[RFE_STEPS_MAX + 2];
 	size_t n, total;                      /* of kind RFE_STEP, and all */
 	struct rfe_step_plan seed;            /* timeout 0: none */
+	struct rfe_order order;               /* of the session that publishes; made by rfe_jira */
 	struct rfe_documents documents;
 	struct rfe_repo repo[RFE_REPOS_MAX];
 	size_t repos;
@@ -127,7 +142,7 @@ bool rfe_same_url(const char *a, const char *b);
 
 /* ---- status.c */
 enum rfe_condition {
-	RFE_READY, RFE_SPEC_VALID, RFE_OUTPUTS, RFE_COMPLETED, RFE_FAILED, RFE_CANCELLED, RFE_SEEDED, RFE_CONDITIONS
+	RFE_READY, RFE_SPEC_VALID, RFE_OUTPUTS, RFE_COMPLETED, RFE_FAILED, RFE_CANCELLED, RFE_SEEDED, RFE_JIRA_DONE, RFE_CONDITIONS
 };
 enum rfe_state { RFE_S_PENDING, RFE_S_RUNNING, RFE_S_COMPLETED, RFE_S_FAILED, RFE_S_SKIPPED, RFE_S_CANCELLED, RFE_STATES };
 
@@ -150,7 +165,13 @@ struct rfe_status {
 	char waits_for[254];                  /* the workflow that has the branch */
 	struct rfe_step step[RFE_STEPS_MAX + 2];
 	size_t n;
-	struct rfe_step seed;
+	struct rfe_step seed, jira;
+	char jira_path[RFE_PATH_MAX];         /* that `jira` publishes, or has published */
+	char jira_wish[300];                  /* the request to publish that was last followed */
+	struct {
+		char path[RFE_PATH_MAX], key[RFE_NAME_MAX], url[300];
+	} link[RFE_LINKS_MAX];                /* documents that are issues */
+	size_t links;
 	const char *final;
 	char pushed[RFE_REPOS_MAX][512];      /* URLs of repositories that have the branch by now */
 	size_t n_pushed;
@@ -235,7 +256,17 @@ int64_t rfe_retry_in(const struct rfe_pass *p, const struct rfe_step_plan *what,
 /* The workflow ends that way. */
 void rfe_finish(struct rfe_pass *p, enum rfe_condition how, const char *reason, const char *message);
 
+/* ---- jira.c */
+/* Publishes what a person asked for, or goes on with it.  0: there is nothing to do; 1: a session is at it. */
+int rfe_jira(struct rfe_pass *p);
+/* Says that a publication waits, where one does. */
+void rfe_jira_waits(struct rfe_pass *p);
+/* What became of the session that published. */
+void rfe_jira_told(struct rfe_pass *p, const struct ambient_object *session);
+
 /* ---- side.c */
+/* Its session goes on, or has just been made (NULL); saves.  1, or an error. */
+int rfe_side_goes_on(struct rfe_pass *p, struct rfe_step *step, const struct ambient_object *session);
 /* Does a session of that kind go on?  1: yes, and nothing else is begun; 0: no; else an error. */
 int rfe_side_follow(struct rfe_pass *p, bool stop);
 /* Sees to it that the repositories are seeded.  0: they are, or need not be; 1: not yet. */

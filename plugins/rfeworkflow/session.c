@@ -168,6 +168,33 @@ put_seeder(struct ambient_draft *draft, const struct rfe_plan *plan, const struc
 	put_repos(draft, plan, st);
 }
 
+/* The document's repository to read, and what is to be made of it; pushes nothing. */
+static void
+put_order(struct ambient_draft *draft, const struct rfe_order *o)
+{
+	const char *const texts[][2] = {
+		{ "path", o->path }, { "type", o->type }, { "summary", o->summary }, { "label", o->label }, { "source", o->source },
+		{ "key", o->key }, { "parent", o->parent }, { "implements", o->implements },
+	};
+	char pointer[64];
+
+	ambient_draft_set_str(draft, "/spec/runnerType", "jira");
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		(void)snprintf(pointer, sizeof(pointer), "/spec/runnerConfig/%s", texts[i][0]);
+		if (texts[i][1][0] != '\0')
+			ambient_draft_set_str(draft, pointer, texts[i][1]);
+	}
+	ambient_draft_set_json(draft, "/spec/runnerConfig/attachments", "[]");
+	for (size_t i = 0; o->attachments[i] != NULL; i++)
+		ambient_draft_set_str(draft, "/spec/runnerConfig/attachments/-", o->attachments[i]);
+	ambient_draft_set_json(draft, "/spec/repos", "[{}]");
+	ambient_draft_set_str(draft, "/spec/repos/0/input/url", o->url);
+	ambient_draft_set_str(draft, "/spec/repos/0/input/branch", o->branch);
+	if (o->secret[0] != '\0')
+		ambient_draft_set_str(draft, "/spec/repos/0/input/authSecret", o->secret);
+	ambient_draft_set_bool(draft, "/spec/autoPushOnComplete", 0);
+}
+
 static bool
 owned(const struct ambient_object *o, const struct ambient_object *workflow)
 {
@@ -204,6 +231,8 @@ rfe_session_create(struct ambient_call *call, const struct ambient_object *workf
 		put_writer(draft, &plan->documents, st, step);
 	} else if (what->kind == RFE_SEED) {
 		put_seeder(draft, plan, st);
+	} else if (what->kind == RFE_JIRA) {
+		put_order(draft, &plan->order);
 	} else {
 		put_repos(draft, plan, st);
 		pass_on(draft, workflow, what);

@@ -31,24 +31,27 @@ tell_seed(struct rfe_pass *p, const struct rfe_step *step)
 		      p->st.cond[RFE_SEEDED].message);
 }
 
-static int
-goes_on(struct rfe_pass *p, struct rfe_step *step, const struct ambient_object *session)
+int
+rfe_side_goes_on(struct rfe_pass *p, struct rfe_step *step, const struct ambient_object *session)
 {
+	bool seeds = step->kind == RFE_SEED;
 	char text[200];
 	int rc;
 
 	step->state = RFE_S_RUNNING;
 	tell_waiting(text, step, session);
-	rfe_set(&p->st, RFE_SEEDED, KC_FALSE, "Seeding", "%s", text);
-	rfe_set(&p->st, RFE_READY, KC_FALSE, "Seeding", "%s", text);
+	if (seeds)
+		rfe_set(&p->st, RFE_READY, KC_FALSE, "Seeding", "%s", text);
+	rfe_set(&p->st, seeds ? RFE_SEEDED : RFE_JIRA_DONE, KC_FALSE, seeds ? "Seeding" : "Publishing", "%s", text);
+	if (seeds)
+		rfe_jira_waits(p);
 	rc = rfe_save(p);
 	return rc < 0 ? rc : 1;
 }
 
-int
-rfe_side_follow(struct rfe_pass *p, bool stop)
+static int
+follow(struct rfe_pass *p, struct rfe_step *step, bool stop)
 {
-	struct rfe_step *step = &p->st.seed;
 	const struct ambient_object *session = NULL;
 	int rc;
 
@@ -60,11 +63,23 @@ rfe_side_follow(struct rfe_pass *p, bool stop)
 		return 0; /* named, not made yet */
 	if (session != NULL && !rfe_session_ended(session)) {
 		rc = stop ? rfe_session_stop(p->call, session, p->err) : 0;
-		return rc < 0 ? rc : goes_on(p, step, session);
+		return rc < 0 ? rc : rfe_side_goes_on(p, step, session);
 	}
 	rfe_session_result(p->call, session, &p->st, step);
-	tell_seed(p, step);
+	if (step->kind == RFE_SEED)
+		tell_seed(p, step);
+	else
+		rfe_jira_told(p, session);
 	return rfe_save(p);
+}
+
+int
+rfe_side_follow(struct rfe_pass *p, bool stop)
+{
+	int rc = follow(p, &p->st.seed, stop);
+
+	/* A publication is short, and what it has begun is better ended. */
+	return rc != 0 ? rc : follow(p, &p->st.jira, false);
 }
 
 int
@@ -97,5 +112,5 @@ rfe_seed(struct rfe_pass *p)
 		return -AMBIENT_E_NOMEM;
 	if ((rc = rfe_begin(p, what, step, prompt)) < 0)
 		return rc;
-	return goes_on(p, step, NULL);
+	return rfe_side_goes_on(p, step, NULL);
 }

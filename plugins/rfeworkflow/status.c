@@ -7,10 +7,12 @@
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
 static const char *const types[RFE_CONDITIONS] = {
-	"Ready", "SpecValid", "OutputsComplete", "Completed", "Failed", "Cancelled", "Seeded",
+	"Ready", "SpecValid", "OutputsComplete", "Completed", "Failed", "Cancelled", "Seeded", "JiraPublished",
 };
 static const char *const extras[] = { [RFE_SYNTHESIS] = "/status/synthesis", [RFE_PUBLISH] = "/status/documents" };
 #define SEED "/status/seed"
+#define JIRA "/status/jira"
+#define LINKS "/status/jiraLinks"
 static const char *const states[RFE_STATES] = { "Pending", "Running", "Completed", "Failed", "Skipped", "Cancelled" };
 
 /* ---- loading */
@@ -39,6 +41,30 @@ load_step(const struct ambient_object *o, struct rfe_step *step)
 	step->bytes = ambient_int(o, "/outputBytes", 0);
 }
 
+/* What is beside the steps. */
+static void
+load_sides(struct rfe_status *st, const struct ambient_object *workflow)
+{
+	const struct ambient_object *seed = ambient_at(workflow, SEED), *jira = ambient_at(workflow, JIRA), *link;
+
+	if (seed != NULL)
+		load_step(seed, &st->seed);
+	if (jira != NULL)
+		load_step(jira, &st->jira);
+	kc_copy(st->seed.name, sizeof(st->seed.name), "seed");
+	kc_copy(st->jira.name, sizeof(st->jira.name), "jira");
+	st->seed.kind = RFE_SEED;
+	st->jira.kind = RFE_JIRA;
+	kc_copy(st->jira_path, sizeof(st->jira_path), ambient_str(workflow, JIRA "/path", ""));
+	kc_copy(st->jira_wish, sizeof(st->jira_wish), ambient_str(workflow, "/status/intent/jira", ""));
+	for (; st->links < RFE_LINKS_MAX && st->links < ambient_len(workflow, LINKS); st->links++) {
+		link = ambient_item(workflow, LINKS, st->links, NULL);
+		kc_copy(st->link[st->links].path, RFE_PATH_MAX, ambient_str(link, "/path", ""));
+		kc_copy(st->link[st->links].key, RFE_NAME_MAX, ambient_str(link, "/jiraKey", ""));
+		kc_copy(st->link[st->links].url, sizeof(st->link[0].url), ambient_str(link, "/url", ""));
+	}
+}
+
 void
 rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct ambient_object *workflow)
 {
@@ -62,10 +88,7 @@ rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct a
 		load_step(extra, &st->step[st->n]);
 		st->step[st->n++].kind = (enum rfe_kind)kind;
 	}
-	if ((extra = ambient_at(workflow, SEED)) != NULL)
-		load_step(extra, &st->seed);
-	kc_copy(st->seed.name, sizeof(st->seed.name), "seed");
-	st->seed.kind = RFE_SEED;
+	load_sides(st, workflow);
 	for (size_t i = 0; i < ambient_len(workflow, "/status/pushed") && i < RFE_REPOS_MAX; i++)
 		kc_copy(st->pushed[st->n_pushed++], sizeof(st->pushed[0]),
 		     ambient_str(ambient_item(workflow, "/status/pushed", i, NULL), "", ""));
@@ -179,6 +202,36 @@ put_step(struct ambient_draft *draft, const char *at, const struct rfe_step *ste
 }
 
 static void
+put_sides(struct ambient_draft *draft, const struct rfe_status *st)
+{
+	char at[64], pointer[96];
+
+	ambient_draft_unset(draft, SEED);
+	if (st->seed.runs > 0)
+		put_step(draft, SEED, &st->seed, 0);
+	ambient_draft_unset(draft, JIRA);
+	if (st->jira.runs > 0)
+		put_step(draft, JIRA, &st->jira, 0);
+	if (st->jira.runs > 0)
+		ambient_draft_set_str(draft, JIRA "/path", st->jira_path);
+	ambient_draft_unset(draft, LINKS);
+	if (st->links > 0)
+		ambient_draft_set_json(draft, LINKS, "[]");
+	for (size_t i = 0; i < st->links; i++) {
+		const char *const members[][2] = {
+			{ "path", st->link[i].path }, { "jiraKey", st->link[i].key }, { "url", st->link[i].url },
+		};
+
+		ambient_draft_set_json(draft, LINKS "/-", "{}");
+		(void)snprintf(at, sizeof(at), LINKS "/%zu", i);
+		for (size_t k = 0; k < sizeof(members) / sizeof(members[0]); k++) {
+			(void)snprintf(pointer, sizeof(pointer), "%s/%s", at, members[k][0]);
+			ambient_draft_set_str(draft, pointer, members[k][1]);
+		}
+	}
+}
+
+static void
 put_steps(struct ambient_draft *draft, const struct rfe_status *st)
 {
 	char at[40];
@@ -195,9 +248,7 @@ put_steps(struct ambient_draft *draft, const struct rfe_status *st)
 		(void)snprintf(at, sizeof(at), "/status/steps/%zu", i);
 		put_step(draft, at, &st->step[i], (int64_t)i + 1);
 	}
-	ambient_draft_unset(draft, SEED);
-	if (st->seed.runs > 0)
-		put_step(draft, SEED, &st->seed, 0);
+	put_sides(draft, st);
 	ambient_draft_unset(draft, "/status/pushed");
 	for (size_t i = 0; i < st->n_pushed; i++) {
 		if (i == 0)
@@ -248,7 +299,8 @@ rfe_status_write(struct ambient_call *call, const struct ambient_object **workfl
 		const char *pointer, *value;
 	} texts[] = {
 		{ "/status/phase", phase },           { "/status/message", ready->message },  { "/status/startTime", st->start },
-		{ "/status/completionTime", st->completion }, { "/status/intent/run", st->run }, { "/status/waitsFor", st->waits_for },
+		{ "/status/completionTime", st->completion }, { "/status/intent/run", st->run }, { "/status/intent/jira", st->jira_wish },
+		{ "/status/waitsFor", st->waits_for },
 		{ "/status/finalRFE", st->final },    { "/status/status", older_word(phase) },
 	};
 

@@ -296,6 +296,7 @@ class Platform:
                            'retryDelay = "0s"; };' % (root, root),
             "projectsettings": "",
             "runner-command": "",
+            "runner-jira": 'config: { retryDelay = "1ms"; };',
             "runner-claude-code": "",
         }
         with open(self.conf_path, "w") as f:
