@@ -325,15 +325,18 @@ end_job(struct pass *p, int64_t *again)
 	return 0;
 }
 
-/* After the end the verdict stands, and only the report may still change. */
+/* After the end the verdict stands, and only the runner's last report may still come.  The cache may be older than what the
+ * server was asked for at the end: a report that is not the last one says nothing new. */
 static int
 finish(struct pass *p)
 {
 	int64_t again = 0;
 	bool ours = false;
-	int rc;
+	int rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err);
 
-	if ((rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err)) < 0 || (rc = save(p)) < 0 ||
+	if (rc == 0 && p->st.report != NULL && strcmp(ambient_str(p->st.report, "/state", ""), "done") != 0)
+		p->st.report = NULL;
+	if (rc < 0 || (rc = save(p)) < 0 ||
 	    (rc = as_admit_others(p->plugin, p->call, p->ns, p->name, p->err)) < 0 ||
 	    (rc = as_workspace_wake(p->plugin, p->call, p->session, &p->st, p->err)) < 0 || (rc = end_job(p, &again)) < 0 ||
 	    (rc = managed(p, &ours)) < 0 ||

@@ -349,9 +349,14 @@ class Platform:
             return self.daemon.wait(PATIENCE)
         return self.daemon.returncode if self.daemon else None
 
+    @property
+    def node_dir(self):
+        """What the node keeps: pods and volumes."""
+        return self.state + "/node"
+
     def shims(self, below=""):
         """The shims of this platform, known by the program that they run and by their working in our state."""
-        found, below = [], "%s/node/pods/%s" % (self.state, below)
+        found, below = [], "%s/pods/%s" % (self.node_dir, below)
         for pid, (_, _, line) in processes().items():
             try:
                 ours = os.readlink("/proc/%d/exe" % pid).startswith(self.tree.base) and "ambient-shim" in line
@@ -391,7 +396,7 @@ class Platform:
     def remove_groups(self):
         """Shims that were killed leave their control groups to the next daemon, which does not come."""
         name = 2166136261
-        for byte in os.path.realpath(self.state + "/node").encode():
+        for byte in os.path.realpath(self.node_dir).encode():
             name = (name ^ byte) * 16777619 & 0xffffffff
         for top in glob.glob("/sys/fs/cgroup/ambient-%08x" % name) + glob.glob("/sys/fs/cgroup/*/ambient-%08x" % name):
             until(lambda: removed(top), what=top + " to be empty")
@@ -548,7 +553,7 @@ class Session:
 
     @property
     def volume(self):
-        return "%s/node/pvc/%s/ambient-workspace-%s/sessions/%s" % (self.p.state, self.ns, self.name, self.name)
+        return "%s/pvc/%s/ambient-workspace-%s/sessions/%s" % (self.p.node_dir, self.ns, self.name, self.name)
 
     def file(self, name):
         return os.path.join(self.volume, "workspace", name)

@@ -597,6 +597,29 @@ START_TEST(report_is_copied)
 }
 END_TEST
 
+/* At the end the server is asked for the report; a cache that has not heard of it yet must not take it back. */
+START_TEST(a_last_report_is_not_taken_back_by_an_older_one)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	(void)settle();
+	report("\"state\":\"done\",\"result\":\"all of it\",\"repos\":[{\"index\":0,\"status\":\"pushed\"}]");
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(at("/status/repos/0/status"), "pushed");
+	report("\"state\":\"running\",\"result\":\"some of it\",\"repos\":[{\"index\":0}]");
+	(void)settle();
+	ck_assert_str_eq(at("/status/repos/0/status"), "pushed");
+	ck_assert_str_eq(at("/status/results"), "all of it");
+	report("\"state\":\"done\",\"result\":\"late\",\"repos\":[{\"index\":0,\"status\":\"pushed\"}]");
+	(void)settle();
+	ck_assert_str_eq(at("/status/results"), "late");
+	end();
+}
+END_TEST
+
 static const struct hostile_case {
 	const char *members;
 	const char *why;
@@ -759,6 +782,7 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, what_a_run_needs_to_report_is_made_again, 0, 4);
 	tcase_add_test(tc, rule_41_names_are_cut);
 	tcase_add_test(tc, report_is_copied);
+	tcase_add_test(tc, a_last_report_is_not_taken_back_by_an_older_one);
 	tcase_add_loop_test(tc, hostile_reports, 0, sizeof(hostile_cases) / sizeof(hostile_cases[0]));
 	tcase_add_loop_test(tc, what_is_ignored_of_a_report_is_said, 0, sizeof(ignored) / sizeof(ignored[0]));
 	tcase_add_test(tc, report_says_why);
