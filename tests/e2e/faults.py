@@ -211,13 +211,16 @@ def victims(p, s, who):
     return found
 
 
-def strike(p, s, who):
-    pids = until(lambda: victims(p, s, who), what="the %s of %s" % (who, s.name))
+def kill(pids):
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+
+def strike(p, s, who):
+    kill(until(lambda: victims(p, s, who), what="the %s of %s" % (who, s.name)))
 
 
 def struck(scene, who, reasons):
@@ -289,8 +292,7 @@ def test_at_random_moments(lab):
             p.kill_operator()
             p.start_operator()
         else:
-            for pid in victims(p, s, who):
-                os.kill(pid, signal.SIGKILL)
+            kill(victims(p, s, who))
         until(lambda: s.phase in TERMINAL or os.path.exists(s.file("up")), what="the run to go on, or to end")
         if os.path.exists(s.file("up")):
             s.touch("go")
