@@ -112,7 +112,7 @@ struct as_container {
 	enum as_state state;
 	int64_t exit_code;
 	const char *reason, *message; /* "" when there is none */
-	const char *started;          /* RFC 3339 or "" */
+	const char *started, *ended;  /* RFC 3339 or "" */
 };
 
 struct as_facts {

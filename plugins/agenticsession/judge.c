@@ -237,6 +237,27 @@ silent(struct as_status *st)
 	return 0;
 }
 
+/* The agent's container ended before the runner had heard of it, which goes on waiting for it: no connection broke that it
+ * could notice.  Sure when it says that it still prepares and said so after that end; both are of one machine's clock. */
+static bool
+agent_is_lost(const struct as_facts *facts, struct as_status *st)
+{
+	const struct as_container *c = &facts->agent;
+	int64_t ended, said;
+	char text[512];
+
+	if (c->state != AS_C_TERMINATED || st->report == NULL || strcmp(ambient_str(st->report, "/state", ""), "preparing") != 0 ||
+	    !kc_time_parse(c->ended, &ended) || !kc_time_parse(ambient_str(st->report, "/heartbeatAt", ""), &said) ||
+	    said < ended + AMBIENT_SECOND)
+		return false;
+	(void)snprintf(text, sizeof(text), "the agent's container ended before the runner had work for it, with exit code %lld%s%s%s%s%.300s",
+		       (long long)c->exit_code, c->reason[0] != '\0' ? " (" : "", c->reason, c->reason[0] != '\0' ? ")" : "",
+		       c->message[0] != '\0' ? ": " : "", c->message);
+	as_redact(text);
+	fail(st, strcmp(c->reason, "OOMKilled") == 0 ? c->reason : c->exit_code == 2 ? "PrerequisiteFailed" : "AgentLost", text);
+	return true;
+}
+
 static void
 started(const struct as_facts *facts, struct as_status *st)
 {
@@ -337,6 +358,8 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 		return cannot_start(plugin, facts, w, &facts->agent, st);
 	if (facts->runner.state == AS_C_RUNNING && facts->agent.state != AS_C_WAITING) {
 		started(facts, st);
+		if (agent_is_lost(facts, st))
+			return 0;
 		if (!facts->node_silent)
 			return silent(st);
 		as_set(st, AS_READY, KC_FALSE, "NodeNotReady", "node \"%.100s\" does not answer; the run goes on if it comes back, and "

@@ -5,7 +5,7 @@
 static void
 read_container(const struct ambient_object *pod, const char *name, struct as_container *c)
 {
-	c->reason = c->message = c->started = "";
+	c->reason = c->message = c->started = c->ended = "";
 	for (size_t i = 0; i < ambient_len(pod, "/status/containerStatuses"); i++) {
 		const struct ambient_object *s = ambient_item(pod, "/status/containerStatuses", i, NULL);
 
@@ -17,6 +17,7 @@ read_container(const struct ambient_object *pod, const char *name, struct as_con
 			c->reason = ambient_str(s, "/state/terminated/reason", "");
 			c->message = ambient_str(s, "/state/terminated/message", "");
 			c->started = ambient_str(s, "/state/terminated/startedAt", "");
+			c->ended = ambient_str(s, "/state/terminated/finishedAt", "");
 		} else if (ambient_type(s, "/state/running") == AMBIENT_T_OBJECT) {
 			c->state = AS_C_RUNNING;
 			c->started = ambient_str(s, "/state/running/startedAt", "");

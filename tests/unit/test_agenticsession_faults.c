@@ -116,6 +116,18 @@ static void w_pod_deleted_job_failed(void) { pod(UP); (void)settle(); deleted(DE
 	pod(ENDED(143)); deleted(DELETED("40")); }
 static void w_job_deadline_pod(void) { pod(UP); (void)settle(); pod(ENDED(143)); deleted(DELETED("40"));
 	job_failed("FailureTarget", "DeadlineExceeded"); }
+/* The agent's container dies before it has connected: the runner cannot notice, and its next report shows it. */
+static void w_agent_early(void) { pod("{'phase':'Running','containerStatuses':[{'name':'runner','state':{'running':"
+	"{'startedAt':'2026-01-01T00:00:05Z'}}},{'name':'agent','state':{'terminated':{'exitCode':137,'reason':'Error',"
+	"'finishedAt':'2026-01-01T00:00:06Z'}}}]}");
+	report("\"state\":\"preparing\",\"heartbeatAt\":\"2026-01-01T00:00:06Z\""); (void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	report("\"state\":\"preparing\",\"heartbeatAt\":\"2026-01-01T00:00:36Z\""); }
+/* One that ended in its time is no news: the runner saves what it did. */
+static void w_agent_done(void) { pod("{'phase':'Running','containerStatuses':[{'name':'runner','state':{'running':"
+	"{'startedAt':'2026-01-01T00:00:05Z'}}},{'name':'agent','state':{'terminated':{'exitCode':0,'finishedAt':'2026-01-01T00:00:06Z'}}}]}");
+	report("\"state\":\"pushing\",\"heartbeatAt\":\"2026-01-01T00:00:36Z\""); (void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running"); pod(ENDED(0)); }
 static void w_quota(void) { quota_event(); ck_assert_int_eq(settle(), 5 * AMBIENT_SECOND);
 	ck_assert_str_eq(cond("Ready", "reason"), "Creating"); fake_host_advance(fake, 5 * AMBIENT_SECOND);
 	ck_assert_int_eq(settle(), 5 * AMBIENT_SECOND); ck_assert_str_eq(cond("Ready", "reason"), "QuotaExceeded");
@@ -148,6 +160,8 @@ static const struct walk {
 	{ "node comes back", w_node_back, "Completed", "Completed", "", true },
 	{ "deleted, and its Job has failed for that", w_pod_deleted_job_failed, "Failed", "PodDeleted", "the pod was deleted", true },
 	{ "deleted for the Job's deadline", w_job_deadline_pod, "Timeout", "Timeout", "late", false },
+	{ "the agent's container dies early", w_agent_early, "Failed", "AgentLost", "exit code 137 (Error)", true },
+	{ "the agent's container ended before the push", w_agent_done, "Completed", "Completed", "", true },
 	{ "quota for ever", w_quota, "Timeout", "Timeout", "exceeded quota: q", true },
 	{ "quota that is raised", w_quota_freed, "Completed", "Completed", "", true },
 	{ "job deadline", w_deadline, "Timeout", "Timeout", "late", false },
