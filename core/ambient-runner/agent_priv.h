@@ -63,6 +63,7 @@ struct am_agent {
 	struct am_stream out, err;
 	struct am_buf input, stderr_tail;
 	bool end_input, exited, runner_gone;
+	bool ended; /* a person ended the conversation */
 	int status; /* of waitpid */
 	int asked;  /* AMBIENT_ASKED_* */
 	int64_t term_at, kill_at, idle_ns, last_line, drain_until;

@@ -345,31 +345,74 @@ write_input(struct am_agent *agent)
 
 /* ---- what the runner says meanwhile */
 
-static void
-on_prompt(struct am_agent *agent, struct am_slice line)
+/* Each says what is wrong when it cannot be done. */
+
+static int
+on_prompt(struct am_agent *agent, struct am_slice line, struct ambient_error *err)
 {
-	struct ambient_error err = AMBIENT_ERROR_INIT;
 	am_auto(am_freep) char *text = am_json_dup(line, "/text");
 
-	if (text != NULL && agent->type->prompt != NULL && !agent->end_input &&
-	    agent->type->prompt(agent->self, &agent->run.pub, text, strlen(text), &err) < 0)
-		am_log_warn("agent", "a prompt: %s", err.message);
+	if (text == NULL || agent->type->prompt == NULL || agent->end_input || agent->exited)
+		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "the agent takes no more prompts");
+	return agent->type->prompt(agent->self, &agent->run.pub, text, strlen(text), err);
 }
 
-static void
-on_answer(struct am_agent *agent, struct am_slice line)
+static int
+on_answer(struct am_agent *agent, struct am_slice line, struct ambient_error *err)
 {
-	struct ambient_error err = AMBIENT_ERROR_INIT;
 	am_auto(am_freep) char *id = am_json_dup(line, "/id");
 	const struct ambient_object *answer;
 	struct am_slice value;
+	int rc;
 
-	if (id == NULL || agent->type->answer == NULL || !am_json_find(line, "/answer", &value) ||
-	    am_object_parse(NULL, value.p, value.n, &answer, &err) < 0)
-		return;
-	if (agent->type->answer(agent->self, &agent->run.pub, id, answer, &err) < 0)
-		am_log_warn("agent", "an answer: %s", err.message);
+	if (id == NULL || agent->type->answer == NULL || !am_json_find(line, "/answer", &value))
+		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "the agent asks nothing that a person could answer");
+	if ((rc = am_object_parse(NULL, value.p, value.n, &answer, err)) < 0)
+		return rc;
+	rc = agent->type->answer(agent->self, &agent->run.pub, id, answer, err);
 	am_object_api.unref((struct ambient_object *)(uintptr_t)answer);
+	return rc;
+}
+
+static int
+on_interrupt(struct am_agent *agent, struct am_slice line am_unused_, struct ambient_error *err)
+{
+	if (agent->type->interrupt != NULL)
+		return agent->type->interrupt(agent->self, &agent->run.pub, err);
+	if (!agent->exited)
+		(void)kill(-agent->pid, SIGINT);
+	return 0;
+}
+
+/* What it is doing it finishes; what it is told from here on it would not hear. */
+static int
+on_end(struct am_agent *agent, struct am_slice line am_unused_, struct ambient_error *err am_unused_)
+{
+	agent->ended = true;
+	agent->end_input = true;
+	return 0;
+}
+
+static const struct {
+	const char *t;
+	int (*fn)(struct am_agent *agent, struct am_slice line, struct ambient_error *err);
+} said[] = {{"prompt", on_prompt}, {"interrupt", on_interrupt}, {"answer", on_answer}, {"end", on_end}};
+
+/* Does it, and says that it was done. */
+static void
+hear(struct am_agent *agent, const char *t, struct am_slice line)
+{
+	for (size_t i = 0; i < AM_COUNTOF(said); i++) {
+		struct ambient_error err = AMBIENT_ERROR_INIT;
+		am_auto(am_buf_fini) struct am_buf frame = {0};
+
+		if (!am_streq(t, said[i].t))
+			continue;
+		if (said[i].fn(agent, line, &err) < 0)
+			am_log_warn("agent", "%s: %s", t, err.message);
+		am_json_addf(&frame, "{\"t\":\"taken\",\"ref\":%l,\"error\":%s}", am_json_int(line, "/ref", -1), err.message);
+		am_runner_channel_send(&agent->runner, am_buf_str(&frame), frame.len);
+	}
 }
 
 static void
@@ -385,14 +428,8 @@ hear_runner(struct am_agent *agent)
 			am_auto(am_freep) char *reason = am_json_dup(line, "/reason");
 
 			am_agent_stop(agent, am_streq(reason, "timeout") ? AMBIENT_ASKED_TIMEOUT : AMBIENT_ASKED_STOP);
-		} else if (am_streq(t, "prompt")) {
-			on_prompt(agent, line);
-		} else if (am_streq(t, "interrupt") && agent->type->interrupt != NULL) {
-			(void)agent->type->interrupt(agent->self, &agent->run.pub, &err);
-		} else if (am_streq(t, "interrupt")) {
-			(void)kill(-agent->pid, SIGINT);
-		} else if (am_streq(t, "answer")) {
-			on_answer(agent, line);
+		} else {
+			hear(agent, t, line);
 		}
 	}
 	if (rc < 0 || agent->runner.eof) {
@@ -467,7 +504,7 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 	}
 	end.signal = WIFSIGNALED(agent->status) ? WTERMSIG(agent->status) : 0;
 	end.code = end.signal != 0 ? 128 + end.signal : WEXITSTATUS(agent->status);
-	end.asked = agent->asked;
+	end.asked = agent->asked == AMBIENT_ASKED_NONE && agent->ended ? AMBIENT_ASKED_END : agent->asked;
 	end.stderr_tail = am_buf_str(&agent->stderr_tail);
 	agent->outcome = (struct ambient_outcome){.size = sizeof(agent->outcome)};
 	rc = agent->type->exited(agent->self, &agent->run.pub, &end, &agent->outcome, err);

@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <sys/eventfd.h>
+
 #include "core/ambient-runner/endpoint_priv.h"
 #include "core/base/mem.h"
 #include "core/data/scan.h"
 
 #define THREADS         2
 #define CONNECTIONS_MAX 256
-#define BODY_MAX        ((size_t)1 << 20)
 #define ABORT_WAIT      AM_NS_PER_S
 
 /* ---- answers */
@@ -93,6 +94,7 @@ get_status(struct am_endpoint *endpoint, struct am_http_request *request, const 
 	am_lock(&endpoint->lock);
 	am_json_addf(&body, "{\"run\":%s,\"state\":%s,\"interactive\":%b,\"conversation\":%s,\"lastSeq\":%l", endpoint->options.run,
 		     endpoint->state, (int)endpoint->options.interactive, endpoint->conversation, endpoint->seq);
+	am_json_addf(&body, ",\"turn\":%s,\"pending\":[%j]", endpoint->turn, am_buf_str(&endpoint->pending));
 	am_unlock(&endpoint->lock);
 	am_json_addf(&body, ",\"client\":%s,\"readOnly\":%b}\n", key->client, key->read_only || endpoint->options.content);
 	am_http_answer(request, 200, "application/json", &body);
@@ -105,6 +107,7 @@ static const struct path {
 } paths[] = {
 	{"/v1/status", "GET", get_status},
 	{"/v1/messages", "GET", am_endpoint_messages},
+	{"/v1/input", "POST", am_endpoint_input},
 };
 
 static void
@@ -161,7 +164,7 @@ listen_on(struct am_endpoint *e, struct ambient_error *err)
 	struct am_httpd_options options = {.name = "endpoint",
 					   .threads = THREADS,
 					   .connections_max = CONNECTIONS_MAX,
-					   .body_max = BODY_MAX,
+					   .body_max = AM_HTTP_BODY_MAX,
 					   .handler = handle,
 					   .self = e,
 					   .refusal = refusal};
@@ -184,6 +187,8 @@ am_endpoint_start(const struct am_endpoint_options *options, struct am_endpoint 
 	e->options.dir = am_xstrdup(options->dir);
 	e->options.run = am_xstrdup(options->run);
 	e->state = "preparing";
+	e->turn = "idle";
+	e->input_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	am_lock_init(&e->lock, "endpoint");
 	am_cond_init(&e->drained, am_clock_real());
 	e->log_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -251,6 +256,18 @@ am_endpoint_conversation(struct am_endpoint *endpoint, const char *id)
 }
 
 void
+am_endpoint_turn(struct am_endpoint *endpoint, const char *turn, const char *pending)
+{
+	if (endpoint == NULL)
+		return;
+	am_lock(&endpoint->lock);
+	endpoint->turn = turn;
+	am_buf_reset(&endpoint->pending);
+	am_buf_adds(&endpoint->pending, pending);
+	am_unlock(&endpoint->lock);
+}
+
+void
 am_endpoint_finish(struct am_endpoint *endpoint, int64_t timeout_ns)
 {
 	int64_t deadline = am_endpoint_now() + timeout_ns;
@@ -276,7 +293,11 @@ am_endpoint_free(struct am_endpoint *endpoint)
 {
 	if (endpoint == NULL)
 		return;
+	am_endpoint_listen(endpoint, false); /* a request that is kept would hold up the stop */
 	am_httpd_stop(endpoint->httpd);
+	am_buf_fini(&endpoint->pending);
+	if (endpoint->input_fd >= 0)
+		(void)close(endpoint->input_fd);
 	if (endpoint->log_fd >= 0)
 		(void)close(endpoint->log_fd);
 	am_cond_fini(&endpoint->drained);

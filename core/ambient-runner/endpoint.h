@@ -34,6 +34,38 @@ void am_endpoint_written(struct am_endpoint *endpoint, off_t size, int64_t seq);
 /* preparing, running, pushing, done; static. */
 void am_endpoint_state(struct am_endpoint *endpoint, const char *state);
 void am_endpoint_conversation(struct am_endpoint *endpoint, const char *id);
+/* Is the agent at work ("running", "idle"; static), and what waits for an answer: members of a JSON array. */
+void am_endpoint_turn(struct am_endpoint *endpoint, const char *turn, const char *pending);
+
+/* ---- what people say; all but listen by one thread, the run's */
+
+#define AM_INPUT_ID 64
+#define AM_INPUT_TO 128
+
+enum am_input_kind { AM_INPUT_MESSAGE, AM_INPUT_INTERRUPT, AM_INPUT_ANSWER, AM_INPUT_END };
+struct am_http_request;
+struct am_input {
+	enum am_input_kind kind;
+	char id[AM_INPUT_ID + 1], client[41];
+	char *text;        /* of a message */
+	char *to, *answer; /* of an answer: what is answered; a JSON object */
+	int64_t ref, seq;  /* the run's own */
+	/* The endpoint's. */
+	struct am_http_request *request;
+	struct am_input *next;
+	bool handed;
+};
+
+/* Somebody is there who hears; no longer: what was not taken yet is refused. */
+void am_endpoint_listen(struct am_endpoint *endpoint, bool yes);
+int am_endpoint_input_fd(const struct am_endpoint *endpoint); /* readable when there is something; -1 without endpoint */
+/* The next that was not handed out; it stays the endpoint's until one of the two below. */
+struct am_input *am_endpoint_input_next(struct am_endpoint *endpoint);
+struct am_input *am_endpoint_input_find(struct am_endpoint *endpoint, int64_t ref); /* among those handed out */
+void am_endpoint_input_taken(struct am_endpoint *endpoint, struct am_input *input, int64_t seq);
+void am_endpoint_input_refused(struct am_endpoint *endpoint, struct am_input *input, const char *reason,
+			       const char *message);
+
 /* Nothing more will be written: readers end when they have everything.  Waits for them, at most so long. */
 void am_endpoint_finish(struct am_endpoint *endpoint, int64_t timeout_ns);
 void am_endpoint_free(struct am_endpoint *endpoint); /* NULL is fine, as it is for all of these */

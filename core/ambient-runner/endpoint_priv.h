@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the endpoint share: endpoint.c is its life, who may ask and the table of paths; endpoint_log.c
- * finds and cuts lines of the message log, endpoint_messages.c streams them.
+ * finds and cuts lines of the message log, endpoint_messages.c streams them, endpoint_input.c takes what people say.
  */
 #ifndef AM_RUNNER_ENDPOINT_PRIV_H
 #define AM_RUNNER_ENDPOINT_PRIV_H
@@ -11,6 +11,9 @@
 #include "core/base/clock.h"
 #include "core/base/lock.h"
 #include "core/http/http.h"
+
+#define AM_TAKEN_MAX     256
+#define AM_HTTP_BODY_MAX ((size_t)1 << 20)
 
 struct am_reader;
 
@@ -28,6 +31,16 @@ struct am_endpoint {
 	bool finished, aborting;
 	struct am_reader *readers; /* those that were pulled once */
 	int n_readers;
+	const char *turn;
+	struct am_buf pending;
+	bool listening;
+	struct am_input *inputs; /* in order; the run's thread has those that were handed out */
+	struct am_taken {
+		char client[AM_KEY_CLIENT + 1], id[AM_INPUT_ID + 1];
+		int64_t seq;
+	} taken[AM_TAKEN_MAX]; /* a ring */
+	size_t next_taken;
+	int input_fd; /* set once */
 };
 
 static inline int64_t
@@ -58,6 +71,8 @@ ssize_t am_endpoint_log_take(struct am_log_cursor *cursor, off_t limit, char *bu
 
 /* endpoint_messages.c */
 void am_endpoint_messages(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key);
+/* endpoint_input.c */
+void am_endpoint_input(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key);
 /* With the lock: wakes those for whom something may have changed. */
 void am_endpoint_wake_readers(struct am_endpoint *endpoint);
 

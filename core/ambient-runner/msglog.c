@@ -42,6 +42,7 @@ static const struct {
 	{AMBIENT_MSG_THINKING, true},   {AMBIENT_MSG_TOOL_CALL, true}, {AMBIENT_MSG_TOOL_RESULT, true},
 	{AMBIENT_MSG_PERMISSION, true}, {AMBIENT_MSG_QUESTION, true},  {AMBIENT_MSG_STATUS, true},
 	{AMBIENT_MSG_USAGE, true},      {AMBIENT_MSG_RESULT, false},   {AMBIENT_MSG_ERROR, true},
+	{AMBIENT_MSG_USER, false},
 };
 
 static int

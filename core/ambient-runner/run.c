@@ -483,7 +483,7 @@ static int
 judge(struct am_runner *runner)
 {
 	bool good = runner->success && runner->agent_code == 0 && !runner->timed_out && !runner->idle_out && runner->log_error.code == 0 &&
-		    !runner->report.is_error && am_runner_asked == 0;
+		    (!runner->report.is_error || runner->said_end) && am_runner_asked == 0;
 
 	if (runner->log_error.code == 0 || runner->log_error.sys_errno != ENOSPC)
 		publish(runner, good);

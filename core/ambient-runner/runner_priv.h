@@ -19,6 +19,11 @@
 /* Exit codes, platform.md 7.2. */
 enum { AM_EXIT_OK = 0, AM_EXIT_FAILED = 1, AM_EXIT_PREREQUISITE = 2, AM_EXIT_SIGNAL = 128 };
 
+struct am_pending {
+	char id[AM_INPUT_TO + 1], tool[128];
+	bool question;
+};
+
 struct am_runner {
 	/* From the environment. */
 	const char *name, *ns, *uid, *run, *type, *report_name, *dir, *socket;
@@ -44,6 +49,13 @@ struct am_runner {
 	bool timed_out, idle_out;       /* we ended it because of a timeout */
 	struct ambient_error log_error; /* the message log failed: code is set */
 	int64_t last_activity;
+	/* What people say (input.c). */
+	bool said_prompt; /* the agent begins with a turn */
+	bool turn;        /* the agent is at work */
+	bool said_end;    /* a person has ended the conversation */
+	int64_t input_ref;
+	struct am_pending pending[64]; /* waits for an answer */
+	size_t n_pending;
 	int64_t beat_every, beat_at; /* the next report is due, whatever goes on */
 };
 
@@ -73,5 +85,11 @@ void am_runner_describe(const struct am_runner *runner, struct am_buf *out);
 /* serve.c.  0, or the exit code with reason and message recorded. */
 int am_runner_listen(struct am_runner *runner);
 int am_runner_serve(struct am_runner *runner);
+
+/* input.c */
+void am_runner_input(struct am_runner *runner);                               /* hands over what was said */
+void am_runner_input_taken(struct am_runner *runner, struct am_slice line);   /* the agent's side has it, or not */
+void am_runner_input_note(struct am_runner *runner, const char *type, struct am_slice fields); /* what the agent said */
+void am_runner_input_turn(struct am_runner *runner, bool running);
 
 #endif

@@ -60,14 +60,15 @@ am_runner_listen(struct am_runner *runner)
 	return 0;
 }
 
-/* Waits for input on fd or a signal, at most ms. */
+/* Waits for input on fd, something that a person says (input_fd; -1: nobody is heard), or a signal, at most ms. */
 static void
-wait_for(int fd, bool writing, int ms)
+wait_for(int fd, int input_fd, bool writing, int ms)
 {
-	struct pollfd fds[2] = {{.fd = fd, .events = (short)(POLLIN | (writing ? POLLOUT : 0))},
-				{.fd = am_runner_wake_fd, .events = POLLIN}};
+	struct pollfd fds[3] = {{.fd = fd, .events = (short)(POLLIN | (writing ? POLLOUT : 0))},
+				{.fd = am_runner_wake_fd, .events = POLLIN},
+				{.fd = input_fd, .events = POLLIN}};
 
-	(void)poll(fds, 2, ms);
+	(void)poll(fds, 3, ms);
 }
 
 static int
@@ -95,7 +96,7 @@ take_connection(struct am_runner *runner)
 		else if (now_boot() > deadline)
 			return lost(runner, "it did not connect within 5 minutes");
 		else
-			wait_for(runner->listen_fd, false, 1000);
+			wait_for(runner->listen_fd, -1, false, 1000);
 		am_runner_beat(runner);
 	}
 	(void)unlink(runner->socket);
@@ -107,7 +108,7 @@ take_connection(struct am_runner *runner)
 			return AM_EXIT_SIGNAL + am_runner_asked;
 		if (runner->agent.eof || now_boot() > deadline)
 			return lost(runner, "it said nothing");
-		wait_for(runner->agent.fd, false, 1000);
+		wait_for(runner->agent.fd, -1, false, 1000);
 		am_runner_beat(runner);
 		if ((rc = am_runner_channel_read(&runner->agent, &err)) < 0)
 			break;
@@ -157,6 +158,7 @@ write_prompt(struct am_runner *runner, bool goes_on, char **path)
 		prompt = am_xstrdup(runner->workflow.startup_prompt);
 	}
 	*path = am_xasprintf("%.*s/prompt-%s", (int)(slash - runner->socket), runner->socket, runner->run);
+	runner->said_prompt = !am_empty(prompt);
 	if (am_file_put(*path, prompt != NULL ? prompt : "", prompt != NULL ? strlen(prompt) : 0, 0644, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
 	return 0;
@@ -259,16 +261,20 @@ on_message(struct am_runner *runner, struct am_slice line)
 	am_auto(am_freep) char *type = am_json_dup(line, "/type");
 	struct am_slice fields;
 
-	/* After the log has failed the agent is being ended; what it still says is only read. */
-	if (runner->log_error.code != 0 || type == NULL || !am_json_find(line, "/fields", &fields))
+	/* After the log has failed the agent is being ended; what it still says is only read.  Nobody speaks for a person
+	 * but that person. */
+	if (runner->log_error.code != 0 || type == NULL || am_streq(type, AMBIENT_MSG_USER) ||
+	    !am_json_find(line, "/fields", &fields))
 		return;
 	int rc = am_runner_msglog_add(runner->log, type, fields, &err);
-	if (rc == 0)
+	if (rc == 0) {
 		am_runner_report_note(&runner->report, type, fields);
-	else if (rc == -AMBIENT_E_INVALID)
+		am_runner_input_note(runner, type, fields);
+	} else if (rc == -AMBIENT_E_INVALID) {
 		am_log_warn("runner", "a message of the agent is dropped: %s", err.message);
-	else
+	} else {
 		runner->log_error = err;
+	}
 	runner->last_activity = now_boot();
 }
 
@@ -341,6 +347,10 @@ dispatch(struct am_runner *runner, struct ambient_error *err)
 			on_exited(runner, line);
 		else if (am_streq(t, "saved"))
 			on_saved(runner, line);
+		else if (am_streq(t, "turn"))
+			am_runner_input_turn(runner, false);
+		else if (am_streq(t, "taken"))
+			am_runner_input_taken(runner, line);
 		else if (am_streq(t, "bye"))
 			return 1;
 		/* What a newer side says beside this is not for us. */
@@ -403,6 +413,7 @@ loop(struct am_runner *runner)
 	for (;;) {
 		if ((rc = dispatch(runner, &err)) != 0)
 			break;
+		am_runner_input(runner);
 		check_timers(runner, &timers);
 		int64_t now = now_boot();
 		if (!runner->exited && now >= timers.stop_by)
@@ -428,7 +439,7 @@ loop(struct am_runner *runner)
 
 				(void)poll(&p, 1, ms);
 			} else {
-				wait_for(runner->agent.fd, runner->agent.out.len > 0, ms);
+				wait_for(runner->agent.fd, am_endpoint_input_fd(runner->endpoint), runner->agent.out.len > 0, ms);
 			}
 			if (am_runner_channel_read(&runner->agent, &err) < 0 ||
 			    am_runner_channel_flush(&runner->agent, &err) < 0)
@@ -457,5 +468,10 @@ am_runner_serve(struct am_runner *runner)
 	if (rc != 0)
 		return rc;
 	am_runner_progress(runner, "running", "the agent is starting");
-	return loop(runner);
+	am_runner_input_turn(runner, runner->said_prompt);
+	am_endpoint_listen(runner->endpoint, true);
+	rc = loop(runner);
+	am_endpoint_listen(runner->endpoint, false);
+	am_runner_input_turn(runner, false);
+	return rc;
 }

@@ -21,5 +21,6 @@
 #define AMBIENT_MSG_USAGE       "usage"       /* inputTokens, outputTokens, costUSD */
 #define AMBIENT_MSG_RESULT      "result"      /* text, isError, turns, costUSD, durationMs, conversation */
 #define AMBIENT_MSG_ERROR       "error"       /* reason, text */
+#define AMBIENT_MSG_USER        "user"        /* text, id, client: what a person said; the runner's own, no agent's */
 
 #endif

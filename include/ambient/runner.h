@@ -79,7 +79,8 @@ struct ambient_exit {
 	int32_t asked;    /* AMBIENT_ASKED_*: did we end it */
 	const char *stderr_tail; /* at most 8 KiB, cut at a line */
 };
-enum { AMBIENT_ASKED_NONE = 0, AMBIENT_ASKED_STOP, AMBIENT_ASKED_TIMEOUT };
+/* END: a person ended the conversation; the agent's input was ended, what it was doing it finished. */
+enum { AMBIENT_ASKED_NONE = 0, AMBIENT_ASKED_STOP, AMBIENT_ASKED_TIMEOUT, AMBIENT_ASKED_END };
 
 /* How it ended; zeroed by the host before exited(). */
 struct ambient_outcome {

@@ -281,6 +281,10 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 	char text[512];
 
 	outcome->success = cc->have_result && !cc->is_error && end->code == 0 && end->asked != AMBIENT_ASKED_TIMEOUT;
+	/* A conversation that a person ended has gone as far as it should, whatever its last turn came to; the CLI ends with
+	 * 1 when that was interrupted, and has no result when there was none. */
+	if (end->asked == AMBIENT_ASKED_END && end->signal == 0 && !cc->over && (end->code == 0 || cc->have_result))
+		outcome->success = 1;
 	outcome->exit_code = outcome->success ? 0 : 1;
 	if (outcome->success) {
 		cc_run_free(run);
