@@ -6,6 +6,14 @@
  */
 #include "tests/unit/agenticsession.h"
 
+static bool
+is_warned(const char *reason)
+{
+	const char *event = fake_host_event(fake, reason);
+
+	return event != NULL && strncmp(event, "Warning", 7) == 0;
+}
+
 /* What the world does after the Job is there; each walks to its end. */
 static void w_success(void) { pod(UP); (void)settle(); pod(ENDED(0)); }
 static void w_failure(void) { pod(UP); (void)settle(); pod(ENDED(1)); }
@@ -33,17 +41,20 @@ static void w_agent_image(void) { pod("{'phase':'Pending','containerStatuses':[{
 	"{'name':'agent','state':{'waiting':{'reason':'ImagePullBackOff','message':'no such image'}}}]}");
 	(void)settle(); fake_host_advance(fake, 301 * AMBIENT_SECOND); }
 static void w_crash_loop(void) { pod(RUNNER("{'waiting':{'reason':'CrashLoopBackOff','message':'back-off'}}"));
-	(void)settle(); ck_assert_str_eq(at("/status/phase"), "Creating"); fake_host_advance(fake, 301 * AMBIENT_SECOND); }
+	(void)settle(); ck_assert_str_eq(at("/status/phase"), "Creating"); ck_assert(is_warned("CrashLoopBackOff"));
+	fake_host_advance(fake, 301 * AMBIENT_SECOND); }
 static void w_hiccup(void) { pod(RUNNER("{'waiting':{'reason':'ErrImagePull','message':'not there'}}"));
 	(void)settle(); fake_host_advance(fake, 30 * AMBIENT_SECOND); w_success(); }
 static void w_timeout(void) { pod(UP); (void)settle(); fake_host_advance(fake, 66 * AMBIENT_SECOND); }
 static void w_bad_name(void) { pod(RUNNER("{'waiting':{'reason':'InvalidImageName','message':'no such thing'}}")); }
 static void w_no_image(void) { pod(RUNNER("{'waiting':{'reason':'ErrImagePull','message':'not there'}}"));
 	ck_assert_int_eq(settle(), 300 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Creating");
-	ck_assert_str_eq(cond("Ready", "reason"), "ErrImagePull"); fake_host_advance(fake, 300 * AMBIENT_SECOND); }
+	ck_assert_str_eq(cond("Ready", "reason"), "ErrImagePull"); ck_assert(is_warned("ErrImagePull"));
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "pull Secret")); fake_host_advance(fake, 300 * AMBIENT_SECOND); }
 static void w_late_secret(void) { pod(RUNNER("{'waiting':{'reason':'CreateContainerConfigError','message':'there is no Secret gone'}}"));
 	(void)settle(); ck_assert_str_eq(at("/status/phase"), "Creating");
-	ck_assert_str_eq(cond("SecretsReady", "status"), "False"); w_success(); }
+	ck_assert_str_eq(cond("SecretsReady", "status"), "False"); ck_assert(is_warned("CreateContainerConfigError"));
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "goes on by itself")); w_success(); }
 static void w_no_volume(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreating','message':'no Secret g: not found'}}"));
 	ck_assert_int_eq(settle(), 300 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Creating");
 	ck_assert_str_eq(cond("SecretsReady", "reason"), "SecretMissing"); fake_host_advance(fake, 300 * AMBIENT_SECOND); }
@@ -206,6 +217,11 @@ run_walk(const struct walk *walk, int at_write)
 	ck_assert_str_eq(cond("Ready", "reason"), walk->reason);
 	ck_assert_msg(strstr(at("/status/message"), walk->text) != NULL, "%s: \"%s\"", walk->name, at("/status/message"));
 	ck_assert_str_ne(at("/status/completionTime"), "(none)");
+	/* Whoever looks at events learns it, too, from a Warning where somebody has to act. */
+	if (strcmp(walk->phase, "Failed") == 0 || strcmp(walk->phase, "Timeout") == 0)
+		ck_assert_msg(is_warned(walk->reason), "%s: no event", walk->name);
+	else
+		ck_assert_ptr_nonnull(fake_host_event(fake, walk->phase));
 	/* One run, one Job, whatever happened in between. */
 	ck_assert_uint_eq(fake_host_calls(fake, "create", AS_JOB), 1);
 	/* Nothing more happens, whoever looks and whenever. */
@@ -416,6 +432,7 @@ START_TEST(weakness_12_1_h_unschedulable_is_said)
 	(void)settle();
 	ck_assert_str_eq(at("/status/phase"), "Creating");
 	ck_assert_str_eq(cond("PodScheduled", "reason"), "Unschedulable");
+	ck_assert(is_warned("Unschedulable"));
 	ck_assert_ptr_nonnull(strstr(at("/status/message"), "insufficient cpu"));
 	pod(UP);
 	(void)settle();
