@@ -111,7 +111,7 @@ parse_option(struct ctl *ctl, int argc, char **argv, int *i)
 int
 ctl_parse(struct ctl *ctl, int argc, char **argv, bool *help)
 {
-	bool options = true, named = false;
+	bool options = true, named = false, own;
 	const char *output;
 	int rc;
 
@@ -136,7 +136,11 @@ ctl_parse(struct ctl *ctl, int argc, char **argv, bool *help)
 	if (*help)
 		return 0;
 	output = ctl_value(ctl, "output");
-	if (output != NULL && !am_streq(output, "json") && !am_streq(output, "table"))
+	/* A command with an option of that name of its own prints text, not tables. */
+	own = ctl->command != NULL && find(ctl->command->options, "output", strlen("output"), 0) != NULL;
+	if (own && output != NULL && !am_streq(output, "json") && !am_streq(output, "text"))
+		return ctl_usage("output \"%s\" is neither json nor text", output);
+	if (!own && output != NULL && !am_streq(output, "json") && !am_streq(output, "table"))
 		return ctl_usage("output \"%s\" is neither json nor table", output);
 	ctl->json = am_streq(output, "json");
 	if (ctl_has(ctl, "version")) {

@@ -31,7 +31,7 @@ struct chat {
 	struct ctl_keys keys;
 	struct am_buf out;
 	struct am_clock *clock;
-	bool up, leaving, over;
+	bool up, leaving, over, interrupting;
 	int code;
 	char waiting[512], away[512]; /* "": it is not so */
 	char last[700];               /* the sentence at the end */
@@ -111,6 +111,14 @@ print(struct chat *c, const char *text, size_t n)
 	ctl_screen_print(&c->screen, text, n, &c->out);
 }
 
+/* Whole lines of ours, above the unfinished one of the agent. */
+static void
+print_above(struct chat *c, const struct am_buf *lines)
+{
+	ctl_screen_wipe(&c->screen, &c->out);
+	am_buf_add(&c->out, am_buf_str(lines), lines->len);
+}
+
 static void
 say(struct chat *c, const char *color, const char *text)
 {
@@ -119,9 +127,7 @@ say(struct chat *c, const char *color, const char *text)
 	am_buf_addf(&line, "%s- ", ctl_color(c->ctl, color));
 	ctl_add_clean(&line, text, true);
 	am_buf_addf(&line, "%s\n", ctl_color(c->ctl, "reset"));
-	ctl_screen_wipe(&c->screen, &c->out);
-	ctl_screen_end_line(&c->screen, &c->out);
-	print(c, line.data, line.len);
+	print_above(c, &line);
 }
 
 /* What the person said, as it stays in the terminal. */
@@ -137,9 +143,7 @@ echo(struct chat *c, const char *text)
 			am_buf_adds(&lines, "     ");
 	}
 	am_buf_addf(&lines, "%s\n", ctl_color(c->ctl, "reset"));
-	ctl_screen_wipe(&c->screen, &c->out);
-	ctl_screen_end_line(&c->screen, &c->out);
-	print(c, lines.data, lines.len);
+	print_above(c, &lines);
 }
 
 static void
@@ -151,9 +155,7 @@ show_prompt(struct chat *c)
 		return;
 	c->talk.asked = false;
 	ctl_talk_prompt(&c->talk, &text);
-	ctl_screen_wipe(&c->screen, &c->out);
-	ctl_screen_end_line(&c->screen, &c->out);
-	print(c, am_buf_str(&text), text.len);
+	print_above(c, &text);
 }
 
 static int
@@ -171,6 +173,8 @@ put_status(const struct chat *c, struct am_buf *out)
 		am_buf_addf(out, "the connection is broken, trying again (%d s): %s", seconds(c), c->away);
 	else if (!c->up)
 		am_buf_addf(out, "%s (%d s)", c->waiting[0] != '\0' ? c->waiting : "connecting", seconds(c));
+	else if (c->interrupting && c->talk.running)
+		am_buf_addf(out, "interrupting (%d s)", seconds(c));
 	else if (hint[0] != '\0')
 		am_buf_adds(out, hint);
 	else if (c->talk.running)
@@ -234,14 +238,13 @@ static void
 interrupt(struct chat *c)
 {
 	order(c, "interrupt");
-	say(c, "dim", "interrupting");
+	c->interrupting = c->talk.running;
 }
 
 static void
 end(struct chat *c)
 {
 	order(c, "end");
-	say(c, "dim", "ending the session");
 }
 
 static void
@@ -368,17 +371,14 @@ static void
 on_message(struct chat *c, const struct ctl_event *event)
 {
 	am_auto(am_buf_fini) struct am_buf text = { 0 };
-	bool was_running = c->talk.running, whole;
+	bool was_running = c->talk.running;
 
 	ctl_talk_message(&c->talk, event->text, event->n, &text);
-	whole = text.len > 0 && text.data[text.len - 1] == '\n';
-	/* A line of ours may have ended the one that streams. */
-	if (text.len > 1 && text.data[0] == '\n' && c->screen.tail.len == 0)
-		am_buf_consume(&text, 1);
-	if (text.len > 0 && !(whole && text.len == 1 && c->screen.tail.len == 0))
+	if (text.len > 0)
 		print(c, text.data, text.len);
 	if (c->talk.running && !was_running)
 		c->since = am_clock_boot(c->clock);
+	c->interrupting = c->interrupting && c->talk.running;
 	show_prompt(c);
 }
 
@@ -495,16 +495,17 @@ static int
 run_chat(struct ctl *ctl)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	const char *given = ctl_value(ctl, "from");
 	struct ctl_signals signals;
 	struct ctl_endpoint endpoint;
 	struct ctl_link *link;
 	bool terminal = has_terminal(ctl);
-	int64_t from = terminal ? -LAST_MESSAGES : 0;
-	int rc;
+	int64_t from;
+	int rc = ctl_from(ctl, &from);
 
-	if (given != NULL && (am_parse_i64(given, &from) < 0 || from < 1))
-		return ctl_usage("\"%s\" is no number of a message; they are counted from 1 on", given);
+	if (rc != 0)
+		return rc;
+	if (!ctl_has(ctl, "from"))
+		from = terminal ? -LAST_MESSAGES : 0;
 	if (ctl_signals_open(&signals, &err) < 0)
 		return ctl_fail(&err, "chat");
 	rc = ctl_endpoint_open(&endpoint, ctl, ctl->words[0], false, &ctl_interrupted, &err);

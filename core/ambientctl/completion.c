@@ -111,7 +111,7 @@ static void
 offer_values(const char *option, const char *word)
 {
 	static const struct { const char *option, *values[4]; } known[] = {
-		{ "output", { "json", "table", NULL } }, { "container", { "runner", "agent", NULL } },
+		{ "output", { "json", "table", "text", NULL } }, { "container", { "runner", "agent", NULL } },
 		{ "runner-type", { "claude-code", "command", NULL } },
 	};
 

@@ -136,6 +136,8 @@ void ctl_messages_again(struct ctl_messages *messages);
 void ctl_messages_fini(struct ctl_messages *messages);
 
 /* ---- logs.c */
+/* The option "from": the number of the first message; 1 without it. */
+int ctl_from(const struct ctl *ctl, int64_t *ret);
 /* Streams a container's log into data; AMBIENT_E_INVALID while the container waits to start. */
 int ctl_stream_log(struct ctl *ctl, const char *pod, const char *container, bool follow,
 		   int (*data)(void *arg, const char *p, size_t n), void *arg, struct ambient_error *err);
@@ -165,6 +167,11 @@ int ctl_endpoint_do(struct ctl_endpoint *endpoint, const char *method, const cha
 int ctl_endpoint_stream(struct ctl_endpoint *endpoint, const char *path, int (*data)(void *arg, const char *p, size_t n),
 			void *arg, struct ambient_error *err);
 
+/* ---- content.c */
+/* Opens the endpoint of a session, for reading, wherever it is served; waits for that.  CTL_OK, or an exit code after a
+ * sentence. */
+int ctl_reach(struct ctl_endpoint *endpoint, struct ctl *ctl, const char *session);
+
 /* ---- follow.c */
 /* Shows phases and messages of a session until it has ended; the exit code says how.  session: its state to start
  * from, so that no phase since then is missed; NULL: as it is now. */
@@ -176,7 +183,7 @@ extern const struct ctl_option ctl_admin_options[];
 int ctl_admin(const struct ctl *ctl, const char *command, struct am_buf *out, struct ambient_error *err);
 
 /* ---- the commands */
-extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_chat, ctl_start, ctl_stop,
+extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_chat, ctl_files, ctl_start, ctl_stop,
 	ctl_delete, ctl_explain, ctl_top, ctl_cache, ctl_user, ctl_plugin, ctl_standalone, ctl_completion, ctl_complete, ctl_version;
 
 /* ---- rbac.c */

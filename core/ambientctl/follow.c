@@ -297,6 +297,8 @@ ctl_follow(struct ctl *ctl, const char *name, const struct am_node *session, boo
 	int rc;
 
 	f.log = (struct ctl_messages){ .ctl = ctl, .before = before_output, .after = after_output, .arg = &f };
+	if (ctl_from(ctl, &f.log.last_seq) == 0)
+		f.log.last_seq--;
 	am_lock_init(&f.lock, "follow");
 	am_cond_init(&f.changed, f.clock);
 	if (session != NULL)

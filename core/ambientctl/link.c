@@ -381,6 +381,14 @@ prepare(struct ctl_link *link, struct ctl_endpoint *endpoint)
 	return !over;
 }
 
+/* Is it a matter of time?  A pod that is not found is being replaced, or the session is about to end. */
+static bool
+is_passing(const struct ambient_error *err)
+{
+	return err->code == AMBIENT_E_UNAVAILABLE || err->code == AMBIENT_E_TIMEOUT || err->code == AMBIENT_E_NOTFOUND ||
+	       err->code == AMBIENT_E_THROTTLED || am_streq(err->reason, "NotReady");
+}
+
 /* Until it was acknowledged or refused: while the API server or the runner is away it is kept. */
 static void
 send_item(struct ctl_link *link, struct item *item)
@@ -393,8 +401,7 @@ send_item(struct ctl_link *link, struct item *item)
 	while (prepare(link, &endpoint)) {
 		rc = endpoint.pod[0] == '\0' ? ambient_err(&err, AMBIENT_E_UNAVAILABLE, "the session has no pod yet")
 					     : ctl_endpoint_do(&endpoint, "POST", "/v1/input", &item->body, NULL, &err);
-		if (rc == 0 || (rc != -AMBIENT_E_UNAVAILABLE && rc != -AMBIENT_E_TIMEOUT && rc != -AMBIENT_E_NOTFOUND) ||
-		    am_clock_boot(link->clock) > until)
+		if (rc == 0 || !is_passing(&err) || am_clock_boot(link->clock) > until)
 			break;
 		rest(link, pause);
 		pause = AM_MIN(2 * pause, PAUSE_MAX);

@@ -2,6 +2,7 @@
 /* logs and messages: the log of a session's pod, as bytes or as messages. */
 #include "core/ambientctl/ctl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -128,22 +129,73 @@ to_messages(void *arg, const char *p, size_t n)
 	return 0;
 }
 
+int
+ctl_from(const struct ctl *ctl, int64_t *ret)
+{
+	const char *given = ctl_value(ctl, "from");
+
+	*ret = 1;
+	if (given != NULL && (am_parse_i64(given, ret) < 0 || *ret < 1))
+		return ctl_usage("\"%s\" is no number of a message; they are counted from 1 on", given);
+	return 0;
+}
+
+/* From the session's files, when its pod is gone and the log with it. */
+static int
+messages_of_files(struct ctl *ctl, int64_t from, struct ctl_messages *messages)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct ctl_endpoint endpoint;
+	char path[64];
+	int rc = ctl_reach(&endpoint, ctl, ctl->words[0]);
+
+	if (rc != CTL_OK)
+		return rc;
+	(void)snprintf(path, sizeof(path), "/v1/messages?from=%" PRId64, from);
+	rc = ctl_endpoint_stream(&endpoint, path, to_messages, messages, &err);
+	ctl_endpoint_close(&endpoint);
+	return rc < 0 ? ctl_fail(&err, "messages of session \"%s\"", ctl->words[0]) : CTL_OK;
+}
+
+/* A log holds what its pod said; of another run's messages only the files tell, and of all when the pod is gone. */
+static bool
+is_of_files(struct ctl *ctl)
+{
+	am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_node *session;
+
+	return ctl_has(ctl, "from") ||
+	       (ctl_get(ctl, arena, ctl->words[0], &session, &err) == 0 && ctl_terminal(ctl_text(session, "/status/phase")) &&
+		ctl_text(session, "/status/runnerPodName")[0] == '\0');
+}
+
 static int
 run_messages(struct ctl *ctl)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct ctl_messages messages = { .ctl = ctl };
+	int64_t from;
 	char pod[256];
-	int rc;
+	int rc = ctl_from(ctl, &from);
 
+	if (rc != 0)
+		return rc;
 	if (ctl_has(ctl, "follow"))
 		return ctl_follow(ctl, ctl->words[0], NULL, false, true);
-	if ((rc = find_pod(ctl, ctl->words[0], false, pod)) != 0)
-		return rc;
-	rc = ctl_stream_log(ctl, pod, "runner", false, to_messages, &messages, &err);
+	messages.last_seq = from - 1;
+	if (is_of_files(ctl)) {
+		rc = messages_of_files(ctl, from, &messages);
+	} else if ((rc = find_pod(ctl, ctl->words[0], false, pod)) == CTL_OK) {
+		rc = ctl_stream_log(ctl, pod, "runner", false, to_messages, &messages, &err);
+		if (rc == -AMBIENT_E_NOTFOUND)
+			rc = messages_of_files(ctl, from, &messages);
+		else if (rc < 0)
+			rc = ctl_fail(&err, "messages of session \"%s\"", ctl->words[0]);
+	}
 	ctl_messages_feed(&messages, "\n", 1);
 	ctl_messages_fini(&messages);
-	return rc < 0 ? ctl_fail(&err, "messages of session \"%s\"", ctl->words[0]) : CTL_OK;
+	return rc;
 }
 
 static const struct ctl_option logs_options[] = {
@@ -159,10 +211,12 @@ const struct ctl_command ctl_logs = {
 
 static const struct ctl_option messages_options[] = {
 	{ "follow", 'f', NULL, "go on until the session has ended" },
+	{ "from", 0, "N", "begin with message N" },
+	{ "output", 'o', "FORMAT", "json (as the runner wrote them) or text" },
 	{ NULL, 0, NULL, NULL },
 };
 
 const struct ctl_command ctl_messages_command = {
-	.name = "messages", .synopsis = "messages NAME [-f]", .text = "Print what a session's agent said and did.",
+	.name = "messages", .synopsis = "messages NAME [-f] [--from N] [-o json|text]", .text = "Print what a session's agent said and did.",
 	.options = messages_options, .min = 1, .max = 1, .on_sessions = true, .run = run_messages,
 };

@@ -104,12 +104,33 @@ permission(const struct am_node *message, bool chat am_unused_, struct am_buf *o
 	}
 }
 
+static void
+answers(const struct am_node *message, struct am_buf *out)
+{
+	const struct am_node *all = am_node_at(message, "/answer/answers");
+
+	for (const struct am_node *a = all != NULL ? all->first : NULL; a != NULL; a = a->next) {
+		ctl_add_clean(out, a->key != NULL ? a->key : "", true);
+		am_buf_adds(out, " ");
+		ctl_add_clean(out, am_node_text(a, ""), true);
+		am_buf_adds(out, a->next != NULL ? ", " : " ");
+	}
+	am_buf_addc(out, '(');
+	ctl_add_clean(out, ctl_text(message, "/decision"), true);
+	am_buf_addc(out, ')');
+}
+
 /* The first question as the message's text has it, and its answers to choose from; chat asks the others in turn. */
 static void
 question(const struct am_node *message, bool chat, struct am_buf *out)
 {
 	const struct am_node *options = am_node_at(message, "/questions/0/options");
 	int n = 0;
+
+	if (am_node_get(message, "decision") != NULL) {
+		answers(message, out);
+		return;
+	}
 
 	ctl_add_clean(out, ctl_text(message, "/text"), false);
 	if (chat || options == NULL || options->type != AMBIENT_T_ARRAY)

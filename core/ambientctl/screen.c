@@ -38,7 +38,8 @@ ctl_screen_wipe(struct ctl_screen *s, struct am_buf *out)
 	am_buf_addc(out, '\r');
 	if (up > 0)
 		am_buf_addf(out, "\033[%uA", up);
-	am_buf_adds(out, "\033[J");
+	/* A terminal that is told to clear all of itself, from its first column, may keep what was there as output. */
+	am_buf_adds(out, "\033[K\033[C\033[J\r");
 	s->rows = s->row = s->column = 0;
 }
 

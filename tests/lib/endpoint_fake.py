@@ -23,7 +23,9 @@ class World:
         self.inputs, self.acknowledged, self.refuse = [], {}, {}
         self.streams, self.broken, self.away, self.lag, self.viewer = [], 0, False, 0, False
         self.files, self.logs = {}, []
-        self.content = None  # name of a content pod, made when it is asked for
+        self.content = None  # the name of the content pod, which comes a moment after it was asked for
+        self.serves = True   # does it come?
+        self.cut_file = False
         self.hooks = {}      # type of an input -> what the agent does about it
 
     def change(self, **values):
@@ -122,6 +124,20 @@ class Handler(BaseHTTPRequestHandler):
                 break
         self.chunk(b"")
 
+    def watch_pod(self, seconds):
+        w = self.world
+        self.begin()
+        pod = {"metadata": {"name": "s-content", "resourceVersion": "1"}, "status": {"phase": "Pending"}}
+        self.chunk(json.dumps({"type": "ADDED", "object": pod}).encode() + b"\n")
+        with w.cond:
+            if not w.serves:
+                w.cond.wait(seconds)
+            elif "ambient-code.io/content-requested" in w.annotations:
+                w.content = "s-content"
+        pod["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True" if w.content else "False"}]}
+        self.chunk(json.dumps({"type": "MODIFIED", "object": pod}).encode() + b"\n")
+        self.chunk(b"")
+
     def do_GET(self):
         w, url = self.world, urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query))
@@ -135,9 +151,8 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == BASE + "/s" and not w.deleted:
             with w.cond:
                 return self.answer(200, w.session())
-        if url.path == "/api/v1/namespaces/team-a/pods/" + (w.content or "none"):
-            return self.answer(200, {"metadata": {"name": w.content, "resourceVersion": "1"}, "status": {
-                "phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}})
+        if url.path == "/api/v1/namespaces/team-a/pods" and query.get("watch"):
+            return self.watch_pod(float(query["timeoutSeconds"]))
         if url.path.endswith("/log"):
             if not w.logs:
                 return self.status(404, "NotFound", 'pods "s-pod" not found')
@@ -202,6 +217,13 @@ class Handler(BaseHTTPRequestHandler):
             found = w.files.get(query.get("path", ""))
             if found is None:
                 return self.answer(404, {"reason": "NotFound", "message": "there is no such file in the workspace"})
+            if w.cut_file and isinstance(found, bytes):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(found)))
+                self.end_headers()
+                self.wfile.write(found[:len(found) // 2])
+                self.close_connection = True
+                return None
             return self.answer(200, found)
         return self.answer(404, {"reason": "NotFound", "message": "there is no \"%s\" here" % path})
 

@@ -237,7 +237,10 @@ sequence(struct term *t, const char **p)
 		t->row -= n;
 	} else if (**p == 'C') {
 		t->column += n;
+	} else if (**p == 'K') {
+		memset(t->cells[t->row] + t->column, 0, TERM_COLS - t->column);
 	} else if (**p == 'J') {
+		ck_assert_uint_gt(t->column, 0);
 		memset(t->cells[t->row] + t->column, 0, TERM_COLS - t->column);
 		for (unsigned r = t->row + 1; r < TERM_ROWS; r++)
 			memset(t->cells[r], 0, TERM_COLS);
