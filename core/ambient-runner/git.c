@@ -171,6 +171,8 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 	char text[200];
 	int rc;
 
+	if (git->tick != NULL)
+		git->tick(git->tick_arg);
 	if (run->where != NULL &&
 	    (rc = am_git_write_credentials(git, run->repo, run->where, &login, &key, &hosts, err)) < 0)
 		return rc;

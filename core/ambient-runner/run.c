@@ -34,6 +34,9 @@
 #define REPORT_REFUSED (3 * AM_NS_PER_S)
 #define REPORT_ASKED   (5 * AM_NS_PER_S)
 #define HEARTBEAT      (30 * AM_NS_PER_S)
+/* What Kubernetes gives a pod when nobody says anything, and what is left of it for the report. */
+#define GRACE          (30 * AM_NS_PER_S)
+#define LAST_WORDS     (8 * AM_NS_PER_S)
 /* How long those who read messages may take for the last ones. */
 #define READERS_WAIT  (3 * AM_NS_PER_S)
 #define READERS_ASKED AM_NS_PER_S
@@ -104,10 +107,26 @@ am_runner_beat(struct am_runner *runner)
 		am_runner_send_report(runner);
 }
 
+bool
+am_runner_out_of_time(struct am_runner *runner)
+{
+	int64_t now = am_clock_boot(am_clock_real());
+
+	if (__atomic_load_n(&am_runner_asked, __ATOMIC_ACQUIRE) == 0)
+		return false;
+	if (runner->save_by == 0)
+		runner->save_by = now + runner->grace_ns - LAST_WORDS;
+	return !runner->rescue || !runner->saving || now >= runner->save_by;
+}
+
 static void
 beat(void *arg)
 {
-	am_runner_beat(arg);
+	struct am_runner *runner = arg;
+
+	am_runner_beat(runner);
+	if (am_runner_out_of_time(runner))
+		runner->git_cancel = 1;
 }
 
 void
@@ -159,6 +178,9 @@ read_environment(struct am_runner *runner)
 	const char *every = getenv("AMBIENT_HEARTBEAT");
 	if (am_empty(every) || am_parse_duration(every, &runner->beat_every) < 0 || runner->beat_every < AM_NS_PER_MS)
 		runner->beat_every = HEARTBEAT;
+	const char *grace = getenv("AMBIENT_GRACE");
+	if (am_empty(grace) || am_parse_duration(grace, &runner->grace_ns) < 0 || runner->grace_ns < 2 * LAST_WORDS)
+		runner->grace_ns = GRACE;
 	return 0;
 }
 
@@ -406,10 +428,11 @@ prepare(struct am_runner *runner)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "NoPrompt", "session \"%s\" has no prompt", runner->name);
 	if (am_runner_repos_parse(session, runner->name, &runner->repos, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "InvalidRepository", "%s", err.message);
-	if (am_runner_git_init(&runner->git, runner->dir, runner->redactor, &am_runner_asked, &err) < 0)
+	if (am_runner_git_init(&runner->git, runner->dir, runner->redactor, &runner->git_cancel, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
 	runner->git.tick = beat;
 	runner->git.tick_arg = runner;
+	runner->rescue = am_json_bool(session, "/status/effective/rescue", am_json_bool(session, "/spec/rescue", 0)) == 1;
 	remove_old_bundles(runner);
 	if (runner->repos.n > 0 && (rc = clone_one(runner, &runner->repos.v[runner->repos.main])) != 0)
 		return rc;
@@ -448,19 +471,34 @@ open_request(struct am_runner *runner, struct am_repo *repo)
 		am_runner_progress(runner, "pushing", "opened %s", repo->pr_url);
 }
 
-/* Takes each repository's work in, and pushes it where that was asked for and the agent succeeded. */
+/* What did not come to its end goes where nobody expects it to be good. */
 static void
-publish(struct am_runner *runner, bool push)
+rename_branch(struct am_runner *runner, struct am_repo *repo)
 {
+	free(repo->push_branch);
+	repo->push_branch = am_xasprintf("ambient/rescue/%.100s-%s", runner->name, runner->run);
+	repo->push = true;
+	repo->create_pr = false;
+}
+
+/* Takes each repository's work in, and pushes it where that was asked for and the agent succeeded, or to be rescued. */
+static void
+publish(struct am_runner *runner, bool good)
+{
+	bool push = good || runner->rescue;
+
+	runner->saving = true;
 	am_runner_progress(runner, "pushing", "saving the agent's work");
-	for (size_t i = 0; i < runner->repos.n && am_runner_asked == 0; i++) {
+	for (size_t i = 0; i < runner->repos.n && !am_runner_out_of_time(runner); i++) {
 		struct am_repo *repo = &runner->repos.v[i];
 		struct ambient_error err = AMBIENT_ERROR_INIT;
 
 		if (!repo->cloned || repo->status != NULL)
 			continue;
 		int rc = am_runner_git_import(&runner->git, repo, &err);
-		bool make = repo->ensure && !repo->there && am_streq(repo->status, "nochanges");
+		bool make = good && repo->ensure && !repo->there && am_streq(repo->status, "nochanges");
+		if (!good && runner->rescue)
+			rename_branch(runner, repo);
 		if (rc == 0 && (repo->status == NULL || make) && push && repo->push)
 			rc = am_runner_git_push(&runner->git, repo, &err);
 		else if (rc == 0 && repo->status == NULL)

@@ -57,6 +57,11 @@ struct am_runner {
 	struct am_pending pending[64]; /* waits for an answer */
 	size_t n_pending;
 	int64_t beat_every, beat_at; /* the next report is due, whatever goes on */
+	/* Once it was asked to end: by when its work must have been saved (boot time, 0: not asked yet). */
+	int64_t grace_ns, save_by;
+	bool rescue;        /* the session wants its work pushed, however it ends */
+	bool saving;        /* there is work to save: what git does goes on until save_by */
+	int32_t git_cancel; /* ends what git does */
 };
 
 static inline struct am_slice
@@ -71,6 +76,8 @@ extern int am_runner_wake_fd; /* readable after a signal */
 
 /* Records why the run cannot go on; returns the exit code given. */
 int am_runner_fail(struct am_runner *runner, int code, const char *reason, const char *fmt, ...) am_printf_(4, 5);
+/* Whether it was asked to end and has no time left for what goes on. */
+bool am_runner_out_of_time(struct am_runner *runner);
 /* Says how far it is: a status message and a report. */
 void am_runner_progress(struct am_runner *runner, const char *state, const char *fmt, ...) am_printf_(3, 4);
 void am_runner_send_report(struct am_runner *runner);

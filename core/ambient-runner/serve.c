@@ -398,6 +398,18 @@ check_timers(struct am_runner *runner, struct timers *timers)
 	}
 }
 
+/* After a wish to end; the time for a push has to be left. */
+static bool
+saves_too_long(struct am_runner *runner, const struct timers *timers, int64_t now)
+{
+	if (am_runner_asked == 0)
+		return false;
+	if (!runner->rescue)
+		return now >= timers->stop_by;
+	runner->saving = true;
+	return am_runner_out_of_time(runner) || now >= runner->save_by - runner->grace_ns / 4;
+}
+
 static int
 loop(struct am_runner *runner)
 {
@@ -418,7 +430,7 @@ loop(struct am_runner *runner)
 		int64_t now = now_boot();
 		if (!runner->exited && now >= timers.stop_by)
 			return lost(runner, "it did not end when it was asked to");
-		if (runner->exited && (now >= timers.save_by || (am_runner_asked != 0 && now >= timers.stop_by)))
+		if (runner->exited && (now >= timers.save_by || saves_too_long(runner, &timers, now)))
 			return lost(runner, "it did not finish saving its work");
 		if (runner->agent.eof && runner->agent.taken == runner->agent.in.len)
 			return lost(runner, runner->exited ? "it ended before it had saved its work"

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define RESCUE_GRACE_S 90 /* for the agent to end, its work to be committed and pushed */
 #define BACKSTOP_S 60 /* the Job's own deadline comes this much after ours */
 
 void
@@ -312,6 +313,8 @@ add_runner(struct pod *pod)
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		text_add(t, ",{\"name\":%s,\"valueFrom\":{\"secretKeyRef\":{\"name\":%s,\"key\":%s,\"optional\":true}}}",
 			 optional[i], pod->plugin->integrations, optional[i]);
+	if (ambient_bool(pod->effective, "/rescue", 0))
+		text_add(t, ",{\"name\":\"AMBIENT_GRACE\",\"value\":\"%ds\"}", (int64_t)RESCUE_GRACE_S);
 	if (pod->plugin->github_api[0] != '\0')
 		text_add(t, ",{\"name\":\"AMBIENT_GITHUB_API\",\"value\":%s}", pod->plugin->github_api);
 	if (pod->plugin->gitlab_api[0] != '\0')
@@ -445,6 +448,8 @@ add_spec(struct pod *pod)
 		 "\"spec\":{\"restartPolicy\":\"Never\",\"automountServiceAccountToken\":false,\"enableServiceLinks\":false,"
 		 "\"serviceAccountName\":%s", label, pod->name, pod->st->run_id, sa);
 	add_pod_security(pod);
+	if (ambient_bool(pod->effective, "/rescue", 0))
+		text_add(t, ",\"terminationGracePeriodSeconds\":%d", (int64_t)RESCUE_GRACE_S);
 	if (priority[0] != '\0')
 		text_add(t, ",\"priorityClassName\":%s", priority);
 	text_add(t, ",\"volumes\":");

@@ -574,6 +574,8 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 		       settings != NULL ? ambient_str(settings, "/spec/anthropicApiKeySecret", "") : "",
 		       plugin->secret),
 		 main_index, repos.p);
+	if (ambient_bool(spec, "/rescue", 0))
+		text_add(&t, ",\"rescue\":%b", true);
 	if (ambient_type(spec, "/llmSettings/temperature") == AMBIENT_T_NUMBER)
 		text_add(&t, ",\"temperature\":%o", ambient_at(spec, "/llmSettings/temperature"));
 	if (ambient_type(spec, "/llmSettings/maxTokens") == AMBIENT_T_NUMBER)

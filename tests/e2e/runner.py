@@ -176,6 +176,55 @@ def test_sigterm_stops_and_reports(lab):
     assert pod.code == 143 and pod.report["state"] == "done" and pod.report["reason"] == "Stopped", (pod.code, pod.report)
 
 
+def test_a_rescue_branch_holds_what_did_not_come_to_an_end(lab):
+    url = lab.origin("rescue")
+    heads = lambda: git("--git-dir", lab.bare("rescue"), "for-each-ref", "--format=%(refname:short)").split()
+    more = {"rescue": True}
+    # Stopped by a signal, although no push was asked for.
+    pod = lab.pod(spec("echo half > half; echo up; exec sleep 60", repo(url), **more)).start()
+    assert pod.until(lambda: "up" in pod.texts())
+    for p in (pod.runner, pod.agent):
+        p.send_signal(signal.SIGTERM)
+    pod.wait()
+    r = pod.report["repos"][0]
+    branch = "ambient/rescue/s1-" + pod.run_id
+    assert (r["status"], r["branch"], r["commits"]) == ("pushed", branch, 1), pod.report
+    assert pod.code == 143 and pod.report["reason"] == "Stopped" and heads() == [branch, "main"], (pod.code, heads())
+    assert git("--git-dir", lab.bare("rescue"), "show", branch + ":half") == "half"
+    # Out of time, and failed; the branch that was asked for stays untouched, and no request is opened.
+    for script, reason, extra in (("echo late > late; exec sleep 60", "Timeout", {"timeout": 1}),
+                                  ("echo bad > bad; exit 3", "AgentFailed", {})):
+        pod = lab.pod(spec(script, repo(url, targetBranch="work", createPR=True), **more, **extra)).go()
+        r = pod.report["repos"][0]
+        assert pod.code == 1 and pod.report["reason"] == reason, (pod.code, pod.report)
+        assert (r["status"], r["branch"]) == ("pushed", "ambient/rescue/s1-" + pod.run_id) and "error" not in r, r
+        assert "work" not in heads() and r["branch"] in heads(), heads()
+    # Nothing to rescue, and what succeeds goes where it was to go.
+    pod = lab.pod(spec("exit 3", repo(url, targetBranch="work"), **more)).go()
+    assert pod.report["repos"][0]["status"] == "nochanges", pod.report
+    pod = lab.pod(spec("echo good > good", repo(url, targetBranch="work"), **more)).go()
+    assert pod.code == 0 and pod.report["repos"][0]["branch"] == "work" and len(heads()) == 5, (pod.report, heads())
+
+
+def test_a_push_that_hangs_ends_with_the_grace_of_the_pod(lab):
+    url = lab.origin("stuck")
+    gate, hook = os.path.join(lab.root, "stuck-gate"), lab.bare("stuck") + "/hooks/pre-receive"
+    os.mkfifo(gate)
+    os.makedirs(os.path.dirname(hook), exist_ok=True)
+    with open(hook, "w") as f:
+        f.write("#!/bin/sh\nread line < %s\n" % gate)
+    os.chmod(hook, 0o755)
+    pod = lab.pod(spec("echo half > half; echo up; exec sleep 60", repo(url), rescue=True), runner_env={"AMBIENT_GRACE": "17s"}).start()
+    assert pod.until(lambda: "up" in pod.texts())
+    pod.runner.send_signal(signal.SIGTERM)
+    try:
+        pod.wait(40)
+    finally:
+        with open(os.open(gate, os.O_RDWR), "w") as f:
+            f.write("go\n")
+    assert pod.code == 143 and pod.report["state"] == "done" and pod.report["repos"][0]["status"] == "error", (pod.code, pod.report)
+
+
 def test_the_api_server_is_away_when_the_runner_starts(lab):
     pod = lab.pod(spec("echo x > x", repo(lab.origin("early"), targetBranch="work")))
     lab.api.down()

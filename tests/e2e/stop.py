@@ -64,6 +64,18 @@ def test_stop_by_the_spec(p):
     assert states[-1] == "stopped", s.messages()
 
 
+def test_stop_rescues_the_work_when_the_session_asks_for_it(p):
+    s, pods = begin(p, "rescued", "echo half > half; " + GATED, rescue=True)
+    pod = [o for o in p.request("GET", p.core("pods"))["items"] if o["metadata"]["labels"]["agentic-session"] == "rescued"][0]
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 90
+    p.patch(s.path, {"spec": {"desiredState": "Stopped"}})
+    s.wait("Stopped")
+    ended(pods)
+    r = s.status["repos"][0]
+    assert (r["status"], r["branch"]) == ("pushed", "ambient/rescue/rescued-" + pod["metadata"]["annotations"]["ambient-code.io/run-id"]), r
+    assert p.origins.commits("rescued", r["branch"]) == 1 and p.origins.commits("rescued", "work") == 0
+
+
 def test_stop_by_the_annotation(p):
     s, pods = begin(p, "stopnote")
     p.patch(s.path, {"metadata": {"annotations": {"ambient-code.io/desired-phase": "Stopped",

@@ -83,6 +83,24 @@ job_at(const char *fmt, ...)
 	return s != NULL ? s : "(none)";
 }
 
+START_TEST(a_session_that_is_to_be_rescued_has_time_to_end)
+{
+	begin();
+	submit_named("s", "{'prompt':'do','rescue':true}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/effective/rescue"), "true");
+	ck_assert_str_eq(job_at("/spec/template/spec/terminationGracePeriodSeconds"), "90");
+	ck_assert_ptr_nonnull(strstr(job_at("/spec/template/spec/containers/0/env"), "{\"name\":\"AMBIENT_GRACE\",\"value\":\"90s\"}"));
+	ck_assert_ptr_null(strstr(job_at("/spec/template/spec/containers/1/env"), "AMBIENT_GRACE"));
+	end();
+	begin();
+	submit_named("s", "{'prompt':'do','rescue':false}");
+	(void)settle();
+	ck_assert_str_eq(job_at("/spec/template/spec/terminationGracePeriodSeconds"), "(none)");
+	end();
+}
+END_TEST
+
 static void
 restricted_container(int i)
 {
@@ -764,6 +782,7 @@ cases(TCase *tc)
 {
 	tcase_add_test(tc, running_session);
 	tcase_add_test(tc, job_as_agreed);
+	tcase_add_test(tc, a_session_that_is_to_be_rescued_has_time_to_end);
 	tcase_add_loop_test(tc, pods_are_restricted, 0, 2);
 	tcase_add_test(tc, weakness_12_3_e_token_is_projected);
 	tcase_add_loop_test(tc, network_policy_of_a_session, 0, 2);
