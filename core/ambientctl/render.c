@@ -175,7 +175,7 @@ static const struct style styles[] = {
 	{ AMBIENT_MSG_USAGE, "dim", "", NULL, NULL },           /* its result says it */
 	{ AMBIENT_MSG_RESULT, "bold", "= ", NULL, result },
 	{ AMBIENT_MSG_ERROR, "red", "! ", "/text", NULL },
-	{ "user", "bold", "user: ", "/text", NULL },
+	{ AMBIENT_MSG_USER, "bold", "user: ", "/text", NULL },
 };
 
 void

@@ -171,7 +171,7 @@ static void
 take_turn(struct ctl_talk *t, const char *type, const struct am_node *message)
 {
 	static const char *const busy[] = { AMBIENT_MSG_TEXT, AMBIENT_MSG_THINKING, AMBIENT_MSG_TOOL_CALL, AMBIENT_MSG_TOOL_RESULT,
-					    AMBIENT_MSG_PERMISSION, AMBIENT_MSG_QUESTION, "user" };
+					    AMBIENT_MSG_PERMISSION, AMBIENT_MSG_QUESTION, AMBIENT_MSG_USER };
 	bool ended = am_streq(type, AMBIENT_MSG_RESULT) || am_streq(type, AMBIENT_MSG_SESSION);
 
 	for (size_t i = 0; i < AM_COUNTOF(busy); i++)
@@ -193,7 +193,7 @@ take_turn(struct ctl_talk *t, const char *type, const struct am_node *message)
 static bool
 is_shown(const struct ctl_talk *t, const char *type, const struct am_node *message)
 {
-	if (am_streq(type, "user"))
+	if (am_streq(type, AMBIENT_MSG_USER))
 		return !am_streq(ctl_text(message, "/client"), t->client);
 	if (am_streq(type, AMBIENT_MSG_PERMISSION) || am_streq(type, AMBIENT_MSG_QUESTION))
 		return am_node_get(message, "decision") != NULL;

@@ -261,7 +261,8 @@ class Status(Exception):
 
 
 class Platform:
-    def __init__(self, name="p", conf="", state=None, agenticsession="keepJob = \"10m\";", apiserver="", env=None, binds=(), node=""):
+    def __init__(self, name="p", conf="", state=None, agenticsession="keepJob = \"10m\";", apiserver="", env=None, binds=(), node="",
+                 plugins=None):
         self.tree = Tree()
         self.dir = tempfile.mkdtemp(prefix="amb-%s-" % name, dir="/tmp")
         os.chmod(self.dir, 0o755)
@@ -269,7 +270,7 @@ class Platform:
         self.conf_path = os.path.join(self.dir, "ambient.conf")
         self.log_path = os.path.join(self.dir, "daemon.log")
         self.extra, self.agenticsession, self.apiserver, self.binds = conf, agenticsession, apiserver, binds
-        self.node = node
+        self.node, self.plugins = node, plugins or {}
         self.env = {**self.tree.env(), **(env or {})}
         self.port = self.daemon = self.context = None
         self.origins = Origins(os.path.join(self.dir, "git"))
@@ -298,6 +299,7 @@ class Platform:
             "runner-command": "",
             "runner-jira": 'config: { retryDelay = "1ms"; };',
             "runner-claude-code": "",
+            **self.plugins,
         }
         with open(self.conf_path, "w") as f:
             f.write('mode = "standalone";\nstate = "%s";\nruntime = "%s/run";\nplugin_dir = "%s/lib/ambient/plugins";\n'

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A person at a terminal, which is tmux, talks by `ambientctl chat` with the real Claude Code CLI in a session's pod on
+standalone; the Messages API is scripted, and its answers can be held in the middle."""
+import json
+import os
+import shlex
+import sys
+import threading
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lib  # noqa: E402
+import tmux  # noqa: E402
+from lib import Platform, until  # noqa: E402
+from messages_api import MessagesApi, events, text, tool  # noqa: E402
+from model_api import sse  # noqa: E402
+
+KEY, CLI = "sk-ant-test-0123456789abcdef", os.environ["AMBIENT_TEST_CLAUDE"]
+LONG = "This answer comes in two pieces, and between them a person goes on writing; it is seen whole, and it is seen once."
+SCENARIOS = {
+    "talk": [[text("First answer.")], {"held": [text(LONG)]}, [text("Third answer.")], {"held": [text("Fourth " + LONG)]},
+             [text("Fifth answer.")]],
+    "ask": [[tool("Write", file_path="/tmp/asked.txt", content="out\n")], [text("It is written.")],
+            [tool("Bash", command="touch ../up; timeout 600 tail -f /dev/null", description="wait")], [text("After all.")],
+            [text("After all.")]],
+}
+
+
+class Held(MessagesApi):
+    """A step {"held": [blocks]} stops after its first half until release()."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.half, self.open = threading.Event(), threading.Event()
+
+    def release(self):
+        self.open.set()
+
+    def reply(self, handler, request, step, number):
+        if not isinstance(step, dict) or "held" not in step:
+            return super().reply(handler, request, step, number)
+        pieces = [sse(dict(data, type=name), name).encode() for name, data in events(step["held"], "fake", number)]
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.send_header("Content-Length", str(sum(map(len, pieces))))
+        handler.end_headers()
+        handler.wfile.write(b"".join(pieces[:3]))
+        handler.wfile.flush()
+        self.half.set()
+        self.open.wait(lib.PATIENCE)
+        self.half.clear()
+        self.open.clear()
+        handler.wfile.write(b"".join(pieces[3:]))
+        return None
+
+
+api = Held(SCENARIOS, key=KEY).start()
+
+
+def make():
+    p = Platform("chat", binds=(os.path.dirname(CLI),), plugins={
+        "runner-claude-code": 'config: { baseURL = "%s"; cli = "%s"; };' % (api.url, CLI)})
+    p.start()
+    p.namespace()
+    p.secret("anthropic", ANTHROPIC_API_KEY=KEY)
+    p.terminals = 0
+    return p
+
+
+def session(p, name):
+    return p.session(name, runnerType="claude-code", interactive=True, model="claude-sonnet-4-5", prompt=None,
+                     initialPrompt="[[scenario:%s]] please" % name, anthropicApiKeySecret="anthropic",
+                     runnerConfig={"permissions": "ask"},
+                     environmentVariables={"CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1", "CLAUDE_CODE_MAX_RETRIES": "0"})
+
+
+def chat(p, s):
+    p.terminals += 1
+    home = os.path.join(p.dir, "t%d" % p.terminals)
+    os.mkdir(home)
+    command = [p.tree.root + "/bin/ambientctl", "--kubeconfig", p.kubeconfig, "-n", p.ns, "chat", s.name]
+    return tmux.Terminal(home, shlex.join(command), 100, 30, {"LD_LIBRARY_PATH": p.env["LD_LIBRARY_PATH"]})
+
+
+def rest(s):
+    return 'session "%s" in namespace "%s", /help' % (s.name, s.ns)
+
+
+def keys(s):
+    return [k for k in s.get()["metadata"].get("annotations", {}) if k.startswith("access.ambient-code.io/")]
+
+
+def test_a_conversation_and_a_daemon_that_is_killed_in_it(p):
+    s = session(p, "talk")
+    t = chat(p, s)
+    try:
+        t.sees("First answer.")
+        t.row(rest(s))
+        t.type("go on\\")
+        t.keys("Enter")
+        t.type("please")
+        t.keys("Enter")
+        # The answer is half there: one writes, and the terminal gets another size.
+        t.sees("This answer comes")
+        assert api.half.wait(lib.PATIENCE)
+        t.type("and")
+        t.resize(60, 24)
+        t.type(" then?")
+        t.row("> and then?")
+        api.release()
+        t.row(rest(s))
+        assert t.all().count(LONG) == 1 and t.all().count("This answer") == 1, t.all()
+        t.row("> and then?")
+        t.keys("Enter")
+        t.sees("Third answer.")
+        t.row(rest(s))
+        # In the middle of another answer everything but the pod is gone for a while.
+        t.type("again")
+        t.keys("Enter")
+        t.sees("Fourth This answer comes")
+        p.kill9()
+        t.sees("the connection is broken, trying again")
+        api.release()
+        t.type("still there?")
+        t.keys("Enter")
+        p.restart()
+        t.sees("it goes on where it was")
+        t.sees("Fifth answer.")
+        t.row(rest(s))
+        assert t.all().count("Fourth " + LONG) == 1 and t.all().count("Fourth") == 1, t.all()
+        said = [m["text"] for m in s.messages() if m["type"] == "user"]
+        assert said == ["go on\nplease", "and then?", "again", "still there?"], said
+        t.type("/end")
+        t.keys("Enter")
+        t.sees('session "talk" has ended: Completed')
+        t.sees("[exit 0]")
+    finally:
+        t.close()
+    s.wait("Completed")
+    assert keys(s) == [], s.get()["metadata"]
+
+
+def test_a_permission_an_interrupt_and_leaving(p):
+    s = session(p, "ask")
+    t = chat(p, s)
+    try:
+        t.sees("? Write: ")
+        t.row("answer with y, with n, or with n and a reason")
+        t.type("y")
+        t.keys("Enter")
+        t.sees("? Write (allow)")
+        t.sees("It is written.")
+        t.row(rest(s))
+        t.type("now wait")
+        t.keys("Enter")
+        t.sees("? Bash: touch ../up; timeout 600 tail -f /dev/null")
+        t.type("y")
+        t.keys("Enter")
+        s.wait_file("up")
+        t.keys("C-c")
+        t.sees("a person interrupts the turn")
+        t.row(rest(s))
+        t.type("go on")
+        t.keys("Enter")
+        t.sees("After all.")
+        t.row(rest(s))
+        t.keys("C-d")
+        t.sees("come back with: ambientctl chat ask -n team")
+        t.sees("[exit 0]")
+    finally:
+        t.close()
+    assert s.phase == "Running" and keys(s) == [], s.get()["metadata"]
+
+
+def test_the_same_in_a_pipe(p):
+    s = lib.Session(p, "ask", p.ns)
+    done = p.ctl("chat", "ask", stdin=None, input="and now?\n")
+    assert done.returncode == 0 and done.stdout.endswith(".\n"), (done.returncode, done.stdout)
+    until(lambda: s.messages()[-1]["type"] == "result", what="the turn's end")
+    assert json.dumps(s.messages()).count('"and now?"') == 1
+
+
+if __name__ == "__main__":
+    lib.preconditions()
+    why = tmux.missing()
+    if why:
+        print("1..0 # SKIP " + lib.required("tmux", why))
+        sys.exit(0)
+    sys.exit(lib.main(sys.modules[__name__], make))
