@@ -294,11 +294,15 @@ def test_a_hostile_report_decides_nothing(p):
 def test_events_and_effective(p):
     s = begin(p, "told", timeout=77, model="m", llmSettings={"temperature": 0.7})
     finish(p, s)
-    events = [e for e in p.request("GET", p.core("events"))["items"] if e["involvedObject"]["name"] == "told" and
-              e["involvedObject"]["kind"] == "AgenticSession"]
-    reasons = [e["reason"] for e in events]
+
+    def told():
+        return [e for e in p.request("GET", p.core("events"))["items"] if e["involvedObject"]["name"] == "told" and
+                e["involvedObject"]["kind"] == "AgenticSession"]
+
+    # An event is written after the status that it tells of, by a queue of its own.
     for reason in ("Creating", "Running", "Completed"):
-        assert reason in reasons, reasons
+        until(lambda: reason in [e["reason"] for e in told()], what="the event " + reason)
+    events = told()
     assert all(e["involvedObject"]["uid"] == s.get()["metadata"]["uid"] for e in events)
     effective = s.status["effective"]
     assert (effective["timeout"], effective["model"], effective["temperature"], effective["runnerType"],
