@@ -17,7 +17,7 @@
 #include "core/base/file.h"
 #include "core/base/mem.h"
 
-#define LAST_MESSAGES 500
+#define LAST_MESSAGES 2000
 #define TWICE_NS      (2 * AM_NS_PER_S)
 #define ESCAPE_MS     50
 
@@ -532,7 +532,7 @@ run_chat(struct ctl *ctl)
 }
 
 static const struct ctl_option options[] = {
-	{ "from", 0, "N", "begin with message N instead of the last 500" },
+	{ "from", 0, "N", "begin with message N instead of the last 2,000" },
 	{ NULL, 0, NULL, NULL },
 };
 

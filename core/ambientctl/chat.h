@@ -59,6 +59,7 @@ struct ctl_talk {
 	struct ctl_ask asks[CTL_ASKS_MAX];
 	size_t ask_count;
 	struct am_buf streamed; /* pieces of the text whose whole is to come */
+	bool begun;            /* something came that can be understood by itself */
 	bool broken_off;       /* the line of streamed was ended before its whole text came */
 	bool running;          /* a turn is */
 	bool asked;            /* something new is asked, to be shown by ctl_talk_prompt */

@@ -273,7 +273,8 @@ show_path(struct ctl_endpoint *ep, const char *path, struct ambient_error *err)
 	if (am_streq(type, "file"))
 		return fetch_file(ep, path, err);
 	if (!am_streq(type, "directory"))
-		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" is a %s; only files and directories can be read", path, type);
+		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" is %s; only files and directories can be read", path,
+				   am_streq(type, "symlink") ? "a link" : "neither file nor directory");
 	if (ctl_value(ep->ctl, "out") != NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" is a directory; --out is for a file", path[0] != '\0' ? path : ".");
 	rc = read_directory(ep, path, arena, &entries, err);

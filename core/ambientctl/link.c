@@ -23,7 +23,7 @@
 #define PAUSE_MIN  (100 * AM_NS_PER_MS)
 #define PAUSE_MAX  (2 * AM_NS_PER_S)
 #define RENEW_NS   (1800 * AM_NS_PER_S)
-#define SEND_NS    (60 * AM_NS_PER_S) /* how long a text is tried to be sent */
+#define SEND_NS    (60 * AM_NS_PER_S) /* how long a text is tried to be sent to somebody who is there */
 #define FOR_EVER   (INT64_C(365) * 24 * 3600 * AM_NS_PER_S)
 #define OVER_NS    (15 * AM_NS_PER_S) /* from the last message to the session's last phase */
 
@@ -45,7 +45,7 @@ struct ctl_link {
 	struct am_buf line;
 	char waiting[600];         /* what was said last */
 	char phase[32], message[512];
-	bool up, met, said_away, interactive, gone; /* met: was up at least once */
+	bool met, said_away, interactive, gone; /* met: was up at least once */
 	bool run_over;             /* the run's last message has come */
 	int64_t moved;             /* when something came last */
 
@@ -54,7 +54,7 @@ struct ctl_link {
 	struct ctl_event *first, *last;
 	size_t queued;
 	struct item *out;
-	bool closing, over;
+	bool up, closing, over;
 	int32_t cancelled;         /* for requests */
 };
 
@@ -90,6 +90,14 @@ tell_of(struct ctl_link *link, enum ctl_event_kind kind, const char *id, int cod
 	am_cond_broadcast(&link->changed);
 	am_unlock(&link->lock);
 	(void)!write(link->wake_fd, "", 1);
+}
+
+static void
+set_up(struct ctl_link *link, bool up)
+{
+	am_lock(&link->lock);
+	link->up = up;
+	am_unlock(&link->lock);
 }
 
 static void
@@ -262,7 +270,8 @@ meet(struct ctl_link *link, struct ambient_error *err)
 	if (link->met && last < link->from - 1)
 		link->from = 1; /* another session of that name */
 	tell(link, CTL_EVENT_UP, am_buf_str(&answer));
-	link->up = link->met = true;
+	link->met = true;
+	set_up(link, true);
 	link->said_away = false;
 	return 0;
 }
@@ -305,7 +314,7 @@ broken(struct ctl_link *link, const struct ambient_error *err, int64_t *pause)
 			tell(link, CTL_EVENT_AWAY, err->message);
 		link->said_away = true;
 	}
-	link->up = false;
+	set_up(link, false);
 	rest(link, *pause);
 	*pause = AM_MIN(2 * *pause, PAUSE_MAX);
 	return true;
@@ -335,7 +344,7 @@ reader(void *arg)
 				       am_clock_boot(link->clock) + OVER_NS, look_for_end, link, &err);
 			if (rc == 0 && conclude(link))
 				return;
-			link->up = false;
+			set_up(link, false);
 		} else if (!is_closing(link)) {
 			/* A stream whose key's time was over ends in order, too. */
 			pause = link->moved != moved ? PAUSE_MIN : pause;
@@ -369,13 +378,16 @@ free_item(struct item *item)
 	free(item);
 }
 
+/* What is needed to send; false: there is nobody any more.  As long as nobody is there yet, or again, time does not count. */
 static bool
-prepare(struct ctl_link *link, struct ctl_endpoint *endpoint)
+prepare(struct ctl_link *link, struct ctl_endpoint *endpoint, int64_t *until)
 {
 	bool over;
 
 	am_lock(&link->lock);
 	*endpoint = *link->endpoint;
+	if (!link->up)
+		*until = am_clock_boot(link->clock) + SEND_NS;
 	over = link->over || link->closing;
 	am_unlock(&link->lock);
 	return !over;
@@ -398,7 +410,7 @@ send_item(struct ctl_link *link, struct item *item)
 	struct ctl_endpoint endpoint;
 	int rc = 0;
 
-	while (prepare(link, &endpoint)) {
+	while (prepare(link, &endpoint, &until)) {
 		rc = endpoint.pod[0] == '\0' ? ambient_err(&err, AMBIENT_E_UNAVAILABLE, "the session has no pod yet")
 					     : ctl_endpoint_do(&endpoint, "POST", "/v1/input", &item->body, NULL, &err);
 		if (rc == 0 || !is_passing(&err) || am_clock_boot(link->clock) > until)

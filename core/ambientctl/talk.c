@@ -139,7 +139,8 @@ take_partial(struct ctl_talk *t, const struct am_node *message, struct am_buf *o
 	const char *text = ctl_text(message, "/text");
 
 	t->running = true;
-	if (t->text_only || am_node_get(message, "parent") != NULL)
+	/* Of a text whose beginning was before the first message, the end says nothing; it follows whole. */
+	if (t->text_only || !t->begun || am_node_get(message, "parent") != NULL)
 		return;
 	am_buf_adds(&t->streamed, text);
 	ctl_add_clean(out, text, false);
@@ -217,9 +218,12 @@ ctl_talk_message(struct ctl_talk *t, const char *line, size_t n, struct am_buf *
 	const struct am_node *message = am_node_parse(arena, line, n, &err);
 	am_auto(am_buf_fini) struct am_buf text = { 0 };
 	const char *type = message != NULL ? ctl_text(message, "/type") : "";
+	int64_t seq = 0;
 
 	if (type[0] == '\0')
 		return;
+	(void)am_node_get_int(message, "seq", &seq);
+	t->begun = t->begun || seq == 1 || !am_streq(type, AMBIENT_MSG_PARTIAL);
 	if (am_streq(type, AMBIENT_MSG_PARTIAL)) {
 		take_partial(t, message, out);
 	} else if (am_streq(type, AMBIENT_MSG_TEXT)) {

@@ -79,7 +79,7 @@ os.close(slave)
 
 for words, code, sentence in (
         (("none",), 3, 'there is no "none" in the workspace'), (("no/dir",), 3, "no such file"),
-        (("link",), 5, '"link" is a symlink; only files and directories can be read'),
+        (("link",), 5, '"link" is a link; only files and directories can be read'),
         (("src", "-o", "x"), 5, '"src" is a directory; --out is for a file'),
         (("-o", "x"), 5, '"." is a directory'), (("../x",), 2, "leaves the workspace"), (("/etc/passwd",), 2, "no path within"),
         (("a" * 5000,), 2, "longer than"), (("a.bin", "-o", "no/such/dir"), 1, "cannot be written")):

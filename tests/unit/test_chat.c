@@ -416,6 +416,19 @@ START_TEST(a_text_that_streams_is_printed_once)
 }
 END_TEST
 
+START_TEST(the_end_of_a_text_that_began_before_is_left_out)
+{
+	static const char piece[] = "{\"seq\":8,\"type\":\"partial\",\"text\":\"the end\"}";
+
+	fresh_talk();
+	ctl_talk_message(&talk, piece, strlen(piece), &printed);
+	check_printed("");
+	ck_assert(talk.running);
+	tell("\"type\":\"text\",\"text\":\"the beginning and the end\"");
+	check_printed("the beginning and the end\n");
+}
+END_TEST
+
 START_TEST(what_would_steer_a_terminal_is_not_printed)
 {
 	fresh_talk();
@@ -529,6 +542,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, drawn_again_and_again_it_is_as_drawn_once);
 	tcase_add_test(tc, long_input_shows_the_rows_around_the_cursor);
 	tcase_add_test(tc, a_text_that_streams_is_printed_once);
+	tcase_add_test(tc, the_end_of_a_text_that_began_before_is_left_out);
 	tcase_add_test(tc, what_would_steer_a_terminal_is_not_printed);
 	tcase_add_test(tc, own_words_are_not_printed_again);
 	tcase_add_test(tc, a_permission_is_answered_with_y_n_or_a_reason);
