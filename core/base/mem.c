@@ -31,14 +31,20 @@ am_assert_failed(const char *cond, const char *file, int line, const char *func)
 	abort();
 }
 
+void
+am_no_memory(void)
+{
+	static const char text[] = "ambient: out of memory\n";
+
+	(void)!write(2, text, sizeof(text) - 1);
+	abort();
+}
+
 static void *
 checked(void *p, size_t n)
 {
-	if (p == NULL && n != 0) {
-		static const char text[] = "ambient: out of memory\n";
-		(void)!write(2, text, sizeof(text) - 1);
-		abort();
-	}
+	if (p == NULL && n != 0)
+		am_no_memory();
 	return p;
 }
 

@@ -15,6 +15,7 @@ char *am_xstrdup(const char *s) am_nodiscard_;              /* NULL in, NULL out
 char *am_xstrndup(const char *s, size_t n) am_nodiscard_;
 char *am_xasprintf(const char *fmt, ...) am_nodiscard_ am_printf_(1, 2);
 void am_freep(void *pp);                                    /* for am_auto: frees *(void **)pp */
+_Noreturn void am_no_memory(void);                          /* says so and ends the process */
 
 struct am_arena;
 struct am_arena *am_arena_new(void) am_nodiscard_;

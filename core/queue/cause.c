@@ -74,16 +74,27 @@ newest(const struct item *item)
 	return item->cause_len == 0 ? NULL : &item->causes[(item->cause_head + item->cause_len - 1) & (item->cause_cap - 1)];
 }
 
+static void
+grow(struct am_queue *queue, struct item *item)
+{
+	size_t size = item->cause_cap * sizeof(*item->causes), larger = size == 0 ? sizeof(*item->causes) : 2 * size;
+	struct cause *causes = am_slab_alloc(queue->slab, larger);
+
+	if (size != 0)
+		memcpy(causes, item->causes, size);
+	am_slab_drop(queue->slab, item->causes, size);
+	item->causes = causes;
+	item->cause_cap = (uint8_t)(larger / sizeof(*item->causes));
+}
+
 /* A place at the end of the ring; the oldest goes when it is full. */
 static struct cause *
-place(struct item *item)
+place(struct am_queue *queue, struct item *item)
 {
 	struct cause *c;
 
-	if (item->cause_len == item->cause_cap && item->cause_cap < AM_QUEUE_CAUSES) {
-		item->cause_cap = (uint8_t)(item->cause_cap == 0 ? 1 : 2 * item->cause_cap);
-		item->causes = am_xrealloc(item->causes, item->cause_cap, sizeof(*item->causes));
-	}
+	if (item->cause_len == item->cause_cap && item->cause_cap < AM_QUEUE_CAUSES)
+		grow(queue, item);
 	if (item->cause_len < item->cause_cap)
 		return &item->causes[item->cause_len++];
 	c = &item->causes[item->cause_head];
@@ -106,7 +117,7 @@ am_queue_cause_note(struct am_queue *queue, struct item *item, const struct am_c
 		c->count++;
 		return;
 	}
-	c = place(item);
+	c = place(queue, item);
 	*c = (struct cause){.at = now,
 			    .delay = delay,
 			    .old_rv = version_number(cause->old_rv),
@@ -120,9 +131,9 @@ am_queue_cause_note(struct am_queue *queue, struct item *item, const struct am_c
 }
 
 void
-am_queue_causes_free(struct item *item)
+am_queue_causes_free(struct am_queue *queue, struct item *item)
 {
 	for (size_t i = 0; i < item->cause_len; i++)
 		free(item->causes[i].object);
-	free(item->causes);
+	am_slab_drop(queue->slab, item->causes, item->cause_cap * sizeof(*item->causes));
 }

@@ -81,7 +81,7 @@ item_make(struct am_queue *queue, const char *ns, const char *name)
 	if (item != NULL) {
 		rest_end(queue, item);
 	} else {
-		item = am_xcalloc(1, sizeof(*item) + len + 1);
+		item = am_slab_alloc(queue->slab, sizeof(*item) + len + 1);
 		item->key_len = len;
 		memcpy(item->key, key, len + 1);
 		item->pub.ns = item->key;
@@ -95,13 +95,11 @@ item_make(struct am_queue *queue, const char *ns, const char *name)
 }
 
 static void
-item_free(void *arg)
+item_free(struct am_queue *queue, struct item *item)
 {
-	struct item *item = arg;
-
-	am_queue_causes_free(item);
+	am_queue_causes_free(queue, item);
 	free(item->error);
-	free(item);
+	am_slab_drop(queue->slab, item, sizeof(*item) + item->key_len + 1);
 }
 
 static void
@@ -109,7 +107,8 @@ item_drop(struct am_queue *queue, struct item *item)
 {
 	rest_end(queue, item);
 	am_queue_tenant_leave(queue, item);
-	am_map_deln(queue->items, item->key, item->key_len);
+	(void)am_map_deln(queue->items, item->key, item->key_len);
+	item_free(queue, item);
 }
 
 /* Lets an item rest that nothing keeps, and lets go of the one that has rested for longest. */
@@ -236,7 +235,8 @@ am_queue_new(const char *name, struct am_clock *clock)
 	queue->clock = clock;
 	am_cond_init(&queue->ready_cond, clock);
 	am_cond_init(&queue->idle_cond, clock);
-	queue->items = am_map_new_owning(item_free);
+	queue->slab = am_slab_new();
+	queue->items = am_map_new_borrowing();
 	queue->tenants = am_map_new_owning(am_queue_tenant_free);
 	queue->ready.before = am_queue_ready_before;
 	queue->ready.pos_offset = offsetof(struct item, ready_pos);
@@ -261,10 +261,15 @@ am_queue_set_limits(struct am_queue *queue, const struct am_queue_limits *limits
 void
 am_queue_free(struct am_queue *queue)
 {
+	void *value;
+
 	if (queue == NULL)
 		return;
 	am_assert(queue->getters == 0);
+	for (size_t it = 0; am_map_next(queue->items, &it, NULL, &value);)
+		item_free(queue, value);
 	am_map_free(queue->items);
+	am_slab_free(queue->slab);
 	am_map_free(queue->tenants);
 	am_queue_heap_fini(&queue->ready);
 	am_queue_heap_fini(&queue->delayed);

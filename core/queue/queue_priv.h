@@ -6,6 +6,7 @@
 #include "core/base/counter.h"
 #include "core/base/lock.h"
 #include "core/base/map.h"
+#include "core/base/slab.h"
 #include "core/queue/queue.h"
 
 #define AM_HEAP_NOWHERE SIZE_MAX
@@ -89,7 +90,8 @@ struct am_queue {
 	bool metered;
 	struct meter meter;
 	/* all below: lock */
-	struct am_map *items;   /* by key, without the last NUL */
+	struct am_slab *slab;   /* of the items and their causes: most of a list's are gone soon, and the objects stay */
+	struct am_map *items;   /* by key, without the last NUL, which is the item's own */
 	struct am_map *tenants; /* by namespace */
 	struct heap ready, delayed;
 	size_t processing;
@@ -124,7 +126,7 @@ void am_queue_tenant_free(void *tenant);
 /* ---- cause.c */
 void am_queue_cause_note(struct am_queue *queue, struct item *item, const struct am_cause *cause, int64_t now,
 			 int64_t delay);
-void am_queue_causes_free(struct item *item);
+void am_queue_causes_free(struct am_queue *queue, struct item *item);
 void am_queue_kinds_free(struct am_queue *queue);
 
 /* ---- meter.c */

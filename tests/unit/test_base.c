@@ -14,6 +14,7 @@
 #include "core/base/log.h"
 #include "core/base/map.h"
 #include "core/base/mem.h"
+#include "core/base/slab.h"
 #include "core/base/str.h"
 #include "core/base/util.h"
 #include "tests/lib/unit.h"
@@ -79,6 +80,44 @@ START_TEST(map_keys_are_the_maps_own_or_borrowed)
 END_TEST
 
 /* Against an array that does the same slowly. */
+/* What is dropped is handed out again; blocks come only when all others are full, and go when they are empty. */
+START_TEST(slab_gives_its_blocks_back)
+{
+	struct am_slab *slab = am_slab_new();
+	static char *things[5000];
+	size_t most;
+
+	for (size_t i = 0; i < AM_COUNTOF(things); i++) {
+		things[i] = am_slab_alloc(slab, 200);
+		ck_assert_uint_eq((uintptr_t)things[i] % 16, 0);
+		for (size_t k = 0; k < 200; k++)
+			ck_assert_int_eq(things[i][k], 0);
+		memset(things[i], (int)(i % 250) + 1, 200);
+	}
+	most = am_slab_blocks(slab);
+	for (size_t i = 0; i < AM_COUNTOF(things); i += 2)
+		am_slab_drop(slab, things[i], 200);
+	for (size_t i = 0; i < AM_COUNTOF(things); i += 2) {
+		things[i] = am_slab_alloc(slab, 200);
+		ck_assert_int_eq(things[i][199], 0);
+		memset(things[i], (int)(i % 250) + 1, 200);
+	}
+	ck_assert_uint_eq(am_slab_blocks(slab), most);
+	for (size_t i = 0; i < AM_COUNTOF(things); i++) {
+		for (size_t k = 0; k < 200; k++)
+			ck_assert_int_eq(things[i][k], (char)((int)(i % 250) + 1));
+	}
+	for (size_t i = 0; i < AM_COUNTOF(things); i++)
+		am_slab_drop(slab, things[i], 200);
+	ck_assert_uint_le(am_slab_blocks(slab), 1);
+	am_slab_drop(slab, NULL, 200);
+	am_slab_drop(slab, am_slab_alloc(slab, 1 << 20), 1 << 20);
+	am_slab_drop(slab, am_slab_alloc(slab, 0), 0);
+	am_slab_free(slab);
+	am_slab_free(NULL);
+}
+END_TEST
+
 START_TEST(map_against_a_model)
 {
 	enum { KEYS = 300 };
@@ -327,6 +366,7 @@ cases(TCase *tc)
 {
 	tcase_add_test(tc, buffer_limits_are_sticky);
 	tcase_add_test(tc, arena_limit_and_reset);
+	tcase_add_test(tc, slab_gives_its_blocks_back);
 	tcase_add_test(tc, map_against_a_model);
 	tcase_add_test(tc, map_keys_are_the_maps_own_or_borrowed);
 	tcase_add_test(tc, numbers_with_units);
