@@ -27,7 +27,8 @@ struct am_object {
 
 /* Copies text.  -AMBIENT_E_INVALID for what is no JSON, has no metadata.name, or names with '/' or over 512 bytes. */
 int am_object_new(const char *text, size_t n, struct am_object **ret, struct ambient_error *err);
-/* The same with apiVersion and kind put in where the text lacks them, as the items of a list do.  May be NULL. */
+/* The same of a text that passed am_json_check, with apiVersion and kind put in where it lacks them, as the items of a
+ * list do.  May be NULL. */
 int am_object_new_kind(const char *text, size_t n, const char *api_version, const char *kind, struct am_object **ret,
 		       struct ambient_error *err);
 struct am_object *am_object_ref(const struct am_object *object);

@@ -22,6 +22,7 @@ void am_projection_apply(const struct am_projection *projection, struct am_slice
 struct am_object_form {
 	const char *api_version, *kind;
 	const struct am_projection *projection;
+	bool checked;                 /* the text, or one that it is a value of, passed am_json_check */
 };
 int am_object_new_form(const char *text, size_t n, const struct am_object_form *form, struct am_object **ret,
 		       struct ambient_error *err);

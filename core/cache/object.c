@@ -21,30 +21,59 @@ struct object {
 	char data[];
 };
 
-/* The metadata strings, decoded. */
+/* The metadata strings, decoded: slices of the text, or of a buffer where they had to be. */
 enum { META_NS, META_NAME, META_UID, META_RV, META_COUNT };
-static const char *const meta_pointers[META_COUNT] = { "/namespace", "/name", "/uid", "/resourceVersion" };
+static const char *const meta_names[META_COUNT] = { "namespace", "name", "uid", "resourceVersion" };
 
-static int
-meta_read(struct am_slice text, char *meta[META_COUNT], int64_t *generation, struct ambient_error *err)
+struct meta {
+	struct am_slice value[META_COUNT];
+	struct am_buf decoded[META_COUNT];
+	int64_t generation;
+};
+
+static void
+meta_fini(struct meta *meta)
 {
-	struct am_slice metadata;
+	for (int i = 0; i < META_COUNT; i++)
+		am_buf_fini(&meta->decoded[i]);
+}
+
+/* Takes a string on; anything else is as good as none. */
+static bool
+meta_take(struct meta *meta, int i, struct am_slice value)
+{
+	if (am_json_type(value) != AMBIENT_T_STRING)
+		return true;
+	meta->value[i] = am_slice(value.p + 1, value.n - 2);
+	if (memchr(value.p, '\\', value.n) != NULL) {
+		if (!am_json_unescape(value, &meta->decoded[i]))
+			return false;
+		meta->value[i] = am_slice(am_buf_str(&meta->decoded[i]), meta->decoded[i].len);
+	}
+	return meta->value[i].n <= NAME_MAX_LEN && memchr(meta->value[i].p, '\0', meta->value[i].n) == NULL &&
+	       memchr(meta->value[i].p, '/', meta->value[i].n) == NULL;
+}
+
+/* One pass: what is asked for stands behind the managed fields, which are as long as all the rest. */
+static int
+meta_read(struct am_slice text, struct meta *meta, struct ambient_error *err)
+{
+	struct am_slice metadata, key, value;
 
 	if (!am_json_find(text, "/metadata", &metadata) || am_json_type(metadata) != AMBIENT_T_OBJECT)
 		return ambient_err(err, AMBIENT_E_INVALID, "the object has no \"metadata\"");
-	for (int i = 0; i < META_COUNT; i++) {
-		am_auto(am_buf_fini) struct am_buf decoded = { 0 };
-		struct am_slice value;
+	for (size_t it = 0; am_json_member(metadata, &it, &key, &value);) {
+		struct am_slice quoted = am_slice(key.p - 1, key.n + 2);
 
-		if (am_json_find(metadata, meta_pointers[i], &value) && am_json_type(value) == AMBIENT_T_STRING)
-			(void)am_json_unescape(value, &decoded);
-		meta[i] = am_xstrdup(am_buf_str(&decoded));
-		if (decoded.failed || decoded.len > NAME_MAX_LEN || strlen(meta[i]) != decoded.len || strchr(meta[i], '/') != NULL)
-			return ambient_err(err, AMBIENT_E_INVALID, "\"metadata%s\" of the object is no name", meta_pointers[i]);
+		if (am_json_str_eq(quoted, "generation"))
+			meta->generation = am_json_int(value, "", 0);
+		for (int i = 0; i < META_COUNT; i++) {
+			if (am_json_str_eq(quoted, meta_names[i]) && !meta_take(meta, i, value))
+				return ambient_err(err, AMBIENT_E_INVALID, "\"metadata/%s\" of the object is no name", meta_names[i]);
+		}
 	}
-	if (meta[META_NAME][0] == '\0')
+	if (meta->value[META_NAME].n == 0)
 		return ambient_err(err, AMBIENT_E_INVALID, "the object has no \"metadata.name\"");
-	*generation = am_json_int(metadata, "/generation", 0);
 	return 0;
 }
 
@@ -97,14 +126,14 @@ head_make(struct am_slice text, const char *api_version, const char *kind, struc
 
 /* With its metadata and room for n bytes, which begin at *ret_room.  NULL: no memory. */
 static struct object *
-allocate(const char *const meta[META_COUNT], int64_t generation, size_t n, char **ret_room)
+allocate(const struct am_slice meta[META_COUNT], int64_t generation, size_t n, char **ret_room)
 {
 	struct object *object;
 	size_t size = n;
 	char *p;
 
 	for (int i = 0; i < META_COUNT; i++)
-		size += strlen(meta[i]) + 1;
+		size += meta[i].n + 1;
 	object = malloc(sizeof(*object) + size);
 	if (object == NULL)
 		return NULL;
@@ -116,7 +145,9 @@ allocate(const char *const meta[META_COUNT], int64_t generation, size_t n, char 
 				     i == META_UID ? &object->pub.uid : &object->pub.rv;
 
 		*field = p;
-		p = stpcpy(p, meta[i]) + 1;
+		if (meta[i].n != 0)
+			p = mempcpy(p, meta[i].p, meta[i].n);
+		*p++ = '\0';
 	}
 	object->pub.generation = generation;
 	*ret_room = p;
@@ -124,14 +155,14 @@ allocate(const char *const meta[META_COUNT], int64_t generation, size_t n, char 
 }
 
 static struct object *
-build(struct am_slice text, struct am_slice head, char *const meta[META_COUNT], int64_t generation)
+build(struct am_slice text, struct am_slice head, const struct meta *meta)
 {
 	struct am_slice cut = am_slice(text.p + text.n, 0);
 	struct object *object;
 	char *p;
 
 	(void)find_managed_fields(text, &cut);
-	object = allocate((const char *const *)meta, generation, text.n - cut.n + head.n + 1, &p);
+	object = allocate(meta->value, meta->generation, text.n - cut.n + head.n + 1, &p);
 	if (object == NULL)
 		return NULL;
 	object->pub.json.p = p;
@@ -150,32 +181,29 @@ am_object_new_form(const char *text, size_t n, const struct am_object_form *form
 {
 	am_auto(am_buf_fini) struct am_buf head = { 0 };
 	am_auto(am_buf_fini) struct am_buf part = { 0 };
-	char *meta[META_COUNT] = { NULL };
+	am_auto(meta_fini) struct meta meta = { 0 };
 	struct object *object = NULL;
 	struct am_slice whole;
-	int64_t generation = 0;
-	int rc = am_json_check(text, n, err);
+	int rc = form->checked ? 0 : am_json_check(text, n, err);
 
 	*ret = NULL;
 	if (rc < 0)
 		return rc;
 	if (!am_json_find(am_slice(text, n), "", &whole) || am_json_type(whole) != AMBIENT_T_OBJECT)
 		return ambient_err(err, AMBIENT_E_INVALID, "the object is no JSON object");
-	rc = meta_read(whole, meta, &generation, err);
+	rc = meta_read(whole, &meta, err);
 	if (rc == 0 && form->projection != NULL) {
 		am_projection_apply(form->projection, whole, &part);
 		whole = am_slice(am_buf_str(&part), part.len);
 	}
 	if (rc == 0) {
 		head_make(whole, form->api_version, form->kind, &head);
-		object = head.failed || part.failed ? NULL : build(whole, am_slice(am_buf_str(&head), head.len), meta, generation);
+		object = head.failed || part.failed ? NULL : build(whole, am_slice(am_buf_str(&head), head.len), &meta);
 		if (object == NULL)
 			rc = ambient_err(err, AMBIENT_E_NOMEM, "no memory for an object of %zu bytes", n);
 		else
 			*ret = &object->pub;
 	}
-	for (int i = 0; i < META_COUNT; i++)
-		free(meta[i]);
 	return rc;
 }
 
@@ -183,7 +211,7 @@ int
 am_object_new_kind(const char *text, size_t n, const char *api_version, const char *kind, struct am_object **ret,
 		   struct ambient_error *err)
 {
-	const struct am_object_form form = { .api_version = api_version, .kind = kind };
+	const struct am_object_form form = { .api_version = api_version, .kind = kind, .checked = true };
 
 	return am_object_new_form(text, n, &form, ret, err);
 }
@@ -191,7 +219,7 @@ am_object_new_kind(const char *text, size_t n, const char *api_version, const ch
 int
 am_object_new(const char *text, size_t n, struct am_object **ret, struct ambient_error *err)
 {
-	return am_object_new_kind(text, n, NULL, NULL, ret, err);
+	return am_object_new_form(text, n, &(struct am_object_form){ 0 }, ret, err);
 }
 
 struct am_object *
@@ -219,7 +247,8 @@ am_object_unref(struct am_object *pub)
 static struct object *
 twin(const struct am_object *of, size_t n, char **ret_room)
 {
-	const char *const meta[META_COUNT] = { [META_NS] = of->ns, [META_NAME] = of->name, [META_UID] = of->uid, [META_RV] = of->rv };
+	const struct am_slice meta[META_COUNT] = { [META_NS] = am_slice_of(of->ns), [META_NAME] = am_slice_of(of->name),
+						   [META_UID] = am_slice_of(of->uid), [META_RV] = am_slice_of(of->rv) };
 
 	return allocate(meta, of->generation, n, ret_room);
 }

@@ -209,16 +209,18 @@ am_reflector_set_kind(struct am_reflector *r, struct am_slice kind)
 }
 
 int
-am_reflector_object(const struct am_reflector *r, const char *text, size_t n, struct am_object **ret, struct ambient_error *err)
+am_reflector_object(const struct am_reflector *r, struct am_slice text, bool checked, struct am_object **ret,
+		    struct ambient_error *err)
 {
 	const struct am_object_form form = {
 		/* Metadata alone brings a type of its own with it; the kind is known then only if all was sent instead. */
 		.api_version = r->status.kind[0] == '\0' ? NULL : r->opt.api_version,
 		.kind = r->status.kind[0] == '\0' ? NULL : r->status.kind,
 		.projection = r->projection,
+		.checked = checked,
 	};
 
-	return am_object_new_form(text, n, &form, ret, err);
+	return am_object_new_form(text.p, text.n, &form, ret, err);
 }
 
 /* API servers say "kind" before the items.  Knowing it then, items go into the store as they come instead of waiting for

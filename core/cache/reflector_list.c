@@ -56,7 +56,7 @@ on_item(void *arg, const char *text, size_t n, struct ambient_error *err)
 
 	if (!r->running)
 		return ambient_err(err, AMBIENT_E_CANCELLED, "stopped");
-	if (am_reflector_object(r, text, n, &object, &bad) < 0) {
+	if (am_reflector_object(r, am_slice(text, n), false, &object, &bad) < 0) {
 		skip_item(r, text, n, bad.message);
 		return 0;
 	}
@@ -81,7 +81,7 @@ page_store(struct am_reflector *r)
 	struct am_object *object;
 
 	for (size_t i = 0; i < r->page_len; i++) {
-		if (am_reflector_object(r, r->page[i]->json.p, r->page[i]->json.n, &object, &err) < 0) {
+		if (am_reflector_object(r, r->page[i]->json, true, &object, &err) < 0) {
 			skip_item(r, r->page[i]->json.p, r->page[i]->json.n, err.message);
 			continue;
 		}

@@ -81,8 +81,8 @@ void am_reflector_trouble(struct am_reflector *r, const char *doing, const char 
  * only.  True: its name is known, and what the store has of it stays. */
 bool am_reflector_skip(struct am_reflector *r, const char *text, size_t n, const char *why, struct am_salvage *ret);
 void am_reflector_set_kind(struct am_reflector *r, struct am_slice kind);
-/* Of a text as the API server sent it, what is to be stored. */
-int am_reflector_object(const struct am_reflector *r, const char *text, size_t n, struct am_object **ret,
+/* Of a text as the API server sent it, what is to be stored.  checked: it is known to be JSON. */
+int am_reflector_object(const struct am_reflector *r, struct am_slice text, bool checked, struct am_object **ret,
 			struct ambient_error *err);
 void am_reflector_sync_later(struct am_reflector *r, enum am_reflector_state state); /* the collection anew, after the backoff */
 void am_reflector_watch_later(struct am_reflector *r, void (*begin)(void *));        /* after the other backoff */

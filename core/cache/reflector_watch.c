@@ -70,18 +70,24 @@ on_error_event(struct am_reflector *r, struct am_slice object, struct ambient_er
 	return ambient_err(err, AMBIENT_E_GONE, "the API server ended the watch: %s", status.message);
 }
 
+/* Does the object say it otherwise?  Saying nothing, or nothing being wanted, fits. */
+static bool
+differs(struct am_slice object, const char *pointer, const char *wanted)
+{
+	struct am_slice value;
+
+	return !am_empty(wanted) && am_json_find(object, pointer, &value) && am_json_type(value) == AMBIENT_T_STRING &&
+	       !am_json_str_eq(value, wanted);
+}
+
 static bool
 kind_fits(const struct am_reflector *r, struct am_slice object)
 {
-	char *kind = am_json_dup(object, "/kind"), *version = am_json_dup(object, "/apiVersion");
-	bool fits = (kind == NULL || r->status.kind[0] == '\0' || strcmp(kind, r->status.kind) == 0) &&
-		    (version == NULL || r->opt.api_version == NULL || strcmp(version, r->opt.api_version) == 0);
+	struct am_slice kind;
 
-	fits = fits || (r->metadata_only && am_streq(kind, AM_PARTIAL_KIND));
-
-	free(kind);
-	free(version);
-	return fits;
+	if (!differs(object, "/kind", r->status.kind) && !differs(object, "/apiVersion", r->opt.api_version))
+		return true;
+	return r->metadata_only && am_json_find(object, "/kind", &kind) && am_json_str_eq(kind, AM_PARTIAL_KIND);
 }
 
 static void
@@ -158,7 +164,7 @@ on_object_event(struct am_reflector *r, bool deleted, struct am_slice line, stru
 		(void)am_reflector_skip(r, json.p, json.n, "it is of another kind", &who);
 		return 0;
 	}
-	if (am_reflector_object(r, json.p, json.n, &object, &bad) < 0)
+	if (am_reflector_object(r, json, true, &object, &bad) < 0)
 		return lost_event(r, line.p, line.n, bad.message);
 	if (deleted)
 		am_store_remove(r->store, object, r->opt.change, r->opt.arg);

@@ -10,9 +10,11 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/data/plain.h"
 #include "core/data/scan.h"
 
 #define ENVELOPE_MAX (1024 * 1024)
+#define DEPTH_MAX    (4 * AM_JSON_DEPTH)
 #define BEGINNING_MAX ((size_t)64 * 1024) /* what is kept of a value that is too large, for its name */
 
 struct am_framer {
@@ -123,6 +125,10 @@ in_string(struct am_framer *f, const char *p, size_t n)
 	size_t i = 0;
 
 	while (i < n) {
+		if (!f->escaped)
+			i += am_json_plain(p + i, p + n);
+		if (i == n)
+			break;
 		char c = p[i++];
 		if (f->escaped)
 			f->escaped = false;
@@ -148,6 +154,12 @@ put(struct am_framer *f, const char *p, size_t n)
 }
 
 static int
+too_deep(struct ambient_error *err)
+{
+	return ambient_err(err, AMBIENT_E_INVALID, "the list is nested too deeply");
+}
+
+static int
 structural(struct am_framer *f, char c, struct ambient_error *err)
 {
 	int rc = 0;
@@ -167,7 +179,7 @@ structural(struct am_framer *f, char c, struct ambient_error *err)
 		}
 		f->depth++;
 		f->expect_key = f->depth == 1;
-		return f->depth > 4 * AM_JSON_DEPTH ? ambient_err(err, AMBIENT_E_INVALID, "the list is nested too deeply") : 0;
+		return f->depth > DEPTH_MAX ? too_deep(err) : 0;
 	case '}':
 	case ']':
 		if (f->depth == 0)
@@ -199,12 +211,41 @@ structural(struct am_framer *f, char c, struct ambient_error *err)
 	}
 }
 
+/* Inside an item, which is most of a list: goes on to its last bracket, or as far as the text does. */
+static size_t
+in_item(struct am_framer *f, const char *p, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && f->depth > 2) {
+		char c = p[i];
+
+		if (f->in_string) {
+			i += in_string(f, p + i, n - i);
+			continue;
+		}
+		if (c == '"')
+			f->in_string = true;
+		else if (c == '}' || c == ']')
+			f->depth--;
+		else if ((c == '{' || c == '[') && ++f->depth > DEPTH_MAX)
+			break;
+		i++;
+	}
+	keep(f, p, i);
+	return i;
+}
+
 static int
 feed_items(struct am_framer *f, const char *p, size_t n, struct ambient_error *err)
 {
 	while (n > 0) {
 		size_t took = 1;
-		if (f->in_string) {
+		if (f->in_items && f->depth > 2) {
+			took = in_item(f, p, n);
+			if (f->depth > DEPTH_MAX)
+				return too_deep(err);
+		} else if (f->in_string) {
 			took = in_string(f, p, n);
 			put(f, p, took);
 			if (!f->in_string)

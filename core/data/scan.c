@@ -10,6 +10,7 @@
 
 #include "core/base/map.h"
 #include "core/base/mem.h"
+#include "core/data/plain.h"
 
 static inline bool
 is_space(char c)
@@ -87,8 +88,13 @@ static int
 check_string(struct checker *c)
 {
 	const char *start = ++c->p;
+	unsigned char all = 0;
 
-	while (c->p < c->end && *c->p != '"') {
+	for (;;) {
+		c->p += am_json_plain(c->p, c->end);
+		if (c->p >= c->end || *c->p == '"')
+			break;
+		all |= (unsigned char)*c->p;
 		if ((unsigned char)*c->p < 0x20)
 			return bad(c, "control character in a string");
 		if (*c->p == '\\') {
@@ -101,7 +107,7 @@ check_string(struct checker *c)
 	}
 	if (c->p >= c->end)
 		return bad(c, "unfinished string");
-	if (!am_utf8_valid(start, (size_t)(c->p - start)))
+	if (all >= 0x80 && !am_utf8_valid(start, (size_t)(c->p - start)))
 		return bad(c, "a string is not UTF-8");
 	c->p++;
 	return 0;

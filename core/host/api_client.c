@@ -274,7 +274,7 @@ note_deletion(struct ambient_call *call, const struct host_target *t, const stru
 		char *uid = am_json_dup(text, "/details/uid");
 		am_store_deleted(store, t->ns != NULL ? t->ns : "", t->name, uid);
 		free(uid);
-	} else if (am_object_new(text.p, text.n, &object, NULL) == 0) {
+	} else if (am_object_new_kind(text.p, text.n, NULL, NULL, &object, NULL) == 0) {
 		if (am_object_deleting(object))
 			am_store_written(store, object);
 		am_object_unref(object);

@@ -29,6 +29,29 @@ START_TEST(check_accepts_and_refuses)
 }
 END_TEST
 
+/* Strings are read in steps of eight bytes: what matters is seen wherever it stands in them. */
+START_TEST(check_of_strings_at_every_place)
+{
+	static const struct {
+		const char *put;
+		bool good;
+	} rows[] = { { "\\n", true }, { "\\u00e9", true }, { "\xc3\xa9", true }, { "\x7f", true }, { "!#[]", true },
+		     { "\x01", false }, { "\x1f", false }, { "\xff", false }, { "\xc3", false }, { "\\x", false }, { "\"", false } };
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		for (int before = 0; before < 20; before++) {
+			for (int after = 0; after < 20; after++) {
+				char text[64];
+
+				(void)snprintf(text, sizeof(text), "\"%.*s%s%.*s\"", before, "abcdefghijklmnopqrst", rows[i].put, after,
+					       "abcdefghijklmnopqrst");
+				ck_assert_msg(valid(text) == rows[i].good, "%s", text);
+			}
+		}
+	}
+}
+END_TEST
+
 START_TEST(find_by_pointer)
 {
 	struct am_slice t = AM_SLICE("{\"a\":[10,{\"b/c\":\"x\\\"y\",\"~\":true}],\"e\":\"\",\"n\":1.50}"), v;
@@ -252,6 +275,53 @@ START_TEST(framing_at_every_byte)
 }
 END_TEST
 
+/* The same with strings that are longer than a step of the reader, which is eight bytes, and cut three times. */
+START_TEST(framing_of_long_strings)
+{
+	static const char items[] = "{\"a\":\"0123456789,]}\\\\\",\"\\\"}\":{\"k\":[\"abcdefgh\\\"ijklmnop\xc3\xa9]\",{}]}},[\"01234567\"],\"7654321]0\"";
+	static const char want[] = "<{\"a\":\"0123456789,]}\\\\\",\"\\\"}\":{\"k\":[\"abcdefgh\\\"ijklmnop\xc3\xa9]\",{}]}}><[\"01234567\"]><\"7654321]0\">";
+	char list[400];
+	size_t n = (size_t)snprintf(list, sizeof(list), "{\"kind\":\"L\",\"items\":[%s],\"metadata\":{\"r\":\"12345678\"}}", items);
+
+	for (size_t first = 0; first < n; first++) {
+		for (size_t second = first; second < n; second++) {
+			struct am_buf got = { 0 };
+			struct am_framer *f = am_framer_new(AM_FRAME_ITEMS, 1000, collect, &got);
+
+			ck_assert_int_eq(am_framer_feed(f, list, first, NULL), 0);
+			ck_assert_int_eq(am_framer_feed(f, list + first, second - first, NULL), 0);
+			ck_assert_int_eq(am_framer_feed(f, list + second, n - second, NULL), 0);
+			ck_assert_int_eq(am_framer_end(f, NULL, NULL), 0);
+			ck_assert_str_eq(am_buf_str(&got), want);
+			am_framer_free(f);
+			am_buf_fini(&got);
+		}
+	}
+}
+END_TEST
+
+START_TEST(framing_ends_where_nesting_is_too_deep)
+{
+	struct am_buf got = { 0 }, text = { 0 };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	for (int depth = 4 * AM_JSON_DEPTH - 2; depth <= 4 * AM_JSON_DEPTH - 1; depth++) {
+		struct am_framer *f = am_framer_new(AM_FRAME_ITEMS, 100000, collect, &got);
+
+		am_buf_reset(&text);
+		am_buf_adds(&text, "{\"items\":[");
+		for (int i = 0; i < depth; i++)
+			am_buf_addc(&text, '[');
+		int rc = am_framer_feed(f, text.data, text.len, &err);
+		ck_assert_msg(depth + 2 <= 4 * AM_JSON_DEPTH ? rc == 0 : rc == -AMBIENT_E_INVALID, "%d: %d", depth, rc);
+		am_framer_free(f);
+	}
+	ck_assert_str_eq(err.message, "the list is nested too deeply");
+	am_buf_fini(&got);
+	am_buf_fini(&text);
+}
+END_TEST
+
 START_TEST(framing_skips_what_is_too_large)
 {
 	struct am_buf got = { 0 };
@@ -318,6 +388,7 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_test(tc, check_accepts_and_refuses);
+	tcase_add_test(tc, check_of_strings_at_every_place);
 	tcase_add_test(tc, find_by_pointer);
 	tcase_add_test(tc, numbers_go_through_unharmed);
 	tcase_add_test(tc, merge_patch);
@@ -326,6 +397,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, equal_whatever_the_order);
 	tcase_add_test(tc, set_at_makes_parents);
 	tcase_add_test(tc, framing_at_every_byte);
+	tcase_add_test(tc, framing_of_long_strings);
+	tcase_add_test(tc, framing_ends_where_nesting_is_too_deep);
 	tcase_add_test(tc, framing_skips_what_is_too_large);
 	tcase_add_test(tc, yaml_to_json);
 	tcase_add_test(tc, yaml_there_and_back);
