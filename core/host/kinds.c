@@ -93,11 +93,24 @@ discover(struct am_host *host, const char *kind, const struct am_gvr *gvr, int64
 }
 
 static const struct host_kind *
+remembered(struct am_host *host, const char *kind)
+{
+	am_lock(&host->lock);
+	const struct host_kind *k = am_map_get(host->kinds, kind);
+	am_unlock(&host->lock);
+	return k;
+}
+
+/* What is remembered stays; only the first one who asks has the I/O thread say what a watch has seen. */
+static const struct host_kind *
 recall(struct am_instance *instance, const char *kind, const struct am_gvr *gvr)
 {
 	struct am_host *host = instance->host;
+	const struct host_kind *k = remembered(host, kind);
 	char name[128] = "";
 
+	if (k != NULL)
+		return k;
 	for (size_t i = 0; i < AM_COUNTOF(known); i++) {
 		if (strcmp(known[i].kind, kind) == 0)
 			(void)am_strlcpy(name, known[i].name, sizeof(name));
@@ -108,7 +121,7 @@ recall(struct am_instance *instance, const char *kind, const struct am_gvr *gvr)
 	am_lock(&host->lock);
 	if (name[0] != '\0')
 		(void)remember(host, kind, gvr, name);
-	const struct host_kind *k = am_map_get(host->kinds, kind);
+	k = am_map_get(host->kinds, kind);
 	am_unlock(&host->lock);
 	return k;
 }
