@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The I/O thread: one loop over what was posted, which timers are due, what is to be done with curl's handles,
- * and curl itself.  It sleeps in curl_multi_poll and is woken through curl_multi_wakeup.
+ * and curl itself.  curl says which sockets it waits for and until when; the loop polls them all, and shows curl only those
+ * that are ready: asking each transfer whether it has something would cost a system call for each.
+ *
+ * Whoever posts wakes the thread through an eventfd, and only while it sleeps: `sleeping` changes under the same lock as
+ * the posts.
  */
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "core/base/mem.h"
 #include "core/kube/io_priv.h"
@@ -16,6 +23,7 @@
 /* A clock that a test moves says nothing when it moves, so it is looked at. */
 #define POLL_FAKE_MS 10
 #define IDLE_CONNECTIONS 64
+#define FDS 16 /* at first */
 
 static __thread struct am_io *current;
 
@@ -134,20 +142,27 @@ run_timers(struct am_curl_io *io)
 /* ---- posts */
 
 static void
+wake(struct am_curl_io *io)
+{
+	(void)eventfd_write(io->fds[0].fd, 1);
+}
+
+static void
 post(struct am_io *head, void (*fn)(void *), void *arg)
 {
 	struct am_curl_io *io = self(head);
 
 	am_lock(&io->lock);
-	bool first = io->post_count == 0;
 	if (io->post_count == io->post_cap) {
 		io->post_cap = AM_MAX(2 * io->post_cap, (size_t)64);
 		io->posts = am_xrealloc(io->posts, io->post_cap, sizeof(*io->posts));
 	}
 	io->posts[io->post_count++] = (struct am_post){ fn, arg };
+	bool asleep = io->sleeping;
+	io->sleeping = false;
 	am_unlock(&io->lock);
-	if (first && !on_thread(head))
-		(void)curl_multi_wakeup(io->multi);
+	if (asleep)
+		wake(io);
 }
 
 /* Returns whether the thread is to stop. */
@@ -211,6 +226,72 @@ run_work(struct am_curl_io *io)
 	}
 }
 
+/* ---- curl */
+
+/* What curl waits for at a socket.  At any time, also from within curl_multi_socket_action. */
+static int
+on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+	struct am_curl_io *io = arg;
+	size_t i = 1;
+
+	(void)easy;
+	(void)socket_arg;
+	while (i < io->fd_count && io->fds[i].fd != fd)
+		i++;
+	if (what == CURL_POLL_REMOVE) {
+		if (i < io->fd_count)
+			io->fds[i] = io->fds[--io->fd_count];
+		return 0;
+	}
+	if (i == io->fd_count) {
+		if (io->fd_count == io->fd_cap) {
+			io->fd_cap *= 2;
+			io->fds = am_xrealloc(io->fds, io->fd_cap, sizeof(*io->fds));
+			io->ready = am_xrealloc(io->ready, io->fd_cap, sizeof(*io->ready));
+		}
+		io->fd_count++;
+	}
+	io->fds[i] = (struct pollfd){ .fd = fd, .events = (short)((what & CURL_POLL_IN ? POLLIN : 0) |
+								   (what & CURL_POLL_OUT ? POLLOUT : 0)) };
+	return 0;
+}
+
+/* Until when curl waits, by the real clock, whatever the loop's is. */
+static int
+on_timer(CURLM *multi, long ms, void *arg)
+{
+	struct am_curl_io *io = arg;
+
+	(void)multi;
+	io->curl_at = ms < 0 ? AM_FOREVER : am_clock_boot(am_clock_real()) + ms * AM_NS_PER_MS;
+	return 0;
+}
+
+static bool
+curl_due(const struct am_curl_io *io)
+{
+	return io->curl_at != AM_FOREVER && io->curl_at <= am_clock_boot(am_clock_real());
+}
+
+/* Shows curl what is ready.  A socket that it has let go of meanwhile it does not mind; trouble is told as what was waited
+ * for, so that curl meets it and knows what it is. */
+static void
+run_sockets(struct am_curl_io *io, size_t ready)
+{
+	int running;
+
+	for (size_t i = 0; i < ready; i++) {
+		short got = io->ready[i].revents;
+
+		if ((got & ~(POLLIN | POLLOUT)) != 0)
+			got |= io->ready[i].events;
+		(void)curl_multi_socket_action(io->multi, io->ready[i].fd, (got & POLLIN ? CURL_CSELECT_IN : 0) |
+					       (got & POLLOUT ? CURL_CSELECT_OUT : 0), &running);
+	}
+}
+
+/* What is due, and what has ended. */
 static void
 run_curl(struct am_curl_io *io)
 {
@@ -218,7 +299,10 @@ run_curl(struct am_curl_io *io)
 	int left;
 	const CURLMsg *msg;
 
-	(void)curl_multi_perform(io->multi, &running);
+	if (curl_due(io)) {
+		io->curl_at = AM_FOREVER;
+		(void)curl_multi_socket_action(io->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	}
 	while ((msg = curl_multi_info_read(io->multi, &left)) != NULL) {
 		struct am_transfer *t = NULL;
 		CURLcode result = msg->data.result;
@@ -236,14 +320,46 @@ poll_ms(struct am_curl_io *io)
 	bool fake = io->head.clock != am_clock_real();
 	int64_t ms = fake ? POLL_FAKE_MS : POLL_MAX_MS;
 
-	if (io->work_first != NULL || has_posts(io))
+	if (io->work_first != NULL)
 		return 0;
+	if (io->curl_at != AM_FOREVER) {
+		int64_t wait = io->curl_at - am_clock_boot(am_clock_real());
+
+		ms = wait <= 0 ? 0 : AM_MIN(ms, wait / AM_NS_PER_MS + 1);
+	}
 	if (io->timer_count > 0) {
 		int64_t wait = io->timers[0]->at - am_clock_boot(io->head.clock);
 
 		ms = wait <= 0 ? 0 : fake ? ms : AM_MIN(ms, wait / AM_NS_PER_MS + 1);
 	}
 	return (int)ms;
+}
+
+/* Sleeps until there is something to do.  Returns how many sockets are ready, which are copied: while curl deals with one
+ * it says anew what it waits for. */
+static size_t
+wait_for_work(struct am_curl_io *io)
+{
+	size_t ready = 0;
+	int ms = poll_ms(io);
+
+	am_lock(&io->lock);
+	io->sleeping = ms > 0 && io->post_count == 0 && !io->stop;
+	ms = io->sleeping ? ms : 0;
+	am_unlock(&io->lock);
+	int n = poll(io->fds, (nfds_t)io->fd_count, ms);
+	if (ms > 0) {
+		am_lock(&io->lock);
+		io->sleeping = false;
+		am_unlock(&io->lock);
+	}
+	if (n > 0 && io->fds[0].revents != 0)
+		(void)eventfd_read(io->fds[0].fd, &(eventfd_t){ 0 });
+	for (size_t i = 1; n > 0 && i < io->fd_count; i++) {
+		if (io->fds[i].revents != 0)
+			io->ready[ready++] = io->fds[i];
+	}
+	return ready;
 }
 
 /* Everything that waits for an end gets one: posts may start transfers, whose end may post.  Who starts again
@@ -269,13 +385,12 @@ loop(void *arg)
 	struct am_curl_io *io = arg;
 
 	current = &io->head;
-	for (;;) {
-		if (run_posts(io))
-			break;
+	for (size_t ready = 0; !run_posts(io); ready = wait_for_work(io)) {
 		run_timers(io);
+		run_sockets(io, ready);
 		run_work(io);
 		run_curl(io);
-		(void)curl_multi_poll(io->multi, NULL, 0, poll_ms(io), NULL);
+		run_work(io); /* what has ended goes before the thread sleeps */
 	}
 	drain(io);
 	current = NULL;
@@ -304,12 +419,18 @@ static void
 release(struct am_curl_io *io)
 {
 	am_exec_free(io->exec); /* its last act may be to post */
+	while (io->spare_count > 0)
+		curl_easy_cleanup(io->spares[--io->spare_count]);
 	if (io->multi != NULL)
 		(void)curl_multi_cleanup(io->multi);
 	am_token_fini(&io->token);
 	am_ca_fini(&io->ca);
 	am_map_free(io->warnings);
 	am_lock_fini(&io->lock);
+	if (io->fds[0].fd >= 0)
+		(void)close(io->fds[0].fd);
+	free(io->fds);
+	free(io->ready);
 	free(io->timers);
 	free(io->posts);
 	free(io->user_agent);
@@ -331,12 +452,21 @@ am_curl_io_new(const struct am_kube_config *config, const struct am_kube_options
 	io->ca.path = config->ca_file;
 	am_rate_init(&io->rate, qps, options->burst > 0 ? options->burst : 100, am_clock_boot(io->head.clock));
 	am_lock_init(&io->lock, "kube-io");
+	io->fd_cap = FDS;
+	io->fds = am_xcalloc(io->fd_cap, sizeof(*io->fds));
+	io->ready = am_xcalloc(io->fd_cap, sizeof(*io->ready));
+	io->fds[io->fd_count++] = (struct pollfd){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = POLLIN };
+	io->curl_at = AM_FOREVER;
 	io->multi = curl_ready == CURLE_OK ? curl_multi_init() : NULL;
-	if (io->multi == NULL) {
+	if (io->multi == NULL || io->fds[0].fd < 0) {
 		release(io);
 		(void)ambient_err(err, AMBIENT_E_NOMEM, "libcurl does not start");
 		return NULL;
 	}
+	(void)curl_multi_setopt(io->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	(void)curl_multi_setopt(io->multi, CURLMOPT_SOCKETDATA, io);
+	(void)curl_multi_setopt(io->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	(void)curl_multi_setopt(io->multi, CURLMOPT_TIMERDATA, io);
 	if (config->exec != NULL)
 		io->exec = am_exec_new(&io->head, config->exec, options->interactive, am_transfers_credential, io);
 	/* With a person at the terminal now is the time: a request would not wait for them. */
@@ -365,7 +495,7 @@ am_curl_io_free(struct am_io *head)
 	io->stop = true;
 	am_unlock(&io->lock);
 	/* Its poll may not have begun: the wakeup is remembered until it does. */
-	(void)curl_multi_wakeup(io->multi);
+	wake(io);
 	am_thread_join(io->thread);
 	release(io);
 }

@@ -10,6 +10,7 @@
 #define AM_KUBE_IO_PRIV_H
 
 #include <curl/curl.h>
+#include <poll.h>
 
 #include "core/kube/kube_priv.h"
 
@@ -26,6 +27,13 @@ struct am_post {
 	void *arg;
 };
 
+/* The metrics of one method and one status; 0: no answer. */
+struct am_tally {
+	char method[16];
+	int status;
+	struct am_metric *total, *seconds, *sent, *received;
+};
+
 struct am_curl_io {
 	struct am_io head;       /* first */
 	const struct am_kube_config *config;
@@ -33,11 +41,17 @@ struct am_curl_io {
 	CURLM *multi;
 	bool http2;
 	struct am_thread *thread;
+	struct pollfd *fds;       /* the first wakes the thread, the others are curl's */
+	struct pollfd *ready;     /* those that poll has found; as many as fds */
+	size_t fd_count, fd_cap;
+	int64_t curl_at;          /* when curl wants to be asked, by the real clock; AM_FOREVER: not */
 
 	struct am_timer **timers; /* a binary heap, earliest first */
 	size_t timer_count, timer_cap;
 	uint64_t timer_seq;
 
+	CURL *spares[8];          /* handles that wait for a transfer */
+	size_t spare_count;
 	struct am_transfer *transfers; /* all that are not freed */
 	struct am_transfer *work_first, *work_last;
 	struct am_token token;
@@ -45,10 +59,13 @@ struct am_curl_io {
 	struct am_exec *exec;    /* NULL: the configuration names no plugin */
 	struct am_rate rate;
 	struct am_map *warnings;       /* texts that were said */
+	struct am_tally tallies[16];
+	size_t tally_count;
 
 	struct am_lock lock;     /* guards the rest */
 	struct am_post *posts;
 	size_t post_count, post_cap;
+	bool sleeping;           /* it has to be woken */
 	bool stop;
 };
 
@@ -60,7 +77,7 @@ struct am_transfer {
 	struct am_http_sink sink;
 	char *url;
 	char *body;
-	size_t body_len, body_at;
+	size_t body_len;
 	struct am_timer *limit, *idle, *slot; /* of the whole, of silence, until the rate allows it */
 	int64_t idle_ns, began, last_byte;
 	int64_t retry_after_ms;

@@ -3,9 +3,9 @@
  * One HTTP exchange over curl: TLS 1.2 or newer, no redirects, no signals.  A watch keeps its connection for itself by
  * the nature of HTTP/1.1; short requests share a pool, or with HTTP/2 a connection.
  *
- * A body is sent through a read callback that cannot rewind, on purpose: when a pooled connection turns out to be
- * dead, curl repeats a request on its own only as long as nothing of its body was sent.  A write that may have
- * reached the server is never sent twice behind the caller's back.
+ * A body goes out together with its head, in one piece when it is small.  When a pooled connection turns out to be dead,
+ * curl would send both again on its own; it may only as long as nothing of them was sent: a write that may have reached the
+ * server is never sent twice behind the caller's back.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -29,25 +29,46 @@
 static const double sizes[] = { 64, 256, 512, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 0 };
 static const double durations[] = { .005, .025, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60, 0 };
 
+/* The metrics of a method and a status are looked up once. */
+static const struct am_tally *
+tally_of(const struct am_transfer *t, int status)
+{
+	struct am_curl_io *io = t->io;
+	char code[16] = "<error>";
+	const char *labels[] = { "code", code, "method", t->method, "host", io->config->host, NULL };
+	const char *verb[] = { "verb", t->method, "host", io->config->host, NULL };
+	struct am_tally *tally;
+
+	for (size_t i = 0; i < io->tally_count; i++) {
+		if (io->tallies[i].status == status && strcmp(io->tallies[i].method, t->method) == 0)
+			return &io->tallies[i];
+	}
+	if (status != 0)
+		(void)snprintf(code, sizeof(code), "%d", status);
+	if (io->tally_count == AM_COUNTOF(io->tallies))
+		io->tally_count--;
+	tally = &io->tallies[io->tally_count++];
+	tally->status = status;
+	(void)am_strlcpy(tally->method, t->method, sizeof(tally->method));
+	tally->total = am_metric(AM_COUNTER, "rest_client_requests_total", "Number of HTTP requests.", labels, NULL);
+	tally->seconds = am_metric(AM_HISTOGRAM, "rest_client_request_duration_seconds", "Request latency in seconds.", verb,
+				   durations);
+	tally->sent = am_metric(AM_HISTOGRAM, "rest_client_request_size_bytes", "Request size in bytes.", verb, sizes);
+	tally->received = am_metric(AM_HISTOGRAM, "rest_client_response_size_bytes", "Response size in bytes.", verb, sizes);
+	return tally;
+}
+
 static void
 count(const struct am_transfer *t, bool failed)
 {
-	char code[16] = "<error>";
-	const char *labels[] = { "code", code, "method", t->method, "host", t->io->config->host, NULL };
-	const char *verb[] = { "verb", t->method, "host", t->io->config->host, NULL };
-
-	if (!failed)
-		(void)snprintf(code, sizeof(code), "%d", t->status);
-	am_metric_add(am_metric(AM_COUNTER, "rest_client_requests_total", "Number of HTTP requests.", labels, NULL), 1);
-	am_metric_observe(am_metric(AM_HISTOGRAM, "rest_client_request_duration_seconds",
-				    "Request latency in seconds.", verb, durations),
-			  (double)(am_clock_boot(t->io->head.clock) - t->began) / (double)AM_NS_PER_S);
+	const struct am_tally *tally = tally_of(t, failed ? 0 : t->status);
 	curl_off_t received = 0;
+
+	am_metric_add(tally->total, 1);
+	am_metric_observe(tally->seconds, (double)(am_clock_boot(t->io->head.clock) - t->began) / (double)AM_NS_PER_S);
 	(void)curl_easy_getinfo(t->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
-	am_metric_observe(am_metric(AM_HISTOGRAM, "rest_client_request_size_bytes", "Request size in bytes.", verb, sizes),
-			  (double)t->body_len);
-	am_metric_observe(am_metric(AM_HISTOGRAM, "rest_client_response_size_bytes", "Response size in bytes.", verb, sizes),
-			  (double)received);
+	am_metric_observe(tally->sent, (double)t->body_len);
+	am_metric_observe(tally->received, (double)received);
 }
 
 void
@@ -129,7 +150,7 @@ static const struct {
 	{ CURLE_PARTIAL_FILE, AMBIENT_E_UNAVAILABLE, EPIPE },
 	{ CURLE_RECV_ERROR, AMBIENT_E_UNAVAILABLE, ECONNRESET },
 	{ CURLE_SEND_ERROR, AMBIENT_E_UNAVAILABLE, ECONNRESET },
-	{ CURLE_SEND_FAIL_REWIND, AMBIENT_E_UNAVAILABLE, ECONNRESET },
+	{ CURLE_ABORTED_BY_CALLBACK, AMBIENT_E_UNAVAILABLE, ECONNRESET },
 	{ CURLE_HTTP2, AMBIENT_E_UNAVAILABLE, ECONNRESET },
 	{ CURLE_HTTP2_STREAM, AMBIENT_E_UNAVAILABLE, ECONNRESET },
 	{ CURLE_OPERATION_TIMEDOUT, AMBIENT_E_TIMEOUT, 0 },
@@ -171,7 +192,10 @@ am_transfer_result(struct am_transfer *t, CURLcode result)
 	(void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_errno);
 	/* While connecting curl's errno is the truth; later it is whatever was left there. */
 	int sys_errno = result == CURLE_COULDNT_CONNECT ? (int)os_errno : fallback;
-	end_with(t, code, sys_errno, t->curl_text[0] != '\0' ? t->curl_text : curl_easy_strerror(result));
+	if (result == CURLE_ABORTED_BY_CALLBACK)
+		end_with(t, code, sys_errno, "the connection ended without an answer, and the request may have arrived");
+	else
+		end_with(t, code, sys_errno, t->curl_text[0] != '\0' ? t->curl_text : curl_easy_strerror(result));
 }
 
 /* ---- curl's callbacks */
@@ -272,18 +296,20 @@ on_data(char *p, size_t size, size_t n, void *arg)
 	return n;
 }
 
-static size_t
-on_read(char *p, size_t size, size_t n, void *arg)
+/* Right before a request with a body is sent, for the first time or again.  What counts as sent is whole records of TLS: of
+ * one that was cut the server can make nothing. */
+static int
+on_begin(void *arg, char *server, char *own, int server_port, int own_port)
 {
 	struct am_transfer *t = arg;
-	size_t left = t->body_len - t->body_at;
+	long sent = 0;
 
-	n = AM_MIN(n * size, left);
-	if (n > 0)
-		memcpy(p, t->body + t->body_at, n);
-	t->body_at += n;
-	t->last_byte = am_clock_boot(t->io->head.clock);
-	return n;
+	(void)server;
+	(void)own;
+	(void)server_port;
+	(void)own_port;
+	(void)curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
+	return sent > 0 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 /* A peer that is gone without a word is noticed within a minute. */
@@ -377,6 +403,8 @@ set_options(struct am_transfer *t, const struct am_http_req *req)
 	(void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https");
 	(void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	/* More than 64 KiB that come and go with each request make malloc tidy up each time. */
+	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
 	/* Whatever lasts has a connection of its own: one that is slow to read holds up no other (ADR 52). */
 	bool shared = t->io->http2 && !plain && !req->watch && !req->pausable;
 	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)(shared ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
@@ -497,8 +525,9 @@ set_request(struct am_transfer *t, const struct am_http_req *req, struct ambient
 		t->body_len = req->body_len;
 		(void)curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
 		(void)curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len);
-		(void)curl_easy_setopt(t->easy, CURLOPT_READFUNCTION, on_read);
-		(void)curl_easy_setopt(t->easy, CURLOPT_READDATA, t);
+		(void)curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, t->body);
+		(void)curl_easy_setopt(t->easy, CURLOPT_PREREQFUNCTION, on_begin);
+		(void)curl_easy_setopt(t->easy, CURLOPT_PREREQDATA, t);
 	} else {
 		(void)curl_easy_setopt(t->easy, CURLOPT_HTTPGET, 1L);
 	}
@@ -532,7 +561,7 @@ am_transfer_start(struct am_io *head, const struct am_http_req *req, const struc
 	io->transfers = t;
 
 	(void)am_strlcpy(t->method, req->method, sizeof(t->method));
-	t->easy = curl_easy_init();
+	t->easy = io->spare_count > 0 ? io->spares[--io->spare_count] : curl_easy_init();
 	t->url = make_url(t, req->path);
 	if (t->easy == NULL)
 		(void)ambient_err(&t->failed, AMBIENT_E_NOMEM, "out of memory");
@@ -569,12 +598,24 @@ am_transfer_resume(struct am_io *head, struct am_transfer *t)
 
 /* ---- work */
 
+/* A handle without options serves the next transfer. */
+static void
+let_go(struct am_curl_io *io, CURL *easy)
+{
+	if (easy == NULL || io->spare_count == AM_COUNTOF(io->spares)) {
+		curl_easy_cleanup(easy);
+		return;
+	}
+	curl_easy_reset(easy);
+	io->spares[io->spare_count++] = easy;
+}
+
 static void
 release(struct am_transfer *t)
 {
 	if (t->attached)
 		(void)curl_multi_remove_handle(t->io->multi, t->easy);
-	curl_easy_cleanup(t->easy);
+	let_go(t->io, t->easy);
 	for (struct curl_slist *h = t->headers; h != NULL; h = h->next)
 		if (am_starts(h->data, "Authorization:"))
 			explicit_bzero(h->data, strlen(h->data));
