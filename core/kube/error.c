@@ -87,7 +87,7 @@ am_kube_error(struct ambient_error *err, int http_status, const char *body, size
 		message = am_json_dup(text, "/message");
 		field = am_json_dup(text, "/details/causes/0/field");
 		retry_after = am_json_int(text, "/details/retryAfterSeconds", 0);
-	} else if (status_body) {
+	} else if (status_body && !am_json_find(text, "/kind", NULL)) {
 		reason = am_json_dup(text, "/reason");
 		message = am_json_dup(text, "/message");
 	}

@@ -114,6 +114,10 @@ START_TEST(error_status_body)
 			    "{\"retryAfterSeconds\":7,\"causes\":[{\"field\":\"spec.size\"}]}}");
 	ck_assert_str_eq(err.where, "spec.size");
 	ck_assert_int_eq(err.retry_after_ms, 7000);
+	/* A pod's, through the proxy. */
+	err = error_of(409, "{\"reason\":\"Busy\",\"message\":\"a turn runs\"}");
+	ck_assert_str_eq(err.reason, "Busy");
+	ck_assert_str_eq(err.message, "a turn runs");
 	/* Not a Status: its members mean nothing. */
 	err = error_of(409, "{\"kind\":\"Pod\",\"reason\":\"AlreadyExists\",\"message\":\"m\"}");
 	ck_assert_int_eq(err.code, AMBIENT_E_CONFLICT);
