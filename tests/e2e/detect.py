@@ -82,8 +82,8 @@ def test_a_session_is_deleted_when_its_time_after_the_end_is_over(p):
     # It may change its mind after the end, too.
     p.patch(kept.path, {"spec": {"ttlSecondsAfterFinished": 1}})
     until(lambda: kept.get() is None, what="it to be deleted")
-    expired = {e["involvedObject"]["name"] for e in p.request("GET", p.core("events"))["items"] if e["reason"] == "Expired"}
-    assert {"done", "failed", "kept"} <= expired, expired
+    until(lambda: {"done", "failed", "kept"} <= {e["involvedObject"]["name"] for e in p.request("GET", p.core("events"))["items"]
+                                                 if e["reason"] == "Expired"}, what="the events")
 
 
 def test_the_daemon_dies_before_a_session_is_deleted(p):

@@ -340,8 +340,9 @@ def test_a_new_image_starts_the_container_again(p):
     until(lambda: state()["restartCount"] == 1 and "running" in state()["state"], what="the second instance")
     assert state()["lastState"]["terminated"]["exitCode"] == 3 and state()["image"] == "ambient-runner:other", state()
     until(lambda: "up" in log_of(p, path), what="the trap of the second")
-    events = p.request("GET", p.core("events") + "?fieldSelector=involvedObject.name%3Dchanges")["items"]
-    assert "Container c definition changed, will be restarted" in [e["message"] for e in events], events
+    events = p.core("events") + "?fieldSelector=involvedObject.name%3Dchanges"
+    until(lambda: "Container c definition changed, will be restarted" in [e["message"] for e in p.request("GET", events)["items"]],
+          what="the event")
     # It is ended before anybody knows whether the new image can be had.
     image("nobody:9")
     until(lambda: waiting() in ("ErrImagePull", "ImagePullBackOff"), what="ErrImagePull")

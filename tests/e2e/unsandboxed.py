@@ -26,8 +26,8 @@ def test_it_says_so(p):
           what="the annotation")
     node = p.request("GET", "/api/v1/nodes")["items"][0]["metadata"]["annotations"]
     assert node["standalone/sandbox"] == "none" and node["standalone/seccomp"] == "none", node
-    events = [e for e in p.request("GET", p.core("events"))["items"] if e["involvedObject"].get("uid") == o["metadata"]["uid"]]
-    assert "Unsandboxed" in [e["reason"] for e in events], events
+    until(lambda: any(e["reason"] == "Unsandboxed" and e["involvedObject"].get("uid") == o["metadata"]["uid"]
+                      for e in p.request("GET", p.core("events"))["items"]), what="the event")
 
 
 def test_what_it_shares_and_what_not(p):
