@@ -84,6 +84,15 @@ authenticate(struct am_endpoint *endpoint, struct am_http_request *request, stru
 	return key != NULL;
 }
 
+bool
+am_endpoint_allowed(struct am_endpoint *endpoint, const struct am_key *key)
+{
+	am_lock(&endpoint->lock);
+	bool held = am_runner_keys_hold(&endpoint->keys, key);
+	am_unlock(&endpoint->lock);
+	return held && key->expires > am_clock_wall(am_clock_real());
+}
+
 /* ---- what can be asked */
 
 static void
@@ -108,6 +117,8 @@ static const struct path {
 	{"/v1/status", "GET", get_status},
 	{"/v1/messages", "GET", am_endpoint_messages},
 	{"/v1/input", "POST", am_endpoint_input},
+	{"/v1/files", "GET", am_endpoint_files},
+	{"/v1/large", "GET", am_endpoint_large},
 };
 
 static void

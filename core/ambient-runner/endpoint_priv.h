@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the endpoint share: endpoint.c is its life, who may ask and the table of paths; endpoint_log.c
- * finds and cuts lines of the message log, endpoint_messages.c streams them, endpoint_input.c takes what people say.
+ * finds and cuts lines of the message log, endpoint_messages.c streams them, endpoint_input.c takes what people say,
+ * endpoint_files.c shows the workspace.
  */
 #ifndef AM_RUNNER_ENDPOINT_PRIV_H
 #define AM_RUNNER_ENDPOINT_PRIV_H
@@ -55,6 +56,9 @@ void am_endpoint_refuse(struct am_http_request *request, int status, const char 
 /* The parameter, or fallback; -1: it is neither true nor false, and the request was answered. */
 int am_endpoint_flag(struct am_http_request *request, const char *name, int fallback);
 
+/* Is the key that was found before still good? */
+bool am_endpoint_allowed(struct am_endpoint *endpoint, const struct am_key *key);
+
 /* endpoint_log.c.  Lines are what msglog.c writes: {"seq":N,"time":...,"run":...,"type":... */
 /* Where the first line begins whose seq is at least from; size when there is none.  -errno. */
 off_t am_endpoint_log_find(int fd, off_t size, int64_t from);
@@ -71,6 +75,9 @@ ssize_t am_endpoint_log_take(struct am_log_cursor *cursor, off_t limit, char *bu
 
 /* endpoint_messages.c */
 void am_endpoint_messages(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key);
+/* endpoint_files.c */
+void am_endpoint_files(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key);
+void am_endpoint_large(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key);
 /* endpoint_input.c */
 void am_endpoint_input(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key);
 /* With the lock: wakes those for whom something may have changed. */

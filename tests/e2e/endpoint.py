@@ -9,6 +9,7 @@ import secrets
 import sys
 import threading
 import time
+import urllib.parse
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -229,6 +230,59 @@ def test_who_may_not_patch_the_session_gets_no_key(p):
         until(lambda v=verb, a=api, r=resource, b=sub: allowed("edits", v, a, r, b), what="editors to %s %s" % (verb, resource))
         assert not allowed("views", verb, api, resource, sub), (verb, resource)
     s.touch_when_up("go")
+    s.wait("Completed")
+
+
+FILES = ('W=$AMBIENT_SESSION_DIR/workspace; cd $W; mkdir -p d/e; printf abcdefghij > d/ten; : > empty; ln -s /etc/passwd link; '
+         'ln -s / root; ln -s ../../.ambient inside; ln -s d to-d; mkfifo pipe; printf x > "a b%"; printf y > "$(printf "\\303\\244\\nz")"; '
+         'head -c 3000000 /dev/zero | tr "\\0" z > big; chmod 600 d/ten; ' + GATED_BARE)
+
+
+def get(c, path, **headers):
+    answer = c.open("/v1/files?path=" + urllib.parse.quote(path, safe=""), headers=headers)
+    text = answer.read()
+    answer.connection.close()
+    return answer.status, text, answer
+
+
+def test_weakness_12_3_c_files_are_shown_to_those_with_a_key_and_no_link_is_followed(p):
+    s = p.session("files", FILES)
+    c = Client(p, s, value=None)
+    ready(c)
+    s.wait_file("up")
+    assert c.ask("/v1/files", key=None)[0] == 401
+    status, text, _ = get(c, "")
+    listed = json.loads(text)
+    entries = {e["name"]: e for e in listed["entries"]}
+    assert status == 200 and listed["truncated"] is False and list(entries) == sorted(entries), listed
+    kinds = {n: e["type"] for n, e in entries.items()}
+    assert kinds["d"] == "directory" and kinds["pipe"] == "other" and kinds["link"] == kinds["root"] == kinds["to-d"] == "symlink", kinds
+    assert entries["big"]["size"] == 3000000 and entries["\u00e4\nz"]["type"] == "file", entries
+    assert [e["name"] for e in json.loads(get(c, "d")[1])["entries"]] == ["e", "ten"]
+    ten = json.loads(get(c, "d/")[1])["entries"][1]
+    assert (ten["mode"], ten["size"]) == ("0600", 10) and ten["mtime"].startswith("20"), ten
+    # Whole, and parts of it.
+    for name, want in (("d/ten", b"abcdefghij"), ("empty", b""), ("a b%", b"x"), ("\u00e4\nz", b"y"), ("big", b"z" * 3000000)):
+        status, text, answer = get(c, name)
+        assert status == 200 and text == want and answer.getheader("Content-Length") == str(len(want)), (name, status, len(text))
+    for spec, want, said in (("bytes=2-4", b"cde", "bytes 2-4/10"), ("bytes=7-", b"hij", "bytes 7-9/10"), ("bytes=-2", b"ij", "bytes 8-9/10"),
+                             ("bytes=0-99", b"abcdefghij", "bytes 0-9/10"), ("bytes=-99", b"abcdefghij", "bytes 0-9/10")):
+        status, text, answer = get(c, "d/ten", Range=spec)
+        assert (status, text, answer.getheader("Content-Range")) == (206, want, said), (spec, status, text)
+    for spec in ("bytes=10-", "bytes=-0", "bytes=99-100"):
+        assert get(c, "d/ten", Range=spec)[0] == 416, spec
+    for spec in ("bytes=x-", "lines=1-2", "bytes=1-2,4-5", "bytes=5-4", "bytes=--1", "bytes=" + "9" * 50 + "-"):
+        assert get(c, "d/ten", Range=spec)[:2] == (200, b"abcdefghij"), spec
+    # What is none of the workspace's business.
+    for bad, want in (("..", 400), (".", 400), ("../.ambient/messages.jsonl", 400), ("d/../empty", 400), ("/etc/passwd", 400), ("d//ten", 400),
+                      ("x" * 256, 400), ("d/" * 3000, 400), ("link", 403), ("root/etc/passwd", 403), ("inside/messages.jsonl", 403),
+                      ("to-d/ten", 403), ("pipe", 403), ("none", 404), ("d/none", 404), ("empty/x", 404)):
+        status, text, _ = get(c, bad)
+        assert status == want and "passwd" not in json.loads(text)["reason"], (bad, status, text)
+    assert c.ask("/v1/files?path=empty%00/../../x")[0] in (200, 400, 404)
+    for bad, want in (("1", 404), ("0", 400), ("x", 400), ("", 400)):
+        assert c.ask("/v1/large?seq=" + bad)[0] == want, bad
+    s.touch("go")
     s.wait("Completed")
 
 

@@ -231,12 +231,14 @@ def test_what_cannot_be_said(lab):
     # Much at once, and what the endpoint would not take as one piece; all of it reaches the agent.
     for word in ("x" * 1000000, json.dumps({"a": "\n"}) + "\u2028", "last"):
         assert t.say("message", text=word)[0] == 200
+    large = t.kinds("user")[0]
+    status, answer = t.ask("GET", "/v1/large?seq=%d" % large["seq"])
+    assert status == 200 and json.loads(answer)["text"] == "x" * 1000000 and large["text"] == "x" * len(large["text"]), status
+    assert len(answer) == large["bytes"] and large["file"] == "large/%d.json" % large["seq"], large
     t.until(lambda: "last" in json.dumps(api.requests[-1]["messages"]) and t.status()["turn"] == "idle")
     t.end()
     sent = json.dumps(api.requests[-1]["messages"])
     assert "x" * 1000000 in sent
-    large = t.kinds("user")[0]
-    assert large["bytes"] > 1000000 and large["file"].startswith("large/"), large
 
 
 if __name__ == "__main__":
