@@ -26,6 +26,7 @@ am_daemon_new(const struct am_daemon_options *options)
 	d->durability = options->durability;
 	d->clock = am_clock_real();
 	d->lock_fd = -1;
+	d->beat = am_beat_new();
 	return d;
 }
 
@@ -47,6 +48,7 @@ am_daemon_free(struct am_daemon *d)
 	free(d->state);
 	free(d->runtime);
 	free(d->socket);
+	am_beat_free(d->beat);
 	free(d);
 }
 
@@ -230,6 +232,8 @@ connect_client(struct am_daemon *d, struct ambient_error *err)
 	rc = am_kube_new(config, &options, &d->kube, err);
 	if (rc == 0)
 		rc = am_host_connect(d->host, d->kube, facts, err);
+	if (d->kube != NULL)
+		am_beat_watch(d->beat, am_kube_io(d->kube));
 	am_kube_config_free(facts);
 	return rc;
 }
@@ -378,6 +382,7 @@ am_daemon_stop(struct am_daemon *d)
 {
 	int64_t deadline = am_clock_boot(d->clock) + am_conf_int(section(d, ""), "drain");
 
+	am_beat_watch(d->beat, NULL);
 	am_notify("STOPPING=1");
 	am_log_info("ambientd", "stopping");
 	atomic_store(&d->stopping, true);
@@ -407,6 +412,12 @@ am_daemon_stop(struct am_daemon *d)
 	if (d->provider != NULL)
 		am_instance_free(d->provider->instance);
 	am_log_info("ambientd", "stopped");
+}
+
+bool
+am_daemon_alive(struct am_daemon *d)
+{
+	return am_beat(d->beat);
 }
 
 bool

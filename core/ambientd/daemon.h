@@ -40,6 +40,8 @@ void am_daemon_reload(struct am_daemon *daemon);
 void am_daemon_stop(struct am_daemon *daemon);
 /* After the stop: calls of plugins would not end and still use the process; it has to end by _exit. */
 bool am_daemon_abandoned(const struct am_daemon *daemon);
+/* The main thread's, before it tells systemd so: is the I/O thread alive?  True before it begins and while it stops. */
+bool am_daemon_alive(struct am_daemon *daemon);
 /* Any thread: start gives up as soon as it can. */
 void am_daemon_cancel(struct am_daemon *daemon);
 

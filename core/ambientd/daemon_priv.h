@@ -38,6 +38,7 @@ struct am_daemon {
 	struct daemon_lease *lease;            /* NULL: nothing is shared with other replicas */
 	struct am_ops *ops;
 	struct am_admin *admin;
+	struct am_beat *beat;
 	int32_t cancelled;
 	atomic_bool serving;                   /* instances are complete; status pages may look at them */
 	atomic_bool stopping;

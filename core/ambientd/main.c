@@ -189,15 +189,20 @@ on_signal(struct loader *l, int signals)
 static int
 attend(struct loader *l, int signals)
 {
-	int64_t watchdog = am_notify_watchdog();
-	int timeout = watchdog > 0 ? (int)(watchdog / AM_NS_PER_MS) : -1;
+	const int64_t watchdog = am_notify_watchdog();
+	int64_t next = am_clock_boot(am_clock_real());
 
 	for (;;) {
 		struct pollfd p[2] = { { signals, POLLIN, 0 }, { l->done, POLLIN, 0 } };
-		if (poll(p, 2, timeout) < 0 && errno != EINTR)
+		int64_t left = next - am_clock_boot(am_clock_real());
+		if (watchdog > 0 && left <= 0) {
+			if (am_daemon_alive(l->daemon))
+				am_notify("WATCHDOG=1");
+			left = watchdog;
+			next = am_clock_boot(am_clock_real()) + watchdog;
+		}
+		if (poll(p, 2, watchdog > 0 ? (int)(left / AM_NS_PER_MS) + 1 : -1) < 0 && errno != EINTR)
 			return AM_EXIT_FAILURE;
-		if (watchdog > 0)
-			am_notify("WATCHDOG=1");
 		if (p[0].revents != 0)
 			on_signal(l, signals);
 		if (p[1].revents != 0)

@@ -3,6 +3,8 @@
  * SIGHUP: a whole new generation of the configuration is built and checked; only if all of it can be taken without a
  * restart is it taken.  Otherwise everything stays as it was, and the log says why.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,14 +110,24 @@ take(struct change *changes, size_t n)
 	return true;
 }
 
+/* The time is what Type=notify-reload tells this reload from an earlier one by. */
+static void
+notify_reloading(void)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, am_clock_monotonic() / 1000);
+	am_notify(text);
+}
+
 void
 am_daemon_reload(struct am_daemon *d)
 {
+	notify_reloading();
 	struct am_conf_file *fresh = am_conf_load(d->config, d->sets);
 	struct change *changes = am_xcalloc(am_conf_instance_count(fresh), sizeof(*changes));
 	size_t n = 0;
 
-	am_notify("RELOADING=1");
 	if (am_conf_error_count(fresh) == 0) {
 		compare_core(d, fresh);
 		n = compare_instances(d, fresh, changes);
@@ -144,5 +156,5 @@ am_daemon_reload(struct am_daemon *d)
 		d->old = am_xrealloc(d->old, d->old_count + 1, sizeof(*d->old));
 		d->old[d->old_count++] = keep;
 	}
-	am_notify("READY=1");
+	am_notify(taken ? "READY=1\nSTATUS=ready" : "READY=1\nSTATUS=ready; the last reload was refused, the log says why");
 }

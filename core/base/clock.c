@@ -46,6 +46,12 @@ read_clock(clockid_t id)
 }
 
 int64_t
+am_clock_monotonic(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t
 am_clock_thread_cpu(void)
 {
 	return read_clock(CLOCK_THREAD_CPUTIME_ID);

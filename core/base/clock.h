@@ -33,6 +33,7 @@ void am_clock_hook_advance(int64_t ns);
 
 int64_t am_clock_boot(struct am_clock *clock);
 int64_t am_clock_wall(struct am_clock *clock);
+int64_t am_clock_monotonic(void);                                /* CLOCK_MONOTONIC, for whom other programs compare it with */
 int64_t am_clock_thread_cpu(void);                               /* processor time of the calling thread, ns */
 
 /* A condition bound to a clock.  wait returns false when deadline (boot time, AM_FOREVER: none) has passed.

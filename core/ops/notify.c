@@ -39,5 +39,5 @@ am_notify_watchdog(void)
 		return 0;
 	if (pid != NULL && (am_parse_i64(pid, &who) < 0 || who != getpid()))
 		return 0;
-	return interval * 1000 / 2;
+	return AM_MIN(interval, INT32_MAX * INT64_C(1000)) * 1000 / 2; /* fits a poll */
 }

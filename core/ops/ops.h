@@ -8,6 +8,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/kube/io.h"
 
 struct am_ops;
 struct am_ops_callbacks {
@@ -47,5 +48,12 @@ void am_admin_stop(struct am_admin *admin); /* removes the socket; NULL is fine 
 void am_notify(const char *text);
 /* Half of the watchdog interval in ns, 0 when there is none. */
 int64_t am_notify_watchdog(void);
+
+/* Whether the watchdog may be told that all is well: was the I/O thread's last question answered? */
+struct am_beat;
+struct am_beat *am_beat_new(void) am_nodiscard_;
+void am_beat_free(struct am_beat *beat); /* the I/O thread is gone; NULL is fine */
+void am_beat_watch(struct am_beat *beat, struct am_io *io); /* from now on; NULL: nobody is asked.  Any thread */
+bool am_beat(struct am_beat *beat);      /* one question, from one thread; false: the one before is still open */
 
 #endif

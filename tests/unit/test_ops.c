@@ -2,8 +2,12 @@
 /* The pages of core/ops over a real socket, with the daemon's answers made up here. */
 #include <curl/curl.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/ops/ops.h"
+#include "tests/lib/fake_io.h"
 #include "tests/lib/unit.h"
 
 static const char *broken; /* what is wrong with the check "b/watch/v1/pods"; NULL: nothing */
@@ -150,6 +154,80 @@ START_TEST(MG4_an_address_that_cannot_be_had)
 }
 END_TEST
 
+/* ---- what the service's watchdog is told */
+
+static int said[2]; /* that it is silent, that it answers again */
+
+static void
+listen_to(void *arg am_unused_, int level am_unused_, const char *area am_unused_, const char *text)
+{
+	said[0] += strstr(text, "does not answer") != NULL;
+	said[1] += strstr(text, "answers again") != NULL;
+}
+
+START_TEST(a_silent_io_thread_is_not_called_alive)
+{
+	struct am_clock *clock = am_clock_fake_new();
+	struct am_io *io = fake_io_new(clock);
+	struct am_beat *beat = am_beat_new();
+
+	am_log_capture(listen_to, NULL);
+	ck_assert(am_beat(beat) && am_beat(beat)); /* before there is one */
+	am_beat_watch(beat, io);
+	for (int i = 0; i < 3; i++) {
+		ck_assert(am_beat(beat));
+		fake_io_run(io);
+	}
+	ck_assert(am_beat(beat));
+	for (int i = 0; i < 3; i++)
+		ck_assert(!am_beat(beat)); /* the question is open */
+	ck_assert_int_eq(said[0], 1);
+	ck_assert_int_eq(said[1], 0);
+	fake_io_run(io);
+	ck_assert(am_beat(beat));
+	ck_assert_int_eq(said[1], 1);
+	am_beat_watch(beat, NULL); /* while it stops, whatever is open */
+	ck_assert(am_beat(beat) && am_beat(beat));
+	fake_io_run(io);
+	am_log_capture(NULL, NULL);
+	am_beat_free(beat);
+	fake_io_free(io);
+	am_clock_fake_free(clock);
+}
+END_TEST
+
+START_TEST(the_watchdogs_interval_is_read_with_care)
+{
+	static const struct {
+		const char *usec, *pid;
+		int64_t half;
+	} rows[] = {
+		{ NULL, NULL, 0 },
+		{ "60000000", NULL, 30 * AM_NS_PER_S },
+		{ "60000000", "self", 30 * AM_NS_PER_S },
+		{ "60000000", "1", 0 }, /* another process is meant */
+		{ "60000000", "x", 0 },
+		{ "0", NULL, 0 },
+		{ "-5", NULL, 0 },
+		{ "soon", NULL, 0 },
+		{ "9223372036854775807", NULL, INT32_MAX * INT64_C(500000) },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		char self[32];
+
+		(void)snprintf(self, sizeof(self), "%d", (int)getpid());
+		(void)unsetenv("WATCHDOG_USEC");
+		(void)unsetenv("WATCHDOG_PID");
+		if (rows[i].usec != NULL)
+			(void)setenv("WATCHDOG_USEC", rows[i].usec, 1);
+		if (rows[i].pid != NULL)
+			(void)setenv("WATCHDOG_PID", strcmp(rows[i].pid, "self") == 0 ? self : rows[i].pid, 1);
+		ck_assert_msg(am_notify_watchdog() == rows[i].half, "%zu: %lld", i, (long long)am_notify_watchdog());
+	}
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -159,6 +237,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, MG4_checks_can_be_left_out_and_asked_for_alone);
 	tcase_add_test(tc, MG4_what_is_no_page_is_said);
 	tcase_add_test(tc, MG4_an_address_that_cannot_be_had);
+	tcase_add_test(tc, a_silent_io_thread_is_not_called_alive);
+	tcase_add_test(tc, the_watchdogs_interval_is_read_with_care);
 }
 
 UNIT_MAIN("ops", cases)
