@@ -27,7 +27,7 @@ rounds(void)
 
 	return n < 10 ? 10 : (int)n;
 #else
-	return 30;
+	return unit_rounds(30);
 #endif
 }
 

@@ -110,6 +110,17 @@ START_TEST(rule_16_numbers_out_of_range_and_long_names_are_taken)
 }
 END_TEST
 
+/* The object "a" with 8 MB of data. */
+static void
+add_big(struct am_buf *out, const char *rv)
+{
+	am_buf_addf(out, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"annotations\":{\"name\":\"no\"},\"name\":\"a\","
+			 "\"resourceVersion\":\"%s\"},\"data\":\"", rv);
+	for (int i = 0; i < 1 << 20; i++)
+		am_buf_adds(out, "xxxxxxxx");
+	am_buf_adds(out, "\"}");
+}
+
 START_TEST(rule_16_an_object_of_8_MB_is_skipped_by_its_name)
 {
 	struct am_buf big = { 0 };
@@ -117,11 +128,9 @@ START_TEST(rule_16_an_object_of_8_MB_is_skipped_by_its_name)
 	start_watching("a b");
 	check_told("a:->10i b:->10i ");
 	fake_io_head(io, 200);
-	am_buf_adds(&big, "{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"annotations\":{\"name\":\"no\"},"
-			  "\"name\":\"a\",\"resourceVersion\":\"11\"},\"data\":\"");
-	for (int i = 0; i < 1 << 20; i++)
-		am_buf_adds(&big, "xxxxxxxx");
-	am_buf_adds(&big, "\"}}\n");
+	am_buf_adds(&big, "{\"type\":\"MODIFIED\",\"object\":");
+	add_big(&big, "11");
+	am_buf_adds(&big, "}\n");
 	fake_io_data_n(io, big.data, big.len);
 	am_buf_fini(&big);
 	event("MODIFIED", "b", "12");
@@ -129,6 +138,29 @@ START_TEST(rule_16_an_object_of_8_MB_is_skipped_by_its_name)
 	ck_assert_uint_eq(skipped(), 1);
 	ck_assert_uint_eq(fake_io_timers(io), 0);
 	check_watching("10");
+}
+END_TEST
+
+/* The list goes on behind it, and what it cannot read it does not take for deleted. */
+START_TEST(rule_16_an_object_of_8_MB_in_a_list)
+{
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+
+	start_watching("a b");
+	check_told("a:->10i b:->10i ");
+	error_event(410, "Expired");
+	(void)backoff();
+	am_buf_adds(&text, "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[");
+	add_big(&text, "15");
+	am_buf_adds(&text, ",{\"metadata\":{\"name\":\"b\",\"uid\":\"u\",\"resourceVersion\":\"16\"}},"
+			   "{\"metadata\":{\"name\":\"c\",\"uid\":\"u\",\"resourceVersion\":\"17\"}}]}");
+	fake_io_head(io, 200);
+	fake_io_data_n(io, text.data, text.len);
+	fake_io_end(io);
+	check_told("b:10>16 c:->17 ");
+	ck_assert_uint_eq(am_store_count(store), 3);
+	ck_assert_uint_eq(skipped(), 1);
+	check_watching("20");
 }
 END_TEST
 
@@ -189,6 +221,30 @@ START_TEST(RF19_01_a_stream_is_complete_with_its_mark_and_goes_on_as_a_watch)
 	end_after(2 * S);
 	check_watching("11");
 	ck_assert_ptr_null(fake_query(fake_io_last(io)->path, "sendInitialEvents"));
+}
+END_TEST
+
+/* What cannot be read before the mark is counted, and keeps neither the others nor the mark back. */
+START_TEST(rule_16_a_stream_with_garbage_is_complete_all_the_same)
+{
+	am_auto(am_buf_fini) struct am_buf big = { 0 };
+
+	start_streaming();
+	fake_io_head(io, 200);
+	event("ADDED", "b", "7");
+	fake_io_data(io, "garbage\n{\"type\":\"ADDED\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"name\":\"d\",\"resourceVersion\":\"6\"},"
+			 "\"x\":1,\"x\":2}}\n");
+	am_buf_adds(&big, "{\"type\":\"ADDED\",\"object\":");
+	add_big(&big, "5");
+	am_buf_adds(&big, "}\n");
+	fake_io_data_n(io, big.data, big.len);
+	event("ADDED", "c", "8");
+	end_mark("9", "true");
+	ck_assert_int_eq(syncs, 1);
+	check_told("b:->7i c:->8i ");
+	ck_assert_uint_eq(skipped(), 3);
+	event("MODIFIED", "b", "11");
+	check_told("b:7>11 ");
 }
 END_TEST
 
@@ -470,7 +526,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule_16_the_name_of_an_unreadable_object_is_enough);
 	tcase_add_test(tc, rule_16_numbers_out_of_range_and_long_names_are_taken);
 	tcase_add_test(tc, rule_16_an_object_of_8_MB_is_skipped_by_its_name);
+	tcase_add_test(tc, rule_16_an_object_of_8_MB_in_a_list);
 	tcase_add_test(tc, RF19_01_a_stream_is_complete_with_its_mark_and_goes_on_as_a_watch);
+	tcase_add_test(tc, rule_16_a_stream_with_garbage_is_complete_all_the_same);
 	tcase_add_test(tc, RF19_02_the_kind_of_an_empty_stream_is_the_marks);
 	tcase_add_loop_test(tc, RF18_where_metadata_alone_is_not_acceptable_all_is_asked_for, 0, 2);
 	tcase_add_test(tc, RF18_a_watch_of_metadata_alone_may_be_refused_too);
