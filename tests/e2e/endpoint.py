@@ -307,9 +307,9 @@ def test_the_api_server_goes_and_comes_back(p):
     # A key that is made afterwards is seen: the runner watches again.
     d = Client(p, s, "later")
     ready(d)
+    s.touch("go2")
     lines = d.follow(seen[-1]["seq"] + 1)
     seen.append(next(lines))
-    s.touch("go2")
     s.touch("go3")
     seen += list(lines)
     s.wait("Completed")
