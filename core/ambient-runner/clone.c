@@ -144,6 +144,7 @@ make_copy(struct am_git *git, struct am_repo *repo, const char *bare, const char
 		if (rc < 0)
 			return rc;
 	}
+	am_git_submodules_place(git, repo, bare, staging);
 	return 0;
 }
 

@@ -163,7 +163,7 @@ explain(struct am_git *git, const struct am_buf *text, char *ret, size_t size)
 int
 am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_result *result, struct ambient_error *err)
 {
-	const char *argv[96];
+	const char *argv[128];
 	char *env[40];
 	struct am_run_result own = {0};
 	size_t n = 0;
@@ -180,6 +180,10 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 	for (size_t i = 0; i < AM_COUNTOF(settings); i++) {
 		argv[n++] = "-c";
 		argv[n++] = settings[i];
+	}
+	for (const char *const *set = run->settings; set != NULL && *set != NULL; set++) {
+		argv[n++] = "-c";
+		argv[n++] = *set;
 	}
 	if (run->git_dir != NULL) {
 		argv[n++] = "--git-dir";
@@ -202,7 +206,7 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 		spawn.fds[0] = run->input_fd;
 	if (result == NULL)
 		result = &own;
-	rc = am_run(&spawn, run->input, run->input_len, OUTPUT_MAX,
+	rc = am_run(&spawn, run->input, run->input_len, run->out_max > 0 ? run->out_max : OUTPUT_MAX,
 		    (run->seconds > 0 ? run->seconds : 600) * AM_NS_PER_S, git->cancelled, result, err);
 	for (size_t i = 0; env[i] != NULL; i++)
 		free(env[i]);

@@ -14,6 +14,8 @@ struct am_git_run {
 	size_t input_len;
 	int input_fd; /* its standard input, when has_input_fd; borrowed */
 	bool has_input_fd;
+	const char *const *settings; /* further "name=value" beside our own, ended by NULL; or NULL */
+	size_t out_max;              /* of what it prints; 0: 256 KiB.  What is over it is dropped */
 	int seconds;   /* 0: 600 */
 	bool may_fail; /* a non-zero exit is the caller's to judge */
 };
@@ -26,6 +28,12 @@ char *am_git_bare(const struct am_git *git, const struct am_repo *repo); /* mall
 int am_git_fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err);
 /* The commit that a ref or expression names; -AMBIENT_E_NOTFOUND when there is none. */
 int am_git_resolve(struct am_git *git, const char *git_dir, const char *what, char ret[65], struct ambient_error *err);
+
+/* submodule.c.  Lays the submodules of a commit of the bare repository into the copy at staging, which no agent has seen yet.
+ * One that cannot be had is no error: the sentence about the first of them goes into repo->error. */
+void am_git_submodules_place(struct am_git *git, struct am_repo *repo, const char *bare, const char *staging);
+/* Whether each commit of a submodule that the work names can be had by others, too. */
+int am_git_submodules_check(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err);
 
 /* login.c */
 int am_git_write_credentials(struct am_git *git, const struct am_repo *repo, const struct am_giturl *where, bool *has_login,

@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "core/base/mem.h"
+
 #define URL_MAX 2048
 
 static const struct {
@@ -142,6 +144,40 @@ am_runner_giturl_check(const char *url, struct am_giturl *ret, struct ambient_er
 		return refuse(err, url, "it has no path to a repository");
 	ret->scheme = AM_SCHEME_SSH;
 	return check_authority(url, url, (size_t)(colon - url), ret, err);
+}
+
+char *
+am_runner_giturl_resolve(const char *base, const char *url)
+{
+	size_t n = strlen(base);
+	char between = '/';
+
+	if (!am_starts(url, "./") && !am_starts(url, "../"))
+		return am_xstrdup(url);
+	if (n > 0 && base[n - 1] == '/')
+		n--;
+	for (;;) {
+		if (am_starts(url, "../")) {
+			const char *slash = memrchr(base, '/', n), *colon = memrchr(base, ':', n);
+
+			url += 3;
+			if (slash == NULL && colon == NULL)
+				n = 0;
+			else
+				n = (size_t)((slash != NULL ? slash : colon) - base);
+			if (slash == NULL && colon != NULL)
+				between = ':';
+		} else if (am_starts(url, "./")) {
+			url += 2;
+		} else {
+			break;
+		}
+	}
+	char *out = am_xasprintf("%.*s%c%s", (int)n, base, between, url);
+	size_t len = strlen(out);
+	if (len > 0 && out[len - 1] == '/')
+		out[len - 1] = '\0';
+	return out;
 }
 
 int

@@ -21,6 +21,9 @@ struct am_giturl {
 /* https, http, ssh ("ssh://host/x" and "user@host:x"), and git on this machine's loopback only: that protocol
  * knows neither who serves nor who asks.  A password in the URL is refused.  0 or -AMBIENT_E_INVALID. */
 int am_runner_giturl_check(const char *url, struct am_giturl *ret, struct ambient_error *err);
+/* What a submodule's "./x" and "../x" mean beside base, as git reads them; any other url is a copy of itself.  malloc'ed, and
+ * still to be checked. */
+char *am_runner_giturl_resolve(const char *base, const char *url);
 /* Is it this machine, by any of its names? */
 bool am_runner_is_loopback(const char *host);
 /* git check-ref-format --branch, and no leading "-".  0 or -AMBIENT_E_INVALID. */

@@ -225,8 +225,11 @@ am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_erro
 	const char *args[] = {"push", "--no-verify", "--porcelain", "--no-signed", "--", repo->push_url, spec, NULL};
 	struct am_git_run run = {
 		.git_dir = bare, .args = args, .repo = repo, .where = &repo->push_where, .seconds = 1200};
-	int rc = am_git_run(git, &run, NULL, err);
+	int rc = repo->rescued ? 0 : am_git_submodules_check(git, repo, bare, err);
 
+	if (rc < 0)
+		return rc;
+	rc = am_git_run(git, &run, NULL, err);
 	if (rc < 0)
 		return am_err_prefix(err, "pushing \"%.60s\" was refused", repo->push_branch);
 	repo->status = "pushed";

@@ -37,6 +37,7 @@ struct am_repo {
 	char base[65], commit[65];
 	int64_t added, removed, commits;
 	const char *status; /* static: pushed, abandoned, nochanges, error; NULL while unknown */
+	bool rescued; /* push_branch is that of a rescue */
 	char error[320];
 	char pr_url[2049]; /* empty: none */
 };

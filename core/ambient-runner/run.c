@@ -372,8 +372,13 @@ clone_one(struct am_runner *runner, struct am_repo *repo)
 	if (!repo->usable)
 		return 0;
 	am_runner_progress(runner, "preparing", "cloning %s", repo->url);
-	if (am_runner_git_prepare(&runner->git, repo, &err) == 0)
+	if (am_runner_git_prepare(&runner->git, repo, &err) == 0) {
+		/* Cloned, but not all that belongs to it. */
+		if (repo->error[0] != '\0' &&
+		    ambient_err(&err, AMBIENT_E_UNAVAILABLE, "%s", repo->error) < 0)
+			repo_failed(runner, repo, "CloneIncomplete", &err);
 		return 0;
+	}
 	if (am_runner_asked != 0)
 		return AM_EXIT_SIGNAL + am_runner_asked;
 	repo->status = "error";
@@ -477,7 +482,7 @@ rename_branch(struct am_runner *runner, struct am_repo *repo)
 {
 	free(repo->push_branch);
 	repo->push_branch = am_xasprintf("ambient/rescue/%.100s-%s", runner->name, runner->run);
-	repo->push = true;
+	repo->push = repo->rescued = true;
 	repo->create_pr = false;
 }
 

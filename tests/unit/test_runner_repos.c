@@ -86,6 +86,37 @@ START_TEST(urls_that_are_refused)
 }
 END_TEST
 
+START_TEST(relative_urls_of_submodules)
+{
+	static const struct {
+		const char *base, *url, *want;
+	} cases_[] = {
+		{"https://h/o/r.git", "../s.git", "https://h/o/s.git"},
+		{"https://h/o/r.git/", "./s/", "https://h/o/r.git/s"},
+		{"https://h/o/r", "../../x/y", "https://h/x/y"},
+		{"git@h:o/r.git", "../s.git", "git@h:o/s.git"},
+		{"git@h:o/r.git", "../../s.git", "git@h:s.git"},
+		{"https://h/r", "https://other/s", "https://other/s"},
+		{"https://h/r", "/etc", "/etc"},
+	};
+	static const char *const escapes[] = {"../../../x", "../../../../x", "../../../../../../etc"};
+
+	for (size_t i = 0; i < AM_COUNTOF(cases_); i++) {
+		char *got = am_runner_giturl_resolve(cases_[i].base, cases_[i].url);
+
+		ck_assert_str_eq(got, cases_[i].want);
+		free(got);
+	}
+	for (size_t i = 0; i < AM_COUNTOF(escapes); i++) {
+		char *got = am_runner_giturl_resolve("https://h/o/r", escapes[i]);
+		struct am_giturl where;
+
+		ck_assert_msg(am_runner_giturl_check(got, &where, NULL) < 0, "%s", got);
+		free(got);
+	}
+}
+END_TEST
+
 START_TEST(branches)
 {
 	static const char *const good[] = {"main", "sessions/s1", "feature/x-1.2", "a@b", "v1.0"};
@@ -272,6 +303,7 @@ cases(TCase *tc)
 {
 	tcase_add_test(tc, urls_that_are_allowed);
 	tcase_add_test(tc, urls_that_are_refused);
+	tcase_add_test(tc, relative_urls_of_submodules);
 	tcase_add_test(tc, branches);
 	tcase_add_loop_test(tc, names_of_folders, 0, (int)AM_COUNTOF(folders));
 	tcase_add_test(tc, documented_shape);
