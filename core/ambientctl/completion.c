@@ -155,6 +155,8 @@ run_complete(struct ctl *ctl)
 		for (size_t k = 0; ctl_commands[k] != NULL; k++)
 			if (ctl_commands[k]->text != NULL)
 				offer(word, ctl_commands[k]->name, "");
+	} else if (command == &ctl_files && !am_streq(ctl->words[ctl->word_count - 2], "files")) {
+		/* The second word is a path where only the session is. */
 	} else if (command->on_sessions) {
 		offer_sessions(ctl, word);
 	} else if (command == &ctl_completion) {

@@ -180,6 +180,24 @@ def test_the_same_in_a_pipe(p):
     assert json.dumps(s.messages()).count('"and now?"') == 1
 
 
+def test_files_of_a_session_that_runs(p):
+    s = lib.Session(p, "ask", p.ns)
+    with open(s.file("said.txt"), "w") as f:
+        f.write("one\n")
+    os.symlink("/etc/passwd", s.file("out"))
+    done = p.ctl("files", "ask")
+    names = [line.split()[-1] for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and names[0] == "NAME" and {"out", "said.txt", "up"} <= set(names), done.stdout
+    done = p.ctl("files", "ask", "said.txt")
+    assert done.returncode == 0 and done.stdout == "one\n", done.stdout
+    done = p.ctl("files", "ask", "out")
+    assert done.returncode == 5 and '"out" is a link' in done.stdout, done.stdout
+    done = p.ctl("messages", "ask", "--from", "2", "-o", "json")
+    seen = [json.loads(line)["seq"] for line in done.stdout.splitlines()]
+    assert seen == list(range(2, len(seen) + 2)) and len(seen) >= len(s.messages()) - 1, seen
+    assert keys(s) == [], s.get()["metadata"]
+
+
 if __name__ == "__main__":
     lib.preconditions()
     why = tmux.missing()

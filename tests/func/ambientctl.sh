@@ -47,7 +47,7 @@ check 0 '--push-to' __complete -- run --p
 check 0 'claude-code' __complete -- run --runner-type ''
 check 0 'agent' __complete -- logs -c a
 check 0 '' __complete -- get ''
-for command in run get describe logs messages stop delete explain top cache user standalone plugin completion version; do
+for command in run get describe logs messages chat files stop start delete explain top cache user standalone plugin completion version; do
 	check 0 "usage: ambientctl $command" "$command" --help
 done
 check 2 'usage: ambientctl standalone backup' standalone frob x
