@@ -108,7 +108,8 @@ class Client:
                 conn.request(method, path, body=body, headers=h)
                 r = conn.getresponse()
                 return Answer(r.status, r.headers, r.read())
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
+                # Nothing was said for so long that the server has left.
                 conn.close()
                 self.local.conn = None
                 if not again:
