@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lists, pages, selectors and watches: the rows of kube-api.md section 4 that do not need HTTP. */
+#include "plugins/standalone/apiserver/engine_priv.h"
 #include "tests/unit/apiserver.h"
 
 #define CM "v1/configmaps"
@@ -447,6 +448,78 @@ START_TEST(row_207)
 }
 END_TEST
 
+static struct am_watch *
+watch_all(uint64_t rv)
+{
+	struct am_watch *w = NULL;
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)rv);
+	ck_assert_int_eq(am_engine_watch(f.engine, res, "default", &LIST(.resource_version = text), NULL, NULL, &w, &f.failure), 0);
+	return w;
+}
+
+static int
+count(struct am_watch *w)
+{
+	struct am_event event;
+	int n = 0, rc;
+
+	while ((rc = am_watch_next(w, &event, &f.failure)) == 1)
+		n++;
+	return rc == 0 ? n : rc;
+}
+
+/* Writes another 64 KiB into the same object, n times; who watches along has seen each before the next. */
+static void
+rewrite(const char *name, int n, struct am_watch *along)
+{
+	static char big[65536];
+
+	memset(big, 'x', sizeof(big) - 1);
+	for (int i = 0; i < n; i++) {
+		ck_assert_int_eq(patch(&f, AM_PATCH_MERGE, CM, "default", name, NULL, "{\"data\":{\"k\":\"%d%s\"}}", i, big), 200);
+		if (along != NULL)
+			ck_assert_int_eq(count(along), 1);
+	}
+}
+
+/* Versions of large objects that every watch has read are not kept in memory; those that one has not, are. */
+START_TEST(history_is_bounded_by_its_size_too)
+{
+	const struct am_ring *ring = NULL;
+
+	done();
+	f = (struct fixture){ .clock = am_clock_fake_new(), .ring = 4096 };
+	fixture_open(&f);
+	res = resource(&f, CM);
+	make("large", "");
+	for (const struct am_store *s = f.engine->stores; s != NULL; s = s->next)
+		ring = strcmp(s->plural, "configmaps") == 0 ? &s->ring : ring;
+	ck_assert_ptr_nonnull(ring);
+	uint64_t first = am_engine_rv(f.engine);
+	struct am_watch *along = watch_all(first);
+	rewrite("large", 200, along);
+	ck_assert_uint_le(ring->bytes, AM_RING_BYTES + AM_RING_BYTES / 4);
+	ck_assert_uint_ge(ring->head - ring->tail, AM_RING_KEEP / 2);
+	/* Nobody is told that it is gone: the log has it. */
+	struct am_watch *late = watch_all(first);
+	ck_assert_int_eq(count(late), 200);
+	am_watch_close(late);
+	struct am_watch *slow = watch_all(am_engine_rv(f.engine));
+	rewrite("large", 200, along);
+	ck_assert_uint_gt(ring->bytes, 2 * AM_RING_BYTES);
+	ck_assert_int_eq(count(slow), 200);
+	rewrite("large", 20, along);
+	ck_assert_int_eq(count(slow), 20);
+	rewrite("large", 20, NULL);
+	am_watch_close(slow);
+	am_watch_close(along);
+	rewrite("large", 20, NULL);
+	ck_assert_uint_le(ring->bytes, AM_RING_BYTES + AM_RING_BYTES / 4);
+}
+END_TEST
+
 static const char *
 uid_of(const char *name)
 {
@@ -480,6 +553,7 @@ cases(TCase *tc)
 	tcase_add_checked_fixture(tc, open_all, done);
 	tcase_add_test(tc, row_207);
 	tcase_add_test(tc, row_209);
+	tcase_add_test(tc, history_is_bounded_by_its_size_too);
 	tcase_add_test(tc, a_watch_begins_in_the_log);
 	tcase_add_test(tc, row_053_054_055_057);
 	tcase_add_test(tc, row_056);

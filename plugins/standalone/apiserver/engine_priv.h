@@ -18,6 +18,7 @@
 #define AM_OBJECT_MAX (1536 * 1024) /* as etcd's request limit */
 #define AM_RING_AGE   (300 * AM_NS_PER_S) /* of events in memory: what kube-apiserver leaves between two compactions */
 #define AM_RING_KEEP  64                  /* events of a resource that stay, however old */
+#define AM_RING_BYTES (4 << 20)           /* of a resource's events, beyond those that a watch still has before it */
 
 /* am_object.flags */
 enum { AM_OBJ_DELETING = 1, AM_OBJ_FINALIZERS = 2, AM_OBJ_FOREGROUND = 4, AM_OBJ_ORPHAN = 8 };
@@ -77,6 +78,7 @@ struct am_ring {
 	size_t cap;
 	uint64_t head, tail;               /* sequence numbers: events tail..head-1 are there */
 	uint64_t floor;                    /* events with rv <= floor are not, or not all, there */
+	size_t bytes, fit_at;              /* what they hold; from how much on the next am_ring_fit is worth its while */
 };
 
 /* ---- sorted.c ---- */
@@ -160,8 +162,12 @@ bool am_ring_seek(const struct am_ring *ring, uint64_t rv, uint64_t *ret);
 void am_ring_forget(struct am_ring *ring, uint64_t upto);
 /* Drops what was written before that wall time, but for the last keep; returns how many. */
 size_t am_ring_expire(struct am_ring *ring, int64_t before, uint64_t keep);
+/* Drops the oldest until the rest fits into AM_RING_BYTES, but none from the sequence `needed` on. */
+void am_ring_fit(struct am_ring *ring, uint64_t needed);
 const struct am_ring_event *am_ring_at(const struct am_ring *ring, uint64_t sequence);
 void am_watch_wake_all(struct am_store *store);
+/* The first sequence of the ring that a watch still has before it. */
+uint64_t am_watch_needed(const struct am_store *store);
 /* The resource is not served any more: every watch of it ends. */
 void am_watch_end_all(struct am_store *store);
 

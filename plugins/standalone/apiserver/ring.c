@@ -2,6 +2,9 @@
 /*
  * The last events of one resource, in the order of their revisions.  Watches hold sequence numbers into it; a
  * sequence that was overwritten tells its watch that it fell behind.  Needs engine->lock.
+ *
+ * How many there are is bounded by a number, by their age, and, once every watch has read them, by their size: objects that are
+ * large and change often would otherwise be kept many times over.  Who asks for what has gone is told by the log on disk.
  */
 #include <stdlib.h>
 
@@ -10,7 +13,7 @@
 void
 am_ring_init(struct am_ring *ring, size_t cap, uint64_t floor)
 {
-	*ring = (struct am_ring){ .cap = cap, .floor = floor };
+	*ring = (struct am_ring){ .cap = cap, .floor = floor, .fit_at = AM_RING_BYTES };
 }
 
 static struct am_ring_event *
@@ -25,6 +28,7 @@ drop_oldest(struct am_ring *ring)
 	struct am_ring_event *event = slot(ring, ring->tail++);
 
 	ring->floor = event->rv;
+	ring->bytes -= event->object->len;
 	am_object_unref(event->object);
 	am_object_unref(event->old);
 }
@@ -46,6 +50,7 @@ am_ring_push(struct am_ring *ring, uint64_t rv, enum am_event_type type, struct 
 		ring->events = am_xcalloc(ring->cap, sizeof(*ring->events));
 	if (ring->head - ring->tail == ring->cap)
 		drop_oldest(ring);
+	ring->bytes += object->len;
 	*slot(ring, ring->head++) = (struct am_ring_event){ rv, (uint8_t)type, am_object_ref(object), am_object_ref(old) };
 }
 
@@ -86,6 +91,15 @@ am_ring_forget(struct am_ring *ring, uint64_t upto)
 	while (ring->tail < ring->head && slot(ring, ring->tail)->rv <= upto)
 		drop_oldest(ring);
 	ring->floor = AM_MAX(ring->floor, upto);
+}
+
+void
+am_ring_fit(struct am_ring *ring, uint64_t needed)
+{
+	while (ring->bytes > AM_RING_BYTES * 3 / 4 && ring->tail < needed && ring->head - ring->tail > AM_RING_KEEP)
+		drop_oldest(ring);
+	/* Not again with each write, whether there was something to drop or not. */
+	ring->fit_at = AM_MAX(ring->bytes + AM_RING_BYTES / 8, (size_t)AM_RING_BYTES);
 }
 
 size_t

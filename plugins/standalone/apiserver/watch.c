@@ -53,6 +53,16 @@ am_watch_wake_all(struct am_store *store)
 		options->woken(options->woken_arg);
 }
 
+uint64_t
+am_watch_needed(const struct am_store *store)
+{
+	uint64_t needed = store->ring.head;
+
+	for (const struct am_watch *w = store->watches; w != NULL; w = w->next)
+		needed = AM_MIN(needed, w->lost ? needed : w->sequence);
+	return needed;
+}
+
 void
 am_watch_end_all(struct am_store *store)
 {

@@ -139,9 +139,15 @@ publish(struct am_engine *engine, struct am_op *const *batch, size_t n)
 		am_janitor_note(engine, store, op->old, op->kind == AM_OP_DELETE ? NULL : op->object);
 	}
 	engine->commits++;
-	for (size_t i = 0; i < n; i++)
-		if (batch[i]->result == AM_OP_DONE)
-			am_watch_wake_all(batch[i]->store);
+	for (size_t i = 0; i < n; i++) {
+		struct am_store *store = batch[i]->store;
+
+		if (batch[i]->result != AM_OP_DONE)
+			continue;
+		am_watch_wake_all(store);
+		if (store->ring.bytes > store->ring.fit_at)
+			am_ring_fit(&store->ring, am_watch_needed(store));
+	}
 	am_cond_broadcast(&engine->changed);
 }
 
