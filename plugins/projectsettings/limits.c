@@ -41,6 +41,13 @@ drop(struct ambient_call *call, const struct ambient_object *settings, const str
 	return ps_owned(o, settings) ? ps_delete(call, l->kind, o, err) : 0;
 }
 
+/* What a kube-apiserver cannot read in an apply, such as a quantity that is none, it calls an error of its own (500). */
+static bool
+is_unreadable(int rc, const struct ambient_error *err)
+{
+	return rc == -AMBIENT_E_INVALID || (rc == -AMBIENT_E_INTERNAL && strstr(err->message, "unable to convert unstructured object"));
+}
+
 static int
 bring(struct ambient_call *call, const struct ambient_object *settings, const struct limit *l, struct ps_status *st,
       struct ambient_error *err)
@@ -58,8 +65,8 @@ bring(struct ambient_call *call, const struct ambient_object *settings, const st
 	if (rc == 0)
 		ps_good(st, l->cond, "Applied");
 	else if (rc != -AMBIENT_E_CONFLICT)
-		ps_bad(st, l->cond, rc == -AMBIENT_E_INVALID ? "Invalid" : "NotApplied", "%s: %.300s", l->field, err->message);
-	return rc == -AMBIENT_E_INVALID ? 0 : rc; /* it stays so until somebody writes something else */
+		ps_bad(st, l->cond, is_unreadable(rc, err) ? "Invalid" : "NotApplied", "%s: %.300s", l->field, err->message);
+	return rc < 0 && is_unreadable(rc, err) ? 0 : rc; /* it stays so until somebody writes something else */
 }
 
 int

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# One session against the real control plane, with ambientd in cluster mode and its node plugin as the kubelet: real
-# scheduler, Job controller, volume binder, garbage collector.  Read by run.sh, which has k, check and the rest.
+# Sessions against the real control plane, with ambientd in cluster mode and its node plugin as the kubelet: real scheduler, Job
+# controller, volume binder, garbage collector.  One here, by kubectl and openly; then what kinds.py takes from tests/e2e.
+# Read by run.sh, which has k, check and the rest.
 #
 # What runs is an installed tree below $dir/root; inside the pods' sandboxes it appears at its prefix.
 
@@ -141,8 +142,20 @@ run_session() {
 	gitd=
 }
 
+# What tests/e2e asks of the kinds, as far as it can be asked here.
+run_kinds() {
+	if ! command -v python3 >/dev/null || ! command -v bwrap >/dev/null; then
+		skip "kinds" "python3 and bubblewrap are needed"
+		return
+	fi
+	export top_builddir
+	top_builddir=$(cd "$build" && pwd)
+	rows kinds kinds "$src/kinds.py" "$KUBECONFIG"
+}
+
 if session_tree; then
 	run_session
+	run_kinds
 else
 	skip "a session runs to Completed" "the tree is not whole: ambientd, ambient-runner, node and agenticsession are needed"
 fi

@@ -38,6 +38,8 @@ class Apart(Platform):
             "node": 'config: { shim = "%s/libexec/ambient/ambient-shim"; images: ( { match = "ambient-runner:*"; binds = [ %s ]; '
                     'path = "%s/bin:/usr/bin:/bin"; } ); };' % (root, binds, self.tree.prefix),
             "agenticsession": "config: { %s };" % self.agenticsession,
+            "rfeworkflow": 'config: { agents = "%s/share/ambient/agents"; seed = "%s/share/ambient/seed"; retryDelay = "0s"; };' % (
+                root, root),
         }
         with open(self.base + ".conf", "w") as f:
             f.write('mode = "cluster";\nstate = "%s.state";\nruntime = "%s.run";\nplugin_dir = "%s/lib/ambient/plugins";\n'

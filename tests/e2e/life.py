@@ -37,7 +37,7 @@ def left_of(p, s):
         for item in p.request("GET", path.rstrip("/"))["items"]:
             if item["metadata"].get("annotations", {}).get("ambient-code.io/session") == s.name:
                 found.append(path + item["metadata"]["name"])
-    for top in ("%s/node/pvc/%s" % (p.state, p.ns),):
+    for top in ("%s/pvc/%s" % (p.node_dir, p.ns),):
         if os.path.isdir(top):
             found += [os.path.join(top, d) for d in os.listdir(top) if d == "ambient-workspace-" + s.name]
     return found
@@ -448,11 +448,11 @@ def test_fifty_at_once(p):
     for s, _ in sessions:
         s.delete()
     until(lambda: not any(left_of(p, s) for s, _ in sessions[:5]), what="all to go")
-    until(lambda: not [d for d in os.listdir("%s/node/pvc/%s" % (p.state, p.ns)) if d.startswith("ambient-workspace-many")],
+    until(lambda: not [d for d in os.listdir("%s/pvc/%s" % (p.node_dir, p.ns)) if d.startswith("ambient-workspace-many")],
           what="workspaces to go")
-    until(lambda: not os.listdir(p.state + "/node/pods") or
+    until(lambda: not os.listdir(p.node_dir + "/pods") or
           all(x["metadata"]["name"] for x in p.request("GET", p.core("pods"))["items"]) and
-          len(os.listdir(p.state + "/node/pods")) <= len(p.request("GET", "/api/v1/pods")["items"]), what="pod directories to go")
+          len(os.listdir(p.node_dir + "/pods")) <= len(p.request("GET", "/api/v1/pods")["items"]), what="pod directories to go")
     assert {m.split()[1] for m in open("/proc/mounts")} <= before | {"/proc"}
     with open("/proc/%d/smaps_rollup" % p.daemon.pid) as f:
         dirty = next(line for line in f if line.startswith("Private_Dirty")).split()[1]

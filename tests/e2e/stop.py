@@ -113,12 +113,12 @@ def test_delete_while_it_runs(p):
     assert all(p.get(path) for path in everything_of(p, s)) and os.path.exists(s.volume)
     uids = [pod["metadata"]["uid"] for pod in p.request("GET", p.core("pods"))["items"]
             if pod["metadata"]["labels"]["agentic-session"] == "deleted"]
-    assert len(uids) == 1 and os.path.exists("%s/node/pods/%s" % (p.state, uids[0]))
+    assert len(uids) == 1 and os.path.exists("%s/pods/%s" % (p.node_dir, uids[0]))
     s.delete()
     gone(p, s, pods)
     assert mounts() == before
     assert p.origins.commits("deleted", "work") == 0
-    until(lambda: not any(os.path.exists("%s/node/pods/%s" % (p.state, uid)) for uid in uids), what="the pod's directory to go")
+    until(lambda: not any(os.path.exists("%s/pods/%s" % (p.node_dir, uid)) for uid in uids), what="the pod's directory to go")
 
 
 def test_delete_while_it_pushes(p):
@@ -293,8 +293,8 @@ def test_nothing_is_left(p):
     for item in p.request("GET", GROUP % p.ns)["items"]:
         p.request("DELETE", GROUP % p.ns + "/" + item["metadata"]["name"])
     until(lambda: not p.shims(), what="the shims to end")
-    until(lambda: not os.listdir(p.state + "/node/pods"), what="the pods' directories to go")
-    until(lambda: not [d for d in os.listdir(p.state + "/node/pvc/team") if not d.startswith(".")], what="volumes to go")
+    until(lambda: not os.listdir(p.node_dir + "/pods"), what="the pods' directories to go")
+    until(lambda: not [d for d in os.listdir(p.node_dir + "/pvc/team") if not d.startswith(".")], what="volumes to go")
     for kind in ("pods", "persistentvolumeclaims", "secrets"):
         until(lambda kind=kind: not p.request("GET", p.core(kind))["items"], what=kind + " to go")
     until(lambda: not p.request("GET", p.jobs())["items"], what="jobs to go")

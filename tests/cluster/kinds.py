@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kinds.py KUBECONFIG [MODULE.TEST...]: tests of tests/e2e against a real control plane: its API server, scheduler, Job
+controller, volume binder and garbage collector, with our daemon in cluster mode, whose node plugin is the kubelet.  TAP.
+
+What the plane does not have is made here: volumes for claims.  Whoever tests a person's rights is that person by
+impersonation."""
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "../e2e"), os.path.join(HERE, "../lib")]
+import again  # noqa: E402
+import detect  # noqa: E402
+import lib  # noqa: E402
+import life  # noqa: E402
+import projectsettings  # noqa: E402
+import rfe  # noqa: E402
+import stop  # noqa: E402
+from apart import Apart  # noqa: E402
+from lib import until  # noqa: E402
+
+TESTS = [
+    # behaviour_11_5: stop, also from each phase
+    (stop, "test_stop_by_the_spec"), (stop, "test_stop_before_it_runs"), (life, "test_of_spec_and_annotation_the_later_wins"),
+    # start from a terminal phase keeps the files; weakness_12_2_a
+    (again, "test_behaviour_start_from_each_terminal_phase_keeps_files"), (again, "test_stop_and_start_while_it_stops"),
+    (again, "test_restart_of_the_daemon_while_it_starts_again"),
+    (again, "test_weakness_12_2_a_a_continuation_works_on_the_files_of_another_session"),
+    # deletion cascades; the Job and the pod deleted by somebody; the deadline
+    (life, "test_deletion_while_pending_creating_running_stopping_completed"), (life, "test_job_deleted"), (life, "test_pod_deleted"),
+    (life, "test_timeout"),
+    # what comes late, what is edited; names
+    (life, "test_namespace_labelled_later"), (life, "test_secret_comes_later"), (life, "test_an_edit_while_running"),
+    (life, "test_what_a_run_needs_to_report_is_made_again"), (life, "test_names_of_63_and_253_characters"),
+    (detect, "test_a_quota_that_is_full_is_said_and_waited_for"),
+    (detect, "test_a_session_is_deleted_when_its_time_after_the_end_is_over"), (detect, "test_values_that_are_no_time_are_refused"),
+    # groupAccess; weakness_12_3_a and _f
+    (projectsettings, "test_a_project_has_its_settings_and_gets_them_again"),
+    (projectsettings, "test_another_name_is_refused"), (projectsettings, "test_weakness_12_3_a_roles_are_what_the_table_says"),
+    (projectsettings, "test_view_looks_edit_creates_and_removal_takes_it_away"),
+    (projectsettings, "test_limits_and_quotas_come_change_and_go"),
+    # the council, of programs
+    (rfe, "test_the_council_from_end_to_end"), (rfe, "test_a_step_that_fails_and_one_that_takes_too_long"),
+]
+
+
+class Volumes(threading.Thread):
+    """Who makes a volume for each claim, and takes it back."""
+
+    def __init__(self, p):
+        super().__init__(daemon=True)
+        self.p, self.over, self.made = p, threading.Event(), 0
+
+    def run(self):
+        while not self.over.wait(0.1):
+            try:
+                self.look()
+            except (OSError, ValueError, lib.Status, lib.http.client.HTTPException):
+                pass # again
+
+    def look(self):
+        p, volumes = self.p, "/api/v1/persistentvolumes"
+        there = p.request("GET", volumes)["items"]
+        wanted = {(v["spec"].get("claimRef", {}).get("namespace"), v["spec"].get("claimRef", {}).get("name")) for v in there
+                  if v.get("status", {}).get("phase") != "Released"}
+        for v in there:
+            if v.get("status", {}).get("phase") == "Released":
+                p.request("DELETE", volumes + "/" + v["metadata"]["name"])
+        for claim in p.request("GET", "/api/v1/persistentvolumeclaims")["items"]:
+            meta = claim["metadata"]
+            if claim.get("status", {}).get("phase") != "Pending" or (meta["namespace"], meta["name"]) in wanted:
+                continue
+            p.request("POST", volumes, {
+                "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv-" + meta["uid"]},
+                "spec": {"capacity": {"storage": "100Gi"}, "accessModes": ["ReadWriteOnce"],
+                         "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": p.dir + "/unused"},
+                         "claimRef": {"namespace": meta["namespace"], "name": meta["name"]}}})
+            self.made += 1
+
+
+class Real(Apart):
+    """The daemon alone; the API server is given."""
+
+    settings, condition, wait_for = (vars(projectsettings.Lab)[n] for n in ("settings", "condition", "wait_for"))
+    spec, project, bindings, may = (vars(projectsettings.Lab)[n] for n in ("spec", "project", "bindings", "may"))
+
+    def __init__(self, given):
+        self.given = given
+        super().__init__("real", there=("node", "agenticsession", "projectsettings", "rfeworkflow", "runner-command"))
+        with open(given) as f:
+            self.port = int(re.search(r"server: https://127\.0\.0\.1:(\d+)", f.read()).group(1))
+        self.volumes, self.people = Volumes(self), {}
+
+    @property
+    def kubeconfig(self):
+        return self.given
+
+    def start(self, without=(), wait=True):
+        top = os.path.join(HERE, "../../etc")
+        for what in ("crds", "rbac"):
+            done = self.run(["kubectl", "--kubeconfig", self.given, "apply", "--server-side", "--force-conflicts", "-f", os.path.join(top, what)])
+            assert done.returncode == 0, done.stdout
+        for node in self.request("GET", "/api/v1/nodes")["items"]: # of who was here before
+            self.request("DELETE", "/api/v1/nodes/" + node["metadata"]["name"])
+        self.start_operator()
+        try:
+            until(self.is_ready, what="our node to be Ready")
+        except AssertionError as e:
+            raise AssertionError("%s\n%s" % (e, self.log()[-3000:])) from None
+        self.volumes.start()
+        return self
+
+    def is_ready(self):
+        return any(c["type"] == "Ready" and c["status"] == "True" for n in self.request("GET", "/api/v1/nodes")["items"]
+                   for c in n["status"].get("conditions", []))
+
+    def restart(self, **options):
+        self.start_operator()
+
+    def kill9(self):
+        self.kill_operator()
+
+    def stop(self):
+        self.volumes.over.set()
+        if self.operator is None or self.operator.poll() is not None:
+            return
+        self.operator.terminate()
+        try:
+            self.operator.wait(lib.PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill_operator()
+
+    def person(self, group):
+        def kubectl(*args, **options):
+            return self.kubectl("--as", "one-of-" + group, "--as-group", group, "--as-group", "system:authenticated", *args, **options)
+        return kubectl
+
+
+def main():
+    lib.preconditions()
+    only, p, bad = sys.argv[2:], Real(sys.argv[1]), 0
+    tests = [(m, n) for m, n in TESTS if not only or "%s.%s" % (m.__name__, n) in only]
+    print("1..%d" % len(tests), flush=True)
+    try:
+        p.start()
+        for i, (module, name) in enumerate(tests, 1):
+            began = time.monotonic()
+            try:
+                if p.get("/api/v1/namespaces/" + module.__name__) is None:
+                    p.namespace(module.__name__)
+                p.ns = module.__name__
+                skip = getattr(module, name)(p)
+                print("ok %d %s.%s%s" % (i, module.__name__, name, " # SKIP " + skip if skip else ""))
+            except Exception as e:  # a failing case must not hide the others
+                bad += 1
+                print("not ok %d %s.%s" % (i, module.__name__, name))
+                text = "".join(__import__("traceback").format_exception(e)).rstrip()
+                print("\n".join("# " + line[:2000] for line in text.splitlines()[-30:]))
+            print("# %.1f s" % (time.monotonic() - began), flush=True)
+        print("# %d rows: %d failed; %d volumes were made" % (len(tests), bad, p.volumes.made))
+    finally:
+        p.close()
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
