@@ -23,14 +23,16 @@
 
 #define WAIT_NS    (180 * AM_NS_PER_S)
 #define SAY_NS     (2 * AM_NS_PER_S)
+#define ROUND_NS   (3 * AM_NS_PER_S)
 #define PATH_BYTES 4096
+#define NAME_MAX_BYTES 63 /* of what the operator makes */
 
 /* ---- reaching it */
 
 struct waiting {
 	const char *session;
 	int64_t since;
-	bool said, gone_wrong;
+	bool said;
 	char why[300];
 };
 
@@ -61,27 +63,93 @@ look(void *arg, const struct am_node *pod)
 	return false;
 }
 
-/* Asks for the pod and waits until it serves. */
+/* The pod's name is the session's and a word, unless that were too long: then it is the one that the session owns. */
+static void
+find_name(struct ctl_endpoint *ep)
+{
+	am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
+	am_auto(am_buf_fini) struct am_buf path = { 0 };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_node *list;
+	const struct am_node *items;
+
+	if (strlen(ep->session) + sizeof("-content") <= NAME_MAX_BYTES + 1) {
+		(void)snprintf(ep->pod, sizeof(ep->pod), "%s-content", ep->session);
+		return;
+	}
+	ctl_path(ep->ctl, &path, "v1/pods", NULL, NULL);
+	am_buf_adds(&path, "?labelSelector=app%3Dambient-content");
+	items = ctl_read(ep->ctl, arena, am_buf_str(&path), &list, &err) == 0 ? am_node_get(list, "items") : NULL;
+	for (const struct am_node *pod = items != NULL ? items->first : NULL; pod != NULL; pod = pod->next)
+		if (am_streq(ctl_text(pod, "/metadata/ownerReferences/0/name"), ep->session))
+			(void)am_strlcpy(ep->pod, ctl_text(pod, "/metadata/name"), sizeof(ep->pod));
+}
+
+/* Has the operator said that there can be none?  Then why has its sentence. */
+static bool
+is_refused(struct ctl_endpoint *ep, int64_t since, char why[300])
+{
+	am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
+	am_auto(am_buf_fini) struct am_buf path = { 0 };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_node *list;
+	const struct am_node *items;
+	int64_t then;
+	bool refused = false;
+
+	ctl_path(ep->ctl, &path, "v1/events", NULL, NULL);
+	am_buf_adds(&path, "?fieldSelector=involvedObject.name%3D");
+	am_url_escape(&path, ep->session);
+	items = ctl_read(ep->ctl, arena, am_buf_str(&path), &list, &err) == 0 ? am_node_get(list, "items") : NULL;
+	for (const struct am_node *e = items != NULL ? items->first : NULL; e != NULL; e = e->next)
+		if (am_streq(ctl_text(e, "/reason"), "ContentUnavailable") && am_time_parse(ctl_text(e, "/lastTimestamp"), &then) == 0 &&
+		    then >= since) {
+			(void)am_strlcpy(why, ctl_text(e, "/message"), 300);
+			refused = true;
+		}
+	return refused;
+}
+
+/* Until it is there and serves.  In rounds: what would end the waiting may be an event of the session. */
+static int
+wait_for_content(struct ctl_endpoint *ep, int64_t asked, struct ambient_error *err)
+{
+	struct am_clock *clock = am_clock_real();
+	struct waiting w = { .session = ep->session, .since = am_clock_boot(clock) };
+	int64_t end = w.since + WAIT_NS;
+	int rc = -AMBIENT_E_TIMEOUT;
+
+	while (rc == -AMBIENT_E_TIMEOUT && am_clock_boot(clock) < end) {
+		find_name(ep);
+		if (ep->pod[0] != '\0')
+			rc = ctl_await(ep->ctl, "v1/pods", ep->pod, &ctl_interrupted, am_clock_boot(clock) + ROUND_NS, look, &w, err);
+		else if (__atomic_load_n(&ctl_interrupted, __ATOMIC_ACQUIRE) != 0)
+			return ambient_err(err, AMBIENT_E_CANCELLED, "interrupted");
+		else
+			(void)usleep(500 * 1000);
+		if (rc == -AMBIENT_E_TIMEOUT && is_refused(ep, asked / AM_NS_PER_S * AM_NS_PER_S, w.why))
+			return ambient_err(err, AMBIENT_E_INTERNAL, "%s", w.why);
+	}
+	return rc != -AMBIENT_E_TIMEOUT ? rc
+	       : ambient_err(err, AMBIENT_E_TIMEOUT, "the pod that is to serve its files has not come%s%s",
+			     w.why[0] != '\0' ? ": " : "; does the daemon run?", w.why);
+}
+
 static int
 ask_for_content(struct ctl_endpoint *ep)
 {
 	am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
 	am_auto(am_buf_fini) struct am_buf body = { 0 };
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	struct waiting w = { .session = ep->session, .since = am_clock_boot(am_clock_real()) };
+	int64_t asked = am_clock_wall(am_clock_real());
 	char now[32];
 	int rc;
 
-	am_time_format(now, am_clock_wall(am_clock_real()), true);
+	am_time_format(now, asked, true);
 	am_json_addf(&body, "{\"metadata\":{\"annotations\":{\"ambient-code.io/content-requested\":%s}}}", now);
 	rc = ctl_write(ep->ctl, arena, "PATCH", "application/merge-patch+json", ep->session, &body, NULL, &err);
-	if (rc < 0)
-		return ctl_fail(&err, "session \"%s\"", ep->session);
-	(void)snprintf(ep->pod, sizeof(ep->pod), "%.240s-content", ep->session);
-	rc = ctl_await(ep->ctl, "v1/pods", ep->pod, &ctl_interrupted, w.since + WAIT_NS, look, &w, &err);
-	if (rc == -AMBIENT_E_TIMEOUT)
-		(void)ambient_err(&err, AMBIENT_E_TIMEOUT, "the pod \"%s\" that is to serve its files has not come%s%s", ep->pod,
-				  w.why[0] != '\0' ? ": " : "; does the daemon run?", w.why);
+	if (rc == 0)
+		rc = wait_for_content(ep, asked, &err);
 	return rc < 0 ? ctl_fail(&err, "session \"%s\"", ep->session) : CTL_OK;
 }
 

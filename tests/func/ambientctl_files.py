@@ -111,6 +111,12 @@ rc, out, err = ctl("messages", "s", "--from", "3")
 check("from a number on they come from the files", (rc, out) == (0, b"line 3\nline 4\nline 5\n"), (rc, out, err))
 rc, out, err = ctl("messages", "s", "--from", "x")
 check("a number that is none is 2", rc == 2 and "counted from 1" in err, (rc, err))
+w = server.fresh(phase="Completed", pod="", serves=False)
+w.events = [{"reason": "ContentUnavailable", "lastTimestamp": stamp, "message": message, "involvedObject": {"name": "s"}}
+            for stamp, message in (("2026-01-01T00:00:00Z", "long ago"), ("2099-01-01T00:00:00Z", "another session works there"))]
+rc, out, err = ctl("files", "s")
+check("that there can be no such pod is said in the operator's words", rc == 1 and
+      err.endswith('ambientctl: session "s": another session works there\n'), (rc, err))
 w = server.fresh(phase="Pending", pod="")
 rc, out, err = ctl("files", "s")
 check("a session without a pod yet is 1", rc == 1 and err == 'ambientctl: session "s" has no pod that runs; it is Pending\n', (rc, err))

@@ -26,6 +26,7 @@ class World:
         self.content = None  # the name of the content pod, which comes a moment after it was asked for
         self.serves = True   # does it come?
         self.cut_file = False
+        self.events = []
         self.hooks = {}      # type of an input -> what the agent does about it
 
     def change(self, **values):
@@ -153,6 +154,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(200, w.session())
         if url.path == "/api/v1/namespaces/team-a/pods" and query.get("watch"):
             return self.watch_pod(float(query["timeoutSeconds"]))
+        if url.path == "/api/v1/namespaces/team-a/events":
+            return self.answer(200, {"items": w.events})
         if url.path.endswith("/log"):
             if not w.logs:
                 return self.status(404, "NotFound", 'pods "s-pod" not found')
