@@ -292,20 +292,28 @@ set_failure(struct am_agent *agent, const struct ambient_error *err)
 	(void)am_strlcpy(agent->outcome.message, err->message, sizeof(agent->outcome.message));
 }
 
+int
+am_agent_once(struct am_agent *agent, const char *prompt, struct ambient_error *err)
+{
+	struct ambient_error ignored = AMBIENT_ERROR_INIT;
+	int rc = am_agent_start(agent, prompt, err);
+
+	if (rc == 0)
+		return am_agent_loop(agent, err);
+	if (agent->pid > 0) { /* it runs, but its prompt failed */
+		am_agent_stop(agent, AMBIENT_ASKED_STOP);
+		(void)am_agent_loop(agent, &ignored);
+	}
+	return rc;
+}
+
 static void
 run_agent(struct am_agent *agent, bool loaded, struct ambient_error *err)
 {
 	int rc = loaded ? set_up_run(agent, err) : -err->code;
 
 	if (rc == 0)
-		rc = am_agent_start(agent, err);
-	if (rc < 0 && agent->pid > 0) { /* it runs, but its prompt failed */
-		am_agent_stop(agent, AMBIENT_ASKED_STOP);
-		struct ambient_error ignored = AMBIENT_ERROR_INIT;
-		(void)am_agent_loop(agent, &ignored);
-	} else if (rc == 0) {
-		rc = am_agent_loop(agent, err);
-	}
+		rc = am_agent_by_turns(agent) ? am_agent_turns(agent, err) : am_agent_once(agent, NULL, err);
 	if (rc < 0)
 		set_failure(agent, err);
 }
@@ -343,6 +351,7 @@ clean_up(struct am_agent *agent)
 	am_buf_fini(&agent->start);
 	am_buf_fini(&agent->input);
 	am_buf_fini(&agent->stderr_tail);
+	am_buf_fini(&agent->waiting);
 	if (agent->session != NULL)
 		am_object_api.unref((struct ambient_object *)(uintptr_t)agent->session);
 	if (agent->config != NULL)

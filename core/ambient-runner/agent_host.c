@@ -231,6 +231,8 @@ message_turn_done(struct ambient_run *run)
 {
 	static const char frame[] = "{\"t\":\"turn\"}";
 
+	if (am_agent_by_turns(am_agent_of(run)))
+		return; /* with the end of the process */
 	am_runner_channel_send(&am_agent_of(run)->runner, frame, sizeof(frame) - 1);
 	if (!run->interactive)
 		am_agent_of(run)->end_input = true;

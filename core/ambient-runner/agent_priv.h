@@ -68,6 +68,12 @@ struct am_agent {
 	int asked;  /* AMBIENT_ASKED_* */
 	int64_t term_at, kill_at, idle_ns, last_line, drain_until;
 	struct ambient_outcome outcome;
+	/* Of the session, whether there is a process or not. */
+	bool ending;          /* it was asked to stop */
+	/* Of a turn, where each has a process of its own. */
+	bool interrupted;
+	struct am_buf waiting; /* prompts that were not given yet, each with a NUL behind it */
+	size_t waiting_count;
 };
 
 static inline struct am_agent *
@@ -96,11 +102,23 @@ const struct ambient_conf *am_agent_conf(const struct ambient_option *const *opt
 int am_agent_load(struct am_agent *agent, const char *type, struct ambient_error *err);
 
 /* agent_proc.c: from the start to the end of the process, with all its output. */
-int am_agent_start(struct am_agent *agent, struct ambient_error *err);
+/* prompt: NULL: the session's. */
+int am_agent_start(struct am_agent *agent, const char *prompt, struct ambient_error *err);
 int am_agent_loop(struct am_agent *agent, struct ambient_error *err);
+/* What the runner has said and was read already. */
+void am_agent_hear(struct am_agent *agent);
+/* One wait for the process, its pipes and the runner, and what came of it. */
+void am_agent_wait(struct am_agent *agent);
 void am_agent_stop(struct am_agent *agent, int asked);
 /* Kills every process that descends from this one. */
 void am_agent_sweep(void);
+
+/* agent_turns.c: a chat whose agent's program takes one prompt: a process for each turn. */
+bool am_agent_by_turns(const struct am_agent *agent);
+int am_agent_turns(struct am_agent *agent, struct ambient_error *err);
+int am_agent_enqueue(struct am_agent *agent, const char *prompt, struct ambient_error *err);
+/* From the start of the process to its end; prompt as above. */
+int am_agent_once(struct am_agent *agent, const char *prompt, struct ambient_error *err);
 
 /* agent_save.c: commits and bundles what the agent left in each repository, and says so. */
 void am_agent_save(struct am_agent *agent);

@@ -134,11 +134,15 @@ close_pair(int fds[2])
 }
 
 static int
-first_prompt(struct am_agent *agent, struct ambient_error *err)
+first_prompt(struct am_agent *agent, const char *prompt, struct ambient_error *err)
 {
 	am_auto(am_buf_fini) struct am_buf text = {0};
-	int rc = am_file_read(agent->prompt_file, PROMPT_MAX, &text, err);
+	int rc = 0;
 
+	if (prompt != NULL)
+		am_buf_adds(&text, prompt);
+	else
+		rc = am_file_read(agent->prompt_file, PROMPT_MAX, &text, err);
 	if (rc < 0)
 		return rc;
 	if (text.len == 0 && agent->run.pub.interactive)
@@ -151,7 +155,7 @@ first_prompt(struct am_agent *agent, struct ambient_error *err)
 }
 
 int
-am_agent_start(struct am_agent *agent, struct ambient_error *err)
+am_agent_start(struct am_agent *agent, const char *prompt, struct ambient_error *err)
 {
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, errs[2] = {-1, -1}, rc;
 	const char *idle = getenv("AMBIENT_AGENT_IDLE");
@@ -190,7 +194,7 @@ am_agent_start(struct am_agent *agent, struct ambient_error *err)
 		agent->idle_ns = seconds * AM_NS_PER_S;
 	agent->last_line = now_boot();
 	agent->term_at = agent->kill_at = agent->drain_until = AM_FOREVER;
-	return first_prompt(agent, err);
+	return first_prompt(agent, prompt, err);
 }
 
 /* ---- ending */
@@ -200,6 +204,7 @@ am_agent_stop(struct am_agent *agent, int asked)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
+	agent->ending = true;
 	if (agent->asked != AMBIENT_ASKED_NONE || agent->pid == 0 || agent->exited)
 		return;
 	agent->asked = asked;
@@ -352,7 +357,9 @@ on_prompt(struct am_agent *agent, struct am_slice line, struct ambient_error *er
 {
 	am_auto(am_freep) char *text = am_json_dup(line, "/text");
 
-	if (text == NULL || agent->type->prompt == NULL || agent->end_input || agent->exited)
+	if (text != NULL && !agent->ended && am_agent_by_turns(agent))
+		return am_agent_enqueue(agent, text, err);
+	if (text == NULL || agent->ended || agent->type->prompt == NULL || agent->end_input || agent->exited)
 		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "the agent takes no more prompts");
 	return agent->type->prompt(agent->self, &agent->run.pub, text, strlen(text), err);
 }
@@ -377,10 +384,16 @@ on_answer(struct am_agent *agent, struct am_slice line, struct ambient_error *er
 static int
 on_interrupt(struct am_agent *agent, struct am_slice line am_unused_, struct ambient_error *err)
 {
+	if (agent->pid == 0 || agent->exited)
+		return 0; /* the turn has ended by itself */
 	if (agent->type->interrupt != NULL)
 		return agent->type->interrupt(agent->self, &agent->run.pub, err);
-	if (!agent->exited)
-		(void)kill(-agent->pid, SIGINT);
+	(void)kill(-agent->pid, SIGINT);
+	if (!am_agent_by_turns(agent) || agent->asked != AMBIENT_ASKED_NONE || agent->interrupted)
+		return 0;
+	agent->interrupted = true;
+	agent->term_at = now_boot() + GRACE;
+	agent->kill_at = agent->term_at + GRACE;
 	return 0;
 }
 
@@ -415,8 +428,8 @@ hear(struct am_agent *agent, const char *t, struct am_slice line)
 	}
 }
 
-static void
-hear_runner(struct am_agent *agent)
+void
+am_agent_hear(struct am_agent *agent)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_slice line;
@@ -440,8 +453,8 @@ hear_runner(struct am_agent *agent)
 
 /* ---- the loop */
 
-static void
-wait_some(struct am_agent *agent)
+void
+am_agent_wait(struct am_agent *agent)
 {
 	bool full = am_runner_channel_full(&agent->runner);
 	struct pollfd fds[6] = {
@@ -454,12 +467,12 @@ wait_some(struct am_agent *agent)
 		{.fd = agent->exited ? -1 : agent->pidfd, .events = POLLIN},
 	};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	bool busy = agent->asked != AMBIENT_ASKED_NONE || agent->exited || agent->pidfd < 0;
+	bool busy = agent->asked != AMBIENT_ASKED_NONE || agent->interrupted || agent->exited || (agent->pid != 0 && agent->pidfd < 0);
 
 	if (poll(fds, AM_COUNTOF(fds), busy ? 50 : 1000) < 0)
 		return;
 	if (fds[0].revents != 0 && am_runner_channel_read(&agent->runner, &err) == 0)
-		hear_runner(agent);
+		am_agent_hear(agent);
 	if (!agent->runner_gone && am_runner_channel_flush(&agent->runner, &err) < 0)
 		agent->runner_gone = true;
 	if (agent->runner_gone)
@@ -480,6 +493,7 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 	int64_t last = AM_FOREVER;
 	int rc;
 
+	am_agent_hear(agent); /* what came together with the line before the start */
 	for (;;) {
 		check_timers(agent);
 		/* Looked at here, not after the wait: the end of the process may have been the last thing to wait for. */
@@ -490,7 +504,7 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 			       DRAIN; /* swept: end of file must come now, but for what is still in the pipe */
 		if (now_boot() > last && !am_runner_channel_full(&agent->runner))
 			break;
-		wait_some(agent);
+		am_agent_wait(agent);
 		reap_orphans(agent);
 	}
 	am_agent_sweep();
@@ -504,7 +518,10 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 	}
 	end.signal = WIFSIGNALED(agent->status) ? WTERMSIG(agent->status) : 0;
 	end.code = end.signal != 0 ? 128 + end.signal : WEXITSTATUS(agent->status);
-	end.asked = agent->asked == AMBIENT_ASKED_NONE && agent->ended ? AMBIENT_ASKED_END : agent->asked;
+	end.asked = agent->asked != AMBIENT_ASKED_NONE ? agent->asked :
+		    agent->interrupted		       ? AMBIENT_ASKED_INTERRUPT :
+		    agent->ended		       ? AMBIENT_ASKED_END :
+							 AMBIENT_ASKED_NONE;
 	end.stderr_tail = am_buf_str(&agent->stderr_tail);
 	agent->outcome = (struct ambient_outcome){.size = sizeof(agent->outcome)};
 	rc = agent->type->exited(agent->self, &agent->run.pub, &end, &agent->outcome, err);

@@ -79,8 +79,9 @@ struct ambient_exit {
 	int32_t asked;    /* AMBIENT_ASKED_*: did we end it */
 	const char *stderr_tail; /* at most 8 KiB, cut at a line */
 };
-/* END: a person ended the conversation; the agent's input was ended, what it was doing it finished. */
-enum { AMBIENT_ASKED_NONE = 0, AMBIENT_ASKED_STOP, AMBIENT_ASKED_TIMEOUT, AMBIENT_ASKED_END };
+/* END: a person ended the conversation; the agent's input was ended, what it was doing it finished.
+ * INTERRUPT: only a type of one prompt (below) hears of it so. */
+enum { AMBIENT_ASKED_NONE = 0, AMBIENT_ASKED_STOP, AMBIENT_ASKED_TIMEOUT, AMBIENT_ASKED_END, AMBIENT_ASKED_INTERRUPT };
 
 /* How it ended; zeroed by the host before exited(). */
 struct ambient_outcome {
@@ -89,6 +90,7 @@ struct ambient_outcome {
 	int32_t exit_code;      /* for the runner process: 0 success, 1 failure, 2 missing prerequisite */
 	char reason[64];        /* CamelCase for a condition, e.g. "AgentFailed" */
 	char message[512];      /* a sentence for a person */
+	int32_t again;          /* 1: of a type of one prompt: the conversation can go on with another prompt */
 };
 
 struct ambient_runner {
@@ -119,6 +121,10 @@ struct ambient_runner {
 	/* The process has ended and all its output was delivered. */
 	int (*exited)(void *self, struct ambient_run *run, const struct ambient_exit *exit,
 		      struct ambient_outcome *outcome, struct ambient_error *err);
+	/* 1: the program takes one prompt and ends with its answer.  In an interactive session the host starts it for each
+	 * prompt, from command() to exited(), with run->resume the conversation so far, as long as the outcome says `again`;
+	 * prompts that come meanwhile wait.  An interrupt is SIGINT, 5 s later SIGTERM, 5 s later SIGKILL. */
+	int32_t one_prompt;
 };
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runner type "codex": OpenAI's Codex CLI, as "codex exec --json".  One prompt a run; a later run resumes the thread.
+ * Runner type "codex": OpenAI's Codex CLI, as "codex exec --json".  It takes one prompt; the next resumes the thread.
  * The container is the sandbox, so the CLI's own is off.  The model's API is a provider that we define, so that neither
  * a login nor a configuration file counts; what reaches out beside it (plugins, apps, hooks, updates) is off.
  *
@@ -64,7 +64,7 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 	char home[RS_PATH_MAX];
 	int rc = rs_state_path(run, "codex", home, err);
 
-	if (rc < 0 || (rc = rs_begin(run, &cli, err)) < 0)
+	if (rc < 0 || (rc = rs_begin(self, run, &cli, err)) < 0)
 		return rc;
 	(void)mkdir(home, 0700); /* the CLI says what is wrong with it */
 	api->env(cmd, "CODEX_HOME", home);
@@ -275,6 +275,7 @@ static const struct ambient_runner runner = {
 	.prompt = rs_prompt,
 	.line = line,
 	.exited = rs_exited,
+	.one_prompt = 1,
 };
 static const struct ambient_runner *const runners[] = {&runner, NULL};
 

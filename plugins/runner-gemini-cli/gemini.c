@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runner type "gemini-cli": Google's Gemini CLI, as "gemini --output-format stream-json".  One prompt a run; a later run
+ * Runner type "gemini-cli": Google's Gemini CLI, as "gemini --output-format stream-json".  It takes one prompt; the next
  * resumes the session.  The container is the sandbox, so every tool is approved; the CLI wants the folder to be trusted
  * for that, so MCP servers, extensions and hooks are named away one by one: a repository must not bring its own.
  *
@@ -76,7 +76,7 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 	char home[RS_PATH_MAX];
 	int rc = rs_state_path(run, "home", home, err);
 
-	if (rc < 0 || (rc = write_settings(home, err)) < 0 || (rc = rs_begin(run, &cli, err)) < 0)
+	if (rc < 0 || (rc = write_settings(home, err)) < 0 || (rc = rs_begin(self, run, &cli, err)) < 0)
 		return rc;
 	api->env(cmd, "HOME", home);
 	api->env(cmd, "GEMINI_CLI_NO_RELAUNCH", "true"); /* one process, which gets our signals */
@@ -168,13 +168,13 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 	char text[sizeof(rs->failure)];
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-		if (end->code != codes[i].code || end->asked != AMBIENT_ASKED_NONE)
+		if (end->code != codes[i].code || rs_was_ended(end))
 			continue;
 		rs->is_error = 1;
 		(void)snprintf(rs->reason, sizeof(rs->reason), "%s", codes[i].reason);
 		(void)snprintf(rs->failure, sizeof(rs->failure), "%s", codes[i].text);
 	}
-	if (rs->is_error && rs->reason[0] == '\0' && end->asked == AMBIENT_ASKED_NONE) {
+	if (rs->is_error && rs->reason[0] == '\0' && !rs_was_ended(end)) {
 		memcpy(text, rs->failure, sizeof(text));
 		rs_failed(run, end->code >= 144 ? 256 + end->code : strstr(text, "API Error") != NULL ? 0 : -1, text);
 	}
@@ -189,6 +189,7 @@ static const struct ambient_runner runner = {
 	.prompt = rs_prompt,
 	.line = line,
 	.exited = exited,
+	.one_prompt = 1,
 };
 static const struct ambient_runner *const runners[] = {&runner, NULL};
 

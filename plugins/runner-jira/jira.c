@@ -116,6 +116,7 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 	if (rs == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for the run");
 	rs->cli = &cli;
+	rs->instance = self;
 	rs->started = run->host->clock->monotonic(run->host);
 	run->slot = rs;
 	api->arg(cmd, rs_program(&cli));

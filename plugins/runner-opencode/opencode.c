@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runner type "opencode": the opencode CLI, as "opencode run --format json".  One prompt a run; a later run goes on with
+ * Runner type "opencode": the opencode CLI, as "opencode run --format json".  It takes one prompt; the next goes on with
  * the session.  The model is PROVIDER/MODEL, and the provider decides which key the Secret must hold.  The container is
  * the sandbox, so every tool is allowed; the whole configuration is ours and comes by the environment, a repository's
  * opencode.json is not read.  Plugins in a repository's .opencode are loaded all the same, as far as 1.18: nothing that
@@ -121,7 +121,7 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 {
 	const struct ambient_command_api *api = run->host->message->command;
 	static const char *const fixed[] = {"run", "--format", "json", "--pure"};
-	int rc = rs_begin(run, &cli, err);
+	int rc = rs_begin(self, run, &cli, err);
 
 	if (rc < 0)
 		return rc;
@@ -216,6 +216,7 @@ static const struct ambient_runner runner = {
 	.prompt = rs_prompt,
 	.line = line,
 	.exited = rs_exited,
+	.one_prompt = 1,
 };
 static const struct ambient_runner *const runners[] = {&runner, NULL};
 

@@ -71,21 +71,13 @@ rs_problem(struct ambient_sink *problems, const char *field, const char *message
 	rs_fini(&t);
 }
 
-/* What a type whose program takes one prompt and no settings cannot do. */
+/* What a type whose program takes no settings cannot do. */
 static int
 refuse(const struct rs_cli *cli, const char *key, const struct ambient_plan *in, struct ambient_sink *problems)
 {
 	char field[128], text[300];
 	const char *name;
 
-	if (ambient_bool(in->effective, "/interactive", 0) == 1 &&
-	    ambient_bool(in->session, "/spec/stopOnRunFinished", 0) != 1) {
-		(void)snprintf(text, sizeof(text),
-			       "runner type \"%s\" takes one prompt a run; set it to false, or spec.stopOnRunFinished to true",
-			       cli->type);
-		rs_problem(problems, "spec.interactive", text);
-		return 1;
-	}
 	if (ambient_len(in->session, "/spec/runnerConfig") > 0) {
 		(void)ambient_item(in->session, "/spec/runnerConfig", 0, &name);
 		(void)snprintf(field, sizeof(field), "spec.runnerConfig.%.60s", name);
@@ -206,16 +198,19 @@ rs_api_reason(int64_t status)
 /* ---- a run of one prompt */
 
 int
-rs_begin(struct ambient_run *run, const struct rs_cli *cli, struct ambient_error *err)
+rs_begin(void *self, struct ambient_run *run, const struct rs_cli *cli, struct ambient_error *err)
 {
+	struct rs_instance *instance = self;
 	struct rs_run *rs;
-	int rc = rs_check_version(run, cli, err);
+	int rc = instance->checked ? 0 : rs_check_version(run, cli, err);
 
 	if (rc < 0)
 		return rc;
+	instance->checked = 1;
 	if ((rs = run->host->mem->alloc(run->host, sizeof(*rs))) == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for the run");
 	rs->cli = cli;
+	rs->instance = instance;
 	rs->started = run->host->clock->monotonic(run->host);
 	run->slot = rs;
 	return 0;
@@ -328,6 +323,9 @@ rs_session(struct ambient_run *run, const char *id, const char *model)
 		return;
 	copy(rs->conversation, sizeof(rs->conversation), id);
 	run->host->message->conversation(run, rs->conversation);
+	if (rs->instance->ready)
+		return;
+	rs->instance->ready = 1;
 	rs_put(&t, "{\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":");
 	rs_string(&t, model);
 	rs_put(&t, ",\"conversation\":");
@@ -467,7 +465,7 @@ emit_result(struct ambient_run *run, const struct rs_run *rs, int is_error)
 	rs_put(&t, "{\"text\":");
 	rs_stringn(&t, rs->last.p != NULL ? rs->last.p : "", rs->last.len);
 	rs_put(&t, is_error ? ",\"isError\":true,\"turns\":" : ",\"isError\":false,\"turns\":");
-	rs_number(&t, rs->turns);
+	rs_number(&t, rs->instance->turns);
 	rs_put(&t, ",\"durationMs\":");
 	rs_number(&t, (run->host->clock->monotonic(run->host) - rs->started) / 1000000);
 	(void)snprintf(cost, sizeof(cost), ",\"costUSD\":%.9g", rs->cost);
@@ -506,7 +504,7 @@ judge(const struct rs_run *rs, const struct ambient_exit *end, struct ambient_ou
 	} else if (end->asked == AMBIENT_ASKED_STOP) {
 		reason = "AgentStopped";
 		(void)snprintf(text, sizeof(text), "the agent was stopped");
-	} else if (end->signal == SIGINT || end->code == 128 + SIGINT) {
+	} else if (end->asked == AMBIENT_ASKED_INTERRUPT || end->signal == SIGINT || end->code == 128 + SIGINT) {
 		reason = "AgentInterrupted";
 		(void)snprintf(text, sizeof(text), "the agent was interrupted");
 	} else if (end->signal != 0) {
@@ -529,13 +527,34 @@ judge(const struct rs_run *rs, const struct ambient_exit *end, struct ambient_ou
 }
 
 int
+rs_was_ended(const struct ambient_exit *end)
+{
+	return end->asked != AMBIENT_ASKED_NONE && end->asked != AMBIENT_ASKED_END;
+}
+
+/* Can the conversation go on?  A program that could not even begin would fail the same way; so would a wrong key. */
+static int
+can_go_on(const struct rs_run *rs, const struct ambient_exit *end)
+{
+	if (end->asked == AMBIENT_ASKED_INTERRUPT)
+		return 1;
+	return !rs_was_ended(end) && end->signal == 0 && (rs->have_result || rs->is_error) &&
+	       strcmp(rs->reason, "ModelAuthenticationFailed") != 0;
+}
+
+int
 rs_exited(void *self, struct ambient_run *run, const struct ambient_exit *end, struct ambient_outcome *outcome,
 	  struct ambient_error *err)
 {
 	struct rs_run *rs = run->slot;
 
 	rs_flush(run);
-	outcome->success = rs->have_result && !rs->is_error && end->code == 0 && end->asked == AMBIENT_ASKED_NONE;
+	rs->instance->turns += rs->turns;
+	if (outcome->size > offsetof(struct ambient_outcome, again))
+		outcome->again = run->interactive && can_go_on(rs, end);
+	/* An interrupt may come too late. */
+	outcome->success = rs->have_result && !rs->is_error && end->code == 0 &&
+			   (!rs_was_ended(end) || end->asked == AMBIENT_ASKED_INTERRUPT);
 	outcome->exit_code = outcome->success ? 0 : 1;
 	if (!outcome->success)
 		judge(rs, end, outcome);

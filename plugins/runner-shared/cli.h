@@ -33,10 +33,12 @@ struct rs_cli {
 		.min = INT64_C(1000000000), .max = INT64_C(86400000000000),                                            \
 		.text = "an agent that writes nothing for so long in a batch run is ended"}
 
-/* An instance: what create got. */
+/* An instance: what create got, and, where it drives, what is known of all processes of its run. */
 struct rs_instance {
 	const struct ambient_host *host;
 	const struct ambient_conf *conf;
+	int checked, ready;    /* the version is good; the agent was said to be ready */
+	int64_t turns;
 };
 int rs_create(const struct ambient_host *host, const struct ambient_conf *conf, void **ret_self,
 	      struct ambient_error *err);
@@ -47,7 +49,7 @@ void rs_destroy(void *self);
 /* Adds {"name","value"} with a comma before it, unless value is NULL or "". */
 void rs_put_env(struct rs_text *t, const char *name, const char *value);
 /* The fragment of a type whose key is one variable of the session's secret: the key, the program, the idle time, and
- * base_variable (may be NULL) with the URL.  Or the problems: no secret is named, a chat, unknown settings. */
+ * base_variable (may be NULL) with the URL.  Or the problems: no secret is named, unknown settings. */
 int rs_plan(const struct rs_instance *self, const struct rs_cli *cli, const char *key, const char *base_variable,
 	    const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_sink *problems,
 	    struct ambient_error *err);
@@ -63,13 +65,14 @@ int rs_check_version(struct ambient_run *run, const struct rs_cli *cli, struct a
 /* The reason of an outcome for the HTTP status of a model's API; NULL: none. */
 const char *rs_api_reason(int64_t status);
 
-/* What is known of a run whose program takes one prompt. */
+/* What is known of a process, whose program takes one prompt. */
 #define RS_OPEN_MAX 32
 struct rs_run {
+	struct rs_instance *instance;
 	const struct rs_cli *cli;
 	int64_t started;
 	int have_result, is_error;
-	int64_t turns;
+	int64_t turns;         /* of this process */
 	int64_t input, output, cache_read, cache_write; /* tokens */
 	int have_usage, have_cost;
 	double cost;           /* USD */
@@ -82,8 +85,8 @@ struct rs_run {
 	unsigned int opened;
 };
 
-/* Begins a run: checks the version and makes its rs_run, which is run->slot. */
-int rs_begin(struct ambient_run *run, const struct rs_cli *cli, struct ambient_error *err);
+/* Begins a process: checks the version, the first time, and makes its rs_run, which is run->slot. */
+int rs_begin(void *self, struct ambient_run *run, const struct rs_cli *cli, struct ambient_error *err);
 /* The directory sub of the agent's state.  INVALID: its path is too long. */
 #define RS_PATH_MAX 4096
 int rs_state_path(const struct ambient_run *run, const char *sub, char out[RS_PATH_MAX], struct ambient_error *err);
@@ -114,6 +117,8 @@ void rs_call_json(struct ambient_run *run, const char *id, const char *name, con
 void rs_returned(struct ambient_run *run, const char *id, const char *text, size_t n, int is_error);
 /* The run failed.  status: of the API, 0: it was not reached, negative: something else. */
 void rs_failed(struct ambient_run *run, int64_t status, const char *text);
+/* Did somebody end the process, or its turn?  Who ends a conversation lets its last turn come to an end. */
+int rs_was_ended(const struct ambient_exit *end);
 int rs_exited(void *self, struct ambient_run *run, const struct ambient_exit *end, struct ambient_outcome *outcome,
 	      struct ambient_error *err);
 

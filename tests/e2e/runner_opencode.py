@@ -53,6 +53,10 @@ def test_stop_during_a_tool(lab):
     cli.stops_during_a_tool(lab, "text")
 
 
+def test_a_chat(lab):
+    cli.chats(lab, "text")
+
+
 def test_cli_missing_or_too_old(lab):
     cli.says_when_the_cli_is_missing_or_too_old(lab)
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runner types of one prompt with the real CLI and a fake of its API: what all of them must do alike."""
+import json
 import os
 import signal
 
+from chat_lab import Chat
+from model_api import text
 from runner_lab import git
 
 
@@ -15,6 +18,9 @@ class Cli:
         self.variable, self.base, self.key_name, self.model, self.title, self.package, self.oldest = (
             options[n] for n in ("variable", "base", "key_name", "model", "title", "package", "oldest"))
         self.env, self.suffix = options.get("env", {}), options.get("suffix", "")
+        # Turns of a chat: the step is chosen by how many answers the conversation has.
+        api.scenarios["pause"] = [[text("-")], *api.scenarios["wait"]]
+        api.scenarios["talk"] = [[text("Still here.")]] * 5
 
     def pod(self, lab, scenario, *repos, key=None, program=None, **options):
         spec = {"prompt": "[[scenario:%s]] please" % scenario, "repos": list(repos), "runnerType": self.kind,
@@ -68,6 +74,33 @@ class Cli:
         p.runner.send_signal(signal.SIGTERM)
         p.wait()
         assert p.code == 143 and p.report["reason"] == "Stopped" and p.agent_code == 0, (p.code, p.report, p.agent_code)
+
+    def chats(self, lab, sign="tool_call"):
+        """A turn, one that is interrupted, and one that goes on with both: processes of one conversation."""
+        env = {self.key_name: self.key, self.base: self.api.url + self.suffix, self.variable: self.program, **self.env}
+        c = Chat(self.kind, env, "[[scenario:again]] please", names=",".join(n for n in env if not n.startswith("AMBIENT_")),
+                 model=self.model)
+        try:
+            at, result = c.turn()
+            assert result["text"] == "First answer." and not result["isError"], (result, c.errors())
+            c.prompt("[[scenario:pause]] please")
+            before = self.api.count
+            at, _ = c.message(sign, at)
+            c.say(t="interrupt")
+            at, result = c.turn(at)
+            assert result["isError"], (result, c.errors())
+            c.prompt("[[scenario:talk]] please")
+            at, result = c.turn(at)
+            assert result["text"] == "Still here." and not result["isError"], (result, c.errors())
+            # The model was told the whole conversation.
+            told = json.dumps(self.api.requests[-1])
+            assert self.api.count > before and "[[scenario:again]]" in told and "[[scenario:talk]]" in told, told[:2000]
+            ready = [m["fields"]["conversation"] for m in c.heard if m["t"] == "message" and m["type"] == "session"]
+            assert len(ready) == 1 and result["conversation"] == ready[0], (ready, result)
+            outcome = c.finish(t="end")
+            assert outcome["success"] and self.key not in str(c.heard), outcome
+        finally:
+            c.close()
 
     def says_when_the_cli_is_missing_or_too_old(self, lab):
         p = self.pod(lab, "edit", program="/no/such/program").go()

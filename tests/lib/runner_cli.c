@@ -50,12 +50,9 @@ runner_check_refusals(const char *type, const char *key)
 {
 	char want[400];
 
-	(void)snprintf(want, sizeof(want),
-		       "problems: [{\"field\":\"spec.interactive\",\"message\":\"runner type \\\"%s\\\" takes one prompt a run; "
-		       "set it to false, or spec.stopOnRunFinished to true\"}]", type);
-	ck_assert_str_eq(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\",\"interactive\":true,\"model\":\"anthropic/b\"}"), want);
-	ck_assert_ptr_null(strstr(runner_plan_text("{\"spec\":{\"stopOnRunFinished\":true}}",
-						   "{\"secretName\":\"k\",\"interactive\":true,\"model\":\"anthropic/b\"}"),
+	/* A chat is taken: its program is started for each prompt. */
+	ck_assert_int_eq(runner_type->one_prompt, 1);
+	ck_assert_ptr_null(strstr(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\",\"interactive\":true,\"model\":\"anthropic/b\"}"),
 				  "problems"));
 	(void)snprintf(want, sizeof(want),
 		       "problems: [{\"field\":\"spec.runnerConfig.maxTurns\",\"message\":\"runner type \\\"%s\\\" has no such "
@@ -108,6 +105,50 @@ runner_check_end(const struct runner_end_row *row)
 	ck_assert_str_ne(o.message, "");
 	ck_assert_ptr_null(strchr(o.message, '\n'));
 	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_messages), "result {\"text\":\"\",\"isError\":true"));
+}
+
+/* In a chat: does it go on after that end? */
+static void
+check_again(const char *line, int code, int signal, int asked, int want)
+{
+	struct ambient_exit e = {.size = sizeof(e), .code = code, .signal = signal, .asked = asked, .stderr_tail = ""};
+	struct ambient_outcome o = {.size = sizeof(o)};
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	runner_start();
+	ck_assert_int_eq(runner_line(line), 0);
+	ck_assert_int_eq(runner_type->exited(runner_self, &runner_run, &e, &o, &err), 0);
+	ck_assert_msg(o.again == want, "%s, code %d, signal %d, asked %d", line, code, signal, asked);
+}
+
+void
+runner_check_turns(const char *done)
+{
+	struct ambient_exit e = {.size = sizeof(e), .code = 0, .stderr_tail = ""};
+	struct ambient_outcome o = {.size = offsetof(struct ambient_outcome, again), .again = 7};
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	runner_run.interactive = 1;
+	check_again(done, 0, 0, AMBIENT_ASKED_NONE, 1);
+	check_again(done, 1, 0, AMBIENT_ASKED_NONE, 1);
+	check_again("", 130, 2, AMBIENT_ASKED_INTERRUPT, 1);
+	check_again("", 143, 15, AMBIENT_ASKED_INTERRUPT, 1);
+	check_again("", 1, 0, AMBIENT_ASKED_NONE, 0);
+	check_again(done, 137, 9, AMBIENT_ASKED_NONE, 0);
+	check_again(done, 0, 0, AMBIENT_ASKED_STOP, 0);
+	check_again(done, 0, 0, AMBIENT_ASKED_TIMEOUT, 0);
+	/* An interrupt that came too late took nothing away; the turns of all processes are counted. */
+	am_buf_reset(&runner_messages);
+	runner_start();
+	ck_assert_int_eq(runner_line(done), 0);
+	e.asked = AMBIENT_ASKED_INTERRUPT;
+	/* A host that does not know of it is not written beyond its struct. */
+	ck_assert_int_eq(runner_type->exited(runner_self, &runner_run, &e, &o, &err), 0);
+	ck_assert_int_eq(o.success, 1);
+	ck_assert_int_eq(o.again, 7);
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_messages), "\"isError\":false,\"turns\":6"));
+	runner_run.interactive = 0;
+	check_again(done, 0, 0, AMBIENT_ASKED_NONE, 0);
 }
 
 void

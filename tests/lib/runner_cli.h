@@ -24,12 +24,14 @@ void runner_lines(const char *const *lines);
 struct ambient_outcome runner_end(int code, int asked, const char *tail);
 void runner_expect(const char *messages);      /* all since the last call */
 void runner_expect_command(const char *part);
-/* A chat, settings and a missing secret are refused with their fields. */
+/* Settings and a missing secret are refused with their fields; a chat is not. */
 void runner_check_refusals(const char *type, const char *key);
 void runner_check_versions(const char *title, const char *program, const char *package, const char *old_out,
 			   const char *old, const char *oldest);
 /* The row's line and end make a failure of that reason, a sentence, and a result that is an error. */
 void runner_check_end(const struct runner_end_row *row);
+/* done: the line of a turn that went well.  A chat goes on after what ends a turn only. */
+void runner_check_turns(const char *done);
 /* What is no JSON, of no known type, or more of both, says nothing and fails nothing. */
 void runner_check_ignores(const char *const *more);
 

@@ -311,14 +311,15 @@ AT(ambient_exit, signal, 12);
 AT(ambient_exit, asked, 16);
 AT(ambient_exit, stderr_tail, 24);
 
-SIZE(ambient_outcome, 592);
+SIZE(ambient_outcome, 600);
 AT(ambient_outcome, size, 0);
 AT(ambient_outcome, success, 8);
 AT(ambient_outcome, exit_code, 12);
 AT(ambient_outcome, reason, 16);
 AT(ambient_outcome, message, 80);
+AT(ambient_outcome, again, 592);
 
-SIZE(ambient_runner, 80);
+SIZE(ambient_runner, 88);
 AT(ambient_runner, size, 0);
 AT(ambient_runner, type, 8);
 AT(ambient_runner, plan, 16);
@@ -329,6 +330,7 @@ AT(ambient_runner, interrupt, 48);
 AT(ambient_runner, answer, 56);
 AT(ambient_runner, stop, 64);
 AT(ambient_runner, exited, 72);
+AT(ambient_runner, one_prompt, 80);
 
 SIZE(ambient_server, 48);
 AT(ambient_server, size, 0);

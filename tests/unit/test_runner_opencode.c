@@ -128,6 +128,12 @@ START_TEST(what_is_not_known_is_ignored)
 }
 END_TEST
 
+START_TEST(a_chat_goes_on_after_a_turn)
+{
+	runner_check_turns(STEP("stop"));
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -135,6 +141,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, plans);
 	tcase_add_test(tc, command_line);
 	tcase_add_test(tc, cli_missing_or_too_old);
+	tcase_add_test(tc, a_chat_goes_on_after_a_turn);
 	tcase_add_test(tc, a_turn);
 	tcase_add_loop_test(tc, ends_are_told_apart, 0, (int)AM_COUNTOF(rows));
 	tcase_add_test(tc, a_timeout_says_what_the_api_said);
