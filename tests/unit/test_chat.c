@@ -16,7 +16,8 @@ static struct am_buf heard;
 static void
 hear(void *arg, enum ctl_key key, const char *text, size_t n)
 {
-	(void)arg;
+	/* arg: bytes of any kind are fed; else each piece of text is whole characters. */
+	ck_assert(arg != NULL || key != CTL_KEY_TEXT || am_utf8_valid(text, n));
 	if (key == CTL_KEY_TEXT)
 		am_buf_add(&heard, text, n);
 	else
@@ -82,7 +83,7 @@ START_TEST(random_bytes_are_never_control_characters)
 		for (size_t i = 0; i < n; i++)
 			bytes[i] = rand() % 3 == 0 ? "\033[O~200;1\r\n\xc3\xe6"[rand() % 12] : (char)(rand() % 256);
 		am_buf_reset(&heard);
-		ctl_keys_feed(&keys, bytes, n, hear, NULL);
+		ctl_keys_feed(&keys, bytes, n, hear, &keys);
 		for (size_t i = 0; i < heard.len; i++)
 			ck_assert((unsigned char)heard.data[i] >= 0x20 || heard.data[i] == '\t');
 		ck_assert_uint_le(keys.n, sizeof(keys.held));
@@ -397,6 +398,9 @@ START_TEST(a_text_that_streams_is_printed_once)
 	check_printed(" you\n");
 	tell("\"type\":\"text\",\"text\":\"again\"");
 	check_printed("again\n");
+	tell("\"type\":\"partial\",\"text\":\"all of it\"");
+	tell("\"type\":\"text\",\"text\":\"all of it\"");
+	check_printed("all of it\n");
 	/* Something else comes between. */
 	tell("\"type\":\"partial\",\"text\":\"one\"");
 	tell("\"type\":\"status\",\"text\":\"retrying\"");
