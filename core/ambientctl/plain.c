@@ -81,7 +81,7 @@ read_input(struct plain *p)
 static char *
 next_text(struct plain *p)
 {
-	struct am_buf text = { 0 };
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
 	size_t at = 0;
 
 	while (at < p->input.len) {
@@ -100,7 +100,6 @@ next_text(struct plain *p)
 		am_buf_consume(&p->input, at);
 		return text.len > 0 ? am_buf_steal(&text, NULL) : am_xstrdup("");
 	}
-	am_buf_fini(&text);
 	return NULL;
 }
 
