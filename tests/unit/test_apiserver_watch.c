@@ -470,11 +470,11 @@ count(struct am_watch *w)
 	return rc == 0 ? n : rc;
 }
 
-/* Writes another 64 KiB into the same object, n times; who watches along has seen each before the next. */
+/* Writes another 16 KiB into the same object, n times; who watches along has seen each before the next. */
 static void
 rewrite(const char *name, int n, struct am_watch *along)
 {
-	static char big[65536];
+	static char big[16384];
 
 	memset(big, 'x', sizeof(big) - 1);
 	for (int i = 0; i < n; i++) {
@@ -507,9 +507,9 @@ START_TEST(history_is_bounded_by_its_size_too)
 	ck_assert_int_eq(count(late), 200);
 	am_watch_close(late);
 	struct am_watch *slow = watch_all(am_engine_rv(f.engine));
-	rewrite("large", 200, along);
+	rewrite("large", 400, along);
 	ck_assert_uint_gt(ring->bytes, 2 * AM_RING_BYTES);
-	ck_assert_int_eq(count(slow), 200);
+	ck_assert_int_eq(count(slow), 400);
 	rewrite("large", 20, along);
 	ck_assert_int_eq(count(slow), 20);
 	rewrite("large", 20, NULL);

@@ -18,7 +18,7 @@
 #define AM_OBJECT_MAX (1536 * 1024) /* as etcd's request limit */
 #define AM_RING_AGE   (300 * AM_NS_PER_S) /* of events in memory: what kube-apiserver leaves between two compactions */
 #define AM_RING_KEEP  64                  /* events of a resource that stay, however old */
-#define AM_RING_BYTES (4 << 20)           /* of a resource's events, beyond those that a watch still has before it */
+#define AM_RING_BYTES (2 << 20)           /* of a resource's events, beyond those that a watch still has before it */
 
 /* am_object.flags */
 enum { AM_OBJ_DELETING = 1, AM_OBJ_FINALIZERS = 2, AM_OBJ_FOREGROUND = 4, AM_OBJ_ORPHAN = 8 };
