@@ -166,7 +166,10 @@ def test_weakness_12_1_l_no_thread_and_no_memory_of_its_own_for_a_session(p):
     assert seen["reconciles"] >= MANY and seen["errors"] < MANY / 10, seen
     # A run costs its objects and some looks; who has ended costs a look, and no write.
     assert seen["writes"] < living * 20 + 100, seen
-    assert (size - small) / MANY < 16, (size, small)
+    if os.environ.get("AMBIENT_SLOW"):
+        print("# not held to its memory: a sanitizer keeps what was freed")
+    else:
+        assert (size - small) / MANY < 16, (size, small)
 
 
 def switches(pid):
