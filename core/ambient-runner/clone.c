@@ -137,11 +137,18 @@ make_copy(struct am_git *git, struct am_repo *repo, const char *bare, const char
 		{dot_git, {worktree, "reset", "--quiet", "--hard"}},
 	};
 
+	/* The last step fills in files. */
+	const struct am_git_source source = {.objects = bare, .commit = repo->base, .url = repo->url, .where = &repo->where};
 	for (size_t i = 0; i < AM_COUNTOF(steps); i++) {
 		struct am_git_run run = {.git_dir = steps[i].git_dir, .args = steps[i].args};
-		int rc = am_git_run(git, &run, NULL, err);
+		int rc = 0;
 
-		if (rc < 0)
+		if (i + 1 == AM_COUNTOF(steps)) {
+			am_git_lfs_place(git, repo, &source, dot_git);
+			run.settings = am_git_lfs_settings;
+			run.download = true;
+		}
+		if ((rc = am_git_run(git, &run, NULL, err)) < 0)
 			return rc;
 	}
 	am_git_submodules_place(git, repo, bare, staging);

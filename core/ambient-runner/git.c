@@ -72,6 +72,23 @@ am_runner_git_fini(struct am_git *git)
 	git->dir = git->root = NULL;
 }
 
+int
+am_git_open_dir(const char *root, const char *path)
+{
+	int dir = open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	for (const char *p = path; dir >= 0 && *p != '\0';) {
+		size_t n = strcspn(p, "/");
+		am_auto(am_freep) char *part = am_xstrndup(p, n);
+		int next = openat(dir, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		(void)close(dir);
+		dir = next;
+		p += n + (p[n] == '/');
+	}
+	return dir;
+}
+
 /* ---- runs */
 
 static void
@@ -107,7 +124,8 @@ make_env(struct am_git *git, const struct am_git_run *run, bool login, bool key,
 	add_env(env, &n, am_xstrdup("GIT_ATTR_NOSYSTEM=1"));
 	add_env(env, &n, am_xstrdup("GIT_TERMINAL_PROMPT=0"));
 	add_env(env, &n, am_xstrdup("GIT_NO_REPLACE_OBJECTS=1"));
-	add_env(env, &n, am_xstrdup("GIT_LFS_SKIP_SMUDGE=1"));
+	if (!run->download)
+		add_env(env, &n, am_xstrdup("GIT_LFS_SKIP_SMUDGE=1"));
 	add_env(env, &n, am_xstrdup("GIT_OPTIONAL_LOCKS=0"));
 	add_env(env, &n, am_xasprintf("GIT_ALLOW_PROTOCOL=%s", run->where != NULL ? "https:http:ssh:git" : "file"));
 	if (run->where == NULL) {

@@ -15,6 +15,7 @@ struct am_git_run {
 	int input_fd; /* its standard input, when has_input_fd; borrowed */
 	bool has_input_fd;
 	const char *const *settings; /* further "name=value" beside our own, ended by NULL; or NULL */
+	bool download;               /* git-lfs may fetch what is missing, which it does not otherwise */
 	size_t out_max;              /* of what it prints; 0: 256 KiB.  What is over it is dropped */
 	int seconds;   /* 0: 600 */
 	bool may_fail; /* a non-zero exit is the caller's to judge */
@@ -34,6 +35,19 @@ int am_git_resolve(struct am_git *git, const char *git_dir, const char *what, ch
 void am_git_submodules_place(struct am_git *git, struct am_repo *repo, const char *bare, const char *staging);
 /* Whether each commit of a submodule that the work names can be had by others, too. */
 int am_git_submodules_check(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err);
+
+/* lfs.c.  Of a commit in a repository of ours: the files that LFS keeps, for the copy whose git_dir it is and which is not checked
+ * out yet.  What cannot be had stays a pointer, and repo->error says so. */
+struct am_git_source {
+	const char *objects, *commit, *url;
+	const struct am_giturl *where;
+};
+void am_git_lfs_place(struct am_git *git, struct am_repo *repo, const struct am_git_source *source, const char *git_dir);
+extern const char *const am_git_lfs_settings[]; /* of the checkout after it, which is to ask nobody */
+/* Whether all objects that the work names are on the server that it is pushed to: from the agent's copy, if need be. */
+int am_git_lfs_publish(struct am_git *git, struct am_repo *repo, const char *bare, struct ambient_error *err);
+/* A directory below root, each step opened without following a link; -1 with errno. */
+int am_git_open_dir(const char *root, const char *path);
 
 /* login.c */
 int am_git_write_credentials(struct am_git *git, const struct am_repo *repo, const struct am_giturl *where, bool *has_login,

@@ -227,8 +227,13 @@ am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_erro
 		.git_dir = bare, .args = args, .repo = repo, .where = &repo->push_where, .seconds = 1200};
 	int rc = repo->rescued ? 0 : am_git_submodules_check(git, repo, bare, err);
 
-	if (rc < 0)
+	if (rc == 0)
+		rc = am_git_lfs_publish(git, repo, bare, err);
+	if (rc < 0 && !repo->rescued)
 		return rc;
+	/* Better rescued without than not at all. */
+	if (rc < 0 && err != NULL)
+		(void)am_strlcpy(repo->error, err->message, sizeof(repo->error));
 	rc = am_git_run(git, &run, NULL, err);
 	if (rc < 0)
 		return am_err_prefix(err, "pushing \"%.60s\" was refused", repo->push_branch);

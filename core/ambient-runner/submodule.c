@@ -229,17 +229,8 @@ write_link(const char *staging, const char *worktree, const char *git_dir, struc
 {
 	am_auto(am_freep) char *up = up_from(worktree);
 	am_auto(am_freep) char *text = am_xasprintf("gitdir: %s%s\n", up, git_dir);
-	int dir = open(staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), fd = -1, rc = 0;
+	int dir = am_git_open_dir(staging, worktree), fd = -1, rc = 0;
 
-	for (const char *p = worktree; dir >= 0 && *p != '\0';) {
-		size_t n = strcspn(p, "/");
-		am_auto(am_freep) char *part = am_xstrndup(p, n);
-		int next = openat(dir, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-		(void)close(dir);
-		dir = next;
-		p += n + (p[n] == '/');
-	}
 	if (dir >= 0)
 		fd = openat(dir, ".git", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
@@ -286,8 +277,15 @@ copy_module(struct walk *walk, const struct level *into, const struct module *m,
 
 	if (rc == 0)
 		rc = write_link(walk->staging, worktree, git_dir, err);
+	const struct am_git_source source = {.objects = mirror, .commit = m->commit, .url = m->url, .where = &m->where};
 	for (size_t i = 0; rc == 0 && i < AM_COUNTOF(steps); i++) {
 		struct am_git_run run = {.git_dir = steps[i].git_dir, .args = steps[i].args};
+
+		if (i + 1 == AM_COUNTOF(steps)) {
+			am_git_lfs_place(walk->git, walk->repo, &source, dir);
+			run.settings = am_git_lfs_settings;
+			run.download = true;
+		}
 
 		rc = am_git_run(walk->git, &run, NULL, err);
 	}

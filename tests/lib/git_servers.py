@@ -4,7 +4,9 @@ git itself answers in both: http-backend behind TLS, upload-pack and receive-pac
 import asyncio
 import base64
 import gzip
+import hashlib
 import http.server
+import json
 import os
 import shutil
 import ssl
@@ -60,10 +62,11 @@ def authority(directory):
 
 
 class Https:
-    """Everything below origins, for who knows the login.  redirects: a first part of the path -> where it is sent."""
+    """Everything below origins, for who knows the login.  redirects: a first part of the path -> where it is sent.
+    lfs[repository][oid]: what its LFS server holds."""
 
     def __init__(self, origins, directory, login=("me", "pass-word")):
-        self.seen, self.redirects = [], {}
+        self.seen, self.redirects, self.lfs = [], {}, {}
         self.ca, cert, key = authority(directory)
         wanted = "Basic " + base64.b64encode(":".join(login).encode()).decode()
         me = self
@@ -93,6 +96,8 @@ class Https:
                     return self.say(401, "WWW-Authenticate", 'Basic realm="git"')
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
+                if "/info/lfs/" in self.path:
+                    return self.serve_lfs(body)
                 path, _, query = self.path.partition("?")
                 env = {"PATH": os.environ["PATH"], "GIT_PROJECT_ROOT": origins, "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path,
                        "QUERY_STRING": query, "REQUEST_METHOD": self.command, "REMOTE_USER": login[0],
@@ -111,7 +116,39 @@ class Https:
                 self.end_headers()
                 self.wfile.write(text)
 
-            do_GET = do_POST = serve
+            do_GET = do_POST = do_PUT = serve
+
+            def serve_lfs(self, body):
+                """The batch API with the basic transfer; no locks."""
+                name, _, what = self.path[1:].partition(".git/info/lfs/")
+                store = me.lfs.setdefault(name, {})
+                if what == "objects/batch":
+                    asked = json.loads(body)
+                    answer = []
+                    for o in asked["objects"]:
+                        has, verb = o["oid"] in store, asked["operation"]
+                        item = {"oid": o["oid"], "size": o["size"], "authenticated": True}
+                        if has == (verb == "download"):
+                            item["actions"] = {verb: {"href": "https://%s/%s.git/info/lfs/objects/%s" % (self.headers["Host"], name, o["oid"]),
+                                                      "header": {"Authorization": wanted}}}
+                        elif verb == "download":
+                            item["error"] = {"code": 404, "message": "Object does not exist"}
+                        answer.append(item)
+                    return self.give(200, json.dumps({"transfer": "basic", "objects": answer}).encode())
+                oid = what.rpartition("/")[2]
+                if self.command == "PUT" and hashlib.sha256(body).hexdigest() == oid:
+                    store[oid] = body
+                    return self.give(200, b"")
+                if self.command == "GET" and oid in store:
+                    return self.give(200, store[oid], "application/octet-stream")
+                return self.give(404, b'{"message":"no"}')
+
+            def give(self, code, data, kind="application/vnd.git-lfs+json"):
+                self.send_response(code)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
 
             def say(self, code, name, value):
                 self.send_response(code)
