@@ -348,6 +348,7 @@ clean_up(struct am_agent *agent)
 	am_runner_channel_fini(&agent->runner);
 	am_runner_redactor_free(agent->redactor);
 	am_agent_command_fini(&agent->command);
+	am_agent_live_fini(agent);
 	am_buf_fini(&agent->start);
 	am_buf_fini(&agent->input);
 	am_buf_fini(&agent->stderr_tail);

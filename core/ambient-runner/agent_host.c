@@ -234,6 +234,7 @@ message_turn_done(struct ambient_run *run)
 	if (am_agent_by_turns(am_agent_of(run)))
 		return; /* with the end of the process */
 	am_runner_channel_send(&am_agent_of(run)->runner, frame, sizeof(frame) - 1);
+	am_agent_of(run)->in_turn = false;
 	if (!run->interactive)
 		am_agent_of(run)->end_input = true;
 }

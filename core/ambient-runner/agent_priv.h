@@ -43,10 +43,25 @@ struct am_stream {
 	bool skipping; /* the rest of a line that was too long */
 };
 
+/* The way of an agent whose workspace is to change: see live.h. */
+enum am_hold {
+	AM_HOLD_NONE,
+	AM_HOLD_ASKED,  /* waits for the end of the turn */
+	AM_HOLD_ENDING, /* its input was ended */
+	AM_HOLD_HELD,   /* there is no process */
+};
+
 struct am_agent {
 	struct am_channel runner;
 	struct am_redactor *redactor;
 	struct am_buf start; /* the start frame */
+	struct am_buf layout; /* the newest frame with where it works, when it was not that one */
+	enum am_hold hold;
+	bool in_turn;
+	int64_t ending_since;
+	char **queued; /* prompts that came while it was held */
+	size_t queued_count;
+	struct ambient_error live_error; /* it could not be started again: code is set */
 	struct am_agent_host host;
 	struct am_agent_run run;
 	const struct ambient_plugin *plugin;
@@ -119,6 +134,23 @@ int am_agent_turns(struct am_agent *agent, struct ambient_error *err);
 int am_agent_enqueue(struct am_agent *agent, const char *prompt, struct ambient_error *err);
 /* From the start of the process to its end; prompt as above. */
 int am_agent_once(struct am_agent *agent, const char *prompt, struct ambient_error *err);
+
+/* The process again, with the command of the type's restart(). */
+int am_agent_spawn(struct am_agent *agent, bool again, struct ambient_error *err);
+int am_agent_prompt(struct am_agent *agent, const char *text, struct ambient_error *err);
+
+/* agent_live.c */
+void am_agent_hold(struct am_agent *agent);
+void am_agent_lay_out(struct am_agent *agent, struct am_slice line);
+/* The turn of an agent that has a process for each has ended, or there is none. */
+void am_agent_hold_turn(struct am_agent *agent);
+/* Goes on with a hold; called in each round of the loop. */
+void am_agent_hold_step(struct am_agent *agent);
+/* The process has ended and all was read.  Whether that is what was wanted: then there is none, and the loop goes on. */
+bool am_agent_hold_ended(struct am_agent *agent);
+int am_agent_queue(struct am_agent *agent, const char *text, struct ambient_error *err); /* for when it goes on */
+struct am_slice am_agent_frame(const struct am_agent *agent); /* what names the repositories */
+void am_agent_live_fini(struct am_agent *agent);
 
 /* agent_save.c: commits and bundles what the agent left in each repository, and says so. */
 void am_agent_save(struct am_agent *agent);

@@ -151,20 +151,21 @@ first_prompt(struct am_agent *agent, const char *prompt, struct ambient_error *e
 		agent->end_input = true;
 		return 0;
 	}
+	agent->in_turn = true;
 	return agent->type->prompt(agent->self, &agent->run.pub, am_buf_str(&text), text.len, err);
 }
 
 int
-am_agent_start(struct am_agent *agent, const char *prompt, struct ambient_error *err)
+am_agent_spawn(struct am_agent *agent, bool again, struct ambient_error *err)
 {
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, errs[2] = {-1, -1}, rc;
-	const char *idle = getenv("AMBIENT_AGENT_IDLE");
-	int64_t seconds = 0;
 
-	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	am_agent_command_fini(&agent->command);
 	am_agent_env_init(agent);
 	agent->command.cwd = am_xstrdup(agent->workdir);
-	if ((rc = agent->type->command(agent->self, &agent->run.pub, &agent->command, err)) < 0)
+	rc = again ? agent->type->restart(agent->self, &agent->run.pub, &agent->command, err)
+		   : agent->type->command(agent->self, &agent->run.pub, &agent->command, err);
+	if (rc < 0)
 		return rc;
 	if (agent->command.argc == 0)
 		return ambient_err(err, AMBIENT_E_INVALID, "the runner type names no command");
@@ -190,11 +191,23 @@ am_agent_start(struct am_agent *agent, const char *prompt, struct ambient_error 
 	agent->stdin_fd = in[1];
 	agent->out = (struct am_stream){.fd = out[0], .which = AMBIENT_STDOUT};
 	agent->err = (struct am_stream){.fd = errs[0], .which = AMBIENT_STDERR};
-	if (!am_empty(idle) && am_parse_i64(idle, &seconds) == 0 && seconds > 0 && seconds < 86400)
-		agent->idle_ns = seconds * AM_NS_PER_S;
 	agent->last_line = now_boot();
 	agent->term_at = agent->kill_at = agent->drain_until = AM_FOREVER;
-	return first_prompt(agent, prompt, err);
+	return 0;
+}
+
+int
+am_agent_start(struct am_agent *agent, const char *prompt, struct ambient_error *err)
+{
+	const char *idle = getenv("AMBIENT_AGENT_IDLE");
+	int64_t seconds = 0;
+	int rc;
+
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (!am_empty(idle) && am_parse_i64(idle, &seconds) == 0 && seconds > 0 && seconds < 86400)
+		agent->idle_ns = seconds * AM_NS_PER_S;
+	rc = am_agent_spawn(agent, false, err);
+	return rc < 0 ? rc : first_prompt(agent, prompt, err);
 }
 
 /* ---- ending */
@@ -205,9 +218,11 @@ am_agent_stop(struct am_agent *agent, int asked)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	agent->ending = true;
-	if (agent->asked != AMBIENT_ASKED_NONE || agent->pid == 0 || agent->exited)
+	if (agent->asked != AMBIENT_ASKED_NONE || (agent->pid == 0 && agent->hold != AM_HOLD_HELD) || agent->exited)
 		return;
 	agent->asked = asked;
+	if (agent->pid == 0)
+		return; /* it is ended already */
 	agent->term_at = now_boot();
 	if (agent->type->stop != NULL && agent->type->stop(agent->self, &agent->run.pub, &err) == 0)
 		agent->term_at += GRACE;
@@ -232,6 +247,8 @@ check_timers(struct am_agent *agent)
 		am_agent_fields(agent, AMBIENT_MSG_ERROR, am_buf_str(&fields), fields.len);
 		am_agent_stop(agent, AMBIENT_ASKED_TIMEOUT);
 	}
+	if (agent->pid == 0)
+		return;
 	if (!agent->exited && now >= agent->term_at) {
 		(void)kill(-agent->pid, SIGTERM);
 		agent->term_at = AM_FOREVER;
@@ -350,6 +367,15 @@ write_input(struct am_agent *agent)
 
 /* ---- what the runner says meanwhile */
 
+int
+am_agent_prompt(struct am_agent *agent, const char *text, struct ambient_error *err)
+{
+	if (agent->type->prompt == NULL || agent->end_input || agent->exited)
+		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "the agent takes no more prompts");
+	agent->in_turn = true;
+	return agent->type->prompt(agent->self, &agent->run.pub, text, strlen(text), err);
+}
+
 /* Each says what is wrong when it cannot be done. */
 
 static int
@@ -359,9 +385,9 @@ on_prompt(struct am_agent *agent, struct am_slice line, struct ambient_error *er
 
 	if (text != NULL && !agent->ended && am_agent_by_turns(agent))
 		return am_agent_enqueue(agent, text, err);
-	if (text == NULL || agent->ended || agent->type->prompt == NULL || agent->end_input || agent->exited)
+	if (text == NULL || agent->ended)
 		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "the agent takes no more prompts");
-	return agent->type->prompt(agent->self, &agent->run.pub, text, strlen(text), err);
+	return agent->hold != AM_HOLD_NONE ? am_agent_queue(agent, text, err) : am_agent_prompt(agent, text, err);
 }
 
 static int
@@ -372,7 +398,7 @@ on_answer(struct am_agent *agent, struct am_slice line, struct ambient_error *er
 	struct am_slice value;
 	int rc;
 
-	if (id == NULL || agent->type->answer == NULL || !am_json_find(line, "/answer", &value))
+	if (id == NULL || agent->pid == 0 || agent->type->answer == NULL || !am_json_find(line, "/answer", &value))
 		return ambient_err(err, AMBIENT_E_UNSUPPORTED, "the agent asks nothing that a person could answer");
 	if ((rc = am_object_parse(NULL, value.p, value.n, &answer, err)) < 0)
 		return rc;
@@ -385,7 +411,7 @@ static int
 on_interrupt(struct am_agent *agent, struct am_slice line am_unused_, struct ambient_error *err)
 {
 	if (agent->pid == 0 || agent->exited)
-		return 0; /* the turn has ended by itself */
+		return 0; /* the turn has ended by itself, or it is being started again */
 	if (agent->type->interrupt != NULL)
 		return agent->type->interrupt(agent->self, &agent->run.pub, err);
 	(void)kill(-agent->pid, SIGINT);
@@ -441,6 +467,10 @@ am_agent_hear(struct am_agent *agent)
 			am_auto(am_freep) char *reason = am_json_dup(line, "/reason");
 
 			am_agent_stop(agent, am_streq(reason, "timeout") ? AMBIENT_ASKED_TIMEOUT : AMBIENT_ASKED_STOP);
+		} else if (am_streq(t, "hold")) {
+			am_agent_hold(agent);
+		} else if (am_streq(t, "layout")) {
+			am_agent_lay_out(agent, line);
 		} else {
 			hear(agent, t, line);
 		}
@@ -497,8 +527,18 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 	for (;;) {
 		check_timers(agent);
 		/* Looked at here, not after the wait: the end of the process may have been the last thing to wait for. */
-		if (agent->exited && agent->out.fd < 0 && agent->err.fd < 0)
+		am_agent_hold_step(agent);
+		if (agent->hold == AM_HOLD_HELD && (agent->asked != AMBIENT_ASKED_NONE || agent->ended))
 			break;
+		if (agent->live_error.code != 0) {
+			*err = agent->live_error;
+			return -err->code;
+		}
+		if (agent->exited && agent->out.fd < 0 && agent->err.fd < 0) {
+			if (!am_agent_hold_ended(agent))
+				break;
+			last = AM_FOREVER;
+		}
 		if (agent->exited && agent->drain_until == AM_FOREVER && last == AM_FOREVER)
 			last = now_boot() +
 			       DRAIN; /* swept: end of file must come now, but for what is still in the pipe */

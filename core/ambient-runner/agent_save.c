@@ -139,7 +139,7 @@ am_agent_save(struct am_agent *agent)
 		am_agent_env_set(&env, i == 0 ? "GIT_AUTHOR_EMAIL" : "GIT_COMMITTER_EMAIL",
 				 email != NULL ? email : "agent@localhost");
 	}
-	if (!am_json_find(start, "/repos", &repos))
+	if (!am_json_find(am_agent_frame(agent), "/repos", &repos))
 		repos = AM_SLICE("[]");
 	while (am_json_element(repos, &it, &item)) {
 		am_auto(am_freep) char *name = am_json_dup(item, "/name");

@@ -43,7 +43,8 @@ static char *
 next_prompt(struct am_agent *agent)
 {
 	am_agent_hear(agent);
-	while (agent->waiting_count == 0) {
+	am_agent_hold_turn(agent);
+	while (agent->waiting_count == 0 || agent->hold == AM_HOLD_HELD) {
 		if (agent->ending || agent->ended || agent->runner_gone || am_agent_asked != 0)
 			return NULL;
 		am_agent_wait(agent);

@@ -22,7 +22,8 @@
 char *
 am_git_bare(const struct am_git *git, const struct am_repo *repo)
 {
-	return am_xasprintf("%s/.ambient/git/%s%s.git", git->root, repo->workflow ? "workflows/" : "", repo->name);
+	return am_xasprintf("%s/.ambient/git/%s%s%s.git", git->root, repo->workflow ? "workflows/" : "", repo->name,
+			    repo->fresh ? ".new" : "");
 }
 
 int
@@ -191,6 +192,9 @@ am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_e
 
 	if ((rc = am_mkdirs(parent, 0700, err)) < 0 || (rc = am_mkdirs(workspace, 0755, err)) < 0)
 		return rc;
+	/* What an earlier attempt left is not trusted to be whole. */
+	if (repo->fresh && (rc = am_remove_tree(bare, err)) < 0)
+		return rc;
 	/* init on an existing repository changes nothing. */
 	if ((rc = am_git_run(git, &run, NULL, err)) < 0 || (rc = am_git_fetch(git, repo, bare, err)) < 0)
 		return rc;
@@ -206,7 +210,7 @@ am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_e
 	int dir = open(workspace, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return am_err_errno(err, errno, "opening \"%s\"", workspace);
-	bool exists = occupied(dir, repo->name);
+	bool exists = !repo->fresh && occupied(dir, repo->name);
 	(void)close(dir);
 	if (!exists) {
 		const char *named = repo->there ? repo->push_branch : repo->branch;
@@ -214,12 +218,32 @@ am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_e
 
 		if ((rc = am_remove_tree(staging, err)) < 0 ||
 		    (rc = make_copy(git, repo, bare, staging, branch, err)) < 0 ||
-		    (rc = move_in(git, repo, staging, err)) < 0) {
+		    (!repo->fresh && (rc = move_in(git, repo, staging, err)) < 0)) {
 			(void)am_remove_tree(staging, NULL);
 			return rc;
 		}
 	}
-	repo->cloned = true;
+	repo->cloned = !repo->fresh;
 	repo->cloned_at = am_clock_wall(am_clock_real());
+	return 0;
+}
+
+int
+am_runner_git_place(struct am_git *git, struct am_repo *repo, struct ambient_error *err)
+{
+	am_auto(am_freep) char *made = am_git_bare(git, repo);
+	am_auto(am_freep) char *staging = am_xasprintf("%s/.ambient/staging-%s", git->root, repo->name);
+	int rc;
+
+	repo->fresh = false;
+	am_auto(am_freep) char *bare = am_git_bare(git, repo);
+	/* What was in the working copy of an earlier one has all its objects itself. */
+	if ((rc = am_remove_tree(bare, err)) < 0)
+		return rc;
+	if (rename(made, bare) < 0)
+		return am_err_errno(err, errno, "moving the clone of \"%s\" to its place", repo->name);
+	if ((rc = move_in(git, repo, staging, err)) < 0)
+		return rc;
+	repo->cloned = true;
 	return 0;
 }

@@ -31,6 +31,8 @@ void am_runner_git_fini(struct am_git *git); /* removes the private directory */
 /* Fetches into the bare repository, then makes workspace/<name> when there is none yet.  On a later run of the same
  * session both stay as they are, but for new objects of the remote. */
 int am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_error *err);
+/* One that is `fresh` was prepared beside what is there: puts it in its place, which must be free. */
+int am_runner_git_place(struct am_git *git, struct am_repo *repo, struct ambient_error *err);
 /* Takes out/<name>.bundle (made by the agent's side, hostile) into the bare repository: fills commit, commits, added,
  * removed, and status "nochanges" or NULL when there is something to push. */
 int am_runner_git_import(struct am_git *git, struct am_repo *repo, struct ambient_error *err);

@@ -84,6 +84,13 @@ add_value(struct am_redactor *redactor, const char *value, size_t n)
 }
 
 void
+am_runner_redactor_merge(struct am_redactor *redactor, const struct am_redactor *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		add_value(redactor, from->values[i].p, from->values[i].n);
+}
+
+void
 am_runner_redactor_add(struct am_redactor *redactor, const char *value, size_t n)
 {
 	while (n > 0 && isspace((unsigned char)value[n - 1]))

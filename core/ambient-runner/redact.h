@@ -19,6 +19,8 @@ void am_runner_redactor_free(struct am_redactor *redactor);
 /* Values under 6 bytes are ignored (they would shred every text); at most 64 are kept.  A value of several lines
  * (a private key) also counts line by line. */
 void am_runner_redactor_add(struct am_redactor *redactor, const char *value, size_t n);
+/* Adds what another one has learned. */
+void am_runner_redactor_merge(struct am_redactor *redactor, const struct am_redactor *from);
 /* Adds the values of the variables in env (NULL: environ) whose names end like those of secrets. */
 void am_runner_redactor_add_env(struct am_redactor *redactor, const char *const *env);
 /* Appends the clean text; returns whether anything was replaced. */

@@ -31,6 +31,7 @@ struct am_repo {
 	enum am_provider provider;  /* of the host of url, where the project says it */
 	struct am_giturl where, push_where;
 	/* What became of it. */
+	bool fresh; /* cloned beside what is there, not yet in its place */
 	bool cloned;
 	bool there; /* push_branch was there already, and was cloned */
 	int64_t cloned_at; /* wall time */

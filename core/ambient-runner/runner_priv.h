@@ -10,6 +10,7 @@
 #include "core/ambient-runner/channel.h"
 #include "core/ambient-runner/endpoint.h"
 #include "core/ambient-runner/git.h"
+#include "core/ambient-runner/live.h"
 #include "core/ambient-runner/msglog.h"
 #include "core/ambient-runner/report.h"
 #include "core/ambient-runner/watch.h"
@@ -34,6 +35,7 @@ struct am_runner {
 	struct am_buf session; /* the AgenticSession, checked JSON */
 	struct am_repos repos;
 	struct am_workflow workflow;
+	struct am_live *live; /* while the agent works */
 	int64_t generation; /* of status.effective, which is in the workspace; 0: not yet */
 	struct am_git git;
 	struct am_msglog *log;

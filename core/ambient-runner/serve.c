@@ -60,15 +60,18 @@ am_runner_listen(struct am_runner *runner)
 	return 0;
 }
 
-/* Waits for input on fd, something that a person says (input_fd; -1: nobody is heard), or a signal, at most ms. */
+/* Waits for input on fd, a signal, and with live also for what a person says and what changes, at most ms. */
 static void
-wait_for(int fd, int input_fd, bool writing, int ms)
+wait_for(const struct am_runner *runner, int fd, bool writing, bool live, int ms)
 {
-	struct pollfd fds[3] = {{.fd = fd, .events = (short)(POLLIN | (writing ? POLLOUT : 0))},
+	struct pollfd fds[5] = {{.fd = fd, .events = (short)(POLLIN | (writing ? POLLOUT : 0))},
 				{.fd = am_runner_wake_fd, .events = POLLIN},
-				{.fd = input_fd, .events = POLLIN}};
+				{.fd = live ? am_endpoint_input_fd(runner->endpoint) : -1, .events = POLLIN},
+				{.fd = live && !runner->exited ? am_runner_live_fd(runner->live) : -1, .events = POLLIN},
+				{.fd = live && !runner->exited && runner->watch != NULL ? am_runner_watch_fd(runner->watch) : -1,
+				 .events = POLLIN}};
 
-	(void)poll(fds, 3, ms);
+	(void)poll(fds, AM_COUNTOF(fds), ms);
 }
 
 static int
@@ -96,7 +99,7 @@ take_connection(struct am_runner *runner)
 		else if (now_boot() > deadline)
 			return lost(runner, "it did not connect within 5 minutes");
 		else
-			wait_for(runner->listen_fd, -1, false, 1000);
+			wait_for(runner, runner->listen_fd, false, false, 1000);
 		am_runner_beat(runner);
 	}
 	(void)unlink(runner->socket);
@@ -108,7 +111,7 @@ take_connection(struct am_runner *runner)
 			return AM_EXIT_SIGNAL + am_runner_asked;
 		if (runner->agent.eof || now_boot() > deadline)
 			return lost(runner, "it said nothing");
-		wait_for(runner->agent.fd, -1, false, 1000);
+		wait_for(runner, runner->agent.fd, false, false, 1000);
 		am_runner_beat(runner);
 		if ((rc = am_runner_channel_read(&runner->agent, &err)) < 0)
 			break;
@@ -351,6 +354,8 @@ dispatch(struct am_runner *runner, struct ambient_error *err)
 			am_runner_input_turn(runner, false);
 		else if (am_streq(t, "taken"))
 			am_runner_input_taken(runner, line);
+		else if (am_streq(t, "held") || am_streq(t, "laidout"))
+			am_runner_live_hear(runner->live, t);
 		else if (am_streq(t, "bye"))
 			return 1;
 		/* What a newer side says beside this is not for us. */
@@ -410,22 +415,30 @@ saves_too_long(struct am_runner *runner, const struct timers *timers, int64_t no
 	return am_runner_out_of_time(runner) || now >= runner->save_by - runner->grace_ns / 4;
 }
 
+static void
+set_limits(const struct am_runner *runner, struct timers *timers)
+{
+	int64_t seconds = am_runner_session_timeout(am_runner_session(runner));
+
+	timers->total = seconds > 0 ? runner->started + seconds * AM_NS_PER_S : AM_FOREVER;
+	timers->idle_ns = am_runner_session_idle(am_runner_session(runner)) * AM_NS_PER_S;
+}
+
 static int
 loop(struct am_runner *runner)
 {
-	int64_t seconds = am_runner_session_timeout(am_runner_session(runner));
-	struct timers timers = {.total = seconds > 0 ? runner->started + seconds * AM_NS_PER_S : AM_FOREVER,
-				.idle_ns = am_runner_session_idle(am_runner_session(runner)) * AM_NS_PER_S,
-				.stop_by = AM_FOREVER,
-				.save_by = AM_FOREVER};
+	struct timers timers = {.stop_by = AM_FOREVER, .save_by = AM_FOREVER};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	int rc;
 
+	set_limits(runner, &timers);
 	runner->last_activity = now_boot();
 	for (;;) {
 		if ((rc = dispatch(runner, &err)) != 0)
 			break;
 		am_runner_input(runner);
+		if (am_runner_live_tick(runner->live))
+			set_limits(runner, &timers);
 		check_timers(runner, &timers);
 		int64_t now = now_boot();
 		if (!runner->exited && now >= timers.stop_by)
@@ -451,7 +464,7 @@ loop(struct am_runner *runner)
 
 				(void)poll(&p, 1, ms);
 			} else {
-				wait_for(runner->agent.fd, am_endpoint_input_fd(runner->endpoint), runner->agent.out.len > 0, ms);
+				wait_for(runner, runner->agent.fd, runner->agent.out.len > 0, true, ms);
 			}
 			if (am_runner_channel_read(&runner->agent, &err) < 0 ||
 			    am_runner_channel_flush(&runner->agent, &err) < 0)
@@ -482,7 +495,10 @@ am_runner_serve(struct am_runner *runner)
 	am_runner_progress(runner, "running", "the agent is starting");
 	am_runner_input_turn(runner, runner->said_prompt);
 	am_endpoint_listen(runner->endpoint, true);
+	runner->live = am_runner_live_new(runner);
 	rc = loop(runner);
+	am_runner_live_free(runner->live);
+	runner->live = NULL;
 	am_endpoint_listen(runner->endpoint, false);
 	am_runner_input_turn(runner, false);
 	return rc;

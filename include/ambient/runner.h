@@ -125,6 +125,10 @@ struct ambient_runner {
 	 * prompt, from command() to exited(), with run->resume the conversation so far, as long as the outcome says `again`;
 	 * prompts that come meanwhile wait.  An interrupt is SIGINT, 5 s later SIGTERM, 5 s later SIGKILL. */
 	int32_t one_prompt;
+	/* The agent's input has been ended between two turns, and it has gone, since workdir, dirs or instructions are
+	 * others now: composes the command that goes on with the conversation run->resume.  The slot stays, exited() is not
+	 * called for the process that went.  NULL: such an agent is left alone. */
+	int (*restart)(void *self, struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err);
 };
 
 #ifdef __cplusplus

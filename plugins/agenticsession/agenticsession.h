@@ -5,6 +5,7 @@
  *   reconcile.c   the steps, and which writes come before which
  *   expire.c      the deletion of a session that has ended
  *   effective.c   spec + ProjectSettings + configuration -> the values a run uses
+ *   changes.c     edits of the spec while a run goes on
  *   workspace.c   whose files it works in, and who else does
  *   admit.c       how many may run at once, and who waits
  *   children.c    the objects of a run
@@ -153,11 +154,16 @@ int64_t as_judge(const struct as_plugin *plugin, const struct as_facts *facts, s
 int as_effective(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 		 const struct ambient_object *settings, const struct ambient_object **ret,
 		 struct ambient_error *err);
-/* A fingerprint of what the user wrote, without what is about the session and no part of a run: desiredState and its TTL. */
-void as_fingerprint(const struct ambient_object *session, char out[20]);
 /* NULL when the URL may be cloned from, else what is wrong with it. */
 const char *as_url_problem(const char *url);
 const char *as_branch_problem(const char *branch);
+
+/* ---- changes.c */
+/* The fingerprint of each field that the user wrote, as a JSON object: what status.effective was worked out from. */
+void as_fields(const struct ambient_object *session, struct text *t);
+/* What was edited since: takes into st->effective what takes effect while the run goes on, says the rest in Reconciled. */
+int as_changes(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+	       struct as_status *st, struct ambient_error *err);
 
 /* ---- workspace.c */
 /* The session that this one continues; "" when it continues none. */
@@ -196,6 +202,9 @@ int as_provision(const struct as_plugin *plugin, struct ambient_call *call, cons
 		 const struct as_status *st, struct ambient_error *err);
 int as_create_job(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 		  const struct as_status *st, const struct ambient_object *fragment, struct ambient_error *err);
+/* Where the timeout was edited meanwhile, the Job's own deadline follows. */
+int as_move_deadline(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *job,
+		     const struct as_status *st, struct ambient_error *err);
 int as_delete_job(struct ambient_call *call, const struct ambient_object *job, struct ambient_error *err);
 
 /* ---- report.c */

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #define RESCUE_GRACE_S 90 /* for the agent to end, its work to be committed and pushed */
-#define BACKSTOP_S 60 /* the Job's own deadline comes this much after ours */
+#define BACKSTOP_S 60
 
 void
 as_name(char out[AS_NAME_MAX], const char *prefix, const char *session, const char *suffix)
@@ -430,19 +430,27 @@ add_pod_security(struct pod *pod)
 	text_add(pod->t, "}");
 }
 
+/* The Job's own deadline comes this much after ours. */
+static int64_t
+backstop(const struct as_plugin *plugin, const struct as_status *st)
+{
+	int64_t timeout = st->effective != NULL ? ambient_int(st->effective, "/timeout", 0) : 0;
+
+	return timeout > 0 ? timeout + plugin->start_timeout_s + BACKSTOP_S : 0;
+}
+
 static void
 add_spec(struct pod *pod)
 {
 	const char *priority = ambient_str(pod->session, "/spec/resourceOverrides/priorityClass", "");
-	int64_t timeout = ambient_int(pod->effective, "/timeout", 0);
 	char label[AS_NAME_MAX], sa[AS_NAME_MAX];
 	struct text *t = pod->t;
 
 	as_name(label, "", pod->name, "");
 	as_name(sa, "ambient-session-", pod->name, "");
 	text_add(t, "{\"backoffLimit\":0,\"ttlSecondsAfterFinished\":%d", pod->plugin->job_ttl_s);
-	if (timeout > 0)
-		text_add(t, ",\"activeDeadlineSeconds\":%d", timeout + pod->plugin->start_timeout_s + BACKSTOP_S);
+	if (backstop(pod->plugin, pod->st) > 0)
+		text_add(t, ",\"activeDeadlineSeconds\":%d", backstop(pod->plugin, pod->st));
 	text_add(t, ",\"template\":{\"metadata\":{\"labels\":{\"app\":\"ambient-code-runner\",\"agentic-session\":%s},"
 		 "\"annotations\":{\"ambient-code.io/session\":%s,\"ambient-code.io/run-id\":%s}},"
 		 "\"spec\":{\"restartPolicy\":\"Never\",\"automountServiceAccountToken\":false,\"enableServiceLinks\":false,"
@@ -490,6 +498,27 @@ as_create_job(const struct as_plugin *plugin, struct ambient_call *call, const s
 	if (rc == 0 && strcmp(ambient_str(there, AS_RUN_ID, ""), st->run_id) != 0)
 		rc = ambient_err(err, AMBIENT_E_CONFLICT, "Job \"%s/%s\" is of an earlier run", pod.ns, st->job);
 	return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
+}
+
+int
+as_move_deadline(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *job,
+		 const struct as_status *st, struct ambient_error *err)
+{
+	int64_t wanted = backstop(plugin, st);
+	struct text t = TEXT_INIT;
+	int rc;
+
+	if (wanted == 0 || ambient_int(job, "/spec/activeDeadlineSeconds", 0) == wanted)
+		return 0;
+	text_add(&t, "{\"metadata\":{\"uid\":%s},\"spec\":{\"activeDeadlineSeconds\":%d}}", ambient_str(job, "/metadata/uid", ""), wanted);
+	if (t.failed)
+		rc = ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	else
+		rc = ambient_patch(call, AS_JOB, ambient_str(job, "/metadata/namespace", ""), ambient_str(job, "/metadata/name", ""),
+				   NULL, AMBIENT_PATCH_MERGE, t.p, NULL, err);
+	text_fini(&t);
+	/* Another Job of that name, or none any more: the watch is about to say so. */
+	return rc == -AMBIENT_E_CONFLICT || rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
 }
 
 int

@@ -8,7 +8,6 @@
 #include "plugins/agenticsession/agenticsession.h"
 
 #include <ctype.h>
-#include <inttypes.h>
 #include <strings.h>
 
 #define NEW_SHAPE_TIMEOUT 300 /* what clients of the newer shape write when nobody chose a timeout */
@@ -467,26 +466,6 @@ check_environment(const struct ambient_object *spec, struct ambient_error *err)
 	return 0;
 }
 
-void
-as_fingerprint(const struct ambient_object *session, char out[20])
-{
-	uint64_t hash = UINT64_C(1469598103934665603); /* FNV-1a */
-	const char *key, *raw;
-	size_t len;
-
-	for (size_t i = 0; i < ambient_len(session, "/spec"); i++) {
-		const struct ambient_object *value = ambient_item(session, "/spec", i, &key);
-
-		if (strcmp(key, "desiredState") == 0 || strcmp(key, "ttlSecondsAfterFinished") == 0 || (raw = ambient_json(value, "", &len)) == NULL)
-			continue;
-		for (const char *p = key; *p != '\0'; p++)
-			hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
-		for (size_t k = 0; k < len; k++)
-			hash = (hash ^ (unsigned char)raw[k]) * UINT64_C(1099511628211);
-	}
-	(void)snprintf(out, 20, "%016" PRIx64, hash);
-}
-
 /* The model of a session that names none.  A default is meant for the runner type beside it: given to another agent it
  * would only be refused there. */
 static const char *
@@ -527,7 +506,6 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 	const struct ambient_object *spec = ambient_at(session, "/spec");
 	const struct ambient_host *host = plugin->host;
 	const char *prompt, *model, *type;
-	char fingerprint[20];
 	struct text repos = TEXT_INIT, secrets = TEXT_INIT, t = TEXT_INIT;
 	size_t count = 0;
 	int rc;
@@ -587,8 +565,9 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 	t.failed |= secrets.failed;
 	if ((rc = workspace(call, session, &t, err)) < 0)
 		goto out;
-	as_fingerprint(session, fingerprint);
-	text_add(&t, ",\"spec\":%s}", fingerprint);
+	text_add(&t, ",\"fields\":");
+	as_fields(session, &t);
+	text_add(&t, "}");
 	rc = text_object(&t, call, ret, err);
 out:
 	text_fini(&t);

@@ -113,24 +113,6 @@ new_run_id(struct pass *p)
 	return 0;
 }
 
-/* A run keeps the values that it was planned with; one who edits the session meanwhile is told so. */
-static void
-compare_spec(struct pass *p)
-{
-	const char *planned = ambient_str(p->st.effective, "/spec", "");
-	char now[20];
-
-	if (planned[0] == '\0')
-		return; /* planned by an older release */
-	as_fingerprint(p->session, now);
-	if (strcmp(planned, now) == 0)
-		as_set(&p->st, AS_RECONCILED, KC_TRUE, "SpecApplied", "%s", "");
-	else
-		as_set(&p->st, AS_RECONCILED, KC_FALSE, "SpecChanged",
-		       "spec was changed after run \"%s\" had been planned; the run keeps what status.effective says, the "
-		       "change concerns a next run", p->st.run_id);
-}
-
 static int
 begin_run(struct pass *p)
 {
@@ -204,9 +186,8 @@ plan(struct pass *p, const struct ambient_object **fragment)
 		return refused(p, "SpecInvalid", text);
 	}
 	as_set(&p->st, AS_SPEC_VALID, KC_TRUE, "Valid", "%s", "");
-	compare_spec(p);
-	if (p->st.run_id[0] != '\0')
-		return 0;
+	if ((rc = as_changes(p->plugin, p->call, p->session, &p->st, p->err)) < 0 || p->st.run_id[0] != '\0')
+		return rc;
 	as_admit_begin(p->plugin);
 	rc = begin_run(p);
 	as_admit_end(p->plugin);
@@ -397,12 +378,18 @@ follow(struct pass *p)
 	/* The runner's last report and its end travel apart: at the end the server is asked. */
 	if ((rc = as_report_read(p->call, p->session, &p->st, over, &p->st.report, p->err)) < 0)
 		return rc;
-	compare_spec(p);
+	if (!over && (rc = as_changes(p->plugin, p->call, p->session, &p->st, p->err)) < 0)
+		return rc;
 	again = as_judge(p->plugin, &p->facts, &p->st);
+	if (as_terminal(&p->st) && strcmp(p->st.cond[AS_RECONCILED].reason, "Applying") == 0)
+		as_set(&p->st, AS_RECONCILED, KC_FALSE, "NotApplied", "%s",
+		       "the run ended before the edit was in effect; the next one begins with it");
 	if ((rc = save(p)) < 0)
 		return rc;
 	if (as_terminal(&p->st))
 		return finish(p);
+	if (p->facts.job == AS_JOB_ACTIVE && (rc = as_move_deadline(p->plugin, p->call, p->facts.job_object, &p->st, p->err)) < 0)
+		return rc;
 	return again > 0 ? ambient_requeue_after(p->result, again) : 0;
 }
 

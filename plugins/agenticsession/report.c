@@ -183,6 +183,16 @@ add_repo(struct text *t, const struct ambient_object *r, const struct ambient_ob
 	text_add(t, "}");
 }
 
+/* Its place in the plan, which may have been edited since the runner counted: names stay. */
+static int64_t
+index_of(const struct ambient_object *plan, const char *name, int64_t fallback)
+{
+	for (size_t i = 0; i < ambient_len(plan, "/repos"); i++)
+		if (strcmp(ambient_str(ambient_item(plan, "/repos", i, NULL), "/name", ""), name) == 0)
+			return (int64_t)i;
+	return ambient_bool(plan, "/edited", 0) ? -1 : fallback;
+}
+
 static void
 add_repos(struct text *t, const struct ambient_object *report, const struct as_status *st)
 {
@@ -195,7 +205,7 @@ add_repos(struct text *t, const struct ambient_object *report, const struct as_s
 	text_add(t, ",\"repos\":[");
 	for (size_t i = 0; i < n && i < AS_REPOS_MAX; i++) {
 		const struct ambient_object *r = ambient_item(report, "/repos", i, NULL);
-		int64_t index = ambient_int(r, "/index", -1);
+		int64_t index = index_of(st->effective, ambient_str(r, "/name", ""), ambient_int(r, "/index", -1));
 
 		if (index < 0 || (size_t)index >= planned || index >= AS_REPOS_MAX || seen[index])
 			continue;
@@ -262,7 +272,8 @@ convert(struct ambient_call *call, const struct ambient_object *report, const st
 	add_number(&t, report, "/costUSD", "total_cost_usd", false);
 	add_number(&t, report, "/durationMs", "duration_ms", true);
 	add_usage(&t, report);
-	text_add(&t, "},\"state\":%s", ambient_str(report, "/state", ""));
+	text_add(&t, "},\"state\":%s,\"generation\":%d", ambient_str(report, "/state", ""),
+		 ambient_int(report, "/reconciled/generation", 0));
 	add_string(&t, report, "/heartbeatAt", "heartbeatAt", 39);
 	add_reason(&t, report);
 	add_string(&t, report, "/message", "message", 480);

@@ -148,6 +148,9 @@ as_status_write(struct ambient_call *call, const struct ambient_object **session
 		(void)snprintf(pointer, sizeof(pointer), "/status/%s", key);
 		ambient_draft_set_object(draft, pointer, member);
 	}
+	if (st->report != NULL && st->effective != NULL && ambient_type(st->effective, "/activeWorkflow") == AMBIENT_T_NONE &&
+	    ambient_type(*session, "/status/reconciledWorkflow") != AMBIENT_T_NONE)
+		ambient_draft_unset(draft, "/status/reconciledWorkflow");
 	kc_put(draft, st->cond, types, AS_CONDITIONS);
 
 	int rc = AMBIENT_CALL_(call, client, status, err, call, draft, &written, err);

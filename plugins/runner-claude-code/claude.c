@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <sys/random.h>
+#include <sys/stat.h>
 
 AMBIENT_DECLARE("name=runner-claude-code\0version=0.1.0\0runner=claude-code\0needs=network");
 
@@ -48,6 +49,16 @@ cc_uuid(char out[37])
 		       b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
+static void
+forget_pending(struct cc_run *cc)
+{
+	for (int i = 0; i < CC_PENDING_MAX; i++) {
+		free(cc->pending[i].id);
+		free(cc->pending[i].input);
+		cc->pending[i].id = cc->pending[i].input = NULL;
+	}
+}
+
 void
 cc_run_free(struct ambient_run *run)
 {
@@ -55,31 +66,57 @@ cc_run_free(struct ambient_run *run)
 
 	if (cc == NULL)
 		return;
-	for (int i = 0; i < CC_PENDING_MAX; i++) {
-		free(cc->pending[i].id);
-		free(cc->pending[i].input);
-	}
+	forget_pending(cc);
 	run->host->mem->free(run->host, cc);
 	run->slot = NULL;
 }
 
-/* Is the conversation still in the CLI's own state?  Its transcript is named after it. */
+/* The CLI keeps a conversation under the directory that it was begun in, with "-" for whatever is no letter or digit, and looks
+ * for it under the present one.  Beyond this length it makes another name, which is its own business. */
+#define SLUG_MAX 200
+
+static int
+slug_of(const char *dir, char out[SLUG_MAX + 1])
+{
+	size_t n = strlen(dir);
+
+	if (n > SLUG_MAX)
+		return -1;
+	for (size_t i = 0; i <= n; i++)
+		out[i] = dir[i] == '\0' || isalnum((unsigned char)dir[i]) ? dir[i] : '-';
+	return 0;
+}
+
+/* Is the conversation still in the CLI's own state?  Its transcript is named after it; one that was begun elsewhere is moved to where
+ * the CLI looks for it. */
 static int
 has_transcript(const struct ambient_run *run, const char *id)
 {
-	char pattern[4096];
+	char pattern[4096], dir[4096], to[4200], slug[SLUG_MAX + 1];
 	glob_t found;
-	int yes;
+	int yes = 0;
 
 	for (const char *p = id; *p != '\0'; p++)
 		if (!isxdigit((unsigned char)*p) && *p != '-')
 			return 0;
-	if (*id == '\0' || strlen(run->statedir) > sizeof(pattern) - 256 || strlen(id) > 64)
+	if (*id == '\0' || strlen(run->statedir) > sizeof(pattern) - 512 || strlen(id) > 64)
 		return 0;
 	(void)snprintf(pattern, sizeof(pattern), "%s/projects/*/%s.jsonl", run->statedir, id);
-	yes = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
-	if (yes)
+	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+		return 0;
+	if (slug_of(run->workdir, slug) < 0) {
 		globfree(&found);
+		return 1; /* if it was begun here */
+	}
+	(void)snprintf(dir, sizeof(dir), "%s/projects/%s", run->statedir, slug);
+	(void)snprintf(to, sizeof(to), "%s/%s.jsonl", dir, id);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		yes |= strcmp(found.gl_pathv[i], to) == 0;
+	if (!yes) {
+		(void)mkdir(dir, 0700);
+		yes = rename(found.gl_pathv[0], to) == 0;
+	}
+	globfree(&found);
 	return yes;
 }
 
@@ -115,6 +152,7 @@ add_mcp(struct ambient_run *run, struct ambient_command *cmd, struct ambient_err
 	if (text == NULL || *text == '\0')
 		return 0;
 	(void)snprintf(path, sizeof(path), "%.4000s/mcp.json", run->tmpdir);
+	(void)unlink(path); /* of the process before */
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int rc = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
 	if (fd >= 0 && close(fd) < 0)
@@ -189,7 +227,7 @@ add_settings(struct ambient_run *run, struct ambient_command *cmd, struct ambien
 }
 
 static int
-command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
+compose(struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
 {
 	static const char *const fixed[] = {
 		"-p",
@@ -206,18 +244,10 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 		"--strict-mcp-config",
 	};
 	const struct ambient_command_api *api = run->host->message->command;
-	struct cc_run *cc;
-	char text[4200], uuid[37];
+	static const char fresh[] = "the conversation so far is not there any more; a new one begins";
+	char text[128], uuid[37];
 	int rc;
 
-	if ((rc = rs_check_version(run, &the_cli, err)) < 0)
-		return rc;
-	if ((cc = run->host->mem->alloc(run->host, sizeof(*cc))) == NULL)
-		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for the run");
-	cc->started = run->host->clock->monotonic(run->host);
-	cc->max_tokens = ambient_int(run->config, "/maxTokens", 0);
-	cc->ask = run->interactive && strcmp(ambient_str(run->config, "/permissions", ""), "ask") == 0;
-	run->slot = cc;
 	api->arg(cmd, rs_program(&the_cli));
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		api->arg(cmd, fixed[i]);
@@ -229,17 +259,44 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 		(void)snprintf(text, sizeof(text), "--resume=%.64s", run->resume);
 		api->arg(cmd, text);
 	} else {
+		if (run->resume[0] != '\0')
+			rs_emit_text(run, AMBIENT_MSG_STATUS, fresh, sizeof(fresh) - 1);
 		cc_uuid(uuid);
 		api->arg(cmd, "--session-id");
 		api->arg(cmd, uuid);
 	}
-	if ((rc = add_settings(run, cmd, err)) < 0) {
-		cc_run_free(run);
+	if ((rc = add_settings(run, cmd, err)) < 0)
 		return rc;
-	}
 	add_dirs(run, cmd);
 	set_environment(run, cmd);
 	return 0;
+}
+
+static int
+command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
+{
+	struct cc_run *cc;
+	int rc;
+
+	if ((rc = rs_check_version(run, &the_cli, err)) < 0)
+		return rc;
+	if ((cc = run->host->mem->alloc(run->host, sizeof(*cc))) == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for the run");
+	cc->started = run->host->clock->monotonic(run->host);
+	cc->max_tokens = ambient_int(run->config, "/maxTokens", 0);
+	cc->ask = run->interactive && strcmp(ambient_str(run->config, "/permissions", ""), "ask") == 0;
+	run->slot = cc;
+	if ((rc = compose(run, cmd, err)) < 0)
+		cc_run_free(run);
+	return rc;
+}
+
+/* Limits go on being counted; what the process before was asked is asked no more. */
+static int
+restart(void *self, struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
+{
+	forget_pending(run->slot);
+	return compose(run, cmd, err);
 }
 
 /* ---- the end */
@@ -328,6 +385,7 @@ static const struct ambient_runner runner = {
 	.answer = cc_answer,
 	.stop = cc_stop,
 	.exited = exited,
+	.restart = restart,
 };
 static const struct ambient_runner *const runners[] = {&runner, NULL};
 

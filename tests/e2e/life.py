@@ -242,12 +242,20 @@ def test_an_image_that_is_not_mapped(p):
 def test_an_edit_while_running(p):
     s = begin(p, "edited", timeout=500)
     spec = s.get()["spec"]
-    p.patch(s.path, {"spec": {"prompt": "another", "timeout": 7, "model": "m"}})
+    p.patch(s.path, {"spec": {"prompt": "another", "model": "m"}})
     until(lambda: s.condition("Reconciled").get("reason") == "SpecChanged", what="the edit to be said")
     o = s.get()
-    assert o["status"]["effective"]["timeout"] == 500 and o["status"]["phase"] == "Running"
+    assert s.condition("Reconciled")["message"].startswith("spec.prompt, spec.model: "), s.condition("Reconciled")
+    assert o["status"]["effective"]["model"] != "m" and o["status"]["phase"] == "Running"
     assert o["status"]["observedGeneration"] == o["metadata"]["generation"] == 2, o["metadata"]
-    assert o["spec"] == {**spec, "prompt": "another", "timeout": 7, "model": "m"}
+    assert o["spec"] == {**spec, "prompt": "another", "model": "m"}
+    # What takes effect at once does so, and the runner says it.
+    p.patch(s.path, {"spec": {"prompt": spec["prompt"], "model": spec.get("model"), "timeout": 600}})
+    until(lambda: s.condition("Reconciled").get("reason") == "SpecApplied", what="the runner to say so")
+    o = s.get()
+    assert o["status"]["effective"]["timeout"] == 600 and o["status"]["effective"]["generation"] == 3, o["status"]["effective"]
+    job = p.get(p.jobs("edited-job"))
+    assert job["spec"]["activeDeadlineSeconds"] == 600 + 60 + 300, job["spec"]
     finish(p, s)
     assert s.get()["spec"] == o["spec"]
 

@@ -76,6 +76,115 @@ def test_a_planted_directory_is_not_followed(lab):
     assert p.code == 1 and p.report["reason"] == "WorkflowFailed" and os.listdir(outside) == [], p.report
 
 
+def change(lab, pod, **effective):
+    """The operator takes an edit."""
+    now = lab.api.session["status"]["effective"]
+    lab.api.changed({**lab.api.session, "status": {"effective": {**now, **effective, "generation": now["generation"] + 1}}})
+    return now["generation"] + 1
+
+
+def entry(url, **more):
+    return {"index": 0, "credentials": -1, "name": os.path.basename(url)[:-4], "url": url, "branch": "main", "push": False,
+            "pushUrl": url, "pushBranch": "work", **more}
+
+
+def acknowledged(pod, generation):
+    return pod.until(lambda: pod.report["reconciled"]["generation"] == generation)
+
+
+def weakness_12_1_j_a_repository_that_comes_and_one_that_goes(lab):
+    """Cloned, handed over and acknowledged; what goes is kept whole."""
+    first, second = lab.origin("first"), lab.origin("second", {"second.txt": "2\n"})
+    p = session(lab, "echo unsaved > mine.txt; cd ..; touch up; while ! [ -e go ]; do sleep 0.05; done; echo by-me >> second/second.txt",
+                [first], interactive=True).start()
+    assert p.until(lambda: os.path.exists(p.dir + "/workspace/up")), p.read("stderr")
+    assert acknowledged(p, 1) and not os.path.exists(p.dir + "/workspace/second")
+    change(lab, p, repos=[entry(first), entry(second, push=True)])
+    assert acknowledged(p, 2), (p.report, p.read("stderr"))
+    assert [(r["name"], r["status"]) for r in p.report["reconciled"]["repos"]] == [("first", "Ready"), ("second", "Ready")], p.report
+    assert open(p.dir + "/workspace/second/second.txt").read() == "2\n"
+    change(lab, p, repos=[entry(second, push=True)])
+    assert acknowledged(p, 3), (p.report, p.read("stderr"))
+    assert open(p.dir + "/workspace/removed/first-1/mine.txt").read() == "unsaved\n"
+    assert git("rev-parse", "HEAD", cwd=p.dir + "/workspace/removed/first-1")
+    assert 'its files are kept in workspace/removed/first-1' in "".join(p.texts("status")), p.texts("status")
+    # It comes again, fresh.
+    change(lab, p, repos=[entry(second, push=True), entry(first)])
+    assert acknowledged(p, 4) and not os.path.exists(p.dir + "/workspace/first/mine.txt"), p.report
+    open(p.dir + "/workspace/go", "w").close()
+    p.wait()
+    assert p.code == 0, (p.code, p.report, p.read("stderr"))
+    assert [(r["name"], r["status"]) for r in p.report["repos"]] == [("second", "pushed"), ("first", "nochanges")], p.report
+    assert git("--git-dir", lab.bare("second"), "show", "work:second.txt") == "2\nby-me"
+
+
+def test_another_branch_and_another_workflow(lab):
+    flow, work = lab.origin("flow4", FLOW), lab.origin("branched")
+    git("--git-dir", lab.bare("branched"), "branch", "dev", "main")
+    plan = {"gitUrl": flow, "branch": "main", "path": "flows/review", "name": "flow", "credentials": -1}
+    p = session(lab, "cd %s/workspace; touch up; while ! [ -e go ]; do sleep 0.05; done; git -C branched branch --show-current; "
+                     "ls workflows/flow" % "$AMBIENT_SESSION_DIR", [work], (flow, "flows/review"), interactive=True).start()
+    assert p.until(lambda: os.path.exists(p.dir + "/workspace/up")), p.read("stderr")
+    open(p.dir + "/workspace/branched/mine.txt", "w").close()
+    change(lab, p, repos=[entry(work, branch="dev")], activeWorkflow={**plan, "path": "flows/plain"})
+    assert acknowledged(p, 2), (p.report, p.read("stderr"))
+    assert os.listdir(p.dir + "/workspace/workflows/flow") == ["a.txt"]
+    assert sorted(os.listdir(p.dir + "/workspace/removed")) == ["branched-1", "flow-1"]
+    assert os.path.exists(p.dir + "/workspace/removed/branched-1/mine.txt")
+    # The workflow goes, the other one stays.
+    now = lab.api.session["status"]["effective"]
+    now.pop("activeWorkflow")
+    change(lab, p)
+    assert acknowledged(p, 3) and "workflow" not in p.report["reconciled"], p.report
+    assert os.listdir(p.dir + "/workspace/workflows") == []
+    change(lab, p, activeWorkflow=plan)
+    assert acknowledged(p, 4) and p.report["reconciled"]["workflow"]["status"] == "Active", p.report
+    open(p.dir + "/workspace/go", "w").close()
+    p.wait()
+    assert p.code == 0 and p.texts() == ["dev", "steps.md"], (p.code, p.texts(), p.read("stderr"))
+
+
+def test_a_clone_that_fails_is_tried_again(lab):
+    good, missing = lab.origin("good"), "git://127.0.0.1:%d/later.git" % lab.port
+    p = session(lab, "cd ..; touch up; while ! [ -e go ]; do sleep 0.05; done", [good], interactive=True)
+    p.runner_env["AMBIENT_CLONE_RETRY"] = "50ms"
+    p.start()
+    assert p.until(lambda: os.path.exists(p.dir + "/workspace/up")), p.read("stderr")
+    other = lab.origin("other")
+    change(lab, p, repos=[entry(good), entry(missing), entry(other)])
+    assert acknowledged(p, 2), (p.report, p.read("stderr"))
+    said = {r["name"]: r for r in p.report["reconciled"]["repos"]}
+    assert said["other"]["status"] == "Ready" and said["later"]["status"] == "Failed" and said["later"]["error"], said
+    assert os.path.exists(p.dir + "/workspace/other/README.md")
+    lab.origin("later")
+    assert p.until(lambda: {r["name"]: r["status"] for r in p.report["reconciled"]["repos"]}["later"] == "Ready"), p.report
+    open(p.dir + "/workspace/go", "w").close()
+    p.wait()
+    assert p.code == 0, (p.code, p.report)
+
+
+def test_a_timeout_that_is_edited_holds(lab):
+    p = session(lab, "touch ../up; while :; do sleep 0.05; done", timeout=3600).start()
+    assert p.until(lambda: os.path.exists(p.dir + "/workspace/up")), p.read("stderr")
+    change(lab, p, timeout=3000)
+    assert acknowledged(p, 2), p.report
+    change(lab, p, timeout=1)
+    p.wait()
+    assert p.code == 1 and p.report["reason"] == "Timeout" and "1 seconds" in p.report["message"], p.report
+
+
+def test_an_edit_of_another_run_is_not_taken(lab):
+    p = session(lab, "touch ../up; while ! [ -e ../go ]; do sleep 0.05; done", timeout=3600).start()
+    assert p.until(lambda: os.path.exists(p.dir + "/workspace/up")), p.read("stderr")
+    o = lab.api.session
+    lab.api.changed({**o, "status": {"runId": "another", "effective": {**o["status"]["effective"], "timeout": 1, "generation": 5}}})
+    change(lab, p, timeout=3001)
+    assert acknowledged(p, 6), p.report
+    open(p.dir + "/workspace/go", "w").close()
+    p.wait()
+    assert p.code == 0, p.report
+
+
 if __name__ == "__main__":
     the_lab = Lab()
     try:

@@ -18,6 +18,8 @@ WAIT = tool("Bash", command="touch ../up; while [ ! -e ../go ]; do sleep 0.05; d
 SCENARIOS = {
     "talk": [[text("First answer.")], [text("Second answer.")], [text("Third answer.")], [text("Fourth answer.")]],
     "busy": [[WAIT], [text("Waited.")], [text("And heard.")]],
+    "moved": [[WAIT], [text("Waited.")], [text("Welcome.")], [tool("Bash", command="pwd; cat $OLDPWD/nothing ../../late/README.md", description="look")],
+              [text("Looked.")]],
     "stuck": [[tool("Bash", command="touch ../up; timeout 600 tail -f /dev/null", description="wait")], [text("After all.")],
               [text("After all.")]],
     "ask": [[tool("AskUserQuestion", questions=[{"question": "Which color?", "header": "Color", "multiSelect": False, "options": [
@@ -126,6 +128,38 @@ def test_what_is_said_while_a_turn_runs_is_heard_after_it(lab):
         pass
     t.until(lambda: "And heard." in t.pod.texts() or any("and this" in json.dumps(r["messages"]) for r in api.requests[-2:]))
     t.until(lambda: t.status()["turn"] == "idle")
+    t.end()
+
+
+def test_the_workspace_changes_between_two_turns(lab):
+    """weakness_12_1_j with an agent that has a conversation: it is started again where it belongs, and goes on."""
+    flow = lab.origin("talkflow", {".ambient/ambient.json": '{"systemPrompt": "Mind the gap.", "startupPrompt": "A new workflow."}'})
+    late = lab.origin("late")
+    t = Talk(lab, "moved")
+    effective = {"interactive": True, "timeout": 0, "generation": 1, "mainRepoIndex": 0, "model": "claude-sonnet-4-5", "repos": []}
+    lab.api.session["status"] = {"effective": effective}
+    t.start()
+    t.until(lambda: os.path.exists(t.pod.dir + "/workspace/up"))
+    lab.api.changed({**lab.api.session, "status": {"effective": {
+        **effective, "generation": 2, "repos": [{"index": 0, "credentials": -1, "name": "late", "url": late, "branch": "main",
+                                                 "push": False, "pushUrl": late, "pushBranch": "x"}],
+        "activeWorkflow": {"gitUrl": flow, "branch": "main", "path": "", "name": "talkflow", "credentials": -1}}}})
+    t.until(lambda: os.path.exists(t.pod.dir + "/.ambient/staging-workflow/.ambient/ambient.json"))
+    assert t.status()["turn"] == "running" and t.pod.report["reconciled"]["generation"] == 1, t.pod.report
+    with open(t.pod.dir + "/workspace/go", "w"):
+        pass
+    t.until(lambda: t.pod.report["reconciled"]["generation"] == 2)
+    t.results(2)
+    assert t.pod.texts()[:2] == ["Waited.", "Welcome."], (t.pod.texts(), t.pod.messages[-8:], t.pod.read("stderr"))
+    last = api.requests[-1]
+    assert "Mind the gap." in str(last["system"]) and "A new workflow." in json.dumps(last["messages"]), last["system"]
+    assert "Waited." in json.dumps(last["messages"])
+    assert t.say("message", text="look around")[0] == 200
+    t.results(3)
+    seen = t.kinds("tool_result")[-1]["text"]
+    assert t.pod.dir + "/workspace/workflows/talkflow" in seen and "hello" in seen, seen
+    conversations = {m["conversation"] for m in t.kinds("result")}
+    assert len(conversations) == 1 and len([m for m in t.kinds("session") if m["state"] == "agent-ready"]) == 1
     t.end()
 
 

@@ -46,6 +46,7 @@ class Api:
     def __init__(self):
         self.session, self.report, self.states, self.others = {}, None, [], []
         self.token, self.connections, self.seen = None, [], 0
+        self.watchers, self.lock = [], threading.Lock()
         api = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -87,16 +88,23 @@ class Api:
                     self.status(404, "NotFound")
 
             def watch(self):
-                """Nothing happens, until the connection is shut down or the peer has gone."""
+                """What changed() says, until the connection is shut down or the peer has gone."""
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
                 self.close_connection = True
+                with api.lock:
+                    api.watchers.append(self.connection)
+                    sent = api.session["metadata"].get("resourceVersion", "") not in ("", self.path.split("resourceVersion=")[1].split("&")[0])
+                    if sent:
+                        api.send(self.connection)
                 try:
                     self.connection.recv(1)
                 except OSError:
                     pass
+                with api.lock:
+                    api.watchers.remove(self.connection)
 
             def do_PATCH(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -114,6 +122,21 @@ class Api:
 
         self.handler, self.port, self.server = Handler, 0, None
         self.up()
+
+    def send(self, connection):
+        line = json.dumps({"type": "MODIFIED", "object": self.session}).encode() + b"\n"
+        try:
+            connection.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+        except OSError:
+            pass
+
+    def changed(self, session):
+        """The session is another one from here on; whoever watches it is told."""
+        with self.lock:
+            version = int(self.session["metadata"].get("resourceVersion", "1")) + 1
+            self.session = {**session, "metadata": {**session["metadata"], "resourceVersion": str(version)}}
+            for connection in self.watchers:
+                self.send(connection)
 
     def up(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), self.handler)

@@ -319,7 +319,7 @@ AT(ambient_outcome, reason, 16);
 AT(ambient_outcome, message, 80);
 AT(ambient_outcome, again, 592);
 
-SIZE(ambient_runner, 88);
+SIZE(ambient_runner, 96);
 AT(ambient_runner, size, 0);
 AT(ambient_runner, type, 8);
 AT(ambient_runner, plan, 16);
@@ -331,6 +331,7 @@ AT(ambient_runner, answer, 56);
 AT(ambient_runner, stop, 64);
 AT(ambient_runner, exited, 72);
 AT(ambient_runner, one_prompt, 80);
+AT(ambient_runner, restart, 88);
 
 SIZE(ambient_server, 48);
 AT(ambient_server, size, 0);
