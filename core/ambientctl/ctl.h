@@ -183,7 +183,7 @@ extern const struct ctl_option ctl_admin_options[];
 int ctl_admin(const struct ctl *ctl, const char *command, struct am_buf *out, struct ambient_error *err);
 
 /* ---- the commands */
-extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_chat, ctl_files, ctl_start, ctl_stop,
+extern const struct ctl_command ctl_run, ctl_get_command, ctl_describe, ctl_logs, ctl_messages_command, ctl_chat, ctl_files, ctl_start, ctl_stop, ctl_repos, ctl_workflow,
 	ctl_delete, ctl_explain, ctl_top, ctl_cache, ctl_user, ctl_plugin, ctl_standalone, ctl_completion, ctl_complete, ctl_version;
 
 /* ---- rbac.c */

@@ -14,7 +14,7 @@
 #include "core/base/mem.h"
 
 const struct ctl_command *const ctl_commands[] = {
-	&ctl_run, &ctl_get_command, &ctl_describe, &ctl_logs, &ctl_messages_command, &ctl_chat, &ctl_files, &ctl_stop, &ctl_start, &ctl_delete,
+	&ctl_run, &ctl_get_command, &ctl_describe, &ctl_logs, &ctl_messages_command, &ctl_chat, &ctl_files, &ctl_stop, &ctl_start, &ctl_repos, &ctl_workflow, &ctl_delete,
 	&ctl_explain, &ctl_top, &ctl_cache, &ctl_user, &ctl_standalone, &ctl_plugin,
 	&ctl_completion, &ctl_version, &ctl_complete, NULL,
 };

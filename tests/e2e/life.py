@@ -260,6 +260,32 @@ def test_an_edit_while_running(p):
     assert s.get()["spec"] == o["spec"]
 
 
+def test_repositories_and_workflow_of_a_chat_that_runs(p):
+    """behaviour_11_5_spec_change, weakness_12_1_j: through the daemon, the pod and back, by ambientctl."""
+    for name in ("live-first", "live-more", "live-flow"):
+        p.origins.make(name)
+    first, more, flow = (p.origins.url(name) for name in ("live-first", "live-more", "live-flow"))
+    s = p.session("talk", "touch ../up; while ! [ -e ../go ]; do sleep 0.1; done", interactive=True, repos=[
+        {"input": {"url": first, "branch": "main"}}])
+    until(lambda: s.phase == "Running" and s.condition("Reconciled").get("status") == "True" and s.status.get("reconciledRepos"),
+          what="it to run")
+    done = p.ctl("repos", "add", "talk", more)
+    assert done.returncode == 0 and "in effect" in done.stdout, done.stdout
+    assert [(r["name"], r["status"]) for r in s.status["reconciledRepos"]] == [("live-first", "Ready"), ("live-more", "Ready")], s.status
+    done = p.ctl("workflow", "talk", flow)
+    assert done.returncode == 0 and s.status["reconciledWorkflow"]["status"] == "Active", (done.stdout, s.status)
+    done = p.ctl("repos", "remove", "talk", "live-first")
+    assert done.returncode == 0 and [(r["name"], r["status"]) for r in s.status["reconciledRepos"]] == [
+        ("live-more", "Ready"), ("live-first", "Removed")], (done.stdout, s.status)
+    done = p.ctl("repos", "remove", "talk", "live-first")
+    assert done.returncode == 3 and 'has no repository "live-first"' in done.stdout, done.stdout
+    done = p.ctl("repos", "add", "talk", "file:///etc")
+    assert done.returncode == 5 and "spec.repos[1].input.url" in done.stdout, done.stdout
+    done = p.ctl("workflow", "talk", "--none", "--no-wait")
+    assert done.returncode == 0, done.stdout
+    s.delete()
+
+
 def test_a_hostile_report_decides_nothing(p):
     s = begin(p, "hostile")
     path, run = p.core("configmaps", "hostile-report"), s.status["runId"]
