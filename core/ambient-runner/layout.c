@@ -115,6 +115,9 @@ am_runner_describe(const struct am_runner *runner, struct am_buf *out)
 		am_json_addf(out, "%j{\"name\":%s,", i > 0 ? "," : "", repo->name);
 		describe(repo->cloned ? "Ready" : bad ? "Failed" : "Cloning", repo->cloned ? repo->cloned_at : 0, bad ? repo->error : "", out);
 	}
+	for (size_t i = 0; i < runner->removed_count; i++)
+		am_json_addf(out, "%j{\"name\":%s,\"status\":\"Removed\",\"where\":%s}", runner->repos.n + i > 0 ? "," : "",
+			     runner->removed[i].name, runner->removed[i].where);
 	am_buf_addc(out, ']');
 	if (workflow->wanted) {
 		am_buf_adds(out, ",\"workflow\":{");

@@ -155,7 +155,7 @@ same_origin(const struct am_repo *a, const struct am_repo *b)
 static bool
 adopt(struct am_live *live)
 {
-	bool any = false;
+	bool any = false, chat = am_runner_session_interactive(am_runner_session(live->runner));
 
 	for (size_t i = 0; i < live->wanted.n; i++) {
 		struct am_repo *repo = &live->wanted.v[i], *old = find_repo(&live->runner->repos, repo->name);
@@ -165,6 +165,10 @@ adopt(struct am_live *live)
 			repo->cloned_at = old->cloned_at;
 			repo->there = old->there;
 			memcpy(repo->base, old->base, sizeof(repo->base));
+		} else if (old != NULL && !chat) {
+			/* A batch run goes on with what it began with. */
+			repo->status = old->status;
+			memcpy(repo->error, old->error, sizeof(repo->error));
 		} else if (repo->usable) {
 			repo->fresh = true;
 			any = true;
@@ -280,6 +284,21 @@ moves_something(const struct am_live *live)
 	return live->fetch_workflow || (old->dir != NULL && !am_runner_workflow_same(old, &live->workflow));
 }
 
+/* The last ones are enough for the report; the messages have all. */
+static void
+note_removed(struct am_runner *runner, const char *name, const char *where)
+{
+	struct am_removed *removed = runner->removed;
+
+	if (runner->removed_count == AM_REMOVED_MAX)
+		memmove(removed, removed + 1, (AM_REMOVED_MAX - 1) * sizeof(*removed));
+	else
+		runner->removed_count++;
+	removed += runner->removed_count - 1;
+	(void)am_strlcpy(removed->name, name, sizeof(removed->name));
+	(void)am_strlcpy(removed->where, where, sizeof(removed->where));
+}
+
 /* Moves workspace/<sub><name> to workspace/removed and says where it is. */
 static void
 put_aside(struct am_live *live, const char *sub, const char *name)
@@ -294,11 +313,13 @@ put_aside(struct am_live *live, const char *sub, const char *name)
 			(void)close(dir);
 		return; /* the agent has removed it */
 	}
-	if (am_runner_aside(live->runner->dir, dir, name, where, &err) < 0)
+	if (am_runner_aside(live->runner->dir, dir, name, where, &err) < 0) {
 		am_log_error("runner", "%s", err.message);
-	else
+	} else {
+		note_removed(live->runner, name, where);
 		am_runner_progress(live->runner, "running", "\"%s\" is no longer part of the session; its files are kept in workspace/%s",
 				   name, where);
+	}
 	(void)close(dir);
 }
 

@@ -25,6 +25,12 @@ struct am_pending {
 	bool question;
 };
 
+/* What went from the workspace while the agent worked. */
+#define AM_REMOVED_MAX 16
+struct am_removed {
+	char name[65], where[120];
+};
+
 struct am_runner {
 	/* From the environment. */
 	const char *name, *ns, *uid, *run, *type, *report_name, *dir, *socket;
@@ -36,6 +42,8 @@ struct am_runner {
 	struct am_repos repos;
 	struct am_workflow workflow;
 	struct am_live *live; /* while the agent works */
+	struct am_removed removed[AM_REMOVED_MAX];
+	size_t removed_count;
 	int64_t generation; /* of status.effective, which is in the workspace; 0: not yet */
 	struct am_git git;
 	struct am_msglog *log;

@@ -99,7 +99,9 @@ struct ambient_runner {
 
 	/* Plan half.  Writes one JSON object to fragment, or an array of {"field","message"} to problems:
 	 *   {"image": "...", "agentEnv": [EnvVar...], "requiredSecretKeys": ["ANTHROPIC_API_KEY"],
-	 *    "resources": {...}, "volumes": [...], "volumeMounts": [...]}; all optional. */
+	 *    "resources": {...}, "volumes": [...], "volumeMounts": [...], "honours": ["temperature", "maxTokens", "mcpServers"]};
+	 * all optional.  honours: which of these settings of the session it uses; of the others people are told that they have no
+	 * effect. */
 	int (*plan)(void *self, const struct ambient_plan *in, struct ambient_sink *fragment,
 		    struct ambient_sink *problems, struct ambient_error *err);
 

@@ -206,9 +206,9 @@ mark(struct changes *c, const char *key)
 	return found;
 }
 
-/* What was edited.  say_raw: names the fields that are compared as they are written. */
+/* What was edited; names the fields that are compared as they are written. */
 static bool
-find_edits(struct changes *c, bool say_raw)
+find_edits(struct changes *c)
 {
 	const struct ambient_object *planned = ambient_at(c->now, "/fields");
 	bool any = false;
@@ -222,15 +222,12 @@ find_edits(struct changes *c, bool say_raw)
 			if (!matters(key) || !is_edited(c, key) || (pass == 1 && member(c->spec, key) != NULL))
 				continue;
 			any = true;
-			if (!mark(c, key) && say_raw)
-				say(c, "spec.%.60s", key);
+			if (!mark(c, key)) /* of the prompt, the alias alone may be there */
+				say(c, "spec.%.60s", pass == 1 && strcmp(key, "prompt") == 0 && member(c->spec, "initialPrompt") != NULL ?
+				    "initialPrompt" : key);
 		}
 	}
-	/* Its alias alone may be there. */
-	if (member(c->spec, "prompt") == NULL && member(planned, "prompt") != NULL && is_edited(c, "prompt") &&
-	    member(c->spec, "initialPrompt") != NULL && say_raw)
-		say(c, "spec.initialPrompt");
-	return any || (member(c->spec, "initialPrompt") != NULL && is_edited(c, "prompt"));
+	return any;
 }
 
 /* ---- repositories */
@@ -542,7 +539,7 @@ as_changes(const struct as_plugin *plugin, struct ambient_call *call, const stru
 	if (c.now == NULL || c.spec == NULL || ambient_type(c.now, "/fields") != AMBIENT_T_OBJECT)
 		return 0; /* planned by an older release */
 	c.chat = ambient_bool(c.now, "/interactive", 0);
-	if (!find_edits(&c, true)) {
+	if (!find_edits(&c)) {
 		conclude(&c, st, name);
 		return 0;
 	}

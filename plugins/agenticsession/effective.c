@@ -232,6 +232,48 @@ provider_of(const struct ambient_object *settings, const char *url)
 	return "";
 }
 
+/* The Secret that the session names for all its repositories of that sort; "" when it names none. */
+static const char *
+session_secret(const struct ambient_object *spec, const char *url)
+{
+	bool ssh = strncmp(url, "ssh://", 6) == 0 || strstr(url, "://") == NULL;
+
+	return ambient_str(spec, ssh ? "/gitConfig/authentication/sshKeySecret" : "/gitConfig/authentication/tokenSecret", "");
+}
+
+/* The one directory that clonePath may name. */
+static int
+clone_path(const struct ambient_object *item, const char *base, const char **name, struct ambient_error *err)
+{
+	const char *path = ambient_str(item, "/clonePath", "");
+	size_t n = strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+	char where[128];
+
+	if (path[0] == '\0' || (*name)[0] != '\0')
+		return 0;
+	field_name(where, base, "/clonePath");
+	if (path[n] != '\0' || path[0] == '.' || path[0] == '-' || n > 64)
+		return refuse(err, where, "%s", "must be one plain name; repositories lie side by side in the workspace");
+	*name = path;
+	return 0;
+}
+
+/* fork and direct say again what forkRepo says, and must not say something else. */
+static int
+output_type(const struct ambient_object *item, const char *base, const char *url, const char *fork, struct ambient_error *err)
+{
+	const char *type = ambient_str(item, "/output/type", "");
+	bool other = fork[0] != '\0' && strcmp(fork, url) != 0;
+	char where[128];
+
+	field_name(where, base, "/output/type");
+	if (strcmp(type, "fork") == 0 && !other)
+		return refuse(err, where, "%s", "is fork, but output.forkRepo names no other repository");
+	if (strcmp(type, "direct") == 0 && other)
+		return refuse(err, where, "%s", "is direct, but output.forkRepo names another repository");
+	return 0;
+}
+
 /* item: list[i]. */
 static int
 one_repo(struct ambient_call *call, const struct ambient_object *session, const struct ambient_object *settings,
@@ -258,6 +300,8 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 	if ((rc = check_branch(err, base, "/input/branch", r->branch)) < 0)
 		return rc;
 	r->name = ambient_str(item, "/name", "");
+	if ((rc = clone_path(item, base, &r->name, err)) < 0)
+		return rc;
 	if (r->name[0] == '\0')
 		r->name = repo_name(call, repos, i, r->url);
 	if (r->name == NULL)
@@ -268,12 +312,16 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 		if (strcmp(repos[k].name, r->name) == 0)
 			return refuse(err, base, "has the same name as another repository: \"%s\"", r->name);
 	r->auth = ambient_str(item, "/input/authSecret", "");
+	if (r->auth[0] == '\0')
+		r->auth = session_secret(spec, r->url);
 	if (r->auth[0] == '\0' && settings != NULL)
 		r->auth = ambient_str(settings, "/spec/gitCredentialsSecret", "");
 	r->provider = provider_of(settings, r->url);
 	r->push = wants_push(spec, item);
 	r->push_url = fork[0] != '\0' ? fork : r->url;
 	if ((rc = check_url(err, base, "/output/forkRepo", r->push_url)) < 0)
+		return rc;
+	if ((rc = output_type(item, base, r->url, fork, err)) < 0)
 		return rc;
 	r->push_branch = ambient_str(item, "/output/pushBranch", "");
 	r->pr_base = r->push_branch[0] != '\0' && target[0] != '\0' ? target : r->branch;
@@ -346,6 +394,13 @@ all_repos(struct ambient_call *call, const struct ambient_object *session, const
 	else
 		legacy = NULL;
 	items = ambient_at(spec, "/repos");
+	if (ambient_len(spec, "/gitConfig/repositories") > 0) {
+		if (n > 0)
+			return refuse(err, "spec.gitConfig.repositories", "%s", "is another list of repositories beside spec.repos; set one of the two");
+		items = ambient_at(spec, "/gitConfig/repositories");
+		n = ambient_len(items, "");
+		list = "spec.gitConfig.repositories";
+	}
 	if (n == 0 && settings != NULL) { /* who names none works on the project's */
 		items = ambient_at(settings, "/spec/repositories");
 		n = items != NULL ? ambient_len(items, "") : 0;
@@ -401,13 +456,15 @@ workflow(struct ambient_call *call, const struct ambient_object *spec, const str
 {
 	const char *url = ambient_str(spec, "/activeWorkflow/gitUrl", ""), *path = ambient_str(spec, "/activeWorkflow/path", "");
 	const char *branch = ambient_str(spec, "/activeWorkflow/branch", ""), *problem = path_problem(path), *name;
-	const char *auth = settings != NULL ? ambient_str(settings, "/spec/gitCredentialsSecret", "") : "";
+	const char *auth = session_secret(spec, url);
 	int rc;
 
 	if (url[0] == '\0') {
 		text_add(secrets, "]");
 		return 0;
 	}
+	if (auth[0] == '\0' && settings != NULL)
+		auth = ambient_str(settings, "/spec/gitCredentialsSecret", "");
 	if (branch[0] == '\0')
 		branch = "main";
 	if ((rc = check_url(err, "spec", "/activeWorkflow/gitUrl", url)) < 0 ||
@@ -512,6 +569,8 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 
 	if (spec == NULL)
 		return refuse(err, "spec", "%s", "is missing");
+	if (ambient_len(spec, "/paths") > 0)
+		return refuse(err, "spec.paths", "%s", "cannot be chosen here; where things are is status.stateDir, take spec.paths out");
 
 	bool new_shape = is_new_shape(spec);
 	bool interactive = ambient_bool(spec, "/interactive", new_shape);

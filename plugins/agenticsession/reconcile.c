@@ -139,6 +139,44 @@ begin_run(struct pass *p)
 	return save(p);
 }
 
+/* What a session may ask of its agent, and how a runner type says in its fragment's "honours" that it does it. */
+static const struct {
+	const char *path, *effective, *name; /* effective: where in status.effective; NULL: in the spec */
+} asked[] = {
+	{ "spec.llmSettings.temperature", "/temperature", "temperature" },
+	{ "spec.llmSettings.maxTokens", "/maxTokens", "maxTokens" },
+	{ "spec.mcpServers.custom", NULL, "mcpServers" },
+};
+
+static bool
+honours(const struct ambient_object *fragment, const char *name)
+{
+	for (size_t i = 0; fragment != NULL && i < ambient_len(fragment, "/honours"); i++)
+		if (strcmp(ambient_str(ambient_item(fragment, "/honours", i, NULL), "", ""), name) == 0)
+			return true;
+	return false;
+}
+
+/* No error: older clients write these into every session.  But nobody shall think that it has an effect. */
+static void
+say_unused(struct pass *p, const char *type, const struct ambient_object *fragment)
+{
+	char text[300] = "";
+
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		size_t n = strlen(text);
+		bool set = asked[i].effective != NULL ? ambient_type(p->st.effective, asked[i].effective) != AMBIENT_T_NONE
+						      : ambient_len(p->session, "/spec/mcpServers/custom") > 0;
+
+		if (set && !honours(fragment, asked[i].name))
+			(void)snprintf(text + n, sizeof(text) - n, "%s%s", n > 0 ? ", " : "", asked[i].path);
+	}
+	if (text[0] != '\0')
+		as_set(&p->st, AS_SPEC_VALID, KC_TRUE, "Valid", "without effect with runner type \"%.63s\": %s", type, text);
+	else
+		as_set(&p->st, AS_SPEC_VALID, KC_TRUE, "Valid", "%s", "");
+}
+
 /* Step 1: what will run, and under which id. */
 static int
 plan(struct pass *p, const struct ambient_object **fragment)
@@ -185,7 +223,7 @@ plan(struct pass *p, const struct ambient_object **fragment)
 			       ambient_str(problems, "/0/message", "is not what the runner type takes"));
 		return refused(p, "SpecInvalid", text);
 	}
-	as_set(&p->st, AS_SPEC_VALID, KC_TRUE, "Valid", "%s", "");
+	say_unused(p, type, *fragment);
 	if ((rc = as_changes(p->plugin, p->call, p->session, &p->st, p->err)) < 0 || p->st.run_id[0] != '\0')
 		return rc;
 	as_admit_begin(p->plugin);

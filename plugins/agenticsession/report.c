@@ -118,10 +118,41 @@ find_named(const struct ambient_object *o, const char *pointer, const char *name
 	for (size_t i = 0; i < ambient_len(o, pointer) && i < 2 * AS_REPOS_MAX; i++) {
 		const struct ambient_object *item = ambient_item(o, pointer, i, NULL);
 
-		if (strcmp(ambient_str(item, "/name", ""), name) == 0)
+		if (strcmp(ambient_str(item, "/name", ""), name) == 0 && strcmp(ambient_str(item, "/status", ""), "Removed") != 0)
 			return item;
 	}
 	return NULL;
+}
+
+/* A directory that is kept aside: nothing but a name and a place below the workspace. */
+static bool
+is_plain(const char *s, const char *also, size_t max)
+{
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < n; i++)
+		if (!token_char(s[i]) && strchr(also, s[i]) == NULL)
+			return false;
+	return n > 0 && n <= max;
+}
+
+/* What is no longer in the plan, and where its files are. */
+static void
+add_removed(struct text *t, const struct ambient_object *report, bool any)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ambient_len(report, "/reconciled/repos") && i < 4 * AS_REPOS_MAX && n < 16; i++) {
+		const struct ambient_object *item = ambient_item(report, "/reconciled/repos", i, NULL);
+		const char *name = ambient_str(item, "/name", ""), *where = ambient_str(item, "/where", "");
+		char text[200];
+
+		if (strcmp(ambient_str(item, "/status", ""), "Removed") != 0 || !is_plain(name, ".", 64) || !is_plain(where, "./", 120))
+			continue;
+		(void)snprintf(text, sizeof(text), "its files are kept in workspace/%.120s", where);
+		text_add(t, "%j{\"name\":%s,\"status\":\"Removed\",\"message\":%s}", any || n > 0 ? "," : "", name, text);
+		n++;
+	}
 }
 
 /* What the workspace holds, of what the plan names. */
@@ -139,6 +170,7 @@ add_reconciled(struct text *t, const struct ambient_object *report, const struct
 			 ambient_str(item, "/url", ""), ambient_str(item, "/branch", ""));
 		add_state(t, find_named(report, "/reconciled/repos", ambient_str(item, "/name", "")), "Ready", "clonedAt");
 	}
+	add_removed(t, report, ambient_len(plan, "/repos") > 0);
 	text_add(t, "]");
 	if ((item = ambient_at(plan, "/activeWorkflow")) == NULL)
 		return;

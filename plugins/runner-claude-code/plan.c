@@ -204,9 +204,13 @@ add_fragment(const struct rs_instance *self, const struct rs_cli *cli, const str
 		       (long long)(conf->integer(self->conf, "idle", INT64_C(900000000000)) / INT64_C(1000000000)));
 	rs_put_env(&env, "AMBIENT_AGENT_IDLE", idle);
 	rs_put_env(&env, CC_MCP_VARIABLE, mcp->p);
+	if (ambient_int(in->effective, "/maxTokens", 0) > 0) {
+		(void)snprintf(idle, sizeof(idle), "%lld", (long long)ambient_int(in->effective, "/maxTokens", 0));
+		rs_put_env(&env, "CLAUDE_CODE_MAX_OUTPUT_TOKENS", idle);
+	}
 	rs_put(t, "{\"agentEnv\":[");
 	rs_put(t, env.p != NULL ? env.p + 1 : "");
-	rs_put(t, "]");
+	rs_put(t, "],\"honours\":[\"maxTokens\",\"mcpServers\"]");
 	rs_put(t, rest.p != NULL ? rest.p : "");
 	rs_put(t, "}");
 	t->failed |= env.failed | rest.failed | mcp->failed;

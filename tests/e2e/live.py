@@ -107,6 +107,7 @@ def weakness_12_1_j_a_repository_that_comes_and_one_that_goes(lab):
     assert acknowledged(p, 3), (p.report, p.read("stderr"))
     assert open(p.dir + "/workspace/removed/first-1/mine.txt").read() == "unsaved\n"
     assert git("rev-parse", "HEAD", cwd=p.dir + "/workspace/removed/first-1")
+    assert p.report["reconciled"]["repos"][1] == {"name": "first", "status": "Removed", "where": "removed/first-1"}, p.report
     assert 'its files are kept in workspace/removed/first-1' in "".join(p.texts("status")), p.texts("status")
     # It comes again, fresh.
     change(lab, p, repos=[entry(second, push=True), entry(first)])

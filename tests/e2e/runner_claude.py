@@ -166,6 +166,12 @@ def test_vertex_by_environment(lab):
     assert all("/projects/lab/locations/us-east5/publishers/anthropic/models/" in path for path in vertex.paths), vertex.paths
 
 
+def test_tokens_of_an_answer_are_limited(lab):
+    """What the plan makes of llmSettings.maxTokens reaches the API."""
+    p = pod(lab, "edit", env={"CLAUDE_CODE_MAX_OUTPUT_TOKENS": "4000"}).go()
+    assert p.code == 0 and api.requests[-1]["max_tokens"] == 4000, (p.report, api.requests[-1].get("max_tokens"))
+
+
 def test_max_turns(lab):
     p = pod(lab, "edit", more={"runnerConfig": {"maxTurns": 1}}).go()
     assert p.code == 1 and p.report["reason"] == "MaxTurnsReached", (p.code, p.report)

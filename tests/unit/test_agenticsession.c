@@ -309,6 +309,21 @@ static const struct effective_case {
 	{ "{'prompt':'x','runnerType':'command'}", "{'runnerType':'command','defaultModel':'m'}", "/model", "m" },
 	{ "{'prompt':'x','llmSettings':{'model':'a','temperature':0.7}}", NULL, "/temperature", "0.7" },
 	{ "{'initialPrompt':'x'}", NULL, "/interactive", "true" },
+	{ "{'prompt':'x','repos':[{'url':'https://h/a'}],'gitConfig':{'authentication':{'tokenSecret':'t','sshKeySecret':'k'}}}",
+	  "{'gitCredentialsSecret':'g'}", "/repos/0/authSecret", "t" },
+	{ "{'prompt':'x','repos':[{'url':'git@h:a'}],'gitConfig':{'authentication':{'tokenSecret':'t','sshKeySecret':'k'}}}",
+	  "{'gitCredentialsSecret':'g'}", "/repos/0/authSecret", "k" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a','authSecret':'o'}}],'gitConfig':{'authentication':{'tokenSecret':'t'}}}",
+	  NULL, "/repos/0/authSecret", "o" },
+	{ "{'prompt':'x','gitConfig':{'repositories':[{'url':'https://h/a','clonePath':'there','branch':'b'}]}}", NULL, "/repos/0/name", "there" },
+	{ "{'prompt':'x','gitConfig':{'repositories':[{'url':'https://h/a','clonePath':'../up'}]}}", NULL, NULL,
+	  "spec.gitConfig.repositories[0].clonePath: must be one plain name" },
+	{ "{'prompt':'x','repos':[{'url':'https://h/a'}],'gitConfig':{'repositories':[{'url':'https://h/a'}]}}", NULL, NULL,
+	  "spec.gitConfig.repositories: is another list" },
+	{ "{'prompt':'x','paths':{'workspace':'/w'}}", NULL, NULL, "spec.paths: cannot be chosen" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'type':'fork'}}]}", NULL, NULL, "spec.repos[0].output.type: is fork" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'type':'direct','forkRepo':'https://h/b'}}]}", NULL, NULL,
+	  "spec.repos[0].output.type: is direct" },
 	{ "{'prompt':'x','activeWorkflow':{'gitUrl':'https://h/w.git'}}", NULL, "/activeWorkflow/branch", "main" },
 	{ "{'prompt':'x','activeWorkflow':{'gitUrl':'https://h/w.git'}}", NULL, "/activeWorkflow/name", "w" },
 	{ "{'prompt':'x','activeWorkflow':{'gitUrl':'https://h/w.git','path':'a/b'}}", NULL, "/activeWorkflow/path", "a/b" },
@@ -438,6 +453,24 @@ START_TEST(effective_values)
 		ck_assert_msg(strstr(at("/status/message"), c->value) != NULL, "%s: %s", c->spec, at("/status/message"));
 		ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
 	}
+	end();
+}
+END_TEST
+
+START_TEST(settings_without_effect_are_named)
+{
+	begin();
+	submit_named("s", "{'prompt':'x','llmSettings':{'temperature':0.7,'maxTokens':4000},'mcpServers':{'custom':{'a':{'command':'b'}}}}");
+	(void)settle();
+	ck_assert_str_eq(cond("SpecValid", "status"), "True");
+	ck_assert_str_eq(cond("SpecValid", "message"), "without effect with runner type \"command\": spec.llmSettings.temperature, "
+			 "spec.llmSettings.maxTokens, spec.mcpServers.custom");
+	end();
+	begin();
+	fake_host_set_plan(fake, "command", "{\"honours\":[\"maxTokens\",\"mcpServers\"]}", NULL);
+	submit_named("s", "{'prompt':'x','llmSettings':{'temperature':0.7,'maxTokens':4000}}");
+	(void)settle();
+	ck_assert_str_eq(cond("SpecValid", "message"), "without effect with runner type \"command\": spec.llmSettings.temperature");
 	end();
 }
 END_TEST
@@ -792,6 +825,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, unknown_runner_type_names_the_loaded);
 	tcase_add_test(tc, plan_problems_are_shown);
 	tcase_add_loop_test(tc, effective_values, 0, sizeof(effective_cases) / sizeof(effective_cases[0]));
+	tcase_add_test(tc, settings_without_effect_are_named);
 	tcase_add_test(tc, effective_values_are_frozen);
 	tcase_add_test(tc, a_runner_that_is_silent_for_a_minute_is_seen);
 	tcase_add_test(tc, rule_30_an_edit_while_running_is_said);

@@ -67,6 +67,7 @@ static const struct edit_case {
 	{ SPEC, "{'displayName':'x','userContext':{'userId':'u'},'project':'p','ttlSecondsAfterFinished':9}", NULL },
 	{ SPEC, "{'desiredState':'Running'}", NULL },
 	{ CHAT, "{'interactive':false}", "spec.interactive" },
+	{ CHAT, "{'initialPrompt':'ho'}", "spec.initialPrompt: " },
 	{ CHAT, "{'timeout':77}", NULL }, /* a chat has none */
 };
 
@@ -164,6 +165,14 @@ START_TEST(weakness_12_1_j_repositories_are_acknowledged)
 	ck_assert_str_eq(at("/status/reconciledRepos/0/clonedAt"), "2026-01-01T00:01:00Z");
 	ck_assert_str_eq(at("/status/reconciledRepos/1/url"), "https://h/c.git");
 	ck_assert_str_eq(at("/status/reconciledRepos/2"), "(none)");
+	acknowledge(",\"repos\":[{\"name\":\"b\",\"status\":\"Removed\",\"where\":\"removed/b-1\"},{\"name\":\"b\",\"status\":\"Ready\"},"
+		    "{\"name\":\"a\",\"status\":\"Removed\",\"where\":\"removed/a-1\"},{\"name\":\"e vil\",\"status\":\"Removed\",\"where\":\"x\"},"
+		    "{\"name\":\"c\",\"status\":\"Failed\",\"error\":\"no\"}]");
+	ck_assert_str_eq(at("/status/reconciledRepos/0/status"), "Ready");
+	ck_assert_str_eq(at("/status/reconciledRepos/2/status"), "Removed");
+	ck_assert_str_eq(at("/status/reconciledRepos/3/name"), "a");
+	ck_assert_str_eq(at("/status/reconciledRepos/3/message"), "its files are kept in workspace/removed/a-1");
+	ck_assert_str_eq(at("/status/reconciledRepos/4"), "(none)");
 	acknowledge(",\"repos\":[{\"name\":\"b\",\"status\":\"Ready\"},{\"name\":\"c\",\"status\":\"Ready\"}]");
 	reconciled_is("SpecApplied", "");
 	/* Taken back. */
