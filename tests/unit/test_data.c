@@ -278,8 +278,8 @@ END_TEST
 /* The same with strings that are longer than a step of the reader, which is eight bytes, and cut three times. */
 START_TEST(framing_of_long_strings)
 {
-	static const char items[] = "{\"a\":\"0123456789,]}\\\\\",\"\\\"}\":{\"k\":[\"abcdefgh\\\"ijk\\nmnop\\u00e9\xc3\xa9]\",{}]}},[\"01234567\"],\"7654321]0\"";
-	static const char want[] = "<{\"a\":\"0123456789,]}\\\\\",\"\\\"}\":{\"k\":[\"abcdefgh\\\"ijk\\nmnop\\u00e9\xc3\xa9]\",{}]}}><[\"01234567\"]><\"7654321]0\">";
+	static const char items[] = "{\"a\":\"0123456789,]}\\\\\",\"\\\"}\":{\"k\":[\"abcdefgh\\\"ijk\\nmnop\\u00e9\xc3\xa9]\",{}]}},[\"01234567\"],\"7654321]0\\n\"";
+	static const char want[] = "<{\"a\":\"0123456789,]}\\\\\",\"\\\"}\":{\"k\":[\"abcdefgh\\\"ijk\\nmnop\\u00e9\xc3\xa9]\",{}]}}><[\"01234567\"]><\"7654321]0\\n\">";
 	char list[400];
 	size_t n = (size_t)snprintf(list, sizeof(list), "{\"kind\":\"L\",\"items\":[%s],\"metadata\":{\"r\":\"12345678\"}}", items);
 
