@@ -33,6 +33,7 @@ fail*) echo '{"type":"turn.failed","error":{"message":"unexpected status 429"}}'
 key*)  echo '{"type":"turn.failed","error":{"message":"unexpected status 401"}}'; exit 1 ;;
 die*)  kill -9 $$ ;;
 left*) sleep 600 & ;;
+where*) asked=$(basename "$PWD") ;;
 esac
 printf '{"type":"item.completed","item":{"id":"m","type":"agent_message","text":"%s after %s"}}\\n' "$asked" "$go"
 echo '{"type":"turn.completed","usage":{"input_tokens":1,"output_tokens":2}}'
@@ -122,6 +123,35 @@ def test_an_interrupt_ends_the_turn_only(lab):
     c.prompt("last")
     at, result = c.turn(at)
     assert result["text"] == "last after " + THREAD, result
+    assert c.finish(t="end")["success"]
+
+
+def test_the_workspace_changes_between_turns(lab):
+    """weakness_12_1_j: the turn that runs ends first, and the next one begins in the new layout."""
+    c = start(lab, "wait")
+    at, _ = c.message("tool_call")
+    c.say(t="hold")
+    c.prompt("where")
+    c.say(t="interrupt")
+    at, result = c.turn(at)
+    held = c.wait_for(lambda m: m["t"] == "held")
+    assert held > at - 1 and result["isError"], c.heard
+    os.mkdir(c.dir + "/other")
+    c.say(t="layout", workdir=c.dir + "/other", dirs=[], instructions="", repos=[])
+    there = c.wait_for(lambda m: m["t"] == "laidout")
+    at, result = c.turn(at)
+    assert there < at and result["text"] == "other after " + THREAD, (result, c.heard)
+    # When nothing runs it is held at once; the new workflow may have something to say.
+    c.idle(at)
+    c.say(t="hold")
+    c.wait_for(lambda m: m["t"] == "held", held + 1)
+    c.say(t="layout", workdir=c.dir + "/work", dirs=[], instructions="", say="hello", repos=[])
+    at, result = c.turn(at)
+    assert result["text"] == "hello after " + THREAD, result
+    # One that is held ends when it is asked to.
+    c.idle(at)
+    c.say(t="hold")
+    c.wait_for(lambda m: m["t"] == "held", there + 1)
     assert c.finish(t="end")["success"]
 
 
