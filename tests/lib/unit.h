@@ -32,6 +32,16 @@ unit_rounds(int n)
 	return scaled < 2 ? 2 : (int)scaled;
 }
 
+/* How often to look for what takes real time: n times, and more where everything is slower, as for Check's own limits. */
+static inline int
+unit_looks(int n)
+{
+	const char *slower = getenv("CK_TIMEOUT_MULTIPLIER");
+	double by = slower != NULL ? strtod(slower, NULL) : 1.0;
+
+	return by > 1 && by <= 100 ? (int)(n * by) : n;
+}
+
 /* static void cases(TCase *tc) { tcase_add_test(tc, name); ... }  UNIT_MAIN("queue", cases) */
 #define UNIT_MAIN(title, add_cases)                                                                 \
 	int main(void)                                                                              \

@@ -86,11 +86,11 @@ at(const char *name, const char *pointer)
 	return text != NULL ? text : "";
 }
 
-/* Real processes need real time: looks every 5 ms, 4 s at most. */
+/* Real processes need real time: looks every 5 ms, 4 s at most where nothing is slower. */
 static am_unused_ bool
 until_quietly(const char *name, const char *pointer, const char *value)
 {
-	for (int i = 0; i < 800; i++) {
+	for (int i = 0; i < unit_looks(800); i++) {
 		(void)reconcile(name);
 		if (strcmp(at(name, pointer), value) == 0)
 			return true;

@@ -92,11 +92,11 @@ sh(const char *pod, const char *sandbox, const char *script, const char *more)
 	return run(pod, sandbox, c, more);
 }
 
-/* Real processes take real time: looks every 5 ms, 15 s at most. */
+/* Real processes take real time: looks every 5 ms, 15 s at most where nothing is slower. */
 static am_unused_ bool
 wait_for(const char *pod, const char *name, const char *what)
 {
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < unit_looks(3000); i++) {
 		if (strstr(file(pod, name), what) != NULL)
 			return true;
 		(void)usleep(5000);
@@ -123,7 +123,7 @@ pid_in(const char *pod, const char *record)
 static am_unused_ bool
 gone(pid_t pid)
 {
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < unit_looks(1000); i++) {
 		am_auto(am_freep) char *path = am_xasprintf("/proc/%d/stat", (int)pid);
 		am_auto(am_buf_fini) struct am_buf stat = { 0 };
 

@@ -4,7 +4,6 @@
 #include "tests/lib/unit.h"
 
 #define KEYS  900
-#define STEPS 20000
 #define HELD  4
 
 /* What must be there: the revision of each key, 0: nothing. */
@@ -70,13 +69,14 @@ check_model(const struct model *m)
 START_TEST(what_was_put_is_there_in_order)
 {
 	struct model now = { .table = am_sorted_new() }, held[HELD] = { 0 };
+	const uint64_t steps = (uint64_t)unit_rounds(20000);
 	char ns[32], name[32];
 
 	seed = 88172645463325252u + (uint64_t)_i;
-	for (uint64_t step = 1; step <= STEPS; step++) {
+	for (uint64_t step = 1; step <= steps; step++) {
 		/* It grows in order, then by chance, then it is emptied. */
 		size_t i = step <= KEYS && _i % 2 == 0 ? (size_t)step - 1 : (size_t)roll(KEYS);
-		bool put = roll(100) < (step < STEPS * 3 / 4 ? 60u : 20u);
+		bool put = roll(100) < (step < steps * 3 / 4 ? 60u : 20u);
 		key_of(i, ns, name);
 		struct am_object *old = am_sorted_put(&now.table, ns, name, put ? make(i, step) : NULL);
 		ck_assert_uint_eq(old != NULL ? old->rv : 0, now.rv[i]);

@@ -232,7 +232,7 @@ START_TEST(delete_ends_with_grace_then_kill_and_cleans_up)
 		snprintf(container, sizeof(container), "\"command\":[\"sh\",\"-c\",\"%s\"]", rows[i].script);
 		put_pod("p", container, "");
 		ck_assert(until("p", "/status/phase", "Running"));
-		for (int k = 0; k < 1000 && strstr(log_of("p", "c"), "F up\n") == NULL; k++)
+		for (int k = 0; k < unit_looks(1000) && strstr(log_of("p", "c"), "F up\n") == NULL; k++)
 			(void)usleep(2000);
 		snprintf(dir, sizeof(dir), "%s/pods/%s", state_dir, at("p", "/metadata/uid"));
 		/* A finalizer keeps the object, so that its end can be looked at. */
@@ -243,7 +243,7 @@ START_TEST(delete_ends_with_grace_then_kill_and_cleans_up)
 		ck_assert(until("p", "/metadata/deletionGracePeriodSeconds", "0"));
 		fake_host_merge(fake, POD, "n", "p", "{'metadata':{'finalizers':null}}");
 		ck_assert(!fake_host_has(fake, POD, "n", "p"));
-		for (int k = 0; k < 1000 && access(dir, F_OK) == 0; k++) {
+		for (int k = 0; k < unit_looks(1000) && access(dir, F_OK) == 0; k++) {
 			(void)reconcile("p");
 			(void)usleep(2000);
 		}
@@ -401,7 +401,7 @@ START_TEST(watcher_asks_for_a_reconcile)
 		",\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}}]");
 	ck_assert(until("p", "/status/phase", "Running"));
 	/* The watcher connects after the first reconcile and asks for one more, so that nothing is missed between. */
-	for (int i = 0; i < 1000 && !asked; i++) {
+	for (int i = 0; i < unit_looks(1000) && !asked; i++) {
 		while ((request = fake_host_queued(fake)) != NULL)
 			asked = asked || strcmp(request, "pods n/p 0") == 0;
 		(void)usleep(2000);
@@ -413,7 +413,7 @@ START_TEST(watcher_asks_for_a_reconcile)
 	char path[256];
 	snprintf(path, sizeof(path), "%s/pods/%s/volumes/e/go", state_dir, at("p", "/metadata/uid"));
 	ck_assert_int_eq(file_write(path, "", 0, 0644), 0);
-	for (int i = 0; i < 1000 && !asked; i++) {
+	for (int i = 0; i < unit_looks(1000) && !asked; i++) {
 		while ((request = fake_host_queued(fake)) != NULL)
 			asked = asked || strcmp(request, "pods n/p 0") == 0;
 		(void)usleep(2000);
@@ -462,7 +462,7 @@ START_TEST(probes_and_sidecars_are_told)
 	ck_assert(until("p", "/status/initContainerStatuses/0/ready", "true"));
 	ck_assert(until("p", "/status/containerStatuses/0/started", "true"));
 	ck_assert_str_eq(at("p", "/status/containerStatuses/0/ready"), "false");
-	for (int i = 0; i < 800 && fake_host_events(fake, "Unhealthy") == 0; i++) {
+	for (int i = 0; i < unit_looks(800) && fake_host_events(fake, "Unhealthy") == 0; i++) {
 		(void)reconcile("p");
 		(void)usleep(5000);
 	}

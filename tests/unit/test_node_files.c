@@ -310,7 +310,7 @@ START_TEST(seccomp_profiles)
 		snprintf(container, sizeof(container), "%s%s", PROBE, rows[i].container);
 		put_pod("p", container, rows[i].pod);
 		ck_assert(until("p", "/metadata/name", "p"));
-		for (int k = 0; k < 800 && strcmp(at("p", "/status/phase"), "Succeeded") != 0 && strcmp(at("p", "/status/phase"), "Failed") != 0; k++) {
+		for (int k = 0; k < unit_looks(800) && strcmp(at("p", "/status/phase"), "Succeeded") != 0 && strcmp(at("p", "/status/phase"), "Failed") != 0; k++) {
 			(void)reconcile("p");
 			(void)usleep(5000);
 		}
@@ -364,7 +364,7 @@ under(const char *profile, const char *script)
 	put_profile("x.json", profile);
 	snprintf(container, sizeof(container), "\"command\":[\"sh\",\"-c\",\"%s\"]" FILE_PROFILE("x.json"), script);
 	put_pod("x", container, "");
-	for (int k = 0; k < 800 && at("x", "/status/containerStatuses/0/state/terminated/exitCode")[0] == '\0' &&
+	for (int k = 0; k < unit_looks(800) && at("x", "/status/containerStatuses/0/state/terminated/exitCode")[0] == '\0' &&
 	     strcmp(at("x", WAITING "/reason"), "CreateContainerError") != 0; k++) {
 		(void)reconcile("x");
 		(void)usleep(5000);

@@ -404,7 +404,7 @@ heard(struct ambient_http_request *r, const char *what)
 {
 	bool found = false;
 
-	for (int i = 0; i < 2000 && !found; i++) {
+	for (int i = 0; i < unit_looks(2000) && !found; i++) {
 		pthread_mutex_lock(&r->lock);
 		found = strcmp(text_str(&r->body), what) == 0;
 		pthread_mutex_unlock(&r->lock);

@@ -131,7 +131,7 @@ at(const char *pointer)
 static void
 until(const char *pointer, const char *value)
 {
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < unit_looks(2000); i++) {
 		(void)reconcile();
 		if (strcmp(at(pointer), value) == 0)
 			return;
@@ -144,7 +144,7 @@ static void
 gone(void)
 {
 	fake_host_remove(fake, POD, "n", "p");
-	for (int i = 0; i < 1000 && reconcile() > 0; i++)
+	for (int i = 0; i < unit_looks(1000) && reconcile() > 0; i++)
 		(void)usleep(5000);
 }
 
@@ -305,7 +305,7 @@ START_TEST(secrets_of_a_pull)
 	ck_assert_int_eq(stat(path, &st), 0);
 	ck_assert_int_eq(st.st_mode & 0777, 0600);
 	ck_assert_uint_eq(fake_host_events(fake, "FailedToRetrieveImagePullSecret"), 2);
-	for (int i = 0; i < 1000 && strstr(file("calls"), "pull --quiet --authfile ") == NULL; i++)
+	for (int i = 0; i < unit_looks(1000) && strstr(file("calls"), "pull --quiet --authfile ") == NULL; i++)
 		(void)usleep(5000);
 	ck_assert_ptr_nonnull(strstr(file("calls"), "pull --quiet --authfile "));
 	/* A pod that goes meanwhile leaves nothing; the daemon that ends breaks the pull off. */

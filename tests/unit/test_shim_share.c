@@ -35,7 +35,7 @@ sleepers(const char *word)
 static bool
 slept(const char *word, int n)
 {
-	for (int i = 0; i < 3000 && sleepers(word) != n; i++)
+	for (int i = 0; i < unit_looks(3000) && sleepers(word) != n; i++)
 		(void)usleep(5000);
 	return sleepers(word) == n;
 }
