@@ -370,7 +370,7 @@ am_runner_agent_main(void)
 	const char *type = getenv("AMBIENT_RUNNER_TYPE"), *socket_path = getenv("AMBIENT_SOCKET"),
 		   *dir = getenv("AMBIENT_SESSION_DIR");
 	struct am_agent agent = {
-		.runner = {.fd = -1}, .pidfd = -1, .stdin_fd = -1, .out = {.fd = -1}, .err = {.fd = -1}};
+		.runner = {.fd = -1}, .pidfd = -1, .stdin_fd = -1, .out = {.fd = -1}, .err = {.fd = -1}, .look = {.fd = -1}};
 	struct ambient_error err = AMBIENT_ERROR_INIT, load_err = AMBIENT_ERROR_INIT;
 	int rc;
 

@@ -79,6 +79,8 @@ struct am_agent {
 	struct am_buf input, stderr_tail;
 	bool end_input, exited, runner_gone;
 	bool ended; /* a person ended the conversation */
+	struct am_stream look; /* of the process that looks at a clone; fd -1: none */
+	int64_t look_ref;
 	int status; /* of waitpid */
 	int asked;  /* AMBIENT_ASKED_* */
 	int64_t term_at, kill_at, idle_ns, last_line, drain_until;

@@ -29,6 +29,8 @@
 #define DRAIN       (2 * AM_NS_PER_S)
 #define STDERR_TAIL (8 * 1024)
 #define PROMPT_MAX  (16u << 20)
+#define LOOK_MAX    ((size_t)8 << 20)
+#define LATER       1 /* done, but answered by somebody else */
 
 static int64_t
 now_boot(void)
@@ -432,10 +434,37 @@ on_end(struct am_agent *agent, struct am_slice line am_unused_, struct ambient_e
 	return 0;
 }
 
+/* Another process does it, so that the agent is heard meanwhile; it is answered when that has ended. */
+static int
+on_look(struct am_agent *agent, struct am_slice line, struct ambient_error *err)
+{
+	am_auto(am_freep) char *repo = am_json_dup(line, "/repo");
+	am_auto(am_freep) char *base = am_json_dup(line, "/base");
+	bool diff = am_json_bool(line, "/diff", 0) == 1;
+	const char *argv[] = {"/proc/self/exe", "look", repo, am_empty(base) ? "-" : base, diff ? "diff" : NULL, NULL};
+	int fds[2], rc;
+
+	if (repo == NULL || agent->look.fd >= 0 || agent->exited)
+		return ambient_err(err, AMBIENT_E_UNAVAILABLE, agent->exited ? "the agent has ended" : "a clone is being looked at; ask again");
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return am_err_errno(err, errno, "making a pipe");
+	struct am_spawn spawn = {.argv = argv, .fds = {-1, fds[1], -1}, .die_with_parent = true};
+	pid_t pid;
+	rc = am_spawn(&spawn, &pid, NULL, err);
+	(void)close(fds[1]);
+	if (rc < 0) {
+		(void)close(fds[0]);
+		return rc;
+	}
+	agent->look.fd = fds[0];
+	agent->look_ref = am_json_int(line, "/ref", -1);
+	return LATER;
+}
+
 static const struct {
 	const char *t;
 	int (*fn)(struct am_agent *agent, struct am_slice line, struct ambient_error *err);
-} said[] = {{"prompt", on_prompt}, {"interrupt", on_interrupt}, {"answer", on_answer}, {"end", on_end}};
+} said[] = {{"prompt", on_prompt}, {"interrupt", on_interrupt}, {"answer", on_answer}, {"end", on_end}, {"look", on_look}};
 
 /* Does it, and says that it was done. */
 static void
@@ -447,11 +476,44 @@ hear(struct am_agent *agent, const char *t, struct am_slice line)
 
 		if (!am_streq(t, said[i].t))
 			continue;
-		if (said[i].fn(agent, line, &err) < 0)
+		int rc = said[i].fn(agent, line, &err);
+		if (rc == LATER)
+			continue;
+		if (rc < 0)
 			am_log_warn("agent", "%s: %s", t, err.message);
 		am_json_addf(&frame, "{\"t\":\"taken\",\"ref\":%l,\"error\":%s}", am_json_int(line, "/ref", -1), err.message);
 		am_runner_channel_send(&agent->runner, am_buf_str(&frame), frame.len);
 	}
+}
+
+/* What it has said of the clone; the last line is whole when it ends. */
+static void
+read_look(struct am_agent *agent)
+{
+	struct am_buf *answer = &agent->look.buf;
+	am_auto(am_buf_fini) struct am_buf frame = {0};
+
+	if (!am_buf_reserve(answer, 64 * 1024))
+		return;
+	ssize_t n = read(agent->look.fd, answer->data + answer->len, 64 * 1024);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0 && answer->len + (size_t)n <= LOOK_MAX) {
+		answer->len += (size_t)n;
+		return;
+	}
+	(void)close(agent->look.fd);
+	agent->look.fd = -1;
+	while (answer->len > 0 && answer->data[answer->len - 1] == '\n')
+		answer->len--;
+	struct am_slice json = am_slice(answer->data, answer->len);
+	bool good = n == 0 && memchr(json.p, '\n', json.n) == NULL && am_json_check(json.p, json.n, NULL) == 0;
+	am_auto(am_freep) char *error = good ? am_json_dup(json, "/error") : am_xstrdup("the clone could not be looked at");
+	am_json_addf(&frame, "{\"t\":\"taken\",\"ref\":%l,\"error\":%s,\"answer\":", agent->look_ref, error != NULL ? error : "");
+	am_buf_add(&frame, good ? json.p : "null", good ? json.n : 4);
+	am_buf_addc(&frame, '}');
+	am_buf_reset(answer);
+	am_runner_channel_send(&agent->runner, am_buf_str(&frame), frame.len);
 }
 
 void
@@ -487,7 +549,7 @@ void
 am_agent_wait(struct am_agent *agent)
 {
 	bool full = am_runner_channel_full(&agent->runner);
-	struct pollfd fds[6] = {
+	struct pollfd fds[7] = {
 		{.fd = agent->runner_gone ? -1 : agent->runner.fd,
 		 .events = (short)(POLLIN | (agent->runner.out.len > 0 ? POLLOUT : 0))},
 		{.fd = am_agent_asked != 0 ? -1 : am_agent_wake_fd, .events = POLLIN},
@@ -495,6 +557,7 @@ am_agent_wait(struct am_agent *agent)
 		{.fd = full ? -1 : agent->out.fd, .events = POLLIN},
 		{.fd = full ? -1 : agent->err.fd, .events = POLLIN},
 		{.fd = agent->exited ? -1 : agent->pidfd, .events = POLLIN},
+		{.fd = agent->look.fd, .events = POLLIN},
 	};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	bool busy = agent->asked != AMBIENT_ASKED_NONE || agent->interrupted || agent->exited || (agent->pid != 0 && agent->pidfd < 0);
@@ -511,6 +574,8 @@ am_agent_wait(struct am_agent *agent)
 		read_stream(agent, &agent->out);
 	if (fds[4].revents != 0)
 		read_stream(agent, &agent->err);
+	if (fds[6].revents != 0)
+		read_look(agent);
 	if ((fds[2].revents & (POLLERR | POLLHUP)) != 0 && (fds[2].revents & POLLOUT) == 0)
 		am_buf_reset(&agent->input), agent->end_input = true;
 	write_input(agent);
@@ -548,6 +613,10 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 		reap_orphans(agent);
 	}
 	am_agent_sweep();
+	if (agent->look.fd >= 0)
+		(void)close(agent->look.fd);
+	agent->look.fd = -1;
+	am_buf_fini(&agent->look.buf);
 	for (int i = 0; i < 2; i++) {
 		struct am_stream *stream = i == 0 ? &agent->out : &agent->err;
 

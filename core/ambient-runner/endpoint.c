@@ -72,8 +72,10 @@ authenticate(struct am_endpoint *endpoint, struct am_http_request *request, stru
 	}
 	am_lock(&endpoint->lock);
 	key = am_runner_keys_find(&endpoint->keys, secret, am_clock_wall(am_clock_real()));
-	if (key != NULL)
+	if (key != NULL) {
 		*ret = *key;
+		endpoint->asked_at = am_endpoint_now();
+	}
 	am_unlock(&endpoint->lock);
 	if (key == NULL) {
 		am_http_set_header(request, "Retry-After", "1");
@@ -119,6 +121,7 @@ static const struct path {
 	{"/v1/input", "POST", am_endpoint_input},
 	{"/v1/files", "GET", am_endpoint_files},
 	{"/v1/large", "GET", am_endpoint_large},
+	{"/v1/git", "GET", am_endpoint_git},
 };
 
 static void
@@ -203,8 +206,17 @@ am_endpoint_start(const struct am_endpoint_options *options, struct am_endpoint 
 	am_lock_init(&e->lock, "endpoint");
 	am_cond_init(&e->drained, am_clock_real());
 	e->log_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (e->log_fd < 0)
-		rc = am_err_errno(err, errno, "opening the message log \"%s\"", path);
+	int error = errno;
+	e->asked_at = am_endpoint_now();
+	if (options->content) {
+		e->state = "done";
+		e->finished = true;
+		if (e->log_fd >= 0)
+			am_endpoint_log_end(e->log_fd, &e->size, &e->seq);
+	}
+	/* A session that ended before its runner began has no messages. */
+	if (e->log_fd < 0 && (!options->content || error != ENOENT))
+		rc = am_err_errno(err, error, "opening the message log \"%s\"", path);
 	if (rc < 0 || (rc = listen_on(e, err)) < 0) {
 		am_endpoint_free(e);
 		return rc;
@@ -297,6 +309,19 @@ am_endpoint_finish(struct am_endpoint *endpoint, int64_t timeout_ns)
 	while (endpoint->n_readers > 0 && am_cond_wait(&endpoint->drained, &endpoint->lock, deadline))
 		;
 	am_unlock(&endpoint->lock);
+}
+
+int64_t
+am_endpoint_idle(const struct am_endpoint *endpoint)
+{
+	struct am_endpoint *e = (struct am_endpoint *)(uintptr_t)endpoint;
+
+	am_lock(&e->lock);
+	if (am_httpd_streams(e->httpd) > 0)
+		e->asked_at = am_endpoint_now();
+	int64_t idle = am_endpoint_now() - e->asked_at;
+	am_unlock(&e->lock);
+	return idle;
 }
 
 void

@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
 
@@ -42,13 +43,15 @@ void am_endpoint_turn(struct am_endpoint *endpoint, const char *turn, const char
 #define AM_INPUT_ID 64
 #define AM_INPUT_TO 128
 
-enum am_input_kind { AM_INPUT_MESSAGE, AM_INPUT_INTERRUPT, AM_INPUT_ANSWER, AM_INPUT_END };
+/* LOOK: nobody says anything, the agent's side is asked for the state of a clone. */
+enum am_input_kind { AM_INPUT_MESSAGE, AM_INPUT_INTERRUPT, AM_INPUT_ANSWER, AM_INPUT_END, AM_INPUT_LOOK };
 struct am_http_request;
 struct am_input {
 	enum am_input_kind kind;
 	char id[AM_INPUT_ID + 1], client[41];
 	char *text;        /* of a message */
-	char *to, *answer; /* of an answer: what is answered; a JSON object */
+	char *to, *answer; /* of an answer: what is answered; a JSON object.  to of a look: the repository */
+	bool diff;         /* of a look */
 	int64_t ref, seq;  /* the run's own */
 	/* The endpoint's. */
 	struct am_http_request *request;
@@ -63,11 +66,14 @@ int am_endpoint_input_fd(const struct am_endpoint *endpoint); /* readable when t
 struct am_input *am_endpoint_input_next(struct am_endpoint *endpoint);
 struct am_input *am_endpoint_input_find(struct am_endpoint *endpoint, int64_t ref); /* among those handed out */
 void am_endpoint_input_taken(struct am_endpoint *endpoint, struct am_input *input, int64_t seq);
+void am_endpoint_input_answered(struct am_endpoint *endpoint, struct am_input *input, struct am_buf *json); /* of a look */
 void am_endpoint_input_refused(struct am_endpoint *endpoint, struct am_input *input, const char *reason,
 			       const char *message);
 
 /* Nothing more will be written: readers end when they have everything.  Waits for them, at most so long. */
 void am_endpoint_finish(struct am_endpoint *endpoint, int64_t timeout_ns);
+/* How long nobody with a key has asked for anything, and nothing is being sent. */
+int64_t am_endpoint_idle(const struct am_endpoint *endpoint);
 void am_endpoint_free(struct am_endpoint *endpoint); /* NULL is fine, as it is for all of these */
 
 #endif

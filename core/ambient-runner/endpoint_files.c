@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GET /v1/files: what lies in the session's workspace, and /v1/large: what was too large for a line of messages.  The
- * agent writes to the workspace while it is read, so a path is walked name by name, each opened below the one before
- * and never through a link: whatever is exchanged meanwhile, the walk does not leave.  Only directories and regular
- * files are opened to the end.
+ * agent writes to the workspace while it is read (beneath.h).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +12,7 @@
 
 #include <sys/stat.h>
 
+#include "core/ambient-runner/beneath.h"
 #include "core/ambient-runner/endpoint_priv.h"
 #include "core/base/mem.h"
 #include "core/data/scan.h"
@@ -22,60 +21,6 @@
 #define ENTRIES_MAX 10000
 
 /* ---- opening */
-
-/* O_PATH first: opening what is neither file nor directory could wait for ever, or do something. */
-static int
-open_one(int dir, const char *name, struct stat *st)
-{
-	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	int rc = fstat(fd, st) < 0 ? -errno : S_ISLNK(st->st_mode) ? -ELOOP : 0;
-	if (rc == 0 && !S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode))
-		rc = -EACCES;
-	(void)close(fd);
-	if (rc < 0)
-		return rc;
-	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	/* It may be another one by now. */
-	if (fstat(fd, st) < 0 || (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode))) {
-		(void)close(fd);
-		return -EACCES;
-	}
-	return fd;
-}
-
-/* Takes dir.  path: names with "/" between; "" is dir itself.  A descriptor, -EINVAL for a path that is none, or -errno. */
-static int
-open_below(int dir, const char *path, struct stat *st)
-{
-	char name[256];
-
-	if (fstat(dir, st) < 0) {
-		(void)close(dir);
-		return -EIO;
-	}
-	while (*path != '\0') {
-		size_t n = strcspn(path, "/");
-
-		if (n == 0 || n >= sizeof(name) || (n <= 2 && strspn(path, ".") >= n)) {
-			(void)close(dir);
-			return -EINVAL;
-		}
-		memcpy(name, path, n);
-		name[n] = '\0';
-		path += n + (path[n] == '/');
-		int fd = S_ISDIR(st->st_mode) ? open_one(dir, name, st) : -ENOTDIR;
-		(void)close(dir);
-		if (fd < 0)
-			return fd;
-		dir = fd;
-	}
-	return dir;
-}
 
 static void
 refuse(struct am_http_request *request, const char *path, int error)
@@ -310,7 +255,7 @@ am_endpoint_files(struct am_endpoint *endpoint, struct am_http_request *request,
 	}
 	int fd = open_root(endpoint, "workspace");
 	if (fd >= 0)
-		fd = open_below(fd, path, &st);
+		fd = am_open_beneath(fd, path, &st);
 	if (fd < 0)
 		refuse(request, path, -fd);
 	else if (S_ISDIR(st.st_mode))
@@ -333,7 +278,7 @@ am_endpoint_large(struct am_endpoint *endpoint, struct am_http_request *request,
 	am_auto(am_freep) char *path = am_xasprintf("large/%lld.json", (long long)seq);
 	int fd = open_root(endpoint, ".ambient");
 	if (fd >= 0)
-		fd = open_below(fd, path, &st);
+		fd = am_open_beneath(fd, path, &st);
 	if (fd >= 0 && !S_ISREG(st.st_mode)) {
 		(void)close(fd);
 		fd = -ENOENT;

@@ -144,7 +144,7 @@ is_waiting(const struct am_endpoint *e, const struct am_input *input, int *n)
 static int
 admit(struct am_endpoint *e, struct am_input *input, int64_t *seq, const char **reason, const char **message)
 {
-	const struct am_taken *before = find_taken(e, input);
+	const struct am_taken *before = input->kind != AM_INPUT_LOOK ? find_taken(e, input) : NULL;
 	int n;
 
 	if (before != NULL) {
@@ -153,7 +153,7 @@ admit(struct am_endpoint *e, struct am_input *input, int64_t *seq, const char **
 	}
 	*reason = "InProgress";
 	*message = "this id is being handed to the agent; ask again";
-	if (is_waiting(e, input, &n))
+	if (is_waiting(e, input, &n) && input->kind != AM_INPUT_LOOK)
 		return 503;
 	*reason = "TooMany";
 	*message = "too much waits to be handed to the agent; ask again";
@@ -168,23 +168,14 @@ admit(struct am_endpoint *e, struct am_input *input, int64_t *seq, const char **
 	return e->listening ? 200 : 409;
 }
 
-void
-am_endpoint_input(struct am_endpoint *e, struct am_http_request *request, const struct am_key *key)
+/* Takes input: it waits for the run's thread, or is answered. */
+static void
+queue_input(struct am_endpoint *e, struct am_http_request *request, const struct am_key *key, struct am_input *input)
 {
 	const char *why = NULL, *reason = NULL;
 	int64_t seq = 0;
 	uint64_t one = 1;
 
-	if (key->read_only || e->options.content) {
-		am_endpoint_refuse(request, 403, "ReadOnly", "%s",
-				   key->read_only ? "this key is good for reading only" : "the session has ended; start it again");
-		return;
-	}
-	struct am_input *input = parse(am_http_body(request), &why);
-	if (input == NULL) {
-		am_endpoint_refuse(request, 400, "BadRequest", "%s", why);
-		return;
-	}
 	(void)am_strlcpy(input->client, key->client, sizeof(input->client));
 	input->request = request;
 	am_lock(&e->lock);
@@ -210,6 +201,34 @@ am_endpoint_input(struct am_endpoint *e, struct am_http_request *request, const 
 		am_endpoint_refuse(request, status, reason, "%s", why);
 	}
 	free_input(input);
+}
+
+void
+am_endpoint_input(struct am_endpoint *e, struct am_http_request *request, const struct am_key *key)
+{
+	const char *why = NULL;
+
+	if (key->read_only || e->options.content) {
+		am_endpoint_refuse(request, 403, "ReadOnly", "%s",
+				   key->read_only ? "this key is good for reading only" : "the session has ended; start it again");
+		return;
+	}
+	struct am_input *input = parse(am_http_body(request), &why);
+	if (input == NULL)
+		am_endpoint_refuse(request, 400, "BadRequest", "%s", why);
+	else
+		queue_input(e, request, key, input);
+}
+
+void
+am_endpoint_ask_look(struct am_endpoint *e, struct am_http_request *request, const struct am_key *key, const char *repo, bool diff)
+{
+	struct am_input *input = am_xcalloc(1, sizeof(*input));
+
+	input->kind = AM_INPUT_LOOK;
+	input->to = am_xstrdup(repo);
+	input->diff = diff;
+	queue_input(e, request, key, input);
 }
 
 /* ---- the run's thread */
@@ -297,6 +316,16 @@ am_endpoint_input_taken(struct am_endpoint *e, struct am_input *input, int64_t s
 	unlink_input(e, input);
 	am_unlock(&e->lock);
 	answer_taken(input->request, input->id, seq);
+	free_input(input);
+}
+
+void
+am_endpoint_input_answered(struct am_endpoint *e, struct am_input *input, struct am_buf *json)
+{
+	am_lock(&e->lock);
+	unlink_input(e, input);
+	am_unlock(&e->lock);
+	am_http_answer(input->request, 200, "application/json", json);
 	free_input(input);
 }
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <ambient/message.h>
+
 #include "core/ambient-runner/endpoint_priv.h"
 
 #define CHUNK      ((size_t)16 * 1024)
@@ -81,6 +83,31 @@ am_endpoint_log_find(int fd, off_t size, int64_t from)
 		if ((low = next_line(fd, low, best)) < 0)
 			return low;
 	return low;
+}
+
+void
+am_endpoint_log_end(int fd, off_t *size, int64_t *seq)
+{
+	off_t at = lseek(fd, 0, SEEK_END);
+
+	*size = 0;
+	*seq = 0;
+	/* What follows the last line break was torn by a crash. */
+	while (at > 0 && *size == 0) {
+		char buf[CHUNK];
+		size_t want = (size_t)AM_MIN((off_t)sizeof(buf), at);
+		ssize_t n = read_at(fd, buf, want, at - (off_t)want);
+		const char *end = n == (ssize_t)want ? memrchr(buf, '\n', want) : NULL;
+
+		if (n != (ssize_t)want)
+			return;
+		if (end != NULL)
+			*size = at - (off_t)want + (end - buf) + 1;
+		at -= (off_t)want;
+	}
+	/* The last line is walked to from where at least one begins; the first of these steps may be within one. */
+	for (at = AM_MAX(*size - 2 * (off_t)AMBIENT_MESSAGE_MAX, 0); at >= 0 && at < *size; at = next_line(fd, at, *size))
+		*seq = AM_MAX(seq_at(fd, at), *seq);
 }
 
 /* Is this the beginning of a line that is left out? */

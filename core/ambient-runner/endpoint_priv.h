@@ -30,6 +30,8 @@ struct am_endpoint {
 	off_t size;
 	int64_t seq;
 	bool finished, aborting;
+	bool looking;     /* a clone is being looked at */
+	int64_t asked_at; /* when somebody with a key asked last */
 	struct am_reader *readers; /* those that were pulled once */
 	int n_readers;
 	const char *turn;
@@ -62,6 +64,8 @@ bool am_endpoint_allowed(struct am_endpoint *endpoint, const struct am_key *key)
 /* endpoint_log.c.  Lines are what msglog.c writes: {"seq":N,"time":...,"run":...,"type":... */
 /* Where the first line begins whose seq is at least from; size when there is none.  -errno. */
 off_t am_endpoint_log_find(int fd, off_t size, int64_t from);
+/* Of a log that nobody writes to: where its last whole line ends, and its number. */
+void am_endpoint_log_end(int fd, off_t *size, int64_t *seq);
 /* A place in the log from which bytes are taken in order. */
 struct am_log_cursor {
 	int fd;
@@ -78,7 +82,11 @@ void am_endpoint_messages(struct am_endpoint *endpoint, struct am_http_request *
 /* endpoint_files.c */
 void am_endpoint_files(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key);
 void am_endpoint_large(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key);
+/* endpoint_git.c */
+void am_endpoint_git(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key);
 /* endpoint_input.c */
+void am_endpoint_ask_look(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key, const char *repo,
+			  bool diff);
 void am_endpoint_input(struct am_endpoint *endpoint, struct am_http_request *request, const struct am_key *key);
 /* With the lock: wakes those for whom something may have changed. */
 void am_endpoint_wake_readers(struct am_endpoint *endpoint);

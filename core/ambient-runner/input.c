@@ -16,6 +16,8 @@
 #include "core/base/mem.h"
 #include "core/data/scan.h"
 
+#define LOOK_MAX ((size_t)8 << 20)
+
 /* ---- what waits for an answer */
 
 static struct am_pending *
@@ -115,7 +117,8 @@ hand_over(struct am_runner *runner, struct am_input *input, struct am_buf *frame
 	input->ref = ++runner->input_ref;
 	am_json_addf(frame, ",\"ref\":%l}", input->ref);
 	am_runner_channel_send(&runner->agent, am_buf_str(frame), frame->len);
-	runner->last_activity = am_clock_boot(am_clock_real());
+	if (input->kind != AM_INPUT_LOOK)
+		runner->last_activity = am_clock_boot(am_clock_real());
 }
 
 /* NULL: it may be said now. */
@@ -127,6 +130,8 @@ problem(struct am_runner *runner, const struct am_input *input, const char **rea
 	*reason = "Ended";
 	if (runner->exited || am_runner_asked != 0 || runner->timed_out || runner->idle_out || runner->log_error.code != 0)
 		return "the agent is ending";
+	if (input->kind == AM_INPUT_LOOK)
+		return NULL;
 	*reason = "NotInteractive";
 	if (!chat && input->kind != AM_INPUT_INTERRUPT && input->kind != AM_INPUT_ANSWER)
 		return "the session is not interactive: its agent does what its prompt says and ends; to end it earlier, stop it";
@@ -146,6 +151,15 @@ problem(struct am_runner *runner, const struct am_input *input, const char **rea
 		return "the agent's side is slow to take what was said before";
 	}
 	return NULL;
+}
+
+static const char *
+base_of(const struct am_runner *runner, const char *repo)
+{
+	for (size_t i = 0; i < runner->repos.n; i++)
+		if (am_streq(runner->repos.v[i].name, repo))
+			return runner->repos.v[i].base;
+	return "";
 }
 
 static void
@@ -171,6 +185,10 @@ say(struct am_runner *runner, struct am_input *input)
 		break;
 	case AM_INPUT_ANSWER: /* written when it was taken */
 		am_json_addf(&frame, "{\"t\":\"answer\",\"id\":%s,\"answer\":%j", input->to, input->answer);
+		break;
+	case AM_INPUT_LOOK:
+		am_json_addf(&frame, "{\"t\":\"look\",\"repo\":%s,\"base\":%s,\"diff\":%b", input->to, base_of(runner, input->to),
+			     (int)input->diff);
 		break;
 	case AM_INPUT_END:
 		am_json_addf(&fields, "{\"text\":%s", "a person ends the conversation");
@@ -219,6 +237,21 @@ answered(struct am_runner *runner, struct am_input *input)
 	am_endpoint_input_taken(runner->endpoint, input, write_down(runner, input, type, &fields));
 }
 
+/* What the agent's side says of a clone is no more than its word. */
+static void
+looked(struct am_runner *runner, struct am_input *input, struct am_slice line)
+{
+	am_auto(am_buf_fini) struct am_buf json = {0};
+	struct am_slice answer;
+
+	if (!am_json_find(line, "/answer", &answer) || am_json_type(answer) != AMBIENT_T_OBJECT || answer.n > LOOK_MAX) {
+		am_endpoint_input_refused(runner->endpoint, input, "Refused", "the agent's side gave no answer");
+		return;
+	}
+	am_runner_redact_json(runner->redactor, answer, &json);
+	am_endpoint_input_answered(runner->endpoint, input, &json);
+}
+
 void
 am_runner_input_taken(struct am_runner *runner, struct am_slice line)
 {
@@ -234,6 +267,8 @@ am_runner_input_taken(struct am_runner *runner, struct am_slice line)
 		if (input->kind == AM_INPUT_MESSAGE && runner->log_error.code == 0)
 			(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_ERROR, "reason", "InputRefused", error, &err);
 		am_endpoint_input_refused(runner->endpoint, input, "Refused", error);
+	} else if (input->kind == AM_INPUT_LOOK) {
+		looked(runner, input, line);
 	} else if (input->kind == AM_INPUT_ANSWER) {
 		answered(runner, input);
 	} else {

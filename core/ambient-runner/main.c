@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ambient-runner: both sides of a session's pod.  `run` holds credentials and never runs what an agent left; `agent`
- * holds nothing and runs the agent; `jira` takes an agent's place and publishes a document.  As "askpass" (a link that
+ * holds nothing and runs the agent; `content` shows what a session left; `jira` takes an agent's place and publishes a document.  As "askpass" (a link that
  * `run` makes) it answers git's questions.
  */
 #include <stdio.h>
@@ -15,9 +15,19 @@
 #include "core/ambient-runner/run.h"
 #include "core/base/log.h"
 
-static const char usage[] = "usage: ambient-runner run | agent | jira | --version | --help\n"
+static const char usage[] = "usage: ambient-runner run | agent | content | jira | --version | --help\n"
 			    "\n"
 			    "Started by the operator in a session's pod; see ambient-runner(1).\n";
+
+static const struct {
+	const char *name;
+	int (*main)(void);
+} sides[] = {
+	{"run", am_runner_run_main},
+	{"agent", am_runner_agent_main},
+	{"content", am_runner_content_main},
+	{"jira", am_runner_jira_main},
+};
 
 static int
 check_contract(void)
@@ -39,7 +49,7 @@ int
 main(int argc, char **argv)
 {
 	const char *name = argv[0] != NULL ? strrchr(argv[0], '/') : NULL, *level = getenv("AMBIENT_LOG");
-	int (*side)(void);
+	int (*side)(void) = NULL;
 
 	if (name != NULL && am_streq(name + 1, "askpass"))
 		return am_runner_askpass(argc > 1 ? argv[1] : NULL);
@@ -47,13 +57,12 @@ main(int argc, char **argv)
 		return printf("ambient-runner %s (contract %d)\n", PACKAGE_VERSION, AMBIENT_RUNNER_CONTRACT) < 0;
 	if (argc == 2 && (am_streq(argv[1], "--help") || am_streq(argv[1], "-h")))
 		return fputs(usage, stdout) < 0;
-	if (argc == 2 && am_streq(argv[1], "run")) {
-		side = am_runner_run_main;
-	} else if (argc == 2 && am_streq(argv[1], "agent")) {
-		side = am_runner_agent_main;
-	} else if (argc == 2 && am_streq(argv[1], "jira")) {
-		side = am_runner_jira_main;
-	} else {
+	if (argc > 2 && am_streq(argv[1], "look"))
+		return am_runner_look_main(argc, argv);
+	for (size_t i = 0; argc == 2 && i < AM_COUNTOF(sides); i++)
+		if (am_streq(argv[1], sides[i].name))
+			side = sides[i].main;
+	if (side == NULL) {
 		(void)fputs(usage, stderr);
 		return 2;
 	}

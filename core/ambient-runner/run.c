@@ -56,8 +56,8 @@ on_signal(int sig)
 	errno = saved;
 }
 
-static int
-catch_signals(void)
+int
+am_runner_catch_signals(void)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
 	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
@@ -218,19 +218,25 @@ open_workspace(struct am_runner *runner)
 	return 0;
 }
 
-static int
-connect_api(struct am_runner *runner)
+int
+am_runner_connect(struct am_kube **ret, struct ambient_error *err)
 {
 	const char *server = getenv("AMBIENT_API_SERVER");
 	struct am_kube_config *config = NULL;
 	struct am_kube_options options = {.user_agent = "ambient-runner/" PACKAGE_VERSION};
-	struct ambient_error err = AMBIENT_ERROR_INIT;
-	int rc;
+	int rc = am_empty(server) ? am_kube_config_incluster(&config, err)
+				  : am_kube_config_manual(server, getenv("AMBIENT_API_CA"),
+							  getenv("AMBIENT_API_TOKEN_FILE"), &config, err);
 
-	rc = am_empty(server) ? am_kube_config_incluster(&config, &err)
-			      : am_kube_config_manual(server, getenv("AMBIENT_API_CA"),
-						      getenv("AMBIENT_API_TOKEN_FILE"), &config, &err);
-	if (rc < 0 || am_kube_new(config, &options, &runner->kube, &err) < 0)
+	return rc < 0 ? rc : am_kube_new(config, &options, ret, err);
+}
+
+static int
+connect_api(struct am_runner *runner)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	if (am_runner_connect(&runner->kube, &err) < 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "ApiUnreachable", "%s", err.message);
 	runner->reporter = am_runner_reporter_new(runner->kube, runner->ns, runner->report_name);
 	return 0;
@@ -667,7 +673,7 @@ am_runner_run_main(void)
 
 	if (code != 0)
 		return code;
-	if (catch_signals() < 0)
+	if (am_runner_catch_signals() < 0)
 		return AM_EXIT_FAILED;
 	runner.started = am_clock_boot(am_clock_real());
 	runner.redactor = am_runner_redactor_new();

@@ -99,6 +99,10 @@ void am_runner_add_layout(const struct am_runner *runner, struct am_buf *out);
 /* The same for the operator: what became of each repository and of the workflow. */
 void am_runner_describe(const struct am_runner *runner, struct am_buf *out);
 
+/* run.c */
+int am_runner_catch_signals(void);
+int am_runner_connect(struct am_kube **ret, struct ambient_error *err);
+
 /* serve.c.  0, or the exit code with reason and message recorded. */
 int am_runner_listen(struct am_runner *runner);
 int am_runner_serve(struct am_runner *runner);

@@ -9,6 +9,7 @@
  *   workspace.c   whose files it works in, and who else does
  *   admit.c       how many may run at once, and who waits
  *   children.c    the objects of a run
+ *   content.c     the pod that shows the files of a session that has ended
  *   observe.c     Job and pod -> facts
  *   podless.c     why a Job has no pod
  *   judge.c       facts -> conditions
@@ -47,7 +48,11 @@
 #define AS_RUN_ID    "/metadata/annotations/ambient-code.io~1run-id"
 #define AS_DESIRED   "/metadata/annotations/ambient-code.io~1desired-phase"
 #define AS_START_AT  "/metadata/annotations/ambient-code.io~1start-requested-at"
+#define AS_CONTENT   "/metadata/annotations/ambient-code.io~1content-requested"
 #define AS_STOP_AT   "/metadata/annotations/ambient-code.io~1stop-requested-at"
+
+/* Of each container: the part of the restricted Pod Security Standard that is not the pod's. */
+#define AS_LOCKED_DOWN "\"securityContext\":{\"allowPrivilegeEscalation\":false,\"capabilities\":{\"drop\":[\"ALL\"]}}"
 
 #define AS_NAME_MAX   64              /* a label value and its NUL */
 #define AS_REPOS_MAX  32
@@ -58,7 +63,7 @@
 /* An instance: its configuration. */
 struct as_plugin {
 	const struct ambient_host *host;
-	int64_t timeout_s, start_timeout_s, job_ttl_s, max_running, run_as_user;
+	int64_t timeout_s, start_timeout_s, job_ttl_s, content_idle_s, max_running, run_as_user;
 	bool network_policy;
 	struct as_queue *queue;
 	const char *model, *secret, *integrations, *workspace_size, *storage_class, *pull_policy, *github_api, *gitlab_api;
@@ -79,6 +84,7 @@ struct as_status {
 	char admission[12];             /* Waiting, Admitted, "" when it has ended */
 	char queued[40];                /* since when it wants to run */
 	char intent[16], intent_spec[16], intent_annotation[128];
+	char content[40];               /* the request for its files that was served last */
 	char again[8];                  /* "true": to be started once more when it has ended */
 	char told[64];                  /* Ready's reason as it was read */
 	struct kc_cond cond[AS_CONDITIONS];
@@ -176,6 +182,9 @@ int as_workspace_free(struct ambient_call *call, const struct ambient_object *se
 /* Whether another session that has not ended works there, or is to. */
 int as_workspace_used(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, bool *ret,
 		      struct ambient_error *err);
+/* Does another session work there? */
+int as_workspace_busy(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st, bool *ret,
+		      struct ambient_error *err);
 /* This session no longer works there: wakes those that wait for it. */
 int as_workspace_wake(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 		      const struct as_status *st, struct ambient_error *err);
@@ -206,6 +215,22 @@ int as_create_job(const struct as_plugin *plugin, struct ambient_call *call, con
 int as_move_deadline(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *job,
 		     const struct as_status *st, struct ambient_error *err);
 int as_delete_job(struct ambient_call *call, const struct ambient_object *job, struct ambient_error *err);
+
+/* The account, its Role and its binding, and what both need. */
+struct text;
+void as_add_account_volume(struct text *t);
+void as_add_pod_security(const struct as_plugin *plugin, struct text *t);
+/* A pod or another object of the session's, with labels, annotations and owner; put JSON under /spec. */
+struct ambient_draft *as_child(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
+			       const char *kind, const char *api, const char *kind_name, const char *name, const char *app);
+bool as_owned(const struct ambient_object *o, const struct ambient_object *session);
+
+/* ---- content.c */
+/* The session has ended: makes the pod that was asked for, and removes one that has ended or must make way. */
+int as_content(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
+	       struct as_status *st, struct ambient_error *err);
+/* A run wants the workspace: sends the pod of that session away; *there: it still is. */
+int as_content_away(struct ambient_call *call, const struct ambient_object *session, bool *there, struct ambient_error *err);
 
 /* ---- report.c */
 /* The report of this run as {"fields": what goes into status, "reason", "message"}; *ret is NULL when there is none

@@ -36,8 +36,8 @@ as_name(char out[AS_NAME_MAX], const char *prefix, const char *session, const ch
 }
 
 /* What is common to all: labels, the annotations that lead back to the session and the run, the owner. */
-static struct ambient_draft *
-child(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st, const char *kind,
+struct ambient_draft *
+as_child(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st, const char *kind,
       const char *api, const char *kind_name, const char *name, const char *app)
 {
 	const char *owner = ambient_str(session, "/metadata/name", "");
@@ -69,8 +69,8 @@ set(struct ambient_draft *draft, const char *pointer, struct text *t)
 	text_fini(t);
 }
 
-static bool
-owned(const struct ambient_object *o, const struct ambient_object *session)
+bool
+as_owned(const struct ambient_object *o, const struct ambient_object *session)
 {
 	const char *uid = ambient_str(session, "/metadata/uid", "-");
 
@@ -99,7 +99,7 @@ ensure(struct ambient_call *call, const struct ambient_object *session, const ch
 		return ambient_err(err, AMBIENT_E_CONFLICT, "%s \"%s/%s\" came and went", kind, ns, name);
 	if (rc < 0)
 		return rc;
-	if (owned(there, session)) {
+	if (as_owned(there, session)) {
 		if (ambient_type(there, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
 			return ambient_err(err, AMBIENT_E_CONFLICT, "%s \"%s/%s\" is being deleted", kind, ns, name);
 		return 0;
@@ -135,7 +135,7 @@ ensure_claim(const struct as_plugin *plugin, struct ambient_call *call, const st
 	as_name(name, "ambient-workspace-", as_workspace(st, session), "");
 	if (strcmp(as_workspace(st, session), ambient_str(session, "/metadata/name", "")) != 0)
 		return continued_claim(call, session, name, err);
-	draft = child(call, session, st, AS_PVC, "v1", "PersistentVolumeClaim", name, "ambient-workspace");
+	draft = as_child(call, session, st, AS_PVC, "v1", "PersistentVolumeClaim", name, "ambient-workspace");
 	text_add(&t, "{\"accessModes\":[\"ReadWriteOnce\"],\"resources\":{\"requests\":{\"storage\":%s}}",
 		 plugin->workspace_size);
 	if (class[0] != '\0')
@@ -159,12 +159,12 @@ ensure_identity(struct ambient_call *call, const struct ambient_object *session,
 	as_name(sa, "ambient-session-", owner, "");
 	as_name(role, "ambient-session-", owner, "-role");
 	as_name(binding, "ambient-session-", owner, "-rb");
-	draft = child(call, session, st, AS_SA, "v1", "ServiceAccount", sa, "ambient-runner");
+	draft = as_child(call, session, st, AS_SA, "v1", "ServiceAccount", sa, "ambient-runner");
 	ambient_draft_set_bool(draft, "/automountServiceAccountToken", 0);
 	if ((rc = ensure(call, session, AS_SA, sa, draft, false, err)) < 0)
 		return rc;
 
-	draft = child(call, session, st, AS_ROLE, "rbac.authorization.k8s.io/v1", "Role", role, "ambient-runner");
+	draft = as_child(call, session, st, AS_ROLE, "rbac.authorization.k8s.io/v1", "Role", role, "ambient-runner");
 	text_add(&t, "[{\"apiGroups\":[\"\"],\"resources\":[\"configmaps\"],\"resourceNames\":[%s],"
 		 "\"verbs\":[\"get\",\"patch\"]},"
 		 "{\"apiGroups\":[\"vteam.ambient-code\"],\"resources\":[\"agenticsessions\"],\"resourceNames\":[%s],"
@@ -173,7 +173,7 @@ ensure_identity(struct ambient_call *call, const struct ambient_object *session,
 	if ((rc = ensure(call, session, AS_ROLE, role, draft, false, err)) < 0)
 		return rc;
 
-	draft = child(call, session, st, AS_BINDING, "rbac.authorization.k8s.io/v1", "RoleBinding", binding,
+	draft = as_child(call, session, st, AS_BINDING, "rbac.authorization.k8s.io/v1", "RoleBinding", binding,
 		      "ambient-runner");
 	text_add(&t, "{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":%s}", role);
 	set(draft, "/roleRef", &t);
@@ -195,8 +195,8 @@ ensure_policy(struct ambient_call *call, const struct ambient_object *session, c
 
 	as_name(name, "ambient-session-", owner, "");
 	as_name(label, "", owner, "");
-	draft = child(call, session, st, AS_POLICY, "networking.k8s.io/v1", "NetworkPolicy", name, "ambient-runner");
-	text_add(&t, "{\"podSelector\":{\"matchLabels\":{\"app\":\"ambient-code-runner\",\"agentic-session\":%s}},"
+	draft = as_child(call, session, st, AS_POLICY, "networking.k8s.io/v1", "NetworkPolicy", name, "ambient-runner");
+	text_add(&t, "{\"podSelector\":{\"matchLabels\":{\"agentic-session\":%s}},"
 		 "\"policyTypes\":[\"Ingress\",\"Egress\"],\"ingress\":[{\"ports\":[{\"protocol\":\"TCP\",\"port\":%d}]}],"
 		 "\"egress\":[{\"to\":["
 		 "{\"ipBlock\":{\"cidr\":\"0.0.0.0/0\",\"except\":[\"169.254.0.0/16\"]}},"
@@ -219,7 +219,7 @@ as_provision(const struct as_plugin *plugin, struct ambient_call *call, const st
 	    (rc = ensure_identity(call, session, st, report, err)) < 0 ||
 	    (plugin->network_policy && (rc = ensure_policy(call, session, st, err)) < 0))
 		return rc;
-	draft = child(call, session, st, AS_CM, "v1", "ConfigMap", report, "ambient-code-runner");
+	draft = as_child(call, session, st, AS_CM, "v1", "ConfigMap", report, "ambient-code-runner");
 	return ensure(call, session, AS_CM, report, draft, false, err);
 }
 
@@ -252,6 +252,17 @@ git_secret(const struct pod *pod, size_t i)
 	return ambient_str(ambient_item(pod->effective, "/gitSecrets", i, NULL), "", "");
 }
 
+/* What an account is, for who talks to the API server from a pod. */
+void
+as_add_account_volume(struct text *t)
+{
+	text_add(t, "{\"name\":\"api\",\"projected\":{\"sources\":["
+		 "{\"serviceAccountToken\":{\"path\":\"token\",\"expirationSeconds\":3600}},"
+		 "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}},"
+		 "{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":{\"fieldPath\":\"metadata.namespace\"}}]}}"
+		 "]}}");
+}
+
 static void
 add_volumes(struct pod *pod)
 {
@@ -260,12 +271,8 @@ add_volumes(struct pod *pod)
 
 	as_name(claim, "ambient-workspace-", as_workspace(pod->st, pod->session), "");
 	text_add(t, "[{\"name\":\"workspace\",\"persistentVolumeClaim\":{\"claimName\":%s}},"
-		 "{\"name\":\"run\",\"emptyDir\":{}},"
-		 "{\"name\":\"api\",\"projected\":{\"sources\":["
-		 "{\"serviceAccountToken\":{\"path\":\"token\",\"expirationSeconds\":3600}},"
-		 "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}},"
-		 "{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":{\"fieldPath\":\"metadata.namespace\"}}]}}"
-		 "]}}", claim);
+		 "{\"name\":\"run\",\"emptyDir\":{}},", claim);
+	as_add_account_volume(t);
 	for (size_t i = 0; i < ambient_len(pod->effective, "/gitSecrets"); i++) {
 		char name[32];
 
@@ -292,8 +299,6 @@ add_common_env(struct pod *pod)
 		 "{\"name\":\"AMBIENT_SOCKET\",\"value\":\"/run/ambient/agent.sock\"}", pod->type, pod->st->run_id, dir);
 }
 
-#define LOCKED_DOWN "\"securityContext\":{\"allowPrivilegeEscalation\":false,\"capabilities\":{\"drop\":[\"ALL\"]}}"
-
 static void
 add_runner(struct pod *pod)
 {
@@ -303,7 +308,7 @@ add_runner(struct pod *pod)
 
 	as_name(report, "", pod->name, "-report");
 	text_add(t, "{\"name\":\"runner\",\"image\":%s,\"imagePullPolicy\":%s,\"command\":[\"ambient-runner\"],"
-		 "\"args\":[\"run\"]," LOCKED_DOWN ",\"env\":[", pod->image, pod->plugin->pull_policy);
+		 "\"args\":[\"run\"]," AS_LOCKED_DOWN ",\"env\":[", pod->image, pod->plugin->pull_policy);
 	add_common_env(pod);
 	text_add(t, ",{\"name\":\"AMBIENT_SESSION_NAME\",\"value\":%s},{\"name\":\"AMBIENT_SESSION_NAMESPACE\",\"value\":%s},"
 		 "{\"name\":\"AMBIENT_SESSION_UID\",\"value\":%s},{\"name\":\"AMBIENT_REPORT\",\"value\":%s},"
@@ -398,7 +403,7 @@ add_agent(struct pod *pod)
 	char sub[320], path[340];
 
 	text_add(t, ",{\"name\":\"agent\",\"image\":%s,\"imagePullPolicy\":%s,\"command\":[\"ambient-runner\"],"
-		 "\"args\":[\"agent\"]," LOCKED_DOWN ",\"env\":[", ambient_str(pod->fragment, "/image", pod->image),
+		 "\"args\":[\"agent\"]," AS_LOCKED_DOWN ",\"env\":[", ambient_str(pod->fragment, "/image", pod->image),
 		 pod->plugin->pull_policy);
 	add_common_env(pod);
 	add_agent_env(pod);
@@ -416,18 +421,18 @@ add_agent(struct pod *pod)
 	text_add(t, "]}");
 }
 
-/* The restricted Pod Security Standard, with LOCKED_DOWN of each container.  The group owns the volumes, so that both
+/* The restricted Pod Security Standard, with AS_LOCKED_DOWN of each container.  The group owns the volumes, so that both
  * containers can write what the other one made. */
-static void
-add_pod_security(struct pod *pod)
+void
+as_add_pod_security(const struct as_plugin *plugin, struct text *t)
 {
-	int64_t user = pod->plugin->run_as_user;
+	int64_t user = plugin->run_as_user;
 
-	text_add(pod->t, ",\"securityContext\":{\"seccompProfile\":{\"type\":\"RuntimeDefault\"}");
+	text_add(t, ",\"securityContext\":{\"seccompProfile\":{\"type\":\"RuntimeDefault\"}");
 	if (user > 0)
-		text_add(pod->t, ",\"runAsNonRoot\":true,\"runAsUser\":%d,\"runAsGroup\":%d,\"fsGroup\":%d,"
+		text_add(t, ",\"runAsNonRoot\":true,\"runAsUser\":%d,\"runAsGroup\":%d,\"fsGroup\":%d,"
 			 "\"fsGroupChangePolicy\":\"OnRootMismatch\"", user, user, user);
-	text_add(pod->t, "}");
+	text_add(t, "}");
 }
 
 /* The Job's own deadline comes this much after ours. */
@@ -455,7 +460,7 @@ add_spec(struct pod *pod)
 		 "\"annotations\":{\"ambient-code.io/session\":%s,\"ambient-code.io/run-id\":%s}},"
 		 "\"spec\":{\"restartPolicy\":\"Never\",\"automountServiceAccountToken\":false,\"enableServiceLinks\":false,"
 		 "\"serviceAccountName\":%s", label, pod->name, pod->st->run_id, sa);
-	add_pod_security(pod);
+	as_add_pod_security(pod->plugin, t);
 	if (ambient_bool(pod->effective, "/rescue", 0))
 		text_add(t, ",\"terminationGracePeriodSeconds\":%d", (int64_t)RESCUE_GRACE_S);
 	if (priority[0] != '\0')
@@ -485,7 +490,7 @@ as_create_job(const struct as_plugin *plugin, struct ambient_call *call, const s
 
 	if (pod.image == NULL || pod.image[0] == '\0')
 		return ambient_err(err, AMBIENT_E_INVALID, "no runner image is configured; set runner.image");
-	draft = child(call, session, st, AS_JOB, "batch/v1", "Job", st->job, "ambient-code-runner");
+	draft = as_child(call, session, st, AS_JOB, "batch/v1", "Job", st->job, "ambient-code-runner");
 	add_spec(&pod);
 	set(draft, "/spec", &t);
 	rc = ensure(call, session, AS_JOB, st->job, draft, false, err);

@@ -11,7 +11,7 @@ AMBIENT_DECLARE("name=agenticsession\0"
 		"version=" PACKAGE_VERSION "\0"
 		"for=" AS_SESSION "\0"
 		"watch=" AS_JOB " " OURS "\0"
-		"watch=" AS_POD " " OURS "\0"
+		"watch=" AS_POD " selector=agentic-session map=annotation:ambient-code.io/session\0" /* of a run, or content */
 		"watch=" AS_CM " " OURS "\0"
 		"watch=" AS_SA " " RIGHTS "\0"
 		"watch=" AS_ROLE " " RIGHTS "\0"
@@ -27,6 +27,7 @@ AMBIENT_DECLARE("name=agenticsession\0"
 		"may=" AS_SESSION ":delete\0"
 		"may=" AS_SESSION "/status:patch,update\0"
 		"may=" AS_JOB ":get,create,patch,delete\0"
+		"may=" AS_POD ":get,create,delete\0"
 		"may=" AS_CM ":get,create,patch\0"
 		"may=" AS_PVC ":get,create\0"
 		"may=" AS_SA ":get,create\0"
@@ -44,6 +45,8 @@ OPTION(opt_start, .name = "startTimeout", .type = AMBIENT_OPT_DURATION, .def = "
        .text = "How long a container may fail to start (image, missing Secret) before the session fails.");
 OPTION(opt_ttl, .name = "keepJob", .type = AMBIENT_OPT_DURATION, .def = "10m", .max = INT64_C(30) * 24 * 60 * AMBIENT_MINUTE,
        .text = "How long Job, pod and logs are kept after the end of a run.");
+OPTION(opt_content, .name = "contentIdle", .type = AMBIENT_OPT_DURATION, .def = "5m", .min = AMBIENT_SECOND, .max = 24 * 60 * AMBIENT_MINUTE,
+       .text = "How long the pod that shows the files of a session that has ended stays while nobody reads.");
 OPTION(opt_max, .name = "maxRunning", .type = AMBIENT_OPT_INT, .def = "0", .max = 1000000,
        .text = "How many sessions may run at once, over all namespaces; 0: as many as there are.");
 OPTION(opt_user, .name = "runAsUser", .type = AMBIENT_OPT_INT, .def = "1001", .max = 2147483647,
@@ -69,7 +72,7 @@ OPTION(opt_pull, .name = "imagePullPolicy", .type = AMBIENT_OPT_STRING, .def = "
        .text = "Always, IfNotPresent or Never.");
 
 static const struct ambient_option *const options[] = {
-	&opt_timeout, &opt_start, &opt_ttl, &opt_max, &opt_user, &opt_policy, &opt_model, &opt_secret, &opt_integrations, &opt_size,
+	&opt_timeout, &opt_start, &opt_ttl, &opt_content, &opt_max, &opt_user, &opt_policy, &opt_model, &opt_secret, &opt_integrations, &opt_size,
 	&opt_class, &opt_github, &opt_gitlab, &opt_pull,
 	NULL,
 };
@@ -111,6 +114,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	plugin->timeout_s = read->integer(conf, "timeout", 60 * AMBIENT_MINUTE) / AMBIENT_SECOND;
 	plugin->start_timeout_s = read->integer(conf, "startTimeout", 5 * AMBIENT_MINUTE) / AMBIENT_SECOND;
 	plugin->job_ttl_s = read->integer(conf, "keepJob", 10 * AMBIENT_MINUTE) / AMBIENT_SECOND;
+	plugin->content_idle_s = read->integer(conf, "contentIdle", 5 * AMBIENT_MINUTE) / AMBIENT_SECOND;
 	plugin->model = read->str(conf, "model", "claude-sonnet-4-5");
 	plugin->secret = read->str(conf, "secret", "ambient-runner-secrets");
 	plugin->integrations = read->str(conf, "integrationSecret", "ambient-non-vertex-integrations");

@@ -251,7 +251,7 @@ static int
 provision(struct pass *p)
 {
 	const struct ambient_object *fragment = NULL;
-	bool planned_before = p->st.run_id[0] != '\0';
+	bool planned_before = p->st.run_id[0] != '\0', shown = false;
 	char text[512];
 	int rc = planned_before ? is_current(p) : 0;
 
@@ -264,6 +264,12 @@ provision(struct pass *p)
 	if (p->facts.earlier != NULL) {
 		as_set(&p->st, AS_READY, KC_FALSE, "Restarting", "waiting for pod \"%s\" of the run before to end; it works in "
 		       "the same files", ambient_str(p->facts.earlier, "/metadata/name", ""));
+		return save(p);
+	}
+	if ((rc = as_content_away(p->call, p->session, &shown, p->err)) < 0)
+		return rc;
+	if (shown) {
+		as_set(&p->st, AS_READY, KC_FALSE, "Restarting", "%s", "waiting for the pod that shows the session's files to end");
 		return save(p);
 	}
 	rc = as_provision(p->plugin, p->call, p->session, &p->st, p->err);
@@ -344,6 +350,15 @@ end_job(struct pass *p, int64_t *again)
 	return 0;
 }
 
+/* Its files, for those who ask; noted is what was served. */
+static int
+show(struct pass *p)
+{
+	int rc = as_content(p->plugin, p->call, p->session, &p->st, p->err);
+
+	return rc < 0 ? rc : save(p);
+}
+
 /* After the end the verdict stands, and only the runner's last report may still come.  The cache may be older than what the
  * server was asked for at the end: a report that is not the last one says nothing new. */
 static int
@@ -359,7 +374,7 @@ finish(struct pass *p)
 	    (rc = as_admit_others(p->plugin, p->call, p->ns, p->name, p->err)) < 0 ||
 	    (rc = as_workspace_wake(p->plugin, p->call, p->session, &p->st, p->err)) < 0 || (rc = end_job(p, &again)) < 0 ||
 	    (rc = managed(p, &ours)) < 0 ||
-	    (ours && (rc = as_expire(p->call, p->session, &p->st, &again, p->err)) < 0))
+	    (ours && (rc = show(p)) < 0) || (ours && (rc = as_expire(p->call, p->session, &p->st, &again, p->err)) < 0))
 		return rc;
 	return again > 0 ? ambient_requeue_after(p->result, again) : 0;
 }

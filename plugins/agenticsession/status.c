@@ -28,6 +28,7 @@ static const struct field {
 	FIELD("/status/intent/spec", intent_spec),
 	FIELD("/status/intent/annotation", intent_annotation),
 	FIELD("/status/intent/again", again),
+	FIELD("/status/contentRequested", content),
 	FIELD("/status/admission", admission),
 	FIELD("/status/queuedAt", queued),
 };

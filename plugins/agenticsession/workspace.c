@@ -77,11 +77,30 @@ as_workspace_free(struct ambient_call *call, const struct ambient_object *sessio
 
 		if (strcmp(name, own) == 0 || (!is_admitted(other) && (rc = pod_of(call, ns, name, &pod, err)) < 0))
 			continue;
-		*ret = !is_admitted(other) && pod == NULL;
+		bool shown = false;
+
+		if ((rc = as_content_away(call, other, &shown, err)) < 0)
+			break;
+		*ret = !is_admitted(other) && pod == NULL && !shown;
 		if (!*ret)
 			as_set(st, AS_READY, KC_FALSE, "WorkspaceInUse", "waits for session \"%.253s\" to end, which works in the "
 			       "same workspace", name);
 	}
+	return rc;
+}
+
+int
+as_workspace_busy(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st, bool *ret,
+		  struct ambient_error *err)
+{
+	const char *own = ambient_str(session, "/metadata/name", "");
+	const struct ambient_list *list = NULL;
+	int rc = of_workspace(call, ambient_str(session, "/metadata/namespace", ""), as_workspace(st, session), &list, err);
+
+	*ret = false;
+	for (size_t i = 0; rc == 0 && i < ambient_list_count(call, list); i++)
+		*ret = *ret || (is_admitted(ambient_list_item(call, list, i)) &&
+				strcmp(ambient_str(ambient_list_item(call, list, i), "/metadata/name", ""), own) != 0);
 	return rc;
 }
 

@@ -316,6 +316,79 @@ def test_the_api_server_goes_and_comes_back(p):
     assert seen == s.messages(), (len(seen), len(s.messages()))
 
 
+def ask_for_content(p, s):
+    when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + ".%06dZ" % (time.time_ns() // 1000 % 1000000)
+    p.patch(s.path, {"metadata": {"annotations": {"ambient-code.io/content-requested": when}}})
+    until(lambda: p.get(p.core("pods", s.name + "-content")), what="the content pod")
+
+
+def test_weakness_12_2_c_what_a_session_left_is_shown_until_it_starts_again(p):
+    s = p.session("left", "echo text > $AMBIENT_SESSION_DIR/workspace/kept; ln -s /etc/passwd $AMBIENT_SESSION_DIR/workspace/link; echo said")
+    s.wait("Completed")
+    ask_for_content(p, s)
+    c = Client(p, s, "after")
+    status = ready(c)
+    assert status["state"] == "done" and status["readOnly"] is True and status["lastSeq"] == len(s.messages()), status
+    assert list(c.follow()) == s.messages()  # ends, since nothing will come
+    assert get(c, "kept")[1] == b"text\n" and get(c, "link")[0] == 403
+    assert c.ask("/v1/files", key=None)[0] == 401
+    said = c.ask("/v1/input", "POST", '{"type": "message", "id": "x", "text": "hello"}')
+    assert said[0] == 403 and json.loads(said[1])["reason"] == "ReadOnly", said
+    pod = p.get(p.core("pods", "left-content"))
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["readOnly"] and s.phase == "Completed", pod["spec"]
+    # A run wants the files: the pod goes first.
+    p.patch(s.path, {"metadata": {"annotations": {"ambient-code.io/desired-phase": "Running", "ambient-code.io/start-requested-at": "t"}}})
+    until(lambda: s.status.get("runs") == 2 and s.phase == "Completed", what="the second run")
+    there = p.get(p.core("pods", "left-content"))
+    assert there is None, (there["metadata"], there["status"].get("phase"), s.get()["metadata"], s.status)
+    # Nobody asks it anything: it ends, and is removed.
+    p.agenticsession = 'contentIdle = "1s";'
+    p.stop()
+    p.start()
+    ask_for_content(p, s)
+    until(lambda: p.get(p.core("pods", "left-content")) is None, what="the content pod to go")
+
+
+# Each of these would run something, in a repository that git reads as its own.
+HOSTILE = ('git config core.fsmonitor "touch $W/fsmonitor; true"; git config diff.external "touch $W/external; true"; '
+           'git config filter.evil.clean "touch $W/filter; cat"; git config diff.evil.textconv "touch $W/textconv; cat"; '
+           'git config core.pager "touch $W/pager"; git config alias.status "!touch $W/alias"; '
+           'printf "* filter=evil diff=evil\\n" > .gitattributes; mkdir -p .git/hooks; '
+           'for h in post-index-change fsmonitor-watchman; do printf "#!/bin/sh\\ntouch $W/hook\\n" > .git/hooks/$h; chmod +x .git/hooks/$h; done; ')
+CHANGES = ('W=$AMBIENT_SESSION_DIR/workspace; echo one > committed; git add committed; git commit -qm own; echo two >> README.md; '
+           'printf "\\000\\001" > binary; git add binary; echo three > "new \u00e4.txt"; mkdir sub; echo four > sub/x; ln -s /etc/passwd passwd; ')
+
+
+def test_the_state_of_a_clone_is_told_and_nothing_in_it_runs(p):
+    p.origins.make("looked")
+    s = p.session("looked", CHANGES + HOSTILE + GATED_BARE, repos=[p.repo("looked")])
+    c = Client(p, s)
+    ready(c)
+    s.wait_file("up")
+    before = set(os.listdir(s.file("")))
+    status, told = c.json("/v1/git?repo=looked&diff=true")
+    assert status == 200, told
+    head = lib.git("-C", s.file("looked"), "-c", "core.fsmonitor=false", "rev-parse", "HEAD")
+    assert (told["branch"], told["commit"], told["ahead"]) == ("main", head, 1), told
+    files = {f["path"]: f for f in told["files"]}
+    assert files["README.md"] == {"path": "README.md", "code": ".M", "added": 1, "removed": 0}, files
+    assert files["binary"] == {"path": "binary", "code": "A."}, files
+    assert {n for n, f in files.items() if f["code"] == "??"} == {"new \u00e4.txt", "sub/", "passwd", ".gitattributes"}, files
+    assert told["truncated"] is False and "+two" in told["diff"] and "root:" not in told["diff"], told["diff"]
+    assert "diff" not in c.json("/v1/git?repo=looked")[1]
+    for bad, want in (("", 400), ("..", 400), ("a/b", 400), ("-x", 400), ("other", 409), ("artifacts", 409)):
+        assert c.json("/v1/git?repo=" + bad)[0] == want, bad
+    assert set(os.listdir(s.file(""))) == before, os.listdir(s.file(""))
+    s.touch("go")
+    s.wait("Completed")
+    # Afterwards, when the work was saved as a commit.
+    ask_for_content(p, s)
+    c = Client(p, s, "after")
+    ready(c)
+    status, told = c.json("/v1/git?repo=looked")
+    assert status == 200 and told["ahead"] == 2 and told["branch"] == "main" and told["files"] == [], told
+
+
 if __name__ == "__main__":
     lib.preconditions()
     sys.exit(lib.main(sys.modules[__name__], make))
