@@ -198,6 +198,18 @@ def test_files_of_a_session_that_runs(p):
     assert keys(s) == [], s.get()["metadata"]
 
 
+def test_files_and_messages_after_the_end(p):
+    s = lib.Session(p, "talk", p.ns)
+    assert s.phase == "Completed", s.status
+    with open(s.file("left.txt"), "w") as f:
+        f.write("behind\n")
+    done = p.ctl("files", "talk", "left.txt")
+    assert done.returncode == 0 and done.stdout.endswith("behind\n"), done.stdout
+    done = p.ctl("messages", "talk", "--from", "1", "-o", "json")
+    assert [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")] == s.messages(), done.stdout
+    assert p.get(p.core("pods", "talk-content")) is not None and keys(s) == [], s.get()["metadata"]
+
+
 if __name__ == "__main__":
     lib.preconditions()
     why = tmux.missing()
