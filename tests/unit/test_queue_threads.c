@@ -5,7 +5,7 @@
 
 #include "core/base/lock.h"
 #include "core/base/util.h"
-#include "core/queue/queue.h"
+#include "core/queue/queue_priv.h"
 #include "tests/lib/unit.h"
 
 #define MS AM_NS_PER_MS
@@ -321,8 +321,12 @@ START_TEST(DQ1_a_getter_without_a_deadline_hears_of_a_delay)
 	for (int i = 0; i < NAMES; i++)
 		runs[i] = in_hands[i] = 0;
 	thread = am_thread_new("consumer", 0, consumer, NULL);
-	(void)nanosleep(&(struct timespec){ 0, 20 * MS }, NULL); /* by now it waits; and when not, nothing is shown */
-	am_queue_add_after(q, "ns", "1", 0, 20 * MS);
+	for (bool waits = false; !waits;) {
+		am_lock(&q->lock);
+		waits = q->getters == 1; /* it lets go of the lock only to wait */
+		am_unlock(&q->lock);
+	}
+	am_queue_add_after(q, "ns", "1", 0, 200 * MS); /* time enough to wait again before it is due */
 	for (int i = 0; i < 20000 && runs[1] == 0; i++)
 		(void)nanosleep(&(struct timespec){ 0, 500000 }, NULL);
 	ck_assert_int_eq(runs[1], 1);
