@@ -256,6 +256,7 @@ def test_seeding_that_cannot_be_done_is_told(p):
     # The same URL and another base: it goes on where a person says so.
     f.patch(umbrellaRepo={"url": p.origins.url("blank"), "branch": "main"})
     f.run("seed")
+    until(lambda: f.status["phase"] != "Failed", what="it to begin again")
     f.wait("Ready", "WaitingForPerson")
     # A repository of the code that is not there is an error of the whole.
     other = Flow(p, "half-seeded", title="Export", description="of invoices", branchName="y", retries=0,
