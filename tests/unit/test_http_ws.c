@@ -24,6 +24,13 @@ static atomic_size_t taken;
 static atomic_bool hold;
 static atomic_int last_rc;
 
+/* How many messages much is: more than fits anywhere. */
+static int
+flood(void)
+{
+	return unit_rounds(4096);
+}
+
 /* Sends every message back as binary behind a mark; "flood" makes it send much, "bye" makes it close. */
 static void
 serve(void *arg am_unused_, struct am_ws *ws)
@@ -43,7 +50,7 @@ serve(void *arg am_unused_, struct am_ws *ws)
 		if (m.text && m.len == 5 && memcmp(m.data, "flood", 5) == 0) {
 			static char block[16384];
 
-			for (int i = 0; i < 4096; i++) {
+			for (int i = 0; i < flood(); i++) {
 				if (am_ws_send(ws, false, "f", 1, block, sizeof(block)) < 0)
 					break;
 				ck_assert_uint_le(am_ws_queued(ws), 2 * sizeof(block) + 64);
@@ -354,11 +361,11 @@ START_TEST(a_slow_reader_is_waited_for)
 
 	put_frame(fd, 0x81, "flood", 5);
 	poll(NULL, 0, 100);
-	for (int i = 0; i < 4096; i++) {
+	for (int i = 0; i < flood(); i++) {
 		ck_assert_int_eq(get_frame(fd, data, sizeof(data), &n), 2);
 		total += n;
 	}
-	ck_assert_uint_eq(total, 4096u * 16385u);
+	ck_assert_uint_eq(total, (unsigned)flood() * 16385u);
 	put_frame(fd, 0x81, "bye", 3);
 	expect_close(fd, 4001);
 	am_httpd_stop(h);
@@ -480,7 +487,7 @@ START_TEST(under_tls)
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	SSL *ssl = SSL_new(ctx);
 	int fd = dial(h), n = 0;
-	size_t total = 0, want = 4096u * (16385u + 4u);
+	size_t total = 0, want = (unsigned)flood() * (16385u + 4u);
 
 	SSL_set_fd(ssl, fd);
 	ck_assert_int_eq(SSL_connect(ssl), 1);
