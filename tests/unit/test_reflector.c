@@ -94,6 +94,9 @@ START_TEST(RF4_01_rule_03_bookmarks_move_only_the_version)
 	event("BOOKMARK", "", "40");
 	check_told("");
 	ck_assert_uint_eq(am_store_count(store), 1);
+	char rv[32];
+	am_store_rv(store, rv, sizeof(rv));
+	ck_assert_str_eq(rv, "40"); /* the store is current up to there: what was written before is no longer ahead of it */
 	end_after(60 * S);
 	check_watching("40");
 	ck_assert_int_eq(fake_io_last(io)->idle_ns, 180 * S); /* who sends bookmarks is never silent for long */
