@@ -20,8 +20,7 @@ struct talk {
 	const char *title, *text;
 	char *token, *ca_file;
 	char *base;                 /* the branch that it is to go into */
-	int status;
-	struct am_buf answer;
+	struct am_rest_answer answer;
 };
 
 struct am_forge_kind {
@@ -169,7 +168,7 @@ static void
 words_of(const struct talk *talk, char *ret, size_t size)
 {
 	static const char *const pointers[] = {"/errors/0/message", "/message/0", "/message", "/error_description", "/error"};
-	struct am_slice json = am_slice(am_buf_str(&talk->answer), talk->answer.len);
+	struct am_slice json = am_slice(am_buf_str(&talk->answer.body), talk->answer.body.len);
 
 	ret[0] = '\0';
 	for (size_t i = 0; i < AM_COUNTOF(pointers) && ret[0] == '\0' && json.n > 0; i++) {
@@ -196,34 +195,36 @@ refused(const struct talk *talk, struct ambient_error *err)
 		{404, "the project is not there, or the token does not see it"},
 		{429, "too much was asked for"},
 	};
-	const char *why = talk->status >= 500	 ? "the server failed"
-			  : talk->status >= 300 && talk->status < 400 ? "the project has moved; name its new address"
+	const char *why = talk->answer.status >= 500	 ? "the server failed"
+			  : talk->answer.status >= 300 && talk->answer.status < 400 ? "the project has moved; name its new address"
 								      : "the server refused it";
 	char words[200];
 
 	for (size_t i = 0; i < AM_COUNTOF(known); i++)
-		if (known[i].status == talk->status)
+		if (known[i].status == talk->answer.status)
 			why = known[i].why;
 	words_of(talk, words, sizeof(words));
-	return ambient_err(err, AMBIENT_E_UNAVAILABLE, "%s (%d)%s%s", why, talk->status, words[0] != '\0' ? ": " : "", words);
+	return ambient_err(err, AMBIENT_E_UNAVAILABLE, "%s (%d)%s%s", why, talk->answer.status, words[0] != '\0' ? ": " : "", words);
 }
 
 /* path is below the API's base.  An error when the server could not be asked. */
 static int
 ask(struct talk *talk, const char *method, const char *path, const char *body, struct ambient_error *err)
 {
-	am_auto(am_freep) char *url = am_xasprintf("%s%s", talk->forge.api, path);
-	struct am_rest rest = {.method = method, .url = url, .token = talk->token, .headers = talk->forge.kind->headers,
-			       .body = body, .ca_file = talk->ca_file, .cancelled = talk->git->cancelled,
-			       .tick = talk->git->tick, .tick_arg = talk->git->tick_arg};
+	am_auto(am_freep) char *bearer = am_xasprintf("Bearer %s", talk->token);
+	struct am_rest rest = {.method = method, .base = talk->forge.api, .path = path, .authorization = bearer,
+			       .headers = talk->forge.kind->headers, .body = body, .ca_file = talk->ca_file,
+			       .cancelled = talk->git->cancelled, .tick = talk->git->tick, .tick_arg = talk->git->tick_arg};
+	int rc = am_rest_do(&rest, &talk->answer, err);
 
-	return am_rest_do(&rest, &talk->status, &talk->answer, err);
+	explicit_bzero(bearer, strlen(bearer));
+	return rc;
 }
 
 static struct am_slice
 answer_of(const struct talk *talk)
 {
-	return am_slice(am_buf_str(&talk->answer), talk->answer.len);
+	return am_slice(am_buf_str(&talk->answer.body), talk->answer.body.len);
 }
 
 /* "/repos/o/r" or "/projects/g%2Fr" of a project. */
@@ -252,7 +253,7 @@ get_project(struct talk *talk, const char *project, struct ambient_error *err)
 
 	add_project(talk, &path, project);
 	int rc = ask(talk, "GET", am_buf_str(&path), NULL, err);
-	if (rc == 0 && talk->status != 200)
+	if (rc == 0 && talk->answer.status != 200)
 		rc = refused(talk, err);
 	return rc;
 }
@@ -323,7 +324,7 @@ find_github(struct talk *talk, struct ambient_error *err)
 	am_buf_adds(&path, "&base=");
 	am_url_escape(&path, talk->base);
 	int rc = ask(talk, "GET", am_buf_str(&path), NULL, err);
-	return rc < 0 ? rc : talk->status != 200 ? refused(talk, err) : keep_url(talk, "/0/html_url", err);
+	return rc < 0 ? rc : talk->answer.status != 200 ? refused(talk, err) : keep_url(talk, "/0/html_url", err);
 }
 
 /* ---- GitLab */
@@ -373,7 +374,7 @@ find_gitlab(struct talk *talk, struct ambient_error *err)
 	am_url_escape(&path, talk->base);
 	if ((rc = ask(talk, "GET", am_buf_str(&path), NULL, err)) < 0)
 		return rc;
-	if (talk->status != 200)
+	if (talk->answer.status != 200)
 		return refused(talk, err);
 	if (answer_of(talk).n > 0 && am_json_type(answer_of(talk)) == AMBIENT_T_ARRAY)
 		for (int i = 0; am_json_element(answer_of(talk), &it, &item); i++) {
@@ -400,9 +401,9 @@ negotiate(struct talk *talk, struct ambient_error *err)
 				   "another output.targetBranch", talk->base);
 	if ((rc = kind->create(talk, err)) < 0)
 		return rc;
-	if (talk->status == 200 || talk->status == 201)
+	if (talk->answer.status == 200 || talk->answer.status == 201)
 		return keep_url(talk, kind->link, err);
-	if (talk->status != kind->exists)
+	if (talk->answer.status != kind->exists)
 		return refused(talk, err);
 	/* Why it was refused, unless that was because there is one. */
 	rc = refused(talk, &first);
@@ -435,6 +436,6 @@ am_forge_open(struct am_git *git, struct am_repo *repo, const char *title, const
 	free(talk.token);
 	free(talk.ca_file);
 	free(talk.base);
-	am_buf_fini(&talk.answer);
+	am_rest_answer_fini(&talk.answer);
 	return rc;
 }

@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "core/ambient-runner/rest.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/mem.h"
 #include "core/data/scan.h"
@@ -93,7 +95,7 @@ read_account(struct job *job)
 		return -1;
 	if (wait != NULL && (am_parse_u64(wait, &ms) < 0 || ms > 60000))
 		ms = 1000;
-	job->jira.retry_ms = (int64_t)ms;
+	job->jira.retry_ns = (int64_t)ms * AM_NS_PER_MS;
 	return 0;
 }
 
@@ -115,24 +117,36 @@ read_document(struct job *job, struct am_buf *out)
 
 /* ---- requests */
 
-/* A request whose answer must have one of two statuses; the answer is the caller's. */
+/* A request whose answer must have one of two statuses; the answer is the caller's.  The token goes to the configured server
+ * only, and by no proxy. */
 static int
-ask(struct job *job, const char *what, const struct am_jira_request *request, long good, long also, struct am_jira_answer *answer)
+ask(struct job *job, const char *what, struct am_rest *request, int good, int also, struct am_rest_answer *answer)
 {
-	if (am_jira_request(&job->jira, request, answer, &job->error) < 0)
-		return -1;
+	static const char *const headers[] = {"Accept: application/json", "X-Atlassian-Token: no-check", NULL};
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	request->base = job->jira.url;
+	request->authorization = job->jira.authorization;
+	request->headers = headers;
+	request->direct = true;
+	request->retry_ns = job->jira.retry_ns;
+	int rc = am_rest_do(request, answer, &err);
+	if (rc == -AMBIENT_E_INVALID)
+		return am_jira_fail(&job->error, "JiraAnswerInvalid", "%s: %s; is JIRA_URL a Jira?", what, err.message);
+	if (rc < 0)
+		return am_jira_fail(&job->error, "JiraUnreachable", "%.150s cannot be reached: %s", job->jira.url, err.message);
 	if (answer->status == good || answer->status == also)
 		return 0;
 	return am_jira_refused(&job->error, what, answer->status, am_slice(am_buf_str(&answer->body), answer->body.len),
 			       answer->location);
 }
 
-/* The answer as checked JSON; false, and the error says so. */
+/* The answer as an object; false, and the error says so. */
 static bool
-is_object(struct job *job, const char *what, const struct am_jira_answer *answer, struct am_slice *ret)
+is_object(struct job *job, const char *what, const struct am_rest_answer *answer, struct am_slice *ret)
 {
 	*ret = am_slice(am_buf_str(&answer->body), answer->body.len);
-	if (am_json_check(ret->p, ret->n, NULL) == 0 && am_json_type(*ret) == AMBIENT_T_OBJECT)
+	if (ret->n > 0 && am_json_type(*ret) == AMBIENT_T_OBJECT)
 		return true;
 	(void)am_jira_fail(&job->error, "JiraAnswerInvalid", "%s: what Jira answers is no JSON object; is JIRA_URL a Jira?", what);
 	return false;
@@ -159,8 +173,8 @@ static int
 read_issue(struct job *job, const char *key)
 {
 	am_auto(am_freep) char *path = am_xasprintf("/rest/api/2/issue/%s?fields=" ISSUE_FIELDS, key);
-	struct am_jira_request request = {.method = "GET", .path = path};
-	struct am_jira_answer answer;
+	struct am_rest request = {.method = "GET", .path = path};
+	struct am_rest_answer answer = {0};
 	struct am_slice issue;
 	int rc = ask(job, "reading the issue", &request, 200, 200, &answer);
 
@@ -173,7 +187,7 @@ read_issue(struct job *job, const char *key)
 		am_buf_add(&job->known, issue.p, issue.n);
 		(void)am_strlcpy(job->key, key, sizeof(job->key));
 	}
-	am_buf_fini(&answer.body);
+	am_rest_answer_fini(&answer);
 	return rc;
 }
 
@@ -182,8 +196,8 @@ static int
 find_issue(struct job *job, const char *label)
 {
 	am_auto(am_buf_fini) struct am_buf jql = {0}, body = {0};
-	struct am_jira_request request = {.method = "POST"};
-	struct am_jira_answer answer;
+	struct am_rest request = {.method = "POST"};
+	struct am_rest_answer answer = {0};
 	struct am_slice found, issue;
 	int rc;
 
@@ -200,7 +214,7 @@ find_issue(struct job *job, const char *label)
 		else
 			am_buf_add(&job->known, issue.p, issue.n);
 	}
-	am_buf_fini(&answer.body);
+	am_rest_answer_fini(&answer);
 	return rc;
 }
 
@@ -219,8 +233,8 @@ create_issue(struct job *job, const char *label, const char *description)
 {
 	am_auto(am_freep) char *type = am_json_dup(job->order, "/type");
 	am_auto(am_buf_fini) struct am_buf body = {0};
-	struct am_jira_request request = {.method = "POST", .path = "/rest/api/2/issue", .once = true};
-	struct am_jira_answer answer;
+	struct am_rest request = {.method = "POST", .path = "/rest/api/2/issue", .once = true};
+	struct am_rest_answer answer = {0};
 	struct am_slice made;
 	int rc;
 
@@ -233,7 +247,7 @@ create_issue(struct job *job, const char *label, const char *description)
 	if (rc == 0 && (!is_object(job, "making the issue", &answer, &made) || !take_key(job, "making the issue", made, "/key")))
 		rc = -1;
 	job->created = rc == 0;
-	am_buf_fini(&answer.body);
+	am_rest_answer_fini(&answer);
 	return rc;
 }
 
@@ -242,8 +256,8 @@ update_issue(struct job *job, const char *label, const char *description)
 {
 	am_auto(am_freep) char *path = am_xasprintf("/rest/api/2/issue/%s", job->key);
 	am_auto(am_buf_fini) struct am_buf body = {0};
-	struct am_jira_request request = {.method = "PUT", .path = path};
-	struct am_jira_answer answer;
+	struct am_rest request = {.method = "PUT", .path = path};
+	struct am_rest_answer answer = {0};
 	int rc;
 
 	am_json_addf(&body, "{\"update\":{\"labels\":[{\"add\":%s}]},\"fields\":{", label);
@@ -251,7 +265,7 @@ update_issue(struct job *job, const char *label, const char *description)
 	am_buf_adds(&body, "}}");
 	request.body = am_buf_str(&body);
 	rc = ask(job, "changing the issue", &request, 204, 200, &answer);
-	am_buf_fini(&answer.body);
+	am_rest_answer_fini(&answer);
 	return rc;
 }
 
@@ -287,8 +301,8 @@ link_issue(struct job *job)
 {
 	am_auto(am_freep) char *other = am_json_dup(job->order, "/implements");
 	am_auto(am_buf_fini) struct am_buf body = {0};
-	struct am_jira_request request = {.method = "POST", .path = "/rest/api/2/issueLink", .once = true};
-	struct am_jira_answer answer = {0};
+	struct am_rest request = {.method = "POST", .path = "/rest/api/2/issueLink", .once = true};
+	struct am_rest_answer answer = {0};
 
 	if (am_empty(other) || !am_jira_is_key(other) || is_linked(job, other))
 		return;
@@ -297,7 +311,7 @@ link_issue(struct job *job)
 	request.body = am_buf_str(&body);
 	if (ask(job, "linking the issue", &request, 201, 200, &answer) < 0)
 		leave(job, "the link to the plan's issue");
-	am_buf_fini(&answer.body);
+	am_rest_answer_fini(&answer);
 }
 
 static bool
@@ -323,8 +337,8 @@ attach_one(struct job *job, const char *folder, const char *name)
 	am_auto(am_freep) char *file = am_xasprintf("%s%s", folder, name);
 	am_auto(am_freep) char *path = am_xasprintf("/rest/api/2/issue/%s/attachments", job->key);
 	am_auto(am_buf_fini) struct am_buf text = {0};
-	struct am_jira_request request = {.method = "POST", .path = path, .file_name = name, .once = true};
-	struct am_jira_answer answer = {0};
+	struct am_rest request = {.method = "POST", .path = path, .file_name = name, .once = true};
+	struct am_rest_answer answer = {0};
 	int rc = read_file(file, AM_JIRA_ATTACHMENT_MAX, &text);
 
 	if (rc == -ENOENT || (rc == 0 && is_attached(job, name, text.len)))
@@ -338,7 +352,7 @@ attach_one(struct job *job, const char *folder, const char *name)
 	request.file_size = text.len;
 	if (ask(job, "attaching a file", &request, 200, 201, &answer) < 0)
 		leave(job, name);
-	am_buf_fini(&answer.body);
+	am_rest_answer_fini(&answer);
 }
 
 static void

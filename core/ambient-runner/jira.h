@@ -3,8 +3,7 @@
  * `ambient-runner jira`: a document of the workspace becomes an issue of Jira, or the issue that it is already.  It runs in
  * the place of an agent, in a container of its own, which alone has the account's token.
  *
- *   jira.c        the order of the requests, and what is said about them
- *   jira_http.c   one request: bounded, without redirects, tried again where that cannot do harm
+ *   jira.c        the order of the requests (rest.h), and what is said about them
  *   jira_text.c   texts: the account, the description, what Jira complains about; no I/O
  *
  * An issue is found again by its key, else by a label that names the document, so that a run which was lost after it had
@@ -25,9 +24,9 @@
 struct am_jira {
 	char *url;           /* without a slash at the end */
 	char *project;
-	char *authorization; /* the whole header */
+	char *authorization; /* the header's value */
 	bool cloud;          /* at atlassian.net */
-	int64_t retry_ms;    /* before the second attempt; doubled before the third */
+	int64_t retry_ns;    /* as am_rest's */
 };
 
 /* What went wrong, for a condition. */
@@ -49,24 +48,6 @@ void am_jira_description(struct am_buf *out, const char *source, const char *doc
 void am_jira_complaint(char out[240], struct am_slice body);
 /* Reason and sentence for an answer that is no success. */
 int am_jira_refused(struct am_jira_error *error, const char *what, long status, struct am_slice body, const char *location);
-
-/* ---- jira_http.c */
-struct am_jira_request {
-	const char *method, *path;   /* path: below the URL */
-	const char *body;            /* JSON, or NULL */
-	const char *file_name;       /* multipart with this file instead */
-	const char *file;
-	size_t file_size;
-	bool once;                   /* it makes something: tried again only where it was surely not done */
-};
-struct am_jira_answer {
-	long status;
-	struct am_buf body;
-	char location[200];          /* where a redirect leads, its host */
-};
-/* 0 when there is an answer, whatever its status. */
-int am_jira_request(const struct am_jira *jira, const struct am_jira_request *request, struct am_jira_answer *answer,
-		    struct am_jira_error *error);
 
 /* ---- jira.c */
 int am_runner_jira_main(void);

@@ -96,7 +96,6 @@ set_authorization(struct am_jira *jira, const char *email, const char *token)
 {
 	am_auto(am_buf_fini) struct am_buf pair = {0}, header = {0};
 
-	am_buf_adds(&header, "Authorization: ");
 	if (!jira->cloud) {
 		am_buf_addf(&header, "Bearer %s", token);
 	} else {
