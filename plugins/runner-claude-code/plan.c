@@ -141,18 +141,6 @@ add_servers(struct rs_text *t, const struct ambient_plan *in, const struct ambie
 
 /* ---- how the model is reached */
 
-static void
-add_key(struct rs_text *t, const char *secret, const char *key, int optional)
-{
-	rs_put(t, ",{\"name\":");
-	rs_string(t, key);
-	rs_put(t, ",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
-	rs_string(t, secret);
-	rs_put(t, ",\"key\":");
-	rs_string(t, key);
-	rs_put(t, optional ? ",\"optional\":true}}}" : "}}}");
-}
-
 static int
 is_on(const struct ambient_plan *in, const char *pointer)
 {
@@ -171,8 +159,10 @@ add_access(struct rs_text *t, const struct ambient_plan *in, const char *secret,
 					  "AWS_BEARER_TOKEN_BEDROCK"};
 
 	if (is_on(in, "/spec/environmentVariables/CLAUDE_CODE_USE_BEDROCK")) {
-		for (size_t i = 0; i < sizeof(aws) / sizeof(aws[0]); i++)
-			add_key(t, secret, aws[i], 1);
+		for (size_t i = 0; i < sizeof(aws) / sizeof(aws[0]); i++) {
+			rs_put(t, ",");
+			rs_put_key(t, secret, aws[i], 1);
+		}
 		return;
 	}
 	if (is_on(in, "/spec/environmentVariables/CLAUDE_CODE_USE_VERTEX")) {
@@ -184,7 +174,8 @@ add_access(struct rs_text *t, const struct ambient_plan *in, const char *secret,
 			     VERTEX_KEY "\"]");
 		return;
 	}
-	add_key(t, secret, "ANTHROPIC_API_KEY", 0);
+	rs_put(t, ",");
+	rs_put_key(t, secret, "ANTHROPIC_API_KEY", 0);
 	rs_put(rest, ",\"requiredSecretKeys\":[\"ANTHROPIC_API_KEY\"]");
 }
 

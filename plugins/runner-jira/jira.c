@@ -55,18 +55,6 @@ is_refused(const struct ambient_plan *in, const char **field, const char **messa
 	return ambient_bool(in->effective, "/interactive", 0) == 1;
 }
 
-static void
-put_secret(struct rs_text *t, const char *secret, const char *key, int optional)
-{
-	rs_put(t, "{\"name\":");
-	rs_string(t, key);
-	rs_put(t, ",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
-	rs_string(t, secret);
-	rs_put(t, ",\"key\":");
-	rs_string(t, key);
-	rs_put(t, optional ? ",\"optional\":true}}}" : "}}}");
-}
-
 static int
 plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_sink *problems,
      struct ambient_error *err)
@@ -83,14 +71,14 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 		return 0;
 	}
 	rs_put(&t, "{\"agentEnv\":[");
-	put_secret(&t, secret, "JIRA_API_TOKEN", 0);
+	rs_put_key(&t, secret, "JIRA_API_TOKEN", 0);
 	rs_put(&t, ",");
-	put_secret(&t, secret, "JIRA_PROJECT", 0);
+	rs_put_key(&t, secret, "JIRA_PROJECT", 0);
 	rs_put(&t, ",");
-	put_secret(&t, secret, "JIRA_EMAIL", 1);
+	rs_put_key(&t, secret, "JIRA_EMAIL", 1);
 	if (url[0] == '\0') {
 		rs_put(&t, ",");
-		put_secret(&t, secret, "JIRA_URL", 0);
+		rs_put_key(&t, secret, "JIRA_URL", 0);
 	}
 	rs_put_env(&t, "JIRA_URL", url);
 	rs_put_env(&t, "AMBIENT_JIRA_PLAIN_HTTP", conf->integer(instance->conf, "plainHTTP", 0) != 0 ? "1" : "");

@@ -57,6 +57,18 @@ rs_put_env(struct rs_text *t, const char *name, const char *value)
 }
 
 void
+rs_put_key(struct rs_text *t, const char *secret, const char *key, int optional)
+{
+	rs_put(t, "{\"name\":");
+	rs_string(t, key);
+	rs_put(t, ",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
+	rs_string(t, secret);
+	rs_put(t, ",\"key\":");
+	rs_string(t, key);
+	rs_put(t, optional ? ",\"optional\":true}}}" : "}}}");
+}
+
+void
 rs_problem(struct ambient_sink *problems, const char *field, const char *message)
 {
 	struct rs_text t = {0};
@@ -105,13 +117,8 @@ rs_plan(const struct rs_instance *self, const struct rs_cli *cli, const char *ke
 
 	if (refuse(cli, key, in, problems))
 		return 0;
-	rs_put(&t, "{\"agentEnv\":[{\"name\":");
-	rs_string(&t, key);
-	rs_put(&t, ",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
-	rs_string(&t, ambient_str(in->effective, "/secretName", ""));
-	rs_put(&t, ",\"key\":");
-	rs_string(&t, key);
-	rs_put(&t, "}}}");
+	rs_put(&t, "{\"agentEnv\":[");
+	rs_put_key(&t, ambient_str(in->effective, "/secretName", ""), key, 0);
 	if (base_variable != NULL)
 		rs_put_env(&t, base_variable, conf->str(self->conf, "baseURL", ""));
 	rs_put_env(&t, cli->variable, conf->str(self->conf, "cli", cli->program));

@@ -48,6 +48,8 @@ void rs_destroy(void *self);
 
 /* Adds {"name","value"} with a comma before it, unless value is NULL or "". */
 void rs_put_env(struct rs_text *t, const char *name, const char *value);
+/* Adds the variable that has the name and the value of a Secret's key, without a comma. */
+void rs_put_key(struct rs_text *t, const char *secret, const char *key, int optional);
 /* The fragment of a type whose key is one variable of the session's secret: the key, the program, the idle time, and
  * base_variable (may be NULL) with the URL.  Or the problems: no secret is named, unknown settings. */
 int rs_plan(const struct rs_instance *self, const struct rs_cli *cli, const char *key, const char *base_variable,
