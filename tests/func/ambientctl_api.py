@@ -11,6 +11,10 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from checks import check, finish  # noqa: E402
+
 CTL = os.path.join(os.environ["top_builddir"], "core/ambientctl/ambientctl")
 BASE = "/apis/vteam.ambient-code/v1alpha1/namespaces/team-a/agenticsessions"
 
@@ -132,18 +136,6 @@ clusters: [{{name: c, cluster: {{server: "http://127.0.0.1:{server.server_port}"
 contexts: [{{name: c, context: {{cluster: c, user: u, namespace: team-a}}}}]
 users: [{{name: u, user: {{}}}}]
 """)
-count = 0
-failed = 0
-
-
-def check(name, good, detail=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}")
-    if not good:
-        for line in str(detail).splitlines():
-            print("# " + line)
 
 
 def ctl(*words, stdin=""):
@@ -238,5 +230,4 @@ check("names are completed only when a server is configured", rc == 0 and out ==
 fresh([("Pending", "NamespaceNotManaged", 'namespace "team-a" is not labelled', "")])
 rc, out, err = ctl("logs", "s")
 check("logs without a pod say why", rc == 1 and "not labelled" in err, (rc, err))
-print(f"1..{count}")
-sys.exit(1 if failed else 0)
+sys.exit(finish())

@@ -11,24 +11,13 @@ import threading
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from checks import check, finish  # noqa: E402
 from endpoint_fake import ACCESS, Server  # noqa: E402
 
 CTL = os.path.join(os.environ["top_builddir"], "core/ambientctl/ambientctl")
 server = Server()
 tmp = tempfile.TemporaryDirectory()
 config = server.kubeconfig(os.path.join(tmp.name, "kubeconfig"))
-count = 0
-failed = 0
-
-
-def check(name, good, detail=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
-    if not good:
-        for line in str(detail).splitlines():
-            print("# " + line)
 
 
 def start(*words):
@@ -225,5 +214,4 @@ w = server.fresh()
 process = start("chat", "s")
 rc, out, err = end(process, b"\xff\xfe\n")
 check("what is no UTF-8 is 2", rc == 2 and "no UTF-8" in err, (rc, err))
-print(f"1..{count}")
-sys.exit(1 if failed else 0)
+sys.exit(finish())

@@ -11,6 +11,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from checks import check, finish  # noqa: E402
 from endpoint_fake import Server  # noqa: E402
 
 CTL = os.path.join(os.path.abspath(os.environ["top_builddir"]), "core/ambientctl/ambientctl")
@@ -19,18 +20,6 @@ tmp = tempfile.TemporaryDirectory()
 here = os.path.join(tmp.name, "here")
 os.mkdir(here)
 config = server.kubeconfig(os.path.join(tmp.name, "kubeconfig"))
-count = 0
-failed = 0
-
-
-def check(name, good, detail=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
-    if not good:
-        for line in str(detail).splitlines():
-            print("# " + line)
 
 
 def ctl(*words, stdout=subprocess.PIPE):
@@ -125,5 +114,4 @@ rc, out, err = ctl("files", "s")
 check("who may not change the session is 5", rc == 5 and "cannot patch" in err, (rc, err))
 rc, out, err = ctl("files", "x")
 check("no such session is 3", rc == 3 and "not found" in err, (rc, err))
-print(f"1..{count}")
-sys.exit(1 if failed else 0)
+sys.exit(finish())
