@@ -254,6 +254,10 @@ am_endpoint_files(struct am_endpoint *endpoint, struct am_http_request *request,
 		return;
 	}
 	int fd = open_root(endpoint, "workspace");
+	if (fd == -ENOENT) {
+		am_endpoint_refuse(request, 404, "NotFound", "there are no files yet: no run of the session has come to its workspace");
+		return;
+	}
 	if (fd >= 0)
 		fd = am_open_beneath(fd, path, &st);
 	if (fd < 0)

@@ -359,6 +359,17 @@ CHANGES = ('W=$AMBIENT_SESSION_DIR/workspace; echo one > committed; git add comm
            'printf "\\000\\001" > binary; git add binary; echo three > "new \u00e4.txt"; mkdir sub; echo four > sub/x; ln -s /etc/passwd passwd; ')
 
 
+def test_a_session_that_never_ran_has_no_files(p):
+    s = p.session("never", "true", runnerType="nosuch")
+    s.wait("Failed")
+    ask_for_content(p, s)
+    c = Client(p, s, "never")
+    ready(c)
+    status, body = get(c, "")[:2]
+    assert status == 404 and b"no run of the session has come to its workspace" in body, (status, body)
+    p.request("DELETE", s.path)
+
+
 def test_the_state_of_a_clone_is_told_and_nothing_in_it_runs(p):
     p.origins.make("looked")
     s = p.session("looked", CHANGES + HOSTILE + GATED_BARE, repos=[p.repo("looked")])
