@@ -119,6 +119,14 @@ cannot(struct ambient_call *call, const struct ambient_object *session, const ch
 	ambient_event(call, session, "Warning", "ContentUnavailable", "the session's files cannot be shown: %s", why);
 }
 
+static const char *
+why_failed(const struct ambient_object *pod)
+{
+	const char *said = ambient_str(pod, "/status/message", "");
+
+	return said[0] != '\0' ? said : "their pod failed; the operator's log and the node's tell more";
+}
+
 static int
 serve(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session, struct as_status *st,
       const char *asked, struct ambient_error *err)
@@ -168,5 +176,7 @@ as_content(const struct as_plugin *plugin, struct ambient_call *call, const stru
 		rc = as_workspace_busy(call, session, st, &busy, err);
 		return rc == 0 && busy ? send_away(call, pod, err) : rc;
 	}
+	if (strcmp(ambient_str(pod, "/status/phase", ""), "Failed") == 0)
+		cannot(call, session, why_failed(pod));
 	return send_away(call, pod, err);
 }

@@ -32,6 +32,9 @@ kc_time_parse(const char *text, int64_t *ret_ns)
 	if (rest == NULL || (*rest != 'Z' && *rest != '.'))
 		return false;
 	*ret_ns = (int64_t)timegm(&tm) * AMBIENT_SECOND;
+	if (*rest == '.')
+		for (int64_t unit = AMBIENT_SECOND / 10; *++rest >= '0' && *rest <= '9'; unit /= 10)
+			*ret_ns += (*rest - '0') * unit;
 	return true;
 }
 

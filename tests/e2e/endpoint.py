@@ -319,7 +319,7 @@ def test_the_api_server_goes_and_comes_back(p):
 def ask_for_content(p, s):
     when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + ".%06dZ" % (time.time_ns() // 1000 % 1000000)
     p.patch(s.path, {"metadata": {"annotations": {"ambient-code.io/content-requested": when}}})
-    until(lambda: p.get(p.core("pods", s.name + "-content")), what="the content pod")
+    until(lambda: s.status.get("contentRequested") == when, what="the content pod")
 
 
 def test_weakness_12_2_c_what_a_session_left_is_shown_until_it_starts_again(p):
@@ -347,6 +347,8 @@ def test_weakness_12_2_c_what_a_session_left_is_shown_until_it_starts_again(p):
     p.start()
     ask_for_content(p, s)
     until(lambda: p.get(p.core("pods", "left-content")) is None, what="the content pod to go")
+    events = [e["message"] for e in p.request("GET", p.core("events"))["items"] if e["reason"] == "ContentUnavailable"]
+    assert not events, events
 
 
 # Each of these would run something, in a repository that git reads as its own.

@@ -93,6 +93,31 @@ START_TEST(who_asks_is_shown_the_files)
 }
 END_TEST
 
+START_TEST(two_requests_in_one_second_are_two)
+{
+	char first[40], second[40];
+
+	ended("Completed");
+	(void)snprintf(first, sizeof(first), "%.19s.100000Z", now_and(0));
+	(void)snprintf(second, sizeof(second), "%.19s.100001Z", now_and(0));
+	ask(first);
+	ck_assert(shown());
+	fake_host_merge(fake, AS_POD, "team-a", "s-content", "{'status':{'phase':'Succeeded'}}");
+	(void)settle();
+	ck_assert(!shown());
+	ask(second);
+	ck_assert(shown());
+	ck_assert_str_eq(at("/status/contentRequested"), second);
+	/* One that fails is told of: whoever waits for it would wait for good. */
+	fake_host_merge(fake, AS_POD, "team-a", "s-content", "{'status':{'phase':'Failed','message':'no room'}}");
+	(void)settle();
+	ck_assert(!shown());
+	ck_assert_uint_ge(fake_host_events(fake, "ContentUnavailable"), 1);
+	ck_assert(strstr(fake_host_event(fake, "ContentUnavailable"), "no room") != NULL);
+	end();
+}
+END_TEST
+
 START_TEST(what_is_no_request_of_now_is_not_served)
 {
 	ended("Completed");
@@ -166,6 +191,7 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_loop_test(tc, who_asks_is_shown_the_files, 0, (int)(sizeof(ends) / sizeof(ends[0])));
+	tcase_add_test(tc, two_requests_in_one_second_are_two);
 	tcase_add_test(tc, what_is_no_request_of_now_is_not_served);
 	tcase_add_test(tc, nothing_is_shown_while_it_runs);
 	tcase_add_test(tc, weakness_12_2_c_it_makes_way_for_a_run);
