@@ -356,6 +356,11 @@ class Platform:
         """What the node keeps: pods and volumes."""
         return self.state + "/node"
 
+    def mounts(self):
+        """Those of this platform: other tests run beside it."""
+        with open("/proc/mounts") as f:
+            return {m.split()[1] for m in f if self.state in m}
+
     def shims(self, below=""):
         """The shims of this platform, known by the program that they run and by their working in our state."""
         found, below = [], "%s/pods/%s" % (self.node_dir, below)

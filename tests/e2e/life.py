@@ -461,14 +461,9 @@ def ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
-def mounts(p):
-    """Those of this platform: other tests run beside it."""
-    return {m.split()[1] for m in open("/proc/mounts") if p.state in m}
-
-
 def test_fifty_at_once(p):
     p.origins.make("many")
-    others, before = set(p.pod_processes()), mounts(p)
+    others, before = set(p.pod_processes()), p.mounts()
     sessions, began = [], time.monotonic()
     for i in range(50):
         kind = i % 5
@@ -493,7 +488,7 @@ def test_fifty_at_once(p):
     until(lambda: not os.listdir(p.node_dir + "/pods") or
           all(x["metadata"]["name"] for x in p.request("GET", p.core("pods"))["items"]) and
           len(os.listdir(p.node_dir + "/pods")) <= len(p.request("GET", "/api/v1/pods")["items"]), what="pod directories to go")
-    assert mounts(p) <= before, mounts(p) - before
+    assert p.mounts() <= before, p.mounts() - before
     with open("/proc/%d/smaps_rollup" % p.daemon.pid) as f:
         dirty = next(line for line in f if line.startswith("Private_Dirty")).split()[1]
     print("# daemon: %s KiB private dirty, %d ticks until here" % (dirty, ticks(p.daemon.pid)))

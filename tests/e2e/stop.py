@@ -27,11 +27,6 @@ def ended(pods):
     until(lambda: not running(pods), what="its processes to end")
 
 
-def mounts():
-    with open("/proc/self/mountinfo") as f:
-        return sorted(line.split()[4] for line in f)
-
-
 def everything_of(p, s):
     return [p.jobs(s.name + "-job"), p.core("configmaps", s.name + "-report"),
             p.core("serviceaccounts", "ambient-session-" + s.name),
@@ -108,7 +103,7 @@ def test_stop_before_it_runs(p):
 
 
 def test_delete_while_it_runs(p):
-    before = mounts()
+    before = p.mounts()
     s, pods = begin(p, "deleted")
     assert all(p.get(path) for path in everything_of(p, s)) and os.path.exists(s.volume)
     uids = [pod["metadata"]["uid"] for pod in p.request("GET", p.core("pods"))["items"]
@@ -116,7 +111,7 @@ def test_delete_while_it_runs(p):
     assert len(uids) == 1 and os.path.exists("%s/pods/%s" % (p.node_dir, uids[0]))
     s.delete()
     gone(p, s, pods)
-    assert mounts() == before
+    assert p.mounts() == before
     assert p.origins.commits("deleted", "work") == 0
     until(lambda: not any(os.path.exists("%s/pods/%s" % (p.node_dir, uid)) for uid in uids), what="the pod's directory to go")
 
@@ -298,7 +293,7 @@ def test_nothing_is_left(p):
     for kind in ("pods", "persistentvolumeclaims", "secrets"):
         until(lambda kind=kind: not p.request("GET", p.core(kind))["items"], what=kind + " to go")
     until(lambda: not p.request("GET", p.jobs())["items"], what="jobs to go")
-    assert not [m for m in mounts() if m.startswith(p.dir)]
+    assert not p.mounts()
 
 
 def make():
