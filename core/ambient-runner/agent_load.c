@@ -44,9 +44,9 @@ am_agent_load(struct am_agent *agent, const char *type, struct ambient_error *er
 	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (handle == NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "cannot load \"%s\": %s", path, dlerror());
-	agent->plugin = dlsym(handle, "ambient_plugin_v0");
+	agent->plugin = dlsym(handle, "ambient_plugin_v1");
 	if (agent->plugin == NULL)
-		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" has no ambient_plugin_v0", path);
+		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" has no ambient_plugin_v1", path);
 	if ((rc = check_table(agent->plugin, path, err)) < 0)
 		return rc;
 	for (size_t i = 0; agent->plugin->runners[i] != NULL; i++) {

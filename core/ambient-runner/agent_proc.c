@@ -596,7 +596,7 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 		if (agent->hold == AM_HOLD_HELD && (agent->asked != AMBIENT_ASKED_NONE || agent->ended))
 			break;
 		if (agent->live_error.code != 0) {
-			*err = agent->live_error;
+			ambient_err_copy(err, &agent->live_error);
 			return -err->code;
 		}
 		if (agent->exited && agent->out.fd < 0 && agent->err.fd < 0) {

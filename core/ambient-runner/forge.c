@@ -409,7 +409,7 @@ negotiate(struct talk *talk, struct ambient_error *err)
 	rc = refused(talk, &first);
 	if (kind->find(talk, NULL) == 0)
 		return 0;
-	*err = first;
+	ambient_err_copy(err, &first);
 	return rc;
 }
 

@@ -593,8 +593,7 @@ am_draft_open(struct ambient_draft *draft, struct am_draft_info *ret, struct amb
 	if (draft == NULL || am_arena_failed(d->pool->arena))
 		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for a draft");
 	if (d->first.code != 0) {
-		if (err != NULL)
-			*err = d->first;
+		ambient_err_copy(err, &d->first);
 		return -d->first.code;
 	}
 	*ret = (struct am_draft_info){ d->kind, d->ns, d->name, d->root, d->pool->arena };

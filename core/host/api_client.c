@@ -36,8 +36,7 @@ host_permitted(const struct am_instance *instance, const struct host_target *t, 
 	ambient_err(&said, AMBIENT_E_FORBIDDEN, "plugin \"%s\" does not declare \"may=%s%s%s:%s\"", decl->name, t->kind,
 		    t->sub != NULL ? "/" : "", t->sub != NULL ? t->sub : "", am_plugin_verb_name(verb));
 	said.flags |= AMBIENT_ERROR_TERMINAL;
-	if (err != NULL)
-		*err = said;
+	ambient_err_copy(err, &said);
 	return -AMBIENT_E_FORBIDDEN;
 }
 

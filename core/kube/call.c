@@ -219,7 +219,7 @@ exchange(struct call *call, int64_t deadline, data_f *data, void *arg, bool *del
 	if (rc == 0 && call->error.code == AMBIENT_E_TIMEOUT)
 		rc = cut_short(call->kube, call->request, deadline, err); /* whoever has noticed it first */
 	if (rc == 0 && call->error.code != 0) {
-		*err = call->error;
+		ambient_err_copy(err, &call->error);
 		rc = -call->error.code;
 	}
 	return rc;

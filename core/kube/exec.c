@@ -247,7 +247,7 @@ am_exec_get(struct am_exec *exec, const struct am_credential **ret, uint64_t *re
 	if (exec->thread != NULL)
 		return 0;
 	if (exec->failure.code != 0 && am_clock_boot(exec->io->clock) < exec->failed_until) {
-		*err = exec->failure;
+		ambient_err_copy(err, &exec->failure);
 		return -err->code;
 	}
 	run_reset(exec);
@@ -269,8 +269,7 @@ am_exec_first(struct am_exec *exec, struct ambient_error *err)
 {
 	run_reset(exec);
 	if (perform(exec, &exec->run.credential, &exec->run.error) < 0) {
-		if (err != NULL)
-			*err = exec->run.error;
+		ambient_err_copy(err, &exec->run.error);
 		return -exec->run.error.code;
 	}
 	take(exec, am_clock_boot(exec->io->clock));

@@ -64,8 +64,7 @@ am_token_get(struct am_token *token, int64_t now, struct ambient_error *err)
 		return fresh;
 	}
 	if (token->value == NULL) {
-		if (err != NULL)
-			*err = why;
+		ambient_err_copy(err, &why);
 		return NULL;
 	}
 	/* Asked again at the next use, but not said again for each: it would be a line per request. */

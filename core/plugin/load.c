@@ -24,7 +24,7 @@
 #include "core/conf/conf.h"
 #include "core/plugin/plugin_priv.h"
 
-/* Sizes of the tables of ABI 0.1: nobody was ever told that they could be shorter. */
+/* Sizes of the tables of ABI 1.0: nobody was ever told that they could be shorter. */
 #define END_OF(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
 enum {
 	MIN_PLUGIN = END_OF(struct ambient_plugin, servers),

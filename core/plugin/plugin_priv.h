@@ -8,7 +8,7 @@
 enum {
 	PLUGIN_FILE_MAX = 256 << 20,
 	PLUGIN_DECL_MAX = 64 << 10,
-	PLUGIN_ABI_MAX = 9,      /* symbols ambient_plugin_v0 to v9 are known to be ours */
+	PLUGIN_ABI_MAX = 9,      /* symbols ambient_plugin_v1 to v9 are known to be ours */
 	PLUGIN_ENTRIES_MAX = 64  /* reconcilers, runner types, servers of one plugin */
 };
 

@@ -54,6 +54,32 @@ struct ambient_error {
 
 #define AMBIENT_ERROR_INIT { sizeof(struct ambient_error), 0, 0, 0, 0, 0, {0}, {0}, {0} }
 
+/* Makes err say nothing, as far as its owner's struct reaches: one that was built against an older header has less room
+ * than this one.  A size of 0 is that of version 1.0. */
+static inline void
+ambient_err_clear(struct ambient_error *err)
+{
+	size_t size = err->size != 0 && err->size < sizeof(*err) ? err->size : sizeof(*err), owner = err->size;
+
+	memset(err, 0, size);
+	err->size = owner != 0 ? owner : size;
+}
+
+/* err (when it is not NULL) says what from says.  Returns -from->code. */
+static inline int
+ambient_err_copy(struct ambient_error *err, const struct ambient_error *from)
+{
+	if (err != NULL && err != from) {
+		size_t room, size = from->size != 0 && from->size < sizeof(*err) ? from->size : sizeof(*err);
+
+		ambient_err_clear(err);
+		room = err->size;
+		memcpy(err, from, size < room ? size : room);
+		err->size = room;
+	}
+	return -from->code;
+}
+
 /* Fills err (when it is not NULL) and returns -code.  Longer messages are cut. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 0)))
@@ -62,10 +88,7 @@ static inline int
 ambient_verr(struct ambient_error *err, int code, const char *fmt, va_list ap)
 {
 	if (err != NULL) {
-		size_t size = err->size;
-
-		memset(err, 0, sizeof(*err));
-		err->size = size != 0 ? size : sizeof(*err);
+		ambient_err_clear(err);
 		err->code = code;
 		(void)vsnprintf(err->message, sizeof(err->message), fmt, ap);
 	}

@@ -249,8 +249,7 @@ ambient_finalize(struct ambient_call *call, const char *kind, const struct ambie
 		if (rc >= 0 || failed < 0)
 			continue;
 		failed = rc;
-		if (err != NULL)
-			*err = one;
+		ambient_err_copy(err, &one);
 	}
 	rc = n == 0 ? 0 : ambient_finalizers_write_(call, kind, obj, deleting ? none : names, deleting ? names : none,
 						    failed < 0 ? &one : err);

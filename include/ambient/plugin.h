@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a plugin exports: one data symbol, ambient_plugin_v0, and its declarations as text in the ELF section
+ * What a plugin exports: one data symbol, ambient_plugin_v1, and its declarations as text in the ELF section
  * "ambient_plugin", which the descriptor points at.  Tables start with their size and only ever grow at
  * their end; a member that is NULL is not implemented; arrays are arrays of pointers ended by NULL.
  *
@@ -47,8 +47,8 @@ extern "C" {
 #endif
 
 #define AMBIENT_PLUGIN_MAGIC 0x416d6250u /* "AmbP" */
-#define AMBIENT_ABI_MAJOR    0
-#define AMBIENT_ABI_MINOR    1
+#define AMBIENT_ABI_MAJOR    1
+#define AMBIENT_ABI_MINOR    0
 
 struct ambient_plugin {
 	/* These four never move, whatever the version. */
@@ -92,13 +92,13 @@ struct ambient_plugin {
 	static const char ambient_declarations_[]                                                   \
 		__attribute__((section("ambient_plugin"), used, retain, aligned(1))) = text
 
-/* Head of the descriptor: const struct ambient_plugin ambient_plugin_v0 = { AMBIENT_PLUGIN_HEAD, ... }; */
+/* Head of the descriptor: const struct ambient_plugin ambient_plugin_v1 = { AMBIENT_PLUGIN_HEAD, ... }; */
 #define AMBIENT_PLUGIN_HEAD                                                                         \
 	.magic = AMBIENT_PLUGIN_MAGIC, .abi_major = AMBIENT_ABI_MAJOR, .abi_minor = AMBIENT_ABI_MINOR, \
 	.size = sizeof(struct ambient_plugin), .flags = 0, .decl = ambient_declarations_,           \
 	.decl_len = sizeof(ambient_declarations_)
 
-AMBIENT_PLUGIN_LINKAGE_ __attribute__((visibility("default"))) const struct ambient_plugin ambient_plugin_v0;
+AMBIENT_PLUGIN_LINKAGE_ __attribute__((visibility("default"))) const struct ambient_plugin ambient_plugin_v1;
 
 #ifdef __cplusplus
 }

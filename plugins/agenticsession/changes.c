@@ -550,7 +550,7 @@ as_changes(const struct as_plugin *plugin, struct ambient_call *call, const stru
 	if (rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_NOTFOUND) {
 		as_set(st, AS_RECONCILED, KC_FALSE, "SpecInvalid", "the spec was changed to what cannot be run, the run goes on without: %.400s",
 		       err->message);
-		*err = (struct ambient_error)AMBIENT_ERROR_INIT;
+		ambient_err_clear(err);
 		return 0;
 	}
 	if (rc < 0 || (rc = judge(&c)) < 0)

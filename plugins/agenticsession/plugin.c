@@ -143,7 +143,7 @@ static const struct ambient_reconciler session = {
 };
 static const struct ambient_reconciler *const reconcilers[] = { &session, NULL };
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD,
 	.options = options,
 	.check = check,

@@ -181,7 +181,7 @@ prune(struct ambient_call *call, const struct ambient_object *settings, const st
 		if (k < n || (rc = ps_delete(call, PS_BINDING, o, &own)) == 0 || first < 0)
 			continue;
 		first = rc;
-		*err = own;
+		ambient_err_copy(err, &own);
 	}
 	return first;
 }
@@ -201,12 +201,12 @@ ps_access(struct ambient_call *call, const struct ambient_object *settings, bool
 	for (size_t i = 0; i < n; i++)
 		if ((rc = grant(call, settings, &grants[i], st, &own)) < 0 && first == 0) {
 			first = rc;
-			*err = own;
+			ambient_err_copy(err, &own);
 		}
 	rc = prune(call, settings, grants, n, &own);
 	free(grants);
 	if (rc < 0) {
-		*err = own; /* a right that stays is worse than one that is missing */
+		ambient_err_copy(err, &own); /* a right that stays is worse than one that is missing */
 		ps_bad(st, PS_ACCESS, "RevocationFailed", "%.300s", own.message);
 		return rc;
 	}

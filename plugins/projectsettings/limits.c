@@ -84,7 +84,7 @@ ps_limits(struct ambient_call *call, const struct ambient_object *settings, bool
 		if (rc == 0 || first < 0)
 			continue;
 		first = rc;
-		*err = own;
+		ambient_err_copy(err, &own);
 	}
 	return first;
 }

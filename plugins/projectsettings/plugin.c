@@ -43,7 +43,7 @@ static const struct ambient_reconciler settings = { sizeof(settings), "settings"
 static const struct ambient_reconciler retention = { sizeof(retention), "retention", ps_retention_reconcile };
 static const struct ambient_reconciler *const reconcilers[] = { &projects, &settings, &retention, NULL };
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD,
 	.create = create,
 	.reconcilers = reconcilers,

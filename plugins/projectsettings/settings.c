@@ -90,13 +90,13 @@ bring(struct pass *p, struct ambient_error *err)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
 		if ((rc = steps[i](p->call, p->settings, managed, &p->st, &own)) < 0 && first == 0) {
 			first = rc;
-			*err = own;
+			ambient_err_copy(err, &own);
 		}
 	if (managed) {
 		check_spec(p);
 		if ((rc = check_secrets(p, &own)) < 0 && first == 0) {
 			first = rc;
-			*err = own;
+			ambient_err_copy(err, &own);
 		}
 		return first;
 	}

@@ -94,7 +94,7 @@ static const struct ambient_reconciler workflow = {
 };
 static const struct ambient_reconciler *const reconcilers[] = { &workflow, NULL };
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD,
 	.options = options,
 	.check = check,

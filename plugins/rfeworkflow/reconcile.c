@@ -362,7 +362,7 @@ rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step 
 		p->err = err;
 	}
 	if (rc < 0) {
-		*err = said;
+		ambient_err_copy(err, &said);
 		return rc;
 	}
 	step->state = RFE_S_RUNNING;

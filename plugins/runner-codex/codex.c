@@ -279,5 +279,5 @@ static const struct ambient_runner runner = {
 };
 static const struct ambient_runner *const runners[] = {&runner, NULL};
 
-const struct ambient_plugin ambient_plugin_v0 = {AMBIENT_PLUGIN_HEAD, .options = options, .create = rs_create,
+const struct ambient_plugin ambient_plugin_v1 = {AMBIENT_PLUGIN_HEAD, .options = options, .create = rs_create,
 						 .destroy = rs_destroy, .runners = runners};

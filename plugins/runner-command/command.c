@@ -235,4 +235,4 @@ static const struct ambient_runner runner = {
 };
 static const struct ambient_runner *const runners[] = {&runner, NULL};
 
-const struct ambient_plugin ambient_plugin_v0 = {AMBIENT_PLUGIN_HEAD, .create = create, .runners = runners};
+const struct ambient_plugin ambient_plugin_v1 = {AMBIENT_PLUGIN_HEAD, .create = create, .runners = runners};

@@ -166,7 +166,7 @@ main(int argc, char **argv)
 
 	host.state_dir = argv[2];
 	void *lib = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-	const struct ambient_plugin *plugin = lib != NULL ? dlsym(lib, "ambient_plugin_v0") : NULL;
+	const struct ambient_plugin *plugin = lib != NULL ? dlsym(lib, "ambient_plugin_v1") : NULL;
 
 	if (plugin == NULL) {
 		fprintf(stderr, "%s\n", dlerror());

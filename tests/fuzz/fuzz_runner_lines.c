@@ -41,7 +41,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	memcpy(text, data, size);
 	text[size] = '\0';
-	runner_host_reset(&ambient_plugin_v0);
+	runner_host_reset(&ambient_plugin_v1);
 	runner_spawn_out = "agent 9.9.9\n";
 	runner_run.statedir = state_dir();
 	if (runner_type->command(runner_self, &runner_run, runner_host_command(), &err) < 0)

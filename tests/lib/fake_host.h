@@ -2,7 +2,7 @@
 /*
  * A host for unit tests of plugins: the tables of include/ambient/host.h over objects in memory, a clock that
  * only the test moves, and records of what the plugin wrote, said and asked for.  The plugin's objects are
- * linked into the test program, which finds its descriptor as ambient_plugin_v0.
+ * linked into the test program, which finds its descriptor as ambient_plugin_v1.
  *
  * What it keeps of an API server: names are unique, uid, resourceVersion, generation and creationTimestamp are
  * set, a stale resourceVersion is a conflict, status and the rest are written apart, an object with finalizers

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The plugin ABI against its committed description.  --update writes the description of what the headers say now:
-# only together with a new AMBIENT_ABI_MINOR and a line in doc/abi.md (before 1.0 the line is enough).
+# only together with a new AMBIENT_ABI_MINOR and a line in doc/abi.md.
 . "${top_srcdir:-.}/tests/lint/tap.sh"
 
 number() { awk -v n="$1" '$2 == n { print $3 }' "$top_srcdir/include/ambient/plugin.h"; }

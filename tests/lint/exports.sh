@@ -11,10 +11,10 @@ fi
 for so in $plugins; do
 	# Coverage and sanitizers add symbols of their own.
 	found=$(nm -D --defined-only "$so" | awk '{ sub(/@.*/, "", $NF); print $NF }' | grep -vE '^(__(asan|ubsan|tsan|odr|gcov|llvm)|_init$|_fini$)')
-	if [ "$found" = ambient_plugin_v0 ]; then
+	if [ "$found" = ambient_plugin_v1 ]; then
 		tap "$(basename "$so")" ""
 	else
-		tap "$(basename "$so")" "exports $(printf '%s' "$found" | tr '\n' ' '), must export ambient_plugin_v0 and nothing else"
+		tap "$(basename "$so")" "exports $(printf '%s' "$found" | tr '\n' ' '), must export ambient_plugin_v1 and nothing else"
 	fi
 done
 tap_done

@@ -48,4 +48,4 @@ REACH(ambient_runner)
 REACH(ambient_server)
 REACH(ambient_plugin)
 
-const struct ambient_plugin ambient_plugin_v0 = { .magic = AMBIENT_PLUGIN_MAGIC };
+const struct ambient_plugin ambient_plugin_v1 = { .magic = AMBIENT_PLUGIN_MAGIC };

@@ -369,6 +369,6 @@ _Static_assert(AMBIENT_LOG_ERROR == 1 && AMBIENT_LOG_DEBUG == 4, "levels");
 int
 main(void)
 {
-	puts("ok 1 - offsets of ABI 0.1\n1..1");
+	puts("ok 1 - offsets of ABI 1.0\n1..1");
 	return 0;
 }

@@ -115,7 +115,7 @@ __attribute__((visibility("default"))) extern const struct ambient_plugin SYMBOL
 #define SYMBOL ambient_plugins
 extern const struct ambient_plugin SYMBOL;
 #else
-#define SYMBOL ambient_plugin_v0
+#define SYMBOL ambient_plugin_v1
 #endif
 
 const struct ambient_plugin SYMBOL = {

@@ -96,7 +96,7 @@ static const struct ambient_runner *const runners[] = { &echo, NULL };
 static const struct ambient_server web = { .size = sizeof(web), .name = "web", .start = start, .stop = stop };
 static const struct ambient_server *const servers[] = { &web, NULL };
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD,
 	.options = options,
 	.check = check,

@@ -31,7 +31,7 @@ reconcile(void *self, struct ambient_call *call, const struct ambient_request *r
 static const struct ambient_reconciler only = { .size = sizeof(only), .reconcile = reconcile };
 static const struct ambient_reconciler *const reconcilers[] = { &only, NULL };
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD,
 	.create = create,
 	.reconcilers = reconcilers,

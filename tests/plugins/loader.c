@@ -211,12 +211,12 @@ static const struct {
 } rows[] = {
 	{ "good_min", none, plain, "" },
 	{ "good_full", none, plain, "" },
-	{ "no_symbol", none, plain, "\"D/no_symbol.so\" is no plugin, it does not export ambient_plugin_v0" },
+	{ "no_symbol", none, plain, "\"D/no_symbol.so\" is no plugin, it does not export ambient_plugin_v1" },
 	{ "no_section", none, plain, "\"D/no_section.so\" is no plugin, it has no section \"ambient_plugin\", see AMBIENT_DECLARE" },
 	{ "other_abi", none, plain,
-	  "\"D/other_abi.so\" is built for ABI 7, this daemon speaks 0, build it against the headers of this release" },
+	  "\"D/other_abi.so\" is built for ABI 7, this daemon speaks 1, build it against the headers of this release" },
 	{ "newer_minor", none, plain,
-	  "plugin \"D/newer_minor.so\": it is built for ABI 0.2, this daemon speaks 0.1, update the daemon" },
+	  "plugin \"D/newer_minor.so\": it is built for ABI 1.1, this daemon speaks 1.0, update the daemon" },
 	{ "short_table", none, plain, "plugin \"D/short_table.so\": its descriptor has 24 bytes, at least 104 are needed" },
 	{ "short_reconciler", none, plain,
 	  "plugin \"D/short_reconciler.so\": its reconciler 1 has a table of 8 bytes, at least 24 are needed" },
@@ -375,7 +375,7 @@ START_TEST(inspect_runs_nothing)
 	/* Not safe to load, still readable. */
 	ck_assert_int_eq(chmod(path, 0666), 0);
 	ck_assert_int_eq(am_plugin_inspect(path, &info, &err), 0);
-	ck_assert_int_eq(info.abi, 0);
+	ck_assert_int_eq(info.abi, 1);
 	ck_assert_uint_eq(info.size, bytes.len);
 	ck_assert_uint_eq(strlen(info.sha256), 64);
 	ck_assert_str_eq(info.decl->version, "2.1.0-rc1");

@@ -125,6 +125,6 @@ reconcile(void *arg, struct ambient_call *call, const struct ambient_request *re
 static const struct ambient_reconciler only = {.size = sizeof(only), .reconcile = reconcile};
 static const struct ambient_reconciler *const reconcilers[] = {&only, NULL};
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD, .options = options, .create = create, .destroy = destroy, .reconcilers = reconcilers,
 };

@@ -61,7 +61,7 @@ awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' "$top_srcdir/README.md" >"$
 try "the README's plugin builds" cc -Werror -shared -fPIC $(pkg-config --cflags ambient) -o "$tmp/page.so" "$tmp/page.c"
 try "builds with pkg-config ambient" make -C "$tmp/widget" -s CFLAGS='-O2 -g -Wall -Wextra -Werror' || { tap_done; }
 tap "needs no library of ours" "$(readelf -d "$so" | grep NEEDED | grep -i ambient)"
-tap "exports its descriptor only" "$(nm -D --defined-only "$so" | awk '$NF != "ambient_plugin_v0"')"
+tap "exports its descriptor only" "$(nm -D --defined-only "$so" | awk '$NF != "ambient_plugin_v1"')"
 if command -v clang >/dev/null; then
 	try "builds with clang" make -C "$tmp/widget" -s -B CC=clang CFLAGS='-O2 -Wall -Wextra -Werror'
 	make -C "$tmp/widget" -s -B
@@ -76,7 +76,7 @@ for compiler in g++:c++17 clang++:c++20; do
 	# shellcheck disable=SC2086
 	try "a plugin in C++ builds with $cxx" "$cxx" -std=${compiler#*:} -Wall -Wextra -Werror -Wno-missing-field-initializers \
 		-fPIC -shared -fvisibility=hidden $flags "$top_srcdir/tests/thirdparty/widget/plus.cc" -o "$tmp/plus-$cxx.so" &&
-		tap "and exports its descriptor only ($cxx)" "$(nm -D --defined-only "$tmp/plus-$cxx.so" | awk '$NF != "ambient_plugin_v0"')"
+		tap "and exports its descriptor only ($cxx)" "$(nm -D --defined-only "$tmp/plus-$cxx.so" | awk '$NF != "ambient_plugin_v1"')"
 done
 ctl=$tmp/root$prefix/bin/ambientctl
 core=$(dirname "$(find "$tmp/root" -name 'libambient-core*.so' | head -1)")

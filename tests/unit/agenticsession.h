@@ -21,7 +21,7 @@ begin_with(const char *conf)
 {
 	struct ambient_host *table;
 
-	fake = fake_host_new(&ambient_plugin_v0);
+	fake = fake_host_new(&ambient_plugin_v1);
 	fake_host_set_fact(fake, "runner-image", "ambient-runner:test");
 	fake_host_set_fact(fake, "runner-type", "command");
 	fake_host_set_plan(fake, "command", "{\"agentEnv\":[{\"name\":\"ANTHROPIC_API_KEY\",\"valueFrom\":"

@@ -44,7 +44,7 @@ begin(const char *more)
 	ck_assert_ptr_nonnull(mkdtemp(state_dir));
 	snprintf(conf, sizeof(conf), "{\"shim\":\"%s\",\"images\":[{\"match\":\"test:*\",\"path\":\"/usr/bin:/bin\","
 		 "\"env\":{\"FROM_IMAGE\":\"yes\"}}]%s}", shim, more);
-	fake = fake_host_new(&ambient_plugin_v0);
+	fake = fake_host_new(&ambient_plugin_v1);
 	host_up();
 }
 

@@ -48,7 +48,7 @@ begin_with(const char *conf)
 	char json[2048];
 	struct ambient_host *table;
 
-	fake = fake_host_new(&ambient_plugin_v0);
+	fake = fake_host_new(&ambient_plugin_v1);
 	(void)snprintf(json, sizeof(json), "{'agents':'%.800s/etc/agents'%.300s", top, conf);
 	if (strstr(conf, "'seed'") == NULL)
 		(void)snprintf(json + strlen(json), 900, ",'seed':'%.800s/etc/seed'", top);

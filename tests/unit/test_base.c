@@ -327,6 +327,36 @@ START_TEST(errors_have_prefixes)
 }
 END_TEST
 
+START_TEST(errors_stop_where_their_owners_struct_ends)
+{
+	/* As a plugin has it whose header knew no `where` yet: what follows on its stack is something else. */
+	struct ambient_error err, said = AMBIENT_ERROR_INIT, none = AMBIENT_ERROR_INIT;
+	size_t short_of_it = offsetof(struct ambient_error, where);
+
+	memset(&err, 'x', sizeof(err));
+	err.size = short_of_it;
+	ck_assert_int_eq(ambient_terminal(&err, "never"), -AMBIENT_E_INVALID);
+	ck_assert_str_eq(err.message, "never");
+	ck_assert_uint_eq(err.size, short_of_it);
+	ck_assert_int_eq(err.where[0], 'x');
+
+	(void)ambient_err(&said, AMBIENT_E_CONFLICT, "changed");
+	(void)snprintf(said.where, sizeof(said.where), "/spec");
+	ck_assert_int_eq(ambient_err_copy(&err, &said), -AMBIENT_E_CONFLICT);
+	ck_assert_str_eq(err.message, "changed");
+	ck_assert_uint_eq(err.size, short_of_it);
+	ck_assert_int_eq(err.where[0], 'x');
+	ck_assert_int_eq(ambient_err_copy(NULL, &said), -AMBIENT_E_CONFLICT);
+
+	/* The other way round: nothing of what was said before stays behind the shorter one. */
+	ck_assert_int_eq(ambient_err_copy(&said, &err), -AMBIENT_E_CONFLICT);
+	ck_assert_str_eq(said.where, "");
+	ck_assert_uint_eq(said.size, sizeof(said));
+	ambient_err_clear(&said);
+	ck_assert_mem_eq(&said, &none, sizeof(none));
+}
+END_TEST
+
 START_TEST(metrics_page)
 {
 	static const double buckets[] = { 0.1, 1, 0 };
@@ -376,6 +406,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, files_and_trees);
 	tcase_add_test(tc, base64_is_strict);
 	tcase_add_test(tc, errors_have_prefixes);
+	tcase_add_test(tc, errors_stop_where_their_owners_struct_ends);
 	tcase_add_test(tc, metrics_page);
 	tcase_add_test(tc, logging_honours_the_level);
 }

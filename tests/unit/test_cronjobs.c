@@ -16,7 +16,7 @@ begin(const char *spec)
 {
 	char json[1024];
 
-	fake = fake_host_new(&ambient_plugin_v0);
+	fake = fake_host_new(&ambient_plugin_v1);
 	(void)fake_host_create(fake);
 	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'c','namespace':'n','creationTimestamp':'2026-01-01T00:00:00Z'},"
 		       "'spec':{%s,'jobTemplate':{'metadata':{'labels':{'a':'b'},'annotations':{'x':'y'}},'spec':{'template':{'spec':{"

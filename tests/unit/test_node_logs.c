@@ -98,7 +98,7 @@ begin(const char *log)
 	write_file("state.jsonl", "w", "{\"t\":\"2026-01-01T00:00:00Z\",\"rec\":\"starting\",\"container\":\"c\",\"n\":0}\n");
 	write_file("containers/c/0.log", "w", log);
 	snprintf(conf, sizeof(conf), "{\"shim\":\"/bin/true\"}");
-	fake = fake_host_new(&ambient_plugin_v0);
+	fake = fake_host_new(&ambient_plugin_v1);
 	fake_host_set_state_dir(fake, state_dir);
 	fake_host_set_conf(fake, conf);
 	fake_host_set_fact(fake, "cluster-ca", "CA");

@@ -67,7 +67,7 @@ begin_with(const char *more)
 	ck_assert_ptr_nonnull(mkdtemp(top));
 	snprintf(conf, sizeof(conf), "{\"shim\":\"%s\",\"cgroups\":\"\",\"podman\":[{\"match\":\"[!o]*\",\"path\":\"%s\",\"options\":[\"--root\","
 		 "\"%s\"]%s}]}", shim, program, top, more);
-	fake = fake_host_new(&ambient_plugin_v0);
+	fake = fake_host_new(&ambient_plugin_v1);
 	fake_host_set_state_dir(fake, top);
 	fake_host_set_conf(fake, conf);
 	(void)fake_host_create(fake);

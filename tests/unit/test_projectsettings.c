@@ -49,7 +49,7 @@ begin(void)
 {
 	struct ambient_host *table;
 
-	fake = fake_host_new(&ambient_plugin_v0);
+	fake = fake_host_new(&ambient_plugin_v1);
 	space(NS, "'ambient-code.io/managed':'true'");
 	table = fake_host_table(fake);
 	real_cache = table->cache;
@@ -652,10 +652,10 @@ START_TEST(weakness_12_1_b_a_secret_that_comes_later_is_seen)
 	ck_assert_str_eq(cond("Ready", "status"), "True");
 	ck_assert_ptr_nonnull(fake_host_event(fake, "Applied"));
 	/* That there is a watch which wakes us is in the declarations. */
-	const char *p = ambient_plugin_v0.decl;
+	const char *p = ambient_plugin_v1.decl;
 	bool watched = false;
 
-	for (; p < ambient_plugin_v0.decl + ambient_plugin_v0.decl_len; p += strlen(p) + 1)
+	for (; p < ambient_plugin_v1.decl + ambient_plugin_v1.decl_len; p += strlen(p) + 1)
 		watched = watched || (strstr(p, "watch=v1/secrets ") == p && strstr(p, "only=metadata") != NULL);
 	ck_assert(watched);
 	end();

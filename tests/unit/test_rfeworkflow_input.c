@@ -261,9 +261,9 @@ START_TEST(directory_of_templates_that_is_not_there)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
-	fake = fake_host_new(&ambient_plugin_v0);
+	fake = fake_host_new(&ambient_plugin_v1);
 	fake_host_set_conf(fake, "{\"agents\":\"/nonexistent\"}");
-	ck_assert_int_eq(ambient_plugin_v0.check(fake_host_table(fake), fake_host_conf(fake), &err), -AMBIENT_E_INVALID);
+	ck_assert_int_eq(ambient_plugin_v1.check(fake_host_table(fake), fake_host_conf(fake), &err), -AMBIENT_E_INVALID);
 	ck_assert_ptr_nonnull(strstr(err.message, "\"/nonexistent\", cannot be read"));
 	fake_host_free(fake);
 }

@@ -8,7 +8,7 @@
 static void
 setup(void)
 {
-	runner_host_reset(&ambient_plugin_v0);
+	runner_host_reset(&ambient_plugin_v1);
 	runner_spawn_out = "2.1.330 (Claude Code)\n";
 }
 

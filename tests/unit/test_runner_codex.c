@@ -11,7 +11,7 @@
 static void
 setup(void)
 {
-	runner_host_reset(&ambient_plugin_v0);
+	runner_host_reset(&ambient_plugin_v1);
 	runner_spawn_out = "codex-cli 0.169.0\n";
 }
 

@@ -6,7 +6,7 @@
 static void
 setup(void)
 {
-	runner_host_reset(&ambient_plugin_v0);
+	runner_host_reset(&ambient_plugin_v1);
 }
 
 static void

@@ -17,7 +17,7 @@ static char dir[64];
 static void
 setup(void)
 {
-	runner_host_reset(&ambient_plugin_v0);
+	runner_host_reset(&ambient_plugin_v1);
 	runner_spawn_out = "0.61.0\n";
 	(void)snprintf(dir, sizeof(dir), "/tmp/gemini-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));

@@ -153,7 +153,7 @@ END_TEST
 
 START_TEST(plans)
 {
-	runner_host_reset(&ambient_plugin_v0);
+	runner_host_reset(&ambient_plugin_v1);
 	ck_assert_str_eq(runner_plan_text("{\"spec\":{" ORDER "}}", "{}"),
 			 "{\"agentEnv\":["
 #define KEY(name, more) \
@@ -177,7 +177,7 @@ run_with(const char *said, int code)
 	struct ambient_exit end = {.size = sizeof(end), .code = code, .stderr_tail = ""};
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 
-	runner_host_reset(&ambient_plugin_v0);
+	runner_host_reset(&ambient_plugin_v1);
 	runner_run.config = runner_object("{\"path\":\"a.md\"}");
 	ck_assert_int_eq(runner_type->command(runner_self, &runner_run, runner_host_command(), &err), 0);
 	ck_assert_int_eq(runner_type->prompt(runner_self, &runner_run, "Publish a.md.", 13, &err), 0);

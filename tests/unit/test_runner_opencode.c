@@ -12,7 +12,7 @@
 static void
 setup(void)
 {
-	runner_host_reset(&ambient_plugin_v0);
+	runner_host_reset(&ambient_plugin_v1);
 	runner_spawn_out = "1.18.33\n";
 }
 

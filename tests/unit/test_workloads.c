@@ -12,7 +12,7 @@ static struct fake_host *fake;
 static void
 begin(void)
 {
-	fake = fake_host_new(&ambient_plugin_v0);
+	fake = fake_host_new(&ambient_plugin_v1);
 	fake_host_set_fact(fake, "cluster-ca", "-----BEGIN CERTIFICATE-----\nAAAA\n");
 	(void)fake_host_create(fake);
 }

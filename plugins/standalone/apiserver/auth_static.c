@@ -85,7 +85,7 @@ refresh(struct rest_static *s, bool first, struct ambient_error *err)
 			return -AM_MAX(err->code, 1);
 		if (err->code != 0)
 			am_log_error("apiserver", "%s; the users that were known stay", err->message);
-		*err = (struct ambient_error)AMBIENT_ERROR_INIT;
+		ambient_err_clear(err);
 	}
 	if (!changed)
 		return 0;

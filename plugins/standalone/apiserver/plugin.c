@@ -363,7 +363,7 @@ static const struct ambient_server server = {
 };
 static const struct ambient_server *const servers[] = { &server, NULL };
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD,
 	.options = options,
 	.check = check,

@@ -206,7 +206,7 @@ write_batch(struct am_engine *engine, struct am_op *const *batch, size_t n, stru
 			continue;
 		rc = store_op(engine, batch[i], ++rv);
 		if (rc < 0)
-			*err = batch[i]->err;
+			ambient_err_copy(err, &batch[i]->err);
 	}
 	if (rc == 0)
 		rc = am_db_commit(engine->db, rv, err);
@@ -328,8 +328,7 @@ am_writer_call(struct am_writer *writer, int (*call)(void *arg, struct ambient_e
 	am_writer_run(writer, &op);
 	if (op.result == AM_OP_DONE)
 		return 0;
-	if (err != NULL)
-		*err = op.err;
+	ambient_err_copy(err, &op.err);
 	return -AM_MAX(op.err.code, 1);
 }
 
@@ -339,7 +338,7 @@ am_writer_healthy(struct am_writer *writer, struct ambient_error *err)
 	am_lock(&writer->lock);
 	int code = writer->health.code;
 	if (code != 0 && err != NULL)
-		*err = writer->health;
+		ambient_err_copy(err, &writer->health);
 	am_unlock(&writer->lock);
 	return code != 0 ? -code : am_space_healthy(writer->engine, err);
 }

@@ -373,7 +373,7 @@ static const struct ambient_reconciler machine = { sizeof(machine), "node", mach
 static const struct ambient_reconciler claims = { sizeof(claims), "claims", claim_reconcile };
 static const struct ambient_reconciler *const reconcilers[] = { &pods, &machine, &claims, NULL };
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD,
 	.options = options,
 	.check = check,

@@ -403,7 +403,7 @@ cronjobs_reconcile(void *self, struct ambient_call *call, const struct ambient_r
 	if (rc == 0)
 		rc = ambient_status(call, v.status, err);
 	if (rc == 0 && started < 0) {
-		*err = starting;
+		ambient_err_copy(err, &starting);
 		rc = started;
 	}
 	return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;

@@ -342,7 +342,7 @@ pass(struct ambient_call *call, const struct ambient_object *job, struct ambient
 
 		come_back(result, age < AMBIENT_SECOND ? AMBIENT_SECOND : age < AMBIENT_MINUTE ? age : AMBIENT_MINUTE);
 	} else if (scaled < 0 && rc == 0) {
-		*err = scaling;
+		ambient_err_copy(err, &scaling);
 		return scaled;
 	}
 	return rc > 0 || v.finished != NULL ? 1 : 0;

@@ -42,7 +42,7 @@ static const struct ambient_reconciler accounts = { sizeof(accounts), "serviceac
 static const struct ambient_reconciler rootca = { sizeof(rootca), "rootca", rootca_reconcile };
 static const struct ambient_reconciler *const reconcilers[] = { &jobs, &orphans, &cronjobs, &accounts, &rootca, NULL };
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD,
 	.create = create,
 	.reconcilers = reconcilers,

@@ -323,7 +323,7 @@ void
 proxy_child(int fd, const char *so)
 {
 	void *handle = dlopen(so, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE), *self = NULL;
-	const struct ambient_plugin *plugin = handle != NULL ? dlsym(handle, "ambient_plugin_v0") : NULL;
+	const struct ambient_plugin *plugin = handle != NULL ? dlsym(handle, "ambient_plugin_v1") : NULL;
 
 	up = fd;
 	life = am_arena_new();

@@ -108,7 +108,7 @@ main(int argc, char **argv)
 	proxy_stop();
 
 	void *handle = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-	const struct ambient_plugin *plugin = handle != NULL ? dlsym(handle, "ambient_plugin_v0") : NULL;
+	const struct ambient_plugin *plugin = handle != NULL ? dlsym(handle, "ambient_plugin_v1") : NULL;
 	where = "here";
 	if (plugin != NULL)
 		scenario(plugin);

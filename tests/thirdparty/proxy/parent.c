@@ -208,7 +208,8 @@ static const struct ambient_reconciler *const reconcilers[] = { &proxied, NULL }
 static const struct ambient_option region = { sizeof(region), "region", AMBIENT_OPT_STRING, 0, "eu", 0, 0, NULL, NULL };
 static const struct ambient_option *const options[] = { &region, NULL };
 static struct ambient_plugin descriptor = {
-	.magic = AMBIENT_PLUGIN_MAGIC, .abi_minor = AMBIENT_ABI_MINOR, .size = sizeof(descriptor), .options = options,
+	.magic = AMBIENT_PLUGIN_MAGIC, .abi_major = AMBIENT_ABI_MAJOR, .abi_minor = AMBIENT_ABI_MINOR,
+	.size = sizeof(descriptor), .options = options,
 	.create = proxy_create, .destroy = proxy_destroy, .reconcilers = reconcilers,
 };
 

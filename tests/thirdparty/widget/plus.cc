@@ -41,7 +41,7 @@ const struct ambient_reconciler *const reconcilers[] = { &only, nullptr };
 
 } // namespace
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD,
 	.options = nullptr,
 	.check = nullptr,

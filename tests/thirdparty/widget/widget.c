@@ -87,7 +87,7 @@ static const struct ambient_option *const options[] = { &region, NULL };
 static const struct ambient_reconciler widgets = { sizeof(widgets), "widget", reconcile };
 static const struct ambient_reconciler *const reconcilers[] = { &widgets, NULL };
 
-const struct ambient_plugin ambient_plugin_v0 = {
+const struct ambient_plugin ambient_plugin_v1 = {
 	AMBIENT_PLUGIN_HEAD,
 	.options = options,
 	.create = create,
