@@ -7,15 +7,18 @@
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 
-/* The two ways to wish for something say the same, so that neither contradicts the other later. */
+/* The two ways to wish for something say the same, so that neither contradicts the other later: whoever asks last is heard,
+ * also when the operator sees both at once. */
 static void
-wish_to_run(struct am_buf *body)
+add_wish(struct am_buf *body, bool run)
 {
+	const char *phase = run ? "Running" : "Stopped";
 	char now[32];
 
 	am_time_format(now, am_clock_wall(am_clock_real()), true);
-	am_json_addf(body, "{\"metadata\":{\"annotations\":{\"ambient-code.io/desired-phase\":\"Running\","
-		     "\"ambient-code.io/start-requested-at\":%s}},\"spec\":{\"desiredState\":\"Running\"}}", now);
+	am_json_addf(body, "{\"metadata\":{\"annotations\":{\"ambient-code.io/desired-phase\":%s,%s:%s}},"
+		     "\"spec\":{\"desiredState\":%s}}", phase,
+		     run ? "ambient-code.io/start-requested-at" : "ambient-code.io/stop-requested-at", now, phase);
 }
 
 static void
@@ -44,10 +47,7 @@ wish(struct ctl *ctl, bool run)
 		struct am_node *session;
 		int rc;
 
-		if (run)
-			wish_to_run(&body);
-		else
-			am_buf_adds(&body, "{\"spec\":{\"desiredState\":\"Stopped\"}}");
+		add_wish(&body, run);
 		rc = ctl_write(ctl, arena, "PATCH", "application/merge-patch+json", name, &body, &session, &err);
 		if (rc < 0)
 			worst = ctl_fail(&err, "session \"%s\"", name);

@@ -29,6 +29,7 @@
 
 #include "plugins/agenticsession/text.h"
 #include "plugins/kind-shared/conditions.h"
+#include "plugins/kind-shared/workspace.h"
 
 #define AS_API      "vteam.ambient-code/v1alpha1"
 #define AS_SESSION  AS_API "/agenticsessions"
@@ -46,10 +47,11 @@
 
 #define AS_MANAGED   "/metadata/labels/ambient-code.io~1managed"
 #define AS_RUN_ID    "/metadata/annotations/ambient-code.io~1run-id"
-#define AS_DESIRED   "/metadata/annotations/ambient-code.io~1desired-phase"
-#define AS_START_AT  "/metadata/annotations/ambient-code.io~1start-requested-at"
+#define AS_OF_SESSION "/metadata/annotations/ambient-code.io~1session"
 #define AS_CONTENT   "/metadata/annotations/ambient-code.io~1content-requested"
-#define AS_STOP_AT   "/metadata/annotations/ambient-code.io~1stop-requested-at"
+
+/* The label of whatever mounts a workspace: the name of the session whose it is, cut like any label. */
+#define AS_WORKSPACE "ambient-code.io/workspace"
 
 /* Of each container: the part of the restricted Pod Security Standard that is not the pod's. */
 #define AS_LOCKED_DOWN "\"securityContext\":{\"allowPrivilegeEscalation\":false,\"capabilities\":{\"drop\":[\"ALL\"]}}"
@@ -85,6 +87,7 @@ struct as_status {
 	char queued[40];                /* since when it wants to run */
 	char intent[16], intent_spec[16], intent_annotation[128];
 	char content[40];               /* the request for its files that was served last */
+	char waits_for[254];            /* the session whose end frees the workspace; "" when it waits for none */
 	char again[8];                  /* "true": to be started once more when it has ended */
 	char told[64];                  /* Ready's reason as it was read */
 	struct kc_cond cond[AS_CONDITIONS];
@@ -172,11 +175,9 @@ int as_changes(const struct as_plugin *plugin, struct ambient_call *call, const 
 	       struct as_status *st, struct ambient_error *err);
 
 /* ---- workspace.c */
-/* The session that this one continues; "" when it continues none. */
-const char *as_parent(const struct ambient_object *session);
 /* The session whose claim the run uses. */
 const char *as_workspace(const struct as_status *st, const struct ambient_object *session);
-/* Whether nobody else works there; if not, the condition Ready says who.  Between as_admit_begin and _end. */
+/* Whether nobody else works there; if not, the condition Ready and status.waitsFor say who.  Between as_admit_begin and _end. */
 int as_workspace_free(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, bool *ret,
 		      struct ambient_error *err);
 /* Whether another session that has not ended works there, or is to. */
@@ -188,6 +189,9 @@ int as_workspace_busy(struct ambient_call *call, const struct ambient_object *se
 /* This session no longer works there: wakes those that wait for it. */
 int as_workspace_wake(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 		      const struct as_status *st, struct ambient_error *err);
+/* The same of one that is gone, or a pod of it. */
+int as_workspace_gone(const struct as_plugin *plugin, struct ambient_call *call, const char *ns, const char *name,
+		      struct ambient_error *err);
 
 /* ---- admit.c */
 struct as_queue *as_queue_new(void);

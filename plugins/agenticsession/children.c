@@ -43,12 +43,13 @@ as_child(struct ambient_call *call, const struct ambient_object *session, const 
 	const char *owner = ambient_str(session, "/metadata/name", "");
 	struct ambient_draft *draft = ambient_draft_new(call, kind, ambient_str(session, "/metadata/namespace", ""), name);
 	struct text t = TEXT_INIT;
-	char label[AS_NAME_MAX];
+	char label[AS_NAME_MAX], workspace[AS_NAME_MAX];
 
 	as_name(label, "", owner, "");
 	ambient_draft_set_str(draft, "/apiVersion", api);
 	ambient_draft_set_str(draft, "/kind", kind_name);
-	text_add(&t, "{\"app\":%s,\"agentic-session\":%s}", app, label);
+	as_name(workspace, "", as_workspace(st, session), "");
+	text_add(&t, "{\"app\":%s,\"agentic-session\":%s,\"" AS_WORKSPACE "\":%s}", app, label, workspace);
 	ambient_draft_set_json(draft, "/metadata/labels", t.failed ? "!" : t.p);
 	text_fini(&t);
 	text_add(&t, "{\"ambient-code.io/session\":%s,\"ambient-code.io/run-id\":%s}", owner, st->run_id);
@@ -448,18 +449,20 @@ static void
 add_spec(struct pod *pod)
 {
 	const char *priority = ambient_str(pod->session, "/spec/resourceOverrides/priorityClass", "");
-	char label[AS_NAME_MAX], sa[AS_NAME_MAX];
+	char label[AS_NAME_MAX], sa[AS_NAME_MAX], workspace[AS_NAME_MAX];
 	struct text *t = pod->t;
 
 	as_name(label, "", pod->name, "");
+	as_name(workspace, "", as_workspace(pod->st, pod->session), "");
 	as_name(sa, "ambient-session-", pod->name, "");
 	text_add(t, "{\"backoffLimit\":0,\"ttlSecondsAfterFinished\":%d", pod->plugin->job_ttl_s);
 	if (backstop(pod->plugin, pod->st) > 0)
 		text_add(t, ",\"activeDeadlineSeconds\":%d", backstop(pod->plugin, pod->st));
-	text_add(t, ",\"template\":{\"metadata\":{\"labels\":{\"app\":\"ambient-code-runner\",\"agentic-session\":%s},"
+	text_add(t, ",\"template\":{\"metadata\":{\"labels\":{\"app\":\"ambient-code-runner\",\"agentic-session\":%s,"
+		 "\"" AS_WORKSPACE "\":%s},"
 		 "\"annotations\":{\"ambient-code.io/session\":%s,\"ambient-code.io/run-id\":%s}},"
 		 "\"spec\":{\"restartPolicy\":\"Never\",\"automountServiceAccountToken\":false,\"enableServiceLinks\":false,"
-		 "\"serviceAccountName\":%s", label, pod->name, pod->st->run_id, sa);
+		 "\"serviceAccountName\":%s", label, workspace, pod->name, pod->st->run_id, sa);
 	as_add_pod_security(pod->plugin, t);
 	if (ambient_bool(pod->effective, "/rescue", 0))
 		text_add(t, ",\"terminationGracePeriodSeconds\":%d", (int64_t)RESCUE_GRACE_S);

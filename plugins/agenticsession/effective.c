@@ -540,7 +540,7 @@ default_model(const struct as_plugin *plugin, const struct ambient_object *setti
 static int
 workspace(struct ambient_call *call, const struct ambient_object *session, struct text *t, struct ambient_error *err)
 {
-	const char *ns = ambient_str(session, "/metadata/namespace", ""), *parent = as_parent(session);
+	const char *ns = ambient_str(session, "/metadata/namespace", ""), *parent = kw_parent(session);
 	const struct ambient_object *o = NULL;
 	int rc;
 

@@ -71,20 +71,18 @@ read_intent(struct pass *p)
 	bool over = as_terminal(&p->st) || as_is(&p->st, AS_STOPPED, KC_FALSE), asked = false;
 	struct as_status *st = &p->st;
 	const char *spec = ambient_str(p->session, "/spec/desiredState", "");
-	const char *wish = ambient_str(p->session, AS_DESIRED, "");
-	bool stop = strcmp(wish, "Stopped") == 0;
-	char annotation[sizeof(st->intent_annotation)] = "";
+	char annotation[KW_WISH_MAX];
+	bool stop;
 
-	if (stop || strcmp(wish, "Running") == 0)
-		(void)snprintf(annotation, sizeof(annotation), "%s@%.64s", wish,
-			       ambient_str(p->session, stop ? AS_STOP_AT : AS_START_AT, ""));
+	kw_wish(p->session, annotation);
+	stop = strncmp(annotation, "Stopped@", 8) == 0;
 	if (strcmp(spec, st->intent_spec) != 0) {
 		asked = strcmp(spec, "Running") == 0 || (spec[0] == '\0' && strcmp(st->intent_spec, "Stopped") == 0);
 		(void)snprintf(st->intent_spec, sizeof(st->intent_spec), "%.15s", spec);
 		(void)snprintf(st->intent, sizeof(st->intent), "%.15s", spec[0] != '\0' ? spec : "Running");
 	}
 	if (strcmp(annotation, st->intent_annotation) != 0) {
-		memcpy(st->intent_annotation, annotation, sizeof(annotation));
+		kc_copy(st->intent_annotation, sizeof(st->intent_annotation), annotation);
 		if (annotation[0] != '\0')
 			(void)snprintf(st->intent, sizeof(st->intent), "%s", stop ? "Stopped" : "Running");
 		asked = annotation[0] != '\0' ? !stop : asked;
@@ -198,7 +196,7 @@ plan(struct pass *p, const struct ambient_object **fragment)
 		}
 		if (rc == -AMBIENT_E_NOTFOUND) {
 			p->st.effective = NULL;
-			p->st.admission[0] = '\0';
+			p->st.admission[0] = p->st.waits_for[0] = '\0';
 			as_set(&p->st, AS_READY, KC_FALSE, "ParentMissing", "%s", p->err->message);
 			return save(p);
 		}
@@ -476,8 +474,10 @@ as_reconcile(void *self, struct ambient_call *call, const struct ambient_request
 	bool ours = false;
 	int rc = ambient_get(call, AS_SESSION, req->ns, req->name, &p.session, err);
 
-	if (rc == -AMBIENT_E_NOTFOUND) /* what it owned goes with it */
-		return as_admit_others(p.plugin, call, req->ns, req->name, err);
+	if (rc == -AMBIENT_E_NOTFOUND) { /* what it owned goes with it */
+		rc = as_admit_others(p.plugin, call, req->ns, req->name, err);
+		return rc < 0 ? rc : as_workspace_gone(p.plugin, call, req->ns, req->name, err);
+	}
 	if (rc < 0)
 		return rc;
 	if (ambient_type(p.session, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)

@@ -31,6 +31,7 @@ static const struct field {
 	FIELD("/status/contentRequested", content),
 	FIELD("/status/admission", admission),
 	FIELD("/status/queuedAt", queued),
+	FIELD("/status/waitsFor", waits_for),
 };
 
 /* What a report says of its run only; the conversation outlives the run. */
@@ -121,6 +122,8 @@ as_status_write(struct ambient_call *call, const struct ambient_object **session
 
 	kc_copy(before, sizeof(before), ambient_str(*session, "/status/phase", ""));
 	kc_copy(st->phase, sizeof(st->phase), as_phase(st));
+	if (as_terminal(st) || st->run_id[0] != '\0')
+		st->waits_for[0] = '\0';
 	if (as_terminal(st))
 		st->admission[0] = '\0';
 	else if (st->run_id[0] != '\0')

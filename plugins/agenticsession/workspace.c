@@ -2,22 +2,13 @@
 /*
  * Whose files a session works in: its own, or those of a session that it continues.  A workspace is a claim that one pod
  * mounts at a time, so a run begins only when no other session of the workspace is admitted or has a pod left.  That is
- * asked under the lock of admit.c, since two that wait for the same may be looked at by two workers.
+ * asked under the lock of admit.c, since two that wait for the same may be looked at by two workers.  A session that is
+ * deleted leaves its pod for a while, so pods are asked for by the workspace that they mount, whosever they are; who waits
+ * says for whom in status.waitsFor, since one that is gone can no longer say whose workspace it was in.
  *
  * status.effective.workspace names the session whose claim it is; that of a continuation of a continuation is the first's.
  */
 #include "plugins/agenticsession/agenticsession.h"
-
-#define PARENT "/metadata/annotations/vteam.ambient-code~1parent-session-id"
-
-const char *
-as_parent(const struct ambient_object *session)
-{
-	const char *parent = ambient_str(session, PARENT, ambient_str(session, "/spec/environmentVariables/PARENT_SESSION_ID", ""));
-
-	/* Who restarts a session by the older clients names the session itself. */
-	return strcmp(parent, ambient_str(session, "/metadata/name", "")) == 0 ? "" : parent;
-}
 
 const char *
 as_workspace(const struct as_status *st, const struct ambient_object *session)
@@ -42,23 +33,34 @@ of_workspace(struct ambient_call *call, const char *ns, const char *workspace, c
 	return ambient_list(call, AS_SESSION, &options, ret, err);
 }
 
-/* A pod of another session that mounts the workspace and has not ended; NULL: none. */
+/* A pod of another session that mounts the workspace and has not ended; NULL: none.  The session may be gone already. */
 static int
-pod_of(struct ambient_call *call, const char *ns, const char *session, const struct ambient_object **ret, struct ambient_error *err)
+pod_there(struct ambient_call *call, const char *ns, const char *workspace, const char *own, const struct ambient_object **ret,
+	  struct ambient_error *err)
 {
 	struct ambient_list_options options = { .size = sizeof(options), .ns = ns };
 	const struct ambient_list *pods = NULL;
 	char label[AS_NAME_MAX], selector[160];
 	int rc;
 
-	as_name(label, "", session, "");
-	(void)snprintf(selector, sizeof(selector), "app=ambient-code-runner,agentic-session=%s", label);
+	as_name(label, "", workspace, "");
+	(void)snprintf(selector, sizeof(selector), AS_WORKSPACE "=%s", label);
 	options.selector = selector;
 	rc = ambient_list(call, AS_POD, &options, &pods, err);
-	for (size_t i = 0; rc == 0 && i < ambient_list_count(call, pods); i++)
-		if (!as_pod_ended(ambient_list_item(call, pods, i)))
-			*ret = ambient_list_item(call, pods, i);
+	for (size_t i = 0; rc == 0 && i < ambient_list_count(call, pods); i++) {
+		const struct ambient_object *pod = ambient_list_item(call, pods, i);
+
+		if (!as_pod_ended(pod) && strcmp(ambient_str(pod, AS_OF_SESSION, own), own) != 0)
+			*ret = pod;
+	}
 	return rc;
+}
+
+static void
+waits(struct as_status *st, const char *name)
+{
+	kc_copy(st->waits_for, sizeof(st->waits_for), name);
+	as_set(st, AS_READY, KC_FALSE, "WorkspaceInUse", "waits for session \"%.253s\" to end, which works in the same workspace", name);
 }
 
 int
@@ -66,27 +68,32 @@ as_workspace_free(struct ambient_call *call, const struct ambient_object *sessio
 		  struct ambient_error *err)
 {
 	const char *ns = ambient_str(session, "/metadata/namespace", ""), *own = ambient_str(session, "/metadata/name", "");
+	const char *workspace = as_workspace(st, session);
 	const struct ambient_object *pod = NULL;
 	const struct ambient_list *list = NULL;
-	int rc = of_workspace(call, ns, as_workspace(st, session), &list, err);
+	int rc = of_workspace(call, ns, workspace, &list, err);
 
-	*ret = true;
-	for (size_t i = 0; rc == 0 && *ret && i < ambient_list_count(call, list); i++) {
+	*ret = false;
+	st->waits_for[0] = '\0';
+	for (size_t i = 0; rc == 0 && i < ambient_list_count(call, list); i++) {
 		const struct ambient_object *other = ambient_list_item(call, list, i);
 		const char *name = ambient_str(other, "/metadata/name", "");
-
-		if (strcmp(name, own) == 0 || (!is_admitted(other) && (rc = pod_of(call, ns, name, &pod, err)) < 0))
-			continue;
 		bool shown = false;
 
-		if ((rc = as_content_away(call, other, &shown, err)) < 0)
-			break;
-		*ret = !is_admitted(other) && pod == NULL && !shown;
-		if (!*ret)
-			as_set(st, AS_READY, KC_FALSE, "WorkspaceInUse", "waits for session \"%.253s\" to end, which works in the "
-			       "same workspace", name);
+		if (strcmp(name, own) == 0)
+			continue;
+		rc = as_content_away(call, other, &shown, err);
+		if (rc == 0 && (shown || is_admitted(other))) {
+			waits(st, name);
+			return 0;
+		}
 	}
-	return rc;
+	if (rc < 0 || (rc = pod_there(call, ns, workspace, own, &pod, err)) < 0)
+		return rc;
+	*ret = pod == NULL;
+	if (pod != NULL)
+		waits(st, ambient_str(pod, AS_OF_SESSION, ""));
+	return 0;
 }
 
 int
@@ -104,20 +111,50 @@ as_workspace_busy(struct ambient_call *call, const struct ambient_object *sessio
 	return rc;
 }
 
+/* One that continues the session and has no plan yet, which would say in whose workspace. */
+static int
+unplanned(struct ambient_call *call, const char *ns, const char *parent, bool *ret, struct ambient_error *err)
+{
+	static const char *const indexes[] = { "byParent", "byParentVariable" };
+	int rc = 0;
+
+	for (size_t k = 0; rc == 0 && k < sizeof(indexes) / sizeof(indexes[0]); k++) {
+		struct ambient_list_options options = { .size = sizeof(options), .ns = ns, .index = indexes[k], .value = parent };
+		const struct ambient_list *list = NULL;
+
+		rc = ambient_list(call, AS_SESSION, &options, &list, err);
+		for (size_t i = 0; rc == 0 && i < ambient_list_count(call, list); i++) {
+			const struct ambient_object *o = ambient_list_item(call, list, i);
+
+			*ret = *ret || (strcmp(kw_parent(o), parent) == 0 && kw_planned(o)[0] == '\0' && !kw_is_over(o));
+		}
+	}
+	return rc;
+}
+
 int
 as_workspace_used(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, bool *ret,
 		  struct ambient_error *err)
 {
 	const char *ns = ambient_str(session, "/metadata/namespace", ""), *own = ambient_str(session, "/metadata/name", "");
 	const struct ambient_list *list = NULL;
-	int rc = strcmp(as_workspace(st, session), own) == 0 ? of_workspace(call, ns, own, &list, err) : 0;
+	int rc;
 
 	*ret = false;
-	for (size_t i = 0; rc == 0 && list != NULL && i < ambient_list_count(call, list); i++) {
+	if (strcmp(as_workspace(st, session), own) != 0)
+		return 0;
+	rc = of_workspace(call, ns, own, &list, err);
+	if (rc == 0)
+		rc = unplanned(call, ns, own, ret, err);
+	for (size_t i = 0; rc == 0 && !*ret && i < ambient_list_count(call, list); i++) {
 		const struct ambient_object *other = ambient_list_item(call, list, i);
+		const char *name = ambient_str(other, "/metadata/name", "");
 
-		*ret = *ret || (strcmp(ambient_str(other, "/metadata/name", ""), own) != 0 &&
-				ambient_str(other, "/status/completionTime", "")[0] == '\0');
+		if (strcmp(name, own) == 0)
+			continue;
+		*ret = !kw_is_over(other);
+		if (!*ret)
+			rc = unplanned(call, ns, name, ret, err);
 	}
 	return rc;
 }
@@ -139,5 +176,18 @@ as_workspace_wake(const struct as_plugin *plugin, struct ambient_call *call, con
 					       strcmp(name, as_workspace(st, session)) == 0))
 			rc = ambient_enqueue(plugin->host, NULL, ns, name, 0);
 	}
+	return rc;
+}
+
+int
+as_workspace_gone(const struct as_plugin *plugin, struct ambient_call *call, const char *ns, const char *name,
+		  struct ambient_error *err)
+{
+	struct ambient_list_options options = { .size = sizeof(options), .ns = ns, .index = "byWaitsFor", .value = name };
+	const struct ambient_list *list = NULL;
+	int rc = ambient_list(call, AS_SESSION, &options, &list, err);
+
+	for (size_t i = 0; rc == 0 && i < ambient_list_count(call, list); i++)
+		rc = ambient_enqueue(plugin->host, NULL, ns, ambient_str(ambient_list_item(call, list, i), "/metadata/name", ""), 0);
 	return rc;
 }

@@ -37,7 +37,6 @@
 
 #define PS_MANAGED    "/metadata/labels/ambient-code.io~1managed"
 #define PS_CREATED_BY "/metadata/annotations/ambient-code.io~1created-by"
-#define PS_START_AT   "/metadata/annotations/ambient-code.io~1start-requested-at"
 
 #define PS_ENTRIES_MAX 512 /* of groupAccess */
 #define PS_BINDING_MAX 254 /* a name and its NUL */

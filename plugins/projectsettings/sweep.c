@@ -7,10 +7,12 @@
  * retentionDays, and what is more than retentionCount; the next one is due when the next session is.
  *
  * A session is deleted as it was read: one that is started again meanwhile has another version and stays.  A session
- * that something else owns (a workflow) goes with its owner, not before.
+ * that something else owns (a workflow) goes with its owner, not before, and one in whose workspace another session works,
+ * or is to, when that one is done: that is no other rule than a session's own ttlSecondsAfterFinished has.
  */
 #include <stdlib.h>
 
+#include "plugins/kind-shared/workspace.h"
 #include "plugins/projectsettings/projectsettings.h"
 
 #define COUNT_EVERY   (10 * AMBIENT_SECOND)
@@ -35,6 +37,8 @@ struct sweep {
 	int64_t now, counts[PHASES], total;
 	struct ended *ended; /* those that may be deleted, the last one first */
 	size_t n;
+	const char **used;   /* names of workspaces, sorted */
+	size_t used_n;
 };
 
 static size_t
@@ -52,13 +56,49 @@ phase_of(const struct ambient_object *session)
 static bool
 deletable(const struct ambient_object *session, int64_t *ret_ended)
 {
-	int64_t asked;
+	return !ambient_deleting(session) && ambient_len(session, "/metadata/ownerReferences") == 0 && kw_is_over(session) &&
+	       ps_time_parse(ambient_str(session, "/status/completionTime", ""), ret_ended);
+}
 
-	if (ambient_deleting(session) || ambient_len(session, "/metadata/ownerReferences") > 0 ||
-	    !ps_time_parse(ambient_str(session, "/status/completionTime", ""), ret_ended))
-		return false;
-	/* It is about to be started again. */
-	return !ps_time_parse(ambient_str(session, PS_START_AT, ""), &asked) || asked <= *ret_ended;
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool
+is_used(const struct sweep *s, const struct ambient_object *session)
+{
+	const char *name = ambient_str(session, "/metadata/name", "");
+
+	return bsearch(&name, s->used, s->used_n, sizeof(*s->used), by_name) != NULL;
+}
+
+/* In whose workspace each session works that is not done.  One without a plan does in that of the session it continues. */
+static int
+find_used(struct sweep *s, struct ambient_error *err)
+{
+	const char *ns = ambient_str(s->settings, "/metadata/namespace", "");
+
+	for (size_t i = 0; i < (size_t)s->total; i++) {
+		const struct ambient_object *session = ambient_list_item(s->call, s->sessions, i), *parent = NULL;
+		const char *where = kw_planned(session);
+
+		if (kw_is_over(session))
+			continue;
+		if (where[0] == '\0' && (where = kw_parent(session))[0] != '\0') {
+			int rc = ambient_get(s->call, PS_SESSION, ns, where, &parent, err);
+
+			if (rc < 0 && rc != -AMBIENT_E_NOTFOUND)
+				return rc;
+			if (rc == 0 && kw_planned(parent)[0] != '\0')
+				where = kw_planned(parent);
+		}
+		if (where[0] != '\0' && strcmp(where, ambient_str(session, "/metadata/name", "")) != 0)
+			s->used[s->used_n++] = where;
+	}
+	qsort(s->used, s->used_n, sizeof(*s->used), by_name);
+	return 0;
 }
 
 static int
@@ -82,15 +122,18 @@ look(struct sweep *s, struct ambient_error *err)
 		return rc;
 	s->total = (int64_t)ambient_list_count(s->call, s->sessions);
 	s->ended = calloc((size_t)s->total + 1, sizeof(*s->ended));
-	if (s->ended == NULL)
+	s->used = calloc((size_t)s->total + 1, sizeof(*s->used));
+	if (s->ended == NULL || s->used == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	if ((rc = find_used(s, err)) < 0)
+		return rc;
 	for (size_t i = 0; i < (size_t)s->total; i++) {
 		const struct ambient_object *session = ambient_list_item(s->call, s->sessions, i);
 		size_t phase = phase_of(session);
 
 		s->counts[phase]++;
 		s->ended[s->n].session = session;
-		if (phase >= FIRST_ENDED && deletable(session, &s->ended[s->n].when))
+		if (phase >= FIRST_ENDED && deletable(session, &s->ended[s->n].when) && !is_used(s, session))
 			s->n++;
 	}
 	qsort(s->ended, s->n, sizeof(*s->ended), last_first);
@@ -176,6 +219,7 @@ sweep(struct sweep *s, struct ambient_result *result, struct ambient_error *err)
 	if (rc == 0 && counts_differ(s))
 		rc = write_counts(s, err);
 	free(s->ended);
+	free(s->used);
 	if (rc < 0)
 		return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
 	if (again > 0)

@@ -105,6 +105,50 @@ def test_weakness_12_2_a_a_continuation_works_on_the_files_of_another_session(p)
     assert child.status["effective"]["continues"] == "parent" and child.status["results"] == "start", child.status
 
 
+def test_weakness_12_2_a_a_continuation_waits_for_the_pod_of_one_that_was_deleted(p):
+    """Two continuations of one session; the first is deleted, and its pod takes its time to end."""
+    p.session("lender", "true").wait("Completed")
+
+    def continuation(name, script):
+        body = {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession",
+                "metadata": {"name": name, "annotations": {"vteam.ambient-code/parent-session-id": "lender"}},
+                "spec": {"prompt": "more", "runnerType": "command", "runnerConfig": {"command": ["sh", "-c", script]}}}
+        p.request("POST", lib.GROUP % p.ns, body)
+        return lib.Session(p, name, p.ns)
+
+    first = continuation("first", "trap '' TERM; touch $AMBIENT_SESSION_DIR/workspace/up; while :; do sleep 0.1; done")
+    first.wait("Running")
+    up = "%s/pvc/%s/ambient-workspace-lender/sessions/lender/workspace/up" % (p.node_dir, p.ns)
+    until(lambda: os.path.exists(up), what="the agent of the first")
+    pids = p.pod_processes(first)
+    second = continuation("second", "ls $AMBIENT_SESSION_DIR/workspace")
+    second.wait_reason("WorkspaceInUse")
+    first.delete()
+    until(lambda: first.get() is None or second.phase != "Pending", what="the first to be gone")
+    # Its agent does not want to end: until it does the second is not begun.
+    assert second.phase == "Pending" or not running(pids), second.status
+    second.wait("Completed", "Failed")
+    assert second.phase == "Completed" and second.status["results"] == "up" and not running(pids), second.status
+
+
+def test_stop_and_start_seen_at_once_are_what_was_asked_last(p):
+    s = p.session("both", "true")
+    s.wait("Completed")
+    for wishes, state in ((("start", "stop"), "Stopped"), (("stop", "start"), "Running")):
+        runs = s.status["runs"]
+        p.stop()
+        p.start(without=("agenticsession",))
+        for wish in wishes:
+            done = p.ctl(wish, "both")
+            assert done.returncode == 0, done.stdout
+        p.stop()
+        p.start()
+        until(lambda: s.status.get("intent", {}).get("state") == state and s.status["observedGeneration"] == s.get()["metadata"]["generation"],
+              what="both to be seen")
+        until(lambda: s.status["runs"] == runs + (state == "Running"), what="the run that was asked for")
+        s.wait("Completed")
+
+
 def make():
     p = Platform("again")
     p.start()

@@ -244,7 +244,8 @@ START_TEST(weakness_12_2_a_a_continued_session_lends_its_workspace)
 	ck_assert_str_eq(cond("Ready", "reason"), "WorkspaceInUse");
 	ck_assert_ptr_nonnull(strstr(at("/status/message"), "\"p\""));
 	fake_host_put(fake, AS_POD, "{'metadata':{'name':'p-x','namespace':'team-a','labels':{'app':'ambient-code-runner',"
-		      "'agentic-session':'p'}},'status':{'phase':'Running'}}");
+		      "'agentic-session':'p','" AS_WORKSPACE "':'p'},'annotations':{'ambient-code.io/session':'p'}},"
+		      "'status':{'phase':'Running'}}");
 	completes("p");
 	(void)settle();
 	ck_assert_str_eq(cond("Ready", "reason"), "WorkspaceInUse");
@@ -271,6 +272,46 @@ START_TEST(weakness_12_2_a_a_continued_session_lends_its_workspace)
 	ck_assert(was_woken("/p "));
 	look_at("p");
 	ck_assert_str_eq(other("p", "/status/phase"), "Creating");
+	end();
+}
+END_TEST
+
+/* Two continuations of one session, and the first is deleted while it runs: the second waits for what is left of it, its pod,
+ * and nothing but the end of that wakes it. */
+START_TEST(weakness_12_2_a_a_deleted_continuation_lends_its_place)
+{
+	const char *label;
+
+	begin();
+	submit_named("p", SPEC);
+	look_at("p");
+	completes("p");
+	fake_host_put(fake, AS_SESSION, "{'metadata':{'name':'q','namespace':'team-a','annotations':"
+		      "{'vteam.ambient-code/parent-session-id':'p'}},'spec':{'prompt':'more'}}");
+	look_at("q");
+	label = fake_host_at(fake, AS_JOB, "team-a", "q-job", "/spec/template/metadata/labels/ambient-code.io~1workspace");
+	ck_assert_str_eq(label, "p");
+	fake_host_put(fake, AS_POD, "{'metadata':{'name':'q-x','namespace':'team-a','labels':{'app':'ambient-code-runner',"
+		      "'agentic-session':'q','" AS_WORKSPACE "':'p'},'annotations':{'ambient-code.io/session':'q'}},"
+		      "'status':{'phase':'Running'}}");
+	fake_host_put(fake, AS_SESSION, continuations[_i]);
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "WorkspaceInUse");
+	ck_assert_str_eq(at("/status/waitsFor"), "q");
+	fake_host_remove(fake, AS_SESSION, "team-a", "q");
+	(void)was_woken("");
+	look_at("q");
+	ck_assert(was_woken("/s "));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Pending");
+	ck_assert_str_eq(cond("Ready", "reason"), "WorkspaceInUse");
+	ck_assert_str_eq(at("/status/waitsFor"), "q");
+	fake_host_remove(fake, AS_POD, "team-a", "q-x");
+	look_at("q");
+	ck_assert(was_woken("/s "));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(at("/status/waitsFor"), "(none)");
 	end();
 }
 END_TEST
@@ -362,6 +403,7 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, behaviour_11_5_stop_from_each_phase_behaviour_11_5_stop_idempotent, 0, 3);
 	tcase_add_loop_test(tc, behaviour_11_5_empty_status, 0, 2);
 	tcase_add_loop_test(tc, weakness_12_2_a_a_continued_session_lends_its_workspace, 0, 2);
+	tcase_add_loop_test(tc, weakness_12_2_a_a_deleted_continuation_lends_its_place, 0, 2);
 	tcase_add_test(tc, a_continuation_of_a_continuation_and_of_oneself);
 	tcase_add_loop_test(tc, behaviour_start_from_each_terminal_phase_reuses_the_claim, 0, 4);
 	tcase_add_test(tc, start_waits_for_the_pod_of_the_run_before);

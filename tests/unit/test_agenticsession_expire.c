@@ -202,6 +202,33 @@ START_TEST(a_workspace_in_use_stays)
 }
 END_TEST
 
+/* One that was made a moment ago, and whoever continues one that continues it: neither has a plan yet. */
+START_TEST(a_workspace_that_is_asked_for_stays)
+{
+	static const char *const young[] = {
+		"{'metadata':{'name':'young','namespace':'team-a','annotations':{'vteam.ambient-code/parent-session-id':'s'}},'spec':{'prompt':'x'}}",
+		"{'metadata':{'name':'young','namespace':'team-a'},'spec':{'prompt':'x','environmentVariables':{'PARENT_SESSION_ID':'child'}}}",
+		"{'metadata':{'name':'young','namespace':'team-a'},'spec':{'prompt':'x','desiredState':'Running'},'status':{'phase':'Completed',"
+		"'completionTime':'2025-01-01T00:00:00Z','effective':{'workspace':'s'}}}",
+	};
+
+	begin();
+	submit_named("s", TTL(100));
+	ends_with("Completed");
+	fake_host_remove(fake, AS_POD, "team-a", "s-job-x");
+	fake_host_put(fake, AS_SESSION, "{'metadata':{'name':'child','namespace':'team-a'},'status':{'phase':'Completed',"
+		      "'completionTime':'2025-01-01T00:00:00Z','effective':{'workspace':'s'}}}");
+	fake_host_put(fake, AS_SESSION, young[_i]);
+	fake_host_advance(fake, 1000 * AMBIENT_SECOND);
+	(void)look();
+	ck_assert(is_there());
+	fake_host_remove(fake, AS_SESSION, "team-a", "young");
+	(void)look();
+	ck_assert(!is_there());
+	end();
+}
+END_TEST
+
 /* The daemon dies after any write on the way to the end. */
 START_TEST(rule_28_crash_before_it_expires)
 {
@@ -235,6 +262,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, who_is_started_again_stays);
 	tcase_add_test(tc, the_ttl_may_change_at_any_time);
 	tcase_add_test(tc, a_workspace_in_use_stays);
+	tcase_add_loop_test(tc, a_workspace_that_is_asked_for_stays, 0, 3);
 	tcase_add_test(tc, rule_28_crash_before_it_expires);
 }
 

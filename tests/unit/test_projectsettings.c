@@ -707,7 +707,8 @@ some_sessions(void)
 	session("waiting", "", -1, "");
 	session("step", "Completed", 40, ",'ownerReferences':[{'kind':'RFEWorkflow','name':'w','uid':'u','controller':true}]");
 	session("unknown", "Completed", -1, "");
-	session("again", "Completed", 9, ",'annotations':{'ambient-code.io/start-requested-at':'2026-01-01T00:00:00Z'}");
+	session("again", "Completed", 9, ",'annotations':{'ambient-code.io/desired-phase':'Running',"
+		"'ambient-code.io/start-requested-at':'2026-01-01T00:00:00Z'}");
 	fake_host_put(fake, PS_SESSION, "{'metadata':{'name':'other','namespace':'team-b'},'status':{'phase':'Completed',"
 		      "'completionTime':'2020-01-01T00:00:00Z'}}");
 }
@@ -776,6 +777,46 @@ START_TEST(retention_by_count)
 	fake_host_advance(fake, 10 * AMBIENT_SECOND);
 	ck_assert_int_eq(count_and_clean(), 0);
 	ck_assert(there("new") && there("old"));
+	end();
+}
+END_TEST
+
+/* The claim goes with the session that made it, so that one stays while another session works on its files, waits to, or has not
+ * even been looked at; and whoever is to run again, as far as that was not served yet. */
+START_TEST(retention_leaves_a_workspace_that_is_in_use)
+{
+	begin();
+	settings("{'groupAccess':[],'enableAutoCleanup':true}");
+	for (const char *const *name = (const char *const[]){ "lender", "asked", "chain", "free", NULL }; *name != NULL; name++)
+		session(*name, "Completed", 9, "");
+	fake_host_put(fake, PS_SESSION, "{'metadata':{'name':'worker','namespace':'" NS "'},'status':{'phase':'Pending',"
+		      "'effective':{'workspace':'lender'}}}");
+	fake_host_put(fake, PS_SESSION, "{'metadata':{'name':'young','namespace':'" NS "','annotations':"
+		      "{'vteam.ambient-code/parent-session-id':'asked'}},'spec':{}}");
+	/* The child has ended; who continues it works where it did. */
+	fake_host_put(fake, PS_SESSION, "{'metadata':{'name':'child','namespace':'" NS "'},'status':{'phase':'Completed',"
+		      "'completionTime':'2025-12-31T00:00:00Z','effective':{'workspace':'chain'}}}");
+	fake_host_put(fake, PS_SESSION, "{'metadata':{'name':'grandchild','namespace':'" NS "'},'spec':{'environmentVariables':"
+		      "{'PARENT_SESSION_ID':'child'}}}");
+	/* A wish that was served is none, whatever its clock said. */
+	fake_host_put(fake, PS_SESSION, "{'metadata':{'name':'served','namespace':'" NS "','annotations':{'ambient-code.io/desired-phase':"
+		      "'Running','ambient-code.io/start-requested-at':'2030-01-01T00:00:00Z'}},'spec':{'desiredState':'Running'},'status':"
+		      "{'phase':'Completed','completionTime':'2025-12-20T00:00:00Z','intent':{'spec':'Running','annotation':"
+		      "'Running@2030-01-01T00:00:00Z'}}}");
+	fake_host_put(fake, PS_SESSION, "{'metadata':{'name':'wanted','namespace':'" NS "'},'spec':{'desiredState':'Running'},'status':"
+		      "{'phase':'Completed','completionTime':'2025-12-20T00:00:00Z'}}");
+	fake_host_put(fake, PS_SESSION, "{'metadata':{'name':'kept','namespace':'" NS "'},'status':{'phase':'Completed','completionTime':"
+		      "'2025-12-20T00:00:00Z','intent':{'again':'true'}}}");
+	(void)count_and_clean();
+	ck_assert(!there("free") && !there("served"));
+	ck_assert(there("lender") && there("asked") && there("chain") && there("wanted") && there("kept"));
+	/* When they are done, and by nothing else than their end. */
+	session("young", "Completed", 0, ",'annotations':{'vteam.ambient-code/parent-session-id':'asked'}");
+	fake_host_merge(fake, PS_SESSION, NS, "worker", "{'status':{'phase':'Failed','completionTime':'2026-01-01T00:00:00Z'}}");
+	fake_host_remove(fake, PS_SESSION, NS, "grandchild");
+	fake_host_advance(fake, 10 * AMBIENT_SECOND);
+	(void)count_and_clean();
+	ck_assert(!there("lender") && !there("asked") && !there("chain") && there("worker") && there("wanted"));
 	end();
 }
 END_TEST
@@ -854,6 +895,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, weakness_12_5_c_retention_by_age);
 	tcase_add_test(tc, retention_by_count);
 	tcase_add_test(tc, retention_spares_what_changed_meanwhile);
+	tcase_add_test(tc, retention_leaves_a_workspace_that_is_in_use);
 	tcase_add_test(tc, retention_of_thousands_goes_in_parts);
 }
 
