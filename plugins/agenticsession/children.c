@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The objects of a run, as JSON that reads like the manifests that it makes.  All are created, never changed: what is
- * there already and belongs to the session is what an interrupted reconcile left; what belongs to somebody else is
- * refused, so that nobody can lend a session a ServiceAccount or a report of their own making.
+ * The objects of a run, as JSON that reads like the manifests that it makes.  What is there already and belongs to the
+ * session is what an interrupted reconcile or an earlier run left, and is kept; only what decides on rights is made again
+ * what it should be, since that run may have been of another release.  What belongs to somebody else is refused, so that
+ * nobody can lend a session a ServiceAccount or a report of their own making.
  *
  * The pod has two containers.  "runner" holds the session's token and the credentials for git; "agent" sees the
  * workspace, the socket between the two and the variables that its runner type asked for, and nothing else.
@@ -84,10 +85,35 @@ as_owned(const struct ambient_object *o, const struct ambient_object *session)
 	return false;
 }
 
-/* Creates, or finds that it is there and ours.  foreign: what to make of one that is not. */
+/* Makes the part of `there` at pointer ("/spec") what the draft says. */
+static int
+correct(struct ambient_call *call, const struct ambient_object *there, const char *kind, const char *name,
+	struct ambient_draft *draft, const char *pointer, struct ambient_error *err)
+{
+	const struct ambient_object *wanted = ambient_draft_view(draft);
+	const char *now = ambient_json(there, pointer, NULL);
+	struct text t = TEXT_INIT;
+	int rc;
+
+	if (wanted == NULL || ambient_at(wanted, pointer) == NULL)
+		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for %s \"%s\"", kind, name);
+	/* The server may have the same in another order: then it is sent, and changes nothing. */
+	if (now != NULL && strcmp(now, ambient_json(wanted, pointer, NULL)) == 0)
+		return 0;
+	text_add(&t, "{\"metadata\":{\"resourceVersion\":%s},%s:%o}", ambient_str(there, "/metadata/resourceVersion", ""),
+		 pointer + 1, ambient_at(wanted, pointer));
+	rc = t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for %s \"%s\"", kind, name)
+		      : ambient_patch(call, kind, ambient_str(there, "/metadata/namespace", ""), name, NULL, AMBIENT_PATCH_MERGE,
+				      t.p, NULL, err);
+	text_fini(&t);
+	return rc;
+}
+
+/* Creates, or finds that it is there and ours.  foreign: what to make of one that is not.  part: what has to be as the
+ * draft says in one that is ours, or NULL. */
 static int
 ensure(struct ambient_call *call, const struct ambient_object *session, const char *kind, const char *name,
-       struct ambient_draft *draft, bool foreign_is_fine, struct ambient_error *err)
+       struct ambient_draft *draft, bool foreign_is_fine, const char *part, struct ambient_error *err)
 {
 	const struct ambient_object *there = NULL;
 	const char *ns = ambient_str(session, "/metadata/namespace", "");
@@ -103,7 +129,7 @@ ensure(struct ambient_call *call, const struct ambient_object *session, const ch
 	if (as_owned(there, session)) {
 		if (ambient_type(there, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
 			return ambient_err(err, AMBIENT_E_CONFLICT, "%s \"%s/%s\" is being deleted", kind, ns, name);
-		return 0;
+		return part != NULL ? correct(call, there, kind, name, draft, part, err) : 0;
 	}
 	if (foreign_is_fine)
 		return 0;
@@ -144,7 +170,7 @@ ensure_claim(const struct as_plugin *plugin, struct ambient_call *call, const st
 	text_add(&t, "}");
 	set(draft, "/spec", &t);
 	/* A claim made beforehand is a workspace to continue in. */
-	return ensure(call, session, AS_PVC, name, draft, true, err);
+	return ensure(call, session, AS_PVC, name, draft, true, NULL, err);
 }
 
 static int
@@ -162,7 +188,7 @@ ensure_identity(struct ambient_call *call, const struct ambient_object *session,
 	as_name(binding, "ambient-session-", owner, "-rb");
 	draft = as_child(call, session, st, AS_SA, "v1", "ServiceAccount", sa, "ambient-runner");
 	ambient_draft_set_bool(draft, "/automountServiceAccountToken", 0);
-	if ((rc = ensure(call, session, AS_SA, sa, draft, false, err)) < 0)
+	if ((rc = ensure(call, session, AS_SA, sa, draft, false, NULL, err)) < 0)
 		return rc;
 
 	draft = as_child(call, session, st, AS_ROLE, "rbac.authorization.k8s.io/v1", "Role", role, "ambient-runner");
@@ -171,7 +197,7 @@ ensure_identity(struct ambient_call *call, const struct ambient_object *session,
 		 "{\"apiGroups\":[\"vteam.ambient-code\"],\"resources\":[\"agenticsessions\"],\"resourceNames\":[%s],"
 		 "\"verbs\":[\"get\",\"watch\"]}]", report, owner);
 	set(draft, "/rules", &t);
-	if ((rc = ensure(call, session, AS_ROLE, role, draft, false, err)) < 0)
+	if ((rc = ensure(call, session, AS_ROLE, role, draft, false, "/rules", err)) < 0)
 		return rc;
 
 	draft = as_child(call, session, st, AS_BINDING, "rbac.authorization.k8s.io/v1", "RoleBinding", binding,
@@ -180,7 +206,7 @@ ensure_identity(struct ambient_call *call, const struct ambient_object *session,
 	set(draft, "/roleRef", &t);
 	text_add(&t, "[{\"kind\":\"ServiceAccount\",\"name\":%s,\"namespace\":%s}]", sa, ns);
 	set(draft, "/subjects", &t);
-	return ensure(call, session, AS_BINDING, binding, draft, false, err);
+	return ensure(call, session, AS_BINDING, binding, draft, false, "/subjects", err);
 }
 
 /* Nobody calls a runner's pod, but for its endpoint, which asks for a key: the API server, through which people come,
@@ -204,7 +230,7 @@ ensure_policy(struct ambient_call *call, const struct ambient_object *session, c
 		 "{\"ipBlock\":{\"cidr\":\"::/0\",\"except\":[\"fe80::/10\",\"fd00:ec2::254/128\"]}},"
 		 "{\"namespaceSelector\":{}}]}]}", label, (int64_t)AS_PORT);
 	set(draft, "/spec", &t);
-	return ensure(call, session, AS_POLICY, name, draft, false, err);
+	return ensure(call, session, AS_POLICY, name, draft, false, "/spec", err);
 }
 
 int
@@ -221,7 +247,7 @@ as_provision(const struct as_plugin *plugin, struct ambient_call *call, const st
 	    (plugin->network_policy && (rc = ensure_policy(call, session, st, err)) < 0))
 		return rc;
 	draft = as_child(call, session, st, AS_CM, "v1", "ConfigMap", report, "ambient-code-runner");
-	return ensure(call, session, AS_CM, report, draft, false, err);
+	return ensure(call, session, AS_CM, report, draft, false, NULL, err);
 }
 
 /* ---- the Job */
@@ -496,7 +522,7 @@ as_create_job(const struct as_plugin *plugin, struct ambient_call *call, const s
 	draft = as_child(call, session, st, AS_JOB, "batch/v1", "Job", st->job, "ambient-code-runner");
 	add_spec(&pod);
 	set(draft, "/spec", &t);
-	rc = ensure(call, session, AS_JOB, st->job, draft, false, err);
+	rc = ensure(call, session, AS_JOB, st->job, draft, false, NULL, err);
 	if (rc < 0)
 		return rc;
 	/* Ours, but of which run? */

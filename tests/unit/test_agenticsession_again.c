@@ -72,6 +72,38 @@ START_TEST(behaviour_start_from_each_terminal_phase_reuses_the_claim)
 }
 END_TEST
 
+/* What an earlier release, or somebody, made of the rights of a session is put right by its next run; the objects stay. */
+START_TEST(a_run_has_the_rights_of_this_release)
+{
+	static const struct {
+		const char *kind, *name, *spoilt, *pointer, *right;
+	} rights[] = {
+		{ AS_ROLE, "ambient-session-s-role", "{'rules':[{'apiGroups':['*'],'resources':['*'],'verbs':['*']}]}",
+		  "/rules/1/resourceNames/0", "s" },
+		{ AS_BINDING, "ambient-session-s-rb", "{'subjects':[{'kind':'Group','name':'system:authenticated'}]}",
+		  "/subjects/0/name", "ambient-session-s" },
+		{ AS_POLICY, "ambient-session-s", "{'spec':{'podSelector':{},'policyTypes':['Egress']}}", "/spec/policyTypes/0",
+		  "Ingress" },
+	};
+	char uid[64];
+
+	begin_with("{'networkPolicy':true}");
+	submit_named("s", SPEC);
+	(void)settle();
+	ends_with("Completed");
+	for (size_t i = 0; i < sizeof(rights) / sizeof(rights[0]); i++)
+		fake_host_merge(fake, rights[i].kind, "team-a", rights[i].name, rights[i].spoilt);
+	(void)snprintf(uid, sizeof(uid), "%s", fake_host_at(fake, AS_ROLE, "team-a", rights[0].name, "/metadata/uid"));
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", AGAIN);
+	(void)settle();
+	for (size_t i = 0; i < sizeof(rights) / sizeof(rights[0]); i++)
+		ck_assert_str_eq(fake_host_at(fake, rights[i].kind, "team-a", rights[i].name, rights[i].pointer), rights[i].right);
+	ck_assert_str_eq(fake_host_at(fake, AS_ROLE, "team-a", rights[0].name, "/rules/0/verbs/0"), "get");
+	ck_assert_str_eq(fake_host_at(fake, AS_ROLE, "team-a", rights[0].name, "/metadata/uid"), uid);
+	end();
+}
+END_TEST
+
 START_TEST(start_waits_for_the_pod_of_the_run_before)
 {
 	begin();
@@ -407,6 +439,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, a_continuation_of_a_continuation_and_of_oneself);
 	tcase_add_loop_test(tc, behaviour_start_from_each_terminal_phase_reuses_the_claim, 0, 4);
 	tcase_add_test(tc, start_waits_for_the_pod_of_the_run_before);
+	tcase_add_test(tc, a_run_has_the_rights_of_this_release);
 	tcase_add_loop_test(tc, only_a_wish_for_running_starts_again, 0, sizeof(wishes) / sizeof(wishes[0]));
 	tcase_add_test(tc, rule_28_crash_while_starting_again);
 	tcase_add_test(tc, a_foreign_job_is_not_deleted);
