@@ -14,7 +14,7 @@
 #include "core/base/map.h"
 
 #define DEPTH_MAX   64
-#define ALIASES_MAX 16
+#define ALIASES_MAX 64
 #define EVENTS_MAX  1000000
 #define OUT_MAX     (64 * 1024 * 1024)
 #define IN_MAX      (16 * 1024 * 1024)

@@ -163,9 +163,6 @@ int64_t as_judge(const struct as_plugin *plugin, const struct as_facts *facts, s
 int as_effective(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 		 const struct ambient_object *settings, const struct ambient_object **ret,
 		 struct ambient_error *err);
-/* NULL when the URL may be cloned from, else what is wrong with it. */
-const char *as_url_problem(const char *url);
-const char *as_branch_problem(const char *branch);
 
 /* ---- changes.c */
 /* The fingerprint of each field that the user wrote, as a JSON object: what status.effective was worked out from. */

@@ -6,11 +6,13 @@
  * doc/compat.md is this file as a table.
  */
 #include "plugins/agenticsession/agenticsession.h"
+#include "plugins/kind-shared/giturl.h"
 
 #include <ctype.h>
 #include <strings.h>
 
-#define NEW_SHAPE_TIMEOUT 300 /* what clients of the newer shape write when nobody chose a timeout */
+#define LONGEST_OWN_BRANCH 180 /* of a session's name; a longer one is cut as in the names of what the session owns */
+#define NEW_SHAPE_TIMEOUT  300 /* what clients of the newer shape write when nobody chose a timeout */
 
 /* Directories of a workspace that no repository may have. */
 static const char *const reserved[] = { "artifacts", "workflows", "removed" };
@@ -66,57 +68,6 @@ either(const struct ambient_object *o, const char *base, const char *canonical, 
 	return refuse(err, name, "differs from its alias \"%s\"; set one of the two", other);
 }
 
-const char *
-as_url_problem(const char *url)
-{
-	static const char *const schemes[] = { "https://", "http://", "ssh://", "git://" };
-	const char *host = NULL, *end, *at;
-
-	if (url[0] == '-')
-		return "must not begin with \"-\"";
-	for (const char *p = url; *p != '\0'; p++)
-		if ((unsigned char)*p <= ' ' || *p == 0x7f)
-			return "must not contain blanks or control characters";
-	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
-		if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
-			host = url + strlen(schemes[i]);
-	if (host == NULL) { /* user@host:path */
-		end = strchr(url, ':');
-		if (end == NULL || strstr(url, "::") != NULL || strstr(url, "://") != NULL ||
-		    memchr(url, '/', (size_t)(end - url)) != NULL || end[1] == '\0' || end[1] == '-')
-			return "must be an https, http, ssh or git URL, or user@host:path";
-		at = memchr(url, '@', (size_t)(end - url));
-		if (at == NULL)
-			return "must be an https, http, ssh or git URL, or user@host:path";
-		return at[1] == '-' || at + 1 == end ? "has no usable host" : NULL;
-	}
-	end = host + strcspn(host, "/?#");
-	at = memchr(host, '@', (size_t)(end - host));
-	if (at != NULL && memchr(host, ':', (size_t)(at - host)) != NULL)
-		return "must not contain a password; name a Secret in input.authSecret instead";
-	if (at != NULL)
-		host = at + 1;
-	if (host == end || host[0] == '-' || host[0] == ':')
-		return "has no usable host";
-	return NULL;
-}
-
-const char *
-as_branch_problem(const char *branch)
-{
-	size_t n = strlen(branch);
-
-	if (n == 0 || branch[0] == '-' || branch[0] == '/' || branch[0] == '.' || branch[n - 1] == '/' ||
-	    branch[n - 1] == '.' || strstr(branch, "..") != NULL || strstr(branch, "//") != NULL ||
-	    strstr(branch, "/.") != NULL || strstr(branch, "@{") != NULL || strpbrk(branch, " ~^:?*[\\") != NULL ||
-	    (n >= 5 && strcmp(branch + n - 5, ".lock") == 0))
-		return "is no name that git takes for a branch";
-	for (const char *p = branch; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return "is no name that git takes for a branch";
-	return NULL;
-}
-
 static char *
 scratch(struct ambient_call *call, size_t n)
 {
@@ -164,7 +115,7 @@ repo_name(struct ambient_call *call, const struct repo *before, size_t n, const 
 static int
 check_url(struct ambient_error *err, const char *base, const char *field, const char *url)
 {
-	const char *problem = as_url_problem(url);
+	const char *problem = kg_url_problem(url);
 	char where[128];
 
 	if (problem == NULL)
@@ -176,7 +127,7 @@ check_url(struct ambient_error *err, const char *base, const char *field, const 
 static int
 check_branch(struct ambient_error *err, const char *base, const char *field, const char *branch)
 {
-	const char *problem = as_branch_problem(branch);
+	const char *problem = kg_branch_problem(branch);
 	char where[128];
 
 	if (problem == NULL)
@@ -199,7 +150,7 @@ wants_push(const struct ambient_object *spec, const struct ambient_object *item)
 	       ambient_str(item, "/output/pushBranch", "")[0] != '\0';
 }
 
-/* host[:port] of a URL that as_url_problem let pass. */
+/* host[:port] of a URL that kg_url_problem let pass. */
 static const char *
 authority(const char *url, size_t *n)
 {
@@ -329,7 +280,10 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 		r->push_branch = target;
 	if (r->push_branch[0] == '\0') {
 		const char *name = ambient_str(session, "/metadata/name", "");
+		char cut[AS_NAME_MAX];
 
+		as_name(cut, "", name, "");
+		name = strlen(name) > LONGEST_OWN_BRANCH ? cut : name;
 		made = scratch(call, strlen(name) + sizeof("sessions/"));
 		if (made == NULL)
 			return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");

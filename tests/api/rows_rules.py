@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows about rules in definitions (x-kubernetes-validations): what is refused with the definition, what with an object,
 and in which words.  They hold against a real kube-apiserver too."""
+import json
 import os
 
 from apilib import eventually, rand, row
@@ -353,28 +354,30 @@ def what_becomes_one_value_is_owned_as_one(f):
 
 HTTPS = "https://h/r"
 
+A, B, C, D = ("https://h/" + x for x in "abcd")
+
 # Of a session: what is refused, the field, the sentence.
 SESSIONS = [
     ({"prompt": "a", "initialPrompt": "b"}, "initialPrompt", "differs from its alias prompt; set one of the two"),
     ({"model": "a", "llmSettings": {"model": "b"}}, "llmSettings.model", "differs from its alias model; set one of the two"),
-    ({"input": {"repo": "a"}, "inputRepo": "b"}, "inputRepo", "differs from its alias input.repo; set one of the two"),
+    ({"input": {"repo": A}, "inputRepo": B}, "inputRepo", "differs from its alias input.repo; set one of the two"),
     ({"input": {"branch": "a"}, "inputBranch": "b"}, "inputBranch", "differs from its alias input.branch; set one of the two"),
-    ({"output": {"repo": "a"}, "outputRepo": "b"}, "outputRepo", "differs from its alias output.repo; set one of the two"),
+    ({"output": {"repo": A}, "outputRepo": B}, "outputRepo", "differs from its alias output.repo; set one of the two"),
     ({"output": {"branch": "a"}, "outputBranch": "b"}, "outputBranch", "differs from its alias output.branch; set one of the two"),
-    ({"repos": [{"url": "a"}], "inputRepo": "b"}, "repos", "differs from the single repository in inputRepo; set one of the two"),
-    ({"repos": [{"input": {"url": "a"}}], "input": {"repo": "b"}}, "repos",
+    ({"repos": [{"url": A}], "inputRepo": B}, "repos", "differs from the single repository in inputRepo; set one of the two"),
+    ({"repos": [{"input": {"url": A}}], "input": {"repo": B}}, "repos",
      "differs from the single repository in input.repo; set one of the two"),
-    ({"repos": [{"url": "a", "input": {"url": "b"}}]}, "repos[0].url", "differs from its alias input.url; set one of the two"),
-    ({"repos": [{"url": "a"}, {"branch": "a", "input": {"url": "b", "branch": "b"}}]}, "repos[1].branch",
+    ({"repos": [{"url": A, "input": {"url": B}}]}, "repos[0].url", "differs from its alias input.url; set one of the two"),
+    ({"repos": [{"url": A}, {"branch": "a", "input": {"url": B, "branch": "b"}}]}, "repos[1].branch",
      "differs from its alias input.branch; set one of the two"),
-    ({"repos": [{"url": "a", "output": {"url": "a", "forkRepo": "b"}}]}, "repos[0].output.url",
+    ({"repos": [{"url": A, "output": {"url": A, "forkRepo": B}}]}, "repos[0].output.url",
      "differs from its alias output.forkRepo; set one of the two"),
-    ({"repos": [{"url": "a", "output": {"branch": "a", "targetBranch": "b"}}]}, "repos[0].output.branch",
+    ({"repos": [{"url": A, "output": {"branch": "a", "targetBranch": "b"}}]}, "repos[0].output.branch",
      "differs from its alias output.targetBranch; set one of the two"),
-    ({"repos": [{"url": "a", "output": {"createPR": True, "createPullRequest": False}}]}, "repos[0].output.createPullRequest",
+    ({"repos": [{"url": A, "output": {"createPR": True, "createPullRequest": False}}]}, "repos[0].output.createPullRequest",
      "differs from its alias output.createPR; set one of the two"),
-    ({"repos": [{"url": "a", "name": "x"}, {"url": "b", "name": "x"}]}, "repos", "two repositories have the same name"),
-    ({"repos": [{"url": "a"}], "mainRepoIndex": 1}, "mainRepoIndex", "is not the index of a repository"),
+    ({"repos": [{"url": A, "name": "x"}, {"url": B, "name": "x"}]}, "repos", "two repositories have the same name"),
+    ({"repos": [{"url": A}], "mainRepoIndex": 1}, "mainRepoIndex", "is not the index of a repository"),
     ({"mainRepoIndex": 1}, "mainRepoIndex", "is not the index of a repository"),
     ({"environmentVariables": {"a b": "x"}}, "environmentVariables",
      "the name of a variable is made of letters, digits and underscores and does not begin with a digit"),
@@ -384,8 +387,8 @@ SESSIONS_TAKEN = [
     {"prompt": "a", "initialPrompt": "a"}, {"prompt": "", "initialPrompt": "a"}, {"prompt": "x" * 300000, "initialPrompt": "x" * 300000},
     {"model": "a", "llmSettings": {"model": "a"}}, {"llmSettings": {"temperature": 1}, "model": "a"},
     {"input": {"repo": HTTPS}, "inputRepo": HTTPS, "repos": [{"url": HTTPS}]}, {"repos": [], "inputRepo": HTTPS},
-    {"repos": [{"url": "a", "input": {"url": "a"}, "output": {"createPR": True, "createPullRequest": True, "forkRepo": "a"}}]},
-    {"repos": [{"url": "a", "name": "x"}, {"url": "b", "name": "y"}, {"url": "c"}, {"url": "d"}], "mainRepoIndex": 3},
+    {"repos": [{"url": A, "input": {"url": A}, "output": {"createPR": True, "createPullRequest": True, "forkRepo": A}}]},
+    {"repos": [{"url": A, "name": "x"}, {"url": B, "name": "y"}, {"url": C}, {"url": D}], "mainRepoIndex": 3},
     {"environmentVariables": {"A": "1", "_b2": "2", "AMBIENT": "3"}}, {},
 ]
 
@@ -431,6 +434,76 @@ def sessions_do_not_say_two_things(f):
     f.api.patch(at + "/" + name + "/status", {"status": {"phase": "Failed"}}, "merge-patch").ok()
     causes(f.api.patch(at + "/" + name, {"spec": {"desiredState": "Stopped"}}, "merge-patch"))
     f.api.patch(at + "/" + name, {"spec": {"initialPrompt": None}}, "merge-patch").ok()
+
+
+def git_words(kind):
+    """(word, taken) of tests/lib/git_words.txt: what the runner and the reconciler are held to, too."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib/git_words.txt")) as lines:
+        for line in lines:
+            if line.startswith(kind + " "):
+                _, sign, word = line.split(" ", 2)
+                yield json.loads(word), sign == "+"
+
+
+URL_FIELDS = ("repos[0].url", "repos[0].input.url", "repos[0].output.forkRepo", "repos[0].output.url", "inputRepo", "outputRepo",
+              "input.repo", "output.repo", "activeWorkflow.gitUrl", "gitConfig.repositories[0].url")
+BRANCH_FIELDS = ("repos[0].branch", "repos[0].input.branch", "repos[0].output.targetBranch", "repos[0].output.branch",
+                 "repos[0].output.pushBranch", "inputBranch", "outputBranch", "input.branch", "output.branch", "activeWorkflow.branch",
+                 "gitConfig.repositories[0].branch")
+
+
+def with_field(field, value):
+    """A spec with that field, and what belongs beside it."""
+    spec = {}
+    if field.startswith("repos[0]"):
+        spec["repos"] = [{"url": A}]
+    elif field.startswith("gitConfig"):
+        spec["gitConfig"] = {"repositories": [{"url": A}]}
+    elif field.startswith("activeWorkflow"):
+        spec["activeWorkflow"] = {"gitUrl": A}
+    at = spec
+    names = field.replace("[0]", "").split(".")
+    for name in names[:-1]:
+        at = at.setdefault(name, {"url": A} if name == "input" and "repos" in names else {})
+        at = at[0] if isinstance(at, list) else at
+    at[names[-1]] = value
+    if field == "repos[0].input.url":
+        del spec["repos"][0]["url"]
+    return spec
+
+
+@row
+def addresses_and_branches_are_refused_at_apply(f):
+    at = {plural: install(f, plural) for plural in ("agenticsessions", "projectsettings")}
+
+    def post(plural, kind, name, spec):
+        return f.api.post(at[plural] + "?dryRun=All", {"apiVersion": f.group + "/v1alpha1", "kind": kind, "metadata": {"name": name},
+                                                       "spec": spec})
+
+    def sessions(spec):
+        return post("agenticsessions", "AgenticSession", "s-" + rand(), spec)
+
+    def settings(spec):
+        return post("projectsettings", "ProjectSettings", "projectsettings", spec)
+
+    for kind, field, words in (("url", "repos[0].input.url", "must be an https, http or ssh URL, or user@host:path"),
+                               ("branch", "repos[0].input.branch", "is no name that git takes for a branch")):
+        for word, taken in git_words(kind):
+            for a, name in ((sessions(with_field(field, word)), field),
+                            (settings({"repositories": [{"url": A, kind: word}]}), "repositories[0]." + kind)):
+                if taken:
+                    assert a.status == 201, (word, a.raw[:600])
+                    continue
+                found = causes(a)
+                assert len(found) == 1 and found[0][0] == "spec." + name and words in found[0][2], (word, found)
+                assert "p@h" not in a.raw.decode(), a.raw
+    for fields, good, bad in ((URL_FIELDS, HTTPS, "file:///etc"), (BRANCH_FIELDS, "b", "--upload-pack=x")):
+        for field in fields:
+            sessions(with_field(field, good)).ok(201)
+            found = causes(sessions(with_field(field, bad)))
+            assert [x[0] for x in found] == ["spec." + field], (field, found)
+    # An empty one is one that is not there.
+    sessions({"repos": [{"url": A, "branch": "", "output": {"url": "", "branch": ""}}], "inputRepo": ""}).ok(201)
 
 
 @row

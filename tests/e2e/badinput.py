@@ -150,6 +150,11 @@ def session_yaml(name="bad", **spec):
 INVALID = [
     ({"timeout": "soon"}, "spec.timeout", "integer"),
     ({"timeout": -1}, "spec.timeout", "greater than or equal to 0"),
+    ({"timeout": 1 << 31}, "spec.timeout", "less than or equal to 2147483647"),
+    ({"repos": [{"input": {"url": "https://h/r"}}], "mainRepoIndex": 1}, "spec.mainRepoIndex", "is not the index of a repository"),
+    ({"repos": [{"name": "a", "input": {"url": "https://h/r"}}, {"name": "a", "input": {"url": "https://h/s"}}]}, "spec.repos",
+     "two repositories have the same name"),
+    ({"repos": [{"name": "../x", "input": {"url": "https://h/r"}}]}, "spec.repos[0].name", "should match"),
     ({"repos": [{"input": {"branch": "main"}}]}, "spec.repos[0].input.url", "Required value"),
     ({"repos": [{"name": "-x", "input": {"url": "https://h/r"}}]}, "spec.repos[0].name", "should match"),
     ({"repos": [{"input": {"url": "https://h/" + "x" * 2048}}]}, "spec.repos[0].input.url", "Too long"),
@@ -236,37 +241,62 @@ def test_server_of_git_that_is_not_there(p):
          repos=[{"input": {"url": "git://127.0.0.1:%d/r.git" % free_port(), "branch": "main"}}])
 
 
-URLS = [
-    ("file:///etc", "must be an https, http, ssh or git URL"),
-    ("ext::sh -c touch% /tmp/x", "blanks or control characters"),
-    ("ext::sh", "must be an https, http, ssh or git URL"),
-    ("fd::3", "must be an https, http, ssh or git URL"),
-    ("--upload-pack=touch", 'must not begin with "-"'),
-    ("-u./payload", 'must not begin with "-"'),
-    ("ssh://-oProxyCommand=x/y", "no usable host"),
-    ("git@-oProxyCommand=x:y", "no usable host"),
-    ("/etc", "must be an https, http, ssh or git URL"),
-    ("https://u:secret@h/r.git", "must not contain a password"),
-    ("ftp://h/r", "must be an https, http, ssh or git URL"),
-]
-
-
-def test_urls_that_are_refused(p):
-    for i, (url, why) in enumerate(URLS):
-        s = ends(p, "url-%d" % i, "Failed", "SpecInvalid", "spec.repos[0].input.url", why, repos=[{"input": {"url": url}}])
-        assert p.get(p.jobs(s.name + "-job")) is None and "secret" not in s.message, s.status
-
-
+URLS = ["file:///etc", "ext::sh -c touch% /tmp/x", "ext::sh", "fd::3", "--upload-pack=touch", "-u./payload", "ssh://-oProxyCommand=x/y",
+        "git@-oProxyCommand=x:y", "/etc", "https://u:secret@h/r.git", "ftp://h/r", "git://example.com/r"]
 BRANCHES = ["--upload-pack=x", "-b", "a..b", "a b", "x.lock", "/x", "a~1", "a:b"]
 
 
-def test_branches_that_are_refused(p):
+def refused_at_once(p, path, words, **spec):
+    try:
+        p.session("refused", "true", **spec)
+    except Status as status:
+        assert status.code == 422 and path + ": " in str(status) and words in str(status) and "secret@" not in str(status), status
+    else:
+        raise AssertionError("%s was taken" % spec)
+    assert p.get(GROUP % p.ns + "/refused") is None
+
+
+def test_urls_and_branches_that_are_refused(p):
+    """At apply, with the field; tests/api has every field and word of tests/lib/git_words.txt."""
+    for url in URLS:
+        refused_at_once(p, "spec.repos[0].input.url", "must be an https, http or ssh URL", repos=[{"input": {"url": url}}])
     p.origins.make("branches")
-    for i, branch in enumerate(BRANCHES):
-        ends(p, "branch-%d" % i, "Failed", "SpecInvalid", "spec.repos[0].input.branch", "is no name that git takes",
-             repos=[p.repo("branches", branch=branch)])
-        ends(p, "target-%d" % i, "Failed", "SpecInvalid", "spec.repos[0].output.targetBranch", "is no name that git takes",
-             repos=[p.repo("branches", push=branch)])
+    for branch in BRANCHES:
+        refused_at_once(p, "spec.repos[0].input.branch", "is no name that git takes", repos=[p.repo("branches", branch=branch)])
+        refused_at_once(p, "spec.repos[0].output.targetBranch", "is no name that git takes", repos=[p.repo("branches", push=branch)])
+
+
+def test_urls_that_are_refused_when_a_session_is_edited(p):
+    """By ambientctl and by others, whether it has ended or a chat goes on: nothing of it is stored."""
+    p.origins.make("edited")
+    ended = p.session("ended", "true", repos=[p.repo("edited")])
+    ended.wait("Completed")
+    chat = p.session("chat", "touch ../up; while ! [ -e ../go ]; do sleep 0.05; done", interactive=True, repos=[p.repo("edited")])
+    chat.wait("Running")
+    for s in (ended, chat):
+        version = s.get()["metadata"]["generation"]
+        for url in ("ext::sh", "file:///etc", "ssh://-oProxyCommand=x/y"):
+            done = p.ctl("repos", "add", s.name, "--", url)
+            assert done.returncode == 5 and done.stdout.count("\n") == 1, done.stdout
+            assert 'spec.repos[1].input.url: ' in done.stdout and "must be an https, http or ssh URL" in done.stdout, done.stdout
+            done = p.ctl("workflow", s.name, "--", url)
+            assert done.returncode == 5 and "spec.activeWorkflow.gitUrl: " in done.stdout, done.stdout
+        done = p.ctl("repos", "add", s.name, p.origins.url("edited"), "--branch=--upload-pack=x")
+        assert done.returncode == 5 and "spec.repos[1].input.branch: " in done.stdout, done.stdout
+        try:
+            p.patch(s.path, {"spec": {"repos": [{"input": {"url": "ext::sh"}}]}})
+        except Status as status:
+            assert status.code == 422 and "spec.repos[0].input.url: " in str(status), status
+        else:
+            raise AssertionError("the edit was taken")
+        assert s.get()["metadata"]["generation"] == version
+    # What only the reconciler can see is taken, and the condition says which field it is about; the run goes on.
+    p.patch(chat.path, {"spec": {"repos": [p.repo("edited"), {"name": "artifacts", **p.repo("edited")}]}})
+    until(lambda: chat.condition("Reconciled").get("reason") == "SpecInvalid", what="the condition")
+    assert "spec.repos[1]" in chat.condition("Reconciled")["message"] and chat.phase == "Running", chat.status
+    done = p.ctl("repos", "remove", "chat", "artifacts")
+    assert done.returncode == 0, done.stdout
+    chat.delete()
 
 
 def test_push_refused(p):

@@ -197,8 +197,9 @@ def test_run_follow_says_how_it_ended(p):
     says(p.ctl("run", "x", "--name", "ctlfail", "--command", "echo it broke >&2; exit 3", "--follow"), 1, "Failed", "it broke")
     says(p.ctl("run", "x", "--name", "ctllate", "--command", "sleep 60", "--timeout", "1s", "--follow"), 124, "Timeout")
     says(p.ctl("run", "x", "--name", "ctlfail", "--command", "true"), 5, "ctlfail", "already exists")
-    says(p.ctl("run", "x", "--name", "ctlbad", "--command", "true", "--repo", "file:///etc", "--follow"), 1,
-         "must be an https, http, ssh or git URL")
+    says(p.ctl("run", "x", "--name", "ctlbad", "--command", "true", "--repo", "file:///etc", "--follow"), 5,
+         "spec.repos[0].input.url", "must be an https, http or ssh URL")
+    assert p.get(lib.GROUP % p.ns + "/ctlbad") is None
 
 
 def test_run_follow_in_json(p):

@@ -2,6 +2,8 @@
 /*
  * The agenticsession plugin against a fake host: what effective values come out of which spec, and what a hostile report may say.
  */
+#include "plugins/kind-shared/giturl.h"
+#include "tests/lib/git_words.h"
 #include "tests/unit/agenticsession.h"
 
 #define LONG_NAME "a-session-whose-name-is-longer-than-what-fits-into-the-value-of-a-label-by-some-way"
@@ -430,6 +432,25 @@ static const struct effective_case {
 	  "spec.repos[0].output.forkRepo" },
 };
 
+/* The words that the API server's rules and the runner are held to, too. */
+static bool
+takes_url(const char *text)
+{
+	return kg_url_problem(text) == NULL;
+}
+
+static bool
+takes_branch(const char *text)
+{
+	return kg_branch_problem(text) == NULL;
+}
+
+START_TEST(addresses_and_branches)
+{
+	git_words(takes_url, takes_branch);
+}
+END_TEST
+
 START_TEST(effective_values)
 {
 	const struct effective_case *c = &effective_cases[_i];
@@ -824,6 +845,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule_40_foreign_objects_are_refused);
 	tcase_add_test(tc, unknown_runner_type_names_the_loaded);
 	tcase_add_test(tc, plan_problems_are_shown);
+	tcase_add_test(tc, addresses_and_branches);
 	tcase_add_loop_test(tc, effective_values, 0, sizeof(effective_cases) / sizeof(effective_cases[0]));
 	tcase_add_test(tc, settings_without_effect_are_named);
 	tcase_add_test(tc, effective_values_are_frozen);

@@ -2,6 +2,7 @@
 /* URLs, branches, names, and every shape in which a session names its repositories. */
 #include "core/ambient-runner/bundle.h"
 #include "core/ambient-runner/repos.h"
+#include "tests/lib/git_words.h"
 #include "tests/lib/unit.h"
 
 START_TEST(urls_that_are_allowed)
@@ -83,6 +84,25 @@ START_TEST(urls_that_are_refused)
 		ck_assert_msg(strstr(err.message, ":p@") == NULL && err.message[0] != '\0', "%s", err.message);
 	}
 	ck_assert_int_eq(am_runner_giturl_check(NULL, NULL, NULL), -AMBIENT_E_INVALID);
+}
+END_TEST
+
+/* The words that the reconciler and the API server's rules are held to, too: nothing that they take is refused here. */
+static bool
+takes_url(const char *text)
+{
+	return am_runner_giturl_check(text, NULL, NULL) == 0;
+}
+
+static bool
+takes_branch(const char *text)
+{
+	return am_runner_branch_check(text, NULL) == 0;
+}
+
+START_TEST(urls_and_branches_as_agreed)
+{
+	git_words(takes_url, takes_branch);
 }
 END_TEST
 
@@ -303,6 +323,7 @@ cases(TCase *tc)
 {
 	tcase_add_test(tc, urls_that_are_allowed);
 	tcase_add_test(tc, urls_that_are_refused);
+	tcase_add_test(tc, urls_and_branches_as_agreed);
 	tcase_add_test(tc, relative_urls_of_submodules);
 	tcase_add_test(tc, branches);
 	tcase_add_loop_test(tc, names_of_folders, 0, (int)AM_COUNTOF(folders));
