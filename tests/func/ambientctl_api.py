@@ -222,7 +222,9 @@ check("messages -o json are the lines", [json.loads(x)["seq"] for x in out.split
 rc, out, err = ctl("messages", "s", "-f")
 check("messages -f ends with the session", rc == 0 and "= all done" in out, (rc, out, err))
 rc, out, err = ctl("stop", "s")
-check("stop asks for Stopped", rc == 0 and world.created == {"spec": {"desiredState": "Stopped"}}, (rc, err))
+wishes = world.created["metadata"]["annotations"]
+check("stop asks for Stopped, both ways", rc == 0 and world.created["spec"] == {"desiredState": "Stopped"} and
+      wishes["ambient-code.io/desired-phase"] == "Stopped" and "ambient-code.io/stop-requested-at" in wishes, (world.created, err))
 rc, out, err = ctl("delete", "s")
 check("delete", rc == 0 and "deleted" in out, (rc, out, err))
 rc, out, err = ctl("__complete", "--", "describe", "")
