@@ -122,6 +122,8 @@ am_runner_report_json(const struct am_report *report, const struct am_repos *rep
 	}
 	am_json_addf(&json, "],\"isError\":%b,\"turns\":%l,\"durationMs\":%l", (int)report->is_error, report->turns,
 		     report->duration_ms);
+	if (report->generation > 0)
+		am_json_addf(&json, ",\"specGeneration\":%l", report->generation);
 	if (report->result.len > 0)
 		am_json_addf(&json, ",\"result\":%s", am_buf_str(&report->result));
 	if (report->cost >= 0) {

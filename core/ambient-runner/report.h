@@ -18,6 +18,7 @@
 struct am_report {
 	const char *run, *state;          /* state: preparing, running, pushing, done */
 	int64_t started_at, heartbeat_at; /* wall time */
+	int64_t generation;               /* of the session whose spec the run goes by; 0: not read yet */
 	struct am_buf result;             /* the agent's last words */
 	bool is_error;
 	int64_t turns, duration_ms;

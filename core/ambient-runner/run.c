@@ -432,6 +432,7 @@ prepare(struct am_runner *runner)
 	struct am_slice session = am_runner_session(runner);
 	int rc;
 
+	runner->report.generation = am_json_int(session, "/metadata/generation", 0);
 	open_endpoint(runner);
 	watch_session(runner);
 	am_auto(am_freep) char *prompt = am_runner_session_prompt(session);

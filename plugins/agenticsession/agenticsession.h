@@ -167,6 +167,9 @@ int as_effective(const struct as_plugin *plugin, struct ambient_call *call, cons
 /* ---- changes.c */
 /* The fingerprint of each field that the user wrote, as a JSON object: what status.effective was worked out from. */
 void as_fields(const struct ambient_object *session, struct text *t);
+/* The Job is about to be made: what it takes from the spec itself is as the spec is now. */
+int as_changes_made(struct ambient_call *call, const struct ambient_object *session, struct as_status *st,
+		    struct ambient_error *err);
 /* What was edited since: takes into st->effective what takes effect while the run goes on, says the rest in Reconciled. */
 int as_changes(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 	       struct as_status *st, struct ambient_error *err);

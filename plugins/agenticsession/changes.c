@@ -5,7 +5,9 @@
  * once, or it does so in a chat only.  What takes effect is written to status.effective with the generation that it is of; the
  * runner sees it there, does what it has to, and reports that generation.  Until then the condition Reconciled is False.
  *
- * Only fields that were edited are looked at: another default of the project is no edit.
+ * Only fields that were edited are looked at: another default of the project is no edit.  Nor is what was edited before it was
+ * read: some fields go from the spec into the Job, and some are read by the runner when it begins, which says of which
+ * generation it read them.
  */
 #include "plugins/agenticsession/agenticsession.h"
 
@@ -40,6 +42,10 @@ static const char *const no_matter[] = {
 	"desiredState", "ttlSecondsAfterFinished", "displayName", "userContext", "project", "websiteURL", "initialPrompt",
 };
 
+/* What goes from the spec into the Job, and what the runner reads when it begins. */
+static const char *const by_job[] = { "environmentVariables", "resourceOverrides", "mcpServers", "runnerConfig", NULL };
+static const char *const by_runner[] = { "prompt", "runnerConfig", "stopOnRunFinished", NULL };
+
 /* Of one repository: as in status.effective, and in the spec of each shape. */
 static const struct {
 	const char *effective, *documented, *newer;
@@ -59,6 +65,7 @@ struct changes {
 	struct ambient_error *err;
 	const struct ambient_object *spec, *now, *next; /* now: status.effective; next: what it would be today */
 	bool chat;
+	bool unread, to_be_read; /* the runner has not begun; and will find an edit when it does */
 	bool edited[ROWS], said[ROWS], taken[ROWS];
 	char text[400]; /* what waits for the next run */
 	unsigned more;
@@ -193,6 +200,15 @@ is_edited(const struct changes *c, const char *key)
 	return strcmp(ambient_str(was, "", ""), print) != 0;
 }
 
+static bool
+is_one_of(const char *key, const char *const *keys)
+{
+	for (size_t k = 0; keys[k] != NULL; k++)
+		if (strcmp(keys[k], key) == 0)
+			return true;
+	return false;
+}
+
 /* Returns whether the key has a say in a row. */
 static bool
 mark(struct changes *c, const char *key)
@@ -200,9 +216,8 @@ mark(struct changes *c, const char *key)
 	bool found = false;
 
 	for (int r = 0; r < ROWS; r++)
-		for (size_t k = 0; fields[r].keys[k] != NULL; k++)
-			if (strcmp(fields[r].keys[k], key) == 0)
-				found = c->edited[r] = true;
+		if (is_one_of(key, fields[r].keys))
+			found = c->edited[r] = true;
 	return found;
 }
 
@@ -221,6 +236,10 @@ find_edits(struct changes *c)
 			(void)ambient_item(of, "", i, &key);
 			if (!matters(key) || !is_edited(c, key) || (pass == 1 && member(c->spec, key) != NULL))
 				continue;
+			if (c->unread && is_one_of(key, by_runner)) {
+				c->to_be_read = true;
+				continue;
+			}
 			any = true;
 			if (!mark(c, key)) /* of the prompt, the alias alone may be there */
 				say(c, "spec.%.60s", pass == 1 && strcmp(key, "prompt") == 0 && member(c->spec, "initialPrompt") != NULL ?
@@ -228,6 +247,50 @@ find_edits(struct changes *c)
 		}
 	}
 	return any;
+}
+
+/* These were read as the spec is now: an edit of them is in effect. */
+static int
+note_read(struct changes *c, struct as_status *st, const char *const *keys)
+{
+	const struct ambient_object *planned = ambient_at(c->now, "/fields");
+	const char *key, *comma = "";
+	struct text t = TEXT_INIT;
+	char print[20];
+	bool any = false;
+
+	for (size_t k = 0; keys[k] != NULL; k++)
+		any = any || is_edited(c, keys[k]);
+	if (!any)
+		return 0;
+	text_add(&t, "{");
+	for (size_t i = 0; i < ambient_len(c->now, ""); i++) {
+		const struct ambient_object *value = ambient_item(c->now, "", i, &key);
+
+		if (strcmp(key, "fields") != 0)
+			text_add(&t, "%s:%o,", key, value);
+	}
+	text_add(&t, "\"fields\":{");
+	for (size_t k = 0; keys[k] != NULL; k++) {
+		if (member(c->spec, keys[k]) == NULL && strcmp(keys[k], "prompt") != 0)
+			continue;
+		fingerprint(c->spec, keys[k], print);
+		text_add(&t, "%j%s:%s", comma, keys[k], print);
+		comma = ",";
+	}
+	for (size_t i = 0; i < ambient_len(planned, ""); i++) {
+		const struct ambient_object *value = ambient_item(planned, "", i, &key);
+
+		if (is_one_of(key, keys))
+			continue;
+		text_add(&t, "%j%s:%o", comma, key, value);
+		comma = ",";
+	}
+	text_add(&t, "}}");
+	int rc = text_object(&t, c->call, &st->effective, c->err);
+
+	c->now = st->effective;
+	return rc;
 }
 
 /* ---- repositories */
@@ -422,12 +485,11 @@ put_fields(const struct changes *c, struct text *t)
 			if (!matters(key) || (pass == 1 && member(planned, key) != NULL))
 				continue;
 			for (int r = 0; r < ROWS; r++)
-				for (size_t k = 0; fields[r].keys[k] != NULL; k++)
-					if (strcmp(fields[r].keys[k], key) == 0) {
-						row = true;
-						said |= c->said[r];
-						taken |= c->taken[r];
-					}
+				if (is_one_of(key, fields[r].keys)) {
+					row = true;
+					said |= c->said[r];
+					taken |= c->taken[r];
+				}
 			fingerprint(c->spec, key, print);
 			value = ambient_str(member(planned, key) != NULL ? member(planned, key) : c->spec, "", "");
 			if (row && !said && member(c->spec, key) == NULL)
@@ -517,6 +579,8 @@ conclude(const struct changes *c, struct as_status *st, const char *session)
 		as_set(st, AS_RECONCILED, KC_FALSE, "SpecChanged",
 		       "%s%s: changed while run \"%s\" goes on; takes effect when the session is started again (ambientctl start %.100s)",
 		       c->text, more, st->run_id, session);
+	else if (c->to_be_read)
+		as_set(st, AS_RECONCILED, KC_FALSE, "Applying", "%s", "waiting for the runner to begin, which reads it then");
 	else if (ambient_bool(st->effective, "/edited", 0) && there < wanted)
 		as_set(st, AS_RECONCILED, KC_FALSE, "Applying", "%s", "waiting for the runner to say that the edit is in effect");
 	else if ((item = broken(st, &name)) != NULL)
@@ -524,6 +588,21 @@ conclude(const struct changes *c, struct as_status *st, const char *session)
 		       ambient_bool(st->effective, "/interactive", 0) ? "; it is tried again" : "");
 	else
 		as_set(st, AS_RECONCILED, KC_TRUE, "SpecApplied", "%s", "");
+}
+
+int
+as_changes_made(struct ambient_call *call, const struct ambient_object *session, struct as_status *st, struct ambient_error *err)
+{
+	struct changes c = { .call = call, .err = err, .spec = ambient_at(session, "/spec"), .now = st->effective,
+			     .unread = true };
+	int rc;
+
+	if (c.now == NULL || c.spec == NULL || ambient_type(c.now, "/fields") != AMBIENT_T_OBJECT)
+		return 0;
+	rc = note_read(&c, st, by_job);
+	if (rc == 0 && !find_edits(&c))
+		conclude(&c, st, ambient_str(session, "/metadata/name", ""));
+	return rc;
 }
 
 int
@@ -539,6 +618,10 @@ as_changes(const struct as_plugin *plugin, struct ambient_call *call, const stru
 	if (c.now == NULL || c.spec == NULL || ambient_type(c.now, "/fields") != AMBIENT_T_OBJECT)
 		return 0; /* planned by an older release */
 	c.chat = ambient_bool(c.now, "/interactive", 0);
+	c.unread = st->report == NULL;
+	if (st->report != NULL && ambient_int(st->report, "/specGeneration", 0) == st->generation &&
+	    (rc = note_read(&c, st, by_runner)) < 0)
+		return rc;
 	if (!find_edits(&c)) {
 		conclude(&c, st, name);
 		return 0;

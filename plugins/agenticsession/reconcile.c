@@ -275,6 +275,8 @@ provision(struct pass *p)
 		as_set(&p->st, AS_PVC_READY, KC_TRUE, "Created", "%s", "");
 		rc = as_create_job(p->plugin, p->call, p->session, &p->st, fragment, p->err);
 	}
+	if (rc == 0)
+		rc = as_changes_made(p->call, p->session, &p->st, p->err);
 	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN) {
 		/* A person must act: say it where they look, and go on trying with growing delays. */
 		struct ambient_error hidden = AMBIENT_ERROR_INIT;

@@ -304,8 +304,8 @@ convert(struct ambient_call *call, const struct ambient_object *report, const st
 	add_number(&t, report, "/costUSD", "total_cost_usd", false);
 	add_number(&t, report, "/durationMs", "duration_ms", true);
 	add_usage(&t, report);
-	text_add(&t, "},\"state\":%s,\"generation\":%d", ambient_str(report, "/state", ""),
-		 ambient_int(report, "/reconciled/generation", 0));
+	text_add(&t, "},\"state\":%s,\"generation\":%d,\"specGeneration\":%d", ambient_str(report, "/state", ""),
+		 ambient_int(report, "/reconciled/generation", 0), ambient_int(report, "/specGeneration", 0));
 	add_string(&t, report, "/heartbeatAt", "heartbeatAt", 39);
 	add_reason(&t, report);
 	add_string(&t, report, "/message", "message", 480);

@@ -260,6 +260,22 @@ def test_an_edit_while_running(p):
     assert s.get()["spec"] == o["spec"]
 
 
+def test_an_edit_while_creating(p):
+    """What the runner has not read yet is in the run, and said to be so; the rest waits for the next one."""
+    p.origins.make("early")
+    s = p.session("early", "cat $AMBIENT_PROMPT_FILE", prompt="first", repos=[p.repo("early", authSecret="early")])
+    until(lambda: s.condition("SecretsReady").get("status") == "False", what="the Secret to be missed")
+    p.patch(s.path, {"spec": {"prompt": "second"}})
+    until(lambda: s.condition("Reconciled").get("reason") == "Applying", what="the edit to be said")
+    p.patch(s.path, {"spec": {"model": "m"}})
+    until(lambda: s.condition("Reconciled").get("reason") == "SpecChanged", what="the other edit to be said")
+    assert s.condition("Reconciled")["message"].startswith("spec.model: ") and s.phase == "Creating", s.status
+    p.patch(s.path, {"spec": {"model": None}})
+    p.secret("early", token="x")
+    s.wait("Completed")
+    assert s.texts() == ["second"] and s.condition("Reconciled")["status"] == "True", (s.texts(), s.status)
+
+
 def test_repositories_and_workflow_of_a_chat_that_runs(p):
     """behaviour_11_5_spec_change, weakness_12_1_j: through the daemon, the pod and back, by ambientctl."""
     for name in ("live-first", "live-more", "live-flow"):

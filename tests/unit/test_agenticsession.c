@@ -556,6 +556,7 @@ START_TEST(rule_30_an_edit_while_running_is_said)
 	(void)settle();
 	ck_assert_str_eq(cond("Reconciled", "reason"), "SpecApplied");
 	pod(UP);
+	report("\"state\":\"running\"");
 	(void)settle();
 	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'prompt':'another'}}");
 	(void)settle();

@@ -24,6 +24,7 @@ running(const char *spec)
 	submit_named("s", spec);
 	(void)settle();
 	pod(UP);
+	report("\"state\":\"running\",\"specGeneration\":1");
 	(void)settle();
 	ck_assert_str_eq(at("/status/phase"), "Running");
 	ck_assert_str_eq(cond("Reconciled", "reason"), "SpecApplied");
@@ -91,6 +92,47 @@ START_TEST(behaviour_11_5_spec_change_waits)
 	ck_assert_str_eq(at("/status/effective/repos"), before);
 	ck_assert_str_eq(at("/status/effective/generation"), "1");
 	ck_assert_str_eq(at("/status/effective/edited"), "(none)");
+	end();
+}
+END_TEST
+
+/* The spec is edited after the run was planned.  What goes into the Job is as the spec was when that was made, what the runner
+ * reads as it was then, and of the rest it is said that it waits. */
+START_TEST(an_edit_before_it_is_read_is_no_edit)
+{
+	const char *env;
+
+	begin();
+	submit_named("s", SPEC);
+	/* Planned, and no Job yet: another daemon, or one that waits for the pod of the run before. */
+	fake_host_fail(fake, "create", AS_JOB, AMBIENT_E_UNAVAILABLE, 1);
+	while (fake_host_reconcile(fake, NULL, "team-a", "s", NULL, NULL) == 0)
+		;
+	ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	edit("{'environmentVariables':{'A':'1'},'prompt':'other','model':'m','runnerConfig':{'x':1}}");
+	env = fake_host_at(fake, AS_JOB, "team-a", "s-job", "/spec/template/spec/containers/1/env");
+	ck_assert_ptr_nonnull(strstr(env, "\"A\""));
+	reconciled_is("SpecChanged", "spec.model: ");
+	ck_assert_ptr_null(strstr(cond("Reconciled", "message"), "prompt"));
+	edit("{'model':null}");
+	reconciled_is("Applying", "waiting for the runner to begin");
+	edit("{'model':'m'}");
+	pod(UP);
+	report("\"state\":\"preparing\",\"specGeneration\":1");
+	(void)settle();
+	reconciled_is("SpecChanged", "spec.prompt, spec.model: ");
+	report("\"state\":\"preparing\",\"specGeneration\":4");
+	(void)settle();
+	reconciled_is("SpecChanged", "spec.model: ");
+	ck_assert_ptr_null(strstr(cond("Reconciled", "message"), "prompt"));
+	/* What is edited after that waits, whatever the runner's next report says. */
+	edit("{'prompt':'a third'}");
+	report("\"state\":\"running\",\"specGeneration\":4");
+	(void)settle();
+	reconciled_is("SpecChanged", "spec.prompt, spec.model: ");
+	/* All of it taken back but what was read. */
+	edit("{'prompt':'other','model':null}");
+	reconciled_is("SpecApplied", "");
 	end();
 }
 END_TEST
@@ -256,6 +298,7 @@ static void
 cases(TCase *tc)
 {
 	tcase_add_loop_test(tc, behaviour_11_5_spec_change_waits, 0, sizeof(edit_cases) / sizeof(edit_cases[0]));
+	tcase_add_test(tc, an_edit_before_it_is_read_is_no_edit);
 	tcase_add_test(tc, behaviour_11_5_spec_change_of_the_timeout);
 	tcase_add_test(tc, only_what_was_edited_is_taken);
 	tcase_add_test(tc, weakness_12_1_j_repositories_are_acknowledged);
