@@ -13,6 +13,7 @@
  *   observe.c     Job and pod -> facts
  *   podless.c     why a Job has no pod
  *   judge.c       facts -> conditions
+ *   advice.c      what a person can do about it
  *   phase.c       conditions -> phase
  *   report.c      the runner's report -> status
  *   status.c      the status as a struct, read from and written to the session
@@ -157,6 +158,10 @@ int as_podless(struct ambient_call *call, struct as_facts *facts, int64_t now, s
 bool as_lost(const struct as_facts *facts, int64_t now, char text[512], int64_t *ret_again);
 /* Turns facts into conditions.  Returns when to look again, in nanoseconds; 0: when something changes. */
 int64_t as_judge(const struct as_plugin *plugin, const struct as_facts *facts, struct as_status *st);
+
+/* ---- advice.c */
+/* Puts behind the text of an end what a person can do about it. */
+void as_advise(char *text, size_t size, const char *reason);
 
 /* ---- effective.c */
 /* 0, or -AMBIENT_E_INVALID with the field in err->where and a sentence in err->message. */

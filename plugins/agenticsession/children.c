@@ -147,7 +147,7 @@ continued_claim(struct ambient_call *call, const struct ambient_object *session,
 	if (rc != -AMBIENT_E_NOTFOUND)
 		return rc;
 	return ambient_err(err, AMBIENT_E_INVALID, "the workspace claim \"%s\" of the session that is continued is not there; it "
-			   "goes with its session", name);
+			   "went with its session, so make a new session instead of continuing that one", name);
 }
 
 static int

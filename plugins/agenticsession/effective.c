@@ -504,7 +504,7 @@ workspace(struct ambient_call *call, const struct ambient_object *session, struc
 	}
 	rc = ambient_get(call, AS_SESSION, ns, parent, &o, err);
 	if (rc == -AMBIENT_E_NOTFOUND)
-		return ambient_err(err, AMBIENT_E_NOTFOUND, "session \"%.253s\", which is to be continued, is not there", parent);
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "session \"%.253s\", which is to be continued, is not there; this one goes on when it is", parent);
 	if (rc == 0)
 		text_add(t, ",\"continues\":%s,\"workspace\":%s", parent, ambient_str(o, "/status/effective/workspace", parent));
 	return rc;

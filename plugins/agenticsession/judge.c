@@ -54,8 +54,12 @@ find_waiting(const struct as_container *c)
 static void
 fail(struct as_status *st, const char *reason, const char *message)
 {
-	as_set(st, AS_FAILED, KC_TRUE, reason, "%s", message);
-	as_set(st, AS_READY, KC_FALSE, reason, "%s", message);
+	char text[sizeof(st->cond[0].message)];
+
+	kc_copy(text, sizeof(text), message);
+	as_advise(text, sizeof(text), reason);
+	as_set(st, AS_FAILED, KC_TRUE, reason, "%s", text);
+	as_set(st, AS_READY, KC_FALSE, reason, "%s", text);
 	ambient_time(st->completion, st->now);
 }
 
@@ -349,7 +353,8 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 	if (facts->pod == NULL)
 		return has_no_pod(facts, st);
 	if (facts->unschedulable) {
-		as_set(st, AS_READY, KC_FALSE, "Unschedulable", "%s", facts->pod_message);
+		as_set(st, AS_READY, KC_FALSE, "Unschedulable", "no node takes the pod: %.380s; it goes on by itself when one does",
+		       facts->pod_message);
 		return 0;
 	}
 	if ((w = find_waiting(&facts->runner)) != NULL)

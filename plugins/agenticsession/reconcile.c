@@ -43,9 +43,13 @@ save(struct pass *p)
 static int
 refused(struct pass *p, const char *reason, const char *message)
 {
-	as_set(&p->st, AS_SPEC_VALID, KC_FALSE, reason, "%s", message);
-	as_set(&p->st, AS_FAILED, KC_TRUE, reason, "%s", message);
-	as_set(&p->st, AS_READY, KC_FALSE, reason, "%s", message);
+	char text[sizeof(p->st.cond[0].message)];
+
+	kc_copy(text, sizeof(text), message);
+	as_set(&p->st, AS_SPEC_VALID, KC_FALSE, reason, "%s", text);
+	as_advise(text, sizeof(text), reason);
+	as_set(&p->st, AS_FAILED, KC_TRUE, reason, "%s", text);
+	as_set(&p->st, AS_READY, KC_FALSE, reason, "%s", text);
 	ambient_time(p->st.completion, p->st.now);
 	return save(p);
 }
@@ -461,7 +465,7 @@ unmanaged(struct pass *p)
 	int rc;
 
 	as_set(&p->st, AS_READY, KC_FALSE, "NamespaceNotManaged",
-	       "namespace \"%s\" is not labelled ambient-code.io/managed=true", p->ns);
+	       "namespace \"%s\" is not labelled ambient-code.io/managed=true; the session goes on when it is", p->ns);
 	if (p->st.run_id[0] == '\0')
 		p->st.admission[0] = '\0';
 	rc = save(p);

@@ -209,7 +209,7 @@ def test_unmanaged_namespace(p):
     p.namespace("wild", managed=False)
     s = p.session("s", "true", ns="wild")
     s.wait_reason("NamespaceNotManaged")
-    assert s.message == 'namespace "wild" is not labelled ambient-code.io/managed=true', s.message
+    assert s.message == 'namespace "wild" is not labelled ambient-code.io/managed=true; the session goes on when it is', s.message
     assert s.phase == "Pending" and p.get(p.jobs("s-job", "wild")) is None
     p.patch("/api/v1/namespaces/wild", {"metadata": {"labels": {"ambient-code.io/managed": "true"}}})
     s.wait("Completed")

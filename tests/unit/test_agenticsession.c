@@ -289,7 +289,7 @@ START_TEST(plan_problems_are_shown)
 	submit_named("s", SPEC);
 	(void)settle();
 	ck_assert_str_eq(at("/status/phase"), "Failed");
-	ck_assert_str_eq(at("/status/message"), "spec.runnerConfig.command: is missing");
+	ck_assert_str_eq(at("/status/message"), "spec.runnerConfig.command: is missing; correct it and start the session again");
 	end();
 }
 END_TEST
@@ -774,8 +774,30 @@ START_TEST(report_says_why)
 	pod(ENDED(1));
 	(void)settle();
 	ck_assert_str_eq(cond("Failed", "reason"), "CloneFailed");
-	ck_assert_str_eq(at("/status/message"), "branch \"x\" does not exist");
+	ck_assert_str_eq(at("/status/message"), "branch \"x\" does not exist; check the URL, the branch and the credentials "
+			 "(input.authSecret), and start the session again");
 	end();
+}
+END_TEST
+
+/* However long it is what happened, what to do stands behind it, and no character is cut in two. */
+START_TEST(what_to_do_is_never_cut_off)
+{
+	char text[512];
+
+	for (size_t n = 0; n < sizeof(text) - 2; n++) {
+		memset(text, 'x', sizeof(text));
+		for (size_t i = n % 2; i + 1 < n; i += 2)
+			memcpy(text + i, "\xc3\xa4", 2);
+		text[n] = '\0';
+		as_advise(text, sizeof(text), n % 3 == 0 ? "Timeout" : "Anything");
+		ck_assert_uint_lt(strlen(text), sizeof(text));
+		ck_assert_ptr_nonnull(strstr(text, "start the session again"));
+		ck_assert(am_utf8_valid(text, strlen(text)));
+	}
+	(void)snprintf(text, sizeof(text), "do that, then start the session again");
+	as_advise(text, sizeof(text), "Timeout");
+	ck_assert_str_eq(text, "do that, then start the session again");
 }
 END_TEST
 
@@ -860,6 +882,7 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, hostile_reports, 0, sizeof(hostile_cases) / sizeof(hostile_cases[0]));
 	tcase_add_loop_test(tc, what_is_ignored_of_a_report_is_said, 0, sizeof(ignored) / sizeof(ignored[0]));
 	tcase_add_test(tc, report_says_why);
+	tcase_add_test(tc, what_to_do_is_never_cut_off);
 	tcase_add_loop_test(tc, a_report_cannot_fake_a_timeout, 0, 2);
 	tcase_add_test(tc, lingering_agent_is_ended);
 	tcase_add_test(tc, redaction);
