@@ -185,7 +185,7 @@ struct am_informer_spec {
 };
 struct am_informers_options {
 	bool stream;          /* ask for lists as the beginning of a watch */
-	bool packed;          /* keep texts compressed: a third of the memory, microseconds for each read */
+	bool packed;          /* keep texts compressed where there are many: a third of the memory, a microsecond for each read */
 };
 
 struct am_informers *am_informers_new(struct am_io *io) am_nodiscard_;

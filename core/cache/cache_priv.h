@@ -30,7 +30,7 @@ int am_object_new_form(const char *text, size_t n, const struct am_object_form *
 /* ---- objects whose text is packed: only inside stores; json.p is NULL, json.n the length that it would have */
 
 /* Another object with the same metadata and a packed text; a reference to the same one where packing is not for it. */
-struct am_object *am_object_pack(struct am_packer *packer, const struct am_object *object);
+struct am_object *am_object_pack(struct am_packer *packer, size_t present, const struct am_object *object);
 /* A reference to one with its text. */
 struct am_object *am_object_open(const struct am_object *object);
 size_t am_object_held(const struct am_object *object); /* bytes of text, packed or not */
@@ -39,8 +39,8 @@ size_t am_object_held(const struct am_object *object); /* bytes of text, packed 
 
 /* What objects of a store have to match; written objects that do not are hidden.  ns "" : any.  Takes the selectors. */
 void am_store_set_filter(struct am_store *store, const char *ns, struct am_selector *labels, struct am_selector *fields);
-/* Keeps texts packed from now on. */
-void am_store_set_packed(struct am_store *store);
+/* Keeps texts packed from now on, while there are that many objects. */
+void am_store_set_packed(struct am_store *store, size_t from);
 /* An object that is there.  Same version as before: nothing happened. */
 void am_store_upsert(struct am_store *store, const struct am_object *object, bool initial, am_change_f *fn, void *arg);
 /* An object that is gone; last is its last state. */

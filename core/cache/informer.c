@@ -15,6 +15,7 @@
 #include "core/kube/kube.h"
 
 #define CANCEL_POLL (100 * AM_NS_PER_MS)
+#define PACK_FROM   256 /* objects that save more than a dictionary and its tables take */
 
 struct am_subscription {
 	struct am_informer *informer;
@@ -301,7 +302,7 @@ informer_new(struct am_informers *set, const struct am_informer_spec *spec, char
 	informer->store = am_store_new(set->io->clock);
 	am_store_set_filter(informer->store, spec->ns, labels, fields);
 	if (set->options.packed)
-		am_store_set_packed(informer->store);
+		am_store_set_packed(informer->store, PACK_FROM);
 	options.path = am_buf_str(&path);
 	options.api_version = am_buf_str(&version);
 	options.arg = informer;

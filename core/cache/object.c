@@ -254,14 +254,14 @@ twin(const struct am_object *of, size_t n, char **ret_room)
 }
 
 struct am_object *
-am_object_pack(struct am_packer *packer, const struct am_object *object)
+am_object_pack(struct am_packer *packer, size_t present, const struct am_object *object)
 {
 	am_auto(am_buf_fini) struct am_buf packed = { 0 };
 	struct am_dictionary *dictionary;
 	struct object *small;
 	char *room;
 
-	if (!am_pack(packer, object->json, &packed, &dictionary))
+	if (!am_pack(packer, present, object->json, &packed, &dictionary))
 		return am_object_ref(object);
 	small = twin(object, packed.len, &room);
 	if (small == NULL) {

@@ -1,55 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Objects kept small: their text deflated against a dictionary, which is the text of the first objects of the store.
- * Objects of one kind say mostly the same, so that little is left of each.  A dictionary is never changed, because the
- * objects that were packed with it need it; when objects have become so different that it does not help any more, the
- * next ones are packed with a new one.
+ * Objects kept small: their text compressed by zstd against a dictionary, which is made of the first objects that are
+ * packed.  Objects of one kind say mostly the same, so that little is left of each.  A dictionary is never changed,
+ * because the objects that were packed with it need it; when objects have become so different that it does not help any
+ * more, the next ones are packed with a new one.
+ *
+ * A dictionary and its tables take some 200 KB, so that a store of few objects is left as it is.
  *
  * A packer belongs to one store and is guarded by its lock; what is packed is immutable and may be opened on any thread.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
+#include <zdict.h>
+#include <zstd.h>
 
 #include "core/base/mem.h"
 #include "core/cache/pack.h"
 
-#define DICTIONARY_MAX ((size_t)8 * 1024)
-#define SAMPLE_MAX     ((size_t)4 * 1024)  /* of one object */
-#define SAMPLES        4
-#define SMALL          ((size_t)200)       /* not worth it */
-#define WINDOW         512                 /* objects between looks at how well it goes */
+#define CONTENT_MAX ((size_t)8 * 1024)   /* what objects are compared with */
+#define SAMPLE_MAX  ((size_t)4 * 1024)   /* of one object */
+#define SAMPLES     32
+#define TABLES_MAX  ((size_t)2 * 1024)   /* how often which byte occurs, in front of the content */
+#define SMALL       ((size_t)200)        /* not worth it */
+#define WINDOW      512                  /* objects between looks at how well it goes */
+#define LEVEL       1
+#define OPENERS     4                    /* 94 KB each, made as threads open texts at one time */
 
 struct am_dictionary {
 	atomic_uint refs;
-	size_t n;
-	char text[];
+	ZSTD_DDict *opens;
 };
 
 struct am_packer {
+	size_t from;                       /* objects in the store that packing is worth it for */
 	struct am_dictionary *dictionary;  /* NULL: samples are being taken */
+	ZSTD_CDict *packs;                 /* the same, for the other direction */
+	ZSTD_CCtx *context;
 	struct am_buf samples;
-	int sample_count;
+	size_t sizes[SAMPLES];
+	unsigned sample_count;
 	size_t in, out, count;             /* of this window */
-	z_stream deflate;
 };
 
 static void
 dictionary_unref(struct am_dictionary *d)
 {
-	if (d != NULL && atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) == 1)
-		free(d);
+	if (d == NULL || atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	(void)ZSTD_freeDDict(d->opens);
+	free(d);
+}
+
+/* The next objects are samples again. */
+static void
+forget(struct am_packer *packer)
+{
+	dictionary_unref(packer->dictionary);
+	packer->dictionary = NULL;
+	(void)ZSTD_freeCDict(packer->packs);
+	packer->packs = NULL;
+	(void)ZSTD_freeCCtx(packer->context);
+	packer->context = NULL;
+	am_buf_fini(&packer->samples);
+	packer->sample_count = 0;
+	packer->in = packer->out = packer->count = 0;
 }
 
 struct am_packer *
-am_packer_new(void)
+am_packer_new(size_t from)
 {
 	struct am_packer *packer = am_xcalloc(1, sizeof(*packer));
 
-	packer->samples.max = DICTIONARY_MAX;
-	/* Raw, a window of 16 KiB, which the dictionary fits in: 80 KiB of state for each store. */
-	am_assert(deflateInit2(&packer->deflate, 3, Z_DEFLATED, -14, 6, Z_DEFAULT_STRATEGY) == Z_OK);
+	packer->from = from;
 	return packer;
 }
 
@@ -58,29 +81,70 @@ am_packer_free(struct am_packer *packer)
 {
 	if (packer == NULL)
 		return;
-	(void)deflateEnd(&packer->deflate);
-	dictionary_unref(packer->dictionary);
-	am_buf_fini(&packer->samples);
+	forget(packer);
 	free(packer);
 }
 
-static void
-learn(struct am_packer *packer, struct am_slice text)
+static ZSTD_CCtx *
+context_new(const ZSTD_CDict *dictionary)
 {
-	struct am_dictionary *d;
+	ZSTD_CCtx *context = ZSTD_createCCtx();
 
-	am_buf_add(&packer->samples, text.p, AM_MIN(text.n, AM_MIN(SAMPLE_MAX, DICTIONARY_MAX - packer->samples.len)));
-	if (++packer->sample_count < SAMPLES)
-		return;
-	d = malloc(sizeof(*d) + packer->samples.len);
-	if (d != NULL) {
-		atomic_init(&d->refs, 1);
-		d->n = packer->samples.len;
-		memcpy(d->text, am_buf_str(&packer->samples), d->n);
-		packer->dictionary = d;
+	/* The object says both, so that no text need to. */
+	if (context == NULL || ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_dictIDFlag, 0)) ||
+	    ZSTD_isError(ZSTD_CCtx_refCDict(context, dictionary))) {
+		(void)ZSTD_freeCCtx(context);
+		return NULL;
 	}
+	return context;
+}
+
+/* A dictionary of the samples: the beginnings of the first ones, and tables of what occurs in all. */
+static void
+learn(struct am_packer *packer)
+{
+	char made[TABLES_MAX + CONTENT_MAX];
+	const char *text = am_buf_str(&packer->samples);
+	size_t content = AM_MIN(packer->samples.len, CONTENT_MAX);
+	ZDICT_params_t how = { .compressionLevel = LEVEL };
+	size_t n = ZDICT_finalizeDictionary(made, sizeof(made), text, content, text, packer->sizes, packer->sample_count, how);
+	struct am_dictionary *d = calloc(1, sizeof(*d));
+
+	if (ZDICT_isError(n)) { /* too little or too strange for tables */
+		memcpy(made, text, content);
+		n = content;
+	}
+	packer->packs = ZSTD_createCDict(made, n, LEVEL);
+	packer->context = packer->packs != NULL ? context_new(packer->packs) : NULL;
+	if (d != NULL)
+		d->opens = ZSTD_createDDict(made, n);
+	if (d == NULL || d->opens == NULL || packer->context == NULL) {
+		if (d != NULL)
+			(void)ZSTD_freeDDict(d->opens);
+		free(d);
+		forget(packer);
+		return;
+	}
+	atomic_init(&d->refs, 1);
+	packer->dictionary = d;
 	packer->sample_count = 0;
 	am_buf_fini(&packer->samples);
+}
+
+static void
+sample(struct am_packer *packer, struct am_slice text)
+{
+	size_t n = AM_MIN(text.n, SAMPLE_MAX);
+
+	am_buf_add(&packer->samples, text.p, n);
+	if (packer->samples.failed) {
+		forget(packer);
+		return;
+	}
+	packer->sizes[packer->sample_count++] = n;
+	if (packer->sample_count == SAMPLES)
+		learn(packer);
 }
 
 /* Where less than a third is saved, what the dictionary was made of is not what objects look like now. */
@@ -89,54 +153,73 @@ reconsider(struct am_packer *packer)
 {
 	if (++packer->count < WINDOW)
 		return;
-	if (packer->out > packer->in / 3 * 2) {
-		dictionary_unref(packer->dictionary);
-		packer->dictionary = NULL;
-	}
+	if (packer->out > packer->in / 3 * 2)
+		forget(packer);
 	packer->in = packer->out = packer->count = 0;
 }
 
 bool
-am_pack(struct am_packer *packer, struct am_slice text, struct am_buf *out, struct am_dictionary **ret)
+am_pack(struct am_packer *packer, size_t present, struct am_slice text, struct am_buf *out, struct am_dictionary **ret)
 {
-	z_stream *z = &packer->deflate;
-	uLong bound = deflateBound(z, text.n);
+	size_t bound = ZSTD_compressBound(text.n), n;
 
 	if (text.n < SMALL)
 		return false;
+	if (present < packer->from) {
+		if (present < packer->from / 2)
+			forget(packer);
+		return false;
+	}
 	if (packer->dictionary == NULL) {
-		learn(packer, text);
+		sample(packer, text);
 		return false;
 	}
 	am_buf_reset(out);
 	if (!am_buf_reserve(out, bound))
 		return false;
-	(void)deflateReset(z);
-	(void)deflateSetDictionary(z, (const Bytef *)packer->dictionary->text, (uInt)packer->dictionary->n);
-	z->next_in = (z_const Bytef *)(uintptr_t)text.p;
-	z->avail_in = (uInt)text.n;
-	z->next_out = (Bytef *)out->data;
-	z->avail_out = (uInt)bound;
-	am_assert(deflate(z, Z_FINISH) == Z_STREAM_END);
-	out->len = z->total_out;
+	n = ZSTD_compress2(packer->context, out->data, bound, text.p, text.n);
+	if (ZSTD_isError(n))
+		return false;
+	out->len = n;
 	packer->in += text.n;
-	packer->out += out->len;
+	packer->out += n;
 	*ret = packer->dictionary;
 	(void)atomic_fetch_add_explicit(&(*ret)->refs, 1, memory_order_relaxed);
 	reconsider(packer);
 	return true;
 }
 
+/* What opening wants besides the dictionary; of the process, since texts are opened by whoever reads. */
+static _Atomic(ZSTD_DCtx *) openers[OPENERS];
+
+static ZSTD_DCtx *
+opener_take(void)
+{
+	for (size_t i = 0; i < OPENERS; i++) {
+		ZSTD_DCtx *opener = atomic_exchange_explicit(&openers[i], NULL, memory_order_acq_rel);
+
+		if (opener != NULL)
+			return opener;
+	}
+	return ZSTD_createDCtx();
+}
+
+static void
+opener_give(ZSTD_DCtx *opener)
+{
+	for (size_t i = 0; opener != NULL && i < OPENERS; i++)
+		opener = atomic_exchange_explicit(&openers[i], opener, memory_order_acq_rel);
+	(void)ZSTD_freeDCtx(opener);
+}
+
 void
 am_unpack(const char *packed, size_t n, const struct am_dictionary *dictionary, char *out, size_t out_len)
 {
-	z_stream z = { .next_in = (z_const Bytef *)(uintptr_t)packed, .avail_in = (uInt)n, .next_out = (Bytef *)out,
-		       .avail_out = (uInt)out_len };
+	ZSTD_DCtx *opener = opener_take();
 
-	am_assert(inflateInit2(&z, -14) == Z_OK);
-	(void)inflateSetDictionary(&z, (const Bytef *)dictionary->text, (uInt)dictionary->n);
-	am_assert(inflate(&z, Z_FINISH) == Z_STREAM_END && z.total_out == out_len);
-	(void)inflateEnd(&z);
+	am_assert(opener != NULL);
+	am_assert(ZSTD_decompress_usingDDict(opener, out, out_len, packed, n, dictionary->opens) == out_len);
+	opener_give(opener);
 }
 
 void

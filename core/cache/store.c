@@ -380,7 +380,7 @@ static void
 see(struct am_store *store, struct entry *entry, const struct am_object *object, const char *rv)
 {
 	struct am_object *kept = object == NULL ? NULL :
-				 store->packer != NULL ? am_object_pack(store->packer, object) : am_object_ref(object);
+				 store->packer != NULL ? am_object_pack(store->packer, store->count, object) : am_object_ref(object);
 	const struct ahead *ahead = entry->ahead;
 	bool overtaken = true;
 
@@ -412,11 +412,11 @@ am_store_set_filter(struct am_store *store, const char *ns, struct am_selector *
 }
 
 void
-am_store_set_packed(struct am_store *store)
+am_store_set_packed(struct am_store *store, size_t from)
 {
 	am_lock(&store->lock);
 	if (store->packer == NULL)
-		store->packer = am_packer_new();
+		store->packer = am_packer_new(from);
 	am_unlock(&store->lock);
 }
 

@@ -79,7 +79,7 @@ measure(const char *how, bool packed, const struct am_projection *projection)
 	clock_t spent = 0;
 
 	if (packed)
-		am_store_set_packed(store);
+		am_store_set_packed(store, 256);
 	am_store_replace_begin(store);
 	for (int i = 0; i < OBJECTS; i++) {
 		make(&text, i, 1000 + i, projection);

@@ -137,10 +137,6 @@ def test_a_project_has_its_own_limit(p):
 
 def make():
     p = Platform("limits", agenticsession='keepJob = "10m"; maxRunning = %d;' % PLACES)
-    if MANY >= 1000: # as who has as many would
-        os.mkdir(os.path.join(p.dir, "conf.d"))
-        with open(os.path.join(p.dir, "conf.d/packed.conf"), "w") as f:
-            f.write("cluster: { compressCache = true; };\n")
     p.start()
     p.namespace()
     return p

@@ -539,7 +539,7 @@ START_TEST(packed_objects_read_as_they_were)
 	struct am_objects found;
 	size_t plain = 0;
 
-	am_store_set_packed(store);
+	am_store_set_packed(store, 0);
 	ck_assert_int_eq(am_store_add_index(store, "phase", "/status/phase", NULL), 0);
 	ck_assert_int_eq(am_store_add_index(store, "repo", "/spec/repos/*/url", NULL), 0);
 	for (int i = 0; i < 2000; i++) {
@@ -593,7 +593,7 @@ START_TEST(packed_objects_are_told_with_their_texts)
 {
 	struct am_object *object;
 
-	am_store_set_packed(store);
+	am_store_set_packed(store, 0);
 	for (int i = 0; i < 10; i++)
 		put_session(i, 1000 + i);
 	object = session(9, 5000);
@@ -608,10 +608,42 @@ START_TEST(packed_objects_are_told_with_their_texts)
 }
 END_TEST
 
+/* A dictionary is worth its memory for many objects only; what was packed can still be read when few are left. */
+START_TEST(few_objects_are_left_as_they_are)
+{
+	struct am_object *object = session(0, 1000);
+	size_t plain = object->json.n;
+	char ns[16], name[32];
+
+	am_object_unref(object);
+	am_store_set_packed(store, 100);
+	for (int i = 0; i < 100; i++)
+		put_session(i, 1000 + i);
+	ck_assert_uint_gt(am_store_bytes(store), 99 * (plain - 8));
+	for (int i = 100; i < 400; i++)
+		put_session(i, 1000 + i);
+	ck_assert_uint_lt(am_store_bytes(store), 200 * plain);
+	for (int i = 10; i < 400; i++) {
+		object = session(i, 2000 + i);
+		am_store_remove(store, object, NULL, NULL);
+		am_object_unref(object);
+	}
+	for (int i = 0; i < 10; i++) {
+		put_session(i, 3000 + i);
+		(void)snprintf(ns, sizeof(ns), "team-%d", i % 7);
+		(void)snprintf(name, sizeof(name), "session-%06d", i);
+		object = am_store_get(store, ns, name);
+		check_session(object->json.p, i, 3000 + i);
+		am_object_unref(object);
+	}
+	ck_assert_uint_gt(am_store_bytes(store), 9 * (plain - 8));
+}
+END_TEST
+
 /* Objects that became different get a dictionary of their own; the old ones keep theirs. */
 START_TEST(packing_learns_again)
 {
-	am_store_set_packed(store);
+	am_store_set_packed(store, 0);
 	for (int i = 0; i < 20; i++)
 		put_session(i, 1000 + i);
 	for (int i = 0; i < 3000; i++) {
@@ -727,7 +759,7 @@ START_TEST(ST1_03_concurrent_readers)
 	char rv[16];
 
 	if (_i == 1)
-		am_store_set_packed(store);
+		am_store_set_packed(store, 0);
 	ck_assert_int_eq(am_store_add_index(store, "host", "/spec/host", NULL), 0);
 	for (int i = 0; i < 4; i++)
 		threads[i] = am_thread_new("reader", 0, reader, NULL);
@@ -765,6 +797,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, ST1_01_index_before_and_after_with_many_values);
 	tcase_add_test(tc, packed_objects_read_as_they_were);
 	tcase_add_test(tc, packed_objects_are_told_with_their_texts);
+	tcase_add_test(tc, few_objects_are_left_as_they_are);
 	tcase_add_test(tc, packing_learns_again);
 	tcase_add_test(tc, CA7_01_rule_19_projections_keep_what_they_name);
 	tcase_add_test(tc, CA7_01_projections_know_what_they_keep);

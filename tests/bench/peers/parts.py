@@ -145,7 +145,7 @@ class Subject:
         self.log = "%s/%s.log" % (bench.folder, name)
         env = dict(os.environ, KUBECONFIG=kubeconfig, BENCH_OBJECTS=str(objects), BENCH_TARGET=target, BENCH_WORKERS="4",
                    PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1")
-        if name in ("ours", "ours, three", "packed"):
+        if name in ("ours", "ours, three", "plain"):
             args = self.ours(bench, kubeconfig, objects, target, plugins)
             env["LD_LIBRARY_PATH"] = bench.build + "/core/.libs"
         elif name == "floor":
@@ -164,7 +164,7 @@ class Subject:
             f.write('mode = "cluster";\nstate = "%s.state";\nruntime = "%s.run";\nplugin_dir = "%s/tests/bench/peers/.libs";\n'
                     'log: { level = "warn"; format = "text"; };\nlease: { enabled = false; };\nops: { listen = ""; };\n'
                     'cluster: { kubeconfig = "%s"; requestsPerSecond = 0; compressCache = %s; };\nplugins: {\n' % (
-                        base, base, bench.build, kubeconfig, "true" if self.name == "packed" else "false"))
+                        base, base, bench.build, kubeconfig, "false" if self.name == "plain" else "true"))
             for plugin in plugins:
                 f.write('  %s: { workers = 4; config: { objects = %d; target = "%s"; }; };\n' % (plugin, objects, target))
             f.write("};\n")
