@@ -661,17 +661,18 @@ am_store_get(struct am_store *store, const char *ns, const char *name)
 	return open;
 }
 
-/* Opens the objects, and keeps those that match. */
+/* Keeps those that match, opened. */
 static void
 sieve(const struct am_store_query *query, struct am_objects *objects)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < objects->count; i++) {
-		struct am_object *object = am_object_open(objects->items[i]);
+		bool here = am_empty(query->ns) || strcmp(objects->items[i]->ns, query->ns) == 0;
+		struct am_object *object = here ? am_object_open(objects->items[i]) : NULL;
 
 		am_object_unref(objects->items[i]);
-		if ((am_empty(query->ns) || strcmp(object->ns, query->ns) == 0) && am_selector_match(query->selector, object))
+		if (here && am_selector_match(query->selector, object))
 			objects->items[kept++] = object;
 		else
 			am_object_unref(object);
