@@ -48,6 +48,22 @@ am_git_resolve(struct am_git *git, const char *git_dir, const char *what, char r
 	return rc;
 }
 
+/* There is nothing in it, so no name could have been right. */
+static bool
+is_empty(struct am_git *git, struct am_repo *repo, const char *bare, const char *url, const struct am_giturl *where)
+{
+	const char *args[] = {"ls-remote", "--", url, NULL};
+	struct am_git_run run = {.git_dir = bare, .args = args, .repo = repo, .where = where, .seconds = 120};
+	struct am_run_result result = {0};
+	bool empty;
+
+	if (am_git_run(git, &run, &result, NULL) != 0)
+		return false;
+	empty = result.out.len == 0;
+	am_run_result_fini(&result);
+	return empty;
+}
+
 /* Each attempt is one fetch; a refused connection or a lost one is tried again, a wrong name is not. */
 static int
 fetch_branch(struct am_git *git, struct am_repo *repo, const char *bare, const char *url, const struct am_giturl *where,
@@ -61,6 +77,8 @@ fetch_branch(struct am_git *git, struct am_repo *repo, const char *bare, const c
 
 	if (rc >= 0)
 		return rc;
+	if (err != NULL && strstr(err->message, "couldn't find remote ref") != NULL && is_empty(git, repo, bare, url, where))
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "the repository \"%.120s\" is empty: push a first commit to it", url);
 	if (branch != NULL && err != NULL && strstr(err->message, "couldn't find remote ref") != NULL)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "the repository \"%.120s\" has no branch \"%.80s\"", url, branch);
 	if (err != NULL && err->code == AMBIENT_E_INVALID) {

@@ -149,8 +149,8 @@ make_env(struct am_git *git, const struct am_git_run *run, bool login, bool key,
 
 /* The line of stderr that says what went wrong: the remote's or git's own error before a mere "fatal:".  Where ssh
  * could not connect, git's line only says so, and ssh's own is the one before it. */
-static void
-explain(struct am_git *git, const struct am_buf *text, char *ret, size_t size)
+void
+am_git_explain(struct am_git *git, const struct am_buf *text, char *ret, size_t size)
 {
 	const char *p = am_buf_str(text), *best = NULL, *last = NULL;
 	size_t best_n = 0, last_n = 0;
@@ -243,7 +243,7 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 	} else if (rc == 0 && git->cancelled != NULL && __atomic_load_n(git->cancelled, __ATOMIC_ACQUIRE) != 0) {
 		rc = ambient_err(err, AMBIENT_E_CANCELLED, "asked to end");
 	} else if (rc == 0 && result->exit_code != 0 && !run->may_fail) {
-		explain(git, &result->err, text, sizeof(text));
+		am_git_explain(git, &result->err, text, sizeof(text));
 		rc = ambient_err(err, AMBIENT_E_INVALID, "git %s: %s", run->args[0], text);
 	}
 	if (result == &own || rc < 0)

@@ -217,6 +217,41 @@ am_runner_git_import(struct am_git *git, struct am_repo *repo, struct ambient_er
 	return 0;
 }
 
+/* The first line that begins with that, without it; empty: there is none. */
+static struct am_slice
+line_of(const struct am_buf *text, const char *begin)
+{
+	const char *p = am_buf_str(text);
+
+	for (size_t n; *p != '\0'; p += n + (p[n] == '\n')) {
+		n = strcspn(p, "\n");
+		if (am_starts(p, begin))
+			return am_slice(p + strlen(begin), n - strlen(begin));
+	}
+	return am_slice("", 0);
+}
+
+/* Git's error is that some reference was not pushed.  Why stands in what it prints of each, "!\tFROM:TO\t[WHY] (MORE)", and in
+ * what the server's hooks say. */
+static int
+push_refused(struct am_git *git, const struct am_repo *repo, const struct am_run_result *result, struct ambient_error *err)
+{
+	struct am_slice line = line_of(&result->out, "!\t"), said = line_of(&result->err, "remote: ");
+	const char *why = line.n > 0 ? memchr(line.p, '\t', line.n) : NULL;
+	char text[200], hook[200];
+	bool behind;
+
+	am_git_explain(git, &result->err, text, sizeof(text));
+	if (why != NULL)
+		(void)snprintf(text, sizeof(text), "%.*s", (int)(line.p + line.n - why - 1), why + 1);
+	(void)snprintf(hook, sizeof(hook), "%.*s", (int)AM_MIN(said.n, (size_t)180), said.p);
+	am_runner_redact_string(git->redactor, hook, sizeof(hook));
+	behind = strstr(text, "fetch first") != NULL || strstr(text, "non-fast-forward") != NULL;
+	return ambient_err(err, AMBIENT_E_INVALID, "pushing \"%.60s\" was refused: %s%s%s", repo->push_branch, text,
+			   behind ? ": the branch has commits that this work does not build on; name another output.targetBranch"
+			   : hook[0] != '\0' ? ": " : "", behind ? "" : hook);
+}
+
 int
 am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_error *err)
 {
@@ -224,7 +259,8 @@ am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_erro
 	am_auto(am_freep) char *spec = am_xasprintf("%s:refs/heads/%s", repo->commit, repo->push_branch);
 	const char *args[] = {"push", "--no-verify", "--porcelain", "--no-signed", "--", repo->push_url, spec, NULL};
 	struct am_git_run run = {
-		.git_dir = bare, .args = args, .repo = repo, .where = &repo->push_where, .seconds = 1200};
+		.git_dir = bare, .args = args, .repo = repo, .where = &repo->push_where, .seconds = 1200, .may_fail = true};
+	struct am_run_result result = {0};
 	int rc = repo->rescued ? 0 : am_git_submodules_check(git, repo, bare, err);
 
 	if (rc == 0)
@@ -234,9 +270,14 @@ am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_erro
 	/* Better rescued without than not at all. */
 	if (rc < 0 && err != NULL)
 		(void)am_strlcpy(repo->error, err->message, sizeof(repo->error));
-	rc = am_git_run(git, &run, NULL, err);
+	rc = am_git_run(git, &run, &result, err);
 	if (rc < 0)
 		return am_err_prefix(err, "pushing \"%.60s\" was refused", repo->push_branch);
+	if (result.exit_code != 0)
+		rc = push_refused(git, repo, &result, err);
+	am_run_result_fini(&result);
+	if (rc < 0)
+		return rc;
 	repo->status = "pushed";
 	return 0;
 }

@@ -45,6 +45,8 @@ as_advise(char *text, size_t size, const char *reason)
 	while (advices[k].reason != NULL && strcmp(advices[k].reason, reason) != 0)
 		k++;
 	n = strlen(text);
+	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' ' || text[n - 1] == '.'))
+		text[--n] = '\0';
 	own = strlen(advices[k].text) + 2;
 	if (n + own >= size) {
 		n = size - 1 - own;

@@ -68,6 +68,19 @@ either(const struct ambient_object *o, const char *base, const char *canonical, 
 	return refuse(err, name, "differs from its alias \"%s\"; set one of the two", other);
 }
 
+/* A name goes into paths of requests. */
+static int
+check_object_name(struct ambient_error *err, const char *base, const char *field, const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-");
+	char where[128];
+
+	if (name[0] == '\0' || (name[n] == '\0' && n <= 253 && isalnum((unsigned char)name[0]) && isalnum((unsigned char)name[n - 1])))
+		return 0;
+	field_name(where, base, field);
+	return refuse(err, where, "%s", "is no name that an object can have");
+}
+
 static char *
 scratch(struct ambient_call *call, size_t n)
 {
@@ -267,6 +280,8 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 		r->auth = session_secret(spec, r->url);
 	if (r->auth[0] == '\0' && settings != NULL)
 		r->auth = ambient_str(settings, "/spec/gitCredentialsSecret", "");
+	if ((rc = check_object_name(err, base, "/input/authSecret", r->auth)) < 0)
+		return rc;
 	r->provider = provider_of(settings, r->url);
 	r->push = wants_push(spec, item);
 	r->push_url = fork[0] != '\0' ? fork : r->url;
@@ -421,7 +436,8 @@ workflow(struct ambient_call *call, const struct ambient_object *spec, const str
 		auth = ambient_str(settings, "/spec/gitCredentialsSecret", "");
 	if (branch[0] == '\0')
 		branch = "main";
-	if ((rc = check_url(err, "spec", "/activeWorkflow/gitUrl", url)) < 0 ||
+	if ((rc = check_object_name(err, "spec", "/gitConfig/authentication", auth)) < 0 ||
+	    (rc = check_url(err, "spec", "/activeWorkflow/gitUrl", url)) < 0 ||
 	    (rc = check_branch(err, "spec", "/activeWorkflow/branch", branch)) < 0)
 		return rc;
 	if (problem != NULL)
@@ -534,7 +550,12 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 
 	if ((rc = either(spec, "spec", "/prompt", "/initialPrompt", &prompt, err)) < 0 ||
 	    (rc = either(spec, "spec", "/model", "/llmSettings/model", &model, err)) < 0 ||
-	    (rc = check_environment(spec, err)) < 0)
+	    (rc = check_environment(spec, err)) < 0 ||
+	    (rc = check_object_name(err, "spec", "/anthropicApiKeySecret", ambient_str(spec, "/anthropicApiKeySecret", ""))) < 0 ||
+	    (rc = check_object_name(err, "spec", "/resourceOverrides/storageClass",
+				    ambient_str(spec, "/resourceOverrides/storageClass", ""))) < 0 ||
+	    (rc = check_object_name(err, "spec", "/resourceOverrides/priorityClass",
+				    ambient_str(spec, "/resourceOverrides/priorityClass", ""))) < 0)
 		return rc;
 	if (prompt[0] == '\0' && !interactive)
 		return refuse(err, "spec.prompt", "%s", "is empty, and the session is not interactive");

@@ -502,6 +502,23 @@ def addresses_and_branches_are_refused_at_apply(f):
             sessions(with_field(field, good)).ok(201)
             found = causes(sessions(with_field(field, bad)))
             assert [x[0] for x in found] == ["spec." + field], (field, found)
+    for field in ("repos[0].input.authSecret", "anthropicApiKeySecret", "gitConfig.authentication.tokenSecret",
+                  "gitConfig.authentication.sshKeySecret", "resourceOverrides.storageClass", "resourceOverrides.priorityClass"):
+        for name in ("a", "a.b-c", "0", "x" * 253, ""):
+            sessions(with_field(field, name)).ok(201)
+        for name in ("../x", "A", "a/b", "-a", "a-", ".a", "a_b", "a\n", "a b"):
+            found = causes(sessions(with_field(field, name)))
+            assert [x[0] for x in found] == ["spec." + field] and "is no name that an object can have" in found[0][2], (name, found)
+    for field in ("runnerSecretsName", "anthropicApiKeySecret", "gitCredentialsSecret"):
+        settings({field: "a"}).ok(201)
+        assert [x[0] for x in causes(settings({field: "../x"}))] == ["spec." + field], field
+    for path, taken in (("", True), ("flows/review", True), ("a.git/x", True), ("..x", True), ("/etc", False), ("..", False), ("a/..", False),
+                        ("a/../b", False), (".git", False), ("a/.GIT/hooks", False), ("a\nb", False)):
+        a = sessions(with_field("activeWorkflow.path", path))
+        assert a.status == 201 if taken else [x[0] for x in causes(a)] == ["spec.activeWorkflow.path"], (path, a.raw)
+    for path, taken in (("there", True), ("", True), ("../x", False), (".git", False), ("a/b", False)):
+        a = sessions(with_field("gitConfig.repositories[0].clonePath", path))
+        assert a.status == 201 if taken else [x[0] for x in causes(a)] == ["spec.gitConfig.repositories[0].clonePath"], (path, a.raw)
     # An empty one is one that is not there.
     sessions({"repos": [{"url": A, "branch": "", "output": {"url": "", "branch": ""}}], "inputRepo": ""}).ok(201)
 

@@ -299,6 +299,33 @@ def test_urls_that_are_refused_when_a_session_is_edited(p):
     chat.delete()
 
 
+def test_a_repository_without_a_commit(p):
+    git("init", "-q", "--bare", p.origins.bare("empty"))
+    s = ends(p, "empty", "Failed", "CloneFailed", 'empty.git" is empty: push a first commit to it', repos=[p.repo("empty", "work")])
+    # Then it is started again, as the message says.
+    p.origins.make("first")
+    git("--git-dir", p.origins.bare("first"), "push", "-q", p.origins.bare("empty"), "main:main")
+    assert p.ctl("start", "empty").returncode == 0
+    until(lambda: s.status["runs"] == 2, what="the second run")
+    s.wait("Completed")
+
+
+def test_a_secret_of_no_name(p):
+    """As an older definition took it: refused when it is applied, and a pod says that it is not there."""
+    refused_at_once(p, "spec.repos[0].input.authSecret", "is no name that an object can have",
+                    repos=[{"input": {"url": "https://h/r", "authSecret": "../../x"}}])
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nameless"}, "spec": {
+        "restartPolicy": "Never", "volumes": [{"name": "v", "secret": {"secretName": "Bad/../name"}}], "containers": [{
+            "name": "c", "image": "ambient-runner:test", "command": ["true"], "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}}
+    p.request("POST", p.core("pods"), pod)
+
+    def waiting():
+        status = p.get(p.core("pods", "nameless"))["status"].get("containerStatuses", [{}])
+        return status[0].get("state", {}).get("waiting", {}).get("message", "")
+    until(lambda: 'secret "Bad/../name" not found' in waiting(), what="a word about the Secret")
+    p.request("DELETE", p.core("pods", "nameless"))
+
+
 def test_push_refused(p):
     p.origins.make("closed")
     hook = p.origins.bare("closed") + "/hooks/pre-receive"
@@ -306,7 +333,7 @@ def test_push_refused(p):
     with open(hook, "w") as f:
         f.write("#!/bin/sh\necho 'not on my watch' >&2\nexit 1\n")
     os.chmod(hook, 0o755)
-    s = ends(p, "closed", "Failed", "PushFailed", "work", script="echo x > x", repos=[p.repo("closed", "work")])
+    s = ends(p, "closed", "Failed", "PushFailed", "work", "pre-receive hook declined", "not on my watch", script="echo x > x", repos=[p.repo("closed", "work")])
     assert s.status["repos"][0]["status"] == "error" and "work" in s.status["repos"][0]["error"], s.status
     # Nothing is lost: the agent's work is in the workspace.
     assert os.path.exists(s.file("closed/x"))
@@ -319,7 +346,7 @@ def test_push_that_is_no_fast_forward(p):
     git("commit", "-q", "--allow-empty", "-m", "other", cwd=work)
     git("push", "-q", "origin", "HEAD:refs/heads/work", cwd=work)
     other = git("rev-parse", "HEAD", cwd=work)
-    ends(p, "ahead", "Failed", "PushFailed", "work", script="echo x > x", repos=[p.repo("ahead", "work")])
+    ends(p, "ahead", "Failed", "PushFailed", "work", "has commits that this work does not build on; name another", script="echo x > x", repos=[p.repo("ahead", "work")])
     assert git("--git-dir", p.origins.bare("ahead"), "rev-parse", "work") == other
 
 
@@ -401,6 +428,17 @@ def test_names_of_63_and_253_characters(p):
         s.wait("Completed")
         assert p.origins.commits(name[:40] + name[-1], "work") == 1, s.status
         assert len(s.status["jobName"]) <= 63
+        # What serves their files afterwards is named after them, too.
+        done = p.ctl("files", name, os.path.basename(s.status["repos"][0]["name"]) + "/x")
+        assert done.returncode == 0 and done.stdout == "x\n", done.stdout
+        done = p.ctl("messages", name)
+        assert done.returncode == 0 and "the agent finished" in done.stdout, done.stdout
+    # A branch of its own for one that git could not have.
+    p.origins.make("own")
+    s = p.session(long[:-2] + "z", "echo x > x", repos=[{**p.repo("own"), "autoPush": True}])
+    s.wait("Completed")
+    branch = s.status["repos"][0]["branch"]
+    assert branch.startswith("sessions/xxx") and len(branch) < 80 and p.origins.commits("own", branch) == 1, s.status
     done = p.ctl("get", long)
     assert done.returncode == 0 and "Completed" in done.stdout, done.stdout
 

@@ -75,7 +75,8 @@ find_object(struct ambient_call *call, const char *kind, const char *ns, const c
 	(void)snprintf(id, sizeof(id), "%s %.64s/%.256s", kind, ns, name);
 	if (rc == -AMBIENT_E_NOTFOUND && strcmp(id, t->missing) != 0)
 		rc = ambient_get_live(call, kind, ns, name, ret, err);
-	if (rc == -AMBIENT_E_NOTFOUND) {
+	/* Of a name that no object can have, there is none. */
+	if (rc == -AMBIENT_E_NOTFOUND || rc == -AMBIENT_E_INVALID) {
 		memcpy(t->missing, id, sizeof(id));
 		*ret = NULL;
 		rc = 0;
