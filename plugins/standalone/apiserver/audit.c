@@ -5,7 +5,7 @@
  * the answer is decided: a whole one ends the event, a stream begins one event and ends another.
  *
  * What is secret is never in the log: bodies of secrets, of token requests and reviews, and of whatever is encrypted in
- * the database are left out, whatever the rules say.
+ * the database are left out, whatever the rules say; so are parameters of a query that are called like one.
  */
 #include "plugins/standalone/apiserver/audit.h"
 
@@ -126,6 +126,46 @@ add_text(struct am_buf *out, const char *member, const char *text)
 	}
 }
 
+/* The name of a parameter, as it would be read; a value behind it is nobody's business but the receiver's. */
+static bool
+names_a_secret(struct am_slice name)
+{
+	static const char *const words[] = { "token", "secret", "passw", "key", "credential", "signature", "auth", "bearer" };
+	struct am_buf plain = { 0 };
+	bool found = !am_http_unescape(name, true, &plain);
+
+	for (size_t i = 0; !found && i < AM_COUNTOF(words); i++)
+		found = strcasestr(am_buf_str(&plain), words[i]) != NULL;
+	am_buf_fini(&plain);
+	return found;
+}
+
+/* No parameter of ours holds a secret, but a client may send one by mistake, or to a pod. */
+static void
+add_uri(struct am_buf *out, const char *target)
+{
+	size_t n = strnlen(target, TEXT_MAX), at = strcspn(target, "?");
+	struct am_buf uri = { 0 };
+
+	am_buf_add(&uri, target, AM_MIN(at + 1, n));
+	for (at++; at < n;) {
+		size_t end = at + strcspn(target + at, "&;"), equals = at + strcspn(target + at, "=");
+
+		end = AM_MIN(end, n);
+		if (equals < end && names_a_secret(am_slice(target + at, equals - at))) {
+			am_buf_addf(&uri, "%.*s=[redacted]", (int)(equals - at), target + at);
+			end = AM_MIN(at + strcspn(target + at, "&"), n); /* to some, ; is part of a value */
+		} else {
+			am_buf_add(&uri, target + at, end - at);
+		}
+		if (end < n)
+			am_buf_addc(&uri, target[end]);
+		at = end + 1;
+	}
+	add_text(out, "requestURI", am_buf_str(&uri));
+	am_buf_fini(&uri);
+}
+
 static void
 add_reference(const struct rest_call *call, struct am_buf *out)
 {
@@ -194,7 +234,7 @@ describe(struct rest_call *call, struct event *e, bool allowed, bool hidden)
 	am_http_address(call->http, address);
 	am_json_addf(&e->head, "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":%s,\"auditID\":%s", levels[e->level],
 		     call->audit_id);
-	add_text(&e->head, "requestURI", am_http_target(call->http));
+	add_uri(&e->head, am_http_target(call->http));
 	add_text(&e->head, "verb", call->verb != NULL ? call->verb : "");
 	add_user(&e->head, "user", call->impersonated ? &call->real_user : &call->user);
 	if (call->impersonated)

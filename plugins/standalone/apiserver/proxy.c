@@ -152,7 +152,7 @@ set_fields(const struct job *job)
 		const char *name = job->head.fields[i].name, *value = job->head.fields[i].value;
 
 		if (rest_head_is_hop(name) || strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Audit-Id") == 0 ||
-		    strncasecmp(name, "Sec-WebSocket-", strlen("Sec-WebSocket-")) == 0)
+		    strncasecmp(name, "Sec-WebSocket-", strlen("Sec-WebSocket-")) == 0 || rest_is_cors(name))
 			continue;
 		if (strcasecmp(name, "Location") == 0) {
 			am_auto(am_freep) char *moved = location(job, value);

@@ -271,6 +271,10 @@ void rest_token_create(struct rest_call *call, const struct am_node *body); /* P
 /* After a write: Secrets that are to hold a token get one. */
 void rest_token_written(struct rest_call *call, const struct am_object *object);
 
+/* auth_origin.c */
+int rest_check_origin(struct rest_call *call); /* 403 is the failure: a browser shows a page of another site */
+bool rest_is_cors(const char *field);          /* of an answer: would let a page of another site read it */
+
 /* rbac_table.c: roles and bindings, compiled; every use of a table ends before the free */
 struct rest_rbac *rest_rbac_new(struct am_engine *engine);
 void rest_rbac_free(struct rest_rbac *rbac);

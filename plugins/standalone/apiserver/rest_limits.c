@@ -22,6 +22,7 @@ static const struct {
 	{ "pods/portforward, pods/ephemeralcontainers, pods/resize, pods/binding", "501", "not implemented by the standalone server" },
 	{ "services/proxy, nodes/proxy", "404", "nothing routes to Services; a pod is reached by pods/proxy" },
 	{ "SPDY upgrades", "501", "exec and attach speak WebSocket; kubectl 1.31 and newer do by default" },
+	{ "writes and upgrades that a browser sends for a page of another site", "403", "what its Sec-Fetch-Site or Origin says" },
 	{ "protobuf and CBOR answers", "406", "bodies may be protobuf, answers are JSON or YAML" },
 	{ "CBOR bodies", "415", "JSON, YAML and protobuf are read" },
 	{ "pods that need the host: hostPID, hostIPC, privileged, added capabilities, sysctls, block volumes, other volume types",

@@ -375,7 +375,7 @@ serve(struct rest_call *call)
 		rest_answer_failure(call);
 		return;
 	}
-	bool may = rest_authenticate(call) == 0 && rest_authorize(call) == 0;
+	bool may = rest_authenticate(call) == 0 && rest_check_origin(call) == 0 && rest_authorize(call) == 0;
 
 	rest_audit_begin(call, may);
 	if (!may) {
