@@ -102,6 +102,8 @@ wait_for(const char *pod, const char *name, const char *what)
 		(void)usleep(5000);
 	}
 	fprintf(stderr, "no %s in %s of %s:\n%.2000s\n", what, name, pod, file(pod, name));
+	if (strcmp(name, "state.jsonl") != 0)
+		fprintf(stderr, "its state:\n%.4000s\n", file(pod, "state.jsonl"));
 	return false;
 }
 
