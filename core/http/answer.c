@@ -200,7 +200,9 @@ on_pull(void *cls, uint64_t pos am_unused_, char *buf, size_t max)
 			continue;
 		}
 		r->wake_at = wake_at;
-		r->beat_at = now + AM_HTTP_HEARTBEAT;
+		/* Not with each pull: who is woken again and again for nothing would never be looked at. */
+		if (r->beat_at == AM_FOREVER || now >= r->beat_at)
+			r->beat_at = am_http_next_beat(now);
 		r->suspended = true;
 		MHD_suspend_connection(r->connection);
 		int64_t at = AM_MIN(r->wake_at, r->beat_at);

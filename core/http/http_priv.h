@@ -28,7 +28,7 @@
 #define AM_HTTP_HEADERS_MAX 100
 #define AM_HTTP_PIPE_MAX    (64 * 1024)
 #define AM_HTTP_TUNNELS_MAX 256
-#define AM_HTTP_HEARTBEAT   (15 * AM_NS_PER_S)
+#define AM_HTTP_HEARTBEAT   (5 * AM_NS_PER_S)
 /* Of a body that is too large so much is still read, so that the peer gets to see the answer. */
 #define AM_HTTP_DRAIN_MAX   ((size_t)8 << 20)
 
@@ -114,6 +114,13 @@ struct am_http_request {
 	struct am_http_pipe *pipe;
 	struct am_http_request *next_stream, **link_stream; /* httpd->lock */
 };
+
+/* When it is next asked whether a stream's peer has left.  In whole seconds: one walk does for all streams. */
+static inline int64_t
+am_http_next_beat(int64_t now)
+{
+	return (now + AM_HTTP_HEARTBEAT) / AM_NS_PER_S * AM_NS_PER_S;
+}
 
 /* request.c */
 struct am_http_request *am_http_request_new(struct am_httpd *httpd, struct MHD_Connection *connection,

@@ -184,8 +184,11 @@ ticker(void *arg)
 		httpd->tick_at = AM_FOREVER;
 		for (struct am_http_request *r = httpd->stream_list; r != NULL; r = r->next_stream) {
 			am_lock(&r->lock);
-			int64_t at = AM_MIN(r->wake_at, r->beat_at);
 			bool waits = r->suspended;
+			/* As long as it is suspended the connection is there, and with it the descriptor. */
+			if (waits && r->beat_at <= now && !am_http_fd_gone(r->fd))
+				r->beat_at = am_http_next_beat(now);
+			int64_t at = AM_MIN(r->wake_at, r->beat_at);
 			am_unlock(&r->lock);
 			if (!waits)
 				continue;

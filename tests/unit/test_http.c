@@ -492,6 +492,40 @@ START_TEST(heartbeat_notices_gone_peer)
 }
 END_TEST
 
+/* Woken all the time, with nothing to be sent, as a watch that selects one of many objects is. */
+START_TEST(heartbeat_is_not_put_off)
+{
+	struct am_clock *clock = am_clock_fake_new();
+	struct am_httpd_options o = { .clock = clock };
+	struct am_httpd *h = start(&o);
+	int fd = dial(h), pulls = 1;
+
+	say(fd, "GET /feed HTTP/1.1\r\nHost: x\r\n\r\n");
+	hear(fd, "\r\n\r\n");
+	wait_for(&feed.pulls, pulls);
+	/* Who is there is not woken to be asked. */
+	for (int i = 0; i < 30; i++) {
+		am_clock_fake_advance(clock, AM_NS_PER_S);
+		poll(NULL, 0, 1);
+	}
+	ck_assert_int_eq(atomic_load(&feed.pulls), pulls);
+	close(fd);
+	for (int i = 0; i < 30 && atomic_load(&feed.dones) == 0; i++) {
+		am_clock_fake_advance(clock, AM_NS_PER_S);
+		am_lock(&feed.lock);
+		if (feed.request != NULL)
+			resume(feed.request);
+		am_unlock(&feed.lock);
+		for (int k = 0; k < 200 && atomic_load(&feed.pulls) == pulls && atomic_load(&feed.dones) == 0; k++)
+			poll(NULL, 0, 5);
+		pulls = atomic_load(&feed.pulls);
+	}
+	ck_assert_int_eq(atomic_load(&feed.dones), 1);
+	am_httpd_stop(h);
+	am_clock_fake_free(clock);
+}
+END_TEST
+
 START_TEST(stop_ends_streams_cleanly)
 {
 	struct am_httpd_options o = { 0 };
@@ -721,6 +755,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, full_queue_is_429);
 	tcase_add_test(tc, stream_waits_and_wakes);
 	tcase_add_test(tc, heartbeat_notices_gone_peer);
+	tcase_add_test(tc, heartbeat_is_not_put_off);
 	tcase_add_test(tc, stop_ends_streams_cleanly);
 	tcase_add_test(tc, pipe_carries_and_notices);
 	tcase_add_test(tc, port_in_use_is_said);
