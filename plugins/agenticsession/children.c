@@ -109,8 +109,24 @@ correct(struct ambient_call *call, const struct ambient_object *there, const cha
 	return rc;
 }
 
+/* Of a session of this name that was deleted: what it owned goes by and by, and must not be worked with meanwhile. */
+static bool
+is_left_over(const struct ambient_object *o, const struct ambient_object *session)
+{
+	const char *name = ambient_str(session, "/metadata/name", "");
+
+	for (size_t i = 0; i < ambient_len(o, "/metadata/ownerReferences"); i++) {
+		const struct ambient_object *ref = ambient_item(o, "/metadata/ownerReferences", i, NULL);
+
+		if (ambient_bool(ref, "/controller", 0) && strcmp(ambient_str(ref, "/kind", ""), "AgenticSession") == 0 &&
+		    strcmp(ambient_str(ref, "/name", ""), name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Creates, or finds that it is there and ours.  foreign: what to make of one that is not.  part: what has to be as the
- * draft says in one that is ours, or NULL. */
+ * draft says in one that is ours, or NULL.  -AMBIENT_E_CONFLICT: the one that is there is about to go. */
 static int
 ensure(struct ambient_call *call, const struct ambient_object *session, const char *kind, const char *name,
        struct ambient_draft *draft, bool foreign_is_fine, const char *part, struct ambient_error *err)
@@ -126,11 +142,12 @@ ensure(struct ambient_call *call, const struct ambient_object *session, const ch
 		return ambient_err(err, AMBIENT_E_CONFLICT, "%s \"%s/%s\" came and went", kind, ns, name);
 	if (rc < 0)
 		return rc;
-	if (as_owned(there, session)) {
-		if (ambient_type(there, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
-			return ambient_err(err, AMBIENT_E_CONFLICT, "%s \"%s/%s\" is being deleted", kind, ns, name);
+	if (ambient_deleting(there))
+		return ambient_err(err, AMBIENT_E_CONFLICT, "%s \"%s/%s\" is being deleted", kind, ns, name);
+	if (as_owned(there, session))
 		return part != NULL ? correct(call, there, kind, name, draft, part, err) : 0;
-	}
+	if (is_left_over(there, session))
+		return ambient_err(err, AMBIENT_E_CONFLICT, "%s \"%s/%s\" is of a session of this name that was deleted", kind, ns, name);
 	if (foreign_is_fine)
 		return 0;
 	return ambient_err(err, AMBIENT_E_EXISTS, "%s \"%s/%s\" exists and does not belong to this session; delete it "
@@ -144,6 +161,8 @@ continued_claim(struct ambient_call *call, const struct ambient_object *session,
 	const struct ambient_object *there = NULL;
 	int rc = ambient_get_live(call, AS_PVC, ambient_str(session, "/metadata/namespace", ""), name, &there, err);
 
+	if (rc == 0 && ambient_deleting(there))
+		rc = -AMBIENT_E_NOTFOUND;
 	if (rc != -AMBIENT_E_NOTFOUND)
 		return rc;
 	return ambient_err(err, AMBIENT_E_INVALID, "the workspace claim \"%s\" of the session that is continued is not there; it "

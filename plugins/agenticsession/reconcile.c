@@ -281,14 +281,16 @@ provision(struct pass *p)
 	}
 	if (rc == 0)
 		rc = as_changes_made(p->call, p->session, &p->st, p->err);
-	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN) {
-		/* A person must act: say it where they look, and go on trying with growing delays. */
+	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN || rc == -AMBIENT_E_CONFLICT) {
+		/* Said where those look who must act or wait; and it is tried again, with growing delays. */
 		struct ambient_error hidden = AMBIENT_ERROR_INIT;
 		struct ambient_error *err = p->err;
 
 		(void)snprintf(text, sizeof(text), "%s", err->message);
-		as_set(&p->st, AS_READY, KC_FALSE, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "JobCreationFailed", "%s",
-		       text);
+		if (rc == -AMBIENT_E_CONFLICT)
+			as_set(&p->st, AS_READY, KC_FALSE, "Provisioning", "waiting for what is in the way: %.400s", text);
+		else
+			as_set(&p->st, AS_READY, KC_FALSE, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "JobCreationFailed", "%s", text);
 		p->err = &hidden;
 		(void)save(p);
 		p->err = err;

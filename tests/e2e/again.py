@@ -131,6 +131,20 @@ def test_weakness_12_2_a_a_continuation_waits_for_the_pod_of_one_that_was_delete
     assert second.phase == "Completed" and second.status["results"] == "up" and not running(pids), second.status
 
 
+def test_a_session_made_again_under_its_name_has_files_of_its_own(p):
+    """While the pod of the first one takes its time to end, and keeps the claim that goes with it."""
+    s = p.session("twin", "trap '' TERM; touch ../up; while :; do sleep 0.1; done")
+    s.wait("Running")
+    until(lambda: os.path.exists(s.volume + "/workspace/up"), what="the agent")
+    pids, claim = p.pod_processes(s), p.get(p.core("persistentvolumeclaims", "ambient-workspace-twin"))["metadata"]["uid"]
+    s.delete()
+    until(lambda: s.get() is None, what="the first to go")
+    s = p.session("twin", "ls ..")
+    s.wait("Completed")
+    assert s.texts() == ["artifacts"] and not running(pids), (s.texts(), s.status)
+    assert p.get(p.core("persistentvolumeclaims", "ambient-workspace-twin"))["metadata"]["uid"] != claim
+
+
 def test_stop_and_start_seen_at_once_are_what_was_asked_last(p):
     s = p.session("both", "true")
     s.wait("Completed")

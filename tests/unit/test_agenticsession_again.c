@@ -217,6 +217,38 @@ START_TEST(a_foreign_job_is_not_deleted)
 }
 END_TEST
 
+/* Deleted and made again under its name, while what the first one owned still goes: that is waited for, not worked with. */
+START_TEST(what_a_deleted_namesake_leaves_is_waited_for)
+{
+	static const struct { const char *kind, *name, *object; } left[] = {
+		{ AS_PVC, "ambient-workspace-s", "'ownerReferences':[{'kind':'AgenticSession','name':'s','uid':'before','controller':true}]" },
+		{ AS_PVC, "ambient-workspace-s", "'deletionTimestamp':'2026-01-01T00:00:00Z','finalizers':['kubernetes.io/pvc-protection']" },
+		{ AS_SA, "ambient-session-s", "'ownerReferences':[{'kind':'AgenticSession','name':'s','uid':'before','controller':true}]" },
+		{ AS_CM, "s-report", "'ownerReferences':[{'kind':'AgenticSession','name':'s','uid':'before','controller':true}]" },
+	};
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	char json[512];
+	int rc = 0;
+
+	begin();
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'%s','namespace':'team-a',%s}}", left[_i].name, left[_i].object);
+	fake_host_put(fake, left[_i].kind, json);
+	submit_named("s", SPEC);
+	for (int i = 0; i < 3; i++)
+		rc = fake_host_reconcile(fake, NULL, "team-a", "s", NULL, &err);
+	ck_assert_int_eq(rc, -AMBIENT_E_CONFLICT);
+	ck_assert_str_eq(at("/status/phase"), "Pending");
+	ck_assert_str_eq(cond("Ready", "reason"), "Provisioning");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), left[_i].name));
+	ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	fake_host_remove(fake, left[_i].kind, "team-a", left[_i].name);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(fake_host_at(fake, left[_i].kind, "team-a", left[_i].name, "/metadata/ownerReferences/0/uid"), at("/metadata/uid"));
+	end();
+}
+END_TEST
+
 /* ---- the files of another session */
 
 static const char *const continuations[] = {
@@ -435,6 +467,7 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, behaviour_11_5_stop_from_each_phase_behaviour_11_5_stop_idempotent, 0, 3);
 	tcase_add_loop_test(tc, behaviour_11_5_empty_status, 0, 2);
 	tcase_add_loop_test(tc, weakness_12_2_a_a_continued_session_lends_its_workspace, 0, 2);
+	tcase_add_loop_test(tc, what_a_deleted_namesake_leaves_is_waited_for, 0, 4);
 	tcase_add_loop_test(tc, weakness_12_2_a_a_deleted_continuation_lends_its_place, 0, 2);
 	tcase_add_test(tc, a_continuation_of_a_continuation_and_of_oneself);
 	tcase_add_loop_test(tc, behaviour_start_from_each_terminal_phase_reuses_the_claim, 0, 4);
