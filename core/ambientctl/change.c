@@ -239,23 +239,29 @@ remove_repo(struct ctl *ctl, struct am_arena *arena, const struct am_node *sessi
 static int
 run_repos(struct ctl *ctl)
 {
-	if (am_streq(ctl->words[0], "add"))
-		return change(ctl, ctl->words[1], add_repo);
-	if (am_streq(ctl->words[0], "remove"))
-		return change(ctl, ctl->words[1], remove_repo);
-	return ctl_usage("\"%s\" is neither add nor remove", ctl->words[0]);
+	bool add = am_streq(ctl->words[0], "add"), edit = add || am_streq(ctl->words[0], "remove");
+
+	if (edit && ctl->word_count == 3)
+		return change(ctl, ctl->words[1], add ? add_repo : remove_repo);
+	if (ctl->word_count == 3)
+		return ctl_usage("\"%s\" is neither add nor remove", ctl->words[0]);
+	if (edit && ctl->word_count == 2)
+		return ctl_usage("repos %s takes a session and a repository", ctl->words[0]);
+	return ctl_clones(ctl, ctl->words[0], ctl->word_count > 1 ? ctl->words[1] : NULL);
 }
 
 static const struct ctl_option repos_options[] = {
 	{ .name = "branch", .letter = 'b', .arg = "BRANCH", .text = "Of a repository that is added; otherwise main." },
 	{ .name = "name", .arg = "NAME", .text = "Its directory; otherwise the last part of the URL." },
 	{ .name = "no-wait", .text = "Do not wait for it to be in effect." },
+	{ .name = "diff", .text = "What is not committed in a repository, as a diff." },
 	{ 0 },
 };
 
 const struct ctl_command ctl_repos = {
-	.name = "repos", .synopsis = "repos add SESSION URL | repos remove SESSION NAME", .options = repos_options, .min = 3, .max = 3,
-	.text = "Add or remove a repository; in a chat that runs at once, else for the next run.", .run = run_repos,
+	.name = "repos", .synopsis = "repos SESSION [NAME [--diff]] | repos add SESSION URL | repos remove SESSION NAME",
+	.options = repos_options, .min = 1, .max = 3, .on_sessions = true, .run = run_repos,
+	.text = "Show the clones of a session, as they are now; add or remove a repository.",
 };
 
 /* ---- the workflow */

@@ -110,9 +110,9 @@ offer_sessions(struct ctl *ctl, const char *word)
 static void
 offer_values(const char *option, const char *word)
 {
-	static const struct { const char *option, *values[4]; } known[] = {
+	static const struct { const char *option, *values[6]; } known[] = {
 		{ "output", { "json", "table", "text", NULL } }, { "container", { "runner", "agent", NULL } },
-		{ "runner-type", { "claude-code", "command", NULL } },
+		{ "runner-type", { "claude-code", "codex", "command", "gemini-cli", "opencode", NULL } },
 	};
 
 	for (size_t i = 0; i < AM_COUNTOF(known); i++)
@@ -157,6 +157,10 @@ run_complete(struct ctl *ctl)
 				offer(word, ctl_commands[k]->name, "");
 	} else if (command == &ctl_files && !am_streq(ctl->words[ctl->word_count - 2], "files")) {
 		/* The second word is a path where only the session is. */
+	} else if (command == &ctl_repos && am_streq(ctl->words[ctl->word_count - 2], "repos")) {
+		offer(word, "add", "");
+		offer(word, "remove", "");
+		offer_sessions(ctl, word);
 	} else if (command->on_sessions) {
 		offer_sessions(ctl, word);
 	} else if (command == &ctl_completion) {

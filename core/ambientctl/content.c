@@ -215,8 +215,9 @@ list_table(const struct am_node *entries)
 	free(cells);
 }
 
-static int
-read_directory(struct ctl_endpoint *ep, const char *path, struct am_arena *arena, struct am_node **ret, struct ambient_error *err)
+int
+ctl_read_directory(struct ctl_endpoint *ep, const char *path, struct am_arena *arena, struct am_node **ret,
+		   struct ambient_error *err)
 {
 	am_auto(am_buf_fini) struct am_buf request = { 0 };
 	am_auto(am_buf_fini) struct am_buf answer = { 0 };
@@ -314,7 +315,7 @@ find_entry(struct ctl_endpoint *ep, const char *path, struct am_arena *arena, co
 	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
 	am_auto(am_freep) char *above = am_xstrndup(path, slash != NULL ? (size_t)(slash - path) : 0);
 	struct am_node *entries;
-	int rc = read_directory(ep, above, arena, &entries, err);
+	int rc = ctl_read_directory(ep, above, arena, &entries, err);
 
 	*ret = NULL;
 	if (rc < 0)
@@ -345,7 +346,7 @@ show_path(struct ctl_endpoint *ep, const char *path, struct ambient_error *err)
 				   am_streq(type, "symlink") ? "a link" : "neither file nor directory");
 	if (ctl_value(ep->ctl, "out") != NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" is a directory; --out is for a file", path[0] != '\0' ? path : ".");
-	rc = read_directory(ep, path, arena, &entries, err);
+	rc = ctl_read_directory(ep, path, arena, &entries, err);
 	if (rc < 0)
 		return rc;
 	if (ep->ctl->json)

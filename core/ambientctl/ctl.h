@@ -116,12 +116,18 @@ void ctl_print_repos(const struct ctl *ctl, const struct am_node *session);
 /* A message as people read it, in whole lines; nothing for one that is not shown.  chat: what was streamed before, and
  * what the person said, is left out. */
 void ctl_render(const struct ctl *ctl, const struct am_node *message, bool chat, struct am_buf *out);
+/* Is it the beginning only of a message that was too large for a line? */
+bool ctl_is_cut(const struct am_node *message);
 /* What a tool is to do, in one line. */
 void ctl_render_input(const struct am_node *input, struct am_buf *out);
 
 /* ---- messages.c */
+struct ctl_endpoint;
 struct ctl_messages {
-	const struct ctl *ctl;
+	struct ctl *ctl;
+	const char *session;   /* where messages that were cut are had whole; NULL: nowhere */
+	struct ctl_endpoint *endpoint; /* to have them from; NULL: one of its own, opened when it is needed */
+	bool own, in_vain;     /* the endpoint is; there is none */
 	int64_t last_seq;      /* older ones were printed already */
 	size_t plain, plain_shown; /* lines that are no messages: of this reading, and printed so far */
 	struct am_buf line;    /* the incomplete last one */
@@ -167,7 +173,17 @@ int ctl_endpoint_do(struct ctl_endpoint *endpoint, const char *method, const cha
 int ctl_endpoint_stream(struct ctl_endpoint *endpoint, const char *path, int (*data)(void *arg, const char *p, size_t n),
 			void *arg, struct ambient_error *err);
 
+/* ---- large.c: messages that were too large for a line */
+/* The line, which was checked, as it were with all of the message. */
+int ctl_fetch_cut(struct ctl_endpoint *endpoint, const char *line, size_t n, struct am_buf *whole, struct ambient_error *err);
+
+/* ---- clones.c: `repos SESSION`, and of one repository.  The exit code. */
+int ctl_clones(struct ctl *ctl, const char *session, const char *name);
+
 /* ---- content.c */
+/* Entries of a directory of the workspace, in the arena; 1: there are more of them. */
+int ctl_read_directory(struct ctl_endpoint *endpoint, const char *path, struct am_arena *arena, struct am_node **ret,
+		       struct ambient_error *err);
 /* Opens the endpoint of a session, for reading, wherever it is served; waits for that.  CTL_OK, or an exit code after a
  * sentence. */
 int ctl_reach(struct ctl_endpoint *endpoint, struct ctl *ctl, const char *session);

@@ -296,7 +296,7 @@ ctl_follow(struct ctl *ctl, const char *name, const struct am_node *session, boo
 	int64_t last = AM_FOREVER;
 	int rc;
 
-	f.log = (struct ctl_messages){ .ctl = ctl, .before = before_output, .after = after_output, .arg = &f };
+	f.log = (struct ctl_messages){ .ctl = ctl, .session = name, .before = before_output, .after = after_output, .arg = &f };
 	if (ctl_from(ctl, &f.log.last_seq) == 0)
 		f.log.last_seq--;
 	am_lock_init(&f.lock, "follow");

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <ambient/message.h>
+
 #include "core/base/clock.h"
 #include "core/base/lock.h"
 #include "core/base/mem.h"
@@ -157,6 +159,23 @@ is_last(struct am_slice message)
 	return ended;
 }
 
+/* Of a message that was too large for a line all is asked for; where that fails, the line says that it was cut. */
+static void
+tell_message(struct ctl_link *link, struct am_slice line)
+{
+	am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
+	am_auto(am_buf_fini) struct am_buf whole = { 0 };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	const struct am_node *message = NULL;
+
+	if (!link->ctl->json && memmem(line.p, line.n, "\"large/", 7) != NULL)
+		message = am_node_parse(arena, line.p, line.n, &err);
+	if (message != NULL && ctl_is_cut(message) && !am_streq(ctl_text(message, "/type"), AMBIENT_MSG_TOOL_RESULT) &&
+	    ctl_fetch_cut(link->endpoint, line.p, line.n, &whole, &err) == 0)
+		line = am_slice(whole.data, whole.len);
+	tell_of(link, CTL_EVENT_MESSAGE, "", 0, line.p, line.n);
+}
+
 static int
 on_data(void *arg, const char *p, size_t n)
 {
@@ -178,7 +197,7 @@ on_data(void *arg, const char *p, size_t n)
 		if (seq >= link->from) {
 			link->from = seq + 1;
 			link->run_over = is_last(text);
-			tell_of(link, CTL_EVENT_MESSAGE, "", 0, text.p, text.n);
+			tell_message(link, text);
 		}
 		done += len + 1;
 	}

@@ -152,7 +152,11 @@ messages_of_files(struct ctl *ctl, int64_t from, struct ctl_messages *messages)
 	if (rc != CTL_OK)
 		return rc;
 	(void)snprintf(path, sizeof(path), "/v1/messages?from=%" PRId64, from);
+	messages->endpoint = &endpoint;
 	rc = ctl_endpoint_stream(&endpoint, path, to_messages, messages, &err);
+	ctl_messages_feed(messages, "\n", 1);
+	messages->endpoint = NULL;
+	messages->session = NULL;
 	ctl_endpoint_close(&endpoint);
 	return rc < 0 ? ctl_fail(&err, "messages of session \"%s\"", ctl->words[0]) : CTL_OK;
 }
@@ -174,7 +178,7 @@ static int
 run_messages(struct ctl *ctl)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	struct ctl_messages messages = { .ctl = ctl };
+	struct ctl_messages messages = { .ctl = ctl, .session = ctl->words[0] };
 	int64_t from;
 	char pod[256];
 	int rc = ctl_from(ctl, &from);

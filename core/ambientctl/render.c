@@ -16,6 +16,16 @@
 #define RESULT_LINES 6
 #define OPTIONS_MAX  20
 
+bool
+ctl_is_cut(const struct am_node *message)
+{
+	const char *file = am_node_get_str(message, "file", "");
+	int64_t bytes = 0, seq = 0;
+
+	return am_starts(file, "large/") && am_node_get_int(message, "bytes", &bytes) && am_node_get_int(message, "seq", &seq) &&
+	       bytes > 0 && seq > 0;
+}
+
 typedef void render_f(const struct am_node *message, bool chat, struct am_buf *out);
 
 struct style {
@@ -197,6 +207,9 @@ ctl_render(const struct ctl *ctl, const struct am_node *message, bool chat, stru
 		ctl_add_clean(out, ctl_text(message, style->text), false);
 	else
 		style->render(message, chat, out);
+	/* What is abridged here anyway says so by itself. */
+	if (style != NULL && style->text != NULL && ctl_is_cut(message))
+		am_buf_addf(out, " [cut here: the message has %s bytes]", am_node_get(message, "bytes")->text);
 	am_buf_adds(out, ctl_color(ctl, "reset"));
 	am_buf_addc(out, '\n');
 }

@@ -157,7 +157,9 @@ take_text(struct ctl_talk *t, const struct am_node *message, struct am_buf *out)
 		ctl_render(t->ctl, message, true, out);
 		return;
 	}
-	if (t->streamed.len > 0 && am_starts(text, seen)) {
+	if (t->streamed.len > 0 && ctl_is_cut(message) && am_starts(seen, text)) {
+		end_line(t, out); /* all of it was streamed */
+	} else if (t->streamed.len > 0 && am_starts(text, seen)) {
 		ctl_add_clean(out, text + t->streamed.len, false);
 		am_buf_adds(out, t->broken_off && text[t->streamed.len] == '\0' ? "" : "\n");
 	} else {

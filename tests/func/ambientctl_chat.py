@@ -90,12 +90,15 @@ def flaky(value):
     for i in range(30):
         w.say("text", text="line %d of %s" % (i, value["text"]))
         if i % 7 == 3:
+            n = len(w.streams)
             w.cut()
+            w.wait(lambda n=n: len(w.streams) > n, what="the reader to come back")
     w.say("result", text="done", turns=1)
     broken.set()
 
 
-w.hooks["message"] = flaky
+# On a thread of its own: the connection that said so is used again.
+w.hooks["message"] = lambda value: threading.Thread(target=flaky, args=(value,), daemon=True).start()
 rc, out, err = ctl("chat", "s", stdin="a\nb\n")
 check("nothing is lost or doubled when streams break",
       (rc, out.splitlines()) == (0, ["line %d of %s" % (i, m) for m in "ab" for i in range(30)]), (rc, out, err))
@@ -214,4 +217,33 @@ w = server.fresh()
 process = start("chat", "s")
 rc, out, err = end(process, b"\xff\xfe\n")
 check("what is no UTF-8 is 2", rc == 2 and "no UTF-8" in err, (rc, err))
+
+# A text that was too large for its line, after pieces of it, one of which was too large as well.
+LONG = "word " * 80000
+for have, want in ((True, LONG + "\n"), (False, LONG[:16384] + " [cut here: the message has 400020 bytes]\n")):
+    w = server.fresh()
+
+    def turn(value, w=w, have=have):
+        n = len(w.messages)
+        w.large = {n + 1: {"text": LONG[:300000], "index": 0}, n + 3: {"text": LONG}} if have else {}
+        w.say("partial", text=LONG[:16384], index=0, file="large/%d.json" % (n + 1), bytes=300020)
+        w.say("partial", text=LONG[300000:] if have else "and the rest", index=0)
+        w.say("text", text=LONG[:16384], file="large/%d.json" % (n + 3), bytes=400020)
+        w.say("result", text="", turns=1, durationMs=10)
+    w.hooks["message"] = turn
+    rc, out, err = ctl("chat", "s", stdin="go\n")
+    check("a text that was cut is shown once, and whole if it can be had" if have else "and what can be had of it, if not",
+          (rc, out, err) == (0, want, ""), (rc, len(out), out[-200:], err))
+w = server.fresh()
+w.large = {2: {"id": "p", "tool": "Write", "input": {"file_path": "/etc/x", "content": "y" * 300000}}}
+w.hooks["message"] = lambda value: w.say("permission", id="p", tool="Write", file="large/2.json", bytes=300000)
+w.hooks["answer"] = lambda value: w.say("result", text="", turns=1, durationMs=10)
+rc, out, err = ctl("chat", "s", stdin="go\nn\n")
+check("what an agent asks is shown, however large it is", rc == 0 and "? Write: {\"file_path\":\"/etc/x\"" in err and
+      w.inputs[1]["to"] == "p", (rc, out, err, w.inputs))
+w = server.fresh()
+w.hooks["message"] = lambda value: (w.say("text", text="begins", file="large/2.json", bytes=300000),
+                                    w.say("result", text="", turns=1, durationMs=10))
+rc, out, err = ctl("chat", "s", "-o", "json", stdin="go\n")
+check("as JSON it is what the runner wrote", rc == 0 and not [x for x in w.asked if "large" in x] and '"bytes":300000' in out.replace(" ", ""), (rc, out, w.asked))
 sys.exit(finish())

@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 import tempfile
+import threading
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -100,6 +101,74 @@ rc, out, err = ctl("messages", "s", "--from", "3")
 check("from a number on they come from the files", (rc, out) == (0, b"line 3\nline 4\nline 5\n"), (rc, out, err))
 rc, out, err = ctl("messages", "s", "--from", "x")
 check("a number that is none is 2", rc == 2 and "counted from 1" in err, (rc, err))
+
+# Messages that were too large for a line.
+w = server.fresh(ended=True)
+w.say("text", text="short")
+w.say("text", text="begins", file="large/2.json", bytes=400000)
+w.say("tool_result", id="t", text="one\n" * 9, file="large/3.json", bytes=400000)
+w.say("text", text="lost", file="large/4.json", bytes=7)
+w.large = {2: {"text": "begins and goes on to its end", "seq": 77, "type": "error"}}
+want = "short\nbegins and goes on to its end\n  one\n  one\n  one\n  one\n  one\n  one\n  ...\nlost [cut here: the message has 7 bytes]\n"
+for where, words in (("from the files", ("--from", "1")), ("from the log", ())):
+    w.logs = [] if words else w.messages
+    w.asked = []
+    rc, out, err = ctl("messages", "s", *words)
+    check("a message that was cut is had whole, " + where, (rc, out.decode(), err) == (0, want, "") and w.keys() == {}, (rc, out, err))
+    check("and nothing else is asked for, " + where, sorted(x.rsplit("/", 1)[1] for x in w.asked if "large" in x) == [
+        "large?seq=2", "large?seq=4"], w.asked)
+rc, out, err = ctl("messages", "s", "-o", "json")
+check("as JSON it is what the runner wrote", rc == 0 and [json.loads(x) for x in out.splitlines()] == w.messages, (rc, out, err))
+w.viewer = True
+rc, out, err = ctl("messages", "s")
+check("who may not ask the runner gets the beginning and is told", rc == 0 and "cannot patch" in err and err.count("\n") == 1 and
+      out.decode() == want.replace(" and goes on to its end", " [cut here: the message has 400000 bytes]"), (rc, out, err))
+w = server.fresh(phase="Running")
+w.logs = [{"seq": 1, "type": "text", "time": "t", "run": "r", "text": "begins", "file": "large/1.json", "bytes": 400000}]
+w.large = {1: {"text": "begins and ends"}}
+threading.Timer(0.5, lambda: w.change(phase="Completed")).start()
+rc, out, err = ctl("messages", "s", "-f")
+check("while one follows, too", (rc, out) == (0, b"begins and ends\n") and w.keys() == {}, (rc, out, err, w.keys()))
+
+# Clones.
+CODE = {"repo": "code", "branch": "main", "commit": "0123456789abcdef0123456789abcdef01234567", "base": "b", "ahead": 2, "truncated": False,
+        "files": [{"path": "a.c", "code": ".M", "added": 3, "removed": 1}, {"path": "evil\x1b[2J\n", "code": "??"}], "diff": "--- a\n+++ b\n\x1b[2J\n"}
+BARE = {"repo": "bare", "branch": "", "commit": "", "files": [], "truncated": False}
+TREE = {"": {"entries": [entry(n, "directory") for n in ("artifacts", "bare", "code")] + [entry("sub", "symlink"), entry("x")]},
+        "code/.git": {"entries": []}, "bare/.git": {"entries": []}}
+w = server.fresh(files=TREE, git={"code": CODE, "bare": BARE})
+rc, out, err = ctl("repos", "s")
+check("repos shows the clones", rc == 0 and out.decode().splitlines() == [
+    "NAME   BRANCH   COMMIT       AHEAD   CHANGES", "bare   (none)   (none)       -       clean",
+    "code   main     0123456789   2       2 files, +3 -1"] and w.keys() == {}, (rc, out, err))
+rc, out, err = ctl("repos", "s", "-o", "json")
+check("as JSON, a line each", rc == 0 and [json.loads(x)["repo"] for x in out.splitlines()] == ["bare", "code"], (rc, out, err))
+rc, out, err = ctl("repos", "s", "code")
+check("one of them, with its files", rc == 0 and out.decode().splitlines()[1:] == [
+    "code   main     0123456789   2       2 files, +3 -1", ".M a.c  +3 -1", "?? evil?[2J "], (rc, out, err))
+rc, out, err = ctl("repos", "s", "code", "--diff")
+check("and its diff", (rc, out.decode()) == (0, CODE["diff"]), (rc, out, err))
+master, slave = pty.openpty()
+rc, out, err = ctl("repos", "s", "code", "--diff", stdout=slave)
+shown = os.read(master, 1000)
+check("which steers no terminal", rc == 0 and shown == b"--- a\r\n+++ b\r\n?[2J\r\n", (rc, shown, err))
+os.close(master)
+os.close(slave)
+w.git = {"code": {**CODE, "truncated": True, "diffTruncated": True}}
+rc, out, err = ctl("repos", "s")
+check("one that cannot be looked at is said, and the others are shown", rc == 1 and b"more than 2 files" in out and b"bare" not in out and
+      err == 'ambientctl: repository "bare": there is no clone "bare" in the workspace\n', (rc, out, err))
+rc, out, err = ctl("repos", "s", "code", "--diff")
+check("a diff that is cut says so", rc == 0 and "more of the diff" in err, (rc, out, err))
+for words, code, sentence in ((("s", "none"), 5, 'there is no clone "none"'), (("s", "--diff"), 2, "needs the name of a repository"),
+                              (("x",), 3, "not found"), (("add", "s"), 2, "takes a session and a repository"),
+                              (("a", "b", "c"), 2, "neither add nor remove"), ((), 2, "usage: ambientctl repos")):
+    rc, out, err = ctl("repos", *words)
+    check("repos %s is %d: %s" % (" ".join(words), code, sentence), rc == code and sentence in err and out == b"", (rc, out, err))
+w = server.fresh(phase="Completed", pod="", files=TREE, git={"code": CODE, "bare": BARE})
+rc, out, err = ctl("repos", "s")
+check("of a session that has ended, too", rc == 0 and b"0123456789" in out and "ambient-code.io/content-requested" in w.annotations, (rc, out, err))
+
 w = server.fresh(phase="Completed", pod="", serves=False)
 w.events = [{"reason": "ContentUnavailable", "lastTimestamp": stamp, "message": message, "involvedObject": {"name": "s"}}
             for stamp, message in (("2026-01-01T00:00:00Z", "long ago"), ("2099-01-01T00:00:00Z", "another session works there"))]

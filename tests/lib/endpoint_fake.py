@@ -22,7 +22,8 @@ class World:
         self.messages, self.ended, self.turn = [], False, "idle"
         self.inputs, self.acknowledged, self.refuse = [], {}, {}
         self.streams, self.broken, self.away, self.lag, self.viewer = [], 0, False, 0, False
-        self.files, self.logs = {}, []
+        self.files, self.logs, self.large, self.git = {}, [], {}, {}
+        self.asked = []      # of the runner: the paths, with their queries
         self.content = None  # the name of the content pod, which comes a moment after it was asked for
         self.serves = True   # does it come?
         self.cut_file = False
@@ -204,6 +205,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def runner(self, method, pod, path, query, body):
         w = self.world
+        w.asked.append(self.path)
         if pod not in (w.pod, w.content):
             return self.status(404, "NotFound", 'pods "%s" not found' % pod)
         client = self.client()
@@ -216,6 +218,14 @@ class Handler(BaseHTTPRequestHandler):
             return self.stream(int(query.get("from", "1")), query.get("follow") == "true")
         if path == "/v1/input" and method == "POST":
             return self.take(client, json.loads(body))
+        if path == "/v1/large":
+            found = w.large.get(int(query["seq"]))
+            return self.answer(200, found) if found is not None else self.answer(404, {"reason": "NotFound", "message": "no file"})
+        if path == "/v1/git":
+            found = w.git.get(query["repo"])
+            if found is None:
+                return self.answer(409, {"reason": "Refused", "message": 'there is no clone "%s" in the workspace' % query["repo"]})
+            return self.answer(200, {k: v for k, v in found.items() if k != "diff" or query.get("diff") == "true"})
         if path == "/v1/files":
             found = w.files.get(query.get("path", ""))
             if found is None:

@@ -433,6 +433,26 @@ START_TEST(the_end_of_a_text_that_began_before_is_left_out)
 }
 END_TEST
 
+START_TEST(a_text_that_is_cut_does_not_repeat_what_was_streamed)
+{
+	static const char cut[] = "\"type\":\"text\",\"text\":\"the beginning\",\"file\":\"large/1.json\",\"bytes\":300000";
+
+	fresh_talk();
+	tell("\"type\":\"partial\",\"text\":\"the beginning, and\"");
+	tell("\"type\":\"partial\",\"text\":\" the end\"");
+	tell(cut);
+	check_printed("the beginning, and the end\n");
+	/* What was not streamed says that it is not all. */
+	tell(cut);
+	check_printed("the beginning [cut here: the message has 300000 bytes]\n");
+	/* These are no messages of that kind. */
+	tell("\"type\":\"text\",\"text\":\"a\",\"file\":\"large/1.json\"");
+	tell("\"type\":\"text\",\"text\":\"b\",\"file\":7,\"bytes\":300000");
+	tell("\"type\":\"text\",\"text\":\"c\",\"file\":\"large/1.json\",\"bytes\":\"x\"");
+	check_printed("a\nb\nc\n");
+}
+END_TEST
+
 START_TEST(what_would_steer_a_terminal_is_not_printed)
 {
 	fresh_talk();
@@ -547,6 +567,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, long_input_shows_the_rows_around_the_cursor);
 	tcase_add_test(tc, a_text_that_streams_is_printed_once);
 	tcase_add_test(tc, the_end_of_a_text_that_began_before_is_left_out);
+	tcase_add_test(tc, a_text_that_is_cut_does_not_repeat_what_was_streamed);
 	tcase_add_test(tc, what_would_steer_a_terminal_is_not_printed);
 	tcase_add_test(tc, own_words_are_not_printed_again);
 	tcase_add_test(tc, a_permission_is_answered_with_y_n_or_a_reason);
