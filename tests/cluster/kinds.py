@@ -66,20 +66,21 @@ class Volumes(threading.Thread):
     def look(self):
         p, volumes = self.p, "/api/v1/persistentvolumes"
         there = p.request("GET", volumes)["items"]
-        wanted = {(v["spec"].get("claimRef", {}).get("namespace"), v["spec"].get("claimRef", {}).get("name")) for v in there
-                  if v.get("status", {}).get("phase") != "Released"}
+        wanted = {v["spec"].get("claimRef", {}).get("uid") for v in there}
         for v in there:
             if v.get("status", {}).get("phase") == "Released":
                 p.request("DELETE", volumes + "/" + v["metadata"]["name"])
         for claim in p.request("GET", "/api/v1/persistentvolumeclaims")["items"]:
             meta = claim["metadata"]
-            if claim.get("status", {}).get("phase") != "Pending" or (meta["namespace"], meta["name"]) in wanted:
+            if claim.get("status", {}).get("phase") != "Pending" or meta["uid"] in wanted:
                 continue
             p.request("POST", volumes, {
                 "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv-" + meta["uid"]},
                 "spec": {"capacity": {"storage": "100Gi"}, "accessModes": ["ReadWriteOnce"],
                          "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": p.dir + "/unused"},
-                         "claimRef": {"namespace": meta["namespace"], "name": meta["name"]}}})
+                         # With the uid, as provisioners do: without it the binder takes the volume for one that a person has put
+                         # aside, and looks at the claim again only when its sync period of 15 s is over.
+                         "claimRef": {"namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]}}})
             self.made += 1
 
 
