@@ -225,7 +225,7 @@ send_file(struct am_endpoint *endpoint, struct am_http_request *request, const s
 		am_endpoint_refuse(request, 416, "NoSuchRange", "the file has %lld bytes", (long long)size);
 		return;
 	}
-	const struct am_http_source source = {pull, done, file};
+	const struct am_http_source source = {pull, done, file, NULL};
 	am_http_set_length(request, (uint64_t)(file->end - file->at));
 	am_http_stream(request, range > 0 ? 206 : 200, type, &source);
 }

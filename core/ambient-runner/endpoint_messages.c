@@ -18,6 +18,7 @@ struct am_reader {
 	struct am_log_cursor cursor;
 	off_t end;     /* -1: follow */
 	int64_t beat;  /* boot time of the next empty line */
+	bool stopping; /* the listener does */
 	/* The endpoint's lock guards these. */
 	bool linked;
 	struct am_reader *next, **prev;
@@ -63,8 +64,8 @@ pull(void *arg, char *buf, size_t max, int64_t *wake_at)
 	bool over = e->finished, aborting = e->aborting;
 	bool allowed = left > 0 && am_runner_keys_hold(&e->keys, &r->key);
 	am_unlock(&e->lock);
-	if (!allowed)
-		return AM_HTTP_END;
+	if (!allowed || r->stopping)
+		return r->cursor.inside ? AM_HTTP_ABORT : AM_HTTP_END;
 	ssize_t n = am_endpoint_log_take(&r->cursor, limit, buf, max);
 	if (n > 0) {
 		r->beat = now + HEARTBEAT;
@@ -85,6 +86,13 @@ pull(void *arg, char *buf, size_t max, int64_t *wake_at)
 	}
 	*wake_at = AM_MIN(r->beat, now + left);
 	return 0;
+}
+
+/* A reader comes again and asks from the message that it has not: no need to finish a long one. */
+static void
+stop(void *arg)
+{
+	((struct am_reader *)arg)->stopping = true;
 }
 
 static void
@@ -136,7 +144,7 @@ am_endpoint_messages(struct am_endpoint *endpoint, struct am_http_request *reque
 	am_lock(&endpoint->lock);
 	endpoint->n_readers++;
 	am_unlock(&endpoint->lock);
-	const struct am_http_source source = {pull, done, r};
+	const struct am_http_source source = {pull, done, r, stop};
 	am_http_set_header(request, "Cache-Control", "no-store");
 	am_http_stream(request, 200, "application/x-ndjson", &source);
 }

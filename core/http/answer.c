@@ -181,8 +181,11 @@ on_pull(void *cls, uint64_t pos am_unused_, char *buf, size_t max)
 		r->pending = false;
 		am_unlock(&r->lock);
 		/* A pipe hands over what is in it; its writer learns of the stop by itself. */
-		if (atomic_load(&httpd->stopping) && r->pipe == NULL)
-			return MHD_CONTENT_READER_END_OF_STREAM;
+		if (atomic_load(&httpd->stopping) && r->pipe == NULL) {
+			if (r->source.stop == NULL)
+				return MHD_CONTENT_READER_END_WITH_ERROR;
+			r->source.stop(r->source.arg);
+		}
 		ssize_t n = r->source.pull(r->source.arg, buf, max, &wake_at);
 
 		if (n > 0)
@@ -276,7 +279,7 @@ pipe_pull(void *arg, char *buf, size_t max, int64_t *wake_at am_unused_)
 void
 am_http_begin(struct am_http_request *r, int status, const char *content_type)
 {
-	struct am_http_source source = { pipe_pull, NULL, r };
+	struct am_http_source source = { pipe_pull, NULL, r, NULL };
 
 	am_assert(!r->begun && !r->answered);
 	r->pipe = am_xcalloc(1, sizeof(*r->pipe));

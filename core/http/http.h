@@ -122,6 +122,9 @@ struct am_http_source {
 	ssize_t (*pull)(void *arg, char *buf, size_t max, int64_t *wake_at);
 	void (*done)(void *arg);
 	void *arg;
+	/* The listener stops: what was begun is to be finished, then comes AM_HTTP_END.  Called before each pull from then on.
+	 * NULL: the body is cut off, so that the peer sees that it is not whole. */
+	void (*stop)(void *arg);
 };
 /* The headers go out at once. */
 void am_http_stream(struct am_http_request *request, int status, const char *content_type,

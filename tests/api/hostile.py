@@ -481,6 +481,69 @@ def heads_that_are_given_up_leave_nothing(f):
     unharmed(f)
 
 
+def slow_reader(f, path):
+    """A connection with a small window on which a watch was asked for and nothing is read yet."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    sock.settimeout(30)
+    sock.connect((f.hostname, f.port))
+    conn = http.client.HTTPConnection(f.hostname, f.port)
+    conn.sock = f.api.context.wrap_socket(sock, server_hostname=f.hostname)
+    conn.request("GET", path, headers=f.api.headers({}))
+    return conn
+
+
+MAPS, LONG = "/api/v1/namespaces/default/configmaps", 30000
+
+
+def long_events(f, prefix):
+    names = ["%s-%02d" % (prefix, i) for i in range(60)]
+    for name in names:
+        f.api.post(MAPS, {"metadata": {"name": name}, "data": {"x": name * LONG}}).ok(201)
+    return names
+
+
+def added(lines):
+    """The names in events that are whole."""
+    objects = [e["object"] for e in map(json.loads, lines) if e["type"] == "ADDED"]
+    assert all(o["data"]["x"] == o["metadata"]["name"] * LONG for o in objects)
+    return [o["metadata"]["name"] for o in objects]
+
+
+@row
+def a_slow_readers_events_are_whole_when_a_bookmark_is_due(f):
+    """It reads nothing until after the moment at which a quiet watch would be sent a bookmark, and then all of it."""
+    at = f.api.get(MAPS).json["metadata"]["resourceVersion"]
+    conn, begun = slow_reader(f, MAPS + "?watch=1&allowWatchBookmarks=true&timeoutSeconds=3&resourceVersion=" + at), time.monotonic()
+    names = long_events(f, "slow")
+    time.sleep(max(0, begun + 1.7 - time.monotonic()))  # of three seconds the bookmark is due after one and a half
+    assert added(conn.getresponse().read().splitlines()) == names
+    conn.close()
+    for name in names:
+        f.api.do("DELETE", MAPS + "/" + name).ok()
+    unharmed(f)
+
+
+@row
+def a_server_that_stops_ends_a_watch_between_two_events(f):
+    at = f.api.get(MAPS).json["metadata"]["resourceVersion"]
+    conn = slow_reader(f, MAPS + "?watch=1&resourceVersion=" + at)
+    names = long_events(f, "last")
+    first = conn.getresponse()
+    text = first.readline()
+    f.process.terminate()
+    text += first.read()  # IncompleteRead, were it cut off
+    conn.close()
+    assert text.endswith(b"\n"), text[-100:]
+    got = added(text.splitlines())
+    assert got and got == names[:len(got)], got
+    f.stop()
+    f.start()
+    for name in names:
+        f.api.do("DELETE", MAPS + "/" + name).ok()
+    unharmed(f)
+
+
 @row
 def zz_memory_has_not_grown(f):
     for _ in range(20):

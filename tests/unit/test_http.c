@@ -61,6 +61,16 @@ feed_done(void *arg)
 	atomic_fetch_add(&f->dones, 1);
 }
 
+static void
+feed_stop(void *arg)
+{
+	struct feed *f = arg;
+
+	am_lock(&f->lock);
+	f->end = true;
+	am_unlock(&f->lock);
+}
+
 /* What an observer was told, and the peer's address and headers. */
 static struct {
 	atomic_int whole, streams, ends, status, headers;
@@ -113,7 +123,7 @@ handler(void *self am_unused_, struct am_http_request *r)
 		am_buf_add(&body, in.p, AM_MIN(in.n, 64));
 		am_http_answer(r, 200, "text/plain", &body);
 	} else if (strcmp(path, "/feed") == 0) {
-		struct am_http_source source = { feed_pull, feed_done, &feed };
+		struct am_http_source source = { feed_pull, feed_done, &feed, am_http_query(r, "cut") != NULL ? NULL : feed_stop };
 
 		am_lock(&feed.lock);
 		feed.request = r;
@@ -542,6 +552,28 @@ START_TEST(stop_ends_streams_cleanly)
 }
 END_TEST
 
+/* Whoever serves what has an end, a file, must not let a part of it look whole. */
+START_TEST(stop_cuts_off_a_source_that_cannot_finish)
+{
+	struct am_httpd_options o = { 0 };
+	struct am_httpd *h = start(&o);
+	int fd = dial(h);
+	char buf[256];
+	size_t got = 0;
+
+	say(fd, "GET /feed?cut=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+	hear(fd, "\r\n\r\n");
+	wait_for(&feed.pulls, 1);
+	am_httpd_stop(h);
+	ck_assert_int_eq(atomic_load(&feed.dones), 1);
+	for (ssize_t n; got < sizeof(buf) - 1 && (n = recv(fd, buf + got, sizeof(buf) - 1 - got, 0)) > 0;)
+		got += (size_t)n;
+	buf[got] = '\0';
+	ck_assert_ptr_null(strstr(buf, "0\r\n\r\n"));
+	close(fd);
+}
+END_TEST
+
 START_TEST(pipe_carries_and_notices)
 {
 	struct am_httpd_options o = { 0 };
@@ -757,6 +789,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, heartbeat_notices_gone_peer);
 	tcase_add_test(tc, heartbeat_is_not_put_off);
 	tcase_add_test(tc, stop_ends_streams_cleanly);
+	tcase_add_test(tc, stop_cuts_off_a_source_that_cannot_finish);
 	tcase_add_test(tc, pipe_carries_and_notices);
 	tcase_add_test(tc, port_in_use_is_said);
 	tcase_add_test(tc, client_certificates);

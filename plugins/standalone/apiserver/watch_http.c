@@ -135,14 +135,15 @@ take(struct watch *w, char *buf, size_t max)
 	return n;
 }
 
+/* Nothing else is to be said now: is it time for a bookmark?  It is in w->text then. */
 static bool
-bookmark_due(struct watch *w, int64_t now, bool quiet)
+bookmark_due(struct watch *w, int64_t now)
 {
 	if (w->over || now < w->bookmark_at)
 		return false;
 	uint64_t rv = am_watch_rv(w->cursor);
 
-	if (quiet && rv >= w->said_rv) {
+	if (rv >= w->said_rv) {
 		w->text = bookmark(w, rv, false);
 		w->failed = w->text == NULL;
 	}
@@ -161,7 +162,7 @@ pull(void *arg, char *buf, size_t max, int64_t *wake_at)
 	while (n < max && (w->text != NULL || next(w)))
 		n += take(w, buf + n, max - n);
 	int64_t now = am_clock_boot(w->server->clock);
-	if (bookmark_due(w, now, n == 0))
+	if (n == 0 && bookmark_due(w, now))
 		n = take(w, buf, max);
 	if (n > 0)
 		return (ssize_t)n;
@@ -171,6 +172,15 @@ pull(void *arg, char *buf, size_t max, int64_t *wake_at)
 		return AM_HTTP_END;
 	*wake_at = AM_MIN(w->ends_at, w->bookmark_at);
 	return 0;
+}
+
+/* The event that was begun goes out, no other does. */
+static void
+stop(void *arg)
+{
+	struct watch *w = arg;
+
+	w->over = true;
 }
 
 static void
@@ -232,7 +242,7 @@ rest_watch(struct rest_call *call)
 	}
 	w->res = call->res;
 	call->res = NULL; /* the watch has the reference now */
-	struct am_http_source source = { pull, done, w };
+	struct am_http_source source = { pull, done, w, stop };
 
 	am_http_set_header(call->http, "Cache-Control", "no-cache, private");
 	am_http_stream(call->http, 200, "application/json", &source);
