@@ -61,6 +61,26 @@ argv_problem(const struct ambient_object *obj, const char *pointer)
 	return NULL;
 }
 
+/* What a session says of the model is the command's to heed, in the variables that the platform's runner has. */
+static int
+put_fragment(const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_error *err)
+{
+	struct rs_text env = {0}, t = {0};
+
+	rs_put_env(&env, "LLM_MODEL", ambient_str(in->effective, "/model", ""));
+	rs_put_settings(&env, in, "LLM_TEMPERATURE", "LLM_MAX_TOKENS");
+	rs_put(&t, "{\"agentEnv\":[");
+	rs_put(&t, env.p != NULL ? env.p + 1 : "");
+	rs_put(&t, "],\"honours\":[\"temperature\",\"maxTokens\"]}");
+	int rc = env.failed || t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for a plan") : 0;
+
+	if (rc == 0)
+		fragment->put(fragment, t.p, t.len);
+	rs_fini(&env);
+	rs_fini(&t);
+	return rc;
+}
+
 static int
 plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_sink *problems,
      struct ambient_error *err)
@@ -68,10 +88,8 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 	const char *problem = argv_problem(in->session, "/spec/runnerConfig/command");
 	struct rs_text t = {0};
 
-	if (problem == NULL) {
-		fragment->put(fragment, "{}", 2);
-		return 0;
-	}
+	if (problem == NULL)
+		return put_fragment(in, fragment, err);
 	rs_put(&t, "[{\"field\":\"spec.runnerConfig.command\",\"message\":");
 	rs_string(&t, problem);
 	rs_put(&t, "}]");

@@ -27,12 +27,13 @@ static const struct rs_cli cli = {.title = "the Gemini CLI",
 				  .variable = "AMBIENT_GEMINI",
 				  .package = "@google/gemini-cli",
 				  .major = 0,
-				  .minor = 50};
+				  .minor = 50,
+				  .samples = 1};
 
 static const char settings[] =
 	"{\"security\":{\"auth\":{\"selectedType\":\"gemini-api-key\"}},\"general\":{\"enableAutoUpdate\":false,"
 	"\"enableAutoUpdateNotification\":false},\"privacy\":{\"usageStatisticsEnabled\":false},\"telemetry\":{\"enabled\":false},"
-	"\"hooksConfig\":{\"enabled\":false}}\n";
+	"\"hooksConfig\":{\"enabled\":false}";
 
 static int
 plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_sink *problems,
@@ -43,26 +44,51 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 
 /* ---- drive */
 
+/* llmSettings are for what the agent says, not for the small requests by which the CLI sorts things out for itself. */
+static void
+add_model_settings(struct rs_text *t)
+{
+	const char *temperature = rs_setting(RS_TEMPERATURE), *tokens = rs_setting(RS_MAX_TOKENS);
+
+	if (temperature == NULL && tokens == NULL)
+		return;
+	rs_put(t, ",\"modelConfigs\":{\"customOverrides\":[{\"match\":{\"isChatModel\":true},\"modelConfig\":{"
+		  "\"generateContentConfig\":{");
+	if (temperature != NULL) {
+		rs_put(t, "\"temperature\":");
+		rs_put(t, temperature);
+	}
+	if (tokens != NULL) {
+		rs_put(t, temperature != NULL ? ",\"maxOutputTokens\":" : "\"maxOutputTokens\":");
+		rs_put(t, tokens);
+	}
+	rs_put(t, "}}}]}");
+}
+
 static int
 write_settings(const char *home, struct ambient_error *err)
 {
+	struct rs_text t = {0};
 	char path[4300];
 	int fd;
 
+	rs_put(&t, settings);
+	add_model_settings(&t);
+	rs_put(&t, "}\n");
 	(void)snprintf(path, sizeof(path), "%s/.gemini", home);
 	(void)mkdir(home, 0755);
 	(void)mkdir(path, 0700);
 	(void)snprintf(path, sizeof(path), "%s/.gemini/settings.json", home);
 	(void)unlink(path);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || write(fd, settings, sizeof(settings) - 1) != (ssize_t)(sizeof(settings) - 1)) {
-		int rc = ambient_err(err, AMBIENT_E_INTERNAL, "cannot write \"%s\": %s", path, strerror(errno));
+	int rc = 0;
 
-		if (fd >= 0)
-			(void)close(fd);
-		return rc;
-	}
-	return close(fd) < 0 ? ambient_err(err, AMBIENT_E_INTERNAL, "cannot write \"%s\"", path) : 0;
+	if (fd < 0 || t.failed || write(fd, t.p, t.len) != (ssize_t)t.len)
+		rc = ambient_err(err, AMBIENT_E_INTERNAL, "cannot write \"%s\": %s", path, strerror(errno));
+	rs_fini(&t);
+	if (fd >= 0 && close(fd) < 0 && rc == 0)
+		rc = ambient_err(err, AMBIENT_E_INTERNAL, "cannot write \"%s\"", path);
+	return rc;
 }
 
 static int

@@ -23,7 +23,8 @@ static const struct rs_cli cli = {.title = "the opencode CLI",
 				  .variable = "AMBIENT_OPENCODE",
 				  .package = "opencode-ai",
 				  .major = 1,
-				  .minor = 0};
+				  .minor = 0,
+				  .samples = 1};
 
 static const struct {
 	const char *name, *key;
@@ -70,7 +71,7 @@ static void
 set_configuration(struct ambient_run *run, struct ambient_command *cmd)
 {
 	const struct ambient_command_api *api = run->host->message->command;
-	const char *url = getenv("AMBIENT_OPENCODE_BASE_URL");
+	const char *url = getenv("AMBIENT_OPENCODE_BASE_URL"), *temperature = rs_setting(RS_TEMPERATURE);
 	struct rs_text t = {0};
 
 	rs_put(&t, "{\"permission\":\"allow\",\"share\":\"disabled\",\"autoupdate\":false");
@@ -81,10 +82,18 @@ set_configuration(struct ambient_run *run, struct ambient_command *cmd)
 		rs_string(&t, url);
 		rs_put(&t, "}}}");
 	}
+	/* Of the agent that "run" has by default; the CLI leaves it out for models that take none. */
+	if (temperature != NULL) {
+		rs_put(&t, ",\"agent\":{\"build\":{\"temperature\":");
+		rs_put(&t, temperature);
+		rs_put(&t, "}}");
+	}
 	rs_put(&t, "}");
 	if (!t.failed)
 		api->env(cmd, "OPENCODE_CONFIG_CONTENT", t.p);
 	rs_fini(&t);
+	if (rs_setting(RS_MAX_TOKENS) != NULL)
+		api->env(cmd, "OPENCODE_EXPERIMENTAL_OUTPUT_TOKEN_MAX", rs_setting(RS_MAX_TOKENS));
 }
 
 static void

@@ -45,18 +45,6 @@ rs_destroy(void *self)
 /* ---- plan */
 
 void
-rs_put_env(struct rs_text *t, const char *name, const char *value)
-{
-	if (value == NULL || *value == '\0')
-		return;
-	rs_put(t, ",{\"name\":");
-	rs_string(t, name);
-	rs_put(t, ",\"value\":");
-	rs_string(t, value);
-	rs_put(t, "}");
-}
-
-void
 rs_put_key(struct rs_text *t, const char *secret, const char *key, int optional)
 {
 	rs_put(t, "{\"name\":");
@@ -125,7 +113,9 @@ rs_plan(const struct rs_instance *self, const struct rs_cli *cli, const char *ke
 	(void)snprintf(idle, sizeof(idle), "%lld",
 		       (long long)(conf->integer(self->conf, "idle", INT64_C(900000000000)) / INT64_C(1000000000)));
 	rs_put_env(&t, "AMBIENT_AGENT_IDLE", idle);
-	rs_put(&t, "],\"requiredSecretKeys\":[");
+	if (cli->samples)
+		rs_put_settings(&t, in, RS_TEMPERATURE, RS_MAX_TOKENS);
+	rs_put(&t, cli->samples ? "],\"honours\":[\"temperature\",\"maxTokens\"],\"requiredSecretKeys\":[" : "],\"requiredSecretKeys\":[");
 	rs_string(&t, key);
 	rs_put(&t, "]}");
 	if (!t.failed)
@@ -143,6 +133,14 @@ rs_program(const struct rs_cli *cli)
 	const char *program = getenv(cli->variable);
 
 	return program != NULL && *program != '\0' ? program : cli->program;
+}
+
+const char *
+rs_setting(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value != NULL && isdigit((unsigned char)*value) && strspn(value, "0123456789.") == strlen(value) ? value : NULL;
 }
 
 /* The first two numbers with a dot between them; some print their name before, some after. */

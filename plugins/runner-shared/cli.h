@@ -18,7 +18,10 @@ struct rs_cli {
 	const char *variable; /* the agent's variable that says otherwise */
 	const char *package;  /* at npm */
 	int major, minor;     /* the oldest version that will do */
+	int samples;          /* it is told the temperature and the most tokens of an answer: by these variables of the agent */
 };
+#define RS_TEMPERATURE "AMBIENT_TEMPERATURE"
+#define RS_MAX_TOKENS  "AMBIENT_MAX_TOKENS"
 
 /* The options that every type of this sort has; P: the program, API: what baseURL is the URL of. */
 #define RS_OPTIONS(P, API)                                                                                             \
@@ -46,8 +49,6 @@ void rs_destroy(void *self);
 
 /* ---- plan */
 
-/* Adds {"name","value"} with a comma before it, unless value is NULL or "". */
-void rs_put_env(struct rs_text *t, const char *name, const char *value);
 /* Adds the variable that has the name and the value of a Secret's key, without a comma. */
 void rs_put_key(struct rs_text *t, const char *secret, const char *key, int optional);
 /* The fragment of a type whose key is one variable of the session's secret: the key, the program, the idle time, and
@@ -61,6 +62,8 @@ void rs_problem(struct ambient_sink *problems, const char *field, const char *me
 /* ---- drive */
 
 const char *rs_program(const struct rs_cli *cli);
+/* A variable of rs_put_settings, when it is there and a number as JSON has it; else NULL. */
+const char *rs_setting(const char *name);
 /* 0, or why the program cannot be used: missing (NOTFOUND), too old or another one (UNSUPPORTED).  Blocks at most 20 s; one
  * that has not answered by then is taken for what it should be. */
 int rs_check_version(struct ambient_run *run, const struct rs_cli *cli, struct ambient_error *err);

@@ -3,6 +3,7 @@
  * become U+FFFD. */
 #include "plugins/runner-shared/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void
@@ -115,4 +116,34 @@ rs_fini(struct rs_text *t)
 {
 	free(t->p);
 	memset(t, 0, sizeof(*t));
+}
+
+/* ---- a plan */
+
+void
+rs_put_env(struct rs_text *t, const char *name, const char *value)
+{
+	if (value == NULL || *value == '\0')
+		return;
+	rs_put(t, ",{\"name\":");
+	rs_string(t, name);
+	rs_put(t, ",\"value\":");
+	rs_string(t, value);
+	rs_put(t, "}");
+}
+
+void
+rs_put_settings(struct rs_text *env, const struct ambient_plan *in, const char *temperature, const char *max_tokens)
+{
+	char text[32];
+
+	/* From 0 to 2: with so many digits there is no exponent, and no other point than this locale's, which is C's. */
+	if (ambient_type(in->effective, "/temperature") == AMBIENT_T_NUMBER) {
+		(void)snprintf(text, sizeof(text), "%.4f", ambient_real(in->effective, "/temperature", 0));
+		rs_put_env(env, temperature, text);
+	}
+	if (ambient_int(in->effective, "/maxTokens", 0) > 0) {
+		(void)snprintf(text, sizeof(text), "%lld", (long long)ambient_int(in->effective, "/maxTokens", 0));
+		rs_put_env(env, max_tokens, text);
+	}
 }

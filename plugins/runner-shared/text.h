@@ -23,4 +23,9 @@ void rs_number(struct rs_text *t, int64_t n);
 void rs_json(struct rs_text *t, const struct ambient_object *obj, const char *pointer, const char *fallback);
 void rs_fini(struct rs_text *t);
 
+/* A variable of the agent with a comma before it; nothing for an empty value. */
+void rs_put_env(struct rs_text *t, const char *name, const char *value);
+/* llmSettings of a plan as variables of those names, where they are set. */
+void rs_put_settings(struct rs_text *env, const struct ambient_plan *in, const char *temperature, const char *max_tokens);
+
 #endif

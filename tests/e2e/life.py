@@ -342,7 +342,12 @@ def test_a_hostile_report_decides_nothing(p):
 
 
 def test_events_and_effective(p):
-    s = begin(p, "told", timeout=77, model="m", llmSettings={"temperature": 0.7})
+    p.origins.make("told")
+    s = p.session("told", 'echo "$LLM_MODEL $LLM_TEMPERATURE $LLM_MAX_TOKENS" > ../llm; ' + GATED, repos=[p.repo("told", "work")], timeout=77,
+                  model="m", llmSettings={"temperature": 0.7, "maxTokens": 4000}, environmentVariables={"LLM_MAX_TOKENS": "own"})
+    s.wait_file("up")
+    s.wait("Running")
+    assert s.read("llm") == "m 0.7000 own\n" and s.condition("SpecValid")["message"] == "", (s.read("llm"), s.status)
     finish(p, s)
 
     def told():

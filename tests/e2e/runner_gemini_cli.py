@@ -29,6 +29,11 @@ def test_edits_a_file_and_pushes(lab):
     cli.edits_a_file_and_pushes(lab)
 
 
+def test_temperature_and_tokens_reach_the_api(lab):
+    cli.takes_temperature_and_tokens(lab, lambda r: r["generationConfig"].get("temperature"),
+                                     lambda r: r["generationConfig"].get("maxOutputTokens"))
+
+
 def test_the_environment_holds_the_key_and_no_more(lab):
     cli.sees_the_key_and_no_other_secret(lab)
 

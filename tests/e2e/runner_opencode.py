@@ -28,6 +28,10 @@ def test_edits_a_file_and_pushes(lab):
     cli.edits_a_file_and_pushes(lab)
 
 
+def test_temperature_and_tokens_reach_the_api(lab):
+    cli.takes_temperature_and_tokens(lab, lambda r: r.get("temperature"), lambda r: r.get("max_tokens"))
+
+
 def test_the_environment_holds_the_key_and_no_more(lab):
     cli.sees_the_key_and_no_other_secret(lab)
 

@@ -49,6 +49,17 @@ class Cli:
         assert kinds.index("session") < kinds.index("text") < kinds.index("result"), kinds
         assert self.key not in p.read("stdout")
 
+    def takes_temperature_and_tokens(self, lab, temperature, tokens):
+        """llmSettings, as the plan hands them on; temperature, tokens: where a request of the API's has them."""
+        before = len(self.api.requests)
+        p = self.pod(lab, "again")
+        p.agent_env.update(AMBIENT_TEMPERATURE="0.3000", AMBIENT_MAX_TOKENS="1234")
+        p.go()
+        assert p.code == 0 and p.report["result"] == "First answer.", (p.report, p.read("stderr"))
+        own = [r for r in self.api.requests[before:] if r.get("tools")]
+        assert own and {temperature(r) for r in own} == {0.3} and {tokens(r) for r in own} == {1234}, [
+            {k: r.get(k) for k in ("temperature", "max_tokens", "generationConfig")} for r in own]
+
     def sees_the_key_and_no_other_secret(self, lab):
         p = self.pod(lab, "leak", runner_env={"GITHUB_TOKEN": "canary-token-value"}).go()
         assert p.code == 0, (p.report, p.read("stderr"))

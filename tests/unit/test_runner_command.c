@@ -33,7 +33,14 @@ end(int code, int signal_, int asked, const char *tail)
 
 START_TEST(plans)
 {
-	ck_assert_str_eq(runner_plan_text("{\"spec\":{\"runnerConfig\":{\"command\":[\"make\"]}}}", "{}"), "{}");
+	static const char make[] = "{\"spec\":{\"runnerConfig\":{\"command\":[\"make\"]}}}";
+
+	ck_assert_str_eq(runner_plan_text(make, "{}"), "{\"agentEnv\":[],\"honours\":[\"temperature\",\"maxTokens\"]}");
+	ck_assert_str_eq(runner_plan_text(make, "{\"model\":\"m \\\"x\",\"temperature\":0.7,\"maxTokens\":4000}"),
+			 "{\"agentEnv\":[{\"name\":\"LLM_MODEL\",\"value\":\"m \\\"x\"},{\"name\":\"LLM_TEMPERATURE\",\"value\":"
+			 "\"0.7000\"},{\"name\":\"LLM_MAX_TOKENS\",\"value\":\"4000\"}],\"honours\":[\"temperature\",\"maxTokens\"]}");
+	ck_assert_ptr_nonnull(strstr(runner_plan_text(make, "{\"temperature\":0}"), "\"value\":\"0.0000\""));
+	ck_assert_ptr_nonnull(strstr(runner_plan_text(make, "{\"temperature\":2}"), "\"value\":\"2.0000\""));
 	static const char *const bad[] = {"{}", "{\"command\":[]}", "{\"command\":\"make\"}", "{\"command\":[1]}",
 					  "{\"command\":[\"\"]}"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -59,9 +59,17 @@ START_TEST(command_line)
 	am_buf_reset(&runner_command);
 	runner_start();
 	runner_expect_command("arg --resume\narg 11111111-2222-4333-8444-555555555555\n");
-	(void)snprintf(path, sizeof(path), "cd %s/home && grep -q keep kept && grep -q gemini-api-key .gemini/settings.json", dir);
+	(void)snprintf(path, sizeof(path), "cd %s/home && grep -q keep kept && grep -q gemini-api-key .gemini/settings.json && "
+		       "! grep -q modelConfigs .gemini/settings.json", dir);
 	ck_assert_int_eq(system(path), 0);
 	(void)runner_end(0, 0, "");
+	/* llmSettings, as the plan hands them on. */
+	ck_assert_int_eq(setenv("AMBIENT_MAX_TOKENS", "77", 1), 0);
+	runner_start();
+	(void)snprintf(path, sizeof(path), "grep -qF '\"generateContentConfig\":{\"maxOutputTokens\":77}}}]}}' %s/home/.gemini/settings.json", dir);
+	ck_assert_int_eq(system(path), 0);
+	(void)runner_end(0, 0, "");
+	ck_assert_int_eq(unsetenv("AMBIENT_MAX_TOKENS"), 0);
 }
 END_TEST
 

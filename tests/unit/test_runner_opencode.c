@@ -22,6 +22,9 @@ START_TEST(plans)
 
 	ck_assert_ptr_nonnull(strstr(text, "\"secretKeyRef\":{\"name\":\"keys\",\"key\":\"OPENAI_API_KEY\"}"));
 	ck_assert_ptr_nonnull(strstr(text, "\"requiredSecretKeys\":[\"OPENAI_API_KEY\"]"));
+	text = runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\",\"model\":\"openai/gpt-5\",\"temperature\":0.3,\"maxTokens\":9}");
+	ck_assert_ptr_nonnull(strstr(text, "{\"name\":\"AMBIENT_TEMPERATURE\",\"value\":\"0.3000\"},{\"name\":\"AMBIENT_MAX_TOKENS\","
+					   "\"value\":\"9\"}],\"honours\":[\"temperature\",\"maxTokens\"]"));
 	runner_check_refusals("opencode", "ANTHROPIC_API_KEY");
 	static const char *const models[] = {"", "gpt-5", "nobody/gpt-5", "openai/", "/gpt-5"};
 	for (size_t i = 0; i < AM_COUNTOF(models); i++) {
@@ -49,6 +52,20 @@ START_TEST(command_line)
 	runner_expect_command("env OPENCODE_DISABLE_PROJECT_CONFIG=1\n");
 	runner_expect_command("env XDG_DATA_HOME=/nonexistent/opencode/data\n");
 	(void)runner_end(0, 0, "");
+	/* llmSettings, as the plan hands them on; what is no number goes nowhere. */
+	static const struct {
+		const char *value, *config, *tokens;
+	} settings[] = {{"0.3000", ",\"agent\":{\"build\":{\"temperature\":0.3000}}}\n", "env OPENCODE_EXPERIMENTAL_OUTPUT_TOKEN_MAX=0.3000\n"},
+			{"", "\"http://h/v1\"}}}}\n", NULL}, {"1,\"x\":1", "\"http://h/v1\"}}}}\n", NULL}};
+	for (size_t i = 0; i < AM_COUNTOF(settings); i++) {
+		ck_assert_int_eq(setenv("AMBIENT_TEMPERATURE", settings[i].value, 1), 0);
+		ck_assert_int_eq(setenv("AMBIENT_MAX_TOKENS", settings[i].value, 1), 0);
+		am_buf_reset(&runner_command);
+		runner_start();
+		runner_expect_command(settings[i].config);
+		ck_assert_int_eq(strstr(am_buf_str(&runner_command), "OUTPUT_TOKEN_MAX") != NULL, settings[i].tokens != NULL);
+		(void)runner_end(0, 0, "");
+	}
 	/* The conversation of another type's run is none that could be continued. */
 	runner_run.resume = "01a21aef-2546-7e11-ba14-817ec54fd8a2";
 	am_buf_reset(&runner_command);
