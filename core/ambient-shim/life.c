@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +24,9 @@
 #define BLOCK_TIME  (10 * AM_NS_PER_S)   /* for a disk that takes nothing, after the end */
 #define RETRY_DISK  AM_NS_PER_S
 #define EXEC_LOOK   AM_NS_PER_MS         /* between looks whether the program has been executed */
+#define LISTEN_LOOK (2 * AM_NS_PER_MS)   /* between looks whether it hears signals; twice as long each time, up to */
+#define LISTEN_MAX  (200 * AM_NS_PER_MS)
+#define BLOCKED_LOOKS 4
 #define PODMAN_LOOK (50 * AM_NS_PER_MS)  /* podman's keeper tells; this is for who waits for the first start */
 #define EXEC_TIME   (2 * AM_NS_PER_S)    /* then it is said to run anyway */
 
@@ -76,7 +80,8 @@ shim_life_start(struct shim *shim, struct shim_container *c)
 
 	c->pid = 0;
 	c->reaped = c->stop_wanted = c->signalled = c->up = c->ready = false;
-	c->mount_ns = 0;
+	c->mount_ns = c->listen_at = 0;
+	c->blocked = 0;
 	c->started = shim_now();
 	c->started_wall = am_clock_wall(am_clock_real());
 	/* Only the log of the instance before is asked for. */
@@ -309,6 +314,53 @@ shim_life_stop(struct shim *shim, struct shim_container *c, int64_t kill_at)
 		c->hook = shim_task_start(shim, c, &c->pre_stop, kill_at - shim_now());
 }
 
+/* A set of signals in the text of /proc/PID/status. */
+static bool
+has_signal(const char *status, const char *set, int signal)
+{
+	const char *p = strstr(status, set);
+
+	return p != NULL && (strtoull(p + strlen(set), NULL, 16) >> (signal - 1) & 1) != 0;
+}
+
+/* The first process of a PID namespace never gets a signal that it has no handler for: the kernel drops it.  One that was started
+ * a moment ago may be about to have one.  Who blocks a signal may wait for it that way, or does so only while a process is made:
+ * that is known when it is still blocked after a few looks.  What cannot be read is taken for one that hears. */
+static bool
+hears(struct shim_container *c)
+{
+	am_auto(am_freep) char *path = am_xasprintf("/proc/%d/status", (int)c->child);
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	const char *p;
+
+	if (c->stop_signal == SIGKILL || c->child <= 0 || am_file_read(path, 65536, &text, NULL) < 0 ||
+	    (p = strstr(am_buf_str(&text), "\nNSpid:")) == NULL)
+		return true;
+	size_t n = strcspn(p + 1, "\n") + 1;
+	if (n < 2 || p[n - 1] != '1' || p[n - 2] != '\t') /* not the first */
+		return true;
+	if (has_signal(am_buf_str(&text), "\nSigCgt:", c->stop_signal) || has_signal(am_buf_str(&text), "\nSigIgn:", c->stop_signal))
+		return true;
+	c->blocked = has_signal(am_buf_str(&text), "\nSigBlk:", c->stop_signal) ? c->blocked + 1 : 0;
+	return c->blocked >= BLOCKED_LOOKS;
+}
+
+/* Before the program has been executed, and before it hears, nobody would take the signal. */
+static void
+ask_to_end(struct shim_container *c)
+{
+	bool first = !c->signalled;
+
+	c->signalled = true;
+	if (hears(c)) {
+		c->listen_at = 0;
+		send_signal(c, c->stop_signal);
+		return;
+	}
+	c->listen_ns = first ? LISTEN_LOOK : AM_MIN(c->listen_ns * 2, LISTEN_MAX);
+	c->listen_at = shim_now() + c->listen_ns;
+}
+
 static int64_t
 stop_tick(struct shim *shim, struct shim_container *c)
 {
@@ -321,12 +373,9 @@ stop_tick(struct shim *shim, struct shim_container *c)
 			shim_note(shim, c, "FailedPreStopHook", "PreStopHook failed: %s", shim_task_text(c->hook));
 		shim_task_drop(shim, &c->hook);
 	}
-	/* Before the program has been executed nobody would take the signal. */
-	if (c->hook == NULL && c->phase == SHIM_RUNNING && !c->signalled) {
-		c->signalled = true;
-		send_signal(c, c->stop_signal);
-	}
-	return c->kill_at;
+	if (c->hook == NULL && c->phase == SHIM_RUNNING && (!c->signalled || (c->listen_at != 0 && shim_now() >= c->listen_at)))
+		ask_to_end(c);
+	return c->listen_at != 0 ? AM_MIN(c->kill_at, c->listen_at) : c->kill_at;
 }
 
 int64_t

@@ -139,6 +139,8 @@ struct shim_container {
 	bool up, ready, was_up;        /* up: startup probe and postStart are through; was_up: any instance ever */
 	bool stop_wanted, signalled;   /* its end was asked for; the stop signal was sent */
 	int64_t kill_at;               /* once stop_wanted */
+	int64_t listen_at, listen_ns;  /* when to look again whether it would hear the stop signal; 0: it was sent */
+	int blocked;                   /* that many looks in a row found it blocked */
 	struct shim_task *hook;        /* postStart, or once stop_wanted preStop */
 	int group_fds[SHIM_GROUPS_MAX + 1]; /* cgroup.procs of its groups, ended by -1 */
 	int64_t started;               /* boot time */

@@ -222,6 +222,31 @@ START_TEST(hooks_and_the_stop_signal)
 }
 END_TEST
 
+/* The first process of a sandbox gets no signal before it has a handler; it is asked when it has one, not killed when its time is
+ * over.  One that never has a handler has all of its time, and no more. */
+START_TEST(who_does_not_hear_yet_is_asked_later)
+{
+	begin();
+	for (size_t s = 0; s < sandbox_count(); s++) {
+		am_auto(am_freep) char *pod = am_xasprintf("late%zu", s), *deaf = am_xasprintf("deaf%zu", s);
+
+		if (strcmp(sandboxes[s], "none") == 0) /* there TERM needs no handler */
+			continue;
+		ck_assert_int_eq(run(pod, sandboxes[s], SH("c", "echo up; sleep 0.3; trap 'exit 7' TERM; while :; do sleep 0.02; done", ""), ""), 0);
+		ck_assert(wait_for(pod, "containers/c/0.log", "up"));
+		stop(pod, "{\"op\":\"stop\",\"graceMs\":20000}\n");
+		ck_assert(over(pod));
+		ck_assert_ptr_nonnull(strstr(file(pod, "state.jsonl"), "\"code\":7,"));
+		ck_assert_int_eq(run(deaf, sandboxes[s], SH("c", "echo up; while :; do sleep 0.02; done", ""), ""), 0);
+		ck_assert(wait_for(deaf, "containers/c/0.log", "up"));
+		stop(deaf, "{\"op\":\"stop\",\"graceMs\":300}\n");
+		ck_assert(over(deaf));
+		ck_assert_ptr_nonnull(strstr(file(deaf, "state.jsonl"), "\"code\":137,"));
+	}
+	end();
+}
+END_TEST
+
 /* What runs inside has no more power than the container. */
 START_TEST(a_probe_is_in_the_sandbox)
 {
@@ -494,6 +519,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, a_liveness_probe_that_fails_ends_the_instance);
 	tcase_add_test(tc, readiness_by_http_and_tcp);
 	tcase_add_test(tc, hooks_and_the_stop_signal);
+	tcase_add_test(tc, who_does_not_hear_yet_is_asked_later);
 	tcase_add_test(tc, a_probe_is_in_the_sandbox);
 	tcase_add_test(tc, the_logs_end_stands_for_a_missing_message);
 	tcase_add_test(tc, volumes_in_memory_are_shared_limited_and_gone);
