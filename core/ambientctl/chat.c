@@ -504,6 +504,8 @@ run_chat(struct ctl *ctl)
 
 	if (rc != 0)
 		return rc;
+	if (terminal && ctl_has(ctl, "end"))
+		return ctl_usage("--end is for standard input that is no terminal; here /end does it");
 	if (!ctl_has(ctl, "from"))
 		from = terminal ? -LAST_MESSAGES : 0;
 	if (ctl_signals_open(&signals, &err) < 0)
@@ -533,10 +535,11 @@ run_chat(struct ctl *ctl)
 
 static const struct ctl_option options[] = {
 	{ "from", 0, "N", "begin with message N instead of the last 2,000" },
+	{ "end", 0, NULL, "end the session when standard input has ended; not in a terminal" },
 	{ NULL, 0, NULL, NULL },
 };
 
 const struct ctl_command ctl_chat = {
-	.name = "chat", .synopsis = "chat NAME [--from N]", .text = "Talk with the agent of an interactive session.",
+	.name = "chat", .synopsis = "chat NAME [--from N] [--end]", .text = "Talk with the agent of an interactive session.",
 	.options = options, .min = 1, .max = 1, .on_sessions = true, .run = run_chat,
 };

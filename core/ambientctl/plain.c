@@ -2,7 +2,7 @@
 /*
  * chat without a terminal, for scripts: each line of standard input is a message, sent when the turn before it is over;
  * what the agent says is printed, or with -o json each message as the runner wrote it.  What the agent asks is printed on
- * standard error, and the next line is the answer.
+ * standard error, and the next line is the answer.  With --end the session is asked to end when all was said.
  */
 #include "core/ambientctl/chat.h"
 
@@ -19,6 +19,7 @@ struct plain {
 	struct ctl_talk *talk;
 	struct am_buf input;   /* what was read and not sent */
 	bool up, ended, unsent, over;
+	bool ending, failed;   /* the session is asked to end; the last turn before that failed */
 	int code;
 };
 
@@ -53,7 +54,7 @@ on_event(struct plain *p, const struct ctl_event *event)
 		(void)fprintf(stderr, "ambientctl: ");
 		ctl_put_clean(stderr, event->text, true);
 		(void)fputc('\n', stderr);
-		p->code = event->code;
+		p->code = event->code == CTL_OK && p->failed ? CTL_FAILED : event->code;
 		p->over = true;
 		break;
 	default:
@@ -143,12 +144,28 @@ is_free(const struct plain *p)
 	return p->up && !p->unsent && (!p->talk->running || p->talk->ask_count > 0);
 }
 
+static void
+send_end(struct plain *p)
+{
+	struct am_buf body = { 0 };
+	char id[32];
+
+	ctl_talk_order("end", id, &body);
+	ctl_link_send(p->link, id, &body, false);
+	p->ending = p->unsent = true;
+	p->failed = p->talk->failed;
+}
+
 /* Nothing more will be said. */
 static bool
 is_done(struct plain *p)
 {
-	if (!p->ended || p->input.len > 0 || !is_free(p))
+	if (p->ending || !p->ended || p->input.len > 0 || !is_free(p))
 		return false;
+	if (ctl_has(p->ctl, "end") && p->talk->ask_count == 0) {
+		send_end(p);
+		return false; /* the session's end is told */
+	}
 	if (p->talk->ask_count > 0) {
 		(void)fputs("ambientctl: the agent waits for an answer, and standard input has ended\n", stderr);
 		p->code = CTL_FAILED;

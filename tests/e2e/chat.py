@@ -17,7 +17,9 @@ from model_api import sse  # noqa: E402
 
 KEY, CLI = "sk-ant-test-0123456789abcdef", os.environ["AMBIENT_TEST_CLAUDE"]
 LONG = "This answer comes in two pieces, and between them a person goes on writing; it is seen whole, and it is seen once."
+LARGE = "start-of-it " + "word " * 70000 + "end-of-it"
 SCENARIOS = {
+    "long": [[text("Hello.")], [text(LARGE)]],
     "talk": [[text("First answer.")], {"held": [text(LONG)]}, [text("Third answer.")], {"held": [text("Fourth " + LONG)]},
              [text("Fifth answer.")]],
     "ask": [[tool("Write", file_path="/tmp/asked.txt", content="out\n")], [text("It is written.")],
@@ -178,6 +180,20 @@ def test_the_same_in_a_pipe(p):
     assert done.returncode == 0 and done.stdout.endswith(".\n"), (done.returncode, done.stdout)
     until(lambda: s.messages()[-1]["type"] == "result", what="the turn's end")
     assert json.dumps(s.messages()).count('"and now?"') == 1
+
+
+def test_a_script_has_the_last_word(p):
+    """What is too large for a line of messages is shown whole, wherever it is read; then the session is ended."""
+    s = session(p, "long")
+    until(lambda: "Hello." in s.texts(), what="the first answer")
+    done = p.ctl("chat", "long", "--end", stdin=None, input="go on\n")
+    assert done.returncode == 0 and (done.stdout.count("start-of-it"), done.stdout.count("end-of-it")) == (1, 1), done.stdout[-300:]
+    assert 'session "long" has ended: Completed' in done.stdout and s.phase == "Completed", (done.stdout[-300:], s.status)
+    cut = [m for m in s.messages() if m["type"] == "text"][-1]
+    assert cut["file"] == "large/%d.json" % cut["seq"] and len(cut["text"]) == 16384, cut["seq"]
+    for words in ((), ("--from", "1")):
+        done = p.ctl("messages", "long", *words)
+        assert done.returncode == 0 and LARGE + "\n" in done.stdout, (words, done.stdout[-300:])
 
 
 def test_files_of_a_session_that_runs(p):

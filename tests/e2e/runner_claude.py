@@ -7,7 +7,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-from messages_api import MessagesApi, text, tool  # noqa: E402
+from messages_api import BedrockApi, MessagesApi, text, tool  # noqa: E402
 from runner_lab import Lab, Tap, git  # noqa: E402
 
 KEY = "sk-ant-test-0123456789abcdef"
@@ -164,6 +164,21 @@ def test_vertex_by_environment(lab):
                               "ANTHROPIC_VERTEX_PROJECT_ID": "lab", "ANTHROPIC_VERTEX_BASE_URL": vertex.url + "/v1"}).go()
     assert p.code == 0 and p.report["result"] == "The line is added.", (p.code, p.report, p.read("stderr"))
     assert all("/projects/lab/locations/us-east5/publishers/anthropic/models/" in path for path in vertex.paths), vertex.paths
+
+
+def test_bedrock_by_environment(lab):
+    bedrock = BedrockApi(SCENARIOS, key="bedrock-key-0123456789").start()
+    env = {"CLAUDE_CODE_USE_BEDROCK": "1", "AWS_REGION": "eu-central-1", "AWS_BEARER_TOKEN_BEDROCK": bedrock.key,
+           "ANTHROPIC_BEDROCK_BASE_URL": bedrock.url}
+    model = {"model": "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"}
+    p = pod(lab, "edit", more=model, env=env).go()
+    assert p.code == 0 and p.report["result"] == "The line is added.", (p.code, p.report, p.read("stderr"))
+    # The CLI asks for other models as well, whether they are there.
+    assert all(path.startswith("/model/eu.anthropic.") for path in bedrock.paths), bedrock.paths
+    assert "/model/%s/invoke-with-response-stream" % model["model"] in bedrock.paths, bedrock.paths
+    assert bedrock.key not in p.read("stdout")
+    p = pod(lab, "edit", more=model, env={**env, "AWS_BEARER_TOKEN_BEDROCK": "another"}).go()
+    assert p.code == 1 and p.report["reason"] == "ModelAuthenticationFailed", (p.code, p.report)
 
 
 def test_tokens_of_an_answer_are_limited(lab):

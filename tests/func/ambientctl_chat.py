@@ -3,6 +3,7 @@
 """ambientctl chat without a terminal, against a scripted API server with a runner's endpoint behind its proxy: what is
 sent and printed, connections that break, and the sentence and exit code of each way that it can end."""
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -246,4 +247,31 @@ w.hooks["message"] = lambda value: (w.say("text", text="begins", file="large/2.j
                                     w.say("result", text="", turns=1, durationMs=10))
 rc, out, err = ctl("chat", "s", "-o", "json", stdin="go\n")
 check("as JSON it is what the runner wrote", rc == 0 and not [x for x in w.asked if "large" in x] and '"bytes":300000' in out.replace(" ", ""), (rc, out, w.asked))
+
+# Scripts end the session, too.
+for failed, code, phase in ((False, 0, "Completed"), (True, 1, "Completed"), (False, 1, "Failed")):
+    w = server.fresh()
+
+    def ended(value, w=w, phase=phase):
+        w.say("session", state="completed" if phase == "Completed" else "failed")
+        w.change(phase=phase, message="so it is", ended=True)
+    w.hooks["message"] = lambda value, w=w, failed=failed: w.say("result", text="done", turns=1, durationMs=1, isError=failed)
+    w.hooks["end"] = ended
+    rc, out, err = ctl("chat", "s", "--end", stdin="one\ntwo\n")
+    check("--end ends the session when all was said: %d" % code, rc == code and [i["type"] for i in w.inputs] == ["message", "message", "end"] and
+          'session "s" has ended: %s' % phase in err and w.keys() == {}, (rc, out, err, w.inputs))
+w = server.fresh()
+w.hooks["message"] = lambda value: w.say("permission", id="p", tool="Write", input={"file_path": "x"})
+rc, out, err = ctl("chat", "s", "--end", stdin="one\n")
+check("not while the agent waits for an answer", rc == 1 and "waits for an answer" in err and [i["type"] for i in w.inputs] == ["message"],
+      (rc, out, err, w.inputs))
+master, slave = pty.openpty()
+done = subprocess.run([CTL, "--kubeconfig", config, "chat", "s", "--end"], stdin=slave, stdout=slave, stderr=subprocess.PIPE,
+                      env={**os.environ, "TERM": "xterm"}, timeout=60, check=False)
+check("in a terminal one says /end", done.returncode == 2 and b"here /end does it" in done.stderr and w.keys() == {}, done)
+os.close(master)
+os.close(slave)
+w = server.fresh(refuse={"end": "it is ending already"})
+rc, out, err = ctl("chat", "s", "--end")
+check("a refusal is said", rc == 5 and "not taken: it is ending already" in err, (rc, out, err))
 sys.exit(finish())

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Messages API on loopback for tests with real agent CLIs: it answers by a script, not by a model; see model_api.py.
 Run alone it serves until it is killed: messages_api.py PORT."""
+import base64
 import json
 import os
 import sys
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from model_api import ModelApi, sse, text, tool  # noqa: E402
 
-__all__ = ["MessagesApi", "text", "tool"]
+__all__ = ["BedrockApi", "MessagesApi", "text", "tool"]
 USAGE = {"input_tokens": 100, "cache_creation_input_tokens": 20, "cache_read_input_tokens": 30, "output_tokens": 1}
 
 
@@ -66,6 +68,29 @@ class MessagesApi(ModelApi):
         return handler.send(200, json.dumps({
             "id": "msg_%d" % number, "type": "message", "role": "assistant", "model": model, "content": content,
             "stop_reason": "end_turn", "stop_sequence": None, "usage": USAGE}).encode())
+
+
+def frame(name, data):
+    """A message of application/vnd.amazon.eventstream, as Bedrock streams a model's events."""
+    fields = b"".join(bytes([len(k)]) + k.encode() + b"\x07" + len(v).to_bytes(2, "big") + v.encode() for k, v in (
+        (":event-type", name), (":content-type", "application/json"), (":message-type", "event")))
+    prelude = (16 + len(fields) + len(data)).to_bytes(4, "big") + len(fields).to_bytes(4, "big")
+    message = prelude + zlib.crc32(prelude).to_bytes(4, "big") + fields + data
+    return message + zlib.crc32(message).to_bytes(4, "big")
+
+
+class BedrockApi(MessagesApi):
+    """The same models behind Amazon Bedrock: /model/ID/invoke-with-response-stream."""
+
+    def authorized(self, headers):
+        return headers.get("Authorization") == "Bearer " + self.key
+
+    def reply(self, handler, request, step, number):
+        if not handler.path.endswith("-with-response-stream"):
+            return super().reply(handler, dict(request, stream=False), step, number)
+        chunks = [json.dumps({"bytes": base64.b64encode(json.dumps(dict(data, type=name)).encode()).decode()}).encode()
+                  for name, data in events(step, "fake", number)]
+        return handler.send(200, b"".join(frame("chunk", c) for c in chunks), "application/vnd.amazon.eventstream")
 
 
 if __name__ == "__main__":
