@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define LISTED_MAX 64
+#define RFE_MORE   "more: ConfigMap \"" RFE_AGENTS "\""
 
 /* The file as text of the call; NULL: there is none, or none that could be a template. */
 static const char *
@@ -97,7 +98,7 @@ static int
 unknown(const struct rfe_plugin *plugin, struct ambient_call *call, const struct ambient_object *map, const char *wanted,
 	struct ambient_error *err)
 {
-	char *ids[LISTED_MAX], text[240] = "";
+	char *ids[LISTED_MAX], text[180] = "";
 	DIR *dir = opendir(plugin->agents);
 	struct dirent *entry;
 	size_t n = 0, len = 0;
@@ -115,8 +116,8 @@ unknown(const struct rfe_plugin *plugin, struct ambient_call *call, const struct
 		qsort(ids, n, sizeof(ids[0]), compare);
 	for (size_t i = 0; i < n && len < sizeof(text); i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", i > 0 ? ", " : "", ids[i]);
-	return ambient_err(err, AMBIENT_E_NOTFOUND, "there is no agent \"%.63s\"; those known: %s", wanted,
-			   n > 0 ? text : "none");
+	return ambient_err(err, AMBIENT_E_NOTFOUND, "there is no agent \"%.63s\"; those known: %s%s; " RFE_MORE, wanted,
+			   n > 0 ? text : "none", len >= sizeof(text) ? "..." : "");
 }
 
 int
@@ -133,8 +134,10 @@ rfe_agent_find(const struct rfe_plugin *plugin, struct ambient_call *call, const
 	rfe_slug(ret->id, wanted);
 	if (map != NULL) {
 		(void)snprintf(pointer, sizeof(pointer), "/data/%s.md", ret->id);
-		if (ambient_len(map, pointer) <= RFE_TEXT_MAX)
-			text = ambient_str(map, pointer, NULL);
+		text = ambient_str(map, pointer, NULL);
+		if (text != NULL && strlen(text) > RFE_TEXT_MAX)
+			return ambient_err(err, AMBIENT_E_INVALID, "\"%s.md\" of ConfigMap \"" RFE_AGENTS "\" has %zu bytes; a "
+					   "template may have %d", ret->id, strlen(text), RFE_TEXT_MAX);
 	}
 	if (text == NULL && ret->id[0] != '\0')
 		text = read_file(call, plugin->agents, ret->id);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One branch of one repository is for one workflow of a project at a time.  Whoever has begun has it, else the oldest,
+ * One branch of one repository is for one workflow of a project at a time.  Whoever works on it has it, else the oldest,
  * else the first by name; it is free again when that one has ended or is gone.  Nothing is locked: who has it is worked
- * out from the workflows themselves, so that no claim can be left behind.
+ * out from the workflows themselves, so that no claim can be left behind.  That a workflow has begun some time is no claim:
+ * one that had ended and is run again waits for whoever came after it.
  */
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
@@ -19,12 +20,13 @@ over(const struct ambient_object *o)
 static bool
 before(const struct ambient_object *a, const struct ambient_object *b)
 {
-	bool begun[2] = { ambient_str(a, "/status/startTime", "")[0] != '\0', ambient_str(b, "/status/startTime", "")[0] != '\0' };
-	int order;
+	const char *since[2] = { ambient_str(a, "/status/branchSince", ""), ambient_str(b, "/status/branchSince", "") };
+	int order = strcmp(since[0], since[1]);
 
-	if (begun[0] != begun[1])
-		return begun[0];
-	order = strcmp(ambient_str(a, "/metadata/creationTimestamp", ""), ambient_str(b, "/metadata/creationTimestamp", ""));
+	if ((since[0][0] == '\0') != (since[1][0] == '\0'))
+		return since[0][0] != '\0';
+	if (order == 0)
+		order = strcmp(ambient_str(a, "/metadata/creationTimestamp", ""), ambient_str(b, "/metadata/creationTimestamp", ""));
 	if (order == 0)
 		order = strcmp(ambient_str(a, "/metadata/name", ""), ambient_str(b, "/metadata/name", ""));
 	return order < 0;

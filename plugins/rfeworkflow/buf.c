@@ -59,6 +59,37 @@ rfe_put_cut(struct rfe_buf *b, const char *s, size_t max)
 	return n < all;
 }
 
+/* Of one character, or one byte of several. */
+static size_t
+stored_byte(unsigned char c)
+{
+	if (c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t' || c == '\b' || c == '\f')
+		return 2;
+	return c < 0x20 || c == '<' || c == '>' || c == '&' ? 6 : 1;
+}
+
+size_t
+rfe_stored_prefix(const char *s, size_t max)
+{
+	size_t n = 0, all = 0;
+
+	while (s[n] != '\0' && all + stored_byte((unsigned char)s[n]) <= max)
+		all += stored_byte((unsigned char)s[n++]);
+	while (s[n] != '\0' && n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
+size_t
+rfe_stored(const char *s)
+{
+	size_t all = 0;
+
+	for (; *s != '\0'; s++)
+		all += stored_byte((unsigned char)*s);
+	return all;
+}
+
 char *
 rfe_take(struct rfe_buf *b, struct ambient_call *call)
 {

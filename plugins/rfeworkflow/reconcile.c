@@ -38,11 +38,29 @@ phase_of(const struct rfe_pass *p)
 	return begun ? "Running" : legacy ? "Initializing" : "Pending";
 }
 
+static void
+tell_outputs(struct rfe_pass *p)
+{
+	struct rfe_status *st = &p->st;
+
+	for (size_t i = 0; i < st->n; i++) {
+		if (st->step[i].bytes == 0)
+			continue;
+		rfe_set(st, RFE_OUTPUTS, KC_FALSE, "OutputCut", "step \"%s\" said %lld bytes, of which %zu are kept; the messages of "
+			"AgenticSession \"%s\" have more", st->step[i].name, (long long)st->step[i].bytes, strlen(st->step[i].output),
+			st->step[i].session);
+		return;
+	}
+	rfe_set(st, RFE_OUTPUTS, KC_TRUE, "Complete", "%s", "");
+}
+
 int
 rfe_save(struct rfe_pass *p)
 {
 	const char *branch = p->planned ? p->plan.branch : ambient_str(p->workflow, "/status/branch", NULL);
 
+	if (rfe_status_fit(&p->st, p->call, p->workflow))
+		tell_outputs(p);
 	return rfe_status_write(p->call, &p->workflow, &p->st, phase_of(p), branch, p->err);
 }
 
@@ -59,7 +77,15 @@ rfe_finish(struct rfe_pass *p, enum rfe_condition how, const char *reason, const
 	rfe_set(&p->st, how, KC_TRUE, reason, "%s", message);
 	rfe_set(&p->st, RFE_READY, KC_FALSE, reason, "%s", message);
 	ambient_time(p->st.completion, p->st.now);
-	p->st.waits_for[0] = '\0';
+	p->st.waits_for[0] = p->st.branch_since[0] = '\0';
+}
+
+/* Who works on the branch has it until it ends, whatever is older. */
+static void
+take_branch(struct rfe_pass *p)
+{
+	if (p->plan.branch[0] != '\0' && p->plan.repos > 0 && p->st.branch_since[0] == '\0')
+		ambient_time(p->st.branch_since, p->st.now);
 }
 
 /* The step that has a session which may not have ended. */
@@ -89,22 +115,6 @@ asked(const struct rfe_pass *p, char text[160])
 }
 
 /* ---- 1. the session that was begun */
-
-static void
-tell_outputs(struct rfe_pass *p)
-{
-	struct rfe_status *st = &p->st;
-
-	for (size_t i = 0; i < st->n; i++) {
-		if (st->step[i].bytes == 0)
-			continue;
-		rfe_set(st, RFE_OUTPUTS, KC_FALSE, "OutputCut", "step \"%s\" said %lld bytes, of which %zu are kept; the messages of "
-			"AgenticSession \"%s\" have more", st->step[i].name, (long long)st->step[i].bytes, strlen(st->step[i].output),
-			st->step[i].session);
-		return;
-	}
-	rfe_set(st, RFE_OUTPUTS, KC_TRUE, "Complete", "%s", "");
-}
 
 /* Its session has ended, or is gone. */
 static int
@@ -340,6 +350,8 @@ rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step 
 		step->completion[0] = '\0';
 		if (p->st.start[0] == '\0' && what->kind <= RFE_PUBLISH)
 			memcpy(p->st.start, step->start, sizeof(p->st.start));
+		if (what->kind != RFE_PUBLISH && what->kind != RFE_JIRA)
+			take_branch(p);
 		if (what->kind <= RFE_PUBLISH)
 			rfe_set(&p->st, RFE_READY, KC_FALSE, "StepStarting", "step \"%s\" starts", step->name);
 		if ((rc = rfe_save(p)) < 0)
@@ -377,8 +389,8 @@ begin_session(struct rfe_pass *p, size_t i)
 	char *prompt = NULL;
 	int rc = make_prompt(p, i, &prompt);
 
-	if (rc == -AMBIENT_E_NOTFOUND)
-		return wait_for(p, "AgentUnknown", p->err->message);
+	if (rc == -AMBIENT_E_NOTFOUND || rc == -AMBIENT_E_INVALID)
+		return wait_for(p, rc == -AMBIENT_E_INVALID ? "AgentInvalid" : "AgentUnknown", p->err->message);
 	if (rc < 0 || (rc = rfe_begin(p, &p->plan.step[i], &p->st.step[i], prompt)) < 0)
 		return rc;
 	return goes_on(p, i, false);
@@ -402,7 +414,7 @@ wait_for_person(struct rfe_pass *p, size_t i)
 {
 	struct rfe_step *step = &p->st.step[i];
 	const struct ambient_object *session = NULL;
-	char text[700], failed[320] = "";
+	char text[700], failed[540] = "";
 	int rc = rfe_session_linked(p->call, p->workflow, step->name, &session, p->err);
 
 	if (rc < 0)
@@ -415,6 +427,7 @@ wait_for_person(struct rfe_pass *p, size_t i)
 		step->completion[0] = '\0';
 		if (p->st.start[0] == '\0')
 			memcpy(p->st.start, step->start, sizeof(p->st.start));
+		take_branch(p);
 		return goes_on(p, i, false);
 	}
 	if (step->message[0] != '\0')
@@ -442,7 +455,7 @@ after_failure(struct rfe_pass *p, size_t i)
 {
 	struct rfe_step *step = &p->st.step[i];
 	int64_t in = rfe_retry_in(p, &p->plan.step[i], step);
-	char text[400];
+	char text[700];
 
 	if (in < 0) {
 		(void)snprintf(text, sizeof(text), "step \"%s\" failed: %s", step->name, step->message);

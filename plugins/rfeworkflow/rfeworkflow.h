@@ -48,6 +48,7 @@
 #define RFE_OUTPUT_MAX  (32 * 1024)   /* bytes kept of what a step says */
 #define RFE_BEFORE_MAX  (256 * 1024)  /* bytes of a prompt that are outputs of other steps */
 #define RFE_FILES_MAX   (768 * 1024)  /* bytes of all outputs that are committed */
+#define RFE_OBJECT_MAX  (1400 * 1024) /* bytes of a workflow as it is stored: etcd takes 1.5 MiB, and there is metadata we do not see */
 #define RFE_TEXT_MAX    (128 * 1024)  /* bytes of a template, a request, a context, the final document */
 
 /* An instance: its configuration. */
@@ -70,6 +71,10 @@ void rfe_puts(struct rfe_buf *b, const char *s);
 void rfe_putf(struct rfe_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* At most max bytes of s, cut between characters and with a mark where it was; returns whether it was. */
 bool rfe_put_cut(struct rfe_buf *b, const char *s, size_t max);
+/* How many bytes s takes when the API server stores it: as Go writes JSON, which has six for some characters. */
+size_t rfe_stored(const char *s);
+/* How many bytes of s, whole characters, take at most max there. */
+size_t rfe_stored_prefix(const char *s, size_t max);
 /* The text, which then lives as long as the call; NULL when there was no memory.  The buffer is empty after it. */
 char *rfe_take(struct rfe_buf *b, struct ambient_call *call);
 /* Lower case, digits, and a dash for each run of anything else, none at the ends; at most 63 bytes. */
@@ -83,7 +88,7 @@ struct rfe_agent {
 	const char *name; /* for people: of the template's head, which lives as long as the call, else `id` */
 	const char *body; /* what it is told; lives as long as the call */
 };
-/* -AMBIENT_E_NOTFOUND: there is no such template; the message lists those that are. */
+/* -AMBIENT_E_NOTFOUND: there is no such template; the message lists those that are.  -AMBIENT_E_INVALID: it is too long. */
 int rfe_agent_find(const struct rfe_plugin *plugin, struct ambient_call *call, const char *ns, const char *wanted,
 		   struct rfe_agent *ret, struct ambient_error *err);
 
@@ -147,7 +152,7 @@ enum rfe_condition {
 enum rfe_state { RFE_S_PENDING, RFE_S_RUNNING, RFE_S_COMPLETED, RFE_S_FAILED, RFE_S_SKIPPED, RFE_S_CANCELLED, RFE_STATES };
 
 struct rfe_step {
-	char name[RFE_NAME_MAX], session[RFE_NAME_MAX], reason[64], message[256];
+	char name[RFE_NAME_MAX], session[RFE_NAME_MAX], reason[64], message[512];
 	const char *agent, *output;           /* live as long as the call */
 	enum rfe_state state;
 	enum rfe_kind kind;
@@ -163,6 +168,7 @@ struct rfe_status {
 	char phase[16], start[40], completion[40];
 	char run[160];                        /* the request to run a step that was last followed */
 	char waits_for[254];                  /* the workflow that has the branch */
+	char branch_since[40];                /* since when this one has it; "": it has not */
 	struct rfe_step step[RFE_STEPS_MAX + 2];
 	size_t n;
 	struct rfe_step seed, jira;
@@ -188,6 +194,9 @@ bool rfe_is(const struct rfe_status *st, enum rfe_condition which, enum kc_truth
 bool rfe_terminal(const struct rfe_status *st);
 /* Has everything before been done or passed over?  Index of the first step that has not; n: all have. */
 size_t rfe_next(const struct rfe_status *st);
+/* Cuts what the steps said, and the document, to what the API server takes for one object with this spec; returns whether
+ * it had to. */
+bool rfe_status_fit(struct rfe_status *st, struct ambient_call *call, const struct ambient_object *workflow);
 /* Writes what changed; *workflow becomes the object as written.  phase: what it is in now; branch: that it works on, NULL or
  * "": none. */
 int rfe_status_write(struct ambient_call *call, const struct ambient_object **workflow, struct rfe_status *st,

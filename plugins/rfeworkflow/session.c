@@ -423,7 +423,7 @@ rfe_session_result(struct ambient_call *call, const struct ambient_object *sessi
 {
 	const char *phase = session != NULL ? ambient_str(session, "/status/phase", "") : "", *told;
 	bool pushes = step->kind == RFE_PUBLISH || step->kind == RFE_SEED;
-	char name[RFE_NAME_MAX];
+	char name[RFE_NAME_MAX], words[400];
 
 	memcpy(name, step->session, sizeof(name));
 	(void)snprintf(step->completion, sizeof(step->completion), "%.39s",
@@ -437,8 +437,9 @@ rfe_session_result(struct ambient_call *call, const struct ambient_object *sessi
 		step->attempts++;
 		(void)snprintf(step->reason, sizeof(step->reason), "%s",
 			       step->kind == RFE_SEED ? "SeedNotPushed" : "DocumentsNotPushed");
-		(void)snprintf(step->message, sizeof(step->message), "the %s not pushed: %.180s",
-			       step->kind == RFE_SEED ? "branch was" : "documents were", told);
+		kc_copy(words, sizeof(words), told);
+		(void)snprintf(step->message, sizeof(step->message), "the %s not pushed: %s",
+			       step->kind == RFE_SEED ? "branch was" : "documents were", words);
 		return;
 	}
 	if (strcmp(phase, "Completed") == 0) {
@@ -458,6 +459,7 @@ rfe_session_result(struct ambient_call *call, const struct ambient_object *sessi
 	if (step->reason[0] == '\0')
 		(void)snprintf(step->reason, sizeof(step->reason), "Session%.50s", phase);
 	told = ambient_str(session, "/status/message", "");
-	(void)snprintf(step->message, sizeof(step->message), "AgenticSession \"%s\" ended as %.20s%s%.120s", name, phase,
-		       told[0] != '\0' ? ": " : "", told);
+	kc_copy(words, sizeof(words), told);
+	(void)snprintf(step->message, sizeof(step->message), "AgenticSession \"%s\" ended as %.20s%s%s", name, phase,
+		       words[0] != '\0' ? ": " : "", words);
 }

@@ -87,7 +87,7 @@ rfe_seed(struct rfe_pass *p)
 {
 	const struct rfe_step_plan *what = &p->plan.seed;
 	struct rfe_step *step = &p->st.seed;
-	char *prompt, text[400];
+	char *prompt, text[600];
 	int64_t in;
 	int rc;
 

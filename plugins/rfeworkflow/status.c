@@ -79,6 +79,7 @@ rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct a
 	kc_copy(st->completion, sizeof(st->completion), ambient_str(workflow, "/status/completionTime", ""));
 	kc_copy(st->run, sizeof(st->run), ambient_str(workflow, "/status/intent/run", ""));
 	kc_copy(st->waits_for, sizeof(st->waits_for), ambient_str(workflow, "/status/waitsFor", ""));
+	kc_copy(st->branch_since, sizeof(st->branch_since), ambient_str(workflow, "/status/branchSince", ""));
 	st->final = ambient_str(workflow, "/status/finalRFE", "");
 	for (size_t i = 0; i < ambient_len(workflow, "/status/steps") && st->n < RFE_STEPS_MAX; i++)
 		load_step(ambient_item(workflow, "/status/steps", i, NULL), &st->step[st->n++]);
@@ -164,6 +165,39 @@ rfe_next(const struct rfe_status *st)
 }
 
 /* ---- writing */
+
+/* s as far as it may be that long where it is stored; *ret_bytes, of a step, says how long it was. */
+static const char *
+cut_to(struct ambient_call *call, const char *s, size_t share, int64_t *ret_bytes)
+{
+	struct rfe_buf b = { 0 };
+	char *cut;
+
+	if (rfe_stored(s) <= share)
+		return s;
+	if (ret_bytes != NULL && *ret_bytes == 0)
+		*ret_bytes = (int64_t)strlen(s);
+	(void)rfe_put_cut(&b, s, rfe_stored_prefix(s, share - 64)); /* and the mark */
+	return (cut = rfe_take(&b, call)) != NULL ? cut : "";
+}
+
+bool
+rfe_status_fit(struct rfe_status *st, struct ambient_call *call, const struct ambient_object *workflow)
+{
+	/* What kubectl notes in an annotation is a second copy of spec. */
+	size_t fixed = rfe_stored(ambient_json(workflow, "/spec", NULL)) + rfe_stored(ambient_json(workflow, "/metadata", NULL));
+	size_t all = rfe_stored(st->final), room = fixed + 64 * 1024 < RFE_OBJECT_MAX ? RFE_OBJECT_MAX - fixed : 64 * 1024, share;
+
+	for (size_t i = 0; i < st->n; i++)
+		all += rfe_stored(st->step[i].output);
+	if (all <= room)
+		return false;
+	share = room / (st->n + 1);
+	for (size_t i = 0; i < st->n; i++)
+		st->step[i].output = cut_to(call, st->step[i].output, share, &st->step[i].bytes);
+	st->final = cut_to(call, st->final, share, NULL);
+	return true;
+}
 
 static void
 put_step(struct ambient_draft *draft, const char *at, const struct rfe_step *step, int64_t number)
@@ -300,7 +334,7 @@ rfe_status_write(struct ambient_call *call, const struct ambient_object **workfl
 	} texts[] = {
 		{ "/status/phase", phase },           { "/status/message", ready->message },  { "/status/startTime", st->start },
 		{ "/status/completionTime", st->completion }, { "/status/intent/run", st->run }, { "/status/intent/jira", st->jira_wish },
-		{ "/status/waitsFor", st->waits_for },
+		{ "/status/waitsFor", st->waits_for }, { "/status/branchSince", st->branch_since },
 		{ "/status/finalRFE", st->final },    { "/status/status", older_word(phase) },
 	};
 

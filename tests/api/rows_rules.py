@@ -524,6 +524,40 @@ def addresses_and_branches_are_refused_at_apply(f):
 
 
 @row
+def workflows_too_refuse_addresses_and_branches_at_apply(f):
+    at = install(f, "rfeworkflows")
+
+    def post(field, value):
+        spec, names = {"request": "r"}, field.replace("[0]", "").split(".")
+        inner = {} if len(names) == 1 else {"url": A}
+        if len(names) == 3:
+            inner = {"repo": inner} if names[0] == "documents" else {"url": A, names[1]: {"url": A}}
+        leaf = inner.get(names[1], inner) if len(names) == 3 else inner if len(names) == 2 else spec
+        leaf[names[-1]] = value
+        if len(names) > 1:
+            spec[names[0]] = [inner] if "[0]" in field else {"repo": {"url": A}, **inner} if field == "documents.branch" else inner
+        return f.api.post(at + "?dryRun=All", {"apiVersion": f.group + "/v1alpha1", "kind": "RFEWorkflow",
+                                               "metadata": {"name": "w-" + rand()}, "spec": spec})
+
+    for fields, good, bad in (
+            (("repos[0].url", "repos[0].input.url", "repos[0].output.forkRepo", "repos[0].output.url", "documents.repo.url",
+              "umbrellaRepo.url", "supportingRepos[0].url", "repositories[0].url", "targetRepoUrl"), HTTPS, "ext::sh -c id"),
+            (("repos[0].branch", "repos[0].input.branch", "repos[0].output.targetBranch", "repos[0].output.branch", "documents.repo.branch",
+              "documents.branch", "branchName", "umbrellaRepo.branch", "supportingRepos[0].branch", "repositories[0].branch",
+              "targetRepoBranch"), "b", "--upload-pack=x"),
+            (("repos[0].input.authSecret", "documents.repo.authSecret"), "a.b", "../x"),
+            # Longer than what a session takes.
+            (("branchName", "documents.branch"), "b" * 200, "b" * 201)):
+        for field in fields:
+            post(field, good).ok(201)
+            found = causes(post(field, bad))
+            assert found[0][0] == "spec." + field and (len(found) == 1 or "too long" in found[0][2].lower()), (field, found)
+    for kind, field in (("url", "umbrellaRepo.url"), ("branch", "branchName")):
+        for word, taken in git_words(kind):
+            assert (post(field, word).status == 201) == taken, (word, taken)
+
+
+@row
 def settings_do_not_say_two_things(f):
     at = install(f, "projectsettings")
 

@@ -344,7 +344,9 @@ def test_definitions_refuse_what_they_can(p):
     for spec, sentence in (({"request": ""}, "spec.request"), ({"request": "r", "desiredState": "Halted"}, "desiredState"),
                            ({"request": "r", "steps": [{"name": "x"}]}, "agent"), ({"request": "r", "stepTimeout": 0}, "stepTimeout"),
                            ({"request": "r", "stepTimeout": 2 ** 31}, "stepTimeout"), ({"title": "t"}, "spec"),
-                           ({"request": "r", "steps": [{"agent": "a", "name": "A B"}]}, "name")):
+                           ({"request": "r", "steps": [{"agent": "a", "name": "A B"}]}, "name"),
+                           ({"request": "r", "branchName": "--upload-pack=x"}, "spec.branchName"),
+                           ({"request": "r", "documents": {"repo": {"url": "ext::sh -c id"}}}, "spec.documents.repo.url")):
         try:
             p.request("POST", FLOWS % p.ns, {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "RFEWorkflow",
                                              "metadata": {"name": "bad"}, "spec": spec})

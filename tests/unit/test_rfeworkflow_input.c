@@ -114,6 +114,47 @@ START_TEST(deleted_workflow_frees_its_branch)
 }
 END_TEST
 
+/* One that had ended and is run again is older, and has begun before; still the branch is with who works on it. */
+START_TEST(workflow_that_is_run_again_waits_for_who_has_the_branch)
+{
+	static const char spec[] = "'request':'r','branchName':'b','repos':[{'url':'https://git.example/a.git'}],'synthesis':false,"
+				   "'steps':[{'agent':'team-lead'},{'agent':'team-member'}]";
+
+	begin();
+	submit_named("w", spec);
+	submit_named("a", spec);
+	fake_host_merge(fake, RFE_KIND, "team-a", "w", "{'metadata':{'creationTimestamp':'2025-01-01T00:00:00Z'}}");
+	(void)settle();
+	ck_assert_str_ne(at("/status/branchSince"), "(none)");
+	says("w-team-lead-1", "done");
+	(void)settle();
+	says("w-team-member-1", "done");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Completed");
+	ck_assert_str_eq(at("/status/branchSince"), "(none)");
+	fake_host_advance(fake, AMBIENT_SECOND);
+	(void)settle_named("a");
+	ck_assert_uint_eq(sessions(), 3);
+	annotate("team-lead", "1");
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "BranchInUse");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "RFEWorkflow \"a\""));
+	/* Between two of its steps, too. */
+	says("a-team-lead-1", "done");
+	(void)settle_named("a");
+	(void)settle();
+	ck_assert_str_eq(at_of("a", "/status/steps/1/status"), "Running");
+	ck_assert_str_eq(cond("Ready", "reason"), "BranchInUse");
+	says("a-team-member-1", "done");
+	(void)settle_named("a");
+	ck_assert_str_eq(at_of("a", "/status/phase"), "Completed");
+	(void)settle();
+	ck_assert_str_eq(step(0, "session"), "w-team-lead-2");
+	ck_assert_str_eq(step(0, "status"), "Running");
+	end();
+}
+END_TEST
+
 /* What is derived from a name fits, and two long names do not meet. */
 START_TEST(weakness_12_1_names_of_63_and_253_characters)
 {
@@ -222,6 +263,72 @@ START_TEST(prompt_is_bounded)
 }
 END_TEST
 
+/* As etcd counts it: an agent that prints what needs six bytes of JSON for one must not make the status unwritable. */
+START_TEST(weakness_12_1_outputs_fit_into_one_object)
+{
+	static const char *const bytes[] = { "<", "\\u0001", "x" };
+	char spec[4096], name[64], *patch = malloc(31 * (10000 * 6 + 200)), *end_of = patch;
+	size_t n = (size_t)sprintf(spec, "'request':'r','synthesis':false,'steps':["), all;
+
+	ck_assert_ptr_nonnull(patch);
+	end_of += sprintf(patch, "{\"status\":{\"steps\":[");
+	for (int i = 0; i < 32; i++)
+		n += (size_t)sprintf(spec + n, "%s{'name':'s%d','agent':'team-lead'}", i > 0 ? "," : "", i);
+	(void)sprintf(spec + n, "]");
+	/* All but the last have spoken. */
+	for (int i = 0; i < 31; i++) {
+		end_of += sprintf(end_of, "{\"name\":\"s%d\",\"status\":\"Completed\",\"output\":\"step %d ", i, i);
+		for (int k = 0; k < 10000; k++)
+			end_of = stpcpy(end_of, bytes[_i]);
+		end_of = stpcpy(end_of, "\"},");
+	}
+	(void)strcpy(end_of, "{\"name\":\"s31\",\"status\":\"Pending\"}]}}");
+	begin();
+	submit_named("w", spec);
+	fake_host_merge(fake, RFE_KIND, "team-a", "w", patch);
+	free(patch);
+	(void)settle();
+	says("w-s31-1", "step 31");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Completed");
+	all = rfe_stored(at("/status/finalRFE"));
+	for (size_t i = 0; i < 32; i++) {
+		(void)snprintf(name, sizeof(name), "step %zu", i);
+		ck_assert_int_eq(strncmp(step(i, "output"), name, strlen(name)), 0);
+		all += rfe_stored(step(i, "output"));
+	}
+	ck_assert_uint_lt(all, RFE_OBJECT_MAX);
+	/* Nothing is lost where there is no need, and what is lost is told. */
+	ck_assert_int_eq(strlen(step(30, "output")) > 10000, _i == 2);
+	ck_assert_str_eq(step(30, "outputBytes"), _i == 2 ? "(none)" : "10008");
+	ck_assert_str_eq(cond("OutputsComplete", "status"), _i == 2 ? "True" : "False");
+	end();
+}
+END_TEST
+
+START_TEST(template_that_is_too_long)
+{
+	char *json = malloc(RFE_TEXT_MAX + 400), *end_of;
+
+	begin();
+	ck_assert_ptr_nonnull(json);
+	end_of = json + sprintf(json, "{'metadata':{'name':'ambient-agents','namespace':'team-a'},'data':{'team-lead.md':'");
+	memset(end_of, 'x', RFE_TEXT_MAX + 1);
+	(void)strcpy(end_of + RFE_TEXT_MAX + 1, "'}}");
+	fake_host_put(fake, RFE_CM, json);
+	free(json);
+	submit_named("w", "'request':'r','steps':[{'agent':'team-lead'}]");
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "AgentInvalid");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "\"team-lead.md\" of ConfigMap \"ambient-agents\" has 131073 bytes"));
+	ck_assert_uint_eq(sessions(), 0);
+	fake_host_put(fake, RFE_CM, "{'metadata':{'name':'ambient-agents','namespace':'team-a'},'data':{'team-lead.md':'Lead.'}}");
+	(void)settle();
+	ck_assert_int_eq(strncmp(session("w-team-lead-1", "/spec/prompt"), "Lead.", 5), 0);
+	end();
+}
+END_TEST
+
 START_TEST(foreign_session_of_that_name)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
@@ -276,6 +383,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, weakness_12_1_unknown_agent_comes_later);
 	tcase_add_test(tc, configmap_over_files);
 	tcase_add_test(tc, two_workflows_on_one_branch);
+	tcase_add_test(tc, workflow_that_is_run_again_waits_for_who_has_the_branch);
+	tcase_add_loop_test(tc, weakness_12_1_outputs_fit_into_one_object, 0, 3);
+	tcase_add_test(tc, template_that_is_too_long);
 	tcase_add_test(tc, deleted_workflow_frees_its_branch);
 	tcase_add_test(tc, weakness_12_1_names_of_63_and_253_characters);
 	tcase_add_test(tc, output_of_ten_megabytes);
