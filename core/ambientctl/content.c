@@ -132,7 +132,7 @@ wait_for_content(struct ctl_endpoint *ep, int64_t asked, struct ambient_error *e
 	}
 	return rc != -AMBIENT_E_TIMEOUT ? rc
 	       : ambient_err(err, AMBIENT_E_TIMEOUT, "the pod that is to serve its files has not come%s%s",
-			     w.why[0] != '\0' ? ": " : "; does the daemon run?", w.why);
+			     w.why[0] != '\0' ? ": " : "; does the daemon run, and does this machine's clock agree with its?", w.why);
 }
 
 static int

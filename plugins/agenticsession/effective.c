@@ -506,7 +506,8 @@ default_model(const struct as_plugin *plugin, const struct ambient_object *setti
 	return strcmp(type, own_type) == 0 ? plugin->model : "";
 }
 
-/* Of the session that is continued, which may itself continue another one.  One that is not there may come. */
+/* Of the session that is continued, which may itself continue another one: whose workspace that is stands in its plan.  One that
+ * is not there, or has none yet, may come. */
 static int
 workspace(struct ambient_call *call, const struct ambient_object *session, struct text *t, struct ambient_error *err)
 {
@@ -521,6 +522,9 @@ workspace(struct ambient_call *call, const struct ambient_object *session, struc
 	rc = ambient_get(call, AS_SESSION, ns, parent, &o, err);
 	if (rc == -AMBIENT_E_NOTFOUND)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "session \"%.253s\", which is to be continued, is not there; this one goes on when it is", parent);
+	if (rc == 0 && kw_planned(o)[0] == '\0' && kw_parent(o)[0] != '\0')
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "session \"%.200s\", which is to be continued, continues \"%.200s\" and is not "
+				   "planned yet; this one goes on when it is", parent, kw_parent(o));
 	if (rc == 0)
 		text_add(t, ",\"continues\":%s,\"workspace\":%s", parent, ambient_str(o, "/status/effective/workspace", parent));
 	return rc;

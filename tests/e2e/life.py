@@ -432,7 +432,7 @@ def test_environment_and_mounts_of_a_real_pod(p):
     assert mine == common | {"AMBIENT_SESSION_NAME", "AMBIENT_SESSION_NAMESPACE", "AMBIENT_SESSION_UID", "AMBIENT_REPORT",
                              "AMBIENT_POD_IP", "AMBIENT_ENDPOINT"}, mine
     theirs = set(environment(agent)) - {"PATH", "HOME", "HOSTNAME", "PWD", "SHLVL", "TERM", "_"}
-    assert {k for k in theirs if not k.startswith("KUBERNETES_")} == common | {"AMBIENT_AGENT_ENV", "LANG"}, theirs
+    assert {k for k in theirs if not k.startswith("KUBERNETES_")} == common | {"AMBIENT_AGENT_ENV", "LANG", "LLM_MODEL"}, theirs
     workspaces = {m for m in maps(agent) if m.startswith(("/workspace", "/run/", "/var/run", "/app"))}
     assert workspaces == {base + "/workspace", base + "/out", "/app/.claude", "/run/ambient"}, workspaces
     mounts = {m.replace("/var/run/", "/run/") for m in maps(runner) if m.startswith(("/workspace", "/run/", "/var/run", "/app"))}

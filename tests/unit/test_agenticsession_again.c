@@ -399,8 +399,23 @@ START_TEST(a_continuation_of_a_continuation_and_of_oneself)
 	look_at("u");
 	ck_assert_str_eq(other("u", "/status/effective/workspace"), "u");
 	ck_assert_str_eq(other("u", "/status/phase"), "Creating");
-	/* A claim that went with its session is not made anew under the name of another one. */
+	/* Two that come at once, the last one looked at first: whose files it works in is not known before the other is planned. */
 	completes("t");
+	fake_host_put(fake, AS_SESSION, "{'metadata':{'name':'w','namespace':'team-a','annotations':"
+		      "{'vteam.ambient-code/parent-session-id':'p'}},'spec':{'prompt':'more'}}");
+	fake_host_put(fake, AS_SESSION, "{'metadata':{'name':'x','namespace':'team-a','annotations':"
+		      "{'vteam.ambient-code/parent-session-id':'w'}},'spec':{'prompt':'more'}}");
+	look_at("x");
+	ck_assert_str_eq(other("x", "/status/phase"), "Pending");
+	ck_assert_str_eq(other("x", "/status/effective/workspace"), "(none)");
+	ck_assert_ptr_nonnull(strstr(other("x", "/status/message"), "continues \"p\" and is not planned yet"));
+	look_at("w");
+	completes("w");
+	look_at("x");
+	ck_assert_str_eq(other("x", "/status/effective/workspace"), "p");
+	ck_assert_str_eq(other("x", "/status/phase"), "Creating");
+	completes("x");
+	/* A claim that went with its session is not made anew under the name of another one. */
 	fake_host_remove(fake, AS_PVC, "team-a", "ambient-workspace-p");
 	fake_host_put(fake, AS_SESSION, "{'metadata':{'name':'v','namespace':'team-a','annotations':"
 		      "{'vteam.ambient-code/parent-session-id':'p'}},'spec':{'prompt':'more'}}");
