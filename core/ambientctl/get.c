@@ -199,6 +199,18 @@ print_plan(const struct ctl *ctl, const struct am_node *session)
 	}
 }
 
+/* While it runs its repositories are known, and not yet what becomes of them. */
+static bool
+has_outcome(const struct am_node *session)
+{
+	const struct am_node *repos = am_node_at(session, "/status/repos");
+	bool any = false;
+
+	for (const struct am_node *r = repos != NULL ? repos->first : NULL; r != NULL; r = r->next)
+		any = any || ctl_text(r, "/status")[0] != '\0';
+	return any;
+}
+
 static int
 run_describe(struct ctl *ctl)
 {
@@ -228,7 +240,7 @@ run_describe(struct ctl *ctl)
 	print_plan(ctl, s);
 	(void)printf("%sPrompt%s\n", ctl_color(ctl, "bold"), ctl_color(ctl, "reset"));
 	print_prompt(s);
-	if (am_node_at(s, "/status/repos") != NULL) {
+	if (has_outcome(s)) {
 		(void)printf("%sPushed%s\n", ctl_color(ctl, "bold"), ctl_color(ctl, "reset"));
 		ctl_print_repos(ctl, s);
 	}

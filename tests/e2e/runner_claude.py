@@ -24,6 +24,7 @@ SCENARIOS = {
     "limited": [{"status": 429, "type": "rate_limit_error", "message": "slow down", "retry-after": 3600}],
     "busy": [{"status": 529, "type": "overloaded_error", "message": "too much"}],
     "cut": [{"cut": [text("half"), text("more")]}],
+    "perl": [[tool("Bash", command="perl -e 'print 6 * 7'", description="count")], [text("Counted.")]],
     "mcp": [[tool("mcp__lab__add", a=2, b=3)], [text("Added.")]],
 }
 api = MessagesApi(SCENARIOS, key=KEY).start()
@@ -101,8 +102,10 @@ def test_tools_and_system_prompt(lab):
     assert "Speak like a clerk." in str(request["system"]), request["system"]
     assert "Bash" not in [t["name"] for t in request["tools"]] and next(
         m for m in p.messages if m["type"] == "tool_result")["isError"]
-    p = pod(lab, "edit", more={"runnerConfig": {"allowedTools": ["Read", "Bash(echo *)"]}}).go()
-    assert p.code == 0 and not [m for m in p.messages if m["type"] == "permission"], p.messages
+    # What is allowed is not asked for; without that it is.
+    for allowed, asked in ((["Read", "Bash(perl *)"], 0), (["Read", "Bash(ruby *)"], 1)):
+        p = pod(lab, "perl", more={"runnerConfig": {"allowedTools": allowed}}).go()
+        assert p.code == 0 and len([m for m in p.messages if m["type"] == "permission"]) == asked, (allowed, p.messages)
 
 
 def test_a_workflow_is_followed(lab):

@@ -39,7 +39,7 @@ class World:
             "spec": {"prompt": "do\x1b[31m it", "repos": []},
             "status": {"phase": phase, "message": message, "runnerPodName": pod,
                        "effective": {"runnerType": "command", "timeout": 60, "repos": []},
-                       "results": "all done", "repos": [
+                       "results": "all done", "repos": [{"index": 0, "name": "a"}] if phase == "Running" else [
                            {"index": 0, "name": "a", "status": "pushed", "branch": "fix", "commit": "abcdef0123456789",
                             "total_added": 3, "total_removed": 1}],
                        "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": message,
@@ -215,6 +215,11 @@ rc, out, err = ctl("get", "x")
 check("not found is exit code 3", rc == 3 and "not found" in err, (rc, err))
 rc, out, err = ctl("describe", "s")
 check("describe", rc == 0 and "do?[31m it" in out and "Completed" in out and "all done" in out and "Events" in out, out)
+check("describe says what became of a repository", "Pushed\n  pushed     a -> fix" in out, out)
+fresh([("Running", "Running", "", "s-pod")])
+rc, out, err = ctl("describe", "s")
+check("describe, and not before it is known", rc == 0 and "Pushed" not in out and "unknown" not in out, out)
+fresh(WALK)
 rc, out, err = ctl("logs", "s")
 check("logs are the bytes", rc == 0 and out == "".join(LOG), out)
 rc, out, err = ctl("messages", "s", "-o", "json")
