@@ -145,6 +145,10 @@ def test_weakness_12_3_b_a_person_reaches_the_sessions_of_his_own_project(p):
     assert SECRET in mia.ask("GET", p.proxy(p.ours, "/v1/messages"), X_Ambient_Key=mine)[1]
     done = mia.ctl("ours", "messages", "s")
     assert done.returncode == 0 and SECRET in done.stdout, done.stdout
+    done = mia.ctl("ours", "repos", "s")
+    assert done.returncode == 0 and re.search(r"^code +main +[0-9a-f]{10} +0 +1 file, \+1 -0$", done.stdout, re.M), done.stdout
+    done = mia.ctl("ours", "repos", "s", "code", "--diff")
+    assert done.returncode == 0 and "+" + SECRET in done.stdout.splitlines(), done.stdout
     # The other project: its objects, and the way to its runner, be it with a key that its runner knows.
     pod = p.keys[p.theirs].pod()
     key = {"metadata": {"annotations": {"access.ambient-code.io/mia": p.keys[p.ours].value()}}}
@@ -170,7 +174,7 @@ def test_weakness_12_3_b_a_person_reaches_the_sessions_of_his_own_project(p):
     for method, path, body, head in talk(p, p.theirs, mine) + talk(p, p.second, mine):
         status, text, _ = Person(p, "admin", cert=True).ask(method, path, body, **head)
         assert status == 401 and json.loads(text)["reason"] == "UnknownKey", (path, status, text)
-    for words in (("messages", "s"), ("files", "s", "kept"), ("chat", "s"), ("stop", "s"), ("get",), ("repos", "add", "s", "git://127.0.0.1/x")):
+    for words in (("messages", "s"), ("files", "s", "kept"), ("chat", "s"), ("stop", "s"), ("get",), ("repos", "s"), ("repos", "s", "code"), ("repos", "add", "s", "git://127.0.0.1/x")):
         done = mia.ctl("theirs", *words)
         assert done.returncode == 5 and SECRET not in done.stdout and 'User "mia" cannot' in done.stdout, (words, done.stdout)
         assert done.stdout.count("\n") == 1, done.stdout

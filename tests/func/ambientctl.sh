@@ -45,9 +45,13 @@ check 0 '"version"' --version -o json
 check 0 'logs' __complete -- lo
 check 0 '--push-to' __complete -- run --p
 check 0 'claude-code' __complete -- run --runner-type ''
+check 0 'opencode' __complete -- run --runner-type op
+check 0 'remove' __complete -- repos re
+check 0 '--diff' __complete -- repos s --d
+check 0 '--end' __complete -- chat --e
 check 0 'agent' __complete -- logs -c a
 check 0 '' __complete -- get ''
-for command in run get describe logs messages chat files stop start delete explain top cache user standalone plugin completion version; do
+for command in run get describe logs messages chat files stop start repos workflow delete explain top cache user standalone plugin completion version; do
 	check 0 "usage: ambientctl $command" "$command" --help
 done
 check 2 'usage: ambientctl standalone backup' standalone frob x
