@@ -396,8 +396,10 @@ cut_by_runner(const char *output)
 	unsigned long long kept, all;
 	int used = 0;
 
-	if (mark == NULL || sscanf(mark, "\n[cut here: %llu of %llu bytes]%n", &kept, &all, &used) < 2 || used == 0 ||
-	    mark[used] != '\0' || all > INT64_MAX)
+	if (mark == NULL ||
+	    (sscanf(mark, "\n[cut here: %llu of %llu bytes]%n", &kept, &all, &used) < 2 &&
+	     sscanf(mark, "\n[cut here: %llu of more than %llu bytes]%n", &kept, &all, &used) < 2) ||
+	    used == 0 || mark[used] != '\0' || all > INT64_MAX)
 		return 0;
 	return (int64_t)all;
 }

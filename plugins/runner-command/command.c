@@ -6,6 +6,7 @@
  */
 #include "plugins/runner-shared/text.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,12 +18,13 @@ AMBIENT_DECLARE("name=runner-command\0version=0.1.0\0runner=command");
 #define ARG_MAX_BYTES (100 * 1024)
 #define PROMPT_IN_ENV (64 * 1024)
 #define TEXT_MAX      (64 * 1024) /* of one message; longer lines are cut into several */
-#define LAST_MAX      4000
+#define LAST_MAX      9900        /* with the mark, what a report takes as the result */
+#define MARK_MAX      80
 
 struct state {
 	int64_t started;
 	size_t last_len;
-	char last[LAST_MAX + 1]; /* the last line that said anything: the result */
+	char last[LAST_MAX + MARK_MAX]; /* the last line that said anything: the result */
 };
 
 /* ---- life */
@@ -162,16 +164,30 @@ emit_text(struct ambient_run *run, int stream, const char *p, size_t n)
 	rs_fini(&t);
 }
 
+/* A line that is too long ends with a mark, as every result that is not whole. */
+static void
+keep_last(struct state *state, const char *text, size_t len, bool cut)
+{
+	size_t n = len;
+
+	if (n > LAST_MAX)
+		for (n = LAST_MAX; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
+			;
+	memcpy(state->last, text, n);
+	state->last_len = n;
+	if (n < len || cut)
+		state->last_len += (size_t)snprintf(state->last + n, MARK_MAX, "\n[cut here: %zu of %s%zu bytes]", n,
+						    cut ? "more than " : "", len);
+}
+
 static int
 line(void *self, struct ambient_run *run, int stream, const char *text, size_t len, int cut, struct ambient_error *err)
 {
 	struct state *state = run->slot;
 	size_t at = 0;
 
-	if (stream == AMBIENT_STDOUT && len > 0 && strspn(text, " \t\r") < len) {
-		state->last_len = len < LAST_MAX ? len : LAST_MAX;
-		memcpy(state->last, text, state->last_len);
-	}
+	if (stream == AMBIENT_STDOUT && len > 0 && strspn(text, " \t\r") < len)
+		keep_last(state, text, len, cut != 0);
 	do {
 		size_t n = len - at < TEXT_MAX ? len - at : TEXT_MAX;
 

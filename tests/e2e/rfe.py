@@ -191,6 +191,18 @@ def test_a_step_that_fails_and_one_that_takes_too_long(p):
     f.wait("Completed")
 
 
+def test_an_output_of_ten_megabytes(p):
+    """In lines, of which the last is the result; in one line, which is cut and told to be."""
+    f = Flow(p, "big", 'if [ $AGENT_PERSONA = team-lead ]; then yes abcdefg | head -c 10485760; echo last; '
+             'else head -c 9000000 /dev/zero | tr "\\0" "<"; fi', steps=[{"agent": "team-lead"}, {"agent": "team-member"}], synthesis=False)
+    f.wait("Completed")
+    assert f.steps[0]["output"] == "last" and "outputBytes" not in f.steps[0], f.steps[0]
+    assert f.steps[1]["output"] == "<" * 9900 + "\n[cut here: 9900 of more than 8388608 bytes]", f.steps[1]["output"][-100:]
+    assert f.steps[1]["outputBytes"] == 8388608 and f.condition("OutputsComplete")["status"] == "False", f.status
+    assert "big-team-member-1" in f.condition("OutputsComplete")["message"], f.status
+    p.request("DELETE", f.path)
+
+
 def test_an_agent_that_comes_later(p):
     f = Flow(p, "unknown", steps=[{"agent": "security-officer"}], synthesis=False)
     f.wait("Pending", "AgentUnknown")
