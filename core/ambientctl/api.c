@@ -2,6 +2,7 @@
 /* Requests of the commands, and the few questions that they ask of a session. */
 #include "core/ambientctl/ctl.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -25,6 +26,10 @@ request(struct ctl *ctl, struct am_arena *arena, const struct am_kube_request *w
 	struct am_node *node;
 	int rc = am_kube_do(ctl->kube, what, &body, err);
 
+	/* Not of the object but of its kind: so the API server words it. */
+	if (rc == -AMBIENT_E_NOTFOUND && strstr(err->message, "the server could not find the requested resource") != NULL)
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "the API server has no such kind; apply the definitions of Ambient (etc/crds) to it, or "
+				   "name another cluster");
 	if (rc < 0)
 		return rc;
 	node = am_node_parse(arena, am_buf_str(&body), body.len, err);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input gets a sentence and loses nothing: one row each, for the daemon's start and for sessions."""
+import http.client
 import json
 import os
 import re
@@ -415,6 +416,46 @@ def test_both_set_and_different(p):
         assert status.code == 422 and "spec.initialPrompt" in str(status) and "differs from its alias prompt" in str(status), status
     else:
         raise AssertionError("a session with two prompts was taken")
+
+
+def test_a_definition_that_is_missing(p):
+    """readyz names the kind, ambientctl says what to do, and when it is there all goes on."""
+    def readyz():
+        ops = re.findall(r"health and metrics on .*, port (\d+)", p.log())[-1]
+        connection = http.client.HTTPConnection("127.0.0.1", int(ops), timeout=30)
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        try:
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def without_definitions(**change):
+        Platform.write_conf(p, **change)
+        with open(p.conf_path) as f:
+            text = f.read()
+        with open(p.conf_path, "w") as f:
+            f.write(re.sub(r'crds = \[ "[^"]*" \];', "crds = [ ];", text))
+
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    p.request("DELETE", path + "/agenticsessions.vteam.ambient-code")
+    p.stop()
+    p.write_conf = without_definitions
+    try:
+        p.start()
+        until(lambda: "no such kind" in readyz()[1], what="the kind to be missed")
+        code, said = readyz()
+        assert code == 503 and "agenticsession: vteam.ambient-code/v1alpha1/agenticsessions is not synced (no such kind" in said, said
+        done = p.ctl("run", "x", "--command", "true")
+        assert done.returncode == 3 and "has no such kind; apply the definitions of Ambient (etc/crds)" in done.stdout, done.stdout
+        with open(p.tree.root + "/share/ambient/crds/agenticsessions.yaml") as f:
+            p.request("POST", path, f.read(), content="application/yaml")
+        until(lambda: readyz()[0] == 200, what="readiness")
+        p.session("defined", "true").wait("Completed")
+    finally:
+        del p.write_conf
+        p.stop()
+        p.start()
 
 
 # ---- what is unusual and works
