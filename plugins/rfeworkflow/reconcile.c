@@ -134,17 +134,21 @@ ended(struct rfe_pass *p, size_t i, const struct ambient_object *session, bool s
 	return rfe_save(p);
 }
 
-/* What is to be known while the session goes on. */
+/* What is to be known while the session goes on; NULL: it has just been made. */
 static int
-goes_on(struct rfe_pass *p, size_t i, bool stop)
+goes_on(struct rfe_pass *p, size_t i, const struct ambient_object *session, bool stop)
 {
 	const struct rfe_step *step = &p->st.step[i];
+	const char *waits = rfe_session_waits(session);
 
 	if (stop)
 		rfe_set(&p->st, RFE_READY, KC_FALSE, "StepStopping", "ending AgenticSession \"%s\" of step \"%s\"", step->session,
 			step->name);
 	else if (wants(p, "Paused"))
 		rfe_set(&p->st, RFE_READY, KC_TRUE, "Pausing", "pauses as soon as step \"%s\" has ended", step->name);
+	else if (waits[0] != '\0')
+		rfe_set(&p->st, RFE_READY, KC_FALSE, "StepWaiting", "step \"%s\" waits: AgenticSession \"%s\": %.350s", step->name,
+			step->session, waits);
 	else
 		rfe_set(&p->st, RFE_READY, KC_TRUE, "StepRunning", "step \"%s\" runs as AgenticSession \"%s\"", step->name,
 			step->session);
@@ -173,7 +177,7 @@ follow(struct rfe_pass *p, size_t i, bool stop)
 	if (stop && (rc = rfe_session_stop(p->call, session, p->err)) < 0)
 		return rc;
 	step->state = RFE_S_RUNNING; /* also when we were interrupted between its creation and saying so */
-	return (rc = goes_on(p, i, stop)) < 0 ? rc : 1;
+	return (rc = goes_on(p, i, session, stop)) < 0 ? rc : 1;
 }
 
 /* ---- 2. what a person wants */
@@ -393,7 +397,7 @@ begin_session(struct rfe_pass *p, size_t i)
 		return wait_for(p, rc == -AMBIENT_E_INVALID ? "AgentInvalid" : "AgentUnknown", p->err->message);
 	if (rc < 0 || (rc = rfe_begin(p, &p->plan.step[i], &p->st.step[i], prompt)) < 0)
 		return rc;
-	return goes_on(p, i, false);
+	return goes_on(p, i, NULL, false);
 }
 
 /* Would the same fail again, however often it is tried? */
@@ -428,7 +432,7 @@ wait_for_person(struct rfe_pass *p, size_t i)
 		if (p->st.start[0] == '\0')
 			memcpy(p->st.start, step->start, sizeof(p->st.start));
 		take_branch(p);
-		return goes_on(p, i, false);
+		return goes_on(p, i, session, false);
 	}
 	if (step->message[0] != '\0')
 		(void)snprintf(failed, sizeof(failed), "; before: %s", step->message);

@@ -225,6 +225,8 @@ int rfe_session_linked(struct ambient_call *call, const struct ambient_object *w
 /* Asks it to stop, once. */
 int rfe_session_stop(struct ambient_call *call, const struct ambient_object *session, struct ambient_error *err);
 bool rfe_session_ended(const struct ambient_object *session);
+/* What one that does not run yet says that it waits for; "": it runs, or says nothing.  NULL is nothing. */
+const char *rfe_session_waits(const struct ambient_object *session);
 /* Copies what became of a session that has ended (NULL: that was deleted) into its step. */
 void rfe_session_result(struct ambient_call *call, const struct ambient_object *session, struct rfe_status *st,
 			struct rfe_step *step);

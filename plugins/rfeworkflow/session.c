@@ -330,6 +330,14 @@ rfe_session_ended(const struct ambient_object *session)
 	return false;
 }
 
+const char *
+rfe_session_waits(const struct ambient_object *session)
+{
+	const char *phase = session != NULL ? ambient_str(session, "/status/phase", "") : "";
+
+	return strcmp(phase, "Pending") == 0 || strcmp(phase, "Creating") == 0 ? ambient_str(session, "/status/message", "") : "";
+}
+
 /* The reason of the condition Ready. */
 static const char *
 reason_of(const struct ambient_object *session)

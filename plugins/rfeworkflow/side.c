@@ -6,15 +6,15 @@
  */
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
+#define TOLD_MAX 450
+
 /* What a person reads while it goes on: a session that cannot start yet says what it waits for. */
 static void
-tell_waiting(char out[200], const struct rfe_step *step, const struct ambient_object *session)
+tell_waiting(char out[TOLD_MAX], const struct rfe_step *step, const struct ambient_object *session)
 {
-	const char *phase = session != NULL ? ambient_str(session, "/status/phase", "") : "";
-	const char *said = session != NULL ? ambient_str(session, "/status/message", "") : "";
-	bool waits = said[0] != '\0' && strcmp(phase, "Running") != 0;
+	const char *waits = rfe_session_waits(session);
 
-	(void)snprintf(out, 200, "AgenticSession \"%s\" is at it%s%.100s", step->session, waits ? ": " : "", waits ? said : "");
+	(void)snprintf(out, TOLD_MAX, "AgenticSession \"%s\" is at it%s%.350s", step->session, waits[0] != '\0' ? ": " : "", waits);
 }
 
 static void
@@ -35,7 +35,7 @@ int
 rfe_side_goes_on(struct rfe_pass *p, struct rfe_step *step, const struct ambient_object *session)
 {
 	bool seeds = step->kind == RFE_SEED;
-	char text[200];
+	char text[TOLD_MAX];
 	int rc;
 
 	step->state = RFE_S_RUNNING;

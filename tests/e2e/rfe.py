@@ -191,6 +191,16 @@ def test_a_step_that_fails_and_one_that_takes_too_long(p):
     f.wait("Completed")
 
 
+def test_a_step_that_waits_says_for_what(p):
+    p.origins.make("locked")
+    f = Flow(p, "keyless", steps=[{"agent": "team-lead"}], synthesis=False, repos=[p.repo("locked", authSecret="comes-later")])
+    until(lambda: "comes-later" in f.status.get("message", ""), what="what it waits for to be said: %s" % f.status)
+    assert f.condition("Ready")["reason"] == "StepWaiting" and '"keyless-team-lead-1"' in f.status["message"], f.status
+    p.secret("comes-later", token="x")
+    f.wait("Completed")
+    p.request("DELETE", f.path)
+
+
 def test_an_output_of_ten_megabytes(p):
     """In lines, of which the last is the result; in one line, which is cut and told to be."""
     f = Flow(p, "big", 'if [ $AGENT_PERSONA = team-lead ]; then yes abcdefg | head -c 10485760; echo last; '
