@@ -88,7 +88,8 @@ def test_timeout(p):
     assert s.reason == "Timeout" and "8 s" in s.message, s.status
     until(lambda: not p.pod_processes(s), what="the processes to end")
     until(lambda: s.status.get("repos"), what="the late report")
-    assert s.status["repos"][0]["status"] == "abandoned" and p.origins.commits("slow", "work") == 0, s.status
+    # It had changed nothing: the runner says so where there was time to look, else that it has given the work up.
+    assert s.status["repos"][0]["status"] in ("abandoned", "nochanges") and p.origins.commits("slow", "work") == 0, s.status
 
 
 def test_an_idle_chat(p):
