@@ -46,6 +46,10 @@ TESTS = [
     (projectsettings, "test_limits_and_quotas_come_change_and_go"),
     # the council, of programs
     (rfe, "test_the_council_from_end_to_end"), (rfe, "test_a_step_that_fails_and_one_that_takes_too_long"),
+    (rfe, "test_a_step_that_waits_says_for_what"), (rfe, "test_pause_resume_and_run_again"), (rfe, "test_cancel_stops_the_agent"),
+    (rfe, "test_an_agent_that_comes_later"), (rfe, "test_the_documents_are_committed"),
+    (rfe, "test_an_umbrella_repository_is_seeded_before_the_first_step"),
+    (rfe, "test_an_older_workflow_waits_for_people_and_pushes_to_its_branch"), (rfe, "test_definitions_refuse_what_they_can"),
 ]
 
 
