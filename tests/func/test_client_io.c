@@ -542,9 +542,68 @@ START_TEST(rule_43_events_never_block)
 }
 END_TEST
 
+/* With the real clock the thread sleeps for seconds where nothing is to be done. */
+static struct am_io *
+begin_real(void)
+{
+	const struct am_kube_options options = { .user_agent = "test/1", .clock = am_clock_real(), .qps = -1 };
+
+	begin(FAKE_API_PLAIN);
+	ck_assert_int_eq(am_kube_new(config_of(fake_api_url(api)), &options, &kube, NULL), 0);
+	(void)usleep(50000); /* so that it sleeps */
+	return am_kube_io(kube);
+}
+
+static void
+say_when(void *arg)
+{
+	atomic_store((_Atomic(int64_t) *)arg, am_clock_boot(am_clock_real()));
+}
+
+START_TEST(io_posts_wake_it)
+{
+	struct am_io *io = begin_real();
+
+	for (int i = 0; i < 3; i++) {
+		_Atomic(int64_t) ran = 0;
+
+		(void)usleep(50000);
+		int64_t asked = am_clock_boot(am_clock_real());
+		am_io_post(io, say_when, &ran);
+		while (atomic_load(&ran) == 0)
+			(void)usleep(1000);
+		ck_assert_int_lt(atomic_load(&ran) - asked, 5 * S);
+	}
+	end();
+}
+END_TEST
+
+START_TEST(io_sleeps_again)
+{
+	struct sink s = SINK("/a");
+	struct timespec cpu;
+
+	/* A post has woken it, and a connection has come and gone. */
+	struct am_io *io = begin_real();
+	rule(NULL, NULL, 0, 200, NULL, "{}\n", FAKE_API_CLOSE);
+	am_io_post(io, sink_start, &s);
+	sink_wait(&s, 0, 1);
+	(void)usleep(50000);
+	ck_assert_int_eq(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu), 0);
+	int64_t before = cpu.tv_sec * S + cpu.tv_nsec;
+	(void)usleep(1000000);
+	ck_assert_int_eq(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu), 0);
+	ck_assert_int_lt(cpu.tv_sec * S + cpu.tv_nsec - before, S / 20);
+	am_buf_fini(&s.data);
+	end();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
+	tcase_add_test(tc, io_posts_wake_it);
+	tcase_add_test(tc, io_sleeps_again);
 	tcase_add_test(tc, io_pieces_arrive_one_by_one);
 	tcase_add_test(tc, io_silence_is_a_failure);
 	tcase_add_test(tc, io_whole_timeout);
