@@ -175,12 +175,11 @@ words_of(const struct talk *talk, char *ret, size_t size)
 		am_auto(am_freep) char *s = am_json_dup(json, pointers[i]);
 
 		if (s != NULL)
-			(void)snprintf(ret, size, "%.*s", (int)size - 1, s);
+			am_runner_redact_cut(talk->git->redactor, s, strlen(s), ret, size);
 	}
 	for (char *p = ret; *p != '\0'; p++)
 		if ((unsigned char)*p < ' ')
 			*p = ' ';
-	am_runner_redact_string(talk->git->redactor, ret, size);
 }
 
 static int

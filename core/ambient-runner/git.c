@@ -174,8 +174,10 @@ am_git_explain(struct am_git *git, const struct am_buf *text, char *ret, size_t 
 	}
 	while (best_n > 0 && best[best_n - 1] == '\r')
 		best_n--;
-	(void)snprintf(ret, size, "%.*s", (int)AM_MIN(best_n, size - 1), best != NULL ? best : "git said nothing");
-	am_runner_redact_string(git->redactor, ret, size);
+	if (best != NULL)
+		am_runner_redact_cut(git->redactor, best, best_n, ret, size);
+	else
+		(void)am_strlcpy(ret, "git said nothing", size);
 }
 
 int

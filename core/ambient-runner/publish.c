@@ -243,9 +243,8 @@ push_refused(struct am_git *git, const struct am_repo *repo, const struct am_run
 
 	am_git_explain(git, &result->err, text, sizeof(text));
 	if (why != NULL)
-		(void)snprintf(text, sizeof(text), "%.*s", (int)(line.p + line.n - why - 1), why + 1);
-	(void)snprintf(hook, sizeof(hook), "%.*s", (int)AM_MIN(said.n, (size_t)180), said.p);
-	am_runner_redact_string(git->redactor, hook, sizeof(hook));
+		am_runner_redact_cut(git->redactor, why + 1, (size_t)(line.p + line.n - why - 1), text, sizeof(text));
+	am_runner_redact_cut(git->redactor, said.p, said.n, hook, sizeof(hook));
 	behind = strstr(text, "fetch first") != NULL || strstr(text, "non-fast-forward") != NULL;
 	return ambient_err(err, AMBIENT_E_INVALID, "pushing \"%.60s\" was refused: %s%s%s", repo->push_branch, text,
 			   behind ? ": the branch has commits that this work does not build on; name another output.targetBranch"

@@ -16,6 +16,7 @@
 #define VALUES_MAX 64
 #define VALUE_MIN  6
 #define WINDOW     4096
+#define CUT_MAX    ((size_t)64 << 10) /* of what becomes one line */
 
 struct am_redactor {
 	struct {
@@ -345,4 +346,17 @@ am_runner_redact_string(const struct am_redactor *redactor, char *text, size_t s
 
 	if (redactor != NULL && am_runner_redact(redactor, text, strlen(text), &clean))
 		(void)am_strlcpy(text, am_buf_str(&clean), size);
+}
+
+void
+am_runner_redact_cut(const struct am_redactor *redactor, const char *p, size_t n, char *ret, size_t size)
+{
+	am_auto(am_buf_fini) struct am_buf clean = {0};
+
+	n = AM_MIN(n, CUT_MAX);
+	if (redactor != NULL)
+		(void)am_runner_redact(redactor, p, n, &clean);
+	else
+		am_buf_add(&clean, p, n);
+	(void)am_strlcpy(ret, am_buf_str(&clean), size);
 }

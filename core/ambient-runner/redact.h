@@ -29,5 +29,7 @@ bool am_runner_redact(const struct am_redactor *redactor, const char *p, size_t 
 void am_runner_redact_json(const struct am_redactor *redactor, struct am_slice value, struct am_buf *out);
 /* In place, for messages of errors: cut to size. */
 void am_runner_redact_string(const struct am_redactor *redactor, char *text, size_t size);
+/* What is to be cut is made clean before: of a secret that the cut goes through, the beginning would stay. */
+void am_runner_redact_cut(const struct am_redactor *redactor, const char *p, size_t n, char *ret, size_t size);
 
 #endif

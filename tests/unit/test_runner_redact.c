@@ -85,6 +85,24 @@ START_TEST(values_that_are_held)
 }
 END_TEST
 
+/* Wherever the cut is, nothing of the secret stays. */
+START_TEST(what_is_cut_has_no_half_of_a_secret)
+{
+	static const char said[] = "refused: Tr0ub4dor&3xyzzy was shown";
+	char line[64];
+
+	am_runner_redactor_add(redactor, "Tr0ub4dor&3xyzzy", 16);
+	for (size_t size = 1; size <= sizeof(line); size++) {
+		am_runner_redact_cut(redactor, said, sizeof(said) - 1, line, size);
+		ck_assert_uint_lt(strlen(line), size);
+		ck_assert_uint_eq(strncmp(line, "refused: [redacted] was shown", strlen(line)), 0);
+	}
+	ck_assert_str_eq(line, "refused: [redacted] was shown");
+	am_runner_redact_cut(NULL, said, 7, line, sizeof(line));
+	ck_assert_str_eq(line, "refused");
+}
+END_TEST
+
 START_TEST(json_is_redacted_behind_its_escapes)
 {
 	static const char in[] =
@@ -120,6 +138,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, credentials_in_urls);
 	tcase_add_test(tc, assignments);
 	tcase_add_test(tc, values_that_are_held);
+	tcase_add_test(tc, what_is_cut_has_no_half_of_a_secret);
 	tcase_add_test(tc, json_is_redacted_behind_its_escapes);
 	tcase_add_test(tc, long_hostile_text_is_linear);
 }
