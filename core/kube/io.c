@@ -423,6 +423,7 @@ release(struct am_curl_io *io)
 		curl_easy_cleanup(io->spares[--io->spare_count]);
 	if (io->multi != NULL)
 		(void)curl_multi_cleanup(io->multi);
+	(void)curl_share_cleanup(io->alone);
 	am_token_fini(&io->token);
 	am_ca_fini(&io->ca);
 	am_map_free(io->warnings);
@@ -475,6 +476,10 @@ am_curl_io_new(const struct am_kube_config *config, const struct am_kube_options
 		return NULL;
 	}
 	io->http2 = options->http2;
+	/* An answer of HTTP/1.1 makes curl forget that others of the same pool can share a connection. */
+	io->alone = io->http2 ? curl_share_init() : NULL;
+	if (io->alone != NULL)
+		(void)curl_share_setopt(io->alone, CURLSHOPT_SHARE, (long)CURL_LOCK_DATA_CONNECT);
 	(void)curl_multi_setopt(io->multi, CURLMOPT_PIPELINING, (long)(io->http2 ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING));
 	(void)curl_multi_setopt(io->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
 	io->thread = am_thread_new("kube-io", 0, loop, io);

@@ -40,6 +40,7 @@ struct am_curl_io {
 	char *user_agent;
 	CURLM *multi;
 	bool http2;
+	CURLSH *alone;            /* with http2: the connections of what lasts, and of nothing else */
 	struct am_thread *thread;
 	struct pollfd *fds;       /* the first wakes the thread, the others are curl's */
 	struct pollfd *ready;     /* those that poll has found; as many as fds */

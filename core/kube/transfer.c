@@ -409,6 +409,7 @@ set_options(struct am_transfer *t, const struct am_http_req *req)
 	bool shared = t->io->http2 && !plain && !req->watch && !req->pausable;
 	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)(shared ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 	(void)curl_easy_setopt(easy, CURLOPT_PIPEWAIT, shared ? 1L : 0L);
+	(void)curl_easy_setopt(easy, CURLOPT_SHARE, shared ? NULL : t->io->alone);
 	(void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
