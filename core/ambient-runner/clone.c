@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "core/ambient-runner/git_priv.h"
+#include "core/ambient-runner/porcelain.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -115,14 +116,9 @@ default_branch(struct am_git *git, struct am_repo *repo, const char *bare)
 	char *ret = NULL;
 
 	if (am_git_run(git, &run, &result, NULL) == 0) {
-		const char *p = am_buf_str(&result.out);
-
-		if (am_starts(p, "ref: refs/heads/"))
-			ret = am_xstrndup(p + 16, strcspn(p + 16, "\t\n"));
+		ret = am_porcelain_default_branch(am_buf_str(&result.out));
 		am_run_result_fini(&result);
 	}
-	if (ret != NULL && am_runner_branch_check(ret, NULL) < 0)
-		am_freep(&ret);
 	return ret != NULL ? ret : am_xstrdup("main");
 }
 

@@ -19,10 +19,10 @@
 #include <sys/stat.h>
 
 #include "core/ambient-runner/beneath.h"
+#include "core/ambient-runner/porcelain.h"
 #include "core/ambient-runner/run.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
-#include "core/base/map.h"
 #include "core/base/mem.h"
 #include "core/base/spawn.h"
 #include "core/data/scan.h"
@@ -30,7 +30,6 @@
 #define OUTPUT_MAX ((size_t)1 << 20)
 #define GIT_NS     (15 * AM_NS_PER_S)
 #define INDEX_MAX  ((size_t)64 << 20)
-#define FILES_MAX  5000
 
 struct look {
 	const char *dir, *repo; /* the session's; below its workspace */
@@ -197,42 +196,18 @@ git(const struct look *look, const char *const *args, struct am_run_result *resu
 
 /* ---- the answer */
 
-struct change {
-	long long added, removed; /* -1: not text */
-};
-
-/* "1\t2\tpath" NUL ... */
+/* Of each file that has changed, how many lines. */
 static int
-count_lines(const struct look *look, struct am_map *changes, struct ambient_error *err)
+count_lines(const struct look *look, struct am_map **counts, struct ambient_error *err)
 {
 	static const char *const args[] = {"diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv",
 					   "--ignore-submodules=all", "HEAD", NULL};
 	struct am_run_result result = {0};
 	int rc = look->commit[0] != '\0' ? git(look, args, &result, err) : 0;
-	const char *p = am_buf_str(&result.out), *end = p + result.out.len;
 
-	while (rc == 0 && p < end && am_map_len(changes) < FILES_MAX) {
-		struct change *change = am_xcalloc(1, sizeof(*change));
-		const char *tab = strchr(p, '\t'), *name = tab != NULL ? strchr(tab + 1, '\t') : NULL;
-
-		change->added = *p == '-' ? -1 : strtoll(p, NULL, 10);
-		change->removed = tab == NULL || tab[1] == '-' ? -1 : strtoll(tab + 1, NULL, 10);
-		(void)am_map_put(changes, name != NULL ? name + 1 : "", change);
-		p += strlen(p) + 1;
-	}
+	*counts = am_porcelain_numstat(rc == 0 ? am_slice(am_buf_str(&result.out), result.out.len) : am_slice("", 0));
 	am_run_result_fini(&result);
 	return rc;
-}
-
-/* Where the name is: behind so many words of a line of the porcelain's version 2. */
-static const char *
-path_of(const char *line)
-{
-	int words = line[0] == '1' ? 8 : line[0] == 'u' ? 10 : 1;
-
-	while (words-- > 0 && (line = strchr(line, ' ')) != NULL)
-		line++;
-	return line;
 }
 
 static int
@@ -240,34 +215,17 @@ add_files(const struct look *look, struct am_buf *out, struct ambient_error *err
 {
 	static const char *const args[] = {"status", "--porcelain=v2", "-z", "--untracked-files=normal", "--no-renames",
 					   "--ignore-submodules=all", NULL};
-	struct am_map *changes = am_map_new_owning(free);
 	struct am_run_result result = {0};
-	int rc = count_lines(look, changes, err), n = 0;
+	struct am_map *counts;
+	int rc = count_lines(look, &counts, err);
 
-	if (rc == 0)
-		rc = git(look, args, &result, err);
-	bool truncated = result.out.len >= OUTPUT_MAX;
-	const char *p = am_buf_str(&result.out), *end = p + result.out.len;
-	am_buf_adds(out, ",\"files\":[");
-	for (; rc == 0 && p < end; p += strlen(p) + 1) {
-		const char *path = strchr("1u?", p[0]) != NULL ? path_of(p) : NULL;
-		bool untracked = p[0] == '?';
-		char code[3] = {untracked ? '?' : p[2], untracked ? '?' : p[3], '\0'};
-
-		if (path == NULL || strlen(p) < 3)
-			continue;
-		truncated = truncated || n == FILES_MAX;
-		if (n++ >= FILES_MAX)
-			break;
-		am_json_addf(out, "%j{\"path\":%s,\"code\":%s", n > 1 ? "," : "", path, code);
-		const struct change *change = am_map_get(changes, path);
-		if (change != NULL && change->added >= 0)
-			am_json_addf(out, ",\"added\":%l,\"removed\":%l", (int64_t)change->added, (int64_t)change->removed);
-		am_buf_addc(out, '}');
+	if (rc == 0 && (rc = git(look, args, &result, err)) == 0) {
+		am_buf_adds(out, ",\"files\":[");
+		bool whole = am_porcelain_status(am_slice(am_buf_str(&result.out), result.out.len), counts, out);
+		am_json_addf(out, "],\"truncated\":%b", (int)(!whole || result.out.len >= OUTPUT_MAX));
 	}
-	am_json_addf(out, "],\"truncated\":%b", (int)truncated);
 	am_run_result_fini(&result);
-	am_map_free(changes);
+	am_map_free(counts);
 	return rc;
 }
 

@@ -162,6 +162,8 @@ once(const struct am_rest *rest, struct am_rest_answer *answer, struct attempt *
 	else if (attempt->result != CURLE_OK)
 		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "no answer: %.160s",
 				 words[0] != '\0' ? words : curl_easy_strerror(attempt->result));
+	else if (answer->status < 200) /* announced, and then nothing came */
+		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "no answer: the connection ended before one");
 	curl_easy_cleanup(easy);
 	curl_mime_free(form);
 	curl_slist_free_all(headers);
