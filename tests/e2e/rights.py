@@ -75,6 +75,7 @@ def missing(verb):
 def refused(replica, verb):
     until(lambda: missing(verb) in replica.ask(), what="the status to name " + verb)
     assert "ready=no" in replica.ask()
+    until(lambda: missing(verb) in replica.log(), what="the log to say so")
     assert replica.log().count(missing(verb)) == 1, replica.log()
 
 
