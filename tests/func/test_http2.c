@@ -111,7 +111,7 @@ start(int i, const char *method)
 {
 	struct one *one = &all[i];
 
-	one->method = method;
+	*one = (struct one){.method = method};
 	(void)snprintf(one->path, sizeof(one->path), "/object-%d", i);
 	(void)snprintf(one->text, sizeof(one->text), "the text of %d", i);
 	ck_assert_int_eq(pthread_create(&one->thread, NULL, thread, one), 0);
