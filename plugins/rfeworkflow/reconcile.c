@@ -190,7 +190,7 @@ step_named(const struct rfe_pass *p, const char *text)
 	rfe_slug(name, text);
 	for (size_t i = 0; i < p->plan.total; i++) {
 		(void)snprintf(number, sizeof(number), "%zu", i + 1);
-		if (strcmp(name, p->st.step[i].name) == 0 || (i < p->plan.n && strcmp(text, number) == 0))
+		if (strcmp(name, p->plan.step[i].name) == 0 || (i < p->plan.n && strcmp(text, number) == 0))
 			return i;
 	}
 	return NONE;
@@ -252,22 +252,58 @@ run_seed(struct rfe_pass *p)
 	return rfe_save(p);
 }
 
+static bool
+is_seed(const struct rfe_pass *p, const char *wanted)
+{
+	return p->plan.seed.timeout > 0 && strcmp(wanted, p->plan.seed.name) == 0;
+}
+
+/* The request is told to be none of ours, and followed with that. */
+static void
+unknown_step(struct rfe_pass *p, const char *text)
+{
+	char names[300] = "";
+	size_t len = 0;
+
+	(void)snprintf(p->st.run, sizeof(p->st.run), "%s", text);
+	if (p->plan.seed.timeout > 0)
+		len += (size_t)snprintf(names, sizeof(names), "%s, ", p->plan.seed.name);
+	for (size_t k = 0; k < p->plan.total && len < sizeof(names); k++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", k > 0 ? ", " : "", p->plan.step[k].name);
+	ambient_event(p->call, p->workflow, "Warning", "StepUnknown", "there is no step \"%.63s\"; those are: %s",
+		      ambient_str(p->workflow, RFE_RUN, ""), names);
+}
+
+/* Is the session that runs to be stopped for what a person wants?  A wrong name costs nobody's work, and seeding comes
+ * when the step has ended. */
+static bool
+is_to_stop(struct rfe_pass *p)
+{
+	const char *wanted = ambient_str(p->workflow, RFE_RUN, "");
+	char text[160];
+
+	if (wants(p, "Cancelled"))
+		return true;
+	if (!p->planned || !asked(p, text))
+		return false;
+	if (step_named(p, wanted) != NONE)
+		return true;
+	if (!is_seed(p, wanted))
+		unknown_step(p, text);
+	return false;
+}
+
 static int
 run_step(struct rfe_pass *p, const char *text)
 {
 	const char *wanted = ambient_str(p->workflow, RFE_RUN, "");
-	size_t i = step_named(p, wanted), len = 0;
-	char names[300] = "";
+	size_t i = step_named(p, wanted);
 
 	(void)snprintf(p->st.run, sizeof(p->st.run), "%s", text);
-	if (i == NONE && p->plan.seed.timeout > 0 && strcmp(wanted, p->plan.seed.name) == 0)
+	if (i == NONE && is_seed(p, wanted))
 		return run_seed(p);
 	if (i == NONE) {
-		if (p->plan.seed.timeout > 0)
-			len += (size_t)snprintf(names, sizeof(names), "%s, ", p->plan.seed.name);
-		for (size_t k = 0; k < p->plan.total && len < sizeof(names); k++)
-			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", k > 0 ? ", " : "", p->plan.step[k].name);
-		ambient_event(p->call, p->workflow, "Warning", "StepUnknown", "there is no step \"%.63s\"; those are: %s", wanted, names);
+		unknown_step(p, text);
 		return rfe_save(p);
 	}
 	restart(p, i);
@@ -282,7 +318,8 @@ cancel(struct rfe_pass *p)
 	for (size_t i = 0; i < p->st.n; i++)
 		if (p->st.step[i].state == RFE_S_PENDING || p->st.step[i].state == RFE_S_FAILED)
 			p->st.step[i].state = RFE_S_CANCELLED;
-	rfe_finish(p, RFE_CANCELLED, "Cancelled", "cancelled as asked");
+	rfe_finish(p, RFE_CANCELLED, "Cancelled", "cancelled as asked; spec.desiredState: Running and the annotation "
+		   "ambient-code.io/run-step begin it again");
 	return rfe_save(p);
 }
 
@@ -576,8 +613,6 @@ rfe_reconcile(void *self, struct ambient_call *call, const struct ambient_reques
 	      struct ambient_error *err)
 {
 	struct rfe_pass p = { .plugin = self, .call = call, .ns = req->ns, .name = req->name, .result = result, .err = err };
-	char request[160];
-	bool stop;
 	size_t i;
 	int rc = ambient_get(call, RFE_KIND, req->ns, req->name, &p.workflow, err);
 
@@ -592,8 +627,7 @@ rfe_reconcile(void *self, struct ambient_call *call, const struct ambient_reques
 		return rc;
 	i = active(&p.st);
 	if (i != NONE) {
-		stop = wants(&p, "Cancelled") || (p.planned && asked(&p, request));
-		rc = follow(&p, i, stop);
+		rc = follow(&p, i, is_to_stop(&p));
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 	}

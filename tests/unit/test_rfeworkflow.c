@@ -468,6 +468,25 @@ START_TEST(step_that_does_not_exist)
 }
 END_TEST
 
+/* A wrong name is told at once, and stops nobody. */
+START_TEST(step_that_does_not_exist_while_another_runs)
+{
+	begin();
+	submit_named("w", REQUEST);
+	(void)settle();
+	annotate("janitor", "1");
+	(void)settle();
+	ck_assert_uint_eq(fake_host_events(fake, "StepUnknown"), 1);
+	ck_assert_str_eq(session("w-product-manager-1", "/spec/desiredState"), "(none)");
+	ck_assert_str_eq(cond("Ready", "reason"), "StepRunning");
+	says("w-product-manager-1", "done");
+	(void)settle();
+	ck_assert_str_eq(step(1, "status"), "Running");
+	ck_assert_uint_eq(fake_host_events(fake, "StepUnknown"), 1);
+	end();
+}
+END_TEST
+
 START_TEST(spec_is_changed_between_steps)
 {
 	begin();
@@ -615,6 +634,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, cancelled_before_it_began);
 	tcase_add_test(tc, run_again_from_a_step);
 	tcase_add_test(tc, step_that_does_not_exist);
+	tcase_add_test(tc, step_that_does_not_exist_while_another_runs);
 	tcase_add_test(tc, spec_is_changed_between_steps);
 	tcase_add_test(tc, umbrella_shape_waits_for_a_person);
 	tcase_add_test(tc, session_that_a_person_made_for_a_step);

@@ -157,6 +157,28 @@ START_TEST(directories_of_ones_own)
 }
 END_TEST
 
+/* What runs goes on: who wants the files of the template has no quarrel with the step. */
+START_TEST(seeding_asked_for_while_a_step_runs)
+{
+	begin();
+	submit_named("w", UMBRELLA);
+	(void)settle();
+	ends("w-seed-1", "Completed", PUSHED);
+	annotate("specify", "1");
+	(void)settle();
+	ck_assert_str_eq(step(0, "status"), "Running");
+	annotate("seed", "2");
+	(void)settle();
+	ck_assert_str_eq(session("w-specify-1", "/spec/desiredState"), "(none)");
+	ck_assert_uint_eq(sessions(), 2);
+	ends("w-specify-1", "Completed", ",'results':'specified'");
+	(void)settle();
+	ck_assert_str_eq(step(0, "status"), "Completed");
+	ck_assert_str_eq(at("/status/seed/session"), "w-seed-2");
+	end();
+}
+END_TEST
+
 START_TEST(repositories_that_were_seeded_before)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
@@ -322,6 +344,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, repositories_are_seeded_before_a_person_starts_a_step);
 	tcase_add_test(tc, files_of_the_template_the_agents_and_the_namespace);
 	tcase_add_loop_test(tc, directories_of_ones_own, 0, 4);
+	tcase_add_test(tc, seeding_asked_for_while_a_step_runs);
 	tcase_add_test(tc, repositories_that_were_seeded_before);
 	tcase_add_loop_test(tc, seeding_that_fails_is_told_and_can_be_asked_for_again, 0, 3);
 	tcase_add_test(tc, what_the_session_waits_for_is_told);
