@@ -98,7 +98,7 @@ am_git_fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct 
 	struct ambient_error absent = AMBIENT_ERROR_INIT;
 	int rc = -AMBIENT_E_NOTFOUND;
 
-	if (repo->ensure)
+	if (repo->proceed)
 		rc = fetch_branch(git, repo, bare, repo->push_url, &repo->push_where, repo->push_branch, &absent);
 	repo->there = rc >= 0;
 	if (rc == -AMBIENT_E_NOTFOUND)

@@ -106,6 +106,7 @@ add_listed(struct am_repos *repos, struct am_slice item, int index, int auto_pus
 	int own = tri_bool(item, "/autoPush");
 	repo->push = own >= 0 ? own : auto_push >= 0 ? auto_push : has_output;
 	repo->ensure = repo->push_branch != NULL && tri_bool(item, "/output/ensureBranch") == 1;
+	repo->proceed = repo->ensure || (repo->push_branch != NULL && tri_bool(item, "/output/continueBranch") == 1);
 	am_runner_repo_name(name, repo->url != NULL ? repo->url : "", repo->name);
 	unique_name(repos, repo);
 	check_repo(repo, session_name);
@@ -127,6 +128,7 @@ add_planned(struct am_repos *repos, struct am_slice item, const char *session_na
 	repo->push_branch = first_str(item, (const char *const[]){"/pushBranch", NULL});
 	repo->push = tri_bool(item, "/push") == 1;
 	repo->ensure = repo->push_branch != NULL && tri_bool(item, "/ensureBranch") == 1;
+	repo->proceed = repo->ensure || (repo->push_branch != NULL && tri_bool(item, "/continueBranch") == 1);
 	repo->create_pr = tri_bool(item, "/createPR") == 1;
 	repo->pr_base = first_str(item, (const char *const[]){"/prBase", NULL});
 	am_auto(am_freep) char *provider = am_json_dup(item, "/provider");

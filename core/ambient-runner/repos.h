@@ -25,7 +25,8 @@ struct am_repo {
 	char *push_url;     /* where to; never NULL when usable */
 	char *push_branch;
 	bool push; /* was it asked for */
-	bool ensure; /* work goes on where push_branch is, and it is made where it is not */
+	bool proceed; /* work goes on where push_branch is */
+	bool ensure;  /* and it is made where it is not */
 	bool create_pr;
 	char *pr_base;              /* the branch that a pull request is to go into; NULL: the default one */
 	enum am_provider provider;  /* of the host of url, where the project says it */

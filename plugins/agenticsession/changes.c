@@ -57,6 +57,7 @@ static const struct {
 	{ "/pushUrl", "output.forkRepo", "output.url" },
 	{ "/pushBranch", "output.targetBranch", "output.branch" },
 	{ "/ensureBranch", "output.ensureBranch", "output.ensureBranch" },
+	{ "/continueBranch", "output.continueBranch", "output.continueBranch" },
 	{ "/createPR", "output.createPR", "output.createPR" },
 };
 

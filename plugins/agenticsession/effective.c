@@ -19,7 +19,7 @@ static const char *const reserved[] = { "artifacts", "workflows", "removed" };
 
 struct repo {
 	const char *name, *url, *branch, *auth, *push_url, *push_branch, *pr_base, *provider;
-	bool push, create_pr, ensure;
+	bool push, create_pr, ensure, proceed;
 };
 
 static int refuse(struct ambient_error *err, const char *where, const char *fmt, ...)
@@ -309,8 +309,10 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 	    (rc = check_branch(err, base, "/output/targetBranch", r->pr_base)) < 0)
 		return rc;
 	r->ensure = ambient_bool(item, "/output/ensureBranch", 0);
-	if (r->ensure && target[0] == '\0' && ambient_str(item, "/output/pushBranch", "")[0] == '\0')
-		return refuse(err, base, "%s", "output.ensureBranch needs output.targetBranch, the branch that is meant");
+	r->proceed = ambient_bool(item, "/output/continueBranch", 0);
+	if ((r->ensure || r->proceed) && target[0] == '\0' && ambient_str(item, "/output/pushBranch", "")[0] == '\0')
+		return refuse(err, base, "output.%s needs output.targetBranch, the branch that is meant",
+			      r->ensure ? "ensureBranch" : "continueBranch");
 	r->create_pr = ambient_bool(item, "/output/createPR", 0) || ambient_bool(item, "/output/createPullRequest", 0);
 	if (ambient_type(item, "/output/createPR") == AMBIENT_T_BOOL &&
 	    ambient_type(item, "/output/createPullRequest") == AMBIENT_T_BOOL &&
@@ -386,11 +388,11 @@ all_repos(struct ambient_call *call, const struct ambient_object *session, const
 	text_add(t, "[");
 	for (size_t i = 0; i < n; i++)
 		text_add(t, "%j{\"index\":%d,\"credentials\":%d,\"name\":%s,\"url\":%s,\"branch\":%s,\"authSecret\":%s,"
-			 "\"push\":%b,\"pushUrl\":%s,\"pushBranch\":%s,\"ensureBranch\":%b,\"createPR\":%b,\"prBase\":%s,"
+			 "\"push\":%b,\"pushUrl\":%s,\"pushBranch\":%s,\"ensureBranch\":%b%j,\"createPR\":%b,\"prBase\":%s,"
 			 "\"provider\":%s}",
 			 i > 0 ? "," : "", (int64_t)i, repos[i].auth[0] != '\0' ? (int64_t)i : INT64_C(-1), repos[i].name,
 			 repos[i].url, repos[i].branch, repos[i].auth, repos[i].push, repos[i].push_url, repos[i].push_branch,
-			 repos[i].ensure, repos[i].create_pr, repos[i].pr_base, repos[i].provider);
+			 repos[i].ensure, repos[i].proceed ? ",\"continueBranch\":true" : "", repos[i].create_pr, repos[i].pr_base, repos[i].provider);
 	text_add(t, "]");
 	text_add(secrets, "[");
 	for (size_t i = 0; i < n; i++)

@@ -122,6 +122,23 @@ read_branch(struct rfe_plan *plan, const struct ambient_object *spec, struct amb
 	return 0;
 }
 
+/* Work goes to one branch: a repository that says another one beside it contradicts it. */
+static int
+check_outputs(const struct rfe_plan *plan, struct ambient_error *err)
+{
+	for (size_t i = 0; plan->branch[0] != '\0' && i < plan->repos; i++) {
+		const struct ambient_object *repo = plan->repo[i].as_is;
+		const char *target = "";
+
+		if (repo != NULL)
+			target = ambient_str(repo, "/output/targetBranch", ambient_str(repo, "/output/branch", ""));
+		if (target[0] != '\0' && strcmp(target, plan->branch) != 0)
+			return ambient_err(err, AMBIENT_E_INVALID, "repository \"%.150s\" has the output.targetBranch \"%.100s\" beside "
+					   "spec.branchName, \"%.100s\"; leave one of the two out", plan->repo[i].url, target, plan->branch);
+	}
+	return 0;
+}
+
 /* ---- steps */
 
 static void
@@ -314,7 +331,7 @@ rfe_plan_read(const struct rfe_plugin *plugin, struct ambient_call *call, const 
 	}
 	if (plan->request[0] == '\0')
 		return ambient_err(err, AMBIENT_E_INVALID, "there is neither a request nor a description");
-	if ((rc = read_repos(plan, spec, err)) < 0 || (rc = read_branch(plan, spec, err)) < 0 ||
+	if ((rc = read_repos(plan, spec, err)) < 0 || (rc = read_branch(plan, spec, err)) < 0 || (rc = check_outputs(plan, err)) < 0 ||
 	    (rc = read_documents(call, plan, workflow, spec, err)) < 0)
 		return rc;
 	return read_steps(plugin, plan, spec, err);

@@ -398,7 +398,7 @@ rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step 
 		if ((rc = rfe_save(p)) < 0)
 			return rc;
 	}
-	rc = rfe_session_create(p->call, p->workflow, &p->plan, &p->st, what, step, prompt, &said);
+	rc = rfe_session_create(p->call, p->workflow, &p->plan, what, step, prompt, &said);
 	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN) {
 		/* Said to people, and tried again with growing delays. */
 		struct ambient_error hidden = AMBIENT_ERROR_INIT;

@@ -213,8 +213,7 @@ char *rfe_assemble(struct ambient_call *call, const struct rfe_plan *plan, const
 
 /* ---- session.c */
 int rfe_session_create(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_plan *plan,
-		       const struct rfe_status *st, const struct rfe_step_plan *what, const struct rfe_step *step,
-		       const char *prompt, struct ambient_error *err);
+		       const struct rfe_step_plan *what, const struct rfe_step *step, const char *prompt, struct ambient_error *err);
 /* The step's session: NULL when it is gone, by the API server itself. */
 int rfe_session_get(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_step *step,
 		    const struct ambient_object **ret, struct ambient_error *err);

@@ -1,26 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The AgenticSession of a step: made, read, ended.  It is created and, but for the wish to stop, never changed.  Where
- * the request has a branch, every repository is pushed to it, and is read from it as soon as a step has pushed it.
+ * the request has a branch, every repository is pushed to it, and work begins from it as soon as it is there.
  */
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
-static bool
-was_pushed(const struct rfe_status *st, const char *url)
-{
-	for (size_t i = 0; i < st->n_pushed; i++)
-		if (rfe_same_url(st->pushed[i], url))
-			return true;
-	return false;
-}
-
 static void
-put_repo(struct ambient_draft *draft, const struct rfe_plan *plan, const struct rfe_status *st, size_t i)
+put_repo(struct ambient_draft *draft, const struct rfe_plan *plan, size_t i)
 {
 	const struct rfe_repo *repo = &plan->repo[i];
 	const char *name = repo->as_is != NULL ? ambient_str(repo->as_is, "/name", "") : "";
 	const char *secret = repo->as_is != NULL ? ambient_str(repo->as_is, "/input/authSecret", "") : "";
-	const char *branch = plan->branch[0] != '\0' && was_pushed(st, repo->url) ? plan->branch : repo->branch;
 	char at[64], pointer[96];
 
 	(void)snprintf(at, sizeof(at), "/spec/repos/%zu", i);
@@ -28,20 +18,21 @@ put_repo(struct ambient_draft *draft, const struct rfe_plan *plan, const struct 
 	((void)snprintf(pointer, sizeof(pointer), "%s" member, at), ambient_draft_set_str(draft, pointer, value))
 	ambient_draft_set_json(draft, "/spec/repos/-", "{}");
 	SET("/input/url", repo->url);
-	if (branch != NULL && branch[0] != '\0')
-		SET("/input/branch", branch);
+	if (repo->branch != NULL && repo->branch[0] != '\0')
+		SET("/input/branch", repo->branch);
 	if (secret[0] != '\0')
 		SET("/input/authSecret", secret);
 	if (name[0] != '\0')
 		SET("/name", name);
-	if (plan->branch[0] != '\0') {
-		SET("/output/targetBranch", plan->branch);
-		(void)snprintf(pointer, sizeof(pointer), "%s/output/ensureBranch", at);
-		if (plan->shape == RFE_UMBRELLA)
-			ambient_draft_set_bool(draft, pointer, 1);
-	} else if (repo->as_is != NULL && ambient_at(repo->as_is, "/output") != NULL) {
+	if (repo->as_is != NULL && ambient_at(repo->as_is, "/output") != NULL) {
 		(void)snprintf(pointer, sizeof(pointer), "%s/output", at);
 		ambient_draft_set_object(draft, pointer, ambient_at(repo->as_is, "/output"));
+	}
+	if (plan->branch[0] != '\0') {
+		SET("/output/targetBranch", plan->branch);
+		(void)snprintf(pointer, sizeof(pointer), "%s/output/%s", at,
+			       plan->shape == RFE_UMBRELLA ? "ensureBranch" : "continueBranch");
+		ambient_draft_set_bool(draft, pointer, 1);
 	}
 #undef SET
 }
@@ -98,46 +89,33 @@ static const char writer[] =
 	"index($0, mark) == 1 { if (file) close(file); file = substr($0, length(mark) + 1); printf \"\" > file; next } "
 	"{ print > file }'; echo \"wrote $DOCUMENTS\"";
 
-/* How the branch of the documents stands in the list of what was pushed. */
 static void
-documents_key(char key[512], const char *url, const char *branch)
+put_writer(struct ambient_draft *draft, const struct rfe_documents *d)
 {
-	(void)snprintf(key, 512, "%.260s#%.244s", url, branch);
-}
-
-static void
-put_writer(struct ambient_draft *draft, const struct rfe_documents *d, const struct rfe_status *st, const struct rfe_step *step)
-{
-	const char *base = d->base;
-	char key[512];
-
-	/* From the branch itself, where it is there: by us, or by somebody before us, which a first attempt finds out. */
-	documents_key(key, d->url, d->branch);
-	if (was_pushed(st, key) || step->attempts % 2 == 1)
-		base = d->branch;
 	ambient_draft_set_str(draft, "/spec/runnerType", "command");
 	ambient_draft_set_json(draft, "/spec/runnerConfig/command", "[\"sh\",\"-c\"]");
 	ambient_draft_set_str(draft, "/spec/runnerConfig/command/-", writer);
 	ambient_draft_set_str(draft, "/spec/environmentVariables/DOCUMENTS", d->path);
 	ambient_draft_set_json(draft, "/spec/repos", "[{}]");
 	ambient_draft_set_str(draft, "/spec/repos/0/input/url", d->url);
-	if (base[0] != '\0')
-		ambient_draft_set_str(draft, "/spec/repos/0/input/branch", base);
+	if (d->base[0] != '\0')
+		ambient_draft_set_str(draft, "/spec/repos/0/input/branch", d->base);
 	if (d->secret[0] != '\0')
 		ambient_draft_set_str(draft, "/spec/repos/0/input/authSecret", d->secret);
 	ambient_draft_set_str(draft, "/spec/repos/0/output/targetBranch", d->branch);
+	ambient_draft_set_bool(draft, "/spec/repos/0/output/continueBranch", 1);
 	if (d->create_pr)
 		ambient_draft_set_bool(draft, "/spec/repos/0/output/createPR", 1);
 	ambient_draft_set_bool(draft, "/spec/autoPushOnComplete", 1);
 }
 
 static void
-put_repos(struct ambient_draft *draft, const struct rfe_plan *plan, const struct rfe_status *st)
+put_repos(struct ambient_draft *draft, const struct rfe_plan *plan)
 {
 	if (plan->repos > 0)
 		ambient_draft_set_json(draft, "/spec/repos", "[]");
 	for (size_t i = 0; i < plan->repos; i++)
-		put_repo(draft, plan, st, i);
+		put_repo(draft, plan, i);
 	if (plan->branch[0] != '\0')
 		ambient_draft_set_bool(draft, "/spec/autoPushOnComplete", 1);
 }
@@ -159,13 +137,13 @@ static const char seeder[] =
 	"chmod 755 .specify/scripts/bash/*";
 
 static void
-put_seeder(struct ambient_draft *draft, const struct rfe_plan *plan, const struct rfe_status *st)
+put_seeder(struct ambient_draft *draft, const struct rfe_plan *plan)
 {
 	ambient_draft_set_str(draft, "/spec/runnerType", "command");
 	ambient_draft_set_json(draft, "/spec/runnerConfig/command", "[\"sh\",\"-c\"]");
 	ambient_draft_set_str(draft, "/spec/runnerConfig/command/-", seeder);
 	ambient_draft_set_str(draft, "/spec/environmentVariables/BRANCH", plan->branch);
-	put_repos(draft, plan, st);
+	put_repos(draft, plan);
 }
 
 /* The document's repository to read, and what is to be made of it; pushes nothing. */
@@ -211,8 +189,7 @@ owned(const struct ambient_object *o, const struct ambient_object *workflow)
 
 int
 rfe_session_create(struct ambient_call *call, const struct ambient_object *workflow, const struct rfe_plan *plan,
-		   const struct rfe_status *st, const struct rfe_step_plan *what, const struct rfe_step *step,
-		   const char *prompt, struct ambient_error *err)
+		   const struct rfe_step_plan *what, const struct rfe_step *step, const char *prompt, struct ambient_error *err)
 {
 	const char *ns = ambient_str(workflow, "/metadata/namespace", ""), *name = step->session;
 	struct ambient_draft *draft = ambient_draft_new(call, RFE_SESSION, ns, name);
@@ -228,13 +205,13 @@ rfe_session_create(struct ambient_call *call, const struct ambient_object *workf
 		       plan->title[0] != '\0' ? plan->title : ambient_str(workflow, "/metadata/name", ""), step->agent);
 	ambient_draft_set_str(draft, "/spec/displayName", display);
 	if (what->kind == RFE_PUBLISH) {
-		put_writer(draft, &plan->documents, st, step);
+		put_writer(draft, &plan->documents);
 	} else if (what->kind == RFE_SEED) {
-		put_seeder(draft, plan, st);
+		put_seeder(draft, plan);
 	} else if (what->kind == RFE_JIRA) {
 		put_order(draft, &plan->order);
 	} else {
-		put_repos(draft, plan, st);
+		put_repos(draft, plan);
 		pass_on(draft, workflow, what);
 	}
 	rc = ambient_create(call, draft, NULL, err);
@@ -351,28 +328,30 @@ reason_of(const struct ambient_object *session)
 	return "";
 }
 
-static void
-note_pushed(struct rfe_status *st, const char *url)
+static bool
+was_pushed(const struct rfe_status *st, const char *url)
 {
-	if (!was_pushed(st, url) && st->n_pushed < RFE_REPOS_MAX && strlen(url) < sizeof(st->pushed[0]))
-		(void)snprintf(st->pushed[st->n_pushed++], sizeof(st->pushed[0]), "%s", url);
+	for (size_t i = 0; i < st->n_pushed; i++)
+		if (rfe_same_url(st->pushed[i], url))
+			return true;
+	return false;
 }
 
+/* Which repositories have the branch of the request by now. */
 static void
 note_pushes(struct rfe_status *st, enum rfe_kind kind, const struct ambient_object *session)
 {
-	char key[512];
-
+	if (kind == RFE_PUBLISH || kind == RFE_JIRA)
+		return;
 	for (size_t i = 0; i < ambient_len(session, "/status/repos"); i++) {
 		const struct ambient_object *repo = ambient_item(session, "/status/repos", i, NULL);
-		const char *url = ambient_str(repo, "/url", "");
+		const char *url = ambient_str(repo, "/url", ""), *status = ambient_str(repo, "/status", "");
 
 		/* What seeds sees to it that the branch is there, and has nothing to push where it was. */
-		if (strcmp(ambient_str(repo, "/status", ""), "pushed") != 0 &&
-		    (kind != RFE_SEED || strcmp(ambient_str(repo, "/status", ""), "nochanges") != 0))
+		if (strcmp(status, "pushed") != 0 && (kind != RFE_SEED || strcmp(status, "nochanges") != 0))
 			continue;
-		documents_key(key, url, ambient_str(repo, "/branch", ""));
-		note_pushed(st, kind == RFE_PUBLISH ? key : url);
+		if (!was_pushed(st, url) && st->n_pushed < RFE_REPOS_MAX && strlen(url) < sizeof(st->pushed[0]))
+			(void)snprintf(st->pushed[st->n_pushed++], sizeof(st->pushed[0]), "%s", url);
 	}
 }
 

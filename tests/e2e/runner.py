@@ -68,6 +68,18 @@ def test_a_branch_that_is_to_be_there(lab):
     assert lab.pod(spec("true", made)).go().report["repos"][0]["status"] == "nochanges"
 
 
+def test_a_branch_that_is_gone_on_with(lab):
+    """It is begun from where it is there, and a run that changes nothing makes none."""
+    url, bare = lab.origin("goes-on"), lab.bare("goes-on")
+    on = repo(url, targetBranch="work", continueBranch=True)
+    assert lab.pod(spec("true", on)).go().report["repos"][0]["status"] == "nochanges"
+    assert git("--git-dir", bare, "for-each-ref").count("refs/heads/") == 1
+    assert lab.pod(spec("echo one > one", on)).go().report["repos"][0]["status"] == "pushed"
+    pod = lab.pod(spec("cat one; echo two > two", on)).go()
+    assert pod.report["repos"][0]["status"] == "pushed" and "one" in pod.texts(), pod.report
+    assert git("--git-dir", bare, "rev-list", "--count", "main..work") == "2"
+
+
 def test_push_not_asked_is_abandoned(lab):
     pod = lab.pod(spec("echo x > x", repo(lab.origin("kept")))).go()
     assert pod.code == 0 and pod.report["repos"][0]["status"] == "abandoned", pod.report

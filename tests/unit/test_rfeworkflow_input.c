@@ -10,6 +10,7 @@ START_TEST(spec_that_cannot_be_followed)
 		{ "'title':'t','description':'d'", "spec.umbrellaRepo is missing" },
 		{ LEGACY ",'branchName':'main'", "others work on" },
 		{ LEGACY ",'branchName':'develop'", "others work on" },
+		{ REQUEST ",'branchName':'b','repos':[{'url':'https://h/a','output':{'targetBranch':'c'}}]", "\"c\" beside spec.branchName, \"b\"" },
 		{ "'title':'t','description':'d','umbrellaRepo':{'url':'https://git.example/a.git'},'supportingRepos':"
 		  "[{'url':'https://GIT.example/a/'}]", "named twice" },
 		{ "'request':'r','steps':[{'agent':'team-lead'},{'agent':'team-lead'}]", "two steps are called \"team-lead\"" },

@@ -49,7 +49,7 @@ START_TEST(repositories_are_seeded_before_a_person_starts_a_step)
 	ck_assert_str_eq(cond("Seeded", "reason"), "Seeded");
 	ck_assert_ptr_nonnull(strstr(cond("Seeded", "message"), "https://git.example/specs.git: seeded: 20 files written"));
 	ck_assert_str_eq(at("/status/phase"), "Running");
-	ck_assert_str_eq(session("w-specify-1", "/spec/repos/1/input/branch"), "ambient-export-of-all");
+	ck_assert_str_eq(session("w-specify-1", "/spec/repos/1/input/branch"), "(none)");
 	ck_assert_str_eq(session("w-specify-1", "/spec/repos/1/output/ensureBranch"), "true");
 	ck_assert_str_eq(step(0, "name"), "specify");
 	ck_assert_uint_eq(fake_host_events(fake, "Seeded"), 1);

@@ -248,7 +248,17 @@ START_TEST(a_branch_is_ensured_only_where_it_is_named)
 	am_runner_repos_fini(&repos);
 	parse("{\"status\":{\"effective\":{\"repos\":[{\"url\":\"https://h/a\",\"pushBranch\":\"t\",\"ensureBranch\":true}]}}}",
 	      &repos);
-	ck_assert(repos.v[0].ensure);
+	ck_assert(repos.v[0].ensure && repos.v[0].proceed);
+	am_runner_repos_fini(&repos);
+	/* To go on with one makes none. */
+	parse("{\"spec\":{\"repos\":[{\"input\":{\"url\":\"https://h/a\"},\"output\":{\"targetBranch\":\"t\",\"continueBranch\":"
+	      "true}}]}}",
+	      &repos);
+	ck_assert(repos.v[0].proceed && !repos.v[0].ensure);
+	am_runner_repos_fini(&repos);
+	parse("{\"status\":{\"effective\":{\"repos\":[{\"url\":\"https://h/a\",\"pushBranch\":\"t\",\"continueBranch\":true}]}}}",
+	      &repos);
+	ck_assert(repos.v[0].proceed && !repos.v[0].ensure);
 	am_runner_repos_fini(&repos);
 }
 END_TEST
