@@ -4,8 +4,13 @@
  * else the first by name; it is free again when that one has ended or is gone.  Nothing is locked: who has it is worked
  * out from the workflows themselves, so that no claim can be left behind.  That a workflow has begun some time is no claim:
  * one that had ended and is run again waits for whoever came after it.
+ *
+ * A cache may show none of that yet.  So a claim is written, and only then all others are read from the API server: of two
+ * that claim at the same time at least one sees the other, and who sees another withdraws.
  */
 #include "plugins/rfeworkflow/rfeworkflow.h"
+
+#define PAGE 100
 
 static bool
 over(const struct ambient_object *o)
@@ -32,35 +37,93 @@ before(const struct ambient_object *a, const struct ambient_object *b)
 	return order < 0;
 }
 
+/* Would both push to one branch of one repository? */
+static bool
+is_rival(const struct rfe_plugin *plugin, struct ambient_call *call, const struct ambient_object *workflow,
+	 const struct rfe_plan *plan, const struct ambient_object *other)
+{
+	struct ambient_error invalid = AMBIENT_ERROR_INIT;
+	struct rfe_plan theirs;
+
+	if (strcmp(ambient_str(other, "/metadata/uid", ""), ambient_str(workflow, "/metadata/uid", "")) == 0 || over(other) ||
+	    rfe_plan_read(plugin, call, other, &theirs, &invalid) < 0 || strcmp(theirs.branch, plan->branch) != 0)
+		return false;
+	for (size_t i = 0; i < plan->repos; i++)
+		for (size_t k = 0; k < theirs.repos; k++)
+			if (rfe_same_url(theirs.repo[k].url, plan->repo[i].url))
+				return true;
+	return false;
+}
+
+/* Has it named a session and not said that it runs?  Then it may be about to withdraw. */
+static bool
+is_beginning(const struct ambient_object *o)
+{
+	const struct ambient_object *seed = ambient_at(o, "/status/seed");
+	size_t n = ambient_len(o, "/status/steps");
+
+	for (size_t i = 0; i <= n; i++) {
+		const struct ambient_object *step = i < n ? ambient_item(o, "/status/steps", i, NULL) : seed;
+
+		if (step != NULL && ambient_str(step, "/session", "")[0] != '\0' && strcmp(ambient_str(step, "/status", ""), "Pending") == 0)
+			return true;
+	}
+	return false;
+}
+
 int
 rfe_branch_owner(const struct rfe_plugin *plugin, struct ambient_call *call, const struct ambient_object *workflow,
-		 const struct rfe_plan *plan, char owner[254], struct ambient_error *err)
+		 const struct rfe_plan *plan, char owner[254], bool *unsure, struct ambient_error *err)
 {
 	struct ambient_list_options options = {
 		.size = sizeof(options), .ns = ambient_str(workflow, "/metadata/namespace", ""),
 	};
 	const struct ambient_object *first = workflow, *other;
 	const struct ambient_list *list = NULL;
-	struct ambient_error invalid = AMBIENT_ERROR_INIT;
-	struct rfe_plan theirs;
 	int rc;
 
 	owner[0] = '\0';
+	*unsure = false;
 	if (plan->branch[0] == '\0' || plan->repos == 0)
 		return 0;
 	if ((rc = ambient_list(call, RFE_KIND, &options, &list, err)) < 0)
 		return rc;
 	for (size_t i = 0; i < ambient_list_count(call, list); i++) {
 		other = ambient_list_item(call, list, i);
-		if (strcmp(ambient_str(other, "/metadata/uid", ""), ambient_str(workflow, "/metadata/uid", "")) == 0 || over(other) ||
-		    rfe_plan_read(plugin, call, other, &theirs, &invalid) < 0 || theirs.repos == 0 ||
-		    strcmp(theirs.branch, plan->branch) != 0 || !rfe_same_url(theirs.repo[0].url, plan->repo[0].url))
-			continue;
-		if (before(other, first))
+		if (is_rival(plugin, call, workflow, plan, other) && before(other, first))
 			first = other;
 	}
-	if (first != workflow)
-		(void)snprintf(owner, 254, "%s", ambient_str(first, "/metadata/name", ""));
+	if (first == workflow)
+		return 0;
+	(void)snprintf(owner, 254, "%s", ambient_str(first, "/metadata/name", ""));
+	*unsure = is_beginning(first);
+	return 0;
+}
+
+int
+rfe_branch_contested(const struct rfe_plugin *plugin, struct ambient_call *call, const struct ambient_object *workflow,
+		     const struct rfe_plan *plan, char owner[254], struct ambient_error *err)
+{
+	struct ambient_ask ask = {
+		.size = sizeof(ask), .verb = "list", .kind = RFE_KIND, .ns = ambient_str(workflow, "/metadata/namespace", ""),
+		.limit = PAGE,
+	};
+	const struct ambient_object *page = NULL, *other;
+	int rc;
+
+	owner[0] = '\0';
+	do {
+		if ((rc = ambient_ask(call, &ask, &page, err)) < 0)
+			return rc;
+		for (size_t i = 0; i < ambient_len(page, "/items"); i++) {
+			other = ambient_item(page, "/items", i, NULL);
+			if (ambient_str(other, "/status/branchSince", "")[0] == '\0' || !is_rival(plugin, call, workflow, plan, other))
+				continue;
+			(void)snprintf(owner, 254, "%s", ambient_str(other, "/metadata/name", ""));
+			return 0;
+		}
+		ask.token = ambient_str(page, "/metadata/continue", "");
+	} while (ask.token[0] != '\0');
 	return 0;
 }
 

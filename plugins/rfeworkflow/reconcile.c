@@ -12,7 +12,8 @@
  */
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
-#define NONE ((size_t)-1)
+#define NONE       ((size_t)-1)
+#define UNSURE_FOR (5 * AMBIENT_SECOND) /* until a claim of which nothing has come is looked at again */
 
 /* What to call the state that it is in. */
 static const char *
@@ -80,12 +81,14 @@ rfe_finish(struct rfe_pass *p, enum rfe_condition how, const char *reason, const
 	p->st.waits_for[0] = p->st.branch_since[0] = '\0';
 }
 
-/* Who works on the branch has it until it ends, whatever is older. */
-static void
+/* Who works on the branch has it until it ends, whatever is older.  True: it had not, so far. */
+static bool
 take_branch(struct rfe_pass *p)
 {
-	if (p->plan.branch[0] != '\0' && p->plan.repos > 0 && p->st.branch_since[0] == '\0')
-		ambient_time(p->st.branch_since, p->st.now);
+	if (p->plan.branch[0] == '\0' || p->plan.repos == 0 || p->st.branch_since[0] != '\0')
+		return false;
+	ambient_time(p->st.branch_since, p->st.now);
+	return true;
 }
 
 /* The step that has a session which may not have ended. */
@@ -375,47 +378,92 @@ make_prompt(struct rfe_pass *p, size_t i, char **prompt)
 	return *prompt != NULL ? 0 : ambient_err(p->err, AMBIENT_E_NOMEM, "out of memory");
 }
 
+static int
+branch_in_use(struct rfe_pass *p, const char *owner)
+{
+	char text[512];
+
+	kc_copy(p->st.waits_for, sizeof(p->st.waits_for), owner);
+	(void)snprintf(text, sizeof(text), "branch \"%.100s\" is worked on by RFEWorkflow \"%s\"; waiting until that has ended",
+		       p->plan.branch, owner);
+	return rfe_say(p, "BranchInUse", text);
+}
+
+/* Whether the branch that was just claimed is ours alone.  1: it is not; the claim was withdrawn. */
+static int
+confirm_branch(struct rfe_pass *p, struct rfe_step *step)
+{
+	char owner[254];
+	int rc = rfe_branch_contested(p->plugin, p->call, p->workflow, &p->plan, owner, p->err);
+
+	if (rc < 0 || owner[0] == '\0')
+		return rc;
+	if (step->kind == RFE_STEP && strcmp(p->st.start, step->start) == 0)
+		p->st.start[0] = '\0';
+	step->session[0] = step->start[0] = p->st.branch_since[0] = '\0';
+	step->runs--;
+	if ((rc = branch_in_use(p, owner)) < 0 || (rc = ambient_requeue_after(p->result, AMBIENT_SECOND)) < 0)
+		return rc;
+	return 1;
+}
+
+/* The next attempt has a name, which is saved.  *claims: the branch with it. */
+static int
+name_session(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step *step, bool pushes, bool *claims)
+{
+	char number[RFE_NAME_MAX + 32];
+
+	step->state = RFE_S_PENDING;
+	step->runs++;
+	(void)snprintf(number, sizeof(number), "-%s-%lld", step->name, (long long)step->runs);
+	rfe_name(step->session, p->name, number);
+	ambient_time(step->start, p->st.now);
+	step->completion[0] = '\0';
+	if (p->st.start[0] == '\0' && what->kind <= RFE_PUBLISH)
+		memcpy(p->st.start, step->start, sizeof(p->st.start));
+	*claims = pushes && take_branch(p);
+	if (what->kind <= RFE_PUBLISH)
+		rfe_set(&p->st, RFE_READY, KC_FALSE, "StepStarting", "step \"%s\" starts", step->name);
+	return rfe_save(p);
+}
+
+/* To people; it is tried again with growing delays. */
+static void
+tell_refused(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step *step, const struct ambient_error *said)
+{
+	struct ambient_error hidden = AMBIENT_ERROR_INIT, *err = p->err;
+	bool taken = said->code == AMBIENT_E_EXISTS;
+
+	if (taken)
+		step->session[0] = '\0'; /* the next attempt has another name */
+	p->err = &hidden;
+	if (what->kind == RFE_JIRA) {
+		rfe_set(&p->st, RFE_JIRA_DONE, KC_FALSE, "SessionRefused", "%.500s", said->message);
+		(void)rfe_save(p);
+	} else {
+		(void)wait_for(p, taken ? "NameConflict" : "SessionRefused", said->message);
+	}
+	p->err = err;
+}
+
 int
 rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step *step, const char *prompt)
 {
-	struct ambient_error said = AMBIENT_ERROR_INIT, *err = p->err;
-	char number[RFE_NAME_MAX + 32];
+	struct ambient_error said = AMBIENT_ERROR_INIT;
+	bool pushes = what->kind != RFE_PUBLISH && what->kind != RFE_JIRA;
+	bool named = step->session[0] != '\0' && step->state == RFE_S_PENDING;
+	bool claims = pushes && named && p->st.branch_since[0] != '\0'; /* interrupted, it may not have asked */
 	int rc;
 
-	if (step->session[0] == '\0' || step->state != RFE_S_PENDING) {
-		step->state = RFE_S_PENDING;
-		step->runs++;
-		(void)snprintf(number, sizeof(number), "-%s-%lld", step->name, (long long)step->runs);
-		rfe_name(step->session, p->name, number);
-		ambient_time(step->start, p->st.now);
-		step->completion[0] = '\0';
-		if (p->st.start[0] == '\0' && what->kind <= RFE_PUBLISH)
-			memcpy(p->st.start, step->start, sizeof(p->st.start));
-		if (what->kind != RFE_PUBLISH && what->kind != RFE_JIRA)
-			take_branch(p);
-		if (what->kind <= RFE_PUBLISH)
-			rfe_set(&p->st, RFE_READY, KC_FALSE, "StepStarting", "step \"%s\" starts", step->name);
-		if ((rc = rfe_save(p)) < 0)
-			return rc;
-	}
+	if (!named && (rc = name_session(p, what, step, pushes, &claims)) < 0)
+		return rc;
+	if (claims && (rc = confirm_branch(p, step)) != 0)
+		return rc;
 	rc = rfe_session_create(p->call, p->workflow, &p->plan, what, step, prompt, &said);
-	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN) {
-		/* Said to people, and tried again with growing delays. */
-		struct ambient_error hidden = AMBIENT_ERROR_INIT;
-
-		if (rc == -AMBIENT_E_EXISTS)
-			step->session[0] = '\0'; /* the next attempt has another name */
-		p->err = &hidden;
-		if (what->kind == RFE_JIRA) {
-			rfe_set(&p->st, RFE_JIRA_DONE, KC_FALSE, "SessionRefused", "%.500s", said.message);
-			(void)rfe_save(p);
-		} else {
-			(void)wait_for(p, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "SessionRefused", said.message);
-		}
-		p->err = err;
-	}
+	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN)
+		tell_refused(p, what, step, &said);
 	if (rc < 0) {
-		ambient_err_copy(err, &said);
+		ambient_err_copy(p->err, &said);
 		return rc;
 	}
 	step->state = RFE_S_RUNNING;
@@ -432,8 +480,8 @@ begin_session(struct rfe_pass *p, size_t i)
 
 	if (rc == -AMBIENT_E_NOTFOUND || rc == -AMBIENT_E_INVALID)
 		return wait_for(p, rc == -AMBIENT_E_INVALID ? "AgentInvalid" : "AgentUnknown", p->err->message);
-	if (rc < 0 || (rc = rfe_begin(p, &p->plan.step[i], &p->st.step[i], prompt)) < 0)
-		return rc;
+	if (rc < 0 || (rc = rfe_begin(p, &p->plan.step[i], &p->st.step[i], prompt)) != 0)
+		return rc < 0 ? rc : 0;
 	return goes_on(p, i, NULL, false);
 }
 
@@ -468,7 +516,7 @@ wait_for_person(struct rfe_pass *p, size_t i)
 		step->completion[0] = '\0';
 		if (p->st.start[0] == '\0')
 			memcpy(p->st.start, step->start, sizeof(p->st.start));
-		take_branch(p);
+		(void)take_branch(p);
 		return goes_on(p, i, session, false);
 	}
 	if (step->message[0] != '\0')
@@ -521,21 +569,22 @@ static int
 advance(struct rfe_pass *p)
 {
 	size_t i = rfe_next(&p->st);
-	char owner[254], text[512];
+	char owner[254];
+	bool unsure;
 	int rc;
 
 	if (i == p->st.n && (p->plan.seed.timeout == 0 || p->st.seed.state == RFE_S_COMPLETED))
 		return all_done(p);
 	if (wants(p, "Paused"))
 		return rfe_say(p, "Paused", "paused as asked; spec.desiredState: Running goes on");
-	if ((rc = rfe_branch_owner(p->plugin, p->call, p->workflow, &p->plan, owner, p->err)) < 0)
+	if ((rc = rfe_branch_owner(p->plugin, p->call, p->workflow, &p->plan, owner, &unsure, p->err)) < 0)
 		return rc;
-	memcpy(p->st.waits_for, owner, sizeof(p->st.waits_for));
 	if (owner[0] != '\0') {
-		(void)snprintf(text, sizeof(text), "branch \"%.100s\" is worked on by RFEWorkflow \"%s\"; waiting until that has ended",
-			       p->plan.branch, owner);
-		return rfe_say(p, "BranchInUse", text);
+		if (unsure)
+			(void)ambient_requeue_after(p->result, UNSURE_FOR);
+		return branch_in_use(p, owner);
 	}
+	p->st.waits_for[0] = '\0';
 	if ((rc = rfe_seed(p)) != 0)
 		return rc < 0 ? rc : 0;
 	if (p->st.step[i].state == RFE_S_FAILED && p->st.step[i].linked) {

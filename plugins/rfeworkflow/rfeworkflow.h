@@ -231,9 +231,13 @@ void rfe_session_result(struct ambient_call *call, const struct ambient_object *
 			struct rfe_step *step);
 
 /* ---- branch.c */
-/* Writes the name of the workflow that has the branch to owner; "" when nobody else has. */
+/* Writes the name of the workflow that has the branch to owner; "" when nobody else has.  *unsure: that one has said so and
+ * begun nothing yet, and may withdraw without a word to us. */
 int rfe_branch_owner(const struct rfe_plugin *plugin, struct ambient_call *call, const struct ambient_object *workflow,
-		     const struct rfe_plan *plan, char owner[254], struct ambient_error *err);
+		     const struct rfe_plan *plan, char owner[254], bool *unsure, struct ambient_error *err);
+/* The same of those that claim it as well, by the API server itself; asked by one that has written its claim. */
+int rfe_branch_contested(const struct rfe_plugin *plugin, struct ambient_call *call, const struct ambient_object *workflow,
+			 const struct rfe_plan *plan, char owner[254], struct ambient_error *err);
 /* Wakes those that wait for this one. */
 int rfe_branch_free(struct ambient_call *call, const char *ns, const char *name, struct ambient_error *err);
 
@@ -258,8 +262,8 @@ struct rfe_pass {
 int rfe_save(struct rfe_pass *p);
 /* Ready is False for that reason; saves. */
 int rfe_say(struct rfe_pass *p, const char *reason, const char *message);
-/* Names the step's session in status, creates it and calls the step Running; the caller saves that.  1: a person has to
- * bring or change something, and was told. */
+/* Names the step's session in status, creates it and calls the step Running; the caller saves that.  1: not now, which was
+ * said. */
 int rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step *step, const char *prompt);
 /* How long to wait before what failed is tried again; 0: no longer; negative: it is not to be tried again. */
 int64_t rfe_retry_in(const struct rfe_pass *p, const struct rfe_step_plan *what, const struct rfe_step *step);

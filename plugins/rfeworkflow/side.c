@@ -110,7 +110,7 @@ rfe_seed(struct rfe_pass *p)
 	}
 	if (prompt == NULL)
 		return -AMBIENT_E_NOMEM;
-	if ((rc = rfe_begin(p, what, step, prompt)) < 0)
+	if ((rc = rfe_begin(p, what, step, prompt)) != 0)
 		return rc;
 	return rfe_side_goes_on(p, step, NULL);
 }

@@ -45,7 +45,7 @@ may(struct fake_host *fake, const char *kind, const char *sub, const char *verb)
 	const char *p = fake->plugin != NULL ? fake->plugin->decl : NULL, *end;
 	char line[256];
 
-	if (fake->plugin == NULL || (strcmp(verb, "get") == 0 && may_read(fake, kind)))
+	if (fake->plugin == NULL || ((strcmp(verb, "get") == 0 || strcmp(verb, "list") == 0) && may_read(fake, kind)))
 		return true;
 	snprintf(line, sizeof(line), "%s%s%s:", kind, sub != NULL ? "/" : "", sub != NULL ? sub : "");
 	for (end = p + fake->plugin->decl_len; p < end; p += strlen(p) + 1) {

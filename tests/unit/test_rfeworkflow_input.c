@@ -98,6 +98,85 @@ START_TEST(two_workflows_on_one_branch)
 }
 END_TEST
 
+/* Any repository that both push to counts, not the first alone. */
+START_TEST(two_workflows_with_a_repository_in_common)
+{
+	begin();
+	submit_named("a", "'request':'r','branchName':'b','repos':[{'url':'https://git.example/a.git'},{'url':'https://git.example/lib'}]");
+	submit_named("w", "'request':'r','branchName':'b','repos':[{'url':'https://git.example/w.git'},{'url':'https://git.example/lib.git'}]");
+	(void)settle_named("a");
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "BranchInUse");
+	ck_assert_uint_eq(sessions(), 1);
+	end();
+}
+END_TEST
+
+/* A cache that does not show the other one: what was claimed is withdrawn before anything was begun. */
+START_TEST(two_workflows_that_do_not_see_each_other)
+{
+	static const char spec[] = "'request':'r','branchName':'b','repos':[{'url':'https://git.example/a.git'}],'synthesis':false,"
+				   "'steps':[{'agent':'team-lead'}]";
+	struct ambient_result result = { .size = sizeof(result) };
+
+	begin();
+	submit_named("w", spec);
+	fake_host_remember(fake);
+	submit_named("a", spec);
+	(void)settle_named("a");
+	ck_assert_str_eq(at_of("a", "/status/steps/0/status"), "Running");
+	fake_host_lag(fake, true);
+	ck_assert_int_eq(fake_host_reconcile(fake, NULL, "team-a", "w", &result, NULL), 0);
+	fake_host_lag(fake, false);
+	ck_assert_uint_eq(sessions(), 1);
+	ck_assert_int_eq(result.requeue_after, AMBIENT_SECOND);
+	ck_assert_str_eq(cond("Ready", "reason"), "BranchInUse");
+	ck_assert_str_eq(at("/status/branchSince"), "(none)");
+	ck_assert_str_eq(at("/status/startTime"), "(none)");
+	ck_assert_str_eq(at("/status/waitsFor"), "a");
+	ck_assert_int_eq(settle(), 0);
+	says("a-team-lead-1", "done");
+	(void)settle_named("a");
+	ck_assert_str_eq(fake_host_queued(fake), "- team-a/w 0");
+	(void)settle();
+	ck_assert_str_eq(step(0, "session"), "w-team-lead-1");
+	end();
+}
+END_TEST
+
+/* One that was interrupted between its claim and its question asks; who only sees a claim comes back for what becomes of it. */
+START_TEST(two_workflows_that_claim_at_once)
+{
+	static const char spec[] = "'request':'r','branchName':'b','repos':[{'url':'https://git.example/a.git'}],'synthesis':false,"
+				   "'steps':[{'agent':'team-lead'}]";
+	static const char claim[] = "{'status':{'branchSince':'2026-01-01T00:00:00Z','startTime':'2026-01-01T00:00:00Z','steps':[{'name':"
+				    "'team-lead','agent':'team-lead','status':'Pending','session':'%s-team-lead-1','runs':1,"
+				    "'startTime':'2026-01-01T00:00:00Z'}]}}";
+	static const char *const names[] = { "a", "w" };
+	char patch[400];
+
+	begin();
+	for (size_t i = 0; i < 2; i++) {
+		submit_named(names[i], spec);
+		(void)snprintf(patch, sizeof(patch), claim, names[i]);
+		fake_host_merge(fake, RFE_KIND, "team-a", names[i], patch);
+	}
+	/* By the cache "a" is first. */
+	ck_assert_int_eq(settle(), 5 * AMBIENT_SECOND);
+	ck_assert_str_eq(at("/status/waitsFor"), "a");
+	(void)settle_named("a");
+	ck_assert_uint_eq(sessions(), 0);
+	ck_assert_str_eq(at_of("a", "/status/branchSince"), "(none)");
+	(void)settle();
+	ck_assert_uint_eq(sessions(), 1);
+	ck_assert_str_eq(step(0, "status"), "Running");
+	(void)settle_named("a");
+	ck_assert_str_eq(cond_of("a", "Ready", "reason"), "BranchInUse");
+	ck_assert_uint_eq(sessions(), 1);
+	end();
+}
+END_TEST
+
 START_TEST(deleted_workflow_frees_its_branch)
 {
 	begin();
@@ -388,6 +467,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, workflow_that_is_run_again_waits_for_who_has_the_branch);
 	tcase_add_loop_test(tc, weakness_12_1_outputs_fit_into_one_object, 0, 3);
 	tcase_add_test(tc, template_that_is_too_long);
+	tcase_add_test(tc, two_workflows_with_a_repository_in_common);
+	tcase_add_test(tc, two_workflows_that_do_not_see_each_other);
+	tcase_add_test(tc, two_workflows_that_claim_at_once);
 	tcase_add_test(tc, deleted_workflow_frees_its_branch);
 	tcase_add_test(tc, weakness_12_1_names_of_63_and_253_characters);
 	tcase_add_test(tc, output_of_ten_megabytes);
