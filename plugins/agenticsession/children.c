@@ -252,6 +252,23 @@ ensure_policy(struct ambient_call *call, const struct ambient_object *session, c
 	return ensure(call, session, AS_POLICY, name, draft, false, "/spec", err);
 }
 
+/* Of an earlier run, which was configured to have one. */
+static int
+drop_policy(struct ambient_call *call, const struct ambient_object *session, struct ambient_error *err)
+{
+	const char *ns = ambient_str(session, "/metadata/namespace", "");
+	const struct ambient_object *there = NULL;
+	char name[AS_NAME_MAX], options[200];
+	int rc;
+
+	as_name(name, "ambient-session-", ambient_str(session, "/metadata/name", ""), "");
+	rc = ambient_get_live(call, AS_POLICY, ns, name, &there, err);
+	if (rc < 0 || !as_owned(there, session) || ambient_deleting(there))
+		return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
+	(void)snprintf(options, sizeof(options), "{\"preconditions\":{\"uid\":\"%.64s\"}}", ambient_str(there, "/metadata/uid", ""));
+	return ambient_delete(call, AS_POLICY, ns, name, options, err);
+}
+
 int
 as_provision(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 	     const struct as_status *st, struct ambient_error *err)
@@ -262,8 +279,13 @@ as_provision(const struct as_plugin *plugin, struct ambient_call *call, const st
 
 	as_name(report, "", ambient_str(session, "/metadata/name", ""), "-report");
 	if ((rc = ensure_claim(plugin, call, session, st, err)) < 0 ||
-	    (rc = ensure_identity(call, session, st, report, err)) < 0 ||
-	    (plugin->network_policy && (rc = ensure_policy(call, session, st, err)) < 0))
+	    (rc = ensure_identity(call, session, st, report, err)) < 0)
+		return rc;
+	if (plugin->network_policy)
+		rc = ensure_policy(call, session, st, err);
+	else if (st->runs > 1)
+		rc = drop_policy(call, session, err);
+	if (rc < 0)
 		return rc;
 	draft = as_child(call, session, st, AS_CM, "v1", "ConfigMap", report, "ambient-code-runner");
 	return ensure(call, session, AS_CM, report, draft, false, NULL, err);

@@ -34,7 +34,7 @@ AMBIENT_DECLARE("name=agenticsession\0"
 		"may=" AS_SA ":get,create\0"
 		"may=" AS_ROLE ":get,create,patch\0"
 		"may=" AS_BINDING ":get,create,patch\0"
-		"may=" AS_POLICY ":get,create,patch\0"
+		"may=" AS_POLICY ":get,create,patch,delete\0"
 		"may=" AS_EVENT ":list\0");
 
 #define OPTION(var, ...) static const struct ambient_option var = { .size = sizeof(struct ambient_option), __VA_ARGS__ }

@@ -104,6 +104,28 @@ START_TEST(a_run_has_the_rights_of_this_release)
 }
 END_TEST
 
+/* One that was configured for an earlier run goes with the next; somebody else's of that name does not. */
+START_TEST(a_policy_goes_when_none_is_wanted)
+{
+	begin_with("{'networkPolicy':true}");
+	submit_named("s", SPEC);
+	(void)settle();
+	ends_with("Completed");
+	fake_host_destroy(fake);
+	fake_host_set_conf(fake, "{'networkPolicy':false}");
+	(void)fake_host_create(fake);
+	(void)settle();
+	ck_assert(fake_host_has(fake, AS_POLICY, "team-a", "ambient-session-s"));
+	if (_i == 1)
+		fake_host_put(fake, AS_POLICY, "{'metadata':{'name':'ambient-session-s','namespace':'team-a'},'spec':{}}");
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", AGAIN);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert(fake_host_has(fake, AS_POLICY, "team-a", "ambient-session-s") == (_i == 1));
+	end();
+}
+END_TEST
+
 START_TEST(start_waits_for_the_pod_of_the_run_before)
 {
 	begin();
@@ -488,6 +510,7 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, behaviour_start_from_each_terminal_phase_reuses_the_claim, 0, 4);
 	tcase_add_test(tc, start_waits_for_the_pod_of_the_run_before);
 	tcase_add_test(tc, a_run_has_the_rights_of_this_release);
+	tcase_add_loop_test(tc, a_policy_goes_when_none_is_wanted, 0, 2);
 	tcase_add_loop_test(tc, only_a_wish_for_running_starts_again, 0, sizeof(wishes) / sizeof(wishes[0]));
 	tcase_add_test(tc, rule_28_crash_while_starting_again);
 	tcase_add_test(tc, a_foreign_job_is_not_deleted);
