@@ -272,8 +272,10 @@ rfe_jira_told(struct rfe_pass *p, const struct ambient_object *session)
 	const struct rfe_step *step = &p->st.jira;
 	const struct ambient_object *said = NULL;
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	const char *why = session != NULL ? ambient_str(session, "/status/message", "") : "";
+	char why[400] = "";
 
+	if (session != NULL)
+		rfe_session_told(why, sizeof(why), session, step);
 	if (step->state != RFE_S_COMPLETED) {
 		refuse(p, step->reason[0] != '\0' ? step->reason : "JiraFailed", "publishing %.150s: %.300s", p->st.jira_path,
 		       why[0] != '\0' ? why : step->message);

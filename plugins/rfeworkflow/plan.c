@@ -276,6 +276,9 @@ is_inside(const char *path)
 {
 	if (path[0] == '/' || path[0] == '-' || path[0] == '\0')
 		return false;
+	for (const char *p = path; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return false; /* a line of the writer's input names the file */
 	for (const char *p = path; *p != '\0'; p += strcspn(p, "/"), p += *p == '/') {
 		size_t n = strcspn(p, "/");
 
@@ -308,7 +311,7 @@ read_documents(struct ambient_call *call, struct rfe_plan *plan, const struct am
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 	if (!is_inside(d->path))
 		return ambient_err(err, AMBIENT_E_INVALID, "spec.documents.path is \"%.200s\"; it must be a folder inside the repository, "
-				   "without parts that begin with a dot", d->path);
+				   "without control characters and parts that begin with a dot", d->path);
 	return 0;
 }
 

@@ -539,6 +539,18 @@ rfe_retry_in(const struct rfe_pass *p, const struct rfe_step_plan *what, const s
 	return at > p->st.now ? at - p->st.now : 0;
 }
 
+void
+rfe_do_again(char *text, const char *step)
+{
+	char advice[sizeof(RFE_DO_AGAIN) + RFE_NAME_MAX + 2];
+	int n = snprintf(advice, sizeof(advice), "; " RFE_DO_AGAIN "%s", step);
+
+	if (strstr(text, RFE_DO_AGAIN) != NULL)
+		return;
+	kc_copy(text, sizeof(((struct kc_cond *)NULL)->message) - (size_t)n, text);
+	(void)strcat(text, advice);
+}
+
 static int
 after_failure(struct rfe_pass *p, size_t i)
 {
@@ -548,6 +560,7 @@ after_failure(struct rfe_pass *p, size_t i)
 
 	if (in < 0) {
 		(void)snprintf(text, sizeof(text), "step \"%s\" failed: %s", step->name, step->message);
+		rfe_do_again(text, step->name);
 		rfe_finish(p, RFE_FAILED, "StepFailed", text);
 		return rfe_save(p);
 	}

@@ -35,6 +35,8 @@
 #define RFE_RUN     "/metadata/annotations/ambient-code.io~1run-step"
 #define RFE_RUN_AT  "/metadata/annotations/ambient-code.io~1run-requested-at"
 
+#define RFE_DO_AGAIN "annotate the workflow with ambient-code.io/run-step=" /* and a step; for people */
+
 #define RFE_JIRA_WISH "/metadata/annotations/ambient-code.io~1publish-to-jira"
 #define RFE_JIRA_AT   "/metadata/annotations/ambient-code.io~1publish-requested-at"
 
@@ -226,6 +228,8 @@ int rfe_session_stop(struct ambient_call *call, const struct ambient_object *ses
 bool rfe_session_ended(const struct ambient_object *session);
 /* What one that does not run yet says that it waits for; "": it runs, or says nothing.  NULL is nothing. */
 const char *rfe_session_waits(const struct ambient_object *session);
+/* Its message, in which what it advises about itself has become what is to be done with the workflow. */
+void rfe_session_told(char *out, size_t size, const struct ambient_object *session, const struct rfe_step *step);
 /* Copies what became of a session that has ended (NULL: that was deleted) into its step. */
 void rfe_session_result(struct ambient_call *call, const struct ambient_object *session, struct rfe_status *st,
 			struct rfe_step *step);
@@ -267,6 +271,8 @@ int rfe_say(struct rfe_pass *p, const char *reason, const char *message);
 int rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step *step, const char *prompt);
 /* How long to wait before what failed is tried again; 0: no longer; negative: it is not to be tried again. */
 int64_t rfe_retry_in(const struct rfe_pass *p, const struct rfe_step_plan *what, const struct rfe_step *step);
+/* Appends how what has failed is done again, unless the text says so, and leaves of it what a condition has room for. */
+void rfe_do_again(char *text, const char *step);
 /* The workflow ends that way. */
 void rfe_finish(struct rfe_pass *p, enum rfe_condition how, const char *reason, const char *message);
 

@@ -5,6 +5,8 @@
  */
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
+#include <stdlib.h>
+
 static void
 put_repo(struct ambient_draft *draft, const struct rfe_plan *plan, size_t i)
 {
@@ -407,6 +409,31 @@ keep_output(struct ambient_call *call, struct rfe_step *step, const char *output
 }
 
 void
+rfe_session_told(char *out, size_t size, const struct ambient_object *session, const struct rfe_step *step)
+{
+	const char *told = ambient_str(session, "/status/message", "");
+	bool jira = step->kind == RFE_JIRA;
+	const char *const words[][2] = {
+		{ "start the session again", jira ? "ask for it once more (ambient-code.io/publish-requested-at)" : RFE_DO_AGAIN },
+		{ "spec.timeout", "stepTimeout" },
+	};
+	struct rfe_buf b = { 0 };
+
+	while (*told != '\0') {
+		size_t k = 0;
+
+		while (k < 2 && strncmp(told, words[k][0], strlen(words[k][0])) != 0)
+			k++;
+		rfe_put(&b, k < 2 ? words[k][1] : told, k < 2 ? strlen(words[k][1]) : 1);
+		if (k == 0 && !jira)
+			rfe_puts(&b, step->name);
+		told += k < 2 ? strlen(words[k][0]) : 1;
+	}
+	kc_copy(out, size, b.p != NULL ? b.p : "");
+	free(b.p);
+}
+
+void
 rfe_session_result(struct ambient_call *call, const struct ambient_object *session, struct rfe_status *st,
 		   struct rfe_step *step)
 {
@@ -447,8 +474,7 @@ rfe_session_result(struct ambient_call *call, const struct ambient_object *sessi
 	(void)snprintf(step->reason, sizeof(step->reason), "%.63s", reason_of(session));
 	if (step->reason[0] == '\0')
 		(void)snprintf(step->reason, sizeof(step->reason), "Session%.50s", phase);
-	told = ambient_str(session, "/status/message", "");
-	kc_copy(words, sizeof(words), told);
+	rfe_session_told(words, sizeof(words), session, step);
 	(void)snprintf(step->message, sizeof(step->message), "AgenticSession \"%s\" ended as %.20s%s%s", name, phase,
 		       words[0] != '\0' ? ": " : "", words);
 }

@@ -97,6 +97,7 @@ rfe_seed(struct rfe_pass *p)
 		if (in > 0)
 			return ambient_requeue_after(p->result, in) < 0 ? -AMBIENT_E_INVALID : 1;
 		(void)snprintf(text, sizeof(text), "the repositories could not be seeded: %s", step->message);
+		rfe_do_again(text, step->name);
 		rfe_finish(p, RFE_FAILED, "SeedFailed", text);
 		return (rc = rfe_save(p)) < 0 ? rc : 1;
 	}

@@ -326,16 +326,21 @@ END_TEST
 START_TEST(what_cannot_succeed_is_not_tried_again)
 {
 	static const char *const reasons[] = { "SpecInvalid", "RunnerTypeUnknown", "PrerequisiteFailed", "UserStopped" };
-	char more[128];
+	char more[256];
 
 	begin();
 	submit_named("w", "'request':'r','retries':3");
 	(void)settle();
-	(void)snprintf(more, sizeof(more), ",'conditions':[{'type':'Ready','status':'False','reason':'%s'}]", reasons[_i]);
+	(void)snprintf(more, sizeof(more), ",'message':'%s','conditions':[{'type':'Ready','status':'False','reason':'%s'}]",
+		       _i == 3 ? "stopped as asked" : "raise spec.timeout and start the session again", reasons[_i]);
 	ends("w-product-manager-1", _i == 3 ? "Stopped" : "Failed", more);
 	(void)settle();
 	ck_assert_str_eq(at("/status/phase"), "Failed");
 	ck_assert_uint_eq(sessions(), 1);
+	/* What to do is said of the workflow, whatever the session says of itself. */
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), _i == 3 ?
+			      "stopped as asked; annotate the workflow with ambient-code.io/run-step=product-manager" :
+			      "raise stepTimeout and annotate the workflow with ambient-code.io/run-step=product-manager"));
 	end();
 }
 END_TEST

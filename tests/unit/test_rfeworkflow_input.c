@@ -18,6 +18,7 @@ START_TEST(spec_that_cannot_be_followed)
 		{ "'request':'r','documents':{'repo':{'url':'https://git.example/a.git'},'path':'../x'}", "must be a folder inside" },
 		{ "'request':'r','documents':{'repo':{'url':'https://git.example/a.git'},'path':'a/.git/b'}", "must be a folder inside" },
 		{ "'request':'r','documents':{'repo':{'url':'https://git.example/a.git'},'path':'/etc'}", "must be a folder inside" },
+		{ "'request':'r','documents':{'repo':{'url':'https://git.example/a.git'},'path':'a\\nb'}", "without control characters" },
 		{ "'request':'r','steps':[{'agent':'../..'}]", "step 1 has no agent" },
 	};
 
@@ -460,7 +461,7 @@ END_TEST
 static void
 cases(TCase *tc)
 {
-	tcase_add_loop_test(tc, spec_that_cannot_be_followed, 0, 10);
+	tcase_add_loop_test(tc, spec_that_cannot_be_followed, 0, 12);
 	tcase_add_test(tc, weakness_12_1_unknown_agent_comes_later);
 	tcase_add_test(tc, configmap_over_files);
 	tcase_add_test(tc, two_workflows_on_one_branch);
