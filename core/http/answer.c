@@ -168,6 +168,15 @@ am_http_resume_noted(struct am_httpd *httpd)
 	am_unlock(&httpd->lock);
 }
 
+/* libmicrohttpd then marks the connection as closed, but with epoll lets go of it only when it next looks at it: when it has been
+ * idle for long.  Those that have a time limit of their own it looks at with each turn. */
+static ssize_t
+cut(struct am_http_request *r)
+{
+	(void)MHD_set_connection_option(r->connection, MHD_CONNECTION_OPTION_TIMEOUT, 1U);
+	return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 static ssize_t
 on_pull(void *cls, uint64_t pos am_unused_, char *buf, size_t max)
 {
@@ -183,7 +192,7 @@ on_pull(void *cls, uint64_t pos am_unused_, char *buf, size_t max)
 		/* A pipe hands over what is in it; its writer learns of the stop by itself. */
 		if (atomic_load(&httpd->stopping) && r->pipe == NULL) {
 			if (r->source.stop == NULL)
-				return MHD_CONTENT_READER_END_WITH_ERROR;
+				return cut(r);
 			r->source.stop(r->source.arg);
 		}
 		ssize_t n = r->source.pull(r->source.arg, buf, max, &wake_at);
@@ -196,7 +205,7 @@ on_pull(void *cls, uint64_t pos am_unused_, char *buf, size_t max)
 
 		/* A peer that has left is noticed when something is sent, or else now and then. */
 		if (n < 0 || (now >= r->beat_at && am_http_fd_gone(r->fd)))
-			return MHD_CONTENT_READER_END_WITH_ERROR;
+			return cut(r);
 		am_lock(&r->lock);
 		if (r->pending) {
 			am_unlock(&r->lock);

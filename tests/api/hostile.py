@@ -481,6 +481,38 @@ def heads_that_are_given_up_leave_nothing(f):
     unharmed(f)
 
 
+def sockets(f):
+    fds = "/proc/%d/fd" % f.process.pid
+    n = 0
+    for fd in os.listdir(fds):
+        try:
+            n += os.readlink(os.path.join(fds, fd)).startswith("socket:")
+        except OSError:
+            pass  # closed since
+    return n
+
+
+@row
+def a_watch_whose_reader_has_left_is_let_go_of(f):
+    """Within seconds, not when its connection has been idle for long: clients that come and go would use up all that there are."""
+    def watch():
+        s = f.api.context.wrap_socket(socket.create_connection((f.hostname, f.port), timeout=20), server_hostname=f.hostname)
+        head = "".join("%s: %s\r\n" % h for h in f.api.headers({}).items())
+        s.sendall(("GET %s?watch=1 HTTP/1.1\r\nHost: x\r\n%s\r\n" % (MAPS, head)).encode())
+        assert s.recv(4096).startswith(b"HTTP/1.1 200")
+        return s
+
+    apilib.eventually(lambda: sockets(f) < 40)
+    before, began = sockets(f), time.monotonic()
+    readers = [watch() for _ in range(40)]
+    assert sockets(f) >= before + 40
+    for s in readers:
+        s.close()
+    apilib.eventually(lambda: sockets(f) <= before + 4, 40)
+    print("# forty were gone %.1f s after the first had come" % (time.monotonic() - began))
+    unharmed(f)
+
+
 def slow_reader(f, path):
     """A connection with a small window on which a watch was asked for and nothing is read yet."""
     sock = socket.socket()
