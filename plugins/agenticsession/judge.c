@@ -316,6 +316,21 @@ as_lost(const struct as_facts *facts, int64_t now, char text[512], int64_t *ret_
 	return true;
 }
 
+/* Schedulers end their sentences. */
+static void
+unschedulable(const struct as_facts *facts, struct as_status *st)
+{
+	char why[330];
+	size_t n;
+
+	kc_copy(why, sizeof(why), facts->pod_message);
+	n = strlen(why);
+	if (n > 0 && why[n - 1] == '.')
+		why[n - 1] = '\0';
+	as_set(st, AS_READY, KC_FALSE, "Unschedulable", "no node takes the pod: %s; it goes on by itself when one does, or stop it, ask for "
+	       "less in spec.resourceOverrides and start it again", why);
+}
+
 /* What the containers, the pod and the Job say; the run's own deadline comes after it. */
 static int64_t
 look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_status *st)
@@ -353,8 +368,7 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 	if (facts->pod == NULL)
 		return has_no_pod(facts, st);
 	if (facts->unschedulable) {
-		as_set(st, AS_READY, KC_FALSE, "Unschedulable", "no node takes the pod: %.380s; it goes on by itself when one does",
-		       facts->pod_message);
+		unschedulable(facts, st);
 		return 0;
 	}
 	if ((w = find_waiting(&facts->runner)) != NULL)

@@ -41,8 +41,10 @@ read_conditions(const struct ambient_object *pod, struct as_facts *facts)
 		const char *type = ambient_str(c, "/type", ""), *reason = ambient_str(c, "/reason", "");
 		bool is_true = strcmp(ambient_str(c, "/status", ""), "True") == 0;
 
-		if (strcmp(type, "PodScheduled") == 0 && !facts->scheduled && strcmp(reason, "Unschedulable") == 0) {
+		if (strcmp(type, "PodScheduled") == 0 && !is_true && strcmp(reason, "Unschedulable") == 0) {
+			/* Standalone the pod has the name of its only node from the beginning. */
 			facts->unschedulable = true;
+			facts->scheduled = false;
 			facts->pod_message = ambient_str(c, "/message", "");
 		} else if (strcmp(type, "DisruptionTarget") == 0 && is_true) {
 			facts->disruption = reason;

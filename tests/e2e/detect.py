@@ -7,7 +7,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
-from lib import GATED_BARE, Platform, Status, until  # noqa: E402
+from lib import GATED, GATED_BARE, Platform, Status, until  # noqa: E402
 
 
 def told(p, s, reason):
@@ -66,6 +66,37 @@ def left_of(p, name):
         found += [i["metadata"]["name"] for i in p.request("GET", path)["items"]
                   if i["metadata"].get("annotations", {}).get("ambient-code.io/session") == name]
     return found
+
+
+def test_weakness_12_1_h_a_pod_that_no_node_takes(p):
+    """It is said, with an event, and is no failure: a node may come."""
+    s = p.session("large", "true", resourceOverrides={"memory": "4000Gi"})
+    s.wait_reason("Unschedulable")
+    assert s.phase == "Creating" and "emory" in s.message and s.condition("PodScheduled")["status"] == "False", s.status
+    until(lambda: told(p, s, "Unschedulable"), what="the event")
+    p.patch(s.path, {"spec": {"desiredState": "Stopped"}})
+    s.wait("Stopped")
+    assert not p.request("GET", p.core("pods") + "?labelSelector=agentic-session%3Dlarge")["items"]
+    s.delete()
+
+
+def test_behaviour_11_5_shared_secret_weakness_12_2_b(p):
+    """The end of a session, and its deletion, take nothing that another one uses."""
+    p.origins.make("common")
+    p.secret("both", token="nothing")
+    first, second = (p.session("of-both-%d" % i, GATED, repos=[p.repo("common", "work-%d" % i, authSecret="both")]) for i in (1, 2))
+    for s in (first, second):
+        s.wait_file("up")
+    first.touch("go")
+    first.wait("Completed")
+    assert first.status["startTime"] <= first.status["completionTime"], first.status
+    first.delete()
+    until(lambda: first.get() is None and p.get(p.jobs("of-both-1-job")) is None, what="the first to go")
+    second.touch("go")
+    second.wait("Completed")
+    assert p.get(p.core("secrets", "both")) is not None and p.origins.commits("common", "work-2") == 1
+    # And a third one begins with it.
+    p.session("of-both-3", "true", repos=[p.repo("common", authSecret="both")]).wait("Completed")
 
 
 def test_a_session_is_deleted_when_its_time_after_the_end_is_over(p):

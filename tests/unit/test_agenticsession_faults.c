@@ -435,6 +435,12 @@ START_TEST(weakness_12_1_h_unschedulable_is_said)
 	ck_assert_str_eq(cond("PodScheduled", "reason"), "Unschedulable");
 	ck_assert(is_warned("Unschedulable"));
 	ck_assert_ptr_nonnull(strstr(at("/status/message"), "insufficient cpu"));
+	/* The same where the only node's name stands in the pod already; a sentence inside the sentence has no end. */
+	fake_host_merge(fake, AS_POD, "team-a", "s-job-x", "{'spec':{'nodeName':'standalone'},'status':{'conditions':[{'type':'PodScheduled',"
+			"'status':'False','reason':'Unschedulable','message':'0/1 nodes are available: 1 Insufficient memory.'}]}}");
+	(void)settle();
+	ck_assert_str_eq(cond("PodScheduled", "reason"), "Unschedulable");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "Insufficient memory; it goes on"));
 	pod(UP);
 	(void)settle();
 	ck_assert_str_eq(at("/status/phase"), "Running");
