@@ -37,19 +37,28 @@ TESTS = [
     # what comes late, what is edited; names
     (life, "test_namespace_labelled_later"), (life, "test_secret_comes_later"), (life, "test_an_edit_while_running"),
     (life, "test_what_a_run_needs_to_report_is_made_again"), (life, "test_names_of_63_and_253_characters"),
-    (detect, "test_a_quota_that_is_full_is_said_and_waited_for"),
+    (life, "test_an_edit_while_creating"), (life, "test_a_hostile_report_decides_nothing"), (life, "test_two_sessions_on_one_repository"),
+    (detect, "test_a_quota_that_is_full_is_said_and_waited_for"), (detect, "test_stop_and_delete_while_the_quota_is_full"),
+    (detect, "test_a_missing_secret_is_an_event"), (detect, "test_weakness_12_1_h_a_pod_that_no_node_takes"),
+    (detect, "test_behaviour_11_5_shared_secret_weakness_12_2_b"),
     (detect, "test_a_session_is_deleted_when_its_time_after_the_end_is_over"), (detect, "test_values_that_are_no_time_are_refused"),
     # groupAccess; weakness_12_3_a and _f
     (projectsettings, "test_a_project_has_its_settings_and_gets_them_again"),
     (projectsettings, "test_another_name_is_refused"), (projectsettings, "test_weakness_12_3_a_roles_are_what_the_table_says"),
     (projectsettings, "test_view_looks_edit_creates_and_removal_takes_it_away"),
-    (projectsettings, "test_limits_and_quotas_come_change_and_go"),
+    (projectsettings, "test_limits_and_quotas_come_change_and_go"), (projectsettings, "test_an_admin_binds_these_roles_and_no_other"),
+    (projectsettings, "test_what_is_changed_by_hand_is_put_right"), (projectsettings, "test_entries_that_cannot_be_are_named"),
+    (projectsettings, "test_defaults_reach_sessions_and_a_late_secret_is_seen"),
+    (projectsettings, "test_finished_sessions_are_counted_and_deleted"), (projectsettings, "test_the_label_goes"),
     # the council, of programs
     (rfe, "test_the_council_from_end_to_end"), (rfe, "test_a_step_that_fails_and_one_that_takes_too_long"),
     (rfe, "test_a_step_that_waits_says_for_what"), (rfe, "test_pause_resume_and_run_again"), (rfe, "test_cancel_stops_the_agent"),
     (rfe, "test_an_agent_that_comes_later"), (rfe, "test_the_documents_are_committed"),
     (rfe, "test_an_umbrella_repository_is_seeded_before_the_first_step"),
     (rfe, "test_an_older_workflow_waits_for_people_and_pushes_to_its_branch"), (rfe, "test_definitions_refuse_what_they_can"),
+    (rfe, "test_the_daemon_is_killed_between_and_in_steps"), (rfe, "test_a_workflow_deleted_at_any_moment_leaves_nothing"),
+    (rfe, "test_an_output_of_ten_megabytes"), (rfe, "test_seeding_that_cannot_be_done_is_told"),
+    (rfe, "test_a_session_that_a_person_made_counts_as_a_step"), (rfe, "test_long_names"),
 ]
 
 

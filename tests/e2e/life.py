@@ -334,6 +334,8 @@ def test_a_hostile_report_decides_nothing(p):
         raise AssertionError("10 MB were taken")
     except Status as status:
         assert status.code in (413, 422, 400), status
+    except OSError:
+        pass # a kube-apiserver hangs up in the middle of it
     until(lambda: s.condition("ReportValid")["reason"] == "ReportTooLarge", what="the size to be said")
     assert told(s.status) == kept
     finish(p, s)
