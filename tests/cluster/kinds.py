@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../e2e"), os.path.join(HERE, "../lib")]
 import again  # noqa: E402
+import contain  # noqa: E402
 import detect  # noqa: E402
 import lib  # noqa: E402
 import life  # noqa: E402
@@ -42,6 +43,8 @@ TESTS = [
     (detect, "test_a_missing_secret_is_an_event"), (detect, "test_weakness_12_1_h_a_pod_that_no_node_takes"),
     (detect, "test_behaviour_11_5_shared_secret_weakness_12_2_b"),
     (detect, "test_a_session_is_deleted_when_its_time_after_the_end_is_over"), (detect, "test_values_that_are_no_time_are_refused"),
+    # a runner's token and every verb that is not its own
+    (contain, "test_a_sessions_token_opens_two_doors"),
     # groupAccess; weakness_12_3_a and _f
     (projectsettings, "test_a_project_has_its_settings_and_gets_them_again"),
     (projectsettings, "test_another_name_is_refused"), (projectsettings, "test_weakness_12_3_a_roles_are_what_the_table_says"),
