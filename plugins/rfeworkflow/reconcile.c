@@ -460,7 +460,8 @@ rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step 
 	if (claims && (rc = confirm_branch(p, step)) != 0)
 		return rc;
 	rc = rfe_session_create(p->call, p->workflow, &p->plan, what, step, prompt, &said);
-	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN)
+	/* The last is what an API server says of an object that is too large for it. */
+	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN || rc == -AMBIENT_E_NOMEM)
 		tell_refused(p, what, step, &said);
 	if (rc < 0) {
 		ambient_err_copy(p->err, &said);

@@ -99,6 +99,26 @@ START_TEST(two_workflows_on_one_branch)
 }
 END_TEST
 
+/* Said where people look, and tried again under the same name. */
+START_TEST(session_that_the_api_server_refuses)
+{
+	static const int codes[] = { AMBIENT_E_INVALID, AMBIENT_E_FORBIDDEN, AMBIENT_E_NOMEM };
+
+	begin();
+	submit_named("w", REQUEST);
+	fake_host_fail(fake, "create", RFE_SESSION, codes[_i], 2);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_lt(fake_host_reconcile(fake, NULL, "team-a", "w", NULL, NULL), 0);
+	ck_assert_str_eq(cond("Ready", "reason"), "SessionRefused");
+	ck_assert_str_ne(at("/status/message"), "(none)");
+	ck_assert_uint_eq(sessions(), 0);
+	(void)settle();
+	ck_assert_str_eq(step(0, "session"), "w-product-manager-1");
+	ck_assert_str_eq(cond("Ready", "reason"), "StepRunning");
+	end();
+}
+END_TEST
+
 /* Any repository that both push to counts, not the first alone. */
 START_TEST(two_workflows_with_a_repository_in_common)
 {
@@ -468,6 +488,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, workflow_that_is_run_again_waits_for_who_has_the_branch);
 	tcase_add_loop_test(tc, weakness_12_1_outputs_fit_into_one_object, 0, 3);
 	tcase_add_test(tc, template_that_is_too_long);
+	tcase_add_loop_test(tc, session_that_the_api_server_refuses, 0, 3);
 	tcase_add_test(tc, two_workflows_with_a_repository_in_common);
 	tcase_add_test(tc, two_workflows_that_do_not_see_each_other);
 	tcase_add_test(tc, two_workflows_that_claim_at_once);
