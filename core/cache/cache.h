@@ -87,6 +87,7 @@ struct am_store_query {
 	const char *ns;                      /* NULL or "": all */
 	const struct am_selector *selector;  /* NULL: all */
 	const char *index, *value;           /* NULL: none */
+	bool names;                          /* texts are not wanted: json of what is returned may be NULL */
 };
 struct am_objects {
 	struct am_object **items;            /* references */

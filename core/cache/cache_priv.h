@@ -5,7 +5,7 @@
 
 #include "core/base/buf.h"
 #include "core/cache/cache.h"
-#include "core/cache/pack.h"
+#include "core/data/pack.h"
 
 /* The text of a scalar (a string's bytes, a number or boolean as written) appended to out; false for anything else. */
 bool am_cache_scalar(struct am_slice value, struct am_buf *out);

@@ -15,7 +15,7 @@
 #include "core/kube/kube.h"
 
 #define CANCEL_POLL (100 * AM_NS_PER_MS)
-#define PACK_FROM   256 /* objects that save more than a dictionary and its tables take */
+#define PACK_FROM   96  /* objects that save more than a dictionary and its tables take */
 
 struct am_subscription {
 	struct am_informer *informer;

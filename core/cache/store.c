@@ -54,6 +54,7 @@ struct am_store {
 	char *ns;
 	struct am_selector *labels, *fields;
 	struct am_packer *packer;     /* NULL: texts are kept as they are */
+	unsigned learned;             /* dictionaries of it that all that is here was tried with */
 };
 
 /* ---- indexes */
@@ -375,12 +376,51 @@ am_store_deleted(struct am_store *store, const char *ns, const char *name, const
 	am_unlock(&store->lock);
 }
 
+/* What came before there was a dictionary, or with one that did not help. */
+static void
+pack_rest(struct am_store *store)
+{
+	const char *key;
+	void *value;
+
+	for (size_t it = 0; am_map_next(store->entries, &it, &key, &value);) {
+		struct entry *entry = value;
+		struct am_object *kept;
+
+		if (entry->seen == NULL || entry->seen->json.p == NULL)
+			continue;
+		kept = am_object_pack(store->packer, store->count, entry->seen);
+		if (entry->visible == entry->seen) {
+			store->bytes -= am_object_held(entry->visible);
+			am_object_unref(entry->visible);
+			entry->visible = am_object_ref(kept);
+			store->bytes += am_object_held(kept);
+		}
+		set_seen(entry, kept);
+		am_object_unref(kept);
+	}
+}
+
+static struct am_object *
+pack(struct am_store *store, const struct am_object *object)
+{
+	unsigned learned;
+
+	if (store->packer == NULL)
+		return am_object_ref(object);
+	learned = am_packer_learned(store->packer);
+	if (learned != store->learned) {
+		store->learned = learned;
+		pack_rest(store);
+	}
+	return am_object_pack(store->packer, store->count, object);
+}
+
 /* The watch shows object (NULL: none): what do readers get? */
 static void
 see(struct am_store *store, struct entry *entry, const struct am_object *object, const char *rv)
 {
-	struct am_object *kept = object == NULL ? NULL :
-				 store->packer != NULL ? am_object_pack(store->packer, store->count, object) : am_object_ref(object);
+	struct am_object *kept = object != NULL ? pack(store, object) : NULL;
 	const struct ahead *ahead = entry->ahead;
 	bool overtaken = true;
 
@@ -661,7 +701,7 @@ am_store_get(struct am_store *store, const char *ns, const char *name)
 	return open;
 }
 
-/* Keeps those that match, opened. */
+/* Keeps those that match, opened where their text is wanted. */
 static void
 sieve(const struct am_store_query *query, struct am_objects *objects)
 {
@@ -669,7 +709,8 @@ sieve(const struct am_store_query *query, struct am_objects *objects)
 
 	for (size_t i = 0; i < objects->count; i++) {
 		bool here = am_empty(query->ns) || strcmp(objects->items[i]->ns, query->ns) == 0;
-		struct am_object *object = here ? am_object_open(objects->items[i]) : NULL;
+		bool open = query->selector != NULL || !query->names;
+		struct am_object *object = !here ? NULL : open ? am_object_open(objects->items[i]) : am_object_ref(objects->items[i]);
 
 		am_object_unref(objects->items[i]);
 		if (here && am_selector_match(query->selector, object))

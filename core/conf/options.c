@@ -48,7 +48,7 @@ static const struct ambient_option *const cluster_rows[] = {
 	    "Ask for whole collections as the beginning of a watch, which costs the API server least; where it cannot do that, they "
 	    "are listed.", NULL),
 	ROW("compressCache", AMBIENT_OPT_BOOL, 0, "true", 0, 0,
-	    "Keep cached objects compressed where a kind has 256 or more: a third of the memory, a microsecond more for each read of one.",
+	    "Keep cached objects compressed where a kind has 96 or more: a third of the memory, a microsecond more for each read of one.",
 	    NULL),
 	ROW("namespaces", AMBIENT_OPT_STRINGS, 0, NULL, 0, 0,
 	    "The only namespaces whose objects are watched, each by itself, so that Roles in them are enough; unset: all, by one watch of "

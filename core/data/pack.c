@@ -5,7 +5,7 @@
  * because the objects that were packed with it need it; when objects have become so different that it does not help any
  * more, the next ones are packed with a new one.
  *
- * A dictionary and its tables take some 200 KB, so that a store of few objects is left as it is.
+ * A dictionary and its tables take some 130 KB, so that a store of few objects is left as it is.
  *
  * A packer belongs to one store and is guarded by its lock; what is packed is immutable and may be opened on any thread.
  */
@@ -16,7 +16,7 @@
 #include <zstd.h>
 
 #include "core/base/mem.h"
-#include "core/cache/pack.h"
+#include "core/data/pack.h"
 
 #define CONTENT_MAX ((size_t)8 * 1024)   /* what objects are compared with */
 #define SAMPLE_MAX  ((size_t)4 * 1024)   /* of one object */
@@ -25,6 +25,7 @@
 #define SMALL       ((size_t)200)        /* not worth it */
 #define WINDOW      512                  /* objects between looks at how well it goes */
 #define LEVEL       1
+#define HASH_LOG    11                   /* as good for a dictionary of this size as the usual 14, in a third of the memory */
 #define OPENERS     4                    /* 94 KB each, made as threads open texts at one time */
 
 struct am_dictionary {
@@ -35,11 +36,10 @@ struct am_dictionary {
 struct am_packer {
 	size_t from;                       /* objects in the store that packing is worth it for */
 	struct am_dictionary *dictionary;  /* NULL: samples are being taken */
-	ZSTD_CDict *packs;                 /* the same, for the other direction */
-	ZSTD_CCtx *context;
+	ZSTD_CCtx *context;                /* the same, for the other direction */
 	struct am_buf samples;
 	size_t sizes[SAMPLES];
-	unsigned sample_count;
+	unsigned sample_count, learned;
 	size_t in, out, count;             /* of this window */
 };
 
@@ -58,8 +58,6 @@ forget(struct am_packer *packer)
 {
 	dictionary_unref(packer->dictionary);
 	packer->dictionary = NULL;
-	(void)ZSTD_freeCDict(packer->packs);
-	packer->packs = NULL;
 	(void)ZSTD_freeCCtx(packer->context);
 	packer->context = NULL;
 	am_buf_fini(&packer->samples);
@@ -86,18 +84,25 @@ am_packer_free(struct am_packer *packer)
 }
 
 static ZSTD_CCtx *
-context_new(const ZSTD_CDict *dictionary)
+context_new(const char *dictionary, size_t n)
 {
+	static const struct {
+		ZSTD_cParameter name;
+		int value;
+	} how[] = {
+		{ ZSTD_c_compressionLevel, LEVEL }, { ZSTD_c_hashLog, HASH_LOG },
+		/* The object says both, so that no text need to. */
+		{ ZSTD_c_contentSizeFlag, 0 }, { ZSTD_c_dictIDFlag, 0 },
+	};
 	ZSTD_CCtx *context = ZSTD_createCCtx();
+	bool good = context != NULL;
 
-	/* The object says both, so that no text need to. */
-	if (context == NULL || ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0)) ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_dictIDFlag, 0)) ||
-	    ZSTD_isError(ZSTD_CCtx_refCDict(context, dictionary))) {
-		(void)ZSTD_freeCCtx(context);
-		return NULL;
-	}
-	return context;
+	for (size_t i = 0; good && i < AM_COUNTOF(how); i++)
+		good = !ZSTD_isError(ZSTD_CCtx_setParameter(context, how[i].name, how[i].value));
+	if (good && !ZSTD_isError(ZSTD_CCtx_loadDictionary(context, dictionary, n)))
+		return context;
+	(void)ZSTD_freeCCtx(context);
+	return NULL;
 }
 
 /* A dictionary of the samples: the beginnings of the first ones, and tables of what occurs in all. */
@@ -115,8 +120,7 @@ learn(struct am_packer *packer)
 		memcpy(made, text, content);
 		n = content;
 	}
-	packer->packs = ZSTD_createCDict(made, n, LEVEL);
-	packer->context = packer->packs != NULL ? context_new(packer->packs) : NULL;
+	packer->context = context_new(made, n);
 	if (d != NULL)
 		d->opens = ZSTD_createDDict(made, n);
 	if (d == NULL || d->opens == NULL || packer->context == NULL) {
@@ -128,6 +132,7 @@ learn(struct am_packer *packer)
 	}
 	atomic_init(&d->refs, 1);
 	packer->dictionary = d;
+	packer->learned++;
 	packer->sample_count = 0;
 	am_buf_fini(&packer->samples);
 }
@@ -187,6 +192,12 @@ am_pack(struct am_packer *packer, size_t present, struct am_slice text, struct a
 	(void)atomic_fetch_add_explicit(&(*ret)->refs, 1, memory_order_relaxed);
 	reconsider(packer);
 	return true;
+}
+
+unsigned
+am_packer_learned(const struct am_packer *packer)
+{
+	return packer->learned;
 }
 
 /* What opening wants besides the dictionary; of the process, since texts are opened by whoever reads. */

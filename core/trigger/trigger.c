@@ -126,7 +126,7 @@ map_namespace(struct run *run, const struct am_object *object)
 	if (same != NULL)
 		tell(run, "", ns);
 	am_object_unref(same);
-	tell_list(run, &(struct am_store_query){.ns = ns});
+	tell_list(run, &(struct am_store_query){.ns = ns, .names = true});
 }
 
 static void
@@ -167,13 +167,13 @@ static void
 map_index(struct run *run, const struct am_object *object)
 {
 	tell_list(run,
-		  &(struct am_store_query){.ns = object->ns, .index = run->trigger->opt.key, .value = object->name});
+		  &(struct am_store_query){.ns = object->ns, .index = run->trigger->opt.key, .value = object->name, .names = true});
 }
 
 static void
 map_all(struct run *run, const struct am_object *object)
 {
-	tell_list(run, &(struct am_store_query){0});
+	tell_list(run, &(struct am_store_query){.names = true});
 }
 
 static const struct {

@@ -19,7 +19,7 @@ struct fixture {
 	struct am_failure failure;
 	struct am_written written;
 	bool janitor;           /* a thread; else janitor_run by hand */
-	size_t ring;
+	size_t ring, pack_from;
 	const char *key_file;
 	int64_t quota;
 	int64_t event_ttl;
@@ -30,7 +30,7 @@ static am_unused_ void
 fixture_reopen(struct fixture *f)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	struct am_engine_options options = { .dir = f->dir, .clock = f->clock, .no_janitor = !f->janitor, .ring = f->ring,
+	struct am_engine_options options = { .dir = f->dir, .clock = f->clock, .no_janitor = !f->janitor, .ring = f->ring, .pack_from = f->pack_from,
 					     .key_file = f->key_file, .quota = f->quota,
 					     .survive_process_only = f->process_only, .event_ttl_ns = f->event_ttl };
 

@@ -19,7 +19,8 @@ static const struct am_resource *res;
 static void
 open_all(void)
 {
-	f = (struct fixture){ .janitor = true, .ring = 16384 };
+	/* Few as they are, they are packed as soon as every watch has read them. */
+	f = (struct fixture){ .janitor = true, .ring = 16384, .pack_from = 1 };
 	fixture_open(&f);
 	res = resource(&f, CM);
 }
@@ -37,13 +38,13 @@ step(uint64_t *random)
 {
 	struct am_failure failure = { 0 };
 	struct am_written written = { 0 };
-	char name[16], body[256];
+	char name[16], body[600];
 
 	*random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 	unsigned r = (unsigned)(*random >> 33);
 	snprintf(name, sizeof(name), "n%u", r % NAMES);
-	snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"l\":\"%u\"}},\"data\":{\"v\":\"%u\"}}", name,
-		 r / 100 % 3, r / 7 % 5);
+	snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"l\":\"%u\"}},\"data\":{\"v\":\"%u\",\"text\":\"%0300d\"}}", name,
+		 r / 100 % 3, r / 7 % 5, 0);
 	struct am_write write = { .res = res, .ns = "default", .body = am_slice_of(body) };
 	struct am_delete_options options = { .grace = -1 };
 	switch (r / NAMES % 4) {
@@ -125,6 +126,16 @@ replay(struct am_watch *w, struct am_map *state, uint64_t last)
 	return n;
 }
 
+static void
+same_text(const struct am_object *a, const struct am_object *b)
+{
+	struct am_object *mine = am_object_open(a), *yours = am_object_open(b);
+
+	ck_assert_str_eq(mine->body, yours->body);
+	am_object_unref(mine);
+	am_object_unref(yours);
+}
+
 /* Compares with the store and empties the map. */
 static void
 check_equal(struct am_map *state, const char *labels)
@@ -139,7 +150,7 @@ check_equal(struct am_map *state, const char *labels)
 	for (size_t i = 0; i < list.n; i++) {
 		struct am_object *mine = am_map_get(state, list.items[i]->name);
 		ck_assert(mine != NULL);
-		ck_assert_str_eq(mine->body, list.items[i]->body);
+		same_text(mine, list.items[i]);
 	}
 	am_list_fini(&list);
 	for (size_t it = 0; am_map_next(state, &it, &key, &value);)
@@ -212,7 +223,7 @@ START_TEST(a_list_at_an_old_revision_is_what_was_there)
 		ck_assert_uint_eq(then.rv, before.rv);
 		ck_assert_uint_eq(then.n, before.n);
 		for (size_t k = 0; k < then.n; k++)
-			ck_assert_str_eq(then.items[k]->body, before.items[k]->body);
+			same_text(then.items[k], before.items[k]);
 		am_list_fini(&before);
 		am_list_fini(&then);
 	}

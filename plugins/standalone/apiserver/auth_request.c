@@ -306,8 +306,12 @@ rest_token_written(struct rest_call *call, const struct am_object *object)
 		fill_secret(call->server, object, NULL);
 	} else if (strcmp(call->plural, "serviceaccounts") == 0 && strcmp(call->verb, "create") == 0) {
 		am_engine_all(call->server->engine, "", "secrets", object->ns, &list);
-		for (size_t i = 0; i < list.n; i++)
-			fill_secret(call->server, list.items[i], object->name);
+		for (size_t i = 0; i < list.n; i++) {
+			struct am_object *secret = am_object_open(list.items[i]);
+
+			fill_secret(call->server, secret, object->name);
+			am_object_unref(secret);
+		}
 		am_list_fini(&list);
 	}
 }

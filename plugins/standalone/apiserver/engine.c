@@ -196,6 +196,8 @@ engine_new(const struct am_engine_options *options)
 	engine->clock = options->clock != NULL ? options->clock : am_clock_real();
 	if (engine->options.ring == 0)
 		engine->options.ring = 4096;
+	if (engine->options.pack_from == 0)
+		engine->options.pack_from = 96;
 	if (engine->options.log_rows == 0)
 		engine->options.log_rows = 10000;
 	if (engine->options.wait_ns == 0)
@@ -284,6 +286,15 @@ am_engine_store_rv(struct am_engine *engine, const char *group, const char *plur
 	return rv;
 }
 
+static struct am_object *
+opened(struct am_object *object)
+{
+	struct am_object *open = am_object_open(object);
+
+	am_object_unref(object);
+	return open;
+}
+
 struct am_object *
 am_engine_peek(struct am_engine *engine, const char *group, const char *plural, const char *ns, const char *name)
 {
@@ -291,7 +302,7 @@ am_engine_peek(struct am_engine *engine, const char *group, const char *plural, 
 	const struct am_store *store = am_store_find(engine, group, plural);
 	struct am_object *object = store != NULL ? am_object_ref(am_store_peek(store, ns, name)) : NULL;
 	am_unlock(&engine->lock);
-	return object;
+	return opened(object);
 }
 
 struct am_object *
@@ -301,7 +312,7 @@ am_engine_by_uid(struct am_engine *engine, const char *uid)
 	const struct am_store_entry *entry = am_store_by_uid(engine, uid);
 	struct am_object *object = entry != NULL ? am_object_ref(entry->object) : NULL;
 	am_unlock(&engine->lock);
-	return object;
+	return opened(object);
 }
 
 void

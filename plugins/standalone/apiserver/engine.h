@@ -41,6 +41,7 @@ struct am_engine_options {
 	/* Told, on the writer thread, when space is exceeded, and when it is there again. */
 	void (*space_changed)(void *arg, bool exceeded);
 	void *space_arg;
+	size_t pack_from;          /* objects of a resource from which on those that nobody reads are kept packed; 0: 96 */
 	int64_t wait_ns;           /* how long a resource version that is still to come is waited for; 0: 3 s */
 	/* Told, with a lock held, after the wake of one watch or of many was called. */
 	void (*woken)(void *arg);
@@ -149,22 +150,31 @@ struct am_object {
 	_Atomic(uint32_t) refs;
 	uint64_t rv;
 	const char *ns, *name, *uid; /* ns "" for cluster-scoped ones */
-	const char *body;            /* JSON, compact, with apiVersion, kind and metadata.resourceVersion; NUL behind */
+	const char *body;            /* JSON, compact, with apiVersion, kind and metadata.resourceVersion; NUL behind.  NULL: packed */
 	size_t len;
 	/* The engine's own. */
+	uint64_t stamp;              /* the same for an object and its packed and opened copies, and for no other */
+	const char *packed;
+	struct am_dictionary *dictionary;
+	uint32_t packed_n;
 	int64_t id, mtime;           /* row; wall time of the last write */
 	uint32_t rv_at, rv_len;      /* where resourceVersion was put into body */
 	uint32_t flags;
 	uint32_t n_labels, n_owners;
-	const char *const *labels;   /* key, value, key, value ... decoded */
+	const char *const *labels;   /* key, value, key, value ... decoded; of a packed one none */
 	const struct am_owner_ref *owners;
 };
 
 struct am_object *am_object_ref(struct am_object *object);
 void am_object_unref(struct am_object *object); /* NULL is fine */
+/* A reference to the object with its text: itself, or a copy of one that is kept packed.  NULL only for NULL. */
+struct am_object *am_object_open(const struct am_object *object) am_nodiscard_;
+void am_object_add_text(const struct am_object *object, struct am_buf *out); /* appended; packed or not */
+/* Of one that is open. */
 static inline struct am_slice
 am_object_text(const struct am_object *object)
 {
+	am_assert(object->body != NULL);
 	return am_slice(object->body, object->len);
 }
 /* Appends the object as this version of its resource shows it.  For the storage version a plain copy. */
@@ -175,7 +185,7 @@ void am_object_print(const struct am_object *object, const struct am_resource *r
 uint64_t am_engine_rv(struct am_engine *engine);                       /* of the last committed write */
 /* Revision of the last change of any object of that group and plural: lets a reader keep a derived table. */
 uint64_t am_engine_store_rv(struct am_engine *engine, const char *group, const char *plural);
-/* The object or NULL; ns NULL or "" for cluster-scoped.  The caller's reference. */
+/* The object, open, or NULL; ns NULL or "" for cluster-scoped.  The caller's reference. */
 struct am_object *am_engine_peek(struct am_engine *engine, const char *group, const char *plural, const char *ns,
 				 const char *name);
 struct am_object *am_engine_by_uid(struct am_engine *engine, const char *uid);
@@ -193,7 +203,7 @@ struct am_list_query {
 
 struct am_list {
 	uint64_t rv;
-	struct am_object **items;   /* each a reference of the list */
+	struct am_object **items;   /* each a reference of the list; packed or not */
 	size_t n;
 	char *cont;                 /* NULL: complete */
 	int64_t remaining;          /* -1: not said */

@@ -12,6 +12,7 @@
 
 #include "core/base/lock.h"
 #include "core/base/map.h"
+#include "core/data/pack.h"
 #include "plugins/standalone/apiserver/engine.h"
 #include "plugins/standalone/apiserver/schema.h"
 
@@ -34,6 +35,8 @@ struct am_owner_ref {
 struct am_object *am_object_new(const char *raw, size_t n, uint64_t rv, int64_t id, int64_t mtime) am_nodiscard_;
 void am_object_raw(const struct am_object *object, struct am_buf *out);
 struct am_object *am_object_with_rv(const struct am_object *object, uint64_t rv) am_nodiscard_;
+/* A packed copy of an open object; NULL: it is not worth it, or not yet. */
+struct am_object *am_object_pack(struct am_packer *packer, size_t present, const struct am_object *object) am_nodiscard_;
 const char *am_object_label(const struct am_object *object, const char *key);
 int am_key_cmp(const char *ns_a, const char *name_a, const char *ns_b, const char *name_b);
 
@@ -75,10 +78,11 @@ struct am_ring_event {
 
 struct am_ring {
 	struct am_ring_event *events;
-	size_t cap;
+	size_t cap, room;                  /* events at most, and places for them now */
 	uint64_t head, tail;               /* sequence numbers: events tail..head-1 are there */
 	uint64_t floor;                    /* events with rv <= floor are not, or not all, there */
-	size_t bytes, fit_at;              /* what they hold; from how much on the next am_ring_fit is worth its while */
+	size_t bytes, fit_at;              /* what their texts take; from how much on the next am_ring_fit is worth its while */
+	uint64_t packed;                   /* events in front of it have been looked at by am_store_pack */
 };
 
 /* ---- sorted.c ---- */
@@ -107,6 +111,8 @@ struct am_store {
 	struct am_sorted *objects;
 	struct am_ring ring;
 	struct am_watch *watches;
+	struct am_packer *packer;          /* the writer thread's */
+	size_t rest;                       /* leaf of objects from which on some may still have to be packed; SIZE_MAX: none */
 	const struct am_resource **versions; /* served now; each a reference */
 	size_t n_versions;
 	const struct am_resource *storage; /* a reference; NULL: no definition (left over rows) */
@@ -131,6 +137,8 @@ int am_version_cmp(const char *a, const char *b); /* the preferred one first */
 struct am_object *am_store_peek(const struct am_store *store, const char *ns, const char *name); /* borrowed */
 /* Puts, replaces or (object NULL) removes; keeps indexes.  Takes the reference of object. */
 void am_store_put(struct am_store *store, const char *ns, const char *name, struct am_object *object);
+/* Puts a copy of an object, with the same metadata, in its place. */
+void am_store_swap(struct am_store *store, const struct am_object *object, struct am_object *copy);
 /* Dependents of an owner: borrowed entries, NULL when none. */
 struct am_dependents {
 	struct am_dependent {
@@ -164,12 +172,21 @@ void am_ring_forget(struct am_ring *ring, uint64_t upto);
 size_t am_ring_expire(struct am_ring *ring, int64_t before, uint64_t keep);
 /* Drops the oldest until the rest fits into AM_RING_BYTES, but none from the sequence `needed` on. */
 void am_ring_fit(struct am_ring *ring, uint64_t needed);
+struct am_ring_event *am_ring_slot(struct am_ring *ring, uint64_t sequence);
 const struct am_ring_event *am_ring_at(const struct am_ring *ring, uint64_t sequence);
 void am_watch_wake_all(struct am_store *store);
 /* The first sequence of the ring that a watch still has before it. */
 uint64_t am_watch_needed(const struct am_store *store);
 /* The resource is not served any more: every watch of it ends. */
 void am_watch_end_all(struct am_store *store);
+
+/* ---- packing.c: the writer thread ---- */
+
+/* Packs what every watch has read. */
+void am_store_pack(struct am_store *store);
+/* Packs a part of what was loaded at the start, or came before there was a dictionary; false when nothing is left.  Any thread
+ * but the writer's. */
+bool am_engine_pack_rest(struct am_engine *engine);
 
 /* ---- list.c ---- */
 

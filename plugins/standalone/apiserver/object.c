@@ -3,6 +3,9 @@
  * An object as it is kept: one allocation with its text and, decoded, the few things that selectors, indexes and the
  * collector ask for again and again.  Storage holds the text without resourceVersion, so that an unchanged
  * object compares equal; the number is put in behind the opening brace of metadata when the object is made.
+ *
+ * What nobody has asked for lately is kept packed (packing.c): a copy without labels, and with its text compressed.  Whoever wants
+ * more opens a copy of that.  Objects are never changed in place, so that a reader has what it has.
  */
 #include <stdlib.h>
 
@@ -129,21 +132,22 @@ string_at(const char *strings, size_t at)
 	return at == 0 ? "" : strings + at - 1;
 }
 
-/* struct, label pointers, owners, strings, text: one block. */
+static _Atomic(uint64_t) stamps = 1;
+
+/* struct, label pointers, owners, strings, and room for n bytes: one block.  NULL: no memory. */
 static struct am_object *
-assemble(const struct found *found, struct am_slice raw, size_t rv_at, struct am_slice rv)
+allocate(const struct found *found, size_t n, char **ret_room)
 {
 	size_t n_labels = found->labels.len / sizeof(size_t), n_owners = found->owners.len / sizeof(struct found_owner);
 	size_t pointers = n_labels * sizeof(char *), owners = n_owners * sizeof(struct am_owner_ref);
-	size_t body = raw.n + rv.n;
-	struct am_object *object = malloc(sizeof(*object) + pointers + owners + found->strings.len + body + 1);
+	struct am_object *object = malloc(sizeof(*object) + pointers + owners + found->strings.len + n);
 
 	if (object == NULL)
 		return NULL;
 	memset(object, 0, sizeof(*object));
 	char *at = (char *)(object + 1);
 	struct am_owner_ref *refs = (struct am_owner_ref *)(void *)(at + pointers);
-	char *strings = at + pointers + owners, *text = strings + found->strings.len;
+	char *strings = at + pointers + owners;
 	const char **labels = (const char **)(void *)at;
 	const size_t *label_at = (const size_t *)(const void *)found->labels.data;
 	const struct found_owner *owner = (const struct found_owner *)(const void *)found->owners.data;
@@ -156,25 +160,38 @@ assemble(const struct found *found, struct am_slice raw, size_t rv_at, struct am
 		refs[i] = (struct am_owner_ref){ string_at(strings, owner[i].uid), string_at(strings, owner[i].api_version),
 						 string_at(strings, owner[i].kind), string_at(strings, owner[i].name),
 						 owner[i].block };
-	memcpy(text, raw.p, rv_at);
-	if (rv.n > 0)
-		memcpy(text + rv_at, rv.p, rv.n);
-	memcpy(text + rv_at + rv.n, raw.p + rv_at, raw.n - rv_at);
-	text[body] = '\0';
-
 	object->refs = 1;
 	object->ns = string_at(strings, found->ns);
 	object->name = string_at(strings, found->name);
 	object->uid = string_at(strings, found->uid);
-	object->body = text;
-	object->len = body;
-	object->rv_at = (uint32_t)rv_at;
-	object->rv_len = (uint32_t)rv.n;
 	object->flags = found->flags;
 	object->n_labels = (uint32_t)(n_labels / 2);
 	object->n_owners = (uint32_t)n_owners;
 	object->labels = labels;
 	object->owners = refs;
+	*ret_room = strings + found->strings.len;
+	return object;
+}
+
+static struct am_object *
+assemble(const struct found *found, struct am_slice raw, size_t rv_at, struct am_slice rv)
+{
+	size_t body = raw.n + rv.n;
+	char *text;
+	struct am_object *object = allocate(found, body + 1, &text);
+
+	if (object == NULL)
+		return NULL;
+	memcpy(text, raw.p, rv_at);
+	if (rv.n > 0)
+		memcpy(text + rv_at, rv.p, rv.n);
+	memcpy(text + rv_at + rv.n, raw.p + rv_at, raw.n - rv_at);
+	text[body] = '\0';
+	object->stamp = atomic_fetch_add_explicit(&stamps, 1, memory_order_relaxed);
+	object->body = text;
+	object->len = body;
+	object->rv_at = (uint32_t)rv_at;
+	object->rv_len = (uint32_t)rv.n;
 	return object;
 }
 
@@ -204,11 +221,117 @@ am_object_new(const char *raw, size_t n, uint64_t rv, int64_t id, int64_t mtime)
 	return object;
 }
 
+/* ---- packed ---- */
+
+static size_t
+keep_text(struct found *found, const char *text)
+{
+	size_t at = found->strings.len + 1;
+
+	am_buf_add(&found->strings, text, strlen(text) + 1);
+	return at;
+}
+
+/* What is found without the text: all but the labels, which are half of it and seldom asked for. */
+static void
+find_small(struct found *found, const struct am_object *object)
+{
+	found->ns = keep_text(found, object->ns);
+	found->name = keep_text(found, object->name);
+	found->uid = keep_text(found, object->uid);
+	found->flags = object->flags;
+	for (uint32_t i = 0; i < object->n_owners; i++) {
+		const struct am_owner_ref *o = &object->owners[i];
+		struct found_owner owner = { keep_text(found, o->uid), keep_text(found, o->api_version), keep_text(found, o->kind),
+					     keep_text(found, o->name), o->block };
+
+		am_buf_add(&found->owners, &owner, sizeof(owner));
+	}
+}
+
+/* The same object in another shape. */
+static void
+be_same(struct am_object *object, const struct am_object *as)
+{
+	object->stamp = as->stamp;
+	object->rv = as->rv;
+	object->id = as->id;
+	object->mtime = as->mtime;
+	object->len = as->len;
+	object->rv_at = as->rv_at;
+	object->rv_len = as->rv_len;
+}
+
+struct am_object *
+am_object_pack(struct am_packer *packer, size_t present, const struct am_object *object)
+{
+	am_auto(am_buf_fini) struct am_buf packed = { 0 };
+	struct am_dictionary *dictionary;
+	struct am_object *small = NULL;
+	struct found found = { 0 };
+	char *room;
+
+	if (object->body == NULL || !am_pack(packer, present, am_object_text(object), &packed, &dictionary))
+		return NULL;
+	find_small(&found, object);
+	if (!found.strings.failed && !found.owners.failed)
+		small = allocate(&found, packed.len, &room);
+	found_fini(&found);
+	if (small == NULL) {
+		am_pack_release(dictionary);
+		return NULL;
+	}
+	be_same(small, object);
+	small->packed = memcpy(room, packed.data, packed.len);
+	small->packed_n = (uint32_t)packed.len;
+	small->dictionary = dictionary;
+	return small;
+}
+
+void
+am_object_add_text(const struct am_object *object, struct am_buf *out)
+{
+	if (object->body != NULL) {
+		am_buf_add(out, object->body, object->len);
+	} else if (am_buf_reserve(out, object->len)) {
+		am_unpack(object->packed, object->packed_n, object->dictionary, out->data + out->len, object->len);
+		out->len += object->len;
+	}
+}
+
+struct am_object *
+am_object_open(const struct am_object *packed)
+{
+	struct found found = { 0 };
+	struct am_buf text = { 0 };
+	struct am_slice metadata;
+
+	if (packed == NULL || packed->body != NULL)
+		return am_object_ref((struct am_object *)(uintptr_t)packed);
+	am_object_add_text(packed, &text);
+	am_assert(!text.failed && am_json_find(am_slice(text.data, text.len), "/metadata", &metadata));
+	find_all(&found, metadata);
+	struct am_object *object = assemble(&found, am_slice(text.data, text.len), packed->rv_at, am_slice(NULL, 0));
+	am_assert(object != NULL);
+	be_same(object, packed);
+	found_fini(&found);
+	am_buf_fini(&text);
+	return object;
+}
+
 void
 am_object_raw(const struct am_object *object, struct am_buf *out)
 {
-	am_buf_add(out, object->body, object->rv_at);
-	am_buf_add(out, object->body + object->rv_at + object->rv_len, object->len - object->rv_at - object->rv_len);
+	am_auto(am_buf_fini) struct am_buf text = { 0 };
+	const char *body = object->body;
+
+	if (body == NULL) {
+		am_object_add_text(object, &text);
+		body = am_buf_str(&text);
+		out->failed |= text.failed;
+	}
+	am_buf_add(out, body, object->rv_at);
+	am_buf_add(out, body + object->rv_at + object->rv_len, object->len - object->rv_at - object->rv_len);
 }
 
 struct am_object *
@@ -233,13 +356,16 @@ am_object_ref(struct am_object *object)
 void
 am_object_unref(struct am_object *object)
 {
-	if (object != NULL && atomic_fetch_sub_explicit(&object->refs, 1, memory_order_acq_rel) == 1)
+	if (object != NULL && atomic_fetch_sub_explicit(&object->refs, 1, memory_order_acq_rel) == 1) {
+		am_pack_release(object->dictionary);
 		free(object);
+	}
 }
 
 const char *
 am_object_label(const struct am_object *object, const char *key)
 {
+	am_assert(object->body != NULL);
 	for (uint32_t i = 0; i < object->n_labels; i++)
 		if (strcmp(object->labels[2 * i], key) == 0)
 			return object->labels[2 * i + 1];

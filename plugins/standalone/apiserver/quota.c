@@ -185,13 +185,14 @@ sum_store(struct am_engine *engine, const char *ns, const char *group, const cha
 	am_engine_all(engine, group, plural, ns, &list);
 	for (size_t i = 0; i < list.n; i++) {
 		struct am_arena *arena = am_arena_new();
-		struct am_slice text = am_object_text(list.items[i]);
-		const struct am_node *object = am_node_parse(arena, text.p, text.n, NULL);
+		struct am_object *open = am_object_open(list.items[i]);
+		const struct am_node *object = am_node_parse(arena, open->body, open->len, NULL);
 		if (object != NULL && am_quota_covers(quota, group, plural, object)) {
 			usage_of(one, group, plural, object);
 			for (size_t k = 0; k < one->n; k++)
 				use(sum, &one->items[k].q, "%s", one->items[k].name);
 		}
+		am_object_unref(open);
 		am_arena_free(arena);
 	}
 	am_list_fini(&list);

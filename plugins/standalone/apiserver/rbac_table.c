@@ -131,9 +131,9 @@ add_subject(struct am_slice subject, const char *ns, struct am_buf *out)
 }
 
 static void
-compile_binding(struct compiled *c)
+compile_binding(struct compiled *c, struct am_slice text)
 {
-	struct am_slice text = am_object_text(c->object), subjects, s;
+	struct am_slice subjects, s;
 	am_auto(am_freep) char *kind = am_json_dup(text, "/roleRef/kind"), *name = am_json_dup(text, "/roleRef/name");
 	struct am_buf out = { 0 };
 	size_t n = 0;
@@ -162,10 +162,12 @@ compile(struct am_object *object, int kind)
 	struct compiled *c = am_xcalloc(1, sizeof(*c));
 
 	c->object = am_object_ref(object);
+	struct am_object *open = am_object_open(object);
 	if (kind == ROLES || kind == CLUSTER_ROLES)
-		rbac_role_compile(am_object_text(object), &c->role, &c->text);
+		rbac_role_compile(am_object_text(open), &c->role, &c->text);
 	else
-		compile_binding(c);
+		compile_binding(c, am_object_text(open));
+	am_object_unref(open);
 	return c;
 }
 
@@ -227,7 +229,7 @@ take_kind(struct rest_rbac *rbac, struct rbac_table *table, int kind, struct am_
 
 		key_of(kind, object->ns, object->name, key);
 		c = rbac->table != NULL ? am_map_get(rbac->table->compiled, am_buf_str(key)) : NULL;
-		if (c == NULL || c->object != object)
+		if (c == NULL || c->object->stamp != object->stamp)
 			c = compile(object, kind);
 		c->refs++;
 		am_map_put(table->compiled, am_buf_str(key), c);

@@ -41,6 +41,21 @@ am_store_find(struct am_engine *engine, const char *group, const char *plural)
 	return am_map_get(engine->store_map, key_of(key, sizeof(key), group, "", plural));
 }
 
+/* What the engine itself reads again and again, and mostly under its lock; there are few of these. */
+static bool
+is_read_often(const char *group, const char *plural)
+{
+	static const char *const names[][2] = {
+		{ "", "namespaces" }, { "", "limitranges" }, { "", "resourcequotas" },
+		{ "rbac.authorization.k8s.io", "clusterroles" }, { "apiextensions.k8s.io", "customresourcedefinitions" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(names); i++)
+		if (strcmp(names[i][0], group) == 0 && strcmp(names[i][1], plural) == 0)
+			return true;
+	return false;
+}
+
 struct am_store *
 am_store_add(struct am_engine *engine, const char *group, const char *plural, int64_t id)
 {
@@ -53,6 +68,8 @@ am_store_add(struct am_engine *engine, const char *group, const char *plural, in
 	store->plural = am_xstrdup(plural);
 	store->id = id;
 	store->rv = engine->floor; /* what happened before is not known */
+	store->packer = is_read_often(group, plural) ? NULL : am_packer_new(engine->options.pack_from);
+	store->rest = store->packer != NULL ? 0 : SIZE_MAX;
 	am_ring_init(&store->ring, engine->options.ring, engine->floor);
 	store->next = engine->stores;
 	engine->stores = store;
@@ -182,6 +199,7 @@ am_registry_fini(struct am_engine *engine)
 		next = store->next;
 		am_ring_fini(&store->ring);
 		am_sorted_unref(store->objects);
+		am_packer_free(store->packer);
 		for (size_t i = 0; i < store->n_versions; i++)
 			am_resource_unref(store->versions[i]);
 		free(store->versions);

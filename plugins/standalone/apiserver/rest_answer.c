@@ -123,8 +123,9 @@ rest_answer_not_found_path(struct rest_call *call)
 }
 
 static void
-add_partial(const struct am_resource *res, const struct am_object *object, struct am_buf *out)
+add_partial(const struct am_resource *res, const struct am_object *packed, struct am_buf *out)
 {
+	struct am_object *object = am_object_open(packed);
 	struct am_slice metadata;
 
 	(void)res;
@@ -134,6 +135,7 @@ add_partial(const struct am_resource *res, const struct am_object *object, struc
 	else
 		am_buf_adds(out, "{}");
 	am_buf_addc(out, '}');
+	am_object_unref(object);
 }
 
 void

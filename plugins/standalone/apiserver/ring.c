@@ -19,7 +19,7 @@ am_ring_init(struct am_ring *ring, size_t cap, uint64_t floor)
 static struct am_ring_event *
 slot(const struct am_ring *ring, uint64_t sequence)
 {
-	return &ring->events[sequence % ring->cap];
+	return &ring->events[sequence % ring->room];
 }
 
 static void
@@ -42,14 +42,28 @@ am_ring_fini(struct am_ring *ring)
 	ring->events = NULL;
 }
 
+/* Most resources never see an event, and few fill the ring. */
+static void
+grow(struct am_ring *ring)
+{
+	size_t room = ring->room == 0 ? AM_MIN(ring->cap, (size_t)16) : AM_MIN(ring->cap, 2 * ring->room);
+	struct am_ring_event *events = am_xcalloc(room, sizeof(*events));
+
+	for (uint64_t i = ring->tail; i < ring->head; i++)
+		events[i % room] = *slot(ring, i);
+	free(ring->events);
+	ring->events = events;
+	ring->room = room;
+}
+
 void
 am_ring_push(struct am_ring *ring, uint64_t rv, enum am_event_type type, struct am_object *object,
 	     struct am_object *old)
 {
-	if (ring->events == NULL) /* most resources never see an event */
-		ring->events = am_xcalloc(ring->cap, sizeof(*ring->events));
 	if (ring->head - ring->tail == ring->cap)
 		drop_oldest(ring);
+	if (ring->head - ring->tail == ring->room)
+		grow(ring);
 	ring->bytes += object->len;
 	*slot(ring, ring->head++) = (struct am_ring_event){ rv, (uint8_t)type, am_object_ref(object), am_object_ref(old) };
 }
@@ -110,6 +124,12 @@ am_ring_expire(struct am_ring *ring, int64_t before, uint64_t keep)
 	while (ring->head - ring->tail > keep && slot(ring, ring->tail)->object->mtime < before)
 		drop_oldest(ring);
 	return ring->tail - tail;
+}
+
+struct am_ring_event *
+am_ring_slot(struct am_ring *ring, uint64_t sequence)
+{
+	return slot(ring, sequence);
 }
 
 const struct am_ring_event *

@@ -406,11 +406,9 @@ match_field(const struct requirement *r, const struct am_object *object)
 	return equal == (r->op == OP_IN);
 }
 
-bool
-am_selector_match(const struct am_selector *selector, const struct am_object *object)
+static bool
+match_all(const struct am_selector *selector, const struct am_object *object)
 {
-	if (selector == NULL)
-		return true;
 	for (size_t i = 0; i < selector->n_labels; i++)
 		if (!match_label(&selector->labels[i], am_object_label(object, selector->labels[i].key)))
 			return false;
@@ -418,4 +416,26 @@ am_selector_match(const struct am_selector *selector, const struct am_object *ob
 		if (!match_field(&selector->fields[i], object))
 			return false;
 	return true;
+}
+
+static bool
+only_names(const struct am_selector *selector)
+{
+	for (size_t i = 0; i < selector->n_fields; i++)
+		if (selector->fields[i].key != name_field && selector->fields[i].key != namespace_field)
+			return false;
+	return selector->n_labels == 0;
+}
+
+bool
+am_selector_match(const struct am_selector *selector, const struct am_object *object)
+{
+	if (selector == NULL)
+		return true;
+	if (object->body != NULL || only_names(selector))
+		return match_all(selector, object);
+	struct am_object *open = am_object_open(object);
+	bool match = match_all(selector, open);
+	am_object_unref(open);
+	return match;
 }

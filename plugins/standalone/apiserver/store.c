@@ -76,6 +76,29 @@ index_remove(struct am_store *store, const struct am_object *object)
 	engine->objects--;
 }
 
+static void
+index_swap(struct am_engine *engine, const struct am_object *object, struct am_object *copy)
+{
+	struct am_store_entry *entry = am_map_get(engine->uids, object->uid);
+
+	if (entry != NULL && entry->object == object)
+		entry->object = copy;
+	for (uint32_t i = 0; i < object->n_owners; i++) {
+		struct am_dependents *d = am_map_get(engine->owners, object->owners[i].uid);
+
+		for (size_t k = 0; d != NULL && k < d->n; k++)
+			if (d->items[k].object == object)
+				d->items[k].object = copy;
+	}
+}
+
+void
+am_store_swap(struct am_store *store, const struct am_object *object, struct am_object *copy)
+{
+	index_swap(store->engine, object, copy);
+	am_object_unref(am_sorted_put(&store->objects, copy->ns, copy->name, am_object_ref(copy)));
+}
+
 const struct am_dependents *
 am_store_dependents(struct am_engine *engine, const char *owner_uid)
 {

@@ -70,17 +70,23 @@ print_otherwise(const struct am_object *object, const struct am_resource *res, s
 }
 
 void
-am_object_print(const struct am_object *object, const struct am_resource *res, struct am_buf *out)
+am_object_print(const struct am_object *packed, const struct am_resource *res, struct am_buf *out)
 {
 	struct am_slice version;
 
+	if (res->priv->view == NULL && !res->priv->narrows && (res->flags & AM_RES_STORAGE)) {
+		am_object_add_text(packed, out);
+		return;
+	}
+	struct am_object *object = am_object_open(packed);
 	if (res->priv->view != NULL || res->priv->narrows) {
 		print_otherwise(object, res, out);
-	} else if ((res->flags & AM_RES_STORAGE) || !am_json_find(am_object_text(object), "/apiVersion", &version)) {
+	} else if (!am_json_find(am_object_text(object), "/apiVersion", &version)) {
 		am_buf_add(out, object->body, object->len);
 	} else {
 		am_buf_add(out, object->body, (size_t)(version.p - object->body));
 		am_buf_addf(out, "\"%s%s%s\"", res->group, res->group[0] != '\0' ? "/" : "", res->version);
 		am_buf_adds(out, version.p + version.n);
 	}
+	am_object_unref(object);
 }

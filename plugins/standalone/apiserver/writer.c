@@ -11,7 +11,9 @@
 #include "core/base/log.h"
 #include "plugins/standalone/apiserver/engine_priv.h"
 
-#define BATCH 64 /* an operation that carries more than that is a batch of its own */
+#define BATCH     64 /* an operation that carries more than that is a batch of its own */
+#define PACK_IDLE 16 /* events of a resource to gather before they are packed */
+#define PACK_BUSY 256
 
 struct am_writer {
 	struct am_engine *engine;
@@ -42,7 +44,7 @@ check(struct am_engine *engine, const struct am_op *op, struct am_op *const *bat
 			return AM_OP_RETRY;
 	}
 	const struct am_object *now = am_store_peek(op->store, op->ns, op->name);
-	if (now != op->old)
+	if (now == NULL || op->old == NULL ? now != op->old : now->stamp != op->old->stamp)
 		return op->old == NULL ? AM_OP_EXISTS : AM_OP_RETRY;
 	if (op->kind != AM_OP_CREATE)
 		return AM_OP_DONE;
@@ -131,7 +133,8 @@ publish(struct am_engine *engine, struct am_op *const *batch, size_t n)
 		if (op->result != AM_OP_DONE)
 			continue;
 		struct am_store *store = op->store;
-		am_ring_push(&store->ring, op->object->rv, event_of[op->kind], op->object, op->old);
+		/* What is in the table may be a packed copy of what the operation was prepared against. */
+		am_ring_push(&store->ring, op->object->rv, event_of[op->kind], op->object, am_store_peek(store, op->ns, op->name));
 		am_store_put(store, op->ns, op->name, op->kind == AM_OP_DELETE ? NULL : am_object_ref(op->object));
 		store->rv = op->object->rv;
 		engine->rv = op->object->rv;
@@ -263,6 +266,16 @@ note_health(struct am_writer *writer, int rc, const struct ambient_error *err)
 		writer->health.code = 0;
 }
 
+/* Between two batches, when nobody waits for it, or much has gathered. */
+static void
+tidy(struct am_engine *engine, bool idle)
+{
+	am_db_breathe(engine->db);
+	for (struct am_store *store = engine->stores; store != NULL; store = store->next)
+		if (store->packer != NULL && store->ring.head - store->ring.packed >= (idle ? PACK_IDLE : PACK_BUSY))
+			am_store_pack(store);
+}
+
 static void
 writer_main(void *arg)
 {
@@ -290,8 +303,9 @@ writer_main(void *arg)
 			am_cond_signal(&batch[i]->cond);
 		}
 		if (!call) {
+			bool idle = writer->first == NULL;
 			am_unlock(&writer->lock);
-			am_db_breathe(writer->engine->db);
+			tidy(writer->engine, idle);
 			am_lock(&writer->lock);
 		}
 	}
