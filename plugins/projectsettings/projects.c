@@ -7,6 +7,7 @@
 #include "plugins/projectsettings/projectsettings.h"
 
 #define NOTHING_YET "{\"groupAccess\":[]}"
+#define MISSING_FOR (10 * AMBIENT_SECOND) /* that a definition which was removed is looked for again */
 
 /* The first thing that a user does with it is kubectl apply, which warns of objects that do not say what was applied last. */
 #define LAST_APPLIED "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration"
@@ -14,7 +15,7 @@
 		     "\"name\":\"" PS_NAME "\",\"namespace\":\"%s\"},\"spec\":" NOTHING_YET "}\n"
 
 static int
-make(struct ambient_call *call, const char *ns, struct ambient_error *err)
+make(struct ambient_call *call, const char *ns, struct ambient_result *result, struct ambient_error *err)
 {
 	struct ambient_draft *draft = ambient_draft_new(call, PS_SETTINGS, ns, PS_NAME);
 	char applied[512];
@@ -28,8 +29,10 @@ make(struct ambient_call *call, const char *ns, struct ambient_error *err)
 
 	int rc = ambient_create(call, draft, NULL, err);
 
-	/* Somebody was faster, or the namespace has gone. */
-	return rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
+	/* The namespace has gone, of which we are told, or the definition, of whose return we are not. */
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return ambient_requeue_after(result, MISSING_FOR);
+	return rc == -AMBIENT_E_EXISTS ? 0 : rc; /* somebody was faster */
 }
 
 int
@@ -43,7 +46,7 @@ ps_projects_reconcile(void *self, struct ambient_call *call, const struct ambien
 	if (managed < 0 || (rc < 0 && rc != -AMBIENT_E_NOTFOUND))
 		return rc;
 	if (managed > 0)
-		return rc == 0 ? 0 : make(call, req->name, err);
+		return rc == 0 ? 0 : make(call, req->name, result, err);
 	if (rc == -AMBIENT_E_NOTFOUND || ambient_str(settings, PS_CREATED_BY, "")[0] == '\0' ||
 	    ambient_int(settings, "/metadata/generation", 0) != 1)
 		return 0;

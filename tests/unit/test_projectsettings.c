@@ -417,6 +417,23 @@ START_TEST(weakness_12_3_f_revoked_access_goes)
 }
 END_TEST
 
+/* Its definition was removed: nobody says when that comes back. */
+START_TEST(weakness_12_1_a_settings_whose_definition_is_missing)
+{
+	struct ambient_result result = { .size = sizeof(result) };
+
+	begin();
+	fake_host_fail(fake, "create", PS_SETTINGS, AMBIENT_E_NOTFOUND, 1);
+	ck_assert_int_eq(fake_host_reconcile(fake, "projects", "", NS, &result, NULL), 0);
+	ck_assert_int_eq(result.requeue_after, 10 * AMBIENT_SECOND);
+	result.requeue_after = 0;
+	ck_assert_int_eq(fake_host_reconcile(fake, "projects", "", NS, &result, NULL), 0);
+	ck_assert(fake_host_has(fake, PS_SETTINGS, NS, PS_NAME));
+	ck_assert_int_eq(result.requeue_after, 0);
+	end();
+}
+END_TEST
+
 /* A handler's error is not retried: here a step that failed is an error of the reconcile, and the others were done. */
 START_TEST(weakness_12_1_a_what_failed_is_tried_again)
 {
@@ -879,6 +896,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, behaviour_11_5_unmanaged_namespace_ignored);
 	tcase_add_test(tc, behaviour_11_5_group_access_add_change_remove);
 	tcase_add_test(tc, weakness_12_3_f_revoked_access_goes);
+	tcase_add_test(tc, weakness_12_1_a_settings_whose_definition_is_missing);
 	tcase_add_test(tc, weakness_12_1_a_what_failed_is_tried_again);
 	tcase_add_test(tc, weakness_12_1_i_status_is_written_when_it_changes);
 	tcase_add_test(tc, weakness_12_2_d_children_name_their_owner);
