@@ -46,13 +46,14 @@ check_part(struct checking *c, const struct am_instance *instance, const struct 
 		       watch->labels != NULL ? "?" : "", watch->labels != NULL ? watch->labels : "");
 	am_informer_status(part->informer, &status);
 	bool forbidden = status.state == AM_REFLECTOR_FORBIDDEN, synced = am_informer_has_synced(part->informer);
+	bool lost = forbidden || status.state == AM_REFLECTOR_MISSING;
 	(void)snprintf(c->problem, sizeof(c->problem), "%s: %s%s%s%s is not %s (%s%s%s)", instance->name, watch->kind,
 		       part->ns != NULL ? " of namespace \"" : "", ns, part->ns != NULL ? "\"" : "",
 		       synced ? "followed any more" : "synced", am_reflector_state_name(status.state),
 		       status.error[0] != '\0' ? ": " : "", status.error);
 	if (forbidden)
 		say_rule(c, watch, part->ns);
-	tell(c, synced && !forbidden);
+	tell(c, synced && !lost);
 }
 
 static void

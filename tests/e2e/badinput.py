@@ -449,8 +449,15 @@ def test_a_definition_that_is_missing(p):
         done = p.ctl("run", "x", "--command", "true")
         assert done.returncode == 3 and "has no such kind; apply the definitions of Ambient (etc/crds)" in done.stdout, done.stdout
         with open(p.tree.root + "/share/ambient/crds/agenticsessions.yaml") as f:
-            p.request("POST", path, f.read(), content="application/yaml")
+            definition = f.read()
+        p.request("POST", path, definition, content="application/yaml")
         until(lambda: readyz()[0] == 200, what="readiness")
+        p.session("defined", "true").wait("Completed")
+        # Taken away under a daemon that has it.
+        p.request("DELETE", path + "/agenticsessions.vteam.ambient-code")
+        until(lambda: "agenticsessions is not followed any more (no such kind" in readyz()[1], what="the kind to be missed again")
+        p.request("POST", path, definition, content="application/yaml")
+        until(lambda: readyz()[0] == 200, what="readiness again")
         p.session("defined", "true").wait("Completed")
     finally:
         del p.write_conf
