@@ -69,21 +69,17 @@ add_repos(struct rfe_plan *plan, const struct ambient_object *spec, const char *
 	return rc;
 }
 
+/* Of every shape, in whichever they stand. */
 static int
 read_repos(struct rfe_plan *plan, const struct ambient_object *spec, struct ambient_error *err)
 {
-	int rc = 0;
+	int rc;
 
-	if (plan->shape == RFE_UMBRELLA && (rc = add_repo(plan, NULL, ambient_str(spec, "/umbrellaRepo/url", ""),
-							  ambient_str(spec, "/umbrellaRepo/branch", NULL), err)) < 0)
-		return rc;
-	if (plan->shape == RFE_FIRST && (rc = add_repo(plan, NULL, ambient_str(spec, "/targetRepoUrl", ""),
-						       ambient_str(spec, "/targetRepoBranch", NULL), err)) < 0)
-		return rc;
-	if (plan->shape == RFE_UMBRELLA && ((rc = add_repos(plan, spec, "/supportingRepos", false, err)) < 0 ||
-					    (rc = add_repos(plan, spec, "/repositories", false, err)) < 0))
-		return rc;
-	if ((rc = add_repos(plan, spec, "/repos", true, err)) < 0)
+	if ((rc = add_repo(plan, NULL, ambient_str(spec, "/umbrellaRepo/url", ""), ambient_str(spec, "/umbrellaRepo/branch", NULL),
+			   err)) < 0 ||
+	    (rc = add_repo(plan, NULL, ambient_str(spec, "/targetRepoUrl", ""), ambient_str(spec, "/targetRepoBranch", NULL), err)) < 0 ||
+	    (rc = add_repos(plan, spec, "/supportingRepos", false, err)) < 0 ||
+	    (rc = add_repos(plan, spec, "/repositories", false, err)) < 0 || (rc = add_repos(plan, spec, "/repos", true, err)) < 0)
 		return rc;
 	if (plan->shape == RFE_UMBRELLA && plan->repos == 0)
 		return ambient_err(err, AMBIENT_E_INVALID, "spec.umbrellaRepo is missing; a request with title and description "

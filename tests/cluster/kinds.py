@@ -59,7 +59,8 @@ TESTS = [
     (rfe, "test_an_agent_that_comes_later"), (rfe, "test_the_documents_are_committed"),
     (rfe, "test_an_umbrella_repository_is_seeded_before_the_first_step"),
     (rfe, "test_an_older_workflow_waits_for_people_and_pushes_to_its_branch"), (rfe, "test_definitions_refuse_what_they_can"),
-    (rfe, "test_the_daemon_is_killed_between_and_in_steps"), (rfe, "test_a_workflow_deleted_at_any_moment_leaves_nothing"),
+    (rfe, "test_workflows_on_one_branch_follow_one_another"), (rfe, "test_the_daemon_is_killed_between_and_in_steps"),
+    (rfe, "test_a_workflow_deleted_at_any_moment_leaves_nothing"),
     (rfe, "test_an_output_of_ten_megabytes"), (rfe, "test_seeding_that_cannot_be_done_is_told"),
     (rfe, "test_a_session_that_a_person_made_counts_as_a_step"), (rfe, "test_long_names"),
 ]

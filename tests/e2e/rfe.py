@@ -202,6 +202,23 @@ def test_a_step_that_waits_says_for_what(p):
     p.request("DELETE", f.path)
 
 
+def test_workflows_on_one_branch_follow_one_another(p):
+    """Each goes on from what the one before has pushed, and nobody pushes into the work of another."""
+    p.origins.make("common")
+    script = 'cd "$AMBIENT_SESSION_DIR/workspace/common"; echo "$PARENT_RFE $AGENT_PERSONA" >> log; cat log | wc -l'
+    flows = [Flow(p, "branch-" + n, script, branchName="shared", repos=[{"url": p.origins.url("common")}], synthesis=False,
+                  steps=[{"agent": "team-lead"}, {"agent": "team-member"}]) for n in "abc"]
+    for f in flows:
+        f.wait("Completed")
+        assert [s["runs"] for s in f.steps] == [1, 1] and f.status["pushed"] == [p.origins.url("common")], f.status
+    log = [line.split() for line in p.origins.show("common", "shared:log").splitlines()]
+    assert [agent for _, agent in log] == ["team-lead", "team-member"] * 3, log
+    assert [log[i][0] == log[i + 1][0] for i in range(0, 6, 2)] == [True] * 3 and len({flow for flow, _ in log}) == 3, log
+    assert sorted(s["output"] for f in flows for s in f.steps) == list("123456"), log
+    for f in flows:
+        p.request("DELETE", f.path)
+
+
 def test_an_output_of_ten_megabytes(p):
     """In lines, of which the last is the result; in one line, which is cut and told to be."""
     f = Flow(p, "big", 'if [ $AGENT_PERSONA = team-lead ]; then yes abcdefg | head -c 10485760; echo last; '

@@ -115,6 +115,20 @@ START_TEST(branch_with_forks_and_pull_requests)
 }
 END_TEST
 
+/* A field of another shape is no field that is passed over. */
+START_TEST(repositories_of_every_shape)
+{
+	begin();
+	submit_named("w", REQUEST ",'umbrellaRepo':{'url':'https://git.example/a','branch':'dev'},'supportingRepos':[{'url':"
+		     "'https://git.example/b'}],'targetRepoUrl':'https://git.example/c','repos':[{'url':'https://git.example/d'}]");
+	(void)settle();
+	ck_assert_str_eq(session("w-product-manager-1", "/spec/repos"),
+			 "[{\"input\":{\"url\":\"https://git.example/a\",\"branch\":\"dev\"}},{\"input\":{\"url\":\"https://git.example/c\"}},"
+			 "{\"input\":{\"url\":\"https://git.example/b\"}},{\"input\":{\"url\":\"https://git.example/d\"}}]");
+	end();
+}
+END_TEST
+
 START_TEST(document_is_put_together_without_a_synthesis)
 {
 	const char *document;
@@ -642,6 +656,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, weakness_12_5_council_of_seven_in_their_order);
 	tcase_add_test(tc, weakness_12_2_sessions_with_an_owner_of_a_version_that_exists);
 	tcase_add_test(tc, branch_with_forks_and_pull_requests);
+	tcase_add_test(tc, repositories_of_every_shape);
 	tcase_add_test(tc, document_is_put_together_without_a_synthesis);
 	tcase_add_test(tc, documents_are_committed_at_the_end);
 	tcase_add_test(tc, rule_28_crash_after_each_write);
