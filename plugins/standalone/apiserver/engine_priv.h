@@ -184,9 +184,9 @@ void am_watch_end_all(struct am_store *store);
 
 /* Packs what every watch has read. */
 void am_store_pack(struct am_store *store);
-/* Packs a part of what was loaded at the start, or came before there was a dictionary; false when nothing is left.  Any thread
- * but the writer's. */
-bool am_engine_pack_rest(struct am_engine *engine);
+/* Packs what was loaded at the start, or came before there was a dictionary.  Any thread but the writer's, which does a part at a
+ * time. */
+void am_engine_pack_rest(struct am_engine *engine);
 
 /* ---- list.c ---- */
 
@@ -345,6 +345,7 @@ struct am_engine {
 	unsigned waiters;             /* for a revision that is still to come */
 	uint64_t objects, watches, commits, writes, dropped;
 	_Atomic(int) space;           /* enum am_space; changed by the writer thread */
+	_Atomic(bool) unpacked;       /* some store has a rest to pack */
 	unsigned emergency_events;    /* written since space is not enough; the writer thread's */
 };
 

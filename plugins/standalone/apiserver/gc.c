@@ -442,8 +442,7 @@ do_timed(struct am_janitor *janitor)
 	uint64_t writes = engine->writes;
 
 	am_unlock(&engine->lock);
-	while (am_engine_pack_rest(engine))
-		;
+	am_engine_pack_rest(engine);
 	if (now >= janitor->next_expire) {
 		size_t n = expire(engine);
 		janitor->next_expire = now + (n == EXPIRE_BATCH ? AM_NS_PER_S : EXPIRE_EVERY);
@@ -507,8 +506,7 @@ am_engine_janitor_run(struct am_engine *engine)
 		steps += n;
 	}
 	am_engine_forget(engine);
-	while (am_engine_pack_rest(engine))
-		;
+	am_engine_pack_rest(engine);
 	return steps;
 }
 

@@ -9,12 +9,14 @@
  *
  * Threads: the writer thread changes tables and rings, and packs between two batches, without the lock while it compresses.
  */
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "plugins/standalone/apiserver/engine_priv.h"
 
 #define AT_ONCE 64
 #define SOON    256 /* events */
+#define TRIM_FROM 32 /* leaves of a table */
 
 struct place {
 	uint64_t sequence;
@@ -38,8 +40,10 @@ small_of(struct am_store *store, size_t present, const struct am_object *object)
 static void
 note_learned(struct am_store *store, unsigned before)
 {
-	if (am_packer_learned(store->packer) != before)
-		store->rest = 0;
+	if (am_packer_learned(store->packer) == before)
+		return;
+	store->rest = 0;
+	atomic_store(&store->engine->unpacked, true);
 }
 
 /* Puts the copy where the object still is. */
@@ -167,10 +171,17 @@ pack_some(void *arg, struct ambient_error *err)
 	return 0;
 }
 
-bool
+void
 am_engine_pack_rest(struct am_engine *engine)
 {
 	struct some some = { engine, false };
+	int turns = 0;
 
-	return am_writer_call(engine->writer, pack_some, &some, NULL) == 0 && some.left;
+	if (!atomic_exchange(&engine->unpacked, false))
+		return;
+	while (am_writer_call(engine->writer, pack_some, &some, NULL) == 0 && some.left)
+		turns++;
+	/* What was packed lay between texts that stay. */
+	if (turns >= TRIM_FROM)
+		(void)malloc_trim(0);
 }

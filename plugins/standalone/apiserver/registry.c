@@ -70,6 +70,7 @@ am_store_add(struct am_engine *engine, const char *group, const char *plural, in
 	store->rv = engine->floor; /* what happened before is not known */
 	store->packer = is_read_often(group, plural) ? NULL : am_packer_new(engine->options.pack_from);
 	store->rest = store->packer != NULL ? 0 : SIZE_MAX;
+	atomic_store(&engine->unpacked, true);
 	am_ring_init(&store->ring, engine->options.ring, engine->floor);
 	store->next = engine->stores;
 	engine->stores = store;
