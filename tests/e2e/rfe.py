@@ -386,6 +386,10 @@ def test_definitions_refuse_what_they_can(p):
                            ({"request": "r", "stepTimeout": 2 ** 31}, "stepTimeout"), ({"title": "t"}, "spec"),
                            ({"request": "r", "steps": [{"agent": "a", "name": "A B"}]}, "name"),
                            ({"request": "r", "branchName": "--upload-pack=x"}, "spec.branchName"),
+                           ({"request": "r", "branchName": "main"}, "spec.branchName: Invalid value: \"string\": is a branch that others"),
+                           ({"request": "r", "documents": {"repo": {"url": "https://h/a"}, "path": "../x"}}, "spec.documents.path"),
+                           ({"request": "r", "documents": {"repo": {"url": "https://h/a"}, "path": "a/.git"}}, "spec.documents.path"),
+                           ({"request": "r", "documents": {"repo": {"url": "https://h/a"}, "path": "a\nb"}}, "spec.documents.path"),
                            ({"request": "r", "documents": {"repo": {"url": "ext::sh -c id"}}}, "spec.documents.repo.url")):
         try:
             p.request("POST", FLOWS % p.ns, {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "RFEWorkflow",
