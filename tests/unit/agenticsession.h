@@ -15,6 +15,8 @@
 static struct fake_host *fake;
 static unsigned skipped; /* bit n: the n-th settle() is not made, as if its events had been coalesced with the next ones */
 static int settled;
+static int cut_each = -1; /* n: the first reconcile of each settle() dies at its n-th write */
+static bool was_cut;
 
 static inline void
 begin_with(const char *conf)
@@ -86,6 +88,11 @@ settle(void)
 
 	if (settled < 32 && (skipped >> settled++ & 1) != 0)
 		return 0;
+	if (cut_each >= 0) {
+		writes_left = cut_each;
+		was_cut = fake_host_reconcile(fake, NULL, "team-a", "s", NULL, &err) < 0 || was_cut;
+		writes_left = -1;
+	}
 	for (int i = 0; i < 20; i++) {
 		size_t before = writes();
 

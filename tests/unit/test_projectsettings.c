@@ -304,6 +304,49 @@ START_TEST(lagging_cache_ends_the_same)
 }
 END_TEST
 
+/* A daemon that has just started and whose cache is as old as the n-th write after each step; what it tries may fail. */
+static bool
+run_with_old_cache(const struct scenario *s, int n, char *out, size_t size)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	bool cut_off = false;
+
+	begin();
+	for (size_t i = 0; i < 5 && s->steps[i] != NULL; i++) {
+		s->steps[i]();
+		writes_left = n;
+		cut_off = (look(&err) < 0 && writes_left == 0) || cut_off;
+		writes_left = -1;
+		fake_host_remember(fake);
+		settle();
+		fake_host_destroy(fake);
+		(void)fake_host_create(fake);
+		fake_host_lag(fake, true);
+		for (int k = 0; k < 3; k++)
+			(void)look(&err);
+		fake_host_lag(fake, false);
+		settle();
+	}
+	dump(out, size);
+	end();
+	return cut_off;
+}
+
+START_TEST(cache_as_old_as_any_write)
+{
+	static char want[65536], got[65536];
+	int n = 0;
+
+	(void)run_scenario(&scenarios[_i], -1, 0, false, want, sizeof(want));
+	for (bool cut_off = true; cut_off; n++) {
+		ck_assert_int_lt(n, 40);
+		cut_off = run_with_old_cache(&scenarios[_i], n, got, sizeof(got));
+		same_end(&scenarios[_i], "an old cache", n, want, got);
+	}
+	ck_assert_int_gt(n, 1);
+}
+END_TEST
+
 START_TEST(coalesced_events_end_the_same)
 {
 	static char want[65536], got[65536];
@@ -890,6 +933,7 @@ cases(TCase *tc)
 
 	tcase_add_loop_test(tc, rule_28_crash_after_each_write, 0, n);
 	tcase_add_loop_test(tc, lagging_cache_ends_the_same, 0, n);
+	tcase_add_loop_test(tc, cache_as_old_as_any_write, 0, n);
 	tcase_add_loop_test(tc, coalesced_events_end_the_same, 0, n);
 	tcase_add_test(tc, singleton_for_each_managed_namespace);
 	tcase_add_test(tc, behaviour_11_5_singleton_name_enforced);
