@@ -161,6 +161,56 @@ START_TEST(nobody_who_reads_can_tell)
 }
 END_TEST
 
+/* What is stored again, e.g. in another shape. */
+START_TEST(what_is_written_of_a_packed_one_is_what_was_read)
+{
+	struct am_buf a = { 0 }, b = { 0 };
+
+	for (int i = 0; i < MANY; i++)
+		put_map(i, "");
+	struct am_object *plain = am_engine_get(f.engine, res, "default", "map-0005", NULL, &f.failure);
+	am_engine_janitor_run(f.engine);
+	const struct am_object *small = am_store_peek(res->store, "default", "map-0005");
+	ck_assert(small->body == NULL);
+	am_object_raw(plain, &a);
+	am_object_raw(small, &b);
+	ck_assert_str_eq(am_buf_str(&a), am_buf_str(&b));
+	ck_assert_ptr_null(strstr(am_buf_str(&a), "resourceVersion"));
+	struct am_object *later = am_object_with_rv(small, 12345);
+	ck_assert_uint_eq(later->rv, 12345);
+	ck_assert_ptr_nonnull(strstr(later->body, "\"resourceVersion\":\"12345\""));
+	ck_assert_int_eq(number_of(later), 5);
+	am_object_unref(later);
+	am_object_unref(plain);
+	am_buf_fini(&a);
+	am_buf_fini(&b);
+}
+END_TEST
+
+/* An event and the next one of the same object have one copy of what is between them. */
+START_TEST(what_was_replaced_soon_after_is_there_once)
+{
+	const struct am_ring *ring = &res->store->ring;
+
+	for (int i = 0; i < MANY; i++)
+		put_map(i, "");
+	uint64_t at = ring->head;
+	for (int i = 0; i < 30; i++) {
+		const char *name = i % 2 ? "map-0007" : "map-0008";
+
+		ck_assert_int_eq(update(&f, CM, "default", name, NULL, "{\"metadata\":{\"name\":\"%s\"},\"data\":{\"number\":\"%d\","
+					"\"text\":\"%0900d\"}}", name, i, 0), 200);
+	}
+	put_map(MANY, "");
+	am_engine_janitor_run(f.engine); /* behind what the writer does after its answer */
+	ck_assert_uint_gt(ring->packed, at + 8);
+	for (uint64_t i = at; i + 2 < AM_MIN(ring->packed, at + 30); i++) {
+		ck_assert(am_ring_at(ring, i)->object->body == NULL);
+		ck_assert_ptr_eq(am_ring_at(ring, i + 2)->old, am_ring_at(ring, i)->object);
+	}
+}
+END_TEST
+
 START_TEST(selectors_of_fields_open_what_they_look_into)
 {
 	struct am_list_query query = { .field_selector = "type=ambient.example/odd", .send_initial_events = -1 };
@@ -258,6 +308,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_a_watch_has_not_read_stays_as_it_is);
 	tcase_add_test(tc, few_objects_are_left_as_they_are);
 	tcase_add_test(tc, nobody_who_reads_can_tell);
+	tcase_add_test(tc, what_is_written_of_a_packed_one_is_what_was_read);
+	tcase_add_test(tc, what_was_replaced_soon_after_is_there_once);
 	tcase_add_test(tc, selectors_of_fields_open_what_they_look_into);
 	tcase_add_test(tc, a_write_meets_the_object_that_it_was_prepared_against);
 	tcase_add_test(tc, dependents_go_with_their_owner);
