@@ -671,6 +671,19 @@ idle(struct rfe_pass *p)
 	return advance(p);
 }
 
+/* A session that is no step goes on: who has asked for a step meanwhile reads for what it waits. */
+static int
+beside(struct rfe_pass *p)
+{
+	char request[160], text[400];
+
+	if (p->st.jira.state != RFE_S_RUNNING || !p->planned || !asked(p, request))
+		return 0;
+	(void)snprintf(text, sizeof(text), "step \"%.63s\" begins when AgenticSession \"%s\" has ended, which publishes a document",
+		       ambient_str(p->workflow, RFE_RUN, ""), p->st.jira.session);
+	return rfe_say(p, "StepWaiting", text);
+}
+
 int
 rfe_reconcile(void *self, struct ambient_call *call, const struct ambient_request *req, struct ambient_result *result,
 	      struct ambient_error *err)
@@ -695,6 +708,6 @@ rfe_reconcile(void *self, struct ambient_call *call, const struct ambient_reques
 			return rc < 0 ? rc : 0;
 	}
 	if ((rc = rfe_side_follow(&p, wants(&p, "Cancelled"))) != 0)
-		return rc < 0 ? rc : 0;
+		return rc < 0 ? rc : beside(&p);
 	return idle(&p);
 }

@@ -330,6 +330,25 @@ START_TEST(rule_28_crash_after_each_write_of_publishing)
 }
 END_TEST
 
+START_TEST(step_that_is_asked_for_meanwhile)
+{
+	begin();
+	submit_named("w", LEGACY);
+	(void)settle();
+	wish("specify", "1");
+	(void)settle();
+	annotate("plan", "1");
+	(void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "StepWaiting");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "step \"plan\" begins when AgenticSession \"w-jira-1\" has ended"));
+	ends("w-jira-1", "Failed", "");
+	(void)settle();
+	ck_assert_str_eq(step(1, "session"), "w-plan-1");
+	ck_assert_str_eq(cond("Ready", "reason"), "StepRunning");
+	end();
+}
+END_TEST
+
 START_TEST(name_that_somebody_else_has)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
@@ -362,6 +381,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_could_not_be_attached_is_told);
 	tcase_add_test(tc, as_many_documents_as_can_be);
 	tcase_add_test(tc, rule_28_crash_after_each_write_of_publishing);
+	tcase_add_test(tc, step_that_is_asked_for_meanwhile);
 	tcase_add_test(tc, name_that_somebody_else_has);
 }
 
