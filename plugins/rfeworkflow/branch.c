@@ -37,6 +37,16 @@ before(const struct ambient_object *a, const struct ambient_object *b)
 	return order < 0;
 }
 
+static const char *
+pushed_to(const struct rfe_repo *repo)
+{
+	const char *fork = "";
+
+	if (repo->as_is != NULL)
+		fork = ambient_str(repo->as_is, "/output/forkRepo", ambient_str(repo->as_is, "/output/url", ""));
+	return fork[0] != '\0' ? fork : repo->url;
+}
+
 /* Would both push to one branch of one repository? */
 static bool
 is_rival(const struct rfe_plugin *plugin, struct ambient_call *call, const struct ambient_object *workflow,
@@ -50,7 +60,7 @@ is_rival(const struct rfe_plugin *plugin, struct ambient_call *call, const struc
 		return false;
 	for (size_t i = 0; i < plan->repos; i++)
 		for (size_t k = 0; k < theirs.repos; k++)
-			if (rfe_same_url(theirs.repo[k].url, plan->repo[i].url))
+			if (rfe_same_url(pushed_to(&theirs.repo[k]), pushed_to(&plan->repo[i])))
 				return true;
 	return false;
 }

@@ -129,6 +129,11 @@ START_TEST(two_workflows_with_a_repository_in_common)
 	(void)settle();
 	ck_assert_str_eq(cond("Ready", "reason"), "BranchInUse");
 	ck_assert_uint_eq(sessions(), 1);
+	/* But where it is pushed to, not where it is read from. */
+	submit_named("f", "'request':'r','branchName':'b','repos':[{'input':{'url':'https://git.example/a'},'output':{'forkRepo':"
+		     "'https://git.example/mine/a'}}]");
+	(void)settle_named("f");
+	ck_assert_uint_eq(sessions(), 2);
 	end();
 }
 END_TEST
