@@ -191,9 +191,10 @@ print_plan(const struct ctl *ctl, const struct am_node *session)
 	}
 	for (const struct am_node *r = repos != NULL ? repos->first : NULL; r != NULL; r = r->next) {
 		const struct am_node *push = am_node_get(r, "push");
-		am_auto(am_freep) char *line = am_xasprintf("%s (%s)%s%s", ctl_text(r, "/url"), ctl_text(r, "/branch"),
-			push != NULL && push->boolean ? " -> " : "",
-			push != NULL && push->boolean ? ctl_text(r, "/pushBranch") : "");
+		const char *to = ctl_text(r, "/pushUrl");
+		bool pushes = push != NULL && push->boolean, fork = pushes && to[0] != '\0' && !am_streq(to, ctl_text(r, "/url"));
+		am_auto(am_freep) char *line = am_xasprintf("%s (%s)%s%s%s%s", ctl_text(r, "/url"), ctl_text(r, "/branch"), pushes ? " -> " : "",
+							    fork ? to : "", fork ? " " : "", pushes ? ctl_text(r, "/pushBranch") : "");
 
 		field(ctl, r == repos->first ? "Repositories" : "", line);
 	}

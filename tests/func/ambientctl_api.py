@@ -38,7 +38,10 @@ class World:
                          "creationTimestamp": "2026-01-01T00:00:00Z"},
             "spec": {"prompt": "do\x1b[31m it", "repos": []},
             "status": {"phase": phase, "message": message, "runnerPodName": pod,
-                       "effective": {"runnerType": "command", "timeout": 60, "repos": []},
+                       "effective": {"runnerType": "command", "timeout": 60, "repos": [
+                           {"url": "https://h/a", "branch": "main", "push": True, "pushUrl": "https://h/mine/a", "pushBranch": "fix"},
+                           {"url": "https://h/b", "branch": "main", "push": True, "pushUrl": "https://h/b", "pushBranch": "fix"},
+                           {"url": "https://h/c", "branch": "main", "push": False}]},
                        "results": "all done", "repos": [{"index": 0, "name": "a"}] if phase == "Running" else [
                            {"index": 0, "name": "a", "status": "pushed", "branch": "fix", "commit": "abcdef0123456789",
                             "total_added": 3, "total_removed": 1}],
@@ -215,6 +218,8 @@ rc, out, err = ctl("get", "x")
 check("not found is exit code 3", rc == 3 and "not found" in err, (rc, err))
 rc, out, err = ctl("describe", "s")
 check("describe", rc == 0 and "do?[31m it" in out and "Completed" in out and "all done" in out and "Events" in out, out)
+check("describe says where work goes, to a fork too", "https://h/a (main) -> https://h/mine/a fix\n" in out and
+      "https://h/b (main) -> fix\n" in out and "https://h/c (main)\n" in out, out)
 check("describe says what became of a repository", "Pushed\n  pushed     a -> fix" in out, out)
 fresh([("Running", "Running", "", "s-pod")])
 rc, out, err = ctl("describe", "s")
