@@ -263,8 +263,8 @@ def test_an_edit_while_running(p):
 
 def test_an_edit_while_creating(p):
     """What the runner has not read yet is in the run, and said to be so; the rest waits for the next one."""
-    p.origins.make("early")
-    s = p.session("early", "cat $AMBIENT_PROMPT_FILE", prompt="first", repos=[p.repo("early", authSecret="early")])
+    p.origins.make("edited-early")
+    s = p.session("edited-early", "cat $AMBIENT_PROMPT_FILE", prompt="first", repos=[p.repo("edited-early", authSecret="edited-early")])
     until(lambda: s.condition("SecretsReady").get("status") == "False", what="the Secret to be missed")
     p.patch(s.path, {"spec": {"prompt": "second"}})
     until(lambda: s.condition("Reconciled").get("reason") == "Applying", what="the edit to be said")
@@ -272,7 +272,7 @@ def test_an_edit_while_creating(p):
     until(lambda: s.condition("Reconciled").get("reason") == "SpecChanged", what="the other edit to be said")
     assert s.condition("Reconciled")["message"].startswith("spec.model: ") and s.phase == "Creating", s.status
     p.patch(s.path, {"spec": {"model": None}})
-    p.secret("early", token="x")
+    p.secret("edited-early", token="x")
     s.wait("Completed")
     assert s.texts() == ["second"] and s.condition("Reconciled")["status"] == "True", (s.texts(), s.status)
 
