@@ -10,7 +10,7 @@
  */
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
-#define PAGE 100
+#define PAGE 20 /* workflows with their outputs; each may have 1.5 MB */
 
 static bool
 over(const struct ambient_object *o)
