@@ -33,7 +33,7 @@
 #define REPORT_AWAY    (600 * AM_NS_PER_S)
 #define REPORT_REFUSED (3 * AM_NS_PER_S)
 #define REPORT_ASKED   (5 * AM_NS_PER_S)
-#define HEARTBEAT      (30 * AM_NS_PER_S)
+#define HEARTBEAT      (25 * AM_NS_PER_S)
 /* What Kubernetes gives a pod when nobody says anything, and what is left of it for the report. */
 #define GRACE          (30 * AM_NS_PER_S)
 #define LAST_WORDS     (8 * AM_NS_PER_S)

@@ -66,7 +66,7 @@
 /* An instance: its configuration. */
 struct as_plugin {
 	const struct ambient_host *host;
-	int64_t timeout_s, start_timeout_s, job_ttl_s, content_idle_s, max_running, run_as_user;
+	int64_t timeout_s, start_timeout_s, job_ttl_s, heartbeat_s, content_idle_s, max_running, run_as_user;
 	bool network_policy;
 	struct as_queue *queue;
 	const char *model, *secret, *integrations, *workspace_size, *storage_class, *pull_policy, *github_api, *gitlab_api;

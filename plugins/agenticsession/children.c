@@ -381,8 +381,8 @@ add_runner(struct pod *pod)
 	text_add(t, ",{\"name\":\"AMBIENT_SESSION_NAME\",\"value\":%s},{\"name\":\"AMBIENT_SESSION_NAMESPACE\",\"value\":%s},"
 		 "{\"name\":\"AMBIENT_SESSION_UID\",\"value\":%s},{\"name\":\"AMBIENT_REPORT\",\"value\":%s},"
 		 "{\"name\":\"AMBIENT_POD_IP\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"status.podIP\"}}},"
-		 "{\"name\":\"AMBIENT_ENDPOINT\",\"value\":\"[$(AMBIENT_POD_IP)]:%d\"}", pod->name,
-		 pod->ns, ambient_str(pod->session, "/metadata/uid", ""), report, (int64_t)AS_PORT);
+		 "{\"name\":\"AMBIENT_ENDPOINT\",\"value\":\"[$(AMBIENT_POD_IP)]:%d\"},{\"name\":\"AMBIENT_HEARTBEAT\",\"value\":\"%ds\"}",
+		 pod->name, pod->ns, ambient_str(pod->session, "/metadata/uid", ""), report, (int64_t)AS_PORT, pod->plugin->heartbeat_s);
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		text_add(t, ",{\"name\":%s,\"valueFrom\":{\"secretKeyRef\":{\"name\":%s,\"key\":%s,\"optional\":true}}}",
 			 optional[i], pod->plugin->integrations, optional[i]);

@@ -6,7 +6,6 @@
  */
 #include "plugins/agenticsession/agenticsession.h"
 
-#define SILENCE_S 60
 #define LOST_S    60 /* a pod that is still there so long after its time is on a node that does not answer */
 
 #define IMAGE  "check the image and its pull Secret"
@@ -220,21 +219,22 @@ cannot_start(const struct as_plugin *plugin, const struct as_facts *facts, const
 	return since + limit - st->now;
 }
 
-/* A runner reports every 30 s, whatever it does, until it has said how it ended.  One that has said
- * nothing for a minute is stuck, or cannot reach the API server: that is said, and nothing is ended for it.  Returns when
- * to look again, 0: not at all. */
+/* A runner reports, whatever it does, until it has said how it ended.  One that has missed two of these reports is stuck, or
+ * cannot reach the API server: that is said, and nothing is ended for it.  Twice the default is well below the minute in
+ * which it must be seen, so that what lies between, a queue or a busy API server, has its time.  Returns when to look
+ * again, 0: not at all. */
 static int64_t
-silent(struct as_status *st)
+silent(const struct as_plugin *plugin, struct as_status *st)
 {
 	const char *beat = st->report != NULL ? ambient_str(st->report, "/heartbeatAt", "") : "";
-	int64_t last;
+	int64_t last, silence = 2 * plugin->heartbeat_s * AMBIENT_SECOND;
 
 	if (beat[0] == '\0' || strcmp(ambient_str(st->report, "/state", ""), "done") == 0 || !kc_time_parse(beat, &last))
 		return 0;
 	if (last > st->now) /* its node's clock is ahead of ours */
 		last = st->now;
-	if (st->now < last + SILENCE_S * AMBIENT_SECOND)
-		return last + SILENCE_S * AMBIENT_SECOND - st->now;
+	if (st->now < last + silence)
+		return last + silence - st->now;
 	as_set(st, AS_READY, KC_FALSE, "RunnerSilent",
 	       "the runner has reported nothing since %.39s: it is stuck or cannot reach the API server; stop the session if that "
 	       "does not change", beat);
@@ -380,7 +380,7 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 		if (agent_is_lost(facts, st))
 			return 0;
 		if (!facts->node_silent)
-			return silent(st);
+			return silent(plugin, st);
 		as_set(st, AS_READY, KC_FALSE, "NodeNotReady", "node \"%.100s\" does not answer; the run goes on if it comes back, and "
 		       "is given up when the cluster gives up the node", facts->node);
 		return 0;

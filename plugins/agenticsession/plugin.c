@@ -46,6 +46,8 @@ OPTION(opt_start, .name = "startTimeout", .type = AMBIENT_OPT_DURATION, .def = "
        .text = "How long a container may fail to start (image, missing Secret) before the session fails.");
 OPTION(opt_ttl, .name = "keepJob", .type = AMBIENT_OPT_DURATION, .def = "10m", .max = INT64_C(30) * 24 * 60 * AMBIENT_MINUTE,
        .text = "How long Job, pod and logs are kept after the end of a run.");
+OPTION(opt_heartbeat, .name = "heartbeat", .type = AMBIENT_OPT_DURATION, .def = "25s", .min = AMBIENT_SECOND, .max = 10 * AMBIENT_MINUTE,
+       .text = "How often a runner says that it is there; one that has said nothing for twice as long is told as RunnerSilent.");
 OPTION(opt_content, .name = "contentIdle", .type = AMBIENT_OPT_DURATION, .def = "5m", .min = AMBIENT_SECOND, .max = 24 * 60 * AMBIENT_MINUTE,
        .text = "How long the pod that shows the files of a session that has ended stays while nobody reads.");
 OPTION(opt_max, .name = "maxRunning", .type = AMBIENT_OPT_INT, .def = "0", .max = 1000000,
@@ -73,8 +75,8 @@ OPTION(opt_pull, .name = "imagePullPolicy", .type = AMBIENT_OPT_STRING, .def = "
        .text = "Always, IfNotPresent or Never.");
 
 static const struct ambient_option *const options[] = {
-	&opt_timeout, &opt_start, &opt_ttl, &opt_content, &opt_max, &opt_user, &opt_policy, &opt_model, &opt_secret, &opt_integrations, &opt_size,
-	&opt_class, &opt_github, &opt_gitlab, &opt_pull,
+	&opt_timeout, &opt_start, &opt_ttl, &opt_heartbeat, &opt_content, &opt_max, &opt_user, &opt_policy, &opt_model, &opt_secret, &opt_integrations,
+	&opt_size, &opt_class, &opt_github, &opt_gitlab, &opt_pull,
 	NULL,
 };
 
@@ -115,6 +117,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	plugin->timeout_s = read->integer(conf, "timeout", 60 * AMBIENT_MINUTE) / AMBIENT_SECOND;
 	plugin->start_timeout_s = read->integer(conf, "startTimeout", 5 * AMBIENT_MINUTE) / AMBIENT_SECOND;
 	plugin->job_ttl_s = read->integer(conf, "keepJob", 10 * AMBIENT_MINUTE) / AMBIENT_SECOND;
+	plugin->heartbeat_s = read->integer(conf, "heartbeat", 25 * AMBIENT_SECOND) / AMBIENT_SECOND;
 	plugin->content_idle_s = read->integer(conf, "contentIdle", 5 * AMBIENT_MINUTE) / AMBIENT_SECOND;
 	plugin->model = read->str(conf, "model", "claude-sonnet-4-5");
 	plugin->secret = read->str(conf, "secret", "ambient-runner-secrets");

@@ -2,12 +2,13 @@
 """What keeps a session from going on is said where a person looks, with an event, and it goes on by itself when that is
 over; and a session that has ended is deleted when it said so."""
 import os
+import signal
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
-from lib import GATED, GATED_BARE, Platform, Status, until  # noqa: E402
+from lib import GATED, GATED_BARE, Platform, Status, processes, until  # noqa: E402
 
 
 def told(p, s, reason):
@@ -80,6 +81,34 @@ def test_weakness_12_1_h_a_pod_that_no_node_takes(p):
     s.delete()
 
 
+def runner_of(p, s):
+    """The one process of a session's pod that reports; its sandbox has the same words on its command line, behind others."""
+    table = processes()
+    found = [pid for pid in p.pod_processes(s) if pid in table and table[pid][2].strip() == "ambient-runner run"]
+    assert len(found) == 1, [table.get(pid) for pid in p.pod_processes(s)]
+    return found[0]
+
+
+def test_a_runner_that_is_stuck_is_seen(p):
+    """The process is there and the container runs, so that only its silence tells; nothing is ended for that."""
+    s = p.session("stuck", GATED_BARE)
+    s.wait_file("up")
+    until(lambda: s.condition("Ready").get("status") == "True", what="it to run")
+    runner = runner_of(p, s)
+    os.kill(runner, signal.SIGSTOP)
+    try:
+        s.wait_reason("RunnerSilent")
+        assert s.phase == "Running" and "stop the session" in s.message, s.status
+        event = until(lambda: told(p, s, "RunnerSilent"), what="the event")
+        assert "nothing since 2" in event["message"], event
+    finally:
+        os.kill(runner, signal.SIGCONT)
+    until(lambda: s.condition("Ready").get("status") == "True", what="it to be heard of again")
+    s.touch("go")
+    s.wait("Completed")
+    assert s.status["runs"] == 1 and s.read("starts") == "start\n", s.status
+
+
 def test_behaviour_11_5_shared_secret_weakness_12_2_b(p):
     """The end of a session, and its deletion, take nothing that another one uses."""
     p.origins.make("common")
@@ -135,7 +164,7 @@ def test_values_that_are_no_time_are_refused(p):
 
 
 def make():
-    p = Platform("detect")
+    p = Platform("detect", agenticsession='keepJob = "10m"; heartbeat = "2s";')
     p.start()
     p.namespace()
     return p
