@@ -12,8 +12,9 @@
  */
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
-#define NONE       ((size_t)-1)
-#define UNSURE_FOR (5 * AMBIENT_SECOND) /* until a claim of which nothing has come is looked at again */
+#define NONE           ((size_t)-1)
+#define UNSURE_FOR     (5 * AMBIENT_SECOND)  /* until a claim of which nothing has come is looked at again */
+#define TEMPLATE_AGAIN (10 * AMBIENT_SECOND) /* until a template that is missing is looked for again */
 
 /* What to call the state that it is in. */
 static const char *
@@ -473,6 +474,15 @@ rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step 
 	return 0;
 }
 
+/* A ConfigMap that is made or mended wakes us; a file of the daemon's machine wakes nobody and is looked for. */
+static int
+wait_for_template(struct rfe_pass *p, const char *reason)
+{
+	int rc = wait_for(p, reason, p->err->message);
+
+	return rc < 0 ? rc : ambient_requeue_after(p->result, TEMPLATE_AGAIN);
+}
+
 static int
 begin_session(struct rfe_pass *p, size_t i)
 {
@@ -480,7 +490,7 @@ begin_session(struct rfe_pass *p, size_t i)
 	int rc = make_prompt(p, i, &prompt);
 
 	if (rc == -AMBIENT_E_NOTFOUND || rc == -AMBIENT_E_INVALID)
-		return wait_for(p, rc == -AMBIENT_E_INVALID ? "AgentInvalid" : "AgentUnknown", p->err->message);
+		return wait_for_template(p, rc == -AMBIENT_E_INVALID ? "AgentInvalid" : "AgentUnknown");
 	if (rc < 0 || (rc = rfe_begin(p, &p->plan.step[i], &p->st.step[i], prompt)) != 0)
 		return rc < 0 ? rc : 0;
 	return goes_on(p, i, NULL, false);

@@ -49,7 +49,10 @@ begin_with(const char *conf)
 	struct ambient_host *table;
 
 	fake = fake_host_new(&ambient_plugin_v1);
-	(void)snprintf(json, sizeof(json), "{'agents':'%.800s/etc/agents'%.300s", top, conf);
+	if (strstr(conf, "'agents'") == NULL)
+		(void)snprintf(json, sizeof(json), "{'agents':'%.800s/etc/agents'%.300s", top, conf);
+	else
+		(void)snprintf(json, sizeof(json), "{%.300s", conf + 1); /* without its comma */
 	if (strstr(conf, "'seed'") == NULL)
 		(void)snprintf(json + strlen(json), 900, ",'seed':'%.800s/etc/seed'", top);
 	(void)strcat(json, "}");

@@ -2,6 +2,8 @@
 /* The rfeworkflow plugin and bad input: each gets a sentence, and nothing is lost. */
 #include "tests/unit/rfeworkflow.h"
 
+#include <unistd.h>
+
 START_TEST(spec_that_cannot_be_followed)
 {
 	static const struct {
@@ -54,6 +56,34 @@ START_TEST(weakness_12_1_unknown_agent_comes_later)
 	ck_assert_str_eq(step(0, "agent"), "Sam");
 	ck_assert_int_eq(strncmp(session("w-security-officer-1", "/spec/prompt"), "Be wary.", 8), 0);
 	end();
+}
+END_TEST
+
+/* A file wakes nobody, so it is looked for. */
+START_TEST(template_file_that_comes_later)
+{
+	char dir[] = "/tmp/agents-XXXXXX", conf[64], path[64];
+	FILE *f;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	(void)snprintf(conf, sizeof(conf), ",'agents':'%s'", dir);
+	(void)snprintf(path, sizeof(path), "%s/security-officer.md", dir);
+	begin_with(conf);
+	submit_named("w", "'request':'r','steps':[{'agent':'security-officer'}]");
+	ck_assert_int_eq(settle(), 10 * AMBIENT_SECOND);
+	ck_assert_str_eq(cond("Ready", "reason"), "AgentUnknown");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "those known: none"));
+	/* Also while it is still not there. */
+	fake_host_advance(fake, 10 * AMBIENT_SECOND);
+	ck_assert_int_eq(settle(), 10 * AMBIENT_SECOND);
+	f = fopen(path, "w");
+	ck_assert(f != NULL && fputs("Be wary.", f) >= 0 && fclose(f) == 0);
+	ck_assert_int_eq(settle(), 0);
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_int_eq(strncmp(session("w-security-officer-1", "/spec/prompt"), "Be wary.", 8), 0);
+	end();
+	(void)unlink(path);
+	(void)rmdir(dir);
 }
 END_TEST
 
@@ -488,6 +518,7 @@ cases(TCase *tc)
 {
 	tcase_add_loop_test(tc, spec_that_cannot_be_followed, 0, 12);
 	tcase_add_test(tc, weakness_12_1_unknown_agent_comes_later);
+	tcase_add_test(tc, template_file_that_comes_later);
 	tcase_add_test(tc, configmap_over_files);
 	tcase_add_test(tc, two_workflows_on_one_branch);
 	tcase_add_test(tc, workflow_that_is_run_again_waits_for_who_has_the_branch);
