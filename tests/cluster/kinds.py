@@ -71,7 +71,7 @@ class Volumes(threading.Thread):
 
     def __init__(self, p):
         super().__init__(daemon=True)
-        self.p, self.over, self.made = p, threading.Event(), 0
+        self.p, self.over, self.made, self.unbound = p, threading.Event(), 0, {}
 
     def run(self):
         while not self.over.wait(0.1):
@@ -101,6 +101,19 @@ class Volumes(threading.Thread):
                          # aside, and looks at the claim again only when its sync period of 15 s is over.
                          "claimRef": {"namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]}}})
             self.made += 1
+        self.nudge()
+
+    def nudge(self):
+        """A claim that is bound while the scheduler has its pod in hands is news that it may miss; without other news it looks at
+        the pod again after minutes."""
+        for pod in self.p.request("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3D,status.phase%3DPending")["items"]:
+            why = next((c.get("message", "") for c in pod["status"].get("conditions", []) if c["type"] == "PodScheduled"), "")
+            since = self.unbound.setdefault(pod["metadata"]["uid"], time.monotonic())
+            if "unbound immediate" in why and time.monotonic() - since > 2:
+                self.unbound[pod["metadata"]["uid"]] = time.monotonic()
+                for claim in [v["persistentVolumeClaim"]["claimName"] for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v]:
+                    self.p.patch(self.p.core("persistentvolumeclaims", claim, ns=pod["metadata"]["namespace"]),
+                                 {"metadata": {"annotations": {"looked-at": "%d" % time.monotonic()}}})
 
 
 class Real(Apart):

@@ -47,7 +47,8 @@ def test_stop_and_start_while_it_stops(p):
     s.wait("Running")
     pids = p.pod_processes(s)
     assert p.ctl("stop", "again").returncode == 0
-    # At once, whether it has stopped by now or not.
+    # As soon as that was seen (before it, the later wish alone would count), whether it has stopped by now or not.
+    until(lambda: s.phase != "Running", what="the wish to stop to be seen")
     start(p, s, 2)
     until(lambda: not running(pids), what="the first run to end")
     s.wait("Running")
