@@ -163,6 +163,14 @@ MHD_get_connection_info(struct MHD_Connection *c, enum MHD_ConnectionInfoType ty
 	}
 }
 
+/* Only the time limit is ever set, and nothing here is idle. */
+enum MHD_Result
+MHD_set_connection_option(struct MHD_Connection *c, enum MHD_CONNECTION_OPTION option, ...)
+{
+	(void)c;
+	return option == MHD_CONNECTION_OPTION_TIMEOUT ? MHD_YES : MHD_NO;
+}
+
 void
 MHD_suspend_connection(struct MHD_Connection *c)
 {
