@@ -72,8 +72,9 @@ def left_of(p, name):
 def test_weakness_12_1_h_a_pod_that_no_node_takes(p):
     """It is said, with an event, and is no failure: a node may come."""
     s = p.session("large", "true", resourceOverrides={"memory": "4000Gi"})
-    s.wait_reason("Unschedulable")
-    assert s.phase == "Creating" and "emory" in s.message and s.condition("PodScheduled")["status"] == "False", s.status
+    # A real scheduler first misses the claim's volume.
+    until(lambda: s.reason == "Unschedulable" and "emory" in s.message, what="the lack of memory to be said")
+    assert s.phase == "Creating" and s.condition("PodScheduled")["status"] == "False", s.status
     until(lambda: told(p, s, "Unschedulable"), what="the event")
     p.patch(s.path, {"spec": {"desiredState": "Stopped"}})
     s.wait("Stopped")
