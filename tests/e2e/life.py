@@ -433,7 +433,7 @@ def test_environment_and_mounts_of_a_real_pod(p):
     common = {"AMBIENT_RUNNER_CONTRACT", "AMBIENT_RUNNER_TYPE", "AMBIENT_RUN_ID", "AMBIENT_SESSION_DIR", "AMBIENT_SOCKET"}
     mine = {k for k in environment(runner) if k.startswith(("AMBIENT", "GIT", "ANTHROPIC"))}
     assert mine == common | {"AMBIENT_SESSION_NAME", "AMBIENT_SESSION_NAMESPACE", "AMBIENT_SESSION_UID", "AMBIENT_REPORT",
-                             "AMBIENT_POD_IP", "AMBIENT_ENDPOINT"}, mine
+                             "AMBIENT_POD_IP", "AMBIENT_ENDPOINT", "AMBIENT_HEARTBEAT"}, mine
     theirs = set(environment(agent)) - {"PATH", "HOME", "HOSTNAME", "PWD", "SHLVL", "TERM", "_"}
     assert {k for k in theirs if not k.startswith("KUBERNETES_")} == common | {"AMBIENT_AGENT_ENV", "LANG", "LLM_MODEL"}, theirs
     workspaces = {m for m in maps(agent) if m.startswith(("/workspace", "/run/", "/var/run", "/app"))}
