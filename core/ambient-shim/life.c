@@ -266,8 +266,11 @@ start_error(const struct shim_container *c, char *out, size_t size)
 		(void)snprintf(out, size, "cannot make the sandbox: %s", said + strlen("bwrap: "));
 	else if (am_starts(said, "Error: "))
 		(void)snprintf(out, size, "podman: %s", said + strlen("Error: "));
-	else
-		(void)snprintf(out, size, "cannot start %s%s%s", c->argv[0], said[0] != '\0' ? ": " : "", said);
+	else if (said[0] != '\0')
+		(void)snprintf(out, size, "cannot start %s: %s", c->argv[0], said);
+	else /* its first process was killed before it became the program */
+		(void)snprintf(out, size, "cannot start %s: the sandbox ended with status %d and said nothing; try again", c->argv[0],
+			       WEXITSTATUS(c->wait_status));
 }
 
 /* Ends the instance when all that it left is on disk. */

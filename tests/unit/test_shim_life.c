@@ -247,6 +247,18 @@ START_TEST(who_does_not_hear_yet_is_asked_later)
 }
 END_TEST
 
+/* Its first process was killed, for example. */
+START_TEST(a_sandbox_that_ends_without_a_word)
+{
+	begin();
+	ck_assert_int_eq(run("p", "bwrap", SH("c", "true", ""), ",\"bwrap\":\"/bin/false\""), 0);
+	ck_assert(over("p"));
+	ck_assert_ptr_nonnull(strstr(file("p", "state.jsonl"), "\"reason\":\"StartError\",\"message\":\"cannot start sh: the sandbox ended with "
+				      "status 1 and said nothing"));
+	end();
+}
+END_TEST
+
 /* What runs inside has no more power than the container. */
 START_TEST(a_probe_is_in_the_sandbox)
 {
@@ -520,6 +532,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, readiness_by_http_and_tcp);
 	tcase_add_test(tc, hooks_and_the_stop_signal);
 	tcase_add_test(tc, who_does_not_hear_yet_is_asked_later);
+	tcase_add_test(tc, a_sandbox_that_ends_without_a_word);
 	tcase_add_test(tc, a_probe_is_in_the_sandbox);
 	tcase_add_test(tc, the_logs_end_stands_for_a_missing_message);
 	tcase_add_test(tc, volumes_in_memory_are_shared_limited_and_gone);
