@@ -234,25 +234,26 @@ same_end(const struct scenario *s, enum disturbance how, int n)
 	return disturbed;
 }
 
-START_TEST(rule_28_crash_after_each_write)
+static void
+at_each_write(const struct scenario *s, enum disturbance how)
 {
 	int n = 0;
 
-	while (n < 20 && same_end(&scenarios[_i], CRASH, n))
+	while (n < 20 && same_end(s, how, n))
 		n++;
 	ck_assert_int_ge(n, 1);
 	ck_assert_int_lt(n, 20);
+}
+
+START_TEST(rule_28_crash_after_each_write)
+{
+	at_each_write(&scenarios[_i], CRASH);
 }
 END_TEST
 
 START_TEST(cache_as_old_as_any_write)
 {
-	int n = 0;
-
-	while (n < 20 && same_end(&scenarios[_i], OLD_CACHE, n))
-		n++;
-	ck_assert_int_ge(n, 1);
-	ck_assert_int_lt(n, 20);
+	at_each_write(&scenarios[_i], OLD_CACHE);
 }
 END_TEST
 

@@ -286,15 +286,6 @@ am_engine_store_rv(struct am_engine *engine, const char *group, const char *plur
 	return rv;
 }
 
-static struct am_object *
-opened(struct am_object *object)
-{
-	struct am_object *open = am_object_open(object);
-
-	am_object_unref(object);
-	return open;
-}
-
 struct am_object *
 am_engine_peek(struct am_engine *engine, const char *group, const char *plural, const char *ns, const char *name)
 {
@@ -302,7 +293,7 @@ am_engine_peek(struct am_engine *engine, const char *group, const char *plural, 
 	const struct am_store *store = am_store_find(engine, group, plural);
 	struct am_object *object = store != NULL ? am_object_ref(am_store_peek(store, ns, name)) : NULL;
 	am_unlock(&engine->lock);
-	return opened(object);
+	return am_object_opened(object);
 }
 
 struct am_object *
@@ -312,7 +303,7 @@ am_engine_by_uid(struct am_engine *engine, const char *uid)
 	const struct am_store_entry *entry = am_store_by_uid(engine, uid);
 	struct am_object *object = entry != NULL ? am_object_ref(entry->object) : NULL;
 	am_unlock(&engine->lock);
-	return opened(object);
+	return am_object_opened(object);
 }
 
 void

@@ -169,6 +169,7 @@ struct am_object *am_object_ref(struct am_object *object);
 void am_object_unref(struct am_object *object); /* NULL is fine */
 /* A reference to the object with its text: itself, or a copy of one that is kept packed.  NULL only for NULL. */
 struct am_object *am_object_open(const struct am_object *object) am_nodiscard_;
+struct am_object *am_object_opened(struct am_object *object) am_nodiscard_; /* the same; takes the reference */
 void am_object_add_text(const struct am_object *object, struct am_buf *out); /* appended; packed or not */
 /* Of one that is open. */
 static inline struct am_slice

@@ -172,8 +172,7 @@ void am_ring_forget(struct am_ring *ring, uint64_t upto);
 size_t am_ring_expire(struct am_ring *ring, int64_t before, uint64_t keep);
 /* Drops the oldest until the rest fits into AM_RING_BYTES, but none from the sequence `needed` on. */
 void am_ring_fit(struct am_ring *ring, uint64_t needed);
-struct am_ring_event *am_ring_slot(struct am_ring *ring, uint64_t sequence);
-const struct am_ring_event *am_ring_at(const struct am_ring *ring, uint64_t sequence);
+struct am_ring_event *am_ring_at(const struct am_ring *ring, uint64_t sequence);
 void am_watch_wake_all(struct am_store *store);
 /* The first sequence of the ring that a watch still has before it. */
 uint64_t am_watch_needed(const struct am_store *store);

@@ -113,9 +113,7 @@ am_engine_get(struct am_engine *engine, const struct am_resource *res, const cha
 	am_unlock(&engine->lock);
 	if (object == NULL)
 		am_fail_not_found(failure, res, name);
-	struct am_object *open = am_object_open(object);
-	am_object_unref(object);
-	return open;
+	return am_object_opened(object);
 }
 
 /* ---- tokens ---- */

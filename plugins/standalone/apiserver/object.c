@@ -319,6 +319,15 @@ am_object_open(const struct am_object *packed)
 	return object;
 }
 
+struct am_object *
+am_object_opened(struct am_object *packed)
+{
+	struct am_object *object = am_object_open(packed);
+
+	am_object_unref(packed);
+	return object;
+}
+
 void
 am_object_raw(const struct am_object *object, struct am_buf *out)
 {

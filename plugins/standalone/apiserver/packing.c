@@ -61,7 +61,7 @@ static void
 swap_old(struct am_ring *ring, const struct place *p)
 {
 	for (uint64_t i = p->sequence + 1; p->event_small != NULL && i < AM_MIN(ring->head, p->sequence + SOON); i++) {
-		struct am_ring_event *event = am_ring_slot(ring, i);
+		struct am_ring_event *event = am_ring_at(ring, i);
 
 		if (event->old != p->event)
 			continue;
@@ -107,7 +107,7 @@ am_store_pack(struct am_store *store)
 			am_store_swap(store, p->event, p->event_small);
 		if (p->sequence < store->ring.tail)
 			continue;
-		struct am_ring_event *event = am_ring_slot(&store->ring, p->sequence);
+		struct am_ring_event *event = am_ring_at(&store->ring, p->sequence);
 		swap_in(&event->object, p->event, p->event_small);
 		swap_in(&event->old, p->old, p->old_small);
 		swap_old(&store->ring, p);

@@ -127,12 +127,6 @@ am_ring_expire(struct am_ring *ring, int64_t before, uint64_t keep)
 }
 
 struct am_ring_event *
-am_ring_slot(struct am_ring *ring, uint64_t sequence)
-{
-	return slot(ring, sequence);
-}
-
-const struct am_ring_event *
 am_ring_at(const struct am_ring *ring, uint64_t sequence)
 {
 	return slot(ring, sequence);
