@@ -191,15 +191,24 @@ is_web_url(const char *url)
 	return strlen(url) <= 2048;
 }
 
-static void
-add_repo(struct text *t, const struct ambient_object *r, const struct ambient_object *planned, int64_t index)
+/* One of the words for how a push went, or NULL. */
+static const char *
+known_state(const struct ambient_object *r)
 {
 	static const char *const states[] = { "pushed", "abandoned", "nochanges", "error" };
-	const char *status = ambient_str(r, "/status", ""), *known = NULL;
+	const char *status = ambient_str(r, "/status", "");
 
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
 		if (strcmp(status, states[i]) == 0)
-			known = states[i];
+			return states[i];
+	return NULL;
+}
+
+static void
+add_repo(struct text *t, const struct ambient_object *r, const struct ambient_object *planned, int64_t index)
+{
+	const char *known = known_state(r);
+
 	/* Name and URL are those that were planned: a report can say how it went, not where. */
 	text_add(t, "{\"index\":%d,\"name\":%s,\"url\":%s", index, ambient_str(planned, "/name", ""),
 		 ambient_str(planned, "/url", ""));
@@ -225,28 +234,64 @@ index_of(const struct ambient_object *plan, const char *name, int64_t fallback)
 	return ambient_bool(plan, "/edited", 0) ? -1 : fallback;
 }
 
+/* The entry of the report for each repository of the plan; the first that names it counts. */
+static void
+find_reported(const struct ambient_object *report, const struct as_status *st, const struct ambient_object **said, size_t planned)
+{
+	for (size_t i = 0; i < ambient_len(report, "/repos") && i < AS_REPOS_MAX; i++) {
+		const struct ambient_object *r = ambient_item(report, "/repos", i, NULL);
+		int64_t index = index_of(st->effective, ambient_str(r, "/name", ""), ambient_int(r, "/index", -1));
+
+		if (index >= 0 && (size_t)index < planned && said[index] == NULL)
+			said[index] = r;
+	}
+}
+
+/* How it went, as older clients read it. */
+static void
+add_repos_as_before(struct text *t, const struct ambient_object *plan, const struct ambient_object **said, size_t planned)
+{
+	const char *comma = "";
+	bool changes = false;
+
+	text_add(t, ",\"repoStatuses\":[");
+	for (size_t i = 0; i < planned; i++) {
+		const char *status = said[i] != NULL ? known_state(said[i]) : NULL;
+
+		if (status == NULL)
+			continue;
+		text_add(t, "%j{\"repoURL\":%s,\"status\":%s", comma, ambient_str(ambient_item(plan, "/repos", i, NULL), "/url", ""), status);
+		add_string(t, said[i], "/error", "message", 1024);
+		text_add(t, "}");
+		changes = changes || strcmp(status, "pushed") == 0 || ambient_int(said[i], "/added", 0) > 0 ||
+			  ambient_int(said[i], "/removed", 0) > 0;
+		comma = ",";
+	}
+	text_add(t, "],\"has_workspace_changes\":%b", changes);
+}
+
 static void
 add_repos(struct text *t, const struct ambient_object *report, const struct as_status *st)
 {
-	size_t n = ambient_len(report, "/repos"), planned = st->effective != NULL ? ambient_len(st->effective, "/repos") : 0;
-	bool seen[AS_REPOS_MAX] = { false };
+	size_t planned = st->effective != NULL ? ambient_len(st->effective, "/repos") : 0;
+	const struct ambient_object *said[AS_REPOS_MAX] = { NULL };
 	const char *comma = "";
 
 	if (ambient_type(report, "/repos") != AMBIENT_T_ARRAY || planned == 0)
 		return;
+	if (planned > AS_REPOS_MAX)
+		planned = AS_REPOS_MAX;
+	find_reported(report, st, said, planned);
 	text_add(t, ",\"repos\":[");
-	for (size_t i = 0; i < n && i < AS_REPOS_MAX; i++) {
-		const struct ambient_object *r = ambient_item(report, "/repos", i, NULL);
-		int64_t index = index_of(st->effective, ambient_str(r, "/name", ""), ambient_int(r, "/index", -1));
-
-		if (index < 0 || (size_t)index >= planned || index >= AS_REPOS_MAX || seen[index])
+	for (size_t i = 0; i < planned; i++) {
+		if (said[i] == NULL)
 			continue;
-		seen[index] = true;
 		text_add(t, "%j", comma);
-		add_repo(t, r, ambient_item(st->effective, "/repos", (size_t)index, NULL), index);
+		add_repo(t, said[i], ambient_item(st->effective, "/repos", i, NULL), (int64_t)i);
 		comma = ",";
 	}
 	text_add(t, "]");
+	add_repos_as_before(t, st->effective, said, planned);
 }
 
 /* usage: numbers by name, nothing else. */
@@ -298,10 +343,12 @@ convert(struct ambient_call *call, const struct ambient_object *report, const st
 	add_string(&t, report, "/result", "results", AS_RESULT_MAX);
 	add_string(&t, report, "/result", "result", AS_RESULT_MAX);
 	add_string(&t, report, "/conversation", "session_id", 256);
+	add_string(&t, report, "/conversation", "sdkSessionId", 256);
 	if (ambient_type(report, "/isError") == AMBIENT_T_BOOL)
 		text_add(&t, ",\"is_error\":%b", ambient_bool(report, "/isError", 0));
 	add_number(&t, report, "/turns", "num_turns", true);
 	add_number(&t, report, "/costUSD", "total_cost_usd", false);
+	add_number(&t, report, "/costUSD", "cost", false);
 	add_number(&t, report, "/durationMs", "duration_ms", true);
 	add_usage(&t, report);
 	text_add(&t, "},\"state\":%s,\"generation\":%d,\"specGeneration\":%d", ambient_str(report, "/state", ""),

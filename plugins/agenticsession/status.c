@@ -38,7 +38,7 @@ static const struct field {
 static const char *const reported[] = {
 	"/status/results", "/status/result", "/status/repos", "/status/is_error", "/status/num_turns",
 	"/status/total_cost_usd", "/status/duration_ms", "/status/usage", "/status/reconciledRepos",
-	"/status/reconciledWorkflow",
+	"/status/reconciledWorkflow", "/status/cost", "/status/repoStatuses", "/status/has_workspace_changes",
 };
 
 void

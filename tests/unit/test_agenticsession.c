@@ -673,6 +673,39 @@ START_TEST(report_is_copied)
 	ck_assert_str_eq(at("/status/repos/0/total_added"), "4");
 	ck_assert_str_eq(at("/status/repos/1"), "(none)");
 	ck_assert_str_eq(at("/status/num_turns"), "3");
+	/* The same, under the names that older clients read. */
+	ck_assert_str_eq(at("/status/cost"), "0.7");
+	ck_assert_str_eq(at("/status/sdkSessionId"), "c-1");
+	ck_assert_str_eq(at("/status/has_workspace_changes"), "true");
+	ck_assert_str_eq(at("/status/repoStatuses/0/repoURL"), "https://git.example/a.git");
+	ck_assert_str_eq(at("/status/repoStatuses/0/status"), "pushed");
+	ck_assert_str_eq(at("/status/repoStatuses/1"), "(none)");
+	end();
+}
+END_TEST
+
+static const struct {
+	const char *repo, *changes;
+} workspaces[] = {
+	{ "\"status\":\"nochanges\",\"added\":0,\"removed\":0", "false" },
+	{ "\"status\":\"abandoned\",\"added\":0,\"removed\":2", "true" },
+	{ "\"status\":\"error\",\"error\":\"refused\"", "false" },
+};
+
+START_TEST(changes_of_the_workspace)
+{
+	char text[200];
+
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	(void)snprintf(text, sizeof(text), "\"state\":\"done\",\"repos\":[{\"index\":0,%s}]", workspaces[_i].repo);
+	report(text);
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(at("/status/has_workspace_changes"), workspaces[_i].changes);
+	ck_assert_str_eq(at("/status/repoStatuses/0/message"), _i == 2 ? "refused" : "(none)");
 	end();
 }
 END_TEST
@@ -887,6 +920,7 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, what_a_run_needs_to_report_is_made_again, 0, 4);
 	tcase_add_test(tc, rule_41_names_are_cut);
 	tcase_add_test(tc, report_is_copied);
+	tcase_add_loop_test(tc, changes_of_the_workspace, 0, (int)(sizeof(workspaces) / sizeof(workspaces[0])));
 	tcase_add_test(tc, a_last_report_is_not_taken_back_by_an_older_one);
 	tcase_add_loop_test(tc, hostile_reports, 0, sizeof(hostile_cases) / sizeof(hostile_cases[0]));
 	tcase_add_loop_test(tc, what_is_ignored_of_a_report_is_said, 0, sizeof(ignored) / sizeof(ignored[0]));
