@@ -42,6 +42,7 @@ log: { format = "text"; };
 cluster: { server = "apiserver"; };
 ops: { listen = ""; };
 '''
+NODE = 'node: { config: { shim = "/bin/true"; podCIDR = "%s"; }; };'
 SERVER = 'apiserver: { config: { listen = "127.0.0.1:@PORT@"; crds = [ "@SHARE@/crds" ]; }; };'
 
 
@@ -59,6 +60,8 @@ CONFIGURATIONS = [
     ("syntax_error", conf() + "plugins = ;\n", 2, ["ambient.conf:6"]),
     ("missing_plugin", conf("widget: { };"), 2, ["ambient.conf:5", "widget.so"]),
     ("several_mistakes_in_one_run", conf("widget: { }; agenticsession: { wrokers = 4; };"), 2, ["widget.so", '"wrokers"']),
+    ("addresses_that_are_none", conf(NODE % "10.88.0.0/24"), 2, ["podCIDR", '"10.88.0.0/24"', "from 8 to 16"]),
+    ("addresses_of_nobody_here", conf(NODE % "203.0.0.0/16"), 1, ["203.0.128.1", "ip route add local"]),
     ("no_such_server", conf().replace('server = "apiserver"', 'server = "apisrever"'), 2, ["apisrever"]),
 ]
 

@@ -651,9 +651,54 @@ START_TEST(ranges_of_users)
 }
 END_TEST
 
+START_TEST(ranges_of_addresses)
+{
+	static const struct { const char *text, *says; } bad[] = {
+		{ "", "as in" }, { "198.18.0.0", "as in" }, { "198.18.0.0/", "as in" }, { "198.18.0.0/16x", "as in" }, { "198.18.0.0/+16", "as in" },
+		{ "198.18.0.0/7", "from 8 to 16" }, { "198.18.0.0/17", "from 8 to 16" }, { "198.18.0/16", "as in" }, { "x/16", "as in" },
+		{ "fd00::/16", "as in" }, { "198.18.0.1/16", "\"198.18.0.0/16\"" }, { "198.19.0.0/15", "\"198.18.0.0/15\"" },
+		{ "127.0.0.0/8", "127.64.0.0/10" }, { "127.0.0.0/16", "no request" }, { "127.128.0.0/9", "no request" }, { "0.0.0.0/8", "no request" },
+		{ "169.254.0.0/16", "no request" }, { "169.0.0.0/8", "no request" }, { "224.0.0.0/8", "no request" }, { "255.255.0.0/16", "no request" },
+		{ "111111111111111111111111111111.18.0.0/16", "as in" },
+	};
+	static const char *const good[] = { "127.64.0.0/10", "127.64.0.0/16", "127.127.0.0/16", "198.18.0.0/15", "10.0.0.0/8", "223.255.0.0/16" };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	uint32_t first, size;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_msg(addresses_range(bad[i].text, &first, &size, &err) < 0, "%s", bad[i].text);
+		ck_assert_msg(strstr(err.message, bad[i].says) != NULL && strstr(err.message, bad[i].text) != NULL, "%s", err.message);
+	}
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		ck_assert_msg(addresses_range(good[i], &first, &size, &err) == 0, "%s", err.message);
+	ck_assert(first == 0xdfff0000 && size == 65536);
+	/* Every address is one of the range that can be a pod's, and no two pods have the same, though all ask for the same one. */
+	static struct local pods[1000];
+	struct node self = { .addresses = 0xc6120000, .address_count = 0x20000 }, *node = &self;
+	for (size_t i = 0; i < 1000; i++) {
+		struct local *l = &pods[i];
+		snprintf(l->uid, sizeof(l->uid), "same");
+		address_give(node, l);
+		ck_assert_msg(strncmp(l->ip, "198.18.", 7) == 0 || strncmp(l->ip, "198.19.", 7) == 0, "%s", l->ip);
+		ck_assert(strcmp(strrchr(l->ip, '.'), ".0") != 0 && strcmp(strrchr(l->ip, '.'), ".255") != 0);
+		for (size_t k = 0; k < i; k++)
+			ck_assert_msg(strcmp(pods[k].ip, l->ip) != 0, "%s", l->ip);
+		l->next = node->pods;
+		node->pods = l;
+	}
+	/* What is not the machine's is said before any pod is there. */
+	self.addresses = 0xc6120000;
+	if (addresses_prepare(node, &err) < 0)
+		ck_assert_ptr_nonnull(strstr(err.message, "198.19.0.1"));
+	self.addresses = 0x7f400000;
+	ck_assert_msg(addresses_prepare(node, &err) == 0, "%s", err.message);
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
+	tcase_add_test(tc, ranges_of_addresses);
 	tcase_add_test(tc, pod_succeeds);
 	tcase_add_test(tc, a_user_for_the_namespace);
 	tcase_add_test(tc, ranges_of_users);

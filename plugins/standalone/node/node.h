@@ -138,6 +138,7 @@ struct node {
 	char groups[GROUPS_MAX][512];
 	int64_t pod_pids;
 	int64_t uid_first, uid_last; /* users of namespaces; 0: there are none */
+	uint32_t addresses, address_count; /* of pods: the first, and how many */
 	pthread_mutex_t uid_lock;    /* guards uids/ on disk */
 	char **host_paths;       /* what hostPath volumes may show; ended by NULL */
 	struct image **images;
@@ -256,6 +257,12 @@ int find_object(struct ambient_call *call, const char *kind, const char *ns, con
 /* groups.c.  Of what is not podman's. */
 bool groups_asked(const struct ambient_object *pod);
 void groups_add(struct text *out, const struct ambient_object *pod, struct trouble *t);
+
+/* address.c */
+#define POD_CIDR "127.64.0.0/10"
+int addresses_range(const char *text, uint32_t *first, uint32_t *size, struct ambient_error *err); /* of the configuration */
+int addresses_prepare(const struct node *node, struct ambient_error *err);
+void address_give(const struct node *node, struct local *l);         /* the lock is held */
 
 /* users.c */
 #define USERS_STAGE  "/run/ambient-pods" /* empty; each shim has a file system of its own there */

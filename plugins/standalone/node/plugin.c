@@ -86,8 +86,11 @@ static const struct ambient_option opt_profiles = { sizeof(opt_profiles), "secco
 static const struct ambient_option opt_uids = { sizeof(opt_uids), "uidRange", AMBIENT_OPT_STRING, 0, NULL, 0, 0,
 	"\"FIRST-LAST\": numbers of users, one for each namespace, whose pods are that user outside of their sandbox; only as root; unset: "
 	"pods are the daemon's user", NULL };
+static const struct ambient_option opt_cidr = { sizeof(opt_cidr), "podCIDR", AMBIENT_OPT_STRING, 0, POD_CIDR, 0, 0,
+	"range of the pods' addresses, all of them this machine's own; beside a kube-apiserver, which passes no request on to a loopback "
+	"address, one that is none", NULL };
 static const struct ambient_option *const options[] = { &opt_images, &opt_podman, &opt_sandbox, &opt_bwrap, &opt_shim, &opt_name,
-	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, &opt_seccomp, &opt_profiles, &opt_uids, NULL };
+	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, &opt_seccomp, &opt_profiles, &opt_uids, &opt_cidr, NULL };
 
 static char **
 strings(const struct ambient_host *host, const struct ambient_conf *conf, const char *name, bool map)
@@ -264,6 +267,10 @@ check(const struct ambient_host *host, const struct ambient_conf *conf, struct a
 	}
 	int64_t first, last;
 	int rc = users_range(host->conf->str(conf, "uidRange", NULL), &first, &last, err);
+	if (rc == 0) {
+		uint32_t address, count;
+		rc = addresses_range(host->conf->str(conf, "podCIDR", POD_CIDR), &address, &count, err);
+	}
 	return rc < 0 ? rc : check_podman(host, conf, err);
 }
 
@@ -342,6 +349,10 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 		rc = users_range(host->conf->str(conf, "uidRange", NULL), &node->uid_first, &node->uid_last, err);
 	if (rc == 0 && node->uid_last > 0)
 		rc = users_prepare(err);
+	if (rc == 0)
+		rc = addresses_range(host->conf->str(conf, "podCIDR", POD_CIDR), &node->addresses, &node->address_count, err);
+	if (rc == 0)
+		rc = addresses_prepare(node, err);
 	if (rc == 0)
 		rc = read_images(node, conf, err);
 	if (rc == 0)

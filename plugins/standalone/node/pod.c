@@ -46,26 +46,6 @@ find_name(struct node *node, const char *ns, const char *name, const char *uid)
 	return l;
 }
 
-/* An address of 127.64.0.0/10 that no other pod here has; the lock is held. */
-static void
-give_address(struct node *node, struct local *l)
-{
-	uint32_t hash = 2166136261u;
-
-	for (const char *p = l->uid; *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)*p) * 16777619u;
-	for (;; hash++) {
-		const struct local *other = node->pods;
-
-		(void)snprintf(l->ip, sizeof(l->ip), "127.%u.%u.%u", 64 + (hash >> 16 & 63), hash >> 8 & 255,
-			       1 + (hash & 255) % 254);
-		while (other != NULL && (other == l || strcmp(other->ip, l->ip) != 0))
-			other = other->next;
-		if (other == NULL)
-			return;
-	}
-}
-
 static struct local *
 make_local(struct node *node, const char *ns, const char *name, const char *uid, int64_t accepted, int64_t user, const char *ip)
 {
@@ -89,7 +69,7 @@ make_local(struct node *node, const char *ns, const char *name, const char *uid,
 	if (ip != NULL)
 		(void)snprintf(l->ip, sizeof(l->ip), "%s", ip);
 	else
-		give_address(node, l);
+		address_give(node, l);
 	l->next = node->pods;
 	node->pods = l;
 	pthread_mutex_unlock(&node->lock);
