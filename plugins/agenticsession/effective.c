@@ -508,6 +508,31 @@ default_model(const struct as_plugin *plugin, const struct ambient_object *setti
 	return strcmp(type, own_type) == 0 ? plugin->model : "";
 }
 
+/* The definitions refuse it too, unless older ones are installed. */
+static int
+check_model(const char *model, const char *where, struct ambient_error *err)
+{
+	bool bad = *model == '-' || *model == ' ';
+
+	for (const char *p = model; *p != '\0'; p++)
+		bad = bad || iscntrl((unsigned char)*p);
+	return bad ? refuse(err, where, "%s", "is no name of a model; it must not begin with \"-\" or a blank, nor hold control characters") : 0;
+}
+
+static int
+choose_model(const struct as_plugin *plugin, const struct ambient_object *spec, const struct ambient_object *settings,
+	     const char *type, const char *own_type, const char **ret, struct ambient_error *err)
+{
+	int rc = either(spec, "spec", "/model", "/llmSettings/model", ret, err);
+
+	if (rc < 0)
+		return rc;
+	if ((*ret)[0] != '\0')
+		return check_model(*ret, ambient_str(spec, "/model", "")[0] != '\0' ? "spec.model" : "spec.llmSettings.model", err);
+	*ret = default_model(plugin, settings, type, own_type);
+	return check_model(*ret, *ret == plugin->model ? "the configured model" : "ProjectSettings: spec.defaultModel", err);
+}
+
 /* Of the session that is continued, which may itself continue another one: whose workspace that is stands in its plan.  One that
  * is not there, or has none yet, may come. */
 static int
@@ -554,8 +579,11 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 	int64_t idle = settings != NULL ? ambient_int(settings, "/spec/inactivityTimeoutSeconds", 0) : 0;
 	const char *fact = AMBIENT_HAS(host, fact) ? host->fact(host, "runner-type") : NULL;
 
+	fact = first(fact, "claude-code", NULL, NULL);
+	type = first(ambient_str(spec, "/runnerType", ""), ambient_str(spec, "/environmentVariables/RUNNER_TYPE", ""),
+		     settings != NULL ? ambient_str(settings, "/spec/runnerType", "") : "", fact);
 	if ((rc = either(spec, "spec", "/prompt", "/initialPrompt", &prompt, err)) < 0 ||
-	    (rc = either(spec, "spec", "/model", "/llmSettings/model", &model, err)) < 0 ||
+	    (rc = choose_model(plugin, spec, settings, type, fact, &model, err)) < 0 ||
 	    (rc = check_environment(spec, err)) < 0 ||
 	    (rc = check_object_name(err, "spec", "/anthropicApiKeySecret", ambient_str(spec, "/anthropicApiKeySecret", ""))) < 0 ||
 	    (rc = check_object_name(err, "spec", "/resourceOverrides/storageClass",
@@ -579,12 +607,9 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 		rc = ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 		goto out;
 	}
-	fact = first(fact, "claude-code", NULL, NULL);
-	type = first(ambient_str(spec, "/runnerType", ""), ambient_str(spec, "/environmentVariables/RUNNER_TYPE", ""),
-		     settings != NULL ? ambient_str(settings, "/spec/runnerType", "") : "", fact);
 	text_add(&t, "{\"shape\":%s,\"runnerType\":%s,\"model\":%s,\"interactive\":%b,\"timeout\":%d,"
 		 "\"inactivityTimeout\":%d,\"secretName\":%s,\"mainRepoIndex\":%d,\"repos\":%j", new_shape ? "new" : "documented",
-		 type, first(model, default_model(plugin, settings, type, fact), NULL, NULL),
+		 type, model,
 		 interactive, interactive ? INT64_C(0) : timeout,
 		 interactive ? ambient_int(spec, "/inactivityTimeout", idle) : INT64_C(0),
 		 first(ambient_str(spec, "/anthropicApiKeySecret", ""),

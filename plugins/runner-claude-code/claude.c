@@ -206,13 +206,13 @@ add_settings(struct ambient_run *run, struct ambient_command *cmd, struct ambien
 	double budget = ambient_real(run->config, "/maxBudgetUSD", 0);
 	char text[4096];
 
-	if (turns > 0 && turns < 100000) {
+	if (turns > 0) {
 		(void)snprintf(text, sizeof(text), "%lld", (long long)turns);
 		api->arg(cmd, "--max-turns");
 		api->arg(cmd, text);
 	}
-	if (budget > 0 && budget < 1e6) {
-		(void)snprintf(text, sizeof(text), "%.6f", budget);
+	if (budget > 0) {
+		(void)snprintf(text, sizeof(text), "%.9f", budget);
 		api->arg(cmd, "--max-budget-usd");
 		api->arg(cmd, text);
 	}
@@ -251,10 +251,8 @@ compose(struct ambient_run *run, struct ambient_command *cmd, struct ambient_err
 	api->arg(cmd, rs_program(&the_cli));
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		api->arg(cmd, fixed[i]);
-	if (run->model[0] != '\0' && run->model[0] != '-') {
-		api->arg(cmd, "--model");
-		api->arg(cmd, run->model);
-	}
+	if ((rc = rs_add_model(run, cmd, "--model", err)) < 0)
+		return rc;
 	if (has_transcript(run, run->resume)) {
 		(void)snprintf(text, sizeof(text), "--resume=%.64s", run->resume);
 		api->arg(cmd, text);

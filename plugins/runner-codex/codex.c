@@ -77,7 +77,8 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		api->arg(cmd, fixed[i]);
 	add_provider(cmd, api);
-	rs_add_model(run, cmd, "-m");
+	if ((rc = rs_add_model(run, cmd, "-m", err)) < 0)
+		return rc;
 	api->arg(cmd, "-"); /* the prompt comes on standard input */
 	return 0;
 }

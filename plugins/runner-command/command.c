@@ -88,16 +88,13 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
      struct ambient_error *err)
 {
 	const char *problem = argv_problem(in->session, "/spec/runnerConfig/command");
-	struct rs_text t = {0};
+	static const char *const settings[] = {"command", NULL};
 
+	if (rs_unknown_setting(in, "command", settings, problems))
+		return 0;
 	if (problem == NULL)
 		return put_fragment(in, fragment, err);
-	rs_put(&t, "[{\"field\":\"spec.runnerConfig.command\",\"message\":");
-	rs_string(&t, problem);
-	rs_put(&t, "}]");
-	if (t.p != NULL)
-		problems->put(problems, t.p, t.len);
-	rs_fini(&t);
+	rs_problem(problems, "spec.runnerConfig.command", problem);
 	return 0;
 }
 

@@ -109,7 +109,8 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 	api->arg(cmd, rs_program(&cli));
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		api->arg(cmd, fixed[i]);
-	rs_add_model(run, cmd, "--model");
+	if ((rc = rs_add_model(run, cmd, "--model", err)) < 0)
+		return rc;
 	/* It keeps a session under the time and the first eight characters of its id. */
 	if (rs_has_conversation(home, ".gemini/tmp/*/chats/session-*-%s.json*", run->resume, 8)) {
 		api->arg(cmd, "--resume");

@@ -61,11 +61,15 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 {
 	const struct rs_instance *instance = self;
 	const struct ambient_conf_api *conf = instance->host->conf;
+	static const char *const settings[] = {"path",   "type", "summary", "label", "source", "key", "parent", "implements",
+					       "attachments", NULL};
 	const char *secret = conf->str(instance->conf, "secret", SECRET), *url = conf->str(instance->conf, "url", ""), *field, *message;
 	struct rs_text t = {0};
 	char ms[32];
 	int rc;
 
+	if (rs_unknown_setting(in, "jira", settings, problems))
+		return 0;
 	if (is_refused(in, &field, &message)) {
 		rs_problem(problems, field, message);
 		return 0;

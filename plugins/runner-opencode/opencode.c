@@ -137,7 +137,8 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 	api->arg(cmd, rs_program(&cli));
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		api->arg(cmd, fixed[i]);
-	rs_add_model(run, cmd, "--model");
+	if ((rc = rs_add_model(run, cmd, "--model", err)) < 0)
+		return rc;
 	if (is_session(run->resume)) {
 		api->arg(cmd, "--session");
 		api->arg(cmd, run->resume);

@@ -56,35 +56,15 @@ rs_put_key(struct rs_text *t, const char *secret, const char *key, int optional)
 	rs_put(t, optional ? ",\"optional\":true}}}" : "}}}");
 }
 
-void
-rs_problem(struct ambient_sink *problems, const char *field, const char *message)
-{
-	struct rs_text t = {0};
-
-	rs_put(&t, "[{\"field\":");
-	rs_string(&t, field);
-	rs_put(&t, ",\"message\":");
-	rs_string(&t, message);
-	rs_put(&t, "}]");
-	if (!t.failed)
-		problems->put(problems, t.p, t.len);
-	rs_fini(&t);
-}
-
 /* What a type whose program takes no settings cannot do. */
 static int
 refuse(const struct rs_cli *cli, const char *key, const struct ambient_plan *in, struct ambient_sink *problems)
 {
-	char field[128], text[300];
-	const char *name;
+	static const char *const none[] = {NULL};
+	char text[300];
 
-	if (ambient_len(in->session, "/spec/runnerConfig") > 0) {
-		(void)ambient_item(in->session, "/spec/runnerConfig", 0, &name);
-		(void)snprintf(field, sizeof(field), "spec.runnerConfig.%.60s", name);
-		(void)snprintf(text, sizeof(text), "runner type \"%s\" has no such setting", cli->type);
-		rs_problem(problems, field, text);
+	if (rs_unknown_setting(in, cli->type, none, problems))
 		return 1;
-	}
 	if (ambient_str(in->effective, "/secretName", "")[0] == '\0') {
 		(void)snprintf(text, sizeof(text),
 			       "no Secret with %.60s is named here, in the project's settings or in the configuration", key);
@@ -247,15 +227,18 @@ rs_has_conversation(const char *dir, const char *file, const char *id, size_t n)
 	return yes;
 }
 
-void
-rs_add_model(struct ambient_run *run, struct ambient_command *cmd, const char *flag)
+int
+rs_add_model(struct ambient_run *run, struct ambient_command *cmd, const char *flag, struct ambient_error *err)
 {
 	const struct ambient_command_api *api = run->host->message->command;
 
-	if (run->model[0] == '\0' || run->model[0] == '-')
-		return;
+	if (run->model[0] == '\0')
+		return 0;
+	if (run->model[0] == '-')
+		return ambient_err(err, AMBIENT_E_INVALID, "spec.model: \"%.60s\" is no name of a model", run->model);
 	api->arg(cmd, flag);
 	api->arg(cmd, run->model);
+	return 0;
 }
 
 int

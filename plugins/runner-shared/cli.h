@@ -56,8 +56,6 @@ void rs_put_key(struct rs_text *t, const char *secret, const char *key, int opti
 int rs_plan(const struct rs_instance *self, const struct rs_cli *cli, const char *key, const char *base_variable,
 	    const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_sink *problems,
 	    struct ambient_error *err);
-/* Says one problem. */
-void rs_problem(struct ambient_sink *problems, const char *field, const char *message);
 
 /* ---- drive */
 
@@ -98,8 +96,8 @@ int rs_state_path(const struct ambient_run *run, const char *sub, char out[RS_PA
 /* Does the CLI still have a conversation?  id: as the CLI names it, hexadecimal with dashes; file: below dir, a pattern of
  * glob(3) with "%s" for the id, or for its first n characters when n is not 0. */
 int rs_has_conversation(const char *dir, const char *file, const char *id, size_t n);
-/* The run's model as an argument of that flag, if there is one. */
-void rs_add_model(struct ambient_run *run, struct ambient_command *cmd, const char *flag);
+/* The run's model as an argument of that flag, if there is one.  INVALID: the program would take it for another flag. */
+int rs_add_model(struct ambient_run *run, struct ambient_command *cmd, const char *flag, struct ambient_error *err);
 /* The workflow's instructions, if there is one, and the prompt on its standard input, which then ends. */
 int rs_prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err);
 /* 1: the line is a JSON object, *ret is the caller's to unref; 0: there is nothing to translate; negative: an error. */

@@ -121,6 +121,51 @@ rs_fini(struct rs_text *t)
 /* ---- a plan */
 
 void
+rs_problem(struct ambient_sink *problems, const char *field, const char *message)
+{
+	struct rs_text t = {0};
+
+	rs_put(&t, "[{\"field\":");
+	rs_string(&t, field);
+	rs_put(&t, ",\"message\":");
+	rs_string(&t, message);
+	rs_put(&t, "}]");
+	if (!t.failed)
+		problems->put(problems, t.p, t.len);
+	rs_fini(&t);
+}
+
+int
+rs_unknown_setting(const struct ambient_plan *in, const char *type, const char *const *known, struct ambient_sink *problems)
+{
+	const char *name;
+	char field[128], text[300];
+
+	for (size_t i = 0; i < ambient_len(in->session, "/spec/runnerConfig"); i++) {
+		size_t k = 0;
+
+		(void)ambient_item(in->session, "/spec/runnerConfig", i, &name);
+		while (known[k] != NULL && strcmp(known[k], name) != 0)
+			k++;
+		if (known[k] != NULL)
+			continue;
+		(void)snprintf(field, sizeof(field), "spec.runnerConfig.%.60s", name);
+		(void)snprintf(text, sizeof(text), "is no setting of runner type \"%.63s\", which has ", type);
+		for (k = 0; known[k] != NULL; k++)
+			(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
+				       k == 0                   ? ""
+				       : known[k + 1] == NULL ? " and "
+							      : ", ",
+				       known[k]);
+		if (known[0] == NULL)
+			(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "none");
+		rs_problem(problems, field, text);
+		return 1;
+	}
+	return 0;
+}
+
+void
 rs_put_env(struct rs_text *t, const char *name, const char *value)
 {
 	if (value == NULL || *value == '\0')

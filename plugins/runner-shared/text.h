@@ -23,6 +23,11 @@ void rs_number(struct rs_text *t, int64_t n);
 void rs_json(struct rs_text *t, const struct ambient_object *obj, const char *pointer, const char *fallback);
 void rs_fini(struct rs_text *t);
 
+/* Says one problem of a plan. */
+void rs_problem(struct ambient_sink *problems, const char *field, const char *message);
+/* Whether spec.runnerConfig has a setting that the type does not; then that was said.  known is ended by NULL. */
+int rs_unknown_setting(const struct ambient_plan *in, const char *type, const char *const *known, struct ambient_sink *problems);
+
 /* A variable of the agent with a comma before it; nothing for an empty value. */
 void rs_put_env(struct rs_text *t, const char *name, const char *value);
 /* llmSettings of a plan as variables of those names, where they are set. */

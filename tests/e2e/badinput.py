@@ -165,6 +165,8 @@ INVALID = [
     ({"desiredState": "Paused"}, "spec.desiredState", "Unsupported value"),
     ({"runnerType": "Command!"}, "spec.runnerType", "should match"),
     ({"repos": [{"input": {"url": "https://h/r"}}] * 33}, "spec.repos", "Too many"),
+    ({"model": "-opus"}, "spec.model", "is no name of a model"),
+    ({"llmSettings": {"model": " x"}}, "spec.llmSettings.model", "is no name of a model"),
     ({"llmSettings": {"temperature": 3}}, "spec.llmSettings.temperature", "less than or equal to 2"),
     ({"initialPrompt": "other"}, "spec.initialPrompt", "differs from its alias prompt; set one of the two"),
     ({"environmentVariables": {"AMBIENT_X": "1"}}, "spec.environmentVariables", "names that begin with AMBIENT_ are reserved"),
@@ -389,6 +391,8 @@ def test_unknown_runner_type(p):
 def test_configuration_of_the_runner_type(p):
     ends(p, "noargv", "Failed", "SpecInvalid", "spec.runnerConfig.command", "must be a list of strings",
          script=None, runnerType="command", runnerConfig={"command": "make"})
+    ends(p, "mistyped", "Failed", "SpecInvalid", "spec.runnerConfig.comand", 'is no setting of runner type "command", which has command',
+         script=None, runnerType="command", runnerConfig={"comand": ["make"]})
 
 
 def test_missing_secret_that_comes_later(p):
@@ -513,7 +517,7 @@ def raw_number(text):
 def test_numbers_go_through_unharmed(p):
     p.request("POST", GROUP % p.ns, '{"apiVersion":"vteam.ambient-code/v1alpha1","kind":"AgenticSession",'
               '"metadata":{"name":"numbers"},"spec":{"prompt":"p","runnerType":"command","llmSettings":{"temperature":0.7},'
-              '"runnerConfig":{"numbers":%s,"command":["sh","-c","true"]}}}' % NUMBERS)
+              '"mcpServers":{"custom":{"s":{"numbers":%s}}},"runnerConfig":{"command":["sh","-c","true"]}}}' % NUMBERS)
     s = lib.Session(p, "numbers", p.ns)
     s.wait("Completed")
     code, text = p.request("GET", s.path, raw=True)

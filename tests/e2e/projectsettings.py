@@ -203,6 +203,11 @@ def test_entries_that_cannot_be_are_named(p):
         raise AssertionError("a role that there is not was taken")
     except Status as status:
         assert status.code == 422 and "spec.groupAccess[0].role" in str(status), status
+    try:
+        p.spec(defaultModel="-m")
+        raise AssertionError("a model that begins with a dash was taken")
+    except Status as status:
+        assert status.code == 422 and "spec.defaultModel" in str(status) and "is no name of a model" in str(status), status
     p.spec(groupAccess=grants(("mine", "view"), ("devs", "edit"), ("devs", "view"), ("oidc:/a b/%c", "view")))
     said = until(lambda: (c := p.condition("GroupAccessReady")).get("status") == "False" and c["message"], what="a complaint")
     assert "spec.groupAccess[0]" in said and '"mine-view"' in said and "spec.groupAccess[2]" in said, said

@@ -385,6 +385,8 @@ def test_definitions_refuse_what_they_can(p):
                            ({"request": "r", "steps": [{"name": "x"}]}, "agent"), ({"request": "r", "stepTimeout": 0}, "stepTimeout"),
                            ({"request": "r", "stepTimeout": 2 ** 31}, "stepTimeout"), ({"title": "t"}, "spec"),
                            ({"request": "r", "steps": [{"agent": "a", "name": "A B"}]}, "name"),
+                           ({"request": "r", "model": "-m"}, "spec.model: Invalid value: \"string\": is no name of a model"),
+                           ({"request": "r", "steps": [{"agent": "a", "model": "-m"}]}, "spec.steps[0].model"),
                            ({"request": "r", "branchName": "--upload-pack=x"}, "spec.branchName"),
                            ({"request": "r", "branchName": "main"}, "spec.branchName: Invalid value: \"string\": is a branch that others"),
                            ({"request": "r", "documents": {"repo": {"url": "https://h/a"}, "path": "../x"}}, "spec.documents.path"),

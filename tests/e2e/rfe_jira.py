@@ -78,14 +78,16 @@ def test_what_goes_wrong_is_told(p):
 def test_the_token_goes_nowhere_else(p):
     """Who may make sessions may not choose the server."""
     evil = Jira()
-    for name, more in (("by-variable", {"environmentVariables": {"JIRA_URL": evil.url}}), ("by-nothing", {"runnerConfig": {}})):
-        order = {"path": "specs/ambient-x/spec.md", "summary": "s", "label": "ambient-1", "type": "Epic", "url": evil.url}
+    order = {"path": "specs/ambient-x/spec.md", "summary": "s", "label": "ambient-1", "type": "Epic"}
+    for name, more, why in (("by-variable", {"environmentVariables": {"JIRA_URL": evil.url}}, "spec.environmentVariables: "),
+                            ("by-nothing", {"runnerConfig": {}}, "spec.runnerConfig: needs path"),
+                            ("by-order", {"runnerConfig": {**order, "url": evil.url}}, "spec.runnerConfig.url: is no setting of")):
         p.request("POST", GROUP % p.ns, {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession", "metadata": {"name": name},
                                          "spec": {"prompt": "x", "runnerType": "jira", "runnerConfig": order,
                                                   "repos": [{"input": {"url": p.origins.url("specs"), "branch": "ambient-x"}}], **more}})
         s = lib.Session(p, name, p.ns)
         s.wait("Failed")
-        assert "spec.environmentVariables" in s.status["message"] or "needs path" in s.status["message"], s.status
+        assert why in s.status["message"], s.status
     assert not evil.requests
     evil.close()
 

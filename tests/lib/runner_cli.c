@@ -55,14 +55,28 @@ runner_check_refusals(const char *type, const char *key)
 	ck_assert_ptr_null(strstr(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\",\"interactive\":true,\"model\":\"anthropic/b\"}"),
 				  "problems"));
 	(void)snprintf(want, sizeof(want),
-		       "problems: [{\"field\":\"spec.runnerConfig.maxTurns\",\"message\":\"runner type \\\"%s\\\" has no such "
-		       "setting\"}]", type);
+		       "problems: [{\"field\":\"spec.runnerConfig.maxTurns\",\"message\":\"is no setting of runner type \\\"%s\\\", "
+		       "which has none\"}]", type);
 	ck_assert_str_eq(runner_plan_text("{\"spec\":{\"runnerConfig\":{\"maxTurns\":3}}}",
 					  "{\"secretName\":\"k\",\"model\":\"anthropic/b\"}"), want);
 	(void)snprintf(want, sizeof(want),
 		       "problems: [{\"field\":\"spec.anthropicApiKeySecret\",\"message\":\"no Secret with %s is named here, in "
 		       "the project's settings or in the configuration\"}]", key);
 	ck_assert_str_eq(runner_plan_text("{\"spec\":{}}", "{\"model\":\"anthropic/b\"}"), want);
+}
+
+void
+runner_check_model(void)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	runner_run.model = "--help";
+	ck_assert_int_eq(runner_type->command(runner_self, &runner_run, runner_host_command(), &err), -AMBIENT_E_INVALID);
+	ck_assert_str_eq(err.message, "spec.model: \"--help\" is no name of a model");
+	ck_assert_ptr_null(strstr(am_buf_str(&runner_command), "help"));
+	runner_run.host->mem->free(runner_run.host, runner_run.slot);
+	runner_run.slot = NULL;
+	am_buf_reset(&runner_command);
 }
 
 void

@@ -26,6 +26,8 @@ void runner_expect(const char *messages);      /* all since the last call */
 void runner_expect_command(const char *part);
 /* Settings and a missing secret are refused with their fields; a chat is not. */
 void runner_check_refusals(const char *type, const char *key);
+/* A model that the program would take for a flag is refused, not left out. */
+void runner_check_model(void);
 void runner_check_versions(const char *title, const char *program, const char *package, const char *old_out,
 			   const char *old, const char *oldest);
 /* The row's line and end make a failure of that reason, a sentence, and a result that is an error. */

@@ -68,7 +68,7 @@ END_TEST
 START_TEST(command_line)
 {
 	runner_run.model = "opus";
-	start("{\"maxTurns\":7}");
+	start("{\"maxTurns\":700000}");
 	const char *text = am_buf_str(&runner_command);
 	static const char *const parts[] = {
 		("arg claude\narg -p\narg --input-format\narg stream-json\narg --output-format\narg stream-json\narg "
@@ -76,7 +76,7 @@ START_TEST(command_line)
 		"arg --permission-prompt-tool\narg stdio\n",
 		"arg --model\narg opus\n",
 		"arg --session-id\n",
-		"arg --max-turns\narg 7\n",
+		"arg --max-turns\narg 700000\n",
 		"arg --add-dir\narg /w/workspace/other\narg --add-dir\narg /w/workspace/artifacts\n",
 		"env CLAUDE_CONFIG_DIR=/nonexistent\n",
 		"env DISABLE_TELEMETRY=1\n",
@@ -171,7 +171,7 @@ START_TEST(settings_become_arguments)
 	start("{\"maxBudgetUSD\":0.25,\"appendSystemPrompt\":\"be brief\",\"allowedTools\":[\"Read\",\"Bash(git log *)\"],"
 	      "\"disallowedTools\":[\"WebFetch\"]}");
 	static const char *const parts[] = {
-		"arg --max-budget-usd\narg 0.250000\n", "arg --append-system-prompt\narg be brief\n",
+		"arg --max-budget-usd\narg 0.250000000\n", "arg --append-system-prompt\narg be brief\n",
 		"arg --allowedTools=Read\narg --allowedTools=Bash(git log *)\narg --disallowedTools=WebFetch\n",
 		"unset AMBIENT_CLAUDE_MCP\narg --mcp-config\narg /tmp/claude-test-",
 	};
@@ -203,6 +203,17 @@ START_TEST(a_limit_of_tokens_ends_the_turn)
 	ck_assert_int_eq(o.success, 0);
 	ck_assert_str_eq(o.reason, "TokensExhausted");
 	ck_assert_str_eq(o.message, "the run took more than the 180 tokens of spec.runnerConfig.maxTokens");
+}
+END_TEST
+
+START_TEST(a_model_that_is_a_flag_is_refused)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	runner_run.model = "--yolo";
+	ck_assert_int_eq(runner_type->command(runner_self, &runner_run, runner_host_command(), &err), -AMBIENT_E_INVALID);
+	ck_assert_str_eq(err.message, "spec.model: \"--yolo\" is no name of a model");
+	ck_assert_ptr_null(runner_run.slot);
 }
 END_TEST
 
@@ -489,6 +500,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, bedrock_and_vertex_by_environment);
 	tcase_add_test(tc, settings_become_arguments);
 	tcase_add_test(tc, a_limit_of_tokens_ends_the_turn);
+	tcase_add_test(tc, a_model_that_is_a_flag_is_refused);
 	tcase_add_test(tc, cli_missing_or_too_old);
 	tcase_add_test(tc, a_turn);
 	tcase_add_test(tc, what_is_not_known_is_ignored);

@@ -31,6 +31,7 @@ START_TEST(command_line)
 
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	runner_run.statedir = dir;
+	runner_check_model();
 	runner_run.model = "gpt-5";
 	runner_run.resume = "01a21aef-2546-7e11-ba14-817ec54fd8a2";
 	runner_start();

@@ -41,6 +41,9 @@ START_TEST(plans)
 			 "\"0.7000\"},{\"name\":\"LLM_MAX_TOKENS\",\"value\":\"4000\"}],\"honours\":[\"temperature\",\"maxTokens\"]}");
 	ck_assert_ptr_nonnull(strstr(runner_plan_text(make, "{\"temperature\":0}"), "\"value\":\"0.0000\""));
 	ck_assert_ptr_nonnull(strstr(runner_plan_text(make, "{\"temperature\":2}"), "\"value\":\"2.0000\""));
+	ck_assert_str_eq(runner_plan_text("{\"spec\":{\"runnerConfig\":{\"command\":[\"make\"],\"comand\":[\"x\"]}}}", "{}"),
+			 "problems: [{\"field\":\"spec.runnerConfig.comand\",\"message\":\"is no setting of runner type "
+			 "\\\"command\\\", which has command\"}]");
 	static const char *const bad[] = {"{}", "{\"command\":[]}", "{\"command\":\"make\"}", "{\"command\":[1]}",
 					  "{\"command\":[\"\"]}"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

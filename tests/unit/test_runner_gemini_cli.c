@@ -45,6 +45,7 @@ START_TEST(command_line)
 {
 	char path[400];
 
+	runner_check_model();
 	runner_run.model = "gemini-2.5-pro";
 	runner_run.resume = "11111111-2222-4333-8444-555555555555";
 	runner_start();

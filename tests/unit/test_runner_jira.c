@@ -165,6 +165,9 @@ START_TEST(plans)
 	ck_assert_ptr_nonnull(strstr(runner_plan_text("{\"spec\":{\"environmentVariables\":{\"JIRA_URL\":\"https://evil\"}," ORDER "}}", "{}"),
 				     "problems: [{\"field\":\"spec.environmentVariables\""));
 	ck_assert_ptr_nonnull(strstr(runner_plan_text("{\"spec\":{}}", "{}"), "problems: [{\"field\":\"spec.runnerConfig\""));
+	ck_assert_str_eq(runner_plan_text("{\"spec\":{\"runnerConfig\":{\"url\":\"https://evil\"}}}", "{}"),
+			 "problems: [{\"field\":\"spec.runnerConfig.url\",\"message\":\"is no setting of runner type \\\"jira\\\", which has "
+			 "path, type, summary, label, source, key, parent, implements and attachments\"}]");
 	ck_assert_ptr_nonnull(strstr(runner_plan_text("{\"spec\":{" ORDER "}}", "{\"interactive\":true}"),
 				     "problems: [{\"field\":\"spec.interactive\""));
 }

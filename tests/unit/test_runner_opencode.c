@@ -41,6 +41,7 @@ END_TEST
 
 START_TEST(command_line)
 {
+	runner_check_model();
 	runner_run.model = "anthropic/claude-sonnet-4-5";
 	runner_run.resume = "ses_de50727d4ffengMvb9uNrliVhF";
 	ck_assert_int_eq(setenv("AMBIENT_OPENCODE_BASE_URL", "http://h/v1", 1), 0);
