@@ -68,14 +68,21 @@ either(const struct ambient_object *o, const char *base, const char *canonical, 
 	return refuse(err, name, "differs from its alias \"%s\"; set one of the two", other);
 }
 
+static bool
+is_object_name(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-");
+
+	return n > 0 && name[n] == '\0' && n <= 253 && isalnum((unsigned char)name[0]) && isalnum((unsigned char)name[n - 1]);
+}
+
 /* A name goes into paths of requests. */
 static int
 check_object_name(struct ambient_error *err, const char *base, const char *field, const char *name)
 {
-	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-");
 	char where[128];
 
-	if (name[0] == '\0' || (name[n] == '\0' && n <= 253 && isalnum((unsigned char)name[0]) && isalnum((unsigned char)name[n - 1])))
+	if (name[0] == '\0' || is_object_name(name))
 		return 0;
 	field_name(where, base, field);
 	return refuse(err, where, "%s", "is no name that an object can have");
@@ -495,6 +502,26 @@ check_environment(const struct ambient_object *spec, struct ambient_error *err)
 	return 0;
 }
 
+/* Zero is no limit to the scheduler and one that cannot be kept to the node; so few bytes are a unit that was forgotten. */
+static int
+check_resources(const struct ambient_object *spec, struct ambient_error *err)
+{
+	const char *cpu = ambient_str(spec, "/resourceOverrides/cpu", ""), *memory = ambient_str(spec, "/resourceOverrides/memory", "");
+	size_t digits = strspn(memory, "0123456789"), unit = digits;
+
+	if (cpu[0] != '\0' && cpu[strcspn(cpu, "123456789")] == '\0')
+		return refuse(err, "spec.resourceOverrides.cpu", "\"%.32s\" must be more than zero", cpu);
+	if (memory[unit] == '.')
+		unit += 1 + strspn(memory + unit + 1, "0123456789");
+	if (memory[0] == '\0')
+		return 0;
+	if (memory[strcspn(memory, "123456789")] == '\0' || (memory[unit] == '\0' && digits < 7) ||
+	    ((memory[unit] == 'k' || memory[unit] == 'K') && digits < 4))
+		return refuse(err, "spec.resourceOverrides.memory", "\"%.32s\" is less than a megabyte; a number without a unit is bytes, 512Mi "
+			      "are 512 megabytes", memory);
+	return 0;
+}
+
 /* The model of a session that names none.  A default is meant for the runner type beside it: given to another agent it
  * would only be refused there. */
 static const char *
@@ -546,6 +573,9 @@ workspace(struct ambient_call *call, const struct ambient_object *session, struc
 		text_add(t, ",\"workspace\":%s", ambient_str(session, "/metadata/name", ""));
 		return 0;
 	}
+	if (!is_object_name(parent))
+		return refuse(err, kw_parent_field(session), "\"%.100s\" is no name that a session can have; name the session to be continued, "
+			      "or leave it out", parent);
 	rc = ambient_get(call, AS_SESSION, ns, parent, &o, err);
 	if (rc == -AMBIENT_E_NOTFOUND)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "session \"%.253s\", which is to be continued, is not there; this one goes on when it is", parent);
@@ -584,7 +614,7 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 		     settings != NULL ? ambient_str(settings, "/spec/runnerType", "") : "", fact);
 	if ((rc = either(spec, "spec", "/prompt", "/initialPrompt", &prompt, err)) < 0 ||
 	    (rc = choose_model(plugin, spec, settings, type, fact, &model, err)) < 0 ||
-	    (rc = check_environment(spec, err)) < 0 ||
+	    (rc = check_environment(spec, err)) < 0 || (rc = check_resources(spec, err)) < 0 ||
 	    (rc = check_object_name(err, "spec", "/anthropicApiKeySecret", ambient_str(spec, "/anthropicApiKeySecret", ""))) < 0 ||
 	    (rc = check_object_name(err, "spec", "/resourceOverrides/storageClass",
 				    ambient_str(spec, "/resourceOverrides/storageClass", ""))) < 0 ||
@@ -592,12 +622,13 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 				    ambient_str(spec, "/resourceOverrides/priorityClass", ""))) < 0)
 		return rc;
 	if (prompt[0] == '\0' && !interactive)
-		return refuse(err, "spec.prompt", "%s", "is empty, and the session is not interactive");
+		return refuse(err, "spec.prompt", "%s", "without interactive: true, a session needs a prompt");
 	rc = all_repos(call, session, settings, &repos, &secrets, &count, err);
 	if (rc < 0)
 		goto out;
 	if (main_index < 0 || (main_index > 0 && (size_t)main_index >= count)) {
-		rc = refuse(err, "spec.mainRepoIndex", "%s", "is not the index of a repository");
+		rc = refuse(err, "spec.mainRepoIndex", "%lld is not the index of a repository; there are %zu, and the first has 0",
+			    (long long)main_index, count);
 		goto out;
 	}
 	if (timeout == 0 || (new_shape && timeout == NEW_SHAPE_TIMEOUT))

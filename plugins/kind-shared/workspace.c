@@ -20,6 +20,13 @@ kw_parent(const struct ambient_object *session)
 }
 
 const char *
+kw_parent_field(const struct ambient_object *session)
+{
+	return ambient_type(session, PARENT) == AMBIENT_T_STRING ? "metadata.annotations[vteam.ambient-code/parent-session-id]"
+								 : "spec.environmentVariables[PARENT_SESSION_ID]";
+}
+
+const char *
 kw_planned(const struct ambient_object *session)
 {
 	return ambient_str(session, "/status/effective/workspace", "");

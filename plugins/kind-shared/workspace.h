@@ -15,6 +15,8 @@
 
 /* The session that this one continues; "" when it continues none. */
 const char *kw_parent(const struct ambient_object *session);
+/* Where that stands, for a message. */
+const char *kw_parent_field(const struct ambient_object *session);
 /* The session whose claim it was planned with; "" while no run is planned. */
 const char *kw_planned(const struct ambient_object *session);
 /* What the annotation wishes for, with the time of asking: as status.intent.annotation keeps it; "" for nothing. */

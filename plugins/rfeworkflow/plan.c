@@ -208,6 +208,25 @@ steps_of_spec(const struct rfe_plugin *plugin, struct rfe_plan *plan, const stru
 	return 0;
 }
 
+/* The seven, or those that were selected in their place. */
+static int
+steps_of_council(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct ambient_object *spec,
+		 struct ambient_error *err)
+{
+	size_t n = ambient_len(spec, "/selectedAgents");
+	const char *agent;
+
+	for (size_t i = 0; i < n; i++) {
+		agent = ambient_str(ambient_item(spec, "/selectedAgents", i, NULL), "", "");
+		if (add_step(plugin, plan, spec, agent, agent, err) == NULL)
+			return -AMBIENT_E_INVALID;
+	}
+	for (size_t i = 0; n == 0 && council[i] != NULL; i++)
+		if (add_step(plugin, plan, spec, council[i], council[i], err) == NULL)
+			return -AMBIENT_E_INVALID;
+	return 0;
+}
+
 /* In the first shape each of the selected agents works at each phase; a person starts the phases. */
 static int
 steps_of_phases(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct ambient_object *spec,
@@ -249,8 +268,7 @@ read_steps(const struct rfe_plugin *plugin, struct rfe_plan *plan, const struct 
 	else if (plan->shape != RFE_DOCUMENTED)
 		rc = steps_of_phases(plugin, plan, spec, err);
 	else
-		for (size_t i = 0; rc == 0 && council[i] != NULL; i++)
-			rc = add_step(plugin, plan, spec, council[i], council[i], err) == NULL ? -AMBIENT_E_INVALID : 0;
+		rc = steps_of_council(plugin, plan, spec, err);
 	plan->total = plan->n;
 	if (rc < 0)
 		return rc;

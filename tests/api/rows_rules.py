@@ -350,6 +350,17 @@ def what_becomes_one_value_is_owned_as_one(f):
     assert apply("a", {"l": ["x"], "m": {"k": "1"}}, "&dryRun=All").ok()["spec"]["l"] == ["x", "y"]
 
 
+@row
+def a_rule_points_at_a_key(f):
+    keys = {"type": "object", "maxProperties": 9, "additionalProperties": {"type": "integer"}}
+    path, kind = serve(f, {
+        "type": "object", "x-kubernetes-validations": [{"rule": "!has(self.m) || !('a' in self.m)", "fieldPath": ".m['a']", "message": "no a"}],
+        "properties": {"m": {**keys, "x-kubernetes-validations": [{"rule": "!('b' in self)", "fieldPath": "['b']", "message": "no b"}]}}})
+    for key, field in (("a", "spec.m[a]"), ("b", "spec.m.[b]")):
+        found = causes(f.api.post(path, {"apiVersion": f.group + "/v1", "kind": kind, "metadata": {"name": "r-" + rand()}, "spec": {"m": {key: 1}}}))
+        assert found == [(field, "FieldValueInvalid", 'Invalid value: "object": no ' + key)], found
+
+
 # ---- our own definitions
 
 HTTPS = "https://h/r"
@@ -359,13 +370,13 @@ A, B, C, D = ("https://h/" + x for x in "abcd")
 # Of a session: what is refused, the field, the sentence.
 SESSIONS = [
     ({"prompt": "a", "initialPrompt": "b"}, "initialPrompt", "differs from its alias prompt; set one of the two"),
-    ({"model": "a", "llmSettings": {"model": "b"}}, "llmSettings.model", "differs from its alias model; set one of the two"),
-    ({"input": {"repo": A}, "inputRepo": B}, "inputRepo", "differs from its alias input.repo; set one of the two"),
-    ({"input": {"branch": "a"}, "inputBranch": "b"}, "inputBranch", "differs from its alias input.branch; set one of the two"),
-    ({"output": {"repo": A}, "outputRepo": B}, "outputRepo", "differs from its alias output.repo; set one of the two"),
-    ({"output": {"branch": "a"}, "outputBranch": "b"}, "outputBranch", "differs from its alias output.branch; set one of the two"),
+    ({"prompt": "p", "model": "a", "llmSettings": {"model": "b"}}, "llmSettings.model", "differs from its alias model; set one of the two"),
+    ({"prompt": "p", "input": {"repo": A}, "inputRepo": B}, "inputRepo", "differs from its alias input.repo; set one of the two"),
+    ({"prompt": "p", "input": {"branch": "a"}, "inputBranch": "b"}, "inputBranch", "differs from its alias input.branch; set one of the two"),
+    ({"prompt": "p", "output": {"repo": A}, "outputRepo": B}, "outputRepo", "differs from its alias output.repo; set one of the two"),
+    ({"prompt": "p", "output": {"branch": "a"}, "outputBranch": "b"}, "outputBranch", "differs from its alias output.branch; set one of the two"),
     ({"repos": [{"url": A}], "inputRepo": B}, "repos", "differs from the single repository in inputRepo; set one of the two"),
-    ({"repos": [{"input": {"url": A}}], "input": {"repo": B}}, "repos",
+    ({"prompt": "p", "repos": [{"input": {"url": A}}], "input": {"repo": B}}, "repos",
      "differs from the single repository in input.repo; set one of the two"),
     ({"repos": [{"url": A, "input": {"url": B}}]}, "repos[0].url", "differs from its alias input.url; set one of the two"),
     ({"repos": [{"url": A}, {"branch": "a", "input": {"url": B, "branch": "b"}}]}, "repos[1].branch",
@@ -377,19 +388,61 @@ SESSIONS = [
     ({"repos": [{"url": A, "output": {"createPR": True, "createPullRequest": False}}]}, "repos[0].output.createPullRequest",
      "differs from its alias output.createPR; set one of the two"),
     ({"repos": [{"url": A, "name": "x"}, {"url": B, "name": "x"}]}, "repos", "two repositories have the same name"),
-    ({"repos": [{"url": A}], "mainRepoIndex": 1}, "mainRepoIndex", "is not the index of a repository"),
-    ({"mainRepoIndex": 1}, "mainRepoIndex", "is not the index of a repository"),
-    ({"environmentVariables": {"a b": "x"}}, "environmentVariables",
-     "the name of a variable is made of letters, digits and underscores and does not begin with a digit"),
-    ({"environmentVariables": {"AMBIENT_X": "x"}}, "environmentVariables", "names that begin with AMBIENT_ are reserved"),
+    ({"repos": [{"url": A}], "mainRepoIndex": 1}, "mainRepoIndex", "1 is not the index of a repository; the first has 0"),
+    ({"prompt": "p", "inputRepo": A, "mainRepoIndex": 1}, "mainRepoIndex", "1 is not the index of a repository; the first has 0"),
+    ({"prompt": "p", "gitConfig": {"repositories": [{"url": A}, {"url": B}]}, "mainRepoIndex": 2}, "mainRepoIndex",
+     "2 is not the index of a repository; the first has 0"),
+    ({"prompt": "p", "environmentVariables": {"A": "x", "a b": "x"}}, "environmentVariables",
+     '"a b": the name of a variable is made of letters, digits and underscores and does not begin with a digit'),
+    ({"prompt": "p", "environmentVariables": {"A": "x", "AMBIENT_X": "x"}}, "environmentVariables",
+     '"AMBIENT_X": names that begin with AMBIENT_ are reserved'),
+    ({"prompt": "p", "environmentVariables": {"PARENT_SESSION_ID": "../x"}}, "environmentVariables",
+     '"PARENT_SESSION_ID" is no name that a session can have'),
+    ({"prompt": "p", "environmentVariables": {"PARENT_SESSION_ID": "Upper"}}, "environmentVariables",
+     '"PARENT_SESSION_ID" is no name that a session can have'),
+    ({}, "prompt", "without interactive: true, a session needs a prompt"),
+    ({"prompt": "", "repos": [{"input": {"url": A}}]}, "prompt", "without interactive: true, a session needs a prompt"),
+    ({"repos": [{"url": A}], "interactive": False}, "prompt", "without interactive: true, a session needs a prompt"),
+    ({"repos": [{"url": A, "output": {"type": "fork"}}]}, "repos[0].output.type", "is fork, but output.forkRepo names no other repository"),
+    ({"repos": [{"url": A, "output": {"type": "fork", "forkRepo": A}}]}, "repos[0].output.type",
+     "is fork, but output.forkRepo names no other repository"),
+    ({"repos": [{"url": A, "output": {"type": "direct", "url": B}}]}, "repos[0].output.type",
+     "is direct, but output.forkRepo names another repository"),
+    ({"repos": [{"url": A}, {"url": B, "output": {"ensureBranch": True}}]}, "repos[1].output.ensureBranch",
+     "needs output.targetBranch, the branch that is meant"),
+    ({"repos": [{"url": A, "output": {"continueBranch": True, "targetBranch": ""}}]}, "repos[0].output.continueBranch",
+     "needs output.targetBranch, the branch that is meant"),
+    ({"repos": [{"url": A, "name": "artifacts"}]}, "repos[0].name", '"artifacts" is a directory of the workspace already; choose another one'),
+    ({"repos": [{"url": A, "name": "removed"}]}, "repos[0].name", '"removed" is a directory of the workspace already; choose another one'),
+    ({"prompt": "p", "gitConfig": {"repositories": [{"url": A, "clonePath": "workflows"}]}}, "gitConfig.repositories[0].clonePath",
+     '"workflows" is a directory of the workspace already; choose another one'),
+    *(({"prompt": "p", "resourceOverrides": {"cpu": c}}, "resourceOverrides.cpu", "must be more than zero") for c in ("0", "0.0", "0m")),
+    *(({"prompt": "p", "resourceOverrides": {"memory": m}}, "resourceOverrides.memory",
+       "is less than a megabyte; a number without a unit is bytes, 512Mi are 512 megabytes") for m in ("0", "1", "512", "0Gi", "999999.5", "999k", "8Ki")),
+    ({"repos": [{"url": A}], "gitConfig": {"repositories": [{"url": B}]}}, "gitConfig.repositories",
+     "is another list of repositories; set one of the two"),
+    ({"prompt": "p", "inputRepo": A, "gitConfig": {"repositories": [{"url": B}]}}, "gitConfig.repositories",
+     "is another list of repositories; set one of the two"),
 ]
 SESSIONS_TAKEN = [
     {"prompt": "a", "initialPrompt": "a"}, {"prompt": "", "initialPrompt": "a"}, {"prompt": "x" * 300000, "initialPrompt": "x" * 300000},
-    {"model": "a", "llmSettings": {"model": "a"}}, {"llmSettings": {"temperature": 1}, "model": "a"},
-    {"input": {"repo": HTTPS}, "inputRepo": HTTPS, "repos": [{"url": HTTPS}]}, {"repos": [], "inputRepo": HTTPS},
+    {"prompt": "p", "model": "a", "llmSettings": {"model": "a"}}, {"prompt": "p", "llmSettings": {"temperature": 1}, "model": "a"},
+    {"input": {"repo": HTTPS}, "inputRepo": HTTPS, "repos": [{"url": HTTPS}]}, {"prompt": "p", "repos": [], "inputRepo": HTTPS},
     {"repos": [{"url": A, "input": {"url": A}, "output": {"createPR": True, "createPullRequest": True, "forkRepo": A}}]},
     {"repos": [{"url": A, "name": "x"}, {"url": B, "name": "y"}, {"url": C}, {"url": D}], "mainRepoIndex": 3},
-    {"environmentVariables": {"A": "1", "_b2": "2", "AMBIENT": "3"}}, {},
+    {"prompt": "p", "environmentVariables": {"A": "1", "_b2": "2", "AMBIENT": "3", "PARENT_SESSION_ID": "a.b-1"}},
+    {"prompt": "p", "environmentVariables": {"PARENT_SESSION_ID": ""}}, {"interactive": True}, {"initialPrompt": ""}, {"repos": [{"url": A}]},
+    # The project's repositories, which the definition does not see, may have that index.
+    {"prompt": "p", "mainRepoIndex": 1}, {"prompt": "p", "repos": [], "mainRepoIndex": 3},
+    {"prompt": "p", "gitConfig": {"repositories": [{"url": A}, {"url": B}]}, "mainRepoIndex": 1},
+    {"prompt": "p", "gitConfig": {"repositories": [], "user": {"name": "x"}}, "repos": [{"url": A}]},
+    {"repos": [{"url": A, "output": {"type": "fork", "url": B}}, {"url": B, "output": {"type": "fork", "forkRepo": A}},
+               {"url": C, "output": {"type": "direct"}}, {"url": D, "output": {"type": "direct", "forkRepo": D}}]},
+    {"repos": [{"url": A, "output": {"ensureBranch": True, "branch": "b"}}, {"url": B, "output": {"continueBranch": True, "pushBranch": "b"}},
+               {"url": C, "output": {"ensureBranch": False, "continueBranch": False}}]},
+    {"repos": [{"url": A, "name": "Artifacts"}, {"url": B + "/artifacts"}]},
+    *({"prompt": "p", "resourceOverrides": {"memory": m}} for m in ("512Mi", "1Gi", "1000000", "1000k", "0.5Gi", "1024Ki", "1.5M")),
+    *({"prompt": "p", "resourceOverrides": {"cpu": c}} for c in ("1", "0.1", "100m", "10")),
 ]
 
 
@@ -454,7 +507,7 @@ BRANCH_FIELDS = ("repos[0].branch", "repos[0].input.branch", "repos[0].output.ta
 
 def with_field(field, value):
     """A spec with that field, and what belongs beside it."""
-    spec = {}
+    spec = {"prompt": "p"}
     if field.startswith("repos[0]"):
         spec["repos"] = [{"url": A}]
     elif field.startswith("gitConfig"):
@@ -521,6 +574,42 @@ def addresses_and_branches_are_refused_at_apply(f):
         assert a.status == 201 if taken else [x[0] for x in causes(a)] == ["spec.gitConfig.repositories[0].clonePath"], (path, a.raw)
     # An empty one is one that is not there.
     sessions({"repos": [{"url": A, "branch": "", "output": {"url": "", "branch": ""}}], "inputRepo": ""}).ok(201)
+
+
+WORKFLOWS = [
+    ({"request": "r", "steps": [{"agent": "a"}], "selectedAgents": ["b"]}, "selectedAgents",
+     "has no effect beside steps, each of which names its agent; leave one of the two out"),
+    ({"title": "t", "description": "d", "umbrellaRepo": {"url": A}, "selectedAgents": ["b"]}, "selectedAgents",
+     "has no effect here; write the steps and their agents in steps"),
+    ({"request": "r", "repos": [{"url": A, "name": "workflows"}]}, "repos[0].name",
+     '"workflows" is a directory of the workspace already; choose another one'),
+    ({"request": "r", "environmentVariables": {"A": "1", "AMBIENT_X": "1"}}, "environmentVariables",
+     '"AMBIENT_X": names that begin with AMBIENT_ are reserved'),
+    ({"request": "r", "steps": [{"agent": "a"}, {"agent": "b", "environmentVariables": {"a b": "1"}}]}, "steps[1].environmentVariables",
+     '"a b": the name of a variable is made of letters, digits and underscores and does not begin with a digit'),
+    ({"request": "r", "resourceOverrides": {"cpu": "0"}}, "resourceOverrides.cpu", "must be more than zero"),
+    ({"request": "r", "resourceOverrides": {"memory": "512"}}, "resourceOverrides.memory",
+     "is less than a megabyte; a number without a unit is bytes, 512Mi are 512 megabytes"),
+]
+WORKFLOWS_TAKEN = [
+    {"request": "r", "selectedAgents": ["a", "b"]}, {"request": "r", "selectedAgents": [], "steps": [{"agent": "a"}]},
+    {"title": "t", "description": "d", "targetRepoUrl": A, "selectedAgents": ["Team Lead"]},
+    {"request": "r", "resourceOverrides": {"cpu": "500m", "memory": "1Gi"}, "environmentVariables": {"A": "1"}},
+]
+
+
+@row
+def workflows_say_nothing_that_a_session_would_refuse(f):
+    at = install(f, "rfeworkflows")
+
+    def post(spec):
+        return f.api.post(at + "?dryRun=All", {"apiVersion": f.group + "/v1alpha1", "kind": "RFEWorkflow", "metadata": {"name": "w-" + rand()},
+                                               "spec": spec})
+    for spec, field, sentence in WORKFLOWS:
+        found = causes(post(spec))
+        assert len(found) == 1 and found[0][0] == "spec." + field and found[0][2].endswith(": " + sentence), (spec, found)
+    for spec in WORKFLOWS_TAKEN:
+        post(spec).ok(201)
 
 
 @row

@@ -155,7 +155,17 @@ INVALID = [
     ({"timeout": "soon"}, "spec.timeout", "integer"),
     ({"timeout": -1}, "spec.timeout", "greater than or equal to 0"),
     ({"timeout": 1 << 31}, "spec.timeout", "less than or equal to 2147483647"),
-    ({"repos": [{"input": {"url": "https://h/r"}}], "mainRepoIndex": 1}, "spec.mainRepoIndex", "is not the index of a repository"),
+    ({"repos": [{"input": {"url": "https://h/r"}}], "mainRepoIndex": 1}, "spec.mainRepoIndex", "1 is not the index of a repository"),
+    ({"prompt": ""}, "spec.prompt", "without interactive: true, a session needs a prompt"),
+    ({"repos": [{"name": "artifacts", "input": {"url": "https://h/r"}}]}, "spec.repos[0].name", '"artifacts" is a directory of the workspace'),
+    ({"repos": [{"input": {"url": "https://h/r"}, "output": {"type": "fork"}}]}, "spec.repos[0].output.type", "names no other repository"),
+    ({"repos": [{"input": {"url": "https://h/r"}, "output": {"continueBranch": True}}]}, "spec.repos[0].output.continueBranch",
+     "needs output.targetBranch"),
+    ({"environmentVariables": {"PARENT_SESSION_ID": "../x"}}, "spec.environmentVariables", '"PARENT_SESSION_ID" is no name'),
+    ({"resourceOverrides": {"cpu": "0"}}, "spec.resourceOverrides.cpu", "must be more than zero"),
+    ({"resourceOverrides": {"cpu": "-1"}}, "spec.resourceOverrides.cpu", "should match"),
+    ({"resourceOverrides": {"memory": "512"}}, "spec.resourceOverrides.memory", "512Mi are 512 megabytes"),
+    ({"resourceOverrides": {"memory": "1ki"}}, "spec.resourceOverrides.memory", "should match"),
     ({"repos": [{"name": "a", "input": {"url": "https://h/r"}}, {"name": "a", "input": {"url": "https://h/s"}}]}, "spec.repos",
      "two repositories have the same name"),
     ({"repos": [{"name": "../x", "input": {"url": "https://h/r"}}]}, "spec.repos[0].name", "should match"),
@@ -169,7 +179,7 @@ INVALID = [
     ({"llmSettings": {"model": " x"}}, "spec.llmSettings.model", "is no name of a model"),
     ({"llmSettings": {"temperature": 3}}, "spec.llmSettings.temperature", "less than or equal to 2"),
     ({"initialPrompt": "other"}, "spec.initialPrompt", "differs from its alias prompt; set one of the two"),
-    ({"environmentVariables": {"AMBIENT_X": "1"}}, "spec.environmentVariables", "names that begin with AMBIENT_ are reserved"),
+    ({"environmentVariables": {"AMBIENT_X": "1"}}, "spec.environmentVariables", '"AMBIENT_X": names that begin with AMBIENT_ are reserved'),
 ]
 
 
@@ -297,11 +307,11 @@ def test_urls_that_are_refused_when_a_session_is_edited(p):
             raise AssertionError("the edit was taken")
         assert s.get()["metadata"]["generation"] == version
     # What only the reconciler can see is taken, and the condition says which field it is about; the run goes on.
-    p.patch(chat.path, {"spec": {"repos": [p.repo("edited"), {"name": "artifacts", **p.repo("edited")}]}})
+    p.patch(chat.path, {"spec": {"repos": [p.repo("edited"), {"name": "edited", **p.repo("edited")}]}})
     until(lambda: chat.condition("Reconciled").get("reason") == "SpecInvalid", what="the condition")
     assert "spec.repos[1]" in chat.condition("Reconciled")["message"] and chat.phase == "Running", chat.status
-    done = p.ctl("repos", "remove", "chat", "artifacts")
-    assert done.returncode == 0, done.stdout
+    p.patch(chat.path, {"spec": {"repos": [p.repo("edited")]}})
+    until(lambda: chat.condition("Reconciled").get("status") == "True", what="the condition to be well")
     chat.delete()
 
 
@@ -414,6 +424,18 @@ def test_missing_key_of_claude_code(p):
     s.wait("Failed", "Completed", "Running")
     assert s.condition("SecretsReady")["status"] == "True", s.status
     s.delete()
+
+
+def test_a_parent_that_no_session_can_be(p):
+    """An annotation is nothing that a definition sees."""
+    for name in ("../x", "Upper", "x/y"):
+        p.request("POST", GROUP % p.ns, {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession", "metadata": {
+            "name": "orphan", "annotations": {"vteam.ambient-code/parent-session-id": name}}, "spec": {"prompt": "p"}})
+        s = lib.Session(p, "orphan", p.ns)
+        s.wait("Failed")
+        assert s.reason == "SpecInvalid" and s.message.startswith(
+            'metadata.annotations[vteam.ambient-code/parent-session-id]: "%s" is no name that a session can have' % name), s.status
+        s.delete()
 
 
 def test_both_set_and_different(p):

@@ -626,6 +626,20 @@ START_TEST(session_that_a_person_made_for_a_step)
 }
 END_TEST
 
+START_TEST(council_is_the_selected_agents)
+{
+	begin();
+	submit_named("w", REQUEST ",'selectedAgents':['Team Lead','product-manager']");
+	(void)settle();
+	ck_assert_str_eq(step(0, "name"), "team-lead");
+	ck_assert_str_eq(step(1, "name"), "product-manager");
+	ck_assert_str_eq(step(2, "name"), "(none)");
+	ck_assert_str_eq(step(0, "status"), "Running");
+	ck_assert_ptr_nonnull(strstr(session("w-team-lead-1", "/spec/prompt"), "You are the Team Lead"));
+	end();
+}
+END_TEST
+
 START_TEST(first_shape_has_phases_of_the_selected_agents)
 {
 	begin();
@@ -676,6 +690,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, spec_is_changed_between_steps);
 	tcase_add_test(tc, umbrella_shape_waits_for_a_person);
 	tcase_add_test(tc, session_that_a_person_made_for_a_step);
+	tcase_add_test(tc, council_is_the_selected_agents);
 	tcase_add_test(tc, first_shape_has_phases_of_the_selected_agents);
 }
 

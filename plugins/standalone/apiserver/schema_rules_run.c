@@ -131,6 +131,7 @@ run_rule(struct checker *c, const struct am_schema *s, const struct am_rule *rul
 		size_t mark = c->path.len;
 
 		message_of(c, rule, node, old, &text);
+		am_buf_adds(&c->path, *rule->field == '[' ? "." : ""); /* Kubernetes takes it for the name of a field */
 		am_buf_adds(&c->path, rule->field + (mark == 0 && *rule->field == '.'));
 		add_cause(c, s, rule, am_buf_str(&text));
 		am_buf_cut(&c->path, mark);
