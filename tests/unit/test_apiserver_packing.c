@@ -211,6 +211,54 @@ START_TEST(what_was_replaced_soon_after_is_there_once)
 }
 END_TEST
 
+static size_t
+selected(const char *labels)
+{
+	struct am_list_query query = { .label_selector = labels, .send_initial_events = -1 };
+	struct am_list list;
+
+	ck_assert_int_eq(am_engine_list(f.engine, res, "default", &query, &list, &f.failure), 0);
+	size_t n = list.n;
+	am_list_fini(&list);
+	return n;
+}
+
+START_TEST(selectors_of_labels_open_what_may_match)
+{
+	static const struct {
+		const char *labels;
+		size_t n;
+	} cases[] = {
+		{ "half=1", MANY / 2 }, { "half in (0,1)", MANY }, { "half notin (0)", MANY / 2 }, { "half!=0", MANY / 2 },
+		{ "half", MANY }, { "!half", 0 }, { "!whole", MANY }, { "whole", 0 }, { "whole=1", 0 }, { "half=2", 0 },
+		{ "half>0", MANY / 2 }, { "half<1", MANY / 2 }, { "half=1,half=0", 0 }, { "whole!=1", MANY }, { "whole notin (0,1)", MANY },
+		{ "half,!whole", MANY }, { "half=", 0 },
+	};
+	struct am_list all;
+	size_t one = 0, none = 0;
+
+	for (int i = 0; i < MANY; i++)
+		put_map(i, "");
+	am_engine_janitor_run(f.engine);
+	ck_assert_uint_gt(packed(), MANY / 2);
+	for (size_t i = 0; i < AM_COUNTOF(cases); i++)
+		ck_assert_msg(selected(cases[i].labels) == cases[i].n, "%s: %zu", cases[i].labels, selected(cases[i].labels));
+	am_engine_all(f.engine, "", "configmaps", NULL, &all);
+	for (size_t i = 0; i < all.n; i++) {
+		uint64_t bits = all.items[i]->label_bits;
+
+		if (all.items[i]->body != NULL)
+			continue;
+		one += (am_label_bits("half", "1") & ~bits) == 0;
+		none += bits == 0 || bits == UINT64_MAX;
+	}
+	am_list_fini(&all);
+	ck_assert_uint_eq(none, 0);
+	/* Both halves could have the same bit, by chance one time in 64. */
+	ck_assert(one < packed() || am_label_bits("half", "0") == am_label_bits("half", "1"));
+}
+END_TEST
+
 START_TEST(selectors_of_fields_open_what_they_look_into)
 {
 	struct am_list_query query = { .field_selector = "type=ambient.example/odd", .send_initial_events = -1 };
@@ -311,6 +359,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_is_written_of_a_packed_one_is_what_was_read);
 	tcase_add_test(tc, what_was_replaced_soon_after_is_there_once);
 	tcase_add_test(tc, selectors_of_fields_open_what_they_look_into);
+	tcase_add_test(tc, selectors_of_labels_open_what_may_match);
 	tcase_add_test(tc, a_write_meets_the_object_that_it_was_prepared_against);
 	tcase_add_test(tc, dependents_go_with_their_owner);
 	tcase_add_test(tc, what_is_loaded_is_packed_too);

@@ -157,6 +157,7 @@ struct am_object {
 	const char *packed;
 	struct am_dictionary *dictionary;
 	uint32_t packed_n;
+	uint64_t label_bits;         /* of a packed one: which labels it may have */
 	int64_t id, mtime;           /* row; wall time of the last write */
 	uint32_t rv_at, rv_len;      /* where resourceVersion was put into body */
 	uint32_t flags;

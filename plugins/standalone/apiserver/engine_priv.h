@@ -38,6 +38,8 @@ struct am_object *am_object_with_rv(const struct am_object *object, uint64_t rv)
 /* A packed copy of an open object; NULL: it is not worth it, or not yet. */
 struct am_object *am_object_pack(struct am_packer *packer, size_t present, const struct am_object *object) am_nodiscard_;
 const char *am_object_label(const struct am_object *object, const char *key);
+/* Bits that label_bits has if there is such a label; value NULL: of any value. */
+uint64_t am_label_bits(const char *key, const char *value);
 int am_key_cmp(const char *ns_a, const char *name_a, const char *ns_b, const char *name_b);
 
 /* ---- selector.c ---- */

@@ -232,7 +232,17 @@ keep_text(struct found *found, const char *text)
 	return at;
 }
 
-/* What is found without the text: all but the labels, which are half of it and seldom asked for. */
+uint64_t
+am_label_bits(const char *key, const char *value)
+{
+	uint64_t name = am_hash(key, strlen(key));
+	uint64_t bits = UINT64_C(1) << name % 64;
+
+	return value == NULL ? bits : bits | UINT64_C(1) << (name / 64 ^ am_hash(value, strlen(value))) % 64;
+}
+
+/* What is found without the text: all but the labels, which are half of it and seldom asked for; their bits tell most selectors
+ * that there is nothing to open (a Bloom filter of two bits a label). */
 static void
 find_small(struct found *found, const struct am_object *object)
 {
@@ -285,6 +295,8 @@ am_object_pack(struct am_packer *packer, size_t present, const struct am_object 
 	small->packed = memcpy(room, packed.data, packed.len);
 	small->packed_n = (uint32_t)packed.len;
 	small->dictionary = dictionary;
+	for (uint32_t i = 0; i < object->n_labels; i++)
+		small->label_bits |= am_label_bits(object->labels[2 * i], object->labels[2 * i + 1]);
 	return small;
 }
 

@@ -24,6 +24,7 @@ struct am_selector {
 	struct am_arena *arena;
 	struct requirement *labels, *fields;
 	size_t n_labels, n_fields;
+	uint64_t label_bits;   /* that the label_bits of what matches have */
 };
 
 /* ---- labels: a lexer over the text and one token of look-ahead ---- */
@@ -324,6 +325,14 @@ parse_fields(struct am_selector *selector, const struct am_resource *res, const 
 
 /* ---- the selector ---- */
 
+static uint64_t
+bits_needed(const struct requirement *r)
+{
+	if (r->op == OP_ABSENT || r->op == OP_NOT_IN)
+		return 0;
+	return am_label_bits(r->key, r->op == OP_IN && r->n_values == 1 ? r->values[0] : NULL);
+}
+
 int
 am_selector_parse(const struct am_resource *res, const char *labels, const char *fields, struct am_selector **ret,
 		  struct am_failure *failure)
@@ -338,6 +347,8 @@ am_selector_parse(const struct am_resource *res, const char *labels, const char 
 	selector->arena = arena;
 	if (!am_empty(labels))
 		rc = parse_labels(selector, labels, failure);
+	for (size_t i = 0; i < selector->n_labels; i++)
+		selector->label_bits |= bits_needed(&selector->labels[i]);
 	if (rc == 0 && !am_empty(fields))
 		rc = parse_fields(selector, res, fields, failure);
 	if (rc < 0) {
@@ -434,6 +445,8 @@ am_selector_match(const struct am_selector *selector, const struct am_object *ob
 		return true;
 	if (object->body != NULL || only_names(selector))
 		return match_all(selector, object);
+	if ((selector->label_bits & ~object->label_bits) != 0)
+		return false;
 	struct am_object *open = am_object_open(object);
 	bool match = match_all(selector, open);
 	am_object_unref(open);
