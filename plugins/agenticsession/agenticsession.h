@@ -75,7 +75,7 @@ struct as_plugin {
 /* ---- status.c */
 enum as_condition {
 	AS_READY, AS_SPEC_VALID, AS_ADMITTED, AS_PVC_READY, AS_SECRETS_READY, AS_JOB_CREATED, AS_POD_SCHEDULED, AS_RUNNER_STARTED,
-	AS_RECONCILED, AS_REPORT_VALID, AS_COMPLETED, AS_FAILED, AS_STOPPED, AS_CONDITIONS
+	AS_RECONCILED, AS_REPORT_VALID, AS_WISH_VALID, AS_COMPLETED, AS_FAILED, AS_STOPPED, AS_CONDITIONS
 };
 
 struct as_status {
@@ -180,6 +180,10 @@ int as_changes(const struct as_plugin *plugin, struct ambient_call *call, const 
 	       struct as_status *st, struct ambient_error *err);
 
 /* ---- workspace.c */
+/* Which sessions that wait for each other this one leads to, as text: a continues b, b continues a; "" for none.  wake: looks
+ * again at each of them. */
+int as_ring(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session, bool wake, char text[320],
+	    struct ambient_error *err);
 /* The session whose claim the run uses. */
 const char *as_workspace(const struct as_status *st, const struct ambient_object *session);
 /* Whether nobody else works there; if not, the condition Ready and status.waitsFor say who.  Between as_admit_begin and _end. */

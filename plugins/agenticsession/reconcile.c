@@ -97,6 +97,24 @@ read_intent(struct pass *p)
 		(void)snprintf(st->again, sizeof(st->again), "true");
 }
 
+/* A word in the annotation that nobody knows changes nothing; whoever wrote it thinks that it does. */
+static void
+judge_wish(struct pass *p)
+{
+	const char *word = kw_unknown_wish(p->session);
+	char before[sizeof(p->st.cond[0].message)];
+
+	kc_copy(before, sizeof(before), p->st.cond[AS_WISH_VALID].message);
+	if (word[0] != '\0') {
+		as_set(&p->st, AS_WISH_VALID, KC_FALSE, "UnknownWord", "the annotation ambient-code.io/desired-phase says \"%.60s\", which has no "
+		       "effect; the words that are known are Running and Stopped", word);
+		if (strcmp(before, p->st.cond[AS_WISH_VALID].message) != 0)
+			ambient_event(p->call, p->session, "Warning", "DesiredPhaseUnknown", "%s", p->st.cond[AS_WISH_VALID].message);
+	} else if (as_is(&p->st, AS_WISH_VALID, KC_FALSE)) {
+		as_set(&p->st, AS_WISH_VALID, KC_TRUE, "Valid", "%s", "");
+	}
+}
+
 static bool
 wants_stop(const struct pass *p)
 {
@@ -179,6 +197,27 @@ say_unused(struct pass *p, const char *type, const struct ambient_object *fragme
 		as_set(&p->st, AS_SPEC_VALID, KC_TRUE, "Valid", "%s", "");
 }
 
+/* Whom it continues is not there, or not planned; if it never will be, since they wait for each other, that is said of each. */
+static int
+no_parent(struct pass *p)
+{
+	char text[512], ring[320];
+	int rc;
+
+	kc_copy(text, sizeof(text), p->err->message);
+	rc = as_ring(p->plugin, p->call, p->session, strcmp(p->st.told, "ParentRing") != 0, ring, p->err);
+	if (rc < 0)
+		return rc;
+	p->st.effective = NULL;
+	p->st.admission[0] = p->st.waits_for[0] = '\0';
+	if (ring[0] != '\0')
+		as_set(&p->st, AS_READY, KC_FALSE, "ParentRing", "%s, so that none of them can begin; let one of them continue another one or none "
+		       "(annotation vteam.ambient-code/parent-session-id), and they go on", ring);
+	else
+		as_set(&p->st, AS_READY, KC_FALSE, "ParentMissing", "%s", text);
+	return save(p);
+}
+
 /* Step 1: what will run, and under which id. */
 static int
 plan(struct pass *p, const struct ambient_object **fragment)
@@ -198,12 +237,8 @@ plan(struct pass *p, const struct ambient_object **fragment)
 			(void)snprintf(text, sizeof(text), "%s", p->err->message);
 			return refused(p, "SpecInvalid", text);
 		}
-		if (rc == -AMBIENT_E_NOTFOUND) {
-			p->st.effective = NULL;
-			p->st.admission[0] = p->st.waits_for[0] = '\0';
-			as_set(&p->st, AS_READY, KC_FALSE, "ParentMissing", "%s", p->err->message);
-			return save(p);
-		}
+		if (rc == -AMBIENT_E_NOTFOUND)
+			return no_parent(p);
 		if (rc < 0)
 			return rc;
 	}
@@ -412,6 +447,22 @@ mend(struct pass *p)
 	return 0;
 }
 
+/* The run has ended while the runner had not said that an edit is in effect.  Of a batch session it is the timeout, which we
+ * keep as well: where that ended the run, nobody needs to hear of it from the runner. */
+static void
+edit_at_end(struct pass *p)
+{
+	if (strcmp(p->st.cond[AS_RECONCILED].reason, "Applying") != 0)
+		return;
+	if (as_is(&p->st, AS_FAILED, KC_TRUE) && strcmp(p->st.cond[AS_FAILED].reason, "Timeout") == 0 &&
+	    ambient_bool(p->st.effective, "/edited", 0))
+		as_set(&p->st, AS_RECONCILED, KC_TRUE, "SpecApplied", "the run ended by the timeout that it was edited to, %lld s",
+		       (long long)ambient_int(p->st.effective, "/timeout", 0));
+	else
+		as_set(&p->st, AS_RECONCILED, KC_FALSE, "NotApplied", "%s",
+		       "the run ended before the edit was in effect; the next one begins with it");
+}
+
 /* The Job was created: follow it. */
 static int
 follow(struct pass *p)
@@ -440,9 +491,8 @@ follow(struct pass *p)
 	if (!over && (rc = as_changes(p->plugin, p->call, p->session, &p->st, p->err)) < 0)
 		return rc;
 	again = as_judge(p->plugin, &p->facts, &p->st);
-	if (as_terminal(&p->st) && strcmp(p->st.cond[AS_RECONCILED].reason, "Applying") == 0)
-		as_set(&p->st, AS_RECONCILED, KC_FALSE, "NotApplied", "%s",
-		       "the run ended before the edit was in effect; the next one begins with it");
+	if (as_terminal(&p->st))
+		edit_at_end(p);
 	if ((rc = save(p)) < 0)
 		return rc;
 	if (as_terminal(&p->st))
@@ -494,6 +544,7 @@ as_reconcile(void *self, struct ambient_call *call, const struct ambient_request
 	if ((rc = as_observe(call, p.session, &p.st, &p.facts, err)) < 0)
 		return rc;
 	read_intent(&p);
+	judge_wish(&p);
 	if (as_terminal(&p.st))
 		return p.st.again[0] != '\0' ? start_again(&p) : finish(&p);
 	/* The Job may be there although the status does not say so: we were interrupted between the two. */

@@ -8,7 +8,7 @@
 
 static const char *const types[AS_CONDITIONS] = {
 	"Ready", "SpecValid", "Admitted", "PVCReady", "SecretsReady", "JobCreated", "PodScheduled", "RunnerStarted",
-	"Reconciled", "ReportValid", "Completed", "Failed", "Stopped",
+	"Reconciled", "ReportValid", "DesiredPhaseValid", "Completed", "Failed", "Stopped",
 };
 
 /* The strings of status: where, and in which member. */
@@ -59,7 +59,7 @@ void
 as_status_renew(struct as_status *st)
 {
 	for (int k = 0; k < AS_CONDITIONS; k++)
-		if (k != AS_READY && k != AS_PVC_READY)
+		if (k != AS_READY && k != AS_PVC_READY && k != AS_WISH_VALID)
 			memset(&st->cond[k], 0, sizeof(st->cond[k]));
 	st->run_id[0] = st->start[0] = st->completion[0] = st->stopped_reason[0] = st->job[0] = st->pod[0] = '\0';
 	st->again[0] = '\0';

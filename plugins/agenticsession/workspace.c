@@ -10,6 +10,46 @@
  */
 #include "plugins/agenticsession/agenticsession.h"
 
+/* The session that this one waits for, by name; "" when it waits for none: it is not there, or knows whose workspace is its own. */
+static int
+waits_for(struct ambient_call *call, const char *ns, const char *name, const char **ret, struct ambient_error *err)
+{
+	const struct ambient_object *o = NULL;
+	int rc = name[0] != '\0' ? ambient_get(call, AS_SESSION, ns, name, &o, err) : -AMBIENT_E_NOTFOUND;
+
+	*ret = rc == 0 && kw_planned(o)[0] == '\0' ? kw_parent(o) : "";
+	return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
+}
+
+/* One goes by single steps and one by double: where there is a ring, they meet in it. */
+int
+as_ring(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session, bool wake, char text[320],
+	struct ambient_error *err)
+{
+	const char *ns = ambient_str(session, "/metadata/namespace", ""), *slow = kw_parent(session), *fast = slow, *next = "";
+	size_t n = 0;
+	int rc = 0;
+
+	text[0] = '\0';
+	do {
+		if ((rc = waits_for(call, ns, slow, &slow, err)) < 0 || (rc = waits_for(call, ns, fast, &fast, err)) < 0 ||
+		    (rc = waits_for(call, ns, fast, &fast, err)) < 0)
+			return rc;
+	} while (fast[0] != '\0' && strcmp(slow, fast) != 0);
+	if (fast[0] == '\0')
+		return 0;
+	do {
+		if ((rc = waits_for(call, ns, slow, &next, err)) < 0 || (wake && (rc = ambient_enqueue(plugin->host, NULL, ns, slow, 0)) < 0))
+			return rc;
+		if (n < 240)
+			n += (size_t)snprintf(text + n, 320 - n, "%s\"%.60s\" continues \"%.60s\"", n > 0 ? ", " : "", slow, next);
+		else if (n < 312)
+			n += (size_t)snprintf(text + n, 320 - n, " ...") + 312;
+		slow = next;
+	} while (slow[0] != '\0' && strcmp(slow, fast) != 0);
+	return 0;
+}
+
 const char *
 as_workspace(const struct as_status *st, const struct ambient_object *session)
 {

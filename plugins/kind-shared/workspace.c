@@ -32,6 +32,14 @@ kw_planned(const struct ambient_object *session)
 	return ambient_str(session, "/status/effective/workspace", "");
 }
 
+const char *
+kw_unknown_wish(const struct ambient_object *session)
+{
+	const char *wish = ambient_str(session, DESIRED, "");
+
+	return strcmp(wish, "Stopped") == 0 || strcmp(wish, "Running") == 0 ? "" : wish;
+}
+
 void
 kw_wish(const struct ambient_object *session, char out[KW_WISH_MAX])
 {

@@ -19,6 +19,8 @@ const char *kw_parent(const struct ambient_object *session);
 const char *kw_parent_field(const struct ambient_object *session);
 /* The session whose claim it was planned with; "" while no run is planned. */
 const char *kw_planned(const struct ambient_object *session);
+/* The annotation says a word that is no wish, and has no effect; "" when it does not. */
+const char *kw_unknown_wish(const struct ambient_object *session);
 /* What the annotation wishes for, with the time of asking: as status.intent.annotation keeps it; "" for nothing. */
 void kw_wish(const struct ambient_object *session, char out[KW_WISH_MAX]);
 /* It has ended, and nobody has asked for another run, be it in what the operator has not looked at yet. */

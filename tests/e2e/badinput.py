@@ -438,6 +438,30 @@ def test_a_parent_that_no_session_can_be(p):
         s.delete()
 
 
+def annotated(p, name, annotation, value):
+    p.request("POST", GROUP % p.ns, {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession", "metadata": {
+        "name": name, "annotations": {annotation: value}}, "spec": {"prompt": "p", "runnerType": "command", "runnerConfig": {"command": ["true"]}}})
+    return lib.Session(p, name, p.ns)
+
+
+def test_sessions_that_continue_each_other(p):
+    parent = "vteam.ambient-code/parent-session-id"
+    ring = [annotated(p, name, parent, of) for name, of in (("ring-a", "ring-b"), ("ring-b", "ring-c"), ("ring-c", "ring-a"))]
+    for s in ring:
+        s.wait_reason("ParentRing")
+        assert '"ring-b" continues "ring-c"' in s.message and "let one of them continue another one or none" in s.message, s.status
+    p.patch(ring[0].path, {"metadata": {"annotations": {parent: None}}})
+    for s in ring:
+        s.wait("Completed")
+
+
+def test_a_desired_phase_that_is_none(p):
+    s = annotated(p, "paused", "ambient-code.io/desired-phase", "Paused")
+    s.wait("Completed")
+    assert s.condition("DesiredPhaseValid")["status"] == "False" and '"Paused"' in s.condition("DesiredPhaseValid")["message"], s.status
+    until(lambda: [e for e in p.request("GET", p.core("events"))["items"] if e["reason"] == "DesiredPhaseUnknown"], what="the event")
+
+
 def test_both_set_and_different(p):
     try:
         p.session("twice", "true", initialPrompt="other")

@@ -449,6 +449,84 @@ START_TEST(a_continuation_of_a_continuation_and_of_oneself)
 }
 END_TEST
 
+static void
+continues(const char *name, const char *parent)
+{
+	char json[400];
+
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'%s','namespace':'team-a','annotations':"
+		       "{'vteam.ambient-code/parent-session-id':'%s'}},'spec':{'prompt':'more'}}", name, parent);
+	fake_host_put(fake, AS_SESSION, json);
+}
+
+/* None of them is ever planned: each says who waits for whom, and they go on when one is let out.  Who only leads into the ring
+ * says the same. */
+START_TEST(sessions_that_continue_each_other)
+{
+	static const char *const names[] = { "s", "b", "c" };
+	size_t n = (size_t)_i + 2;
+
+	begin();
+	for (size_t i = 0; i < n; i++)
+		continues(names[i], names[(i + 1) % n]);
+	continues("outside", "s");
+	/* The first one was looked at before the ring was closed. */
+	fake_host_remove(fake, AS_SESSION, "team-a", names[n - 1]);
+	look_at("s");
+	ck_assert_ptr_nonnull(strstr(other("s", "/status/message"), n == 2 ? "is not there" : "is not planned yet"));
+	continues(names[n - 1], "s");
+	(void)was_woken("");
+	look_at(names[n - 1]);
+	ck_assert(was_woken("team-a/s "));
+	for (size_t i = 0; i < n; i++) {
+		look_at(names[i]);
+		(void)was_woken("");
+		look_at(names[i]);
+		ck_assert(!was_woken("")); /* once */
+		ck_assert_str_eq(other(names[i], "/status/phase"), "Pending");
+		ck_assert_ptr_nonnull(strstr(other(names[i], "/status/message"), n == 2 ? "\"s\" continues \"b\"" : "\"b\" continues \"c\""));
+		ck_assert_ptr_nonnull(strstr(other(names[i], "/status/message"), n == 2 ? "\"b\" continues \"s\"" : "\"c\" continues \"s\""));
+		ck_assert_ptr_nonnull(strstr(other(names[i], "/status/message"), "let one of them continue another one or none"));
+	}
+	ck_assert_str_eq(cond("Ready", "reason"), "ParentRing");
+	ck_assert_ptr_nonnull(strstr(fake_host_event(fake, "ParentRing"), "Warning ParentRing team-a/s "));
+	look_at("outside");
+	ck_assert_ptr_nonnull(strstr(other("outside", "/status/message"), "continues \"s\", so that none of them can begin"));
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'metadata':{'annotations':{'vteam.ambient-code/parent-session-id':null}}}");
+	look_at("s");
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	completes("s");
+	look_at(names[n - 1]);
+	ck_assert_str_eq(other(names[n - 1], "/status/phase"), "Creating");
+	end();
+}
+END_TEST
+
+/* It has no effect, and that is said once. */
+START_TEST(a_word_that_is_no_desired_phase)
+{
+	begin();
+	submit_named("s", SPEC);
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Paused'}}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(cond("DesiredPhaseValid", "status"), "False");
+	ck_assert_str_eq(cond("DesiredPhaseValid", "message"), "the annotation ambient-code.io/desired-phase says \"Paused\", which has no effect; "
+			 "the words that are known are Running and Stopped");
+	(void)settle();
+	ck_assert_uint_eq(fake_host_events(fake, "DesiredPhaseUnknown"), 1);
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'metadata':{'annotations':{'ambient-code.io/desired-phase':'stopped'}}}");
+	(void)settle();
+	ck_assert_ptr_nonnull(strstr(cond("DesiredPhaseValid", "message"), "\"stopped\""));
+	ck_assert_uint_eq(fake_host_events(fake, "DesiredPhaseUnknown"), 2);
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Stopped'}}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Stopped");
+	ck_assert_str_eq(cond("DesiredPhaseValid", "status"), "True");
+	end();
+}
+END_TEST
+
 /* 11.5: stop from Pending (before anything is made), Creating and Running; asked twice it is one stop. */
 START_TEST(behaviour_11_5_stop_from_each_phase_behaviour_11_5_stop_idempotent)
 {
@@ -503,6 +581,8 @@ cases(TCase *tc)
 {
 	tcase_add_loop_test(tc, behaviour_11_5_stop_from_each_phase_behaviour_11_5_stop_idempotent, 0, 3);
 	tcase_add_loop_test(tc, behaviour_11_5_empty_status, 0, 2);
+	tcase_add_loop_test(tc, sessions_that_continue_each_other, 0, 2);
+	tcase_add_test(tc, a_word_that_is_no_desired_phase);
 	tcase_add_loop_test(tc, weakness_12_2_a_a_continued_session_lends_its_workspace, 0, 2);
 	tcase_add_loop_test(tc, what_a_deleted_namesake_leaves_is_waited_for, 0, 4);
 	tcase_add_loop_test(tc, weakness_12_2_a_a_deleted_continuation_lends_its_place, 0, 2);

@@ -158,6 +158,19 @@ START_TEST(behaviour_11_5_spec_change_of_the_timeout)
 	ck_assert_str_eq(at("/status/phase"), "Running");
 	edit("{'timeout':30}");
 	ck_assert_str_eq(at("/status/phase"), "Timeout");
+	reconciled_is("SpecApplied", "the run ended by the timeout that it was edited to, 30 s");
+	end();
+}
+END_TEST
+
+START_TEST(an_edit_that_comes_too_late)
+{
+	running(SPEC);
+	edit("{'timeout':600}");
+	reconciled_is("Applying", "the runner");
+	pod("{'phase':'Succeeded','containerStatuses':[{'name':'runner','state':{'terminated':{'exitCode':0}}}]}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Completed");
 	reconciled_is("NotApplied", "the next one begins with it");
 	end();
 }
@@ -300,6 +313,7 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, behaviour_11_5_spec_change_waits, 0, sizeof(edit_cases) / sizeof(edit_cases[0]));
 	tcase_add_test(tc, an_edit_before_it_is_read_is_no_edit);
 	tcase_add_test(tc, behaviour_11_5_spec_change_of_the_timeout);
+	tcase_add_test(tc, an_edit_that_comes_too_late);
 	tcase_add_test(tc, only_what_was_edited_is_taken);
 	tcase_add_test(tc, weakness_12_1_j_repositories_are_acknowledged);
 	tcase_add_test(tc, a_secret_that_is_not_mounted_waits);
