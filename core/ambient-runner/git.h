@@ -36,6 +36,8 @@ int am_runner_git_place(struct am_git *git, struct am_repo *repo, struct ambient
 /* Takes out/<name>.bundle (made by the agent's side, hostile) into the bare repository: fills commit, commits, added,
  * removed, and status "nochanges" or NULL when there is something to push. */
 int am_runner_git_import(struct am_git *git, struct am_repo *repo, struct ambient_error *err);
+/* Whether the agent's side, which has saved, left no bundle: there is no work. */
+bool am_runner_git_untouched(const struct am_git *git, const struct am_repo *repo);
 int am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_error *err);
 
 /* The first line of what was pushed; malloc'ed, NULL when there is none. */

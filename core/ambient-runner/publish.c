@@ -140,6 +140,15 @@ take_bundle(struct am_git *git, const struct am_repo *repo, char head[65], int *
 	return rc;
 }
 
+bool
+am_runner_git_untouched(const struct am_git *git, const struct am_repo *repo)
+{
+	am_auto(am_freep) char *bundle = am_xasprintf("%s/out/%s.bundle", git->root, repo->name);
+	struct stat st;
+
+	return lstat(bundle, &st) < 0 && errno == ENOENT;
+}
+
 /* git's standard input is a descriptor here, so that a large pack never is in memory. */
 static int
 index_pack(struct am_git *git, const char *bare, int fd, struct ambient_error *err)

@@ -95,8 +95,8 @@ add_repo(const struct am_repo *repo, struct am_buf *out)
 	if (repo->push && am_streq(repo->status, "pushed"))
 		am_json_addf(out, ",\"branch\":%s", repo->push_branch);
 	if (repo->commit[0] != '\0')
-		am_json_addf(out, ",\"commit\":%s,\"commits\":%l", repo->commit, repo->commits);
-	am_json_addf(out, ",\"added\":%l,\"removed\":%l", repo->added, repo->removed);
+		am_json_addf(out, ",\"commit\":%s,\"commits\":%l,\"added\":%l,\"removed\":%l", repo->commit, repo->commits, repo->added,
+			     repo->removed);
 	if (repo->pr_url[0] != '\0')
 		am_json_addf(out, ",\"prUrl\":%s", repo->pr_url);
 	if (repo->error[0] != '\0')

@@ -493,6 +493,20 @@ rename_branch(struct am_runner *runner, struct am_repo *repo)
 	repo->create_pr = false;
 }
 
+/* Asked to end, and with no time to take work in: where the agent's side, which has saved, left none, that is known all the same. */
+static void
+settle_untouched(struct am_runner *runner)
+{
+	for (size_t i = 0; i < runner->repos.n; i++) {
+		struct am_repo *repo = &runner->repos.v[i];
+
+		if (!repo->cloned || repo->status != NULL || !am_runner_git_untouched(&runner->git, repo))
+			continue;
+		repo->status = "nochanges";
+		(void)am_strlcpy(repo->commit, repo->base, sizeof(repo->commit));
+	}
+}
+
 /* Takes each repository's work in, and pushes it where that was asked for and the agent succeeded, or to be rescued. */
 static void
 publish(struct am_runner *runner, bool good)
@@ -526,6 +540,7 @@ publish(struct am_runner *runner, bool good)
 				open_request(runner, repo);
 		}
 	}
+	settle_untouched(runner);
 }
 
 /* The agent has ended in order: what does that make of the run? */

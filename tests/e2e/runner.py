@@ -179,6 +179,19 @@ def test_an_idle_chat_ends_by_its_inactivity_timeout(lab):
     assert "sessions" not in git("--git-dir", lab.bare("idle"), "for-each-ref")
 
 
+def test_sigterm_where_nothing_was_changed(lab):
+    on = repo(lab.origin("idle-stop"), targetBranch="work")
+    pod = lab.pod(spec("echo up; exec sleep 60", on, repo(lab.origin("busy-stop"), targetBranch="work"))).start()
+    assert pod.until(lambda: "up" in pod.texts())
+    with open(os.path.join(pod.dir, "workspace/busy-stop/half"), "w") as f:
+        f.write("half\n")
+    pod.runner.send_signal(signal.SIGTERM)
+    pod.wait()
+    assert pod.code == 143 and [r["status"] for r in pod.report["repos"]] == ["nochanges", "abandoned"], (pod.code, pod.report)
+    # Nobody had the time to count.
+    assert pod.report["repos"][0]["added"] == 0 and "added" not in pod.report["repos"][1], pod.report
+
+
 def test_sigterm_stops_and_reports(lab):
     pod = lab.pod(spec("echo half > half; echo up; exec sleep 60", repo(lab.origin("stop"), targetBranch="work"))).start()
     assert pod.until(lambda: "up" in pod.texts())
