@@ -7,6 +7,7 @@
 #include "core/ambient-shim/shim.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,7 +133,9 @@ close_container(struct shim_container *c)
 		(void)close(c->input_fd);
 	if (c->terminal >= 0)
 		(void)close(c->terminal);
-	c->child_fd = c->status_fd = c->input_fd = c->terminal = -1;
+	if (c->mount_fd >= 0)
+		(void)close(c->mount_fd);
+	c->child_fd = c->mount_fd = c->status_fd = c->input_fd = c->terminal = -1;
 	shim_log_close(c->log);
 	c->log = NULL;
 	am_buf_fini(&c->status);
@@ -204,20 +207,29 @@ is_child(const struct shim_container *c, pid_t parent)
 	       (shim_stat_field(c->child, 1) == parent && shim_stat_field(parent, 1) == c->pid);
 }
 
-/* 0: it has gone already. */
-static int64_t
-mount_namespace(pid_t pid)
+/* The kernel gives the number of a namespace to the next one as soon as the last process has left it: only while it is held does
+ * the number say whose a process is.  bubblewrap has said it. */
+static void
+hold_mounts(struct shim_container *c)
 {
-	am_auto(am_freep) char *path = am_xasprintf("/proc/%d/ns/mnt", (int)pid);
+	am_auto(am_freep) char *path = am_xasprintf("/proc/%d/ns/mnt", (int)c->child);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 
-	return stat(path, &st) == 0 ? (int64_t)st.st_ino : 0;
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && (c->mount_ns == 0 || (int64_t)st.st_ino == c->mount_ns)) {
+		c->mount_ns = (int64_t)st.st_ino;
+		c->mount_fd = fd;
+	} else {
+		(void)close(fd);
+	}
 }
 
 /* Lines of bubblewrap: {"child-pid":N,…} once it has forked, {"exit-code":N} at the end of an executed program.
  * podman's keeper says "child-pid" when the program has been executed, and "parent" with it. */
 void
-shim_life_read_status(struct shim_container *c)
+shim_life_read_status(const struct shim *shim, struct shim_container *c)
 {
 	char chunk[1024], *nl;
 	ssize_t n;
@@ -246,9 +258,8 @@ shim_life_read_status(struct shim_container *c)
 				(void)close(c->child_fd);
 				c->child_fd = -1;
 			}
-			/* bubblewrap has said it. */
-			if (c->child_fd >= 0 && c->sandbox == SHIM_PODMAN)
-				c->mount_ns = mount_namespace(c->child);
+			if (c->child_fd >= 0 && shim->share)
+				hold_mounts(c);
 		}
 		am_buf_consume(&c->status, (size_t)(nl - c->status.data) + 1);
 	}
@@ -282,7 +293,7 @@ settle(struct shim *shim, struct shim_container *c)
 
 	if (!shim_log_done(c->log) && shim_now() < c->reaped_at + limit)
 		return;
-	shim_life_read_status(c);
+	shim_life_read_status(shim, c);
 	if (c->status_code >= 0)
 		finish(shim, c, c->status_code, c->status_code == 0 ? "Completed" : "Error", NULL);
 	else if (WIFSIGNALED(status))

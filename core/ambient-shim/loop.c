@@ -266,7 +266,7 @@ reap(struct shim *shim)
 			c->reaped = true;
 			c->wait_status = status;
 			c->reaped_at = shim_now();
-			shim_life_read_status(c);
+			shim_life_read_status(shim, c);
 			shim_sandbox_sweep(shim, c);
 		}
 	}
@@ -355,7 +355,7 @@ wait_events(struct shim *shim, int64_t until)
 		if (w.fds[i].revents == 0 || w.owner[i] == NULL)
 			continue;
 		if (w.stream[i] == 2)
-			shim_life_read_status(w.owner[i]);
+			shim_life_read_status(shim, w.owner[i]);
 		else
 			read_output(shim, w.owner[i], w.stream[i]);
 	}

@@ -14,7 +14,7 @@
  * containers in it, and cannot be looked into: it has capabilities that no container has, and says that it is not dumpable.
  *
  * Invariant: a container's processes are known by their mount namespace, which is its own and which nobody leaves
- * without a capability.  When the container's program has ended they are killed; no namespace does it for us.
+ * without a capability; it is held open, since the number of one that is over is soon another's, maybe another pod's.  When the container's program has ended they are killed; no namespace does it for us.
  */
 #include "core/ambient-shim/shim.h"
 
@@ -269,8 +269,24 @@ shim_pause_user(const struct shim *shim, int64_t uid, int64_t gid, struct ambien
 
 /* ---- what a container leaves ---- */
 
+/* Of one that ended before its namespace could be held the number alone is known: then it counts only within the pod. */
+static bool
+is_left(const struct shim *shim, const struct shim_container *c, pid_t pid)
+{
+	char path[64];
+	struct stat st, pod;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	if (stat(path, &st) < 0 || (int64_t)st.st_ino != c->mount_ns)
+		return false;
+	if (c->mount_fd >= 0)
+		return true;
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
+	return shim->pause.pid_ns >= 0 && fstat(shim->pause.pid_ns, &pod) == 0 && stat(path, &st) == 0 && st.st_ino == pod.st_ino;
+}
+
 void
-shim_pause_sweep(const struct shim *shim, const struct shim_container *c)
+shim_pause_sweep(const struct shim *shim, struct shim_container *c)
 {
 	struct stat own = {.st_ino = 0};
 	bool found = c->mount_ns != 0 && stat("/proc/self/ns/mnt", &own) == 0 && (int64_t)own.st_ino != c->mount_ns;
@@ -282,13 +298,9 @@ shim_pause_sweep(const struct shim *shim, const struct shim_container *c)
 		found = false;
 		for (struct dirent *e; proc != NULL && (e = readdir(proc)) != NULL;) {
 			int64_t pid;
-			char path[64];
-			struct stat st;
 
-			if (am_parse_i64(e->d_name, &pid) < 0 || pid <= 1 || pid == shim->pause.pid || pid == getpid())
-				continue;
-			(void)snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
-			if (stat(path, &st) < 0 || (int64_t)st.st_ino != c->mount_ns)
+			if (am_parse_i64(e->d_name, &pid) < 0 || pid <= 1 || pid == shim->pause.pid || pid == getpid() ||
+			    !is_left(shim, c, (pid_t)pid))
 				continue;
 			(void)kill((pid_t)pid, SIGKILL);
 			found = true;
@@ -298,4 +310,7 @@ shim_pause_sweep(const struct shim *shim, const struct shim_container *c)
 		if (found)
 			(void)usleep(1000);
 	}
+	if (c->mount_fd >= 0)
+		(void)close(c->mount_fd);
+	c->mount_fd = -1;
 }

@@ -529,7 +529,7 @@ shim_stat_field(pid_t pid, int index)
 }
 
 void
-shim_sandbox_sweep(struct shim *shim, const struct shim_container *c)
+shim_sandbox_sweep(struct shim *shim, struct shim_container *c)
 {
 	pid_t self = getpid();
 	DIR *proc;

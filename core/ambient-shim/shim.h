@@ -128,6 +128,7 @@ struct shim_container {
 	pid_t pid;                     /* bubblewrap's, podman's keeper's, or the program's; 0: none */
 	pid_t child;                   /* the program's */
 	int64_t mount_ns;              /* number of its mount namespace; 0: not known */
+	int mount_fd;                  /* that namespace, held so that nobody else gets its number; -1: it is not */
 	int child_fd;                  /* pidfd of the program, -1: not known yet */
 	int input_fd;                  /* where its input is written; -1: none, or a terminal */
 	int terminal;                  /* master of its terminal; -1: none */
@@ -266,7 +267,7 @@ const char *shim_container_dir(struct shim *shim, const struct shim_container *c
 /* Runs of bubblewrap only: has the program been executed?  False also when it has ended. */
 bool shim_sandbox_executed(struct shim *shim, const struct shim_container *c);
 /* Ends what the container left behind, where no process namespace does it. */
-void shim_sandbox_sweep(struct shim *shim, const struct shim_container *c);
+void shim_sandbox_sweep(struct shim *shim, struct shim_container *c);
 
 /* op.c */
 struct shim_op {
@@ -316,7 +317,7 @@ void shim_pause_end(struct shim *shim);
 /* A descriptor of a user namespace that has one user and one group; or an error. */
 int shim_pause_user(const struct shim *shim, int64_t uid, int64_t gid, struct ambient_error *err);
 /* Kills what a container left behind whose program has ended. */
-void shim_pause_sweep(const struct shim *shim, const struct shim_container *c);
+void shim_pause_sweep(const struct shim *shim, struct shim_container *c);
 int shim_pause_run(void);                                         /* is that first process */
 
 /* enter.c.  std: for 0, 1, 2; -1: /dev/null; of no effect with ret_master, which is given when the process shall have a
@@ -361,7 +362,7 @@ int shim_define(struct shim *shim, const char *name, const int *fds, size_t n, s
 /* life.c */
 void shim_life_announce(struct shim *shim, struct shim_container *c, bool sync);
 void shim_life_start(struct shim *shim, struct shim_container *c);
-void shim_life_read_status(struct shim_container *c);
+void shim_life_read_status(const struct shim *shim, struct shim_container *c);
 /* Asks it to end: preStop, its signal, and SIGKILL at kill_at.  Again with an earlier time: only that changes. */
 void shim_life_stop(struct shim *shim, struct shim_container *c, int64_t kill_at);
 int64_t shim_life_tick(struct shim *shim, struct shim_container *c);           /* the next time to look */

@@ -255,7 +255,7 @@ parse_container(struct shim *shim, struct shim_container *c, const struct am_nod
 	if (am_name_problem(c->name, 1) != NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "\"%s\" is no name of a container", c->name);
 	c->init = init;
-	c->child_fd = c->status_fd = c->status_code = c->group_fds[0] = c->input_fd = c->terminal = -1;
+	c->child_fd = c->mount_fd = c->status_fd = c->status_code = c->group_fds[0] = c->input_fd = c->terminal = -1;
 	c->sidecar = c->init && truth(node, "sidecar");
 	c->held = truth(node, "held");
 	if (c->held)

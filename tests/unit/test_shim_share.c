@@ -4,6 +4,7 @@
  * with what.  All of it as whoever runs the tests and, when that is root, as an ordinary user as well.
  */
 #include <grp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -156,6 +157,83 @@ a_new_namespace(void)
 	ck_assert(slept(mark, 0) && slept(other, 0));
 }
 
+static int64_t
+mounts_of(pid_t pid)
+{
+	am_auto(am_freep) char *path = am_xasprintf("/proc/%d/ns/mnt", (int)pid);
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (int64_t)st.st_ino : 0;
+}
+
+static bool
+nobody_is_in(int64_t mounts)
+{
+	bool empty = false;
+
+	for (int i = 0; i < unit_looks(1000) && !empty; i++) {
+		DIR *proc = opendir("/proc");
+
+		empty = true;
+		for (struct dirent *e; (e = readdir(proc)) != NULL;)
+			empty = empty && (atoi(e->d_name) <= 0 || mounts_of((pid_t)atoi(e->d_name)) != mounts);
+		(void)closedir(proc);
+		(void)usleep(empty ? 0 : 5000);
+	}
+	return empty;
+}
+
+/* In mount namespaces of their own, which get the lowest numbers that nobody has. */
+static void
+start_strangers(pid_t pids[4])
+{
+	for (size_t i = 0; i < 4; i++) {
+		int fds[2];
+		char c;
+
+		ck_assert_int_eq(pipe(fds), 0);
+		pids[i] = fork();
+		if (pids[i] == 0) {
+			(void)!unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS);
+			(void)close(fds[0]);
+			(void)close(fds[1]);
+			(void)pause();
+			_exit(0);
+		}
+		(void)close(fds[1]);
+		ck_assert_int_eq(read(fds[0], &c, 1), 0);
+		(void)close(fds[0]);
+	}
+}
+
+/* What a container leaves is known by its mount namespace, whose number the kernel gives away as soon as nobody is in it:
+ * whoever has it next is left alone, be it the sandbox of another pod. */
+static void
+strangers_live(void)
+{
+	am_auto(am_freep) char *one = am_xasprintf(SH("a", "exec sleep %s", ""), mark);
+	pid_t strangers[4];
+
+	ck_assert_int_eq(run("p", "bwrap", one, SHARE), 0);
+	ck_assert(wait_for("p", "state.jsonl", "\"rec\":\"running\",\"container\":\"a\"") && slept(mark, 1));
+	pid_t keeper = pid_in("p", "\"rec\":\"shim\""), program = pid_in("p", "\"rec\":\"running\"");
+	int64_t mounts = mounts_of(program);
+	ck_assert_int_ne(mounts, 0);
+	/* The shim learns of the end only when the number may be another's. */
+	ck_assert_int_eq(kill(keeper, SIGSTOP), 0);
+	ck_assert_int_eq(kill(program, SIGKILL), 0);
+	ck_assert(gone(program) && nobody_is_in(mounts));
+	start_strangers(strangers);
+	ck_assert_int_eq(kill(keeper, SIGCONT), 0);
+	ck_assert(wait_for("p", "state.jsonl", "\"rec\":\"exit\",\"container\":\"a\""));
+	ck_assert(over("p"));
+	for (size_t i = 0; i < AM_COUNTOF(strangers); i++) {
+		ck_assert_int_eq(waitpid(strangers[i], NULL, WNOHANG), 0);
+		(void)kill(strangers[i], SIGKILL);
+		(void)waitpid(strangers[i], NULL, 0);
+	}
+}
+
 static void
 alone_as_before(void)
 {
@@ -214,6 +292,8 @@ START_TEST(what_a_container_leaves_ends_with_it) { both(leftovers_end); }
 END_TEST
 START_TEST(a_first_process_that_was_killed_is_made_anew) { both(a_new_namespace); }
 END_TEST
+START_TEST(who_has_its_number_next_is_left_alone) { both(strangers_live); }
+END_TEST
 START_TEST(who_does_not_share_is_alone) { both(alone_as_before); }
 END_TEST
 
@@ -224,6 +304,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, a_container_ends_alone_and_comes_back);
 	tcase_add_test(tc, what_a_container_leaves_ends_with_it);
 	tcase_add_test(tc, a_first_process_that_was_killed_is_made_anew);
+	tcase_add_test(tc, who_has_its_number_next_is_left_alone);
 	tcase_add_test(tc, who_does_not_share_is_alone);
 }
 
