@@ -26,7 +26,7 @@ serve(const struct am_endpoint *endpoint, int64_t idle)
 {
 	int64_t left;
 
-	while (am_runner_asked == 0 && (left = idle - am_endpoint_idle(endpoint)) > 0) {
+	while (am_runner_is_asked() == 0 && (left = idle - am_endpoint_idle(endpoint)) > 0) {
 		struct pollfd p = {.fd = am_runner_wake_fd, .events = POLLIN};
 
 		(void)poll(&p, 1, (int)AM_MIN(left / AM_NS_PER_MS + 1, INT64_C(60000)));

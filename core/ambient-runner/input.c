@@ -128,7 +128,7 @@ problem(struct am_runner *runner, const struct am_input *input, const char **rea
 	bool chat = am_runner_session_chat(am_runner_session(runner));
 
 	*reason = "Ended";
-	if (runner->exited || am_runner_asked != 0 || runner->timed_out || runner->idle_out || runner->log_error.code != 0)
+	if (runner->exited || am_runner_is_asked() != 0 || runner->timed_out || runner->idle_out || runner->log_error.code != 0)
 		return "the agent is ending";
 	if (input->kind == AM_INPUT_LOOK)
 		return NULL;

@@ -471,7 +471,7 @@ am_runner_live_tick(struct am_live *live)
 {
 	bool written;
 
-	if (live == NULL || live->runner->exited || am_runner_asked != 0)
+	if (live == NULL || live->runner->exited || am_runner_is_asked() != 0)
 		return false;
 	written = take_session(live);
 	if (live->state == CLONING && __atomic_load_n(&live->finished, __ATOMIC_ACQUIRE) != 0) {

@@ -112,7 +112,7 @@ am_runner_out_of_time(struct am_runner *runner)
 {
 	int64_t now = am_clock_boot(am_clock_real());
 
-	if (__atomic_load_n(&am_runner_asked, __ATOMIC_ACQUIRE) == 0)
+	if (am_runner_is_asked() == 0)
 		return false;
 	if (runner->save_by == 0)
 		runner->save_by = now + runner->grace_ns - LAST_WORDS;
@@ -261,7 +261,7 @@ read_session(struct am_runner *runner)
 	/* The API server may be starting again; that is no reason to end a run before it began. */
 	while ((rc = am_kube_do(runner->kube, &request, &runner->session, &err)) == -AMBIENT_E_UNAVAILABLE &&
 	       am_clock_boot(am_clock_real()) < request.deadline &&
-	       __atomic_load_n(&am_runner_asked, __ATOMIC_ACQUIRE) == 0) {
+	       am_runner_is_asked() == 0) {
 		am_buf_reset(&runner->session);
 		(void)usleep(250 * 1000);
 	}
@@ -281,12 +281,35 @@ read_session(struct am_runner *runner)
 
 /* ---- the session from here on, and who may ask about it */
 
+/* A run that is stopped, or was judged from outside, ends as by SIGTERM, but by itself: so its pod stays, and the log with it.
+ * Any thread. */
+static void
+hear_the_end(struct am_runner *runner, struct am_slice session)
+{
+	static const char *const over[] = {"Stopping", "Stopped", "Timeout", "Failed"};
+	am_auto(am_freep) char *run = am_json_dup(session, "/status/runId");
+	am_auto(am_freep) char *phase = am_json_dup(session, "/status/phase");
+
+	if (run == NULL || phase == NULL || !am_streq(run, runner->run))
+		return;
+	for (size_t i = 0; i < AM_COUNTOF(over); i++) {
+		if (!am_streq(phase, over[i]))
+			continue;
+		if (am_streq(phase, "Timeout"))
+			__atomic_store_n(&runner->judged_late, 1, __ATOMIC_RELEASE);
+		if (am_runner_is_asked() == 0)
+			on_signal(SIGTERM);
+	}
+}
+
 static void
 on_session(void *arg, struct am_slice session)
 {
 	struct am_runner *runner = arg;
 
 	am_endpoint_session(runner->endpoint, session);
+	if (session.p != NULL)
+		hear_the_end(runner, session);
 }
 
 static void
@@ -327,6 +350,7 @@ watch_session(struct am_runner *runner)
 						 .change = on_session,
 						 .arg = runner};
 
+	hear_the_end(runner, am_runner_session(runner));
 	runner->watch = am_runner_watch_new(&options, am_runner_session(runner));
 }
 
@@ -385,8 +409,8 @@ clone_one(struct am_runner *runner, struct am_repo *repo)
 			repo_failed(runner, repo, "CloneIncomplete", &err);
 		return 0;
 	}
-	if (am_runner_asked != 0)
-		return AM_EXIT_SIGNAL + am_runner_asked;
+	if (am_runner_is_asked() != 0)
+		return AM_EXIT_SIGNAL + am_runner_is_asked();
 	repo->status = "error";
 	repo_failed(runner, repo, "CloneFailed", &err);
 	if (repo->main)
@@ -411,8 +435,8 @@ prepare_workflow(struct am_runner *runner)
 		if (am_runner_workflow_fetch(&runner->git, workflow, &err) == 0 &&
 		    am_runner_workflow_place(&runner->git, workflow, &err) == 0)
 			return 0;
-		if (am_runner_asked != 0)
-			return AM_EXIT_SIGNAL + am_runner_asked;
+		if (am_runner_is_asked() != 0)
+			return AM_EXIT_SIGNAL + am_runner_is_asked();
 		workflow->status = "Failed";
 		(void)am_strlcpy(workflow->error, err.message, sizeof(workflow->error));
 		am_runner_redact_string(runner->redactor, workflow->error, sizeof(workflow->error));
@@ -543,25 +567,30 @@ publish(struct am_runner *runner, bool good)
 	settle_untouched(runner);
 }
 
+static int
+too_late(struct am_runner *runner, int code)
+{
+	return am_runner_fail(runner, code, "Timeout", "the session ran longer than its timeout of %lld seconds",
+			      (long long)am_runner_session_timeout(am_runner_session(runner)));
+}
+
 /* The agent has ended in order: what does that make of the run? */
 static int
 judge(struct am_runner *runner)
 {
 	bool good = runner->success && runner->agent_code == 0 && !runner->timed_out && !runner->idle_out && runner->log_error.code == 0 &&
-		    (!runner->report.is_error || runner->said_end) && am_runner_asked == 0;
+		    (!runner->report.is_error || runner->said_end) && am_runner_is_asked() == 0;
 
 	if (runner->log_error.code == 0 || runner->log_error.sys_errno != ENOSPC)
 		publish(runner, good);
-	if (am_runner_asked != 0)
-		return AM_EXIT_SIGNAL + am_runner_asked;
+	if (am_runner_is_asked() != 0)
+		return AM_EXIT_SIGNAL + am_runner_is_asked();
 	if (runner->log_error.code != 0)
 		return am_runner_fail(runner, AM_EXIT_FAILED,
 				      runner->log_error.sys_errno == ENOSPC ? "DiskFull" : "WorkspaceFailed", "%s",
 				      runner->log_error.message);
 	if (runner->timed_out)
-		return am_runner_fail(runner, AM_EXIT_FAILED, "Timeout",
-				      "the session ran longer than its timeout of %lld seconds",
-				      (long long)am_runner_session_timeout(am_runner_session(runner)));
+		return too_late(runner, AM_EXIT_FAILED);
 	if (runner->idle_out)
 		return am_runner_fail(runner, AM_EXIT_FAILED, "Inactivity",
 				      "nothing happened for the %lld seconds of inactivityTimeout",
@@ -594,7 +623,7 @@ deliver(struct am_runner *runner)
 
 	do {
 		rc = am_runner_reporter_flush(runner->reporter, AM_NS_PER_S, &err);
-		bool asked = __atomic_load_n(&am_runner_asked, __ATOMIC_ACQUIRE) != 0;
+		bool asked = am_runner_is_asked() != 0;
 		/* Its account or the session itself may be gone: then nobody is left to be told. */
 		bool refused = rc == -AMBIENT_E_UNAUTHORIZED || rc == -AMBIENT_E_FORBIDDEN || rc == -AMBIENT_E_NOTFOUND;
 
@@ -621,11 +650,14 @@ static int
 finish(struct am_runner *runner, int code)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	const char *state = code == AM_EXIT_OK ? "completed" : am_runner_asked != 0 ? "stopped" : "failed";
+	const char *state = code == AM_EXIT_OK ? "completed" : am_runner_is_asked() != 0 ? "stopped" : "failed";
 
-	if (am_runner_asked != 0 && !runner->timed_out) {
-		code = AM_EXIT_SIGNAL + am_runner_asked;
-		(void)am_runner_fail(runner, code, "Stopped", "the run was stopped");
+	if (am_runner_is_asked() != 0) {
+		code = AM_EXIT_SIGNAL + am_runner_is_asked();
+		if (runner->timed_out || __atomic_load_n(&runner->judged_late, __ATOMIC_ACQUIRE) != 0)
+			(void)too_late(runner, code);
+		else
+			(void)am_runner_fail(runner, code, "Stopped", "the run was stopped");
 	}
 	settle_repos(runner);
 	am_runner_redact_string(runner->redactor, runner->report.message, sizeof(runner->report.message));
@@ -640,7 +672,7 @@ finish(struct am_runner *runner, int code)
 	am_runner_send_report(runner);
 	if (runner->reporter != NULL)
 		deliver(runner);
-	am_endpoint_finish(runner->endpoint, am_runner_asked != 0 ? READERS_ASKED : READERS_WAIT);
+	am_endpoint_finish(runner->endpoint, am_runner_is_asked() != 0 ? READERS_ASKED : READERS_WAIT);
 	if (runner->agent.fd >= 0) {
 		static const char bye[] = "{\"t\":\"bye\"}";
 

@@ -57,6 +57,7 @@ struct am_runner {
 	bool exited, success;
 	int agent_code;
 	bool timed_out, idle_out;       /* we ended it because of a timeout */
+	int32_t judged_late;            /* atomic: the session says so */
 	struct ambient_error log_error; /* the message log failed: code is set */
 	int64_t last_activity;
 	/* What people say (input.c). */
@@ -80,9 +81,16 @@ am_runner_session(const struct am_runner *runner)
 	return am_slice(am_buf_str(&runner->session), runner->session.len);
 }
 
-/* Set by the signal handler: the signal's number. */
+/* Set by the signal handler, and when the session says that its run is over: the signal's number. */
 extern int32_t am_runner_asked;
-extern int am_runner_wake_fd; /* readable after a signal */
+extern int am_runner_wake_fd; /* readable after that */
+
+/* 0: nobody has asked this process to end. */
+static inline int
+am_runner_is_asked(void)
+{
+	return __atomic_load_n(&am_runner_asked, __ATOMIC_ACQUIRE);
+}
 
 /* Records why the run cannot go on; returns the exit code given. */
 int am_runner_fail(struct am_runner *runner, int code, const char *reason, const char *fmt, ...) am_printf_(4, 5);

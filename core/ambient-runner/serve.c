@@ -94,8 +94,8 @@ take_connection(struct am_runner *runner)
 
 		if (fd >= 0)
 			am_runner_channel_init(&runner->agent, fd);
-		else if (am_runner_asked != 0)
-			return AM_EXIT_SIGNAL + am_runner_asked;
+		else if (am_runner_is_asked() != 0)
+			return AM_EXIT_SIGNAL + am_runner_is_asked();
 		else if (now_boot() > deadline)
 			return lost(runner, "it did not connect within 5 minutes");
 		else
@@ -107,8 +107,8 @@ take_connection(struct am_runner *runner)
 	runner->listen_fd = -1;
 	runner->agent.line_max = 64 * 1024; /* until we know whom we talk to */
 	while ((rc = am_runner_channel_next(&runner->agent, &line, t, &err)) == 0) {
-		if (am_runner_asked != 0)
-			return AM_EXIT_SIGNAL + am_runner_asked;
+		if (am_runner_is_asked() != 0)
+			return AM_EXIT_SIGNAL + am_runner_is_asked();
 		if (runner->agent.eof || now_boot() > deadline)
 			return lost(runner, "it said nothing");
 		wait_for(runner, runner->agent.fd, false, false, 1000);
@@ -390,7 +390,7 @@ check_timers(struct am_runner *runner, struct timers *timers)
 		timers->save_by = now + SAVE_WAIT;
 	if (runner->exited)
 		return;
-	if (am_runner_asked != 0)
+	if (am_runner_is_asked() != 0)
 		ask_to_end(runner, timers, "stopped", STOP_WAIT);
 	else if (runner->log_error.code != 0)
 		ask_to_end(runner, timers, "failed", STOP_WAIT);
@@ -407,7 +407,7 @@ check_timers(struct am_runner *runner, struct timers *timers)
 static bool
 saves_too_long(struct am_runner *runner, const struct timers *timers, int64_t now)
 {
-	if (am_runner_asked == 0)
+	if (am_runner_is_asked() == 0)
 		return false;
 	if (!runner->rescue)
 		return now >= timers->stop_by;
@@ -457,7 +457,7 @@ loop(struct am_runner *runner)
 			int ms = soon <= 0 ? 100 : (int)AM_MIN(soon / AM_NS_PER_MS + 1, 1000);
 
 			/* After a signal its descriptor stays readable: do not spin on it. */
-			if (am_runner_asked != 0) {
+			if (am_runner_is_asked() != 0) {
 				struct pollfd p = {.fd = runner->agent.fd,
 						   .events =
 							   (short)(POLLIN | (runner->agent.out.len > 0 ? POLLOUT : 0))};

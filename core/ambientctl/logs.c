@@ -88,6 +88,21 @@ find_pod(struct ctl *ctl, const char *name, bool wait, char pod[256])
 	}
 }
 
+/* What the agent said outlives its pod; but whoever asks for a session that went meanwhile hears of that. */
+static int
+log_is_gone(struct ctl *ctl, const char *name)
+{
+	am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_node *session;
+
+	if (ctl_get(ctl, arena, name, &session, &err) < 0)
+		return ctl_fail(&err, "session \"%s\"", name);
+	(void)fprintf(stderr, "ambientctl: the pod of session \"%s\" is gone, and its log with it; what its agent said and did is in the "
+		      "session's files: ambientctl messages %s -n %s\n", name, name, ctl->ns);
+	return CTL_FAILED;
+}
+
 static int
 run_logs(struct ctl *ctl)
 {
@@ -119,6 +134,8 @@ run_logs(struct ctl *ctl)
 			break;
 		(void)usleep(300 * 1000);
 	}
+	if (rc == -AMBIENT_E_NOTFOUND)
+		return log_is_gone(ctl, name);
 	return rc < 0 ? ctl_fail(&err, "log of container \"%s\" of session \"%s\"", container, name) : CTL_OK;
 }
 

@@ -57,6 +57,10 @@
 /* Of each container: the part of the restricted Pod Security Standard that is not the pod's. */
 #define AS_LOCKED_DOWN "\"securityContext\":{\"allowPrivilegeEscalation\":false,\"capabilities\":{\"drop\":[\"ALL\"]}}"
 
+/* How long a pod has to end, as Kubernetes has it and when the work is saved: committed and pushed. */
+#define AS_GRACE_S        30
+#define AS_RESCUE_GRACE_S 90
+
 #define AS_NAME_MAX   64              /* a label value and its NUL */
 #define AS_REPOS_MAX  32
 #define AS_REPORT_MAX (256 * 1024)
@@ -156,6 +160,8 @@ int as_podless(struct ambient_call *call, struct as_facts *facts, int64_t now, s
 /* Whether the pod should have ended long ago and has not; text becomes a sentence about it.  *ret_again: from now, when that
  * will be so; 0: it is so, or will not be. */
 bool as_lost(const struct as_facts *facts, int64_t now, char text[512], int64_t *ret_again);
+/* Whether the runner has missed its reports; *ret_again: from now, when that will be so, 0: it is, or is not looked at. */
+bool as_silent(const struct as_plugin *plugin, const struct as_status *st, int64_t *ret_again);
 /* Turns facts into conditions.  Returns when to look again, in nanoseconds; 0: when something changes. */
 int64_t as_judge(const struct as_plugin *plugin, const struct as_facts *facts, struct as_status *st);
 

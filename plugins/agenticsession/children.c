@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define RESCUE_GRACE_S 90 /* for the agent to end, its work to be committed and pushed */
 #define BACKSTOP_S 60
 
 void
@@ -387,7 +386,7 @@ add_runner(struct pod *pod)
 		text_add(t, ",{\"name\":%s,\"valueFrom\":{\"secretKeyRef\":{\"name\":%s,\"key\":%s,\"optional\":true}}}",
 			 optional[i], pod->plugin->integrations, optional[i]);
 	if (ambient_bool(pod->effective, "/rescue", 0))
-		text_add(t, ",{\"name\":\"AMBIENT_GRACE\",\"value\":\"%ds\"}", (int64_t)RESCUE_GRACE_S);
+		text_add(t, ",{\"name\":\"AMBIENT_GRACE\",\"value\":\"%ds\"}", (int64_t)AS_RESCUE_GRACE_S);
 	if (pod->plugin->github_api[0] != '\0')
 		text_add(t, ",{\"name\":\"AMBIENT_GITHUB_API\",\"value\":%s}", pod->plugin->github_api);
 	if (pod->plugin->gitlab_api[0] != '\0')
@@ -532,7 +531,7 @@ add_spec(struct pod *pod)
 		 "\"serviceAccountName\":%s", label, workspace, pod->name, pod->st->run_id, sa);
 	as_add_pod_security(pod->plugin, t);
 	if (ambient_bool(pod->effective, "/rescue", 0))
-		text_add(t, ",\"terminationGracePeriodSeconds\":%d", (int64_t)RESCUE_GRACE_S);
+		text_add(t, ",\"terminationGracePeriodSeconds\":%d", (int64_t)AS_RESCUE_GRACE_S);
 	if (priority[0] != '\0')
 		text_add(t, ",\"priorityClassName\":%s", priority);
 	text_add(t, ",\"volumes\":");

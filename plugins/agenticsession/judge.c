@@ -223,22 +223,33 @@ cannot_start(const struct as_plugin *plugin, const struct as_facts *facts, const
  * cannot reach the API server: that is said, and nothing is ended for it.  Twice the default is well below the minute in
  * which it must be seen, so that what lies between, a queue or a busy API server, has its time.  Returns when to look
  * again, 0: not at all. */
-static int64_t
-silent(const struct as_plugin *plugin, struct as_status *st)
+bool
+as_silent(const struct as_plugin *plugin, const struct as_status *st, int64_t *ret_again)
 {
 	const char *beat = st->report != NULL ? ambient_str(st->report, "/heartbeatAt", "") : "";
 	int64_t last, silence = 2 * plugin->heartbeat_s * AMBIENT_SECOND;
 
+	*ret_again = 0;
 	if (beat[0] == '\0' || strcmp(ambient_str(st->report, "/state", ""), "done") == 0 || !kc_time_parse(beat, &last))
-		return 0;
+		return false;
 	if (last > st->now) /* its node's clock is ahead of ours */
 		last = st->now;
-	if (st->now < last + silence)
-		return last + silence - st->now;
-	as_set(st, AS_READY, KC_FALSE, "RunnerSilent",
-	       "the runner has reported nothing since %.39s: it is stuck or cannot reach the API server; stop the session if that "
-	       "does not change", beat);
-	return 0;
+	if (st->now >= last + silence)
+		return true;
+	*ret_again = last + silence - st->now;
+	return false;
+}
+
+static int64_t
+say_silence(const struct as_plugin *plugin, struct as_status *st)
+{
+	int64_t again;
+
+	if (as_silent(plugin, st, &again))
+		as_set(st, AS_READY, KC_FALSE, "RunnerSilent",
+		       "the runner has reported nothing since %.39s: it is stuck or cannot reach the API server; stop the session if "
+		       "that does not change", ambient_str(st->report, "/heartbeatAt", ""));
+	return again;
 }
 
 /* The agent's container ended before the runner had heard of it, which goes on waiting for it: no connection broke that it
@@ -380,7 +391,7 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 		if (agent_is_lost(facts, st))
 			return 0;
 		if (!facts->node_silent)
-			return silent(plugin, st);
+			return say_silence(plugin, st);
 		as_set(st, AS_READY, KC_FALSE, "NodeNotReady", "node \"%.100s\" does not answer; the run goes on if it comes back, and "
 		       "is given up when the cluster gives up the node", facts->node);
 		return 0;

@@ -348,18 +348,36 @@ stopped(struct pass *p)
 	return save(p);
 }
 
-/* Step 3, the wish: said first, then the Job goes, then the pod has ended. */
+/* How long from now a run that is over, since `since`, has to end by itself; 0: its Job is to go now.  A runner that can hear of
+ * it does so, and its pod stays with its log as long as the Job does; without one nothing is there that could end. */
+static int64_t
+has_time_to_end(const struct pass *p, int64_t since)
+{
+	const struct as_facts *f = &p->facts;
+	bool rescue = p->st.effective != NULL && ambient_bool(p->st.effective, "/rescue", 0);
+	int64_t end = since + LINGER, again;
+
+	if (f->job != AS_JOB_ACTIVE || f->pod_deleting || f->node_silent)
+		return 0;
+	if (f->runner.state == AS_C_RUNNING && !as_silent(p->plugin, &p->st, &again))
+		end += (rescue ? AS_RESCUE_GRACE_S : AS_GRACE_S) * AMBIENT_SECOND;
+	else if (f->runner.state != AS_C_TERMINATED)
+		return 0;
+	return p->st.now < end ? end - p->st.now : 0;
+}
+
+/* Step 3, the wish: said first, for the runner too; then the pod has ended, or its Job goes and the pod with it. */
 static int
 stop(struct pass *p)
 {
 	const struct ambient_object *job = p->facts.job_object;
 	char text[512];
-	int64_t again;
+	int64_t again, since = p->st.now, left;
 	int rc;
 
 	if ((rc = as_report_read(p->call, p->session, &p->st, false, &p->st.report, p->err)) < 0)
 		return rc;
-	if (job == NULL && p->facts.pod == NULL) {
+	if (p->facts.pod != NULL ? as_pod_ended(p->facts.pod) : job == NULL) {
 		rc = as_report_read(p->call, p->session, &p->st, true, &p->st.report, p->err);
 		return rc < 0 ? rc : stopped(p);
 	}
@@ -373,10 +391,12 @@ stop(struct pass *p)
 		(void)ambient_requeue_after(p->result, again);
 	if ((rc = save(p)) < 0 || job == NULL || ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
 		return rc;
-	return as_delete_job(p->call, job, p->err);
+	(void)kc_time_parse(p->st.cond[AS_STOPPED].since, &since);
+	left = has_time_to_end(p, since);
+	return left > 0 ? ambient_requeue_after(p->result, left) : as_delete_job(p->call, job, p->err);
 }
 
-/* A Job that goes on after the end is ended, at once after a timeout. */
+/* A Job that goes on after the end is ended. */
 static int
 end_job(struct pass *p, int64_t *again)
 {
@@ -385,10 +405,8 @@ end_job(struct pass *p, int64_t *again)
 	if (p->facts.job != AS_JOB_ACTIVE || p->facts.job_deleting)
 		return 0;
 	(void)kc_time_parse(p->st.completion, &ended);
-	if (p->facts.runner.state != AS_C_TERMINATED || p->st.now >= ended + LINGER)
-		return as_delete_job(p->call, p->facts.job_object, p->err);
-	*again = ended + LINGER - p->st.now;
-	return 0;
+	*again = has_time_to_end(p, ended);
+	return *again > 0 ? 0 : as_delete_job(p->call, p->facts.job_object, p->err);
 }
 
 /* Its files, for those who ask; noted is what was served. */

@@ -52,6 +52,22 @@ def gone(p, s, pids=None):
         until(lambda: not running(pids), what="the processes of %s to end" % s.name)
 
 
+def keeps_its_log(p, s, reason):
+    """keepJob is true of every end; and when the pod is gone, who asks for the log hears where the words are."""
+    job, pod = p.get(p.jobs(s.status["jobName"])), s.status["runnerPodName"]
+    assert job and "deletionTimestamp" not in job["metadata"], job
+    until(lambda: p.get(p.core("pods", pod))["status"]["phase"] == "Failed", what="the pod to end")
+    said = p.ctl("logs", s.name)
+    last = [json.loads(line) for line in said.stdout.splitlines() if line.startswith('{"seq"')][-1]
+    assert said.returncode == 0 and last["state"] == ("stopped" if reason == "Stopped" else last["state"]), said.stdout
+    assert ("the run was stopped" if reason == "Stopped" else "longer than its timeout") in last["text"], last
+    p.request("DELETE", p.core("pods", pod))
+    until(lambda: p.get(p.core("pods", pod)) is None, what="the pod to go")
+    said = p.ctl("logs", s.name)
+    assert said.returncode == 1 and "ambientctl messages %s -n %s" % (s.name, p.ns) in said.stdout, said
+    assert last["text"] in p.ctl("messages", s.name).stdout
+
+
 # ---- stopping
 
 def test_stop_by_the_spec_reports_what_was_cloned(p):
@@ -63,6 +79,7 @@ def test_stop_by_the_spec_reports_what_was_cloned(p):
     assert s.status["stoppedReason"] == "user" and s.status["completionTime"], s.status
     assert s.status["repos"][0]["status"] == "abandoned", s.status
     assert p.origins.commits("stop-spec", "work") == 0
+    keeps_its_log(p, s, "Stopped")
     until(lambda: not running(pids), what="the processes to end")
     assert s.condition("Reconciled")["status"] == "True", s.status
 
@@ -88,6 +105,7 @@ def test_timeout(p):
     assert s.reason == "Timeout" and "8 s" in s.message, s.status
     until(lambda: not p.pod_processes(s), what="the processes to end")
     until(lambda: s.status.get("repos"), what="the late report")
+    keeps_its_log(p, s, "Timeout")
     # It had changed nothing: the runner says so where there was time to look, else that it has given the work up.
     assert s.status["repos"][0]["status"] in ("abandoned", "nochanges") and p.origins.commits("slow", "work") == 0, s.status
 

@@ -154,5 +154,7 @@ report(const char *members)
 		      "{'name':'agent','state':{'running':{'startedAt':'2026-01-01T00:00:05Z'}}}]}"
 #define UP    RUNNER("{'running':{'startedAt':'2026-01-01T00:00:05Z'}}")
 #define ENDED(code) RUNNER("{'terminated':{'exitCode':" #code ",'reason':'Error'}}")
+#define ALL_ENDED "{'phase':'Failed','containerStatuses':[{'name':'runner','state':{'terminated':{'exitCode':143,'reason':'Error'}}}," \
+		  "{'name':'agent','state':{'terminated':{'exitCode':143}}}]}"
 
 #endif

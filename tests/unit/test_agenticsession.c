@@ -892,6 +892,29 @@ START_TEST(lingering_agent_is_ended)
 }
 END_TEST
 
+/* A run that took too long has the time to say so, and to save what it has, as one with rescue more than another. */
+START_TEST(a_late_run_ends_by_itself_or_is_ended)
+{
+	int64_t grace = (_i == 0 ? 30 : 90) + 10;
+
+	begin();
+	submit_named("s", _i == 0 ? "{'prompt':'do','timeout':60}" : "{'prompt':'do','timeout':60,'rescue':true}");
+	(void)settle();
+	pod(UP);
+	(void)settle();
+	fake_host_advance(fake, 66 * AMBIENT_SECOND);
+	ck_assert_int_eq(settle(), grace * AMBIENT_SECOND);
+	ck_assert_str_eq(at("/status/phase"), "Timeout");
+	fake_host_advance(fake, (grace - 1) * AMBIENT_SECOND);
+	ck_assert_int_eq(settle(), AMBIENT_SECOND);
+	ck_assert(fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	fake_host_advance(fake, AMBIENT_SECOND);
+	(void)settle();
+	ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	end();
+}
+END_TEST
+
 START_TEST(redaction)
 {
 	static const char *const cases[][2] = {
@@ -944,6 +967,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_to_do_is_never_cut_off);
 	tcase_add_loop_test(tc, a_report_cannot_fake_a_timeout, 0, 2);
 	tcase_add_test(tc, lingering_agent_is_ended);
+	tcase_add_loop_test(tc, a_late_run_ends_by_itself_or_is_ended, 0, 2);
 	tcase_add_test(tc, redaction);
 }
 

@@ -61,10 +61,24 @@ static void w_no_volume(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreat
 static void w_slow_image(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreating'}}"));
 	ck_assert_int_eq(settle(), 0); fake_host_advance(fake, 600 * AMBIENT_SECOND);
 	ck_assert_int_eq(settle(), 0); ck_assert_str_eq(at("/status/phase"), "Creating"); pod(ENDED(0)); }
-static void w_stop(void) { pod(UP); (void)settle();
+static void stop_running(void) { pod(UP); (void)settle();
 	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
+	ck_assert_int_eq(settle(), 40 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Stopping"); }
+/* The runner ends by itself: its pod and the Job stay, and what it logged with them. */
+static void w_stop(void) { stop_running(); pod(ENDED(143)); (void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Stopping"); pod(ALL_ENDED); (void)settle();
+	ck_assert(fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	ck_assert_uint_eq(fake_host_calls(fake, "delete", AS_JOB), 0); }
+static void w_stop_in_vain(void) { stop_running(); fake_host_advance(fake, 39 * AMBIENT_SECOND);
+	ck_assert_int_eq(settle(), AMBIENT_SECOND); fake_host_advance(fake, AMBIENT_SECOND);
 	(void)settle(); ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
 	ck_assert_str_eq(at("/status/phase"), "Stopping"); fake_host_remove(fake, AS_POD, "team-a", "s-job-x"); }
+static void w_stop_silent(void) { pod(UP); report("\"state\":\"running\",\"heartbeatAt\":\"2026-01-01T00:00:05Z\"");
+	(void)settle(); fake_host_advance(fake, 55 * AMBIENT_SECOND); (void)settle();
+	ck_assert_str_eq(cond("Ready", "reason"), "RunnerSilent");
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
+	(void)settle(); ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
+	fake_host_remove(fake, AS_POD, "team-a", "s-job-x"); }
 static void w_stop_annotation(void) { fake_host_merge(fake, AS_SESSION, "team-a", "s",
 	"{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Stopped'}}}"); }
 
@@ -189,6 +203,8 @@ static const struct walk {
 	{ "a volume's secret is missing", w_no_volume, "Failed", "ContainerCreating", "not found", true },
 	{ "a large image", w_slow_image, "Completed", "Completed", "", true },
 	{ "stop while running", w_stop, "Stopped", "UserStopped", "", true },
+	{ "stop of a runner that does not end", w_stop_in_vain, "Stopped", "UserStopped", "", true },
+	{ "stop of a runner that is silent", w_stop_silent, "Stopped", "UserStopped", "", true },
 	{ "stop while creating", w_stop_annotation, "Stopped", "UserStopped", "", false },
 };
 
