@@ -34,14 +34,14 @@ cannot() {
 
 finish() {
 	local p
-	# Shims outlive the daemon on purpose; those of this run have their program below $dir.
-	for p in /proc/[0-9]*; do
-		case $(readlink "$p/exe" 2>/dev/null) in "${dir:-/nonexistent}"/root/*) [ "${p#/proc/}" = "$daemon" ] ||
-			kill "${p#/proc/}" 2>/dev/null ;; esac
-	done
-	for p in $daemon $gitd $pid; do
+	# The number of one that ended by itself may be another's.
+	for p in $(jobs -pr); do
 		kill "$p" 2>/dev/null
 		wait "$p" 2>/dev/null
+	done
+	# Shims outlive the daemon on purpose; those of this run have their program below $dir.
+	for p in /proc/[0-9]*; do
+		case $(readlink "$p/exe" 2>/dev/null) in "${dir:-/nonexistent}"/root/*) kill "${p#/proc/}" 2>/dev/null ;; esac
 	done
 	if [ -n "$dir" ]; then
 		if [ "$failed" = 1 ] && [ -n "${AMBIENT_KEEP:-}" ]; then say "kept: $dir"; else rm -rf "$dir"; fi

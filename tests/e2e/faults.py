@@ -196,9 +196,9 @@ def test_the_daemon_beside_an_api_server(lab):
 # ---- in the pod
 
 def victims(p, s, who):
-    """The pids of that part of a session's pod."""
-    found = []
-    for pid in p.pod_processes(s):
+    """pid -> start time of that part of a session's pod."""
+    found = {}
+    for pid, born in p.pod_processes(s).items():
         try:
             exe = os.path.basename(os.readlink("/proc/%d/exe" % pid))
             with open("/proc/%d/cmdline" % pid, "rb") as f:
@@ -207,20 +207,12 @@ def victims(p, s, who):
             continue
         if who == "shim" and exe == "ambient-shim" or who == "program" and argv[0] == b"sh" or \
                 exe == "ambient-runner" and argv[1:2] == [{"runner": b"run", "agent": b"agent"}.get(who)]:
-            found.append(pid)
+            found[pid] = born
     return found
 
 
-def kill(pids):
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-
-
 def strike(p, s, who):
-    kill(until(lambda: victims(p, s, who), what="the %s of %s" % (who, s.name)))
+    lib.send(until(lambda: victims(p, s, who), what="the %s of %s" % (who, s.name)), signal.SIGKILL)
 
 
 def struck(scene, who, reasons):
@@ -294,7 +286,7 @@ def test_at_random_moments(lab):
             p.kill_operator()
             p.start_operator()
         else:
-            kill(victims(p, s, who))
+            lib.send(victims(p, s, who), signal.SIGKILL)
         until(lambda: s.phase in TERMINAL or os.path.exists(s.file("up")), what="the run to go on, or to end")
         if os.path.exists(s.file("up")):
             s.touch("go")

@@ -219,6 +219,23 @@ def running(pids):
     return {pid for pid, born in pids.items() if pid in table and table[pid][1] == born}
 
 
+def send(pids, number):
+    """A signal to those of pid -> start time that still are; the number of one that has ended may be another's."""
+    for pid, born in pids.items():
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:
+            continue
+        try:
+            with open("/proc/%d/stat" % pid, "rb") as f:
+                if int(f.read().rpartition(b")")[2].split()[19]) == born:
+                    signal.pidfd_send_signal(fd, number)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        finally:
+            os.close(fd)
+
+
 def removed(top):
     """Removes a tree of control groups; False as long as something in it is still on its way out."""
     try:
@@ -387,11 +404,7 @@ class Platform:
             self.stop()
         except subprocess.TimeoutExpired:
             self.kill9()
-        for pid in self.pod_processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        send(self.pod_processes(), signal.SIGKILL)
         until(lambda: not running(dict(self.pod_processes())), what="the pods to end")
         self.remove_groups()
         self.origins.close()

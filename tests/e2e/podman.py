@@ -482,11 +482,8 @@ def test_all_of_it_killed_while_the_daemon_is_away(lab):
     table = lib.tree_of([shim], lib.processes())
     lab.kill9()
     os.kill(keeper, signal.SIGSTOP)
-    for pid in [keeper, *table]:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    os.kill(keeper, signal.SIGKILL)
+    lib.send(table, signal.SIGKILL)
     until(lambda: not running(table), what="all to be dead")
     assert lab.podman("ps", "--all", "--quiet") != []
     lab.restart()

@@ -5,9 +5,9 @@
 set -u
 . "$top_srcdir/tests/lib/tap.sh"
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/ambientd.XXXXXX") || exit 99
-pids=()
 clean() {
-    for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
+    # The number of a daemon that has ended may be anybody's by now.
+    for p in $(jobs -pr); do kill -9 "$p" 2>/dev/null; done
     wait 2>/dev/null
     rm -rf "$tmp"
 }
@@ -32,7 +32,10 @@ CONF
 start() { # NAME [LOG]
     "$ambientd" -c "$tmp/$1.conf" 2> "$tmp/${2:-$1}.log" &
     pid=$!
-    pids+=("$pid")
+}
+# The shell reaps a daemon that has ended by itself, and its number is free: so only to one that still runs.
+send() { # SIGNAL PID
+    if jobs -pr | grep -qx "$2"; then kill -"$1" "$2"; else echo "# $2 has ended before it was sent $1"; fi
 }
 ready() { grep -q 'ambientd: ready' "$tmp/$1.log"; }
 logged() { grep -q -- "$2" "$tmp/$1.log"; }
@@ -122,7 +125,7 @@ ends_with "a second daemon on the same state ends with 1" "$pid" 1
 check "and says so" logged second "another ambientd runs on"
 
 # ---- reload
-reload() { kill -HUP "$one"; }
+reload() { send HUP "$one"; }
 sed -i 's/level = "info"/level = "warn"/' "$tmp/one.conf"
 start_level() { admin one "ambient-admin/1 log-level" | grep -q "$1"; }
 reload
@@ -135,7 +138,7 @@ sed -i 's/mode = "standalon"/mode = "standalone"/; s/127.0.0.1:0"; }; }; workloa
 reload
 check "reload: what needs a restart is refused and named" await $((10 * slow)) logged one 'needs a restart'
 check "it still runs" grep -q 'workers=2' <(admin one "ambient-admin/1 status")
-kill -TERM "$one"
+send TERM "$one"
 ends_with "TERM ends it with 0" "$one" 0
 check "the admin socket is gone" test ! -e "$tmp/one.run/ambientd.sock"
 
@@ -151,15 +154,15 @@ start moods
 moody=$pid
 await $((30 * slow)) ready moods || { fail "a daemon with moody plugins"; sed 's/^/# /' "$tmp/moods.log"; }
 moods glad bad
-kill -HUP "$moody"
+send HUP "$moody"
 check "reload: a plugin's refusal is said" await $((10 * slow)) logged moods \
     'stays as it was: the reload of "second": the mood "bad" is not to be had'
 check "reload: who had taken it took the old one back" test "$(said)" = "first is fine,second is well,first is glad,first is fine,"
 moods glad calm
-kill -HUP "$moody"
+send HUP "$moody"
 check "reload: both take the next one" await $((10 * slow)) logged moods 'the configuration was reloaded'
 check "each its own" test "$(said)" = "first is fine,second is well,first is glad,first is fine,first is glad,second is calm,"
-kill -TERM "$moody"
+send TERM "$moody"
 ends_with "moody plugins: TERM ends it with 0" "$moody" 0
 # NAME TEXT...: the log has these, each in one line, in this order.
 in_order() {
@@ -188,7 +191,7 @@ check "MG5: who has its caches begins" await $((30 * slow)) runs moody
 waits_for_kind() { admin missing "ambient-admin/1 status" | grep -q 'ready=no.*agenticsessions is not synced (no such kind'; }
 check "MG5: who waits for a kind does not, and is named" await $((30 * slow)) waits_for_kind
 check "and is not begun" test "$(admin missing "ambient-admin/1 status" | grep -c 'instance witness .*state=running')" = 0
-kill -TERM "$pid"
+send TERM "$pid"
 ends_with "missing: TERM ends it with 0" "$pid" 0
 
 # ---- a reconcile that never comes back
@@ -208,7 +211,7 @@ else
     check "without test hooks there is no clock to move" grep -q 'error there is no command "clock"' \
         <(admin hung "ambient-admin/1 clock advance 6m")
 fi
-kill -TERM "$hung"
+send TERM "$hung"
 ends_with "hung: TERM ends it with 0 after the drain" "$hung" 0
 check "hung: the call is named" logged hung 'a reconcile does not end: left behind.*plugin=moody'
 check "hung: its plugin is not told to stop" test "$(grep -c 'is asked to stop' "$tmp/hung.log")" = 0
@@ -217,11 +220,11 @@ start hung
 hung=$pid
 await $((30 * slow)) logged hung 'hangs on'
 sed -i 's/drain = "1s"/drain = "1h"/' "$tmp/hung.conf"
-kill -HUP "$hung"
+send HUP "$hung"
 await $((10 * slow)) logged hung 'was reloaded'
-kill -TERM "$hung"
+send TERM "$hung"
 await $((10 * slow)) logged hung 'ambientd: stopping'
-kill -TERM "$hung"
+send TERM "$hung"
 ends_with "hung: a second TERM ends it at once, with 1" "$hung" 1
 
 # ---- two states, one runtime directory
@@ -235,7 +238,7 @@ start other
 ends_with "another state with the same runtime directory: ends with 1" "$pid" 1
 check "and says whose socket it is" logged other 'another daemon answers on'
 check "which goes on answering" grep -q 'ready=yes' <(admin owner "ambient-admin/1 status")
-kill -TERM "$owner"
+send TERM "$owner"
 ends_with "the first of them ends with 0" "$owner" 0
 
 # ---- formats
@@ -244,7 +247,7 @@ plugins: { $plugins };"
 sed -i 's/format = "text"/format = "json"/' "$tmp/json.conf"
 start json
 await $((30 * slow)) grep -q '"msg":"ready"' "$tmp/json.log"
-kill -TERM "$pid"
+send TERM "$pid"
 ends_with "JSON: ends with 0" "$pid" 0
 check "JSON: every line is an object with time, level, area and msg" python3 -c '
 import json, sys
@@ -274,7 +277,7 @@ says_who() { admin b "ambient-admin/1 explain default" | grep -q '"elsewhere":"r
 check "and says who does, when it explains an object" says_who
 check "and does not lead" grep -q 'leading=no' <(admin b "ambient-admin/1 status")
 check "MG1_03: pages and watches need no lease" grep -q 'watch v1/namespaces state=watching' <(admin b "ambient-admin/1 status")
-kill -TERM "$a"
+send TERM "$a"
 ends_with "stopped, the first ends with 0" "$a" 0
 check "its lease was given back: the second leads within a retry" await $((2 * slow)) leads b
 start a
@@ -313,7 +316,7 @@ check "and says who took it" grep -q '"elsewhere":"intruder leads"' <(admin a "a
 check "the lease comes free" lease ""
 check "MG3_02: it leads again" await $((20 * slow)) leads a
 check "with the caches that it has" test "$before" = "$(lists)"
-kill -TERM "$a"
+send TERM "$a"
 ends_with "the first ends with 0 again" "$a" 0
 check "MG3_03: the lease is given back at the stop" in_order a 'ambientd: stopping' 'gave back lease' 'ambientd: stopped'
 check "and not stood for again" test "$(sed -n '/gave back lease/,$p' "$tmp/a.log" | grep -c 'leading by')" = 0
@@ -348,12 +351,11 @@ mkdir "$tmp/elsewhere"
 mv "$tmp/leading.conf" "$tmp/elsewhere/" # away from conf.d
 "$ambientd" -c "$tmp/elsewhere/leading.conf" 2> "$tmp/leading.log" &
 leading=$!
-pids+=("$leading")
 check "one that would lead waits for the group" await $((20 * slow)) logged leading 'is held by "shared by 16 shards"'
 check "without leading" grep -q 'leading=no' <(admin leading "ambient-admin/1 status")
-kill -TERM "$sharing"
+send TERM "$sharing"
 ends_with "sharing: TERM ends it with 0" "$sharing" 0
-kill -TERM "$leading"
+send TERM "$leading"
 ends_with "leading: TERM ends it with 0" "$leading" 0
 rm -r "$tmp/conf.d"
 

@@ -12,7 +12,9 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/ambient-http2.XXXXXX") || exit 1
 server=
 finish()
 {
-	[ -z "$server" ] || kill "$server" 2>/dev/null
+	# The end of its input ends the server.
+	exec 9>&-
+	[ -z "$server" ] || wait "$server"
 	rm -rf "$dir"
 }
 trap finish EXIT

@@ -64,7 +64,8 @@ rm)
 		case $last in
 		ambient-*) # Whoever is in it ends with it.
 			rm -f "$root/there-$last"
-			pid=$(cat "$root/pid-of-$last" 2>/dev/null) && kill -9 "$pid" 2>/dev/null
+			# Once: the second time its number may be another's.
+			mv "$root/pid-of-$last" "$root/killed-$last" 2>/dev/null && kill -9 "$(cat "$root/killed-$last")" 2>/dev/null
 			: # It is no failure that nobody was.
 			;;
 		esac

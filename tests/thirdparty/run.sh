@@ -12,10 +12,11 @@ chmod 755 "$tmp"
 daemon=
 cleanup()
 {
-	if [ -n "$daemon" ]; then
-		kill "$daemon" 2>/dev/null
-		wait "$daemon" 2>/dev/null
-	fi
+	# The number of one that ended by itself may be another's.
+	for p in $(jobs -pr); do
+		kill "$p" 2>/dev/null
+		wait "$p" 2>/dev/null
+	done
 	rm -rf "$tmp"
 }
 trap cleanup EXIT
