@@ -160,6 +160,7 @@ first_prompt(struct am_agent *agent, const char *prompt, struct ambient_error *e
 int
 am_agent_spawn(struct am_agent *agent, bool again, struct ambient_error *err)
 {
+	static const char started[] = "{\"t\":\"started\"}";
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, errs[2] = {-1, -1}, rc;
 
 	am_agent_command_fini(&agent->command);
@@ -195,6 +196,7 @@ am_agent_spawn(struct am_agent *agent, bool again, struct ambient_error *err)
 	agent->err = (struct am_stream){.fd = errs[0], .which = AMBIENT_STDERR};
 	agent->last_line = now_boot();
 	agent->term_at = agent->kill_at = agent->drain_until = AM_FOREVER;
+	am_runner_channel_send(&agent->runner, started, sizeof(started) - 1);
 	return 0;
 }
 

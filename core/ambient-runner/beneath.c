@@ -60,6 +60,26 @@ am_open_beneath(int dir, const char *path, struct stat *st)
 	return dir;
 }
 
+int
+am_read_beneath(int dir, const char *path, size_t max, struct am_buf *out)
+{
+	struct stat st;
+	int copy = dup(dir), fd = copy < 0 ? -errno : am_open_beneath(copy, path, &st), rc = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return fd;
+	if (!S_ISREG(st.st_mode) || (size_t)st.st_size > max || !am_buf_reserve(out, (size_t)st.st_size + 1))
+		rc = -EFBIG;
+	while (rc == 0 && n > 0 && out->len <= max && am_buf_reserve(out, 64 * 1024)) {
+		n = read(fd, out->data + out->len, 64 * 1024);
+		if (n > 0)
+			out->len += (size_t)n, out->data[out->len] = '\0';
+	}
+	(void)close(fd);
+	return rc == 0 && (n < 0 || out->len > max) ? -EIO : rc;
+}
+
 bool
 am_runner_repo_name_ok(const char *name)
 {

@@ -106,20 +106,26 @@ am_git_fetch(struct am_git *git, struct am_repo *repo, const char *bare, struct 
 	return rc < 0 ? ambient_err(err, absent.code, "%s", absent.message) : rc;
 }
 
-/* Which branch a working copy is on when the session names none. */
-static char *
-default_branch(struct am_git *git, struct am_repo *repo, const char *bare)
+/* The branch that the remote's HEAD stands for.  It is asked once for each clone. */
+static void
+find_default_branch(struct am_git *git, struct am_repo *repo, const char *bare)
 {
 	const char *args[] = {"ls-remote", "--symref", "--", repo->url, "HEAD", NULL};
-	struct am_git_run run = {.git_dir = bare, .args = args, .repo = repo, .where = &repo->where, .seconds = 120};
+	struct am_git_run run = {.git_dir = bare, .args = args, .repo = repo, .where = &repo->where, .seconds = 60};
+	am_auto(am_freep) char *path = am_xasprintf("%s/ambient-default", bare);
+	am_auto(am_buf_fini) struct am_buf known = {0};
 	struct am_run_result result = {0};
-	char *ret = NULL;
 
-	if (am_git_run(git, &run, &result, NULL) == 0) {
-		ret = am_porcelain_default_branch(am_buf_str(&result.out));
+	if (repo->default_branch != NULL || repo->workflow)
+		return;
+	if (am_file_read(path, 300, &known, NULL) == 0) {
+		repo->default_branch = am_xstrdup(am_buf_str(&known));
+	} else if (am_git_run(git, &run, &result, NULL) == 0) {
+		repo->default_branch = am_porcelain_default_branch(am_buf_str(&result.out));
 		am_run_result_fini(&result);
+		if (repo->default_branch != NULL)
+			(void)am_file_put(path, repo->default_branch, strlen(repo->default_branch), 0600, NULL);
 	}
-	return ret != NULL ? ret : am_xstrdup("main");
 }
 
 /* A self-contained working copy at `staging`, on `branch`, with the remote's plain URL. */
@@ -224,11 +230,12 @@ am_runner_git_prepare(struct am_git *git, struct am_repo *repo, struct ambient_e
 	int dir = open(workspace, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return am_err_errno(err, errno, "opening \"%s\"", workspace);
+	find_default_branch(git, repo, bare);
 	bool exists = !repo->fresh && occupied(dir, repo->name);
 	(void)close(dir);
 	if (!exists) {
-		const char *named = repo->there ? repo->push_branch : repo->branch;
-		am_auto(am_freep) char *branch = named != NULL ? am_xstrdup(named) : default_branch(git, repo, bare);
+		const char *named = repo->there ? repo->push_branch : repo->branch, *home = repo->default_branch;
+		const char *branch = named != NULL ? named : home != NULL ? home : "main";
 
 		if ((rc = am_remove_tree(staging, err)) < 0 ||
 		    (rc = make_copy(git, repo, bare, staging, branch, err)) < 0 ||

@@ -39,6 +39,7 @@ publish_pending(struct am_runner *runner)
 			     runner->pending[i].question ? AMBIENT_MSG_QUESTION : AMBIENT_MSG_PERMISSION,
 			     runner->pending[i].tool);
 	am_endpoint_turn(runner->endpoint, runner->turn ? "running" : "idle", am_buf_str(&json));
+	am_runner_hurry(runner);
 }
 
 static void
@@ -118,7 +119,7 @@ hand_over(struct am_runner *runner, struct am_input *input, struct am_buf *frame
 	am_json_addf(frame, ",\"ref\":%l}", input->ref);
 	am_runner_channel_send(&runner->agent, am_buf_str(frame), frame->len);
 	if (input->kind != AM_INPUT_LOOK)
-		runner->last_activity = am_clock_boot(am_clock_real());
+		am_runner_touch(runner);
 }
 
 /* NULL: it may be said now. */

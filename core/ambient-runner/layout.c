@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/ambient-runner/runner_priv.h"
+#include "core/ambient-runner/survey.h"
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/data/scan.h"
@@ -98,7 +99,6 @@ describe(const char *status, int64_t at, const char *error, struct am_buf *out)
 	}
 	if (error[0] != '\0')
 		am_json_addf(out, ",\"error\":%s", error);
-	am_buf_addc(out, '}');
 }
 
 void
@@ -114,6 +114,11 @@ am_runner_describe(const struct am_runner *runner, struct am_buf *out)
 
 		am_json_addf(out, "%j{\"name\":%s,", i > 0 ? "," : "", repo->name);
 		describe(repo->cloned ? "Ready" : bad ? "Failed" : "Cloning", repo->cloned ? repo->cloned_at : 0, bad ? repo->error : "", out);
+		if (repo->cloned)
+			am_survey_branches(runner->dir, repo->name, out);
+		if (repo->cloned && repo->default_branch != NULL)
+			am_json_addf(out, ",\"defaultBranch\":%s", repo->default_branch);
+		am_buf_addc(out, '}');
 	}
 	for (size_t i = 0; i < runner->removed_count; i++)
 		am_json_addf(out, "%j{\"name\":%s,\"status\":\"Removed\",\"where\":%s}", runner->repos.n + i > 0 ? "," : "",
@@ -122,6 +127,7 @@ am_runner_describe(const struct am_runner *runner, struct am_buf *out)
 	if (workflow->wanted) {
 		am_buf_adds(out, ",\"workflow\":{");
 		describe(workflow->status != NULL ? workflow->status : "Cloning", workflow->applied_at, workflow->error, out);
+		am_buf_addc(out, '}');
 	}
 	am_buf_addc(out, '}');
 }

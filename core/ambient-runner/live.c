@@ -163,6 +163,7 @@ adopt(struct am_live *live)
 		if (old != NULL && old->cloned && same_origin(old, repo)) {
 			repo->cloned = true;
 			repo->cloned_at = old->cloned_at;
+			repo->default_branch = am_xstrdup(old->default_branch);
 			repo->there = old->there;
 			memcpy(repo->base, old->base, sizeof(repo->base));
 		} else if (old != NULL && !chat) {

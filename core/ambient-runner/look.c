@@ -40,26 +40,6 @@ struct look {
 
 /* ---- reading the clone */
 
-static int
-read_below(int dir, const char *path, size_t max, struct am_buf *out)
-{
-	struct stat st;
-	int copy = dup(dir), fd = copy < 0 ? -errno : am_open_beneath(copy, path, &st), rc = 0;
-	ssize_t n = 1;
-
-	if (fd < 0)
-		return fd;
-	if (!S_ISREG(st.st_mode) || (size_t)st.st_size > max || !am_buf_reserve(out, (size_t)st.st_size + 1))
-		rc = -EFBIG;
-	while (rc == 0 && n > 0 && out->len <= max && am_buf_reserve(out, 64 * 1024)) {
-		n = read(fd, out->data + out->len, 64 * 1024);
-		if (n > 0)
-			out->len += (size_t)n, out->data[out->len] = '\0';
-	}
-	(void)close(fd);
-	return rc == 0 && (n < 0 || out->len > max) ? -EIO : rc;
-}
-
 static bool
 is_id(const char *text, char ret[65])
 {
@@ -79,9 +59,9 @@ resolve(int git_dir, const char *ref, char ret[65])
 	am_auto(am_buf_fini) struct am_buf loose = {0};
 	am_auto(am_buf_fini) struct am_buf packed = {0};
 
-	if (read_below(git_dir, ref, 4096, &loose) == 0)
+	if (am_read_beneath(git_dir, ref, 4096, &loose) == 0)
 		return is_id(am_buf_str(&loose), ret);
-	if (read_below(git_dir, "packed-refs", INDEX_MAX, &packed) < 0)
+	if (am_read_beneath(git_dir, "packed-refs", INDEX_MAX, &packed) < 0)
 		return false;
 	for (const char *line = am_buf_str(&packed); *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n') {
 		size_t id = strcspn(line, " \n"), n = strlen(ref);
@@ -98,7 +78,7 @@ read_head(struct look *look)
 	am_auto(am_buf_fini) struct am_buf head = {0};
 	static const char mark[] = "ref: refs/heads/";
 
-	if (read_below(look->dot_git, "HEAD", 4096, &head) < 0)
+	if (am_read_beneath(look->dot_git, "HEAD", 4096, &head) < 0)
 		return;
 	if (!am_starts(am_buf_str(&head), mark)) {
 		(void)is_id(am_buf_str(&head), look->commit);
@@ -124,7 +104,7 @@ static int
 borrow(const struct look *look, const char *name, size_t max, struct ambient_error *err)
 {
 	am_auto(am_buf_fini) struct am_buf text = {0};
-	int rc = read_below(look->dot_git, name, max, &text);
+	int rc = am_read_beneath(look->dot_git, name, max, &text);
 
 	if (rc == -ENOENT || rc == -ENOTDIR)
 		return 0;

@@ -74,6 +74,10 @@ am_runner_report_note(struct am_report *report, const char *type, struct am_slic
 		report->turns = AM_MAX(am_json_int(fields, "/turns", report->turns), 0);
 		report->duration_ms = AM_MAX(am_json_int(fields, "/durationMs", report->duration_ms), 0);
 		report->cost = number(fields, "/costUSD", report->cost);
+		report->api_ms = am_json_int(fields, "/durationApiMs", report->api_ms);
+		am_freep(&text);
+		text = am_json_dup(fields, "/subtype");
+		(void)am_strlcpy(report->subtype, text != NULL ? text : "", sizeof(report->subtype));
 	} else if (am_streq(type, AMBIENT_MSG_USAGE)) {
 		report->cost = number(fields, "/costUSD", report->cost);
 		if (am_json_type(fields) == AMBIENT_T_OBJECT && fields.n <= USAGE_MAX) {
@@ -87,6 +91,7 @@ static void
 add_repo(const struct am_repo *repo, struct am_buf *out)
 {
 	char url[1024]; /* a refused one may be of any length */
+	char when[32];
 
 	(void)am_strlcpy(url, repo->url != NULL ? repo->url : "", sizeof(url));
 	am_json_addf(out, "{\"index\":%d,\"name\":%s,\"url\":%s", repo->index, repo->name, url);
@@ -97,11 +102,39 @@ add_repo(const struct am_repo *repo, struct am_buf *out)
 	if (repo->commit[0] != '\0')
 		am_json_addf(out, ",\"commit\":%s,\"commits\":%l,\"added\":%l,\"removed\":%l", repo->commit, repo->commits, repo->added,
 			     repo->removed);
+	if (repo->updated_at > 0) {
+		am_time_format(when, repo->updated_at, false);
+		am_json_addf(out, ",\"at\":%s", when);
+	}
 	if (repo->pr_url[0] != '\0')
 		am_json_addf(out, ",\"prUrl\":%s", repo->pr_url);
 	if (repo->error[0] != '\0')
 		am_json_addf(out, ",\"error\":%s", repo->error);
 	am_buf_addc(out, '}');
+}
+
+/* What an agent's type may not know. */
+static void
+add_figures(const struct am_report *report, struct am_buf *out)
+{
+	const struct {
+		const char *name;
+		int64_t value;
+	} figures[] = {{"durationApiMs", report->api_ms}, {"restarts", report->restarts}, {"artifacts", report->artifacts},
+		       {"messages", report->messages}};
+	char when[32];
+
+	for (size_t i = 0; i < AM_COUNTOF(figures); i++)
+		if (figures[i].value >= 0)
+			am_json_addf(out, ",%s:%l", figures[i].name, figures[i].value);
+	if (report->activity_at > 0) {
+		am_time_format(when, report->activity_at, false);
+		am_json_addf(out, ",\"activityAt\":%s", when);
+	}
+	if (report->agent != NULL)
+		am_json_addf(out, ",\"agent\":%s", report->agent);
+	if (report->subtype[0] != '\0')
+		am_json_addf(out, ",\"subtype\":%s", report->subtype);
 }
 
 void
@@ -122,6 +155,7 @@ am_runner_report_json(const struct am_report *report, const struct am_repos *rep
 	}
 	am_json_addf(&json, "],\"isError\":%b,\"turns\":%l,\"durationMs\":%l", (int)report->is_error, report->turns,
 		     report->duration_ms);
+	add_figures(report, &json);
 	if (report->generation > 0)
 		am_json_addf(&json, ",\"specGeneration\":%l", report->generation);
 	if (report->result.len > 0)

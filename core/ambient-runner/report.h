@@ -22,6 +22,13 @@ struct am_report {
 	struct am_buf result;             /* the agent's last words */
 	bool is_error;
 	int64_t turns, duration_ms;
+	int64_t api_ms;      /* negative: unknown, like the next two */
+	int64_t restarts;    /* how often the agent's program was started again in the session */
+	int64_t artifacts;   /* files */
+	int64_t messages;    /* of the session, whoever said them */
+	int64_t activity_at; /* wall time of the last word of the agent or of a person; 0: none yet */
+	const char *agent;   /* working, idle, waiting_input; NULL: there is none at work */
+	char subtype[65];    /* as the agent's own result says */
 	double cost;         /* negative: unknown */
 	struct am_buf usage; /* a JSON object, or empty */
 	struct am_buf reconciled; /* the same: what the workspace holds of what the session names */

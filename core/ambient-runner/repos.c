@@ -193,6 +193,7 @@ am_runner_repos_fini(struct am_repos *repos)
 		free(repos->v[i].push_url);
 		free(repos->v[i].push_branch);
 		free(repos->v[i].pr_base);
+		free(repos->v[i].default_branch);
 	}
 	free(repos->v);
 	memset(repos, 0, sizeof(*repos));

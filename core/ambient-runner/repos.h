@@ -36,12 +36,16 @@ struct am_repo {
 	bool cloned;
 	bool there; /* push_branch was there already, and was cloned */
 	int64_t cloned_at; /* wall time */
+	char *default_branch; /* the remote's; NULL: not known */
 	char base[65], commit[65];
 	int64_t added, removed, commits;
 	const char *status; /* static: pushed, abandoned, nochanges, error; NULL while unknown */
 	bool rescued; /* push_branch is that of a rescue */
 	char error[320];
 	char pr_url[2049]; /* empty: none */
+	int64_t updated_at; /* wall time: when status and request became what they are; 0: there are none */
+	const char *told;   /* the status at that time */
+	bool told_pr;
 };
 
 struct am_repos {

@@ -21,6 +21,7 @@
 
 #include "core/ambient-runner/forge.h"
 #include "core/ambient-runner/runner_priv.h"
+#include "core/ambient-runner/survey.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -34,6 +35,7 @@
 #define REPORT_REFUSED (3 * AM_NS_PER_S)
 #define REPORT_ASKED   (5 * AM_NS_PER_S)
 #define HEARTBEAT      (25 * AM_NS_PER_S)
+#define FIRST_BEAT     AM_NS_PER_S
 /* What Kubernetes gives a pod when nobody says anything, and what is left of it for the report. */
 #define GRACE          (30 * AM_NS_PER_S)
 #define LAST_WORDS     (8 * AM_NS_PER_S)
@@ -88,16 +90,65 @@ am_runner_fail(struct am_runner *runner, int code, const char *reason, const cha
 	return code;
 }
 
+/* What became of a repository became so now, if it was not so in the last report. */
+static void
+note_updates(struct am_runner *runner)
+{
+	for (size_t i = 0; i < runner->repos.n; i++) {
+		struct am_repo *repo = &runner->repos.v[i];
+		bool pr = repo->pr_url[0] != '\0';
+
+		if (repo->told == repo->status && repo->told_pr == pr)
+			continue;
+		repo->told = repo->status;
+		repo->told_pr = pr;
+		repo->updated_at = runner->report.heartbeat_at;
+	}
+}
+
+/* NULL: no agent is at work. */
+static const char *
+agent_status(const struct am_runner *runner)
+{
+	if (!am_streq(runner->report.state, "running") || runner->exited)
+		return NULL;
+	return runner->n_pending > 0 ? "waiting_input" : runner->turn ? "working" : "idle";
+}
+
 void
 am_runner_send_report(struct am_runner *runner)
 {
+	struct am_report *report = &runner->report;
 	am_auto(am_buf_fini) struct am_buf json = {0};
 
-	runner->beat_at = am_clock_boot(am_clock_real()) + runner->beat_every;
-	runner->report.heartbeat_at = am_clock_wall(am_clock_real());
+	runner->sent_at = am_clock_boot(am_clock_real());
+	runner->beat_at = runner->sent_at + runner->beat_every;
+	report->heartbeat_at = am_clock_wall(am_clock_real());
+	report->agent = agent_status(runner);
+	report->artifacts = am_survey_artifacts(runner->dir);
+	report->messages = runner->log != NULL ? am_runner_msglog_seq(runner->log) : -1;
+	note_updates(runner);
 	am_runner_describe(runner, &runner->report.reconciled);
 	am_runner_report_json(&runner->report, &runner->repos, runner->redactor, &json);
 	am_runner_reporter_send(runner->reporter, &json);
+}
+
+/* A batch run has one turn, and what follows it tells the rest. */
+void
+am_runner_hurry(struct am_runner *runner)
+{
+	const char *was = runner->report.agent, *now = agent_status(runner);
+
+	if (now == NULL || am_streq(was, now) || (!am_runner_session_chat(am_runner_session(runner)) && am_streq(now, "idle")))
+		return;
+	runner->beat_at = AM_MIN(runner->beat_at, runner->sent_at + runner->beat_every / 5);
+}
+
+void
+am_runner_touch(struct am_runner *runner)
+{
+	runner->last_activity = am_clock_boot(am_clock_real());
+	runner->report.activity_at = am_clock_wall(am_clock_real());
 }
 
 void
@@ -724,11 +775,13 @@ am_runner_run_main(void)
 	if (am_runner_catch_signals() < 0)
 		return AM_EXIT_FAILED;
 	runner.started = am_clock_boot(am_clock_real());
+	/* What it does next mostly tells more than that it is there. */
+	runner.beat_at = runner.started + AM_MIN(FIRST_BEAT, runner.beat_every);
 	runner.redactor = am_runner_redactor_new();
 	am_runner_redactor_add_env(runner.redactor, NULL);
 	runner.report.run = runner.run;
 	runner.report.state = "preparing";
-	runner.report.cost = -1;
+	runner.report.cost = runner.report.api_ms = runner.report.restarts = -1;
 	runner.report.started_at = am_clock_wall(am_clock_real());
 	/* The socket is there first, so that the agent's container need not wait for clones to connect. */
 	if ((code = connect_api(&runner)) == 0 && (code = open_workspace(&runner)) == 0 &&

@@ -67,7 +67,8 @@ struct am_runner {
 	int64_t input_ref;
 	struct am_pending pending[64]; /* waits for an answer */
 	size_t n_pending;
-	int64_t beat_every, beat_at; /* the next report is due, whatever goes on */
+	int64_t beat_every, beat_at, sent_at; /* the next report is due, whatever goes on; the last one */
+	int64_t starts_before, starts; /* of the agent's program, in the runs before and in this one */
 	/* Once it was asked to end: by when its work must have been saved (boot time, 0: not asked yet). */
 	int64_t grace_ns, save_by;
 	bool rescue;        /* the session wants its work pushed, however it ends */
@@ -99,6 +100,10 @@ bool am_runner_out_of_time(struct am_runner *runner);
 /* Says how far it is: a status message and a report. */
 void am_runner_progress(struct am_runner *runner, const char *state, const char *fmt, ...) am_printf_(3, 4);
 void am_runner_send_report(struct am_runner *runner);
+/* What the agent is doing has changed: a report is due soon. */
+void am_runner_hurry(struct am_runner *runner);
+/* The agent or a person has said something. */
+void am_runner_touch(struct am_runner *runner);
 /* A report if one is due: called wherever the runner waits, so that one that is stuck is silent. */
 void am_runner_beat(struct am_runner *runner);
 

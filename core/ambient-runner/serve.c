@@ -278,7 +278,31 @@ on_message(struct am_runner *runner, struct am_slice line)
 	} else {
 		runner->log_error = err;
 	}
-	runner->last_activity = now_boot();
+	am_runner_touch(runner);
+}
+
+/* How often the agent's program was started is counted beside the conversation, which the runs of a session share. */
+static void
+count_start(struct am_runner *runner)
+{
+	am_auto(am_freep) char *path = am_xasprintf("%s/starts", runner->private_dir);
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%lld", (long long)(runner->starts_before + ++runner->starts));
+
+	runner->report.restarts = runner->starts_before + runner->starts - 1;
+	(void)am_file_put(path, text, (size_t)n, 0600, NULL);
+}
+
+static void
+read_starts(struct am_runner *runner)
+{
+	am_auto(am_freep) char *path = am_xasprintf("%s/starts", runner->private_dir);
+	am_auto(am_buf_fini) struct am_buf text = {0};
+
+	if (am_file_read(path, 30, &text, NULL) < 0 || am_parse_i64(am_buf_str(&text), &runner->starts_before) < 0 ||
+	    runner->starts_before < 0)
+		runner->starts_before = 0;
+	runner->report.restarts = runner->starts_before; /* by the start that is about to be */
 }
 
 static void
@@ -346,6 +370,8 @@ dispatch(struct am_runner *runner, struct ambient_error *err)
 			on_message(runner, line);
 		else if (am_streq(t, "conversation"))
 			on_conversation(runner, line);
+		else if (am_streq(t, "started"))
+			count_start(runner);
 		else if (am_streq(t, "exited"))
 			on_exited(runner, line);
 		else if (am_streq(t, "saved"))
@@ -432,7 +458,6 @@ loop(struct am_runner *runner)
 	int rc;
 
 	set_limits(runner, &timers);
-	runner->last_activity = now_boot();
 	for (;;) {
 		if ((rc = dispatch(runner, &err)) != 0)
 			break;
@@ -492,8 +517,10 @@ am_runner_serve(struct am_runner *runner)
 		rc = send_start(runner);
 	if (rc != 0)
 		return rc;
-	am_runner_progress(runner, "running", "the agent is starting");
+	read_starts(runner);
+	am_runner_touch(runner);
 	am_runner_input_turn(runner, runner->said_prompt);
+	am_runner_progress(runner, "running", "the agent is starting");
 	am_endpoint_listen(runner->endpoint, true);
 	runner->live = am_runner_live_new(runner);
 	rc = loop(runner);

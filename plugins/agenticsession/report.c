@@ -5,9 +5,13 @@
  * credential is blanked.
  */
 #include "plugins/agenticsession/agenticsession.h"
+#include "plugins/kind-shared/giturl.h"
 
 #include <ctype.h>
 #include <stdlib.h>
+
+#define BRANCHES_MAX   20
+#define ACTIVITY_EVERY (60 * AMBIENT_SECOND)
 
 static bool
 token_char(char c)
@@ -93,23 +97,61 @@ add_number(struct text *t, const struct ambient_object *o, const char *pointer, 
 		text_add(t, ",%s:%o", key, ambient_at(o, pointer));
 }
 
+static void
+add_time(struct text *t, const struct ambient_object *o, const char *pointer, const char *key)
+{
+	int64_t at;
+
+	if (kc_time_parse(ambient_str(o, pointer, ""), &at))
+		add_string(t, o, pointer, key, 39);
+}
+
 /* What the runner made of one thing that the plan names, or nothing yet.  Only how it went is the runner's to say. */
 static void
 add_state(struct text *t, const struct ambient_object *said, const char *active, const char *when)
 {
 	const char *const states[] = { "Cloning", active, "Failed" };
 	const char *status = said != NULL ? ambient_str(said, "/status", "") : "", *known = "Cloning";
-	int64_t at;
 
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
 		if (strcmp(status, states[i]) == 0)
 			known = states[i];
 	text_add(t, ",\"status\":%s", known);
-	if (said != NULL && kc_time_parse(ambient_str(said, "/at", ""), &at))
-		add_string(t, said, "/at", when, 39);
+	if (said != NULL)
+		add_time(t, said, "/at", when);
 	if (said != NULL && known == states[2])
 		add_string(t, said, "/error", "message", 1024);
-	text_add(t, "}");
+}
+
+/* A name of a branch of the agent's clone, or of its remote. */
+static void
+add_branch(struct text *t, const struct ambient_object *o, const char *pointer, const char *key)
+{
+	if (kg_branch_problem(ambient_str(o, pointer, "")) == NULL)
+		add_string(t, o, pointer, key, 200);
+}
+
+static void
+add_branches(struct text *t, const struct ambient_object *said)
+{
+	const char *comma = "";
+	char *name;
+
+	if (ambient_type(said, "/branches") == AMBIENT_T_ARRAY) {
+		text_add(t, ",\"branches\":[");
+		for (size_t i = 0; i < ambient_len(said, "/branches") && i < BRANCHES_MAX; i++) {
+			const struct ambient_object *one = ambient_item(said, "/branches", i, NULL);
+
+			if (kg_branch_problem(ambient_str(one, "", "")) != NULL || (name = clean(one, "", 200)) == NULL)
+				continue;
+			text_add(t, "%j%s", comma, name);
+			free(name);
+			comma = ",";
+		}
+		text_add(t, "]");
+	}
+	add_branch(t, said, "/currentBranch", "currentActiveBranch");
+	add_branch(t, said, "/defaultBranch", "defaultBranch");
 }
 
 static const struct ambient_object *
@@ -159,7 +201,7 @@ add_removed(struct text *t, const struct ambient_object *report, bool any)
 static void
 add_reconciled(struct text *t, const struct ambient_object *report, const struct as_status *st)
 {
-	const struct ambient_object *plan = st->effective, *item;
+	const struct ambient_object *plan = st->effective, *item, *said;
 
 	if (plan == NULL || ambient_type(report, "/reconciled") != AMBIENT_T_OBJECT)
 		return;
@@ -168,7 +210,11 @@ add_reconciled(struct text *t, const struct ambient_object *report, const struct
 		item = ambient_item(plan, "/repos", i, NULL);
 		text_add(t, "%j{\"name\":%s,\"url\":%s,\"branch\":%s", i > 0 ? "," : "", ambient_str(item, "/name", ""),
 			 ambient_str(item, "/url", ""), ambient_str(item, "/branch", ""));
-		add_state(t, find_named(report, "/reconciled/repos", ambient_str(item, "/name", "")), "Ready", "clonedAt");
+		said = find_named(report, "/reconciled/repos", ambient_str(item, "/name", ""));
+		add_state(t, said, "Ready", "clonedAt");
+		if (said != NULL)
+			add_branches(t, said);
+		text_add(t, "}");
 	}
 	add_removed(t, report, ambient_len(plan, "/repos") > 0);
 	text_add(t, "]");
@@ -177,6 +223,7 @@ add_reconciled(struct text *t, const struct ambient_object *report, const struct
 	text_add(t, ",\"reconciledWorkflow\":{\"gitUrl\":%s,\"branch\":%s,\"path\":%s", ambient_str(item, "/gitUrl", ""),
 		 ambient_str(item, "/branch", ""), ambient_str(item, "/path", ""));
 	add_state(t, ambient_at(report, "/reconciled/workflow"), "Active", "appliedAt");
+	text_add(t, "}");
 }
 
 /* An address that a person may be led to: nothing else than the web's, nothing that could end or hide it. */
@@ -221,6 +268,7 @@ add_repo(struct text *t, const struct ambient_object *r, const struct ambient_ob
 	add_string(t, r, "/error", "error", 1024);
 	add_number(t, r, "/added", "total_added", true);
 	add_number(t, r, "/removed", "total_removed", true);
+	add_time(t, r, "/at", "last_updated");
 	text_add(t, "}");
 }
 
@@ -331,9 +379,35 @@ add_reason(struct text *t, const struct ambient_object *report)
 	text_add(t, ",\"reason\":%s", reason);
 }
 
+/* What the agent is doing now, if it is one of the words for that. */
+static void
+add_agent(struct text *t, const struct ambient_object *report)
+{
+	static const char *const known[] = { "working", "idle", "waiting_input" };
+	const char *agent = ambient_str(report, "/agent", "");
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(agent, known[i]) == 0)
+			text_add(t, ",\"agentStatus\":%s", known[i]);
+}
+
+/* What grows with each word of the agent is written once a minute, and at the end. */
+static void
+add_activity(struct text *t, const struct ambient_object *report, const struct ambient_object *session, bool last)
+{
+	int64_t was, now;
+
+	if (!last && kc_time_parse(ambient_str(session, "/status/lastActivityTime", ""), &was) &&
+	    kc_time_parse(ambient_str(report, "/activityAt", ""), &now) && now < was + ACTIVITY_EVERY)
+		return;
+	add_time(t, report, "/activityAt", "lastActivityTime");
+	add_number(t, report, "/messages", "messagesCount", true);
+	add_number(t, report, "/artifacts", "artifactsCount", true);
+}
+
 static int
-convert(struct ambient_call *call, const struct ambient_object *report, const struct as_status *st,
-	const struct ambient_object **ret, struct ambient_error *err)
+convert(struct ambient_call *call, const struct ambient_object *session, const struct ambient_object *report,
+	const struct as_status *st, bool last, const struct ambient_object **ret, struct ambient_error *err)
 {
 	struct text t = TEXT_INIT;
 
@@ -350,6 +424,12 @@ convert(struct ambient_call *call, const struct ambient_object *report, const st
 	add_number(&t, report, "/costUSD", "total_cost_usd", false);
 	add_number(&t, report, "/costUSD", "cost", false);
 	add_number(&t, report, "/durationMs", "duration_ms", true);
+	add_number(&t, report, "/durationApiMs", "duration_api_ms", true);
+	add_number(&t, report, "/restarts", "sdkRestartCount", true);
+	if (is_plain(ambient_str(report, "/subtype", ""), "", 64))
+		add_string(&t, report, "/subtype", "subtype", 64);
+	add_agent(&t, report);
+	add_activity(&t, report, session, last);
 	add_usage(&t, report);
 	text_add(&t, "},\"state\":%s,\"generation\":%d,\"specGeneration\":%d", ambient_str(report, "/state", ""),
 		 ambient_int(report, "/reconciled/generation", 0), ambient_int(report, "/specGeneration", 0));
@@ -412,5 +492,5 @@ as_report_read(struct ambient_call *call, const struct ambient_object *session, 
 	    strcmp(ambient_str(report, "/run", ""), st->run_id) != 0)
 		return 0;
 	say_whether_valid(report, st);
-	return convert(call, report, st, ret, err);
+	return convert(call, session, report, st, live || as_terminal(st), ret, err);
 }

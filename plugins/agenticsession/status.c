@@ -39,6 +39,7 @@ static const char *const reported[] = {
 	"/status/results", "/status/result", "/status/repos", "/status/is_error", "/status/num_turns",
 	"/status/total_cost_usd", "/status/duration_ms", "/status/usage", "/status/reconciledRepos",
 	"/status/reconciledWorkflow", "/status/cost", "/status/repoStatuses", "/status/has_workspace_changes",
+	"/status/subtype", "/status/duration_api_ms", "/status/agentStatus",
 };
 
 void
@@ -149,12 +150,17 @@ as_status_write(struct ambient_call *call, const struct ambient_object **session
 			ambient_draft_unset(draft, reported[i]);
 	for (size_t i = 0; st->report != NULL && i < ambient_len(st->report, "/fields"); i++) {
 		member = ambient_item(st->report, "/fields", i, &key);
+		if (as_terminal(st) && strcmp(key, "agentStatus") == 0)
+			continue; /* there is no agent any more, whatever was heard of it last */
 		(void)snprintf(pointer, sizeof(pointer), "/status/%s", key);
 		ambient_draft_set_object(draft, pointer, member);
 	}
 	if (st->report != NULL && st->effective != NULL && ambient_type(st->effective, "/activeWorkflow") == AMBIENT_T_NONE &&
 	    ambient_type(*session, "/status/reconciledWorkflow") != AMBIENT_T_NONE)
 		ambient_draft_unset(draft, "/status/reconciledWorkflow");
+	if ((as_terminal(st) || (st->report != NULL && ambient_type(st->report, "/fields/agentStatus") == AMBIENT_T_NONE)) &&
+	    ambient_type(*session, "/status/agentStatus") != AMBIENT_T_NONE)
+		ambient_draft_unset(draft, "/status/agentStatus");
 	kc_put(draft, st->cond, types, AS_CONDITIONS);
 
 	int rc = AMBIENT_CALL_(call, client, status, err, call, draft, &written, err);

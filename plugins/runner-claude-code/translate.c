@@ -522,6 +522,10 @@ on_result(struct ambient_run *run, const struct ambient_object *msg)
 	rs_number(&t, cc->turns);
 	rs_put(&t, ",\"durationMs\":");
 	rs_number(&t, ambient_int(msg, "/duration_ms", 0));
+	if (ambient_type(msg, "/duration_api_ms") == AMBIENT_T_NUMBER) {
+		rs_put(&t, ",\"durationApiMs\":");
+		rs_number(&t, ambient_int(msg, "/duration_api_ms", 0));
+	}
 	if (ambient_type(msg, "/total_cost_usd") == AMBIENT_T_NUMBER) {
 		rs_put(&t, ",\"costUSD\":");
 		rs_json(&t, msg, "/total_cost_usd", "0");

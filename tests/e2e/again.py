@@ -25,6 +25,7 @@ def test_behaviour_start_from_each_terminal_phase_keeps_files(p):
     s.touch("go")
     s.wait("Failed")
     assert s.status["runs"] == 1 and p.origins.commits("thrice", "work") == 0, s.status
+    assert s.status["sdkRestartCount"] == 0, s.status
     first, claim = s.status["runId"], p.get(p.core("persistentvolumeclaims", "ambient-workspace-thrice"))["metadata"]["uid"]
     os.unlink(s.file("code"))
     assert "starts again" in start(p, s, 2)
@@ -36,6 +37,7 @@ def test_behaviour_start_from_each_terminal_phase_keeps_files(p):
     start(p, s, 3)
     s.wait("Completed")
     assert s.read("starts") == "start\n" * 3
+    assert s.status["sdkRestartCount"] == 2, s.status
     seqs = [m["seq"] for m in s.messages()]
     assert seqs == list(range(1, len(seqs) + 1)) and len({m["run"] for m in s.messages()}) == 3, seqs
 

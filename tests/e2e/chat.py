@@ -60,7 +60,7 @@ api = Held(SCENARIOS, key=KEY).start()
 
 
 def make():
-    p = Platform("chat", binds=(os.path.dirname(CLI),), plugins={
+    p = Platform("chat", agenticsession='heartbeat = "2s";', binds=(os.path.dirname(CLI),), plugins={
         "runner-claude-code": 'config: { baseURL = "%s"; cli = "%s"; };' % (api.url, CLI)})
     p.start()
     p.namespace()
@@ -140,6 +140,14 @@ def test_a_conversation_and_a_daemon_that_is_killed_in_it(p):
         t.close()
     s.wait("Completed")
     assert keys(s) == [], s.get()["metadata"]
+    st = s.status
+    assert st["subtype"] == "success" and 0 < st["duration_api_ms"] and st["sdkRestartCount"] == 0 and "agentStatus" not in st, st
+    assert st["startTime"] <= st["lastActivityTime"] <= st["completionTime"] and st["artifactsCount"] == 0, st
+    assert len(s.messages()) - 1 <= st["messagesCount"] <= len(s.messages()), (st, len(s.messages()))
+
+
+def agent_is(s, word):
+    until(lambda: s.status.get("agentStatus") == word, what="status.agentStatus %s, not %s" % (word, s.status.get("agentStatus")))
 
 
 def test_a_permission_an_interrupt_and_leaving(p):
@@ -147,18 +155,21 @@ def test_a_permission_an_interrupt_and_leaving(p):
     t = chat(p, s)
     try:
         t.sees("? Write: ")
+        agent_is(s, "waiting_input")
         t.row("answer with y, with n, or with n and a reason")
         t.type("y")
         t.keys("Enter")
         t.sees("? Write (allow)")
         t.sees("It is written.")
         t.row(rest(s))
+        agent_is(s, "idle")
         t.type("now wait")
         t.keys("Enter")
         t.sees("? Bash: touch ../up; timeout 600 tail -f /dev/null")
         t.type("y")
         t.keys("Enter")
         s.wait_file("up")
+        agent_is(s, "working")
         t.keys("C-c")
         t.sees("a person interrupts the turn")
         t.row(rest(s))

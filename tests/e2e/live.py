@@ -36,6 +36,7 @@ def test_the_agent_starts_in_the_workflow(lab):
     said = p.report["reconciled"]
     assert said["generation"] == 1 and said["workflow"]["status"] == "Active" and said["workflow"]["at"], said
     assert [(r["name"], r["status"]) for r in said["repos"]] == [("flowed", "Ready")], said
+    assert (said["repos"][0]["branches"], said["repos"][0]["currentBranch"], said["repos"][0]["defaultBranch"]) == (["main"], "main", "main"), said
     assert [r["name"] for r in p.report["repos"]] == ["flowed"], p.report["repos"]
 
 

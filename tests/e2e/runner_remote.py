@@ -133,7 +133,8 @@ def test_ssh_clone_and_push_with_a_key(lab):
     lab.origin("keyed")
     pod = lab.pod(spec(repo(server.url("keyed"))), runner_env=secret(lab, key=server.private_key, known_hosts=server.known_hosts)).go()
     pushed(lab, pod, "keyed")
-    assert [c.split()[0] for c in server.commands] == ["git-upload-pack", "git-receive-pack"], server.commands
+    # To fetch, to ask for the default branch, to push.
+    assert [c.split()[0] for c in server.commands] == ["git-upload-pack", "git-upload-pack", "git-receive-pack"], server.commands
     assert "PRIVATE KEY" not in str(pod.report) + str(pod.messages) + pod.read("stderr")
     return None
 

@@ -278,6 +278,7 @@ def test_a_person_talks_by_the_endpoint(lab):
         assert ask("POST", "/v1/input", {"type": "end", "id": "e"})[0] == 200
         pod.wait()
         assert pod.code == 0 and pod.messages[-1]["state"] == "completed", (pod.code, pod.report)
+        assert pod.report["restarts"] == 2 and pod.report["activityAt"] >= pod.report["startedAt"], pod.report
         assert pod.texts() == ["one after new", "two after " + THREAD] and pod.report["conversation"] == THREAD, pod.report
     finally:
         pods.close()

@@ -285,13 +285,13 @@ START_TEST(a_turn)
 			  "read_input_tokens\":30,"
 			  "\"cache_creation_input_tokens\":20},\"permission_denials\":[{}],\"is_error\":false,\"num_"
 			  "turns\":2,\"subtype\":\"success\","
-			  "\"result\":\"done\",\"type\":\"result\",\"duration_ms\":206,\"session_id\":\"0a0c\","
+			  "\"result\":\"done\",\"type\":\"result\",\"duration_ms\":206,\"duration_api_ms\":29,\"session_id\":\"0a0c\","
 			  "\"queued_turn_count\":0}");
 	expect("usage "
 	       "{\"inputTokens\":100,\"outputTokens\":40,\"cacheReadTokens\":30,\"cacheWriteTokens\":20,\"costUSD\":0."
 	       "001306}\n"
 	       "result "
-	       "{\"text\":\"done\",\"isError\":false,\"turns\":2,\"durationMs\":206,\"costUSD\":0.001306,\"subtype\":"
+	       "{\"text\":\"done\",\"isError\":false,\"turns\":2,\"durationMs\":206,\"durationApiMs\":29,\"costUSD\":0.001306,\"subtype\":"
 	       "\"success\","
 	       "\"denials\":1,\"conversation\":\"0a0c\"}\n");
 	ck_assert_int_eq(runner_turns, 1);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fields of a status that older and newer clients read, from the runner's report: what goes into each, what is not believed,
+ * and how seldom those are written that grow with each word of the agent. */
+#include "tests/unit/agenticsession.h"
+
+static void
+start(void)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	(void)settle();
+}
+
+static void
+hear(const char *members)
+{
+	report(members);
+	(void)settle();
+}
+
+START_TEST(figures_of_a_run)
+{
+	start();
+	hear("\"state\":\"running\",\"agent\":\"working\",\"activityAt\":\"2026-01-01T00:00:10Z\",\"messages\":3,\"artifacts\":0,\"restarts\":0");
+	ck_assert_str_eq(at("/status/agentStatus"), "working");
+	ck_assert_str_eq(at("/status/lastActivityTime"), "2026-01-01T00:00:10Z");
+	ck_assert_str_eq(at("/status/messagesCount"), "3");
+	ck_assert_str_eq(at("/status/artifactsCount"), "0");
+	ck_assert_str_eq(at("/status/sdkRestartCount"), "0");
+	ck_assert_str_eq(at("/status/subtype"), "(none)");
+	report("\"state\":\"done\",\"activityAt\":\"2026-01-01T00:00:20Z\",\"messages\":9,\"artifacts\":2,\"restarts\":1,\"subtype\":\"success\","
+	       "\"durationMs\":90,\"durationApiMs\":29,\"repos\":[{\"index\":0,\"status\":\"pushed\",\"at\":\"2026-01-01T00:00:21Z\"}]");
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Completed");
+	ck_assert_str_eq(at("/status/agentStatus"), "(none)");
+	ck_assert_str_eq(at("/status/lastActivityTime"), "2026-01-01T00:00:20Z");
+	ck_assert_str_eq(at("/status/messagesCount"), "9");
+	ck_assert_str_eq(at("/status/artifactsCount"), "2");
+	ck_assert_str_eq(at("/status/sdkRestartCount"), "1");
+	ck_assert_str_eq(at("/status/subtype"), "success");
+	ck_assert_str_eq(at("/status/duration_api_ms"), "29");
+	ck_assert_str_eq(at("/status/repos/0/last_updated"), "2026-01-01T00:00:21Z");
+	end();
+}
+END_TEST
+
+START_TEST(what_grows_is_written_once_a_minute)
+{
+	size_t before;
+
+	start();
+	hear("\"state\":\"running\",\"agent\":\"working\",\"activityAt\":\"2026-01-01T00:00:10Z\",\"messages\":3");
+	before = writes();
+	hear("\"state\":\"running\",\"agent\":\"working\",\"activityAt\":\"2026-01-01T00:00:35Z\",\"messages\":40,\"artifacts\":4");
+	hear("\"state\":\"running\",\"agent\":\"working\",\"activityAt\":\"2026-01-01T00:01:09Z\",\"messages\":90,\"artifacts\":5");
+	ck_assert_uint_eq(writes(), before);
+	ck_assert_str_eq(at("/status/messagesCount"), "3");
+	hear("\"state\":\"running\",\"agent\":\"working\",\"activityAt\":\"2026-01-01T00:01:10Z\",\"messages\":91,\"artifacts\":5");
+	ck_assert_uint_eq(writes(), before + 1);
+	ck_assert_str_eq(at("/status/messagesCount"), "91");
+	ck_assert_str_eq(at("/status/artifactsCount"), "5");
+	ck_assert_str_eq(at("/status/lastActivityTime"), "2026-01-01T00:01:10Z");
+	/* Whether it works is another matter, which a person may wait for. */
+	hear("\"state\":\"running\",\"agent\":\"waiting_input\",\"activityAt\":\"2026-01-01T00:01:12Z\",\"messages\":92,\"artifacts\":5");
+	ck_assert_str_eq(at("/status/agentStatus"), "waiting_input");
+	ck_assert_str_eq(at("/status/messagesCount"), "91");
+	hear("\"state\":\"pushing\",\"activityAt\":\"2026-01-01T00:01:13Z\",\"messages\":93,\"artifacts\":5");
+	ck_assert_str_eq(at("/status/agentStatus"), "(none)");
+	/* The end counts, however near. */
+	report("\"state\":\"done\",\"activityAt\":\"2026-01-01T00:01:14Z\",\"messages\":94,\"artifacts\":6");
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(at("/status/messagesCount"), "94");
+	ck_assert_str_eq(at("/status/artifactsCount"), "6");
+	end();
+}
+END_TEST
+
+/* Nobody is at work where a run ended without a last word. */
+START_TEST(an_agent_that_is_gone_does_nothing)
+{
+	start();
+	hear("\"state\":\"running\",\"agent\":\"idle\"");
+	ck_assert_str_eq(at("/status/agentStatus"), "idle");
+	pod(ENDED(137));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Failed");
+	ck_assert_str_eq(at("/status/agentStatus"), "(none)");
+	end();
+}
+END_TEST
+
+static const struct {
+	const char *members, *pointer;
+} hostile[] = {
+	{ "\"agent\":\"busy\"", "/status/agentStatus" },
+	{ "\"agent\":7", "/status/agentStatus" },
+	{ "\"subtype\":\"not plain\"", "/status/subtype" },
+	{ "\"subtype\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"", "/status/subtype" },
+	{ "\"activityAt\":\"yesterday\"", "/status/lastActivityTime" },
+	{ "\"activityAt\":7", "/status/lastActivityTime" },
+	{ "\"messages\":-1", "/status/messagesCount" },
+	{ "\"artifacts\":\"many\"", "/status/artifactsCount" },
+	{ "\"restarts\":-7", "/status/sdkRestartCount" },
+	{ "\"durationApiMs\":true", "/status/duration_api_ms" },
+	{ "\"repos\":[{\"index\":0,\"status\":\"error\",\"at\":\"now\"}]", "/status/repos/0/last_updated" },
+	{ "\"reconciled\":{\"repos\":[{\"name\":\"a\",\"status\":\"Ready\",\"branches\":\"main\"}]}", "/status/reconciledRepos/0/branches" },
+	{ "\"reconciled\":{\"repos\":[{\"name\":\"a\",\"status\":\"Ready\",\"branches\":[\"-x\",\"a b\",7,\"\"]}]}",
+	  "/status/reconciledRepos/0/branches/0" },
+	{ "\"reconciled\":{\"repos\":[{\"name\":\"a\",\"status\":\"Ready\",\"currentBranch\":\"../x\"}]}",
+	  "/status/reconciledRepos/0/currentActiveBranch" },
+	{ "\"reconciled\":{\"repos\":[{\"name\":\"a\",\"status\":\"Ready\",\"defaultBranch\":[]}]}", "/status/reconciledRepos/0/defaultBranch" },
+};
+
+START_TEST(what_is_no_such_value_is_left_out)
+{
+	char text[500];
+
+	start();
+	(void)snprintf(text, sizeof(text), "\"state\":\"running\",%s", hostile[_i].members);
+	hear(text);
+	ck_assert_str_eq(at(hostile[_i].pointer), "(none)");
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	end();
+}
+END_TEST
+
+START_TEST(branches_of_a_clone)
+{
+	start();
+	hear("\"state\":\"running\",\"reconciled\":{\"repos\":[{\"name\":\"a\",\"status\":\"Ready\",\"branches\":[\"fix/it\",\"main\",\"ghp_0123\"],"
+	     "\"currentBranch\":\"fix/it\",\"defaultBranch\":\"trunk\"}]}");
+	ck_assert_str_eq(at("/status/reconciledRepos/0/branches/0"), "fix/it");
+	ck_assert_str_eq(at("/status/reconciledRepos/0/branches/1"), "main");
+	ck_assert_str_eq(at("/status/reconciledRepos/0/branches/2"), "ghp_****");
+	ck_assert_str_eq(at("/status/reconciledRepos/0/branches/3"), "(none)");
+	ck_assert_str_eq(at("/status/reconciledRepos/0/currentActiveBranch"), "fix/it");
+	ck_assert_str_eq(at("/status/reconciledRepos/0/defaultBranch"), "trunk");
+	end();
+}
+END_TEST
+
+START_TEST(there_are_at_most_so_many_branches)
+{
+	char text[900] = "\"state\":\"running\",\"reconciled\":{\"repos\":[{\"name\":\"a\",\"status\":\"Ready\",\"branches\":[\"b\"";
+
+	for (int i = 0; i < 40; i++)
+		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), ",\"b%d\"", i);
+	(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "]}]}");
+	start();
+	hear(text);
+	ck_assert_str_eq(at("/status/reconciledRepos/0/branches/19"), "b18");
+	ck_assert_str_eq(at("/status/reconciledRepos/0/branches/20"), "(none)");
+	end();
+}
+END_TEST
+
+static void
+cases(TCase *tc)
+{
+	tcase_add_test(tc, figures_of_a_run);
+	tcase_add_test(tc, what_grows_is_written_once_a_minute);
+	tcase_add_test(tc, an_agent_that_is_gone_does_nothing);
+	tcase_add_loop_test(tc, what_is_no_such_value_is_left_out, 0, (int)(sizeof(hostile) / sizeof(hostile[0])));
+	tcase_add_test(tc, branches_of_a_clone);
+	tcase_add_test(tc, there_are_at_most_so_many_branches);
+}
+
+UNIT_MAIN("agenticsession_report", cases)
