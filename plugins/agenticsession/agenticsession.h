@@ -11,7 +11,7 @@
  *   children.c    the objects of a run
  *   content.c     the pod that shows the files of a session that has ended
  *   observe.c     Job and pod -> facts
- *   podless.c     why a Job has no pod
+ *   podless.c     why a Job has no pod, or a pod no containers
  *   judge.c       facts -> conditions
  *   advice.c      what a person can do about it
  *   phase.c       conditions -> phase
@@ -143,6 +143,7 @@ struct as_facts {
 	const char *pod_reason, *pod_message, *node;
 	const char *disruption, *disruption_message; /* who takes the pod away, and why; "" for nobody */
 	const char *no_pod;               /* why the Job has none, as far as somebody said; "" when nobody did */
+	char asked[96];                   /* what spec.resourceOverrides asks for, to be put behind a message; "" for nothing */
 	int64_t ask_again;                /* when to ask for that, from now; 0: at the next change */
 	struct as_container runner, agent;
 };
@@ -155,6 +156,8 @@ int as_observe(struct ambient_call *call, const struct ambient_object *session, 
 /* ---- podless.c */
 /* Sets facts->no_pod and ask_again for a Job that has had no pod for a while. */
 int as_podless(struct ambient_call *call, struct as_facts *facts, int64_t now, struct ambient_error *err);
+/* The same of a pod whose containers have been about to be made for a while: sets the runner's message. */
+int as_unmounted(struct ambient_call *call, struct as_facts *facts, int64_t now, struct ambient_error *err);
 
 /* ---- judge.c */
 /* Whether the pod should have ended long ago and has not; text becomes a sentence about it.  *ret_again: from now, when that

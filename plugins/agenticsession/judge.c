@@ -194,29 +194,50 @@ job_ended(const struct as_facts *facts, struct as_status *st)
 	}
 }
 
+static bool
+names_secret(const char *text)
+{
+	return strstr(text, "ecret \"") != NULL || strstr(text, "Secret ") != NULL;
+}
+
+/* How much of it, at most so much, is to be shown before what follows. */
+static int
+trimmed(const char *text, size_t most)
+{
+	size_t n = strnlen(text, most);
+
+	while (n > 0 && ((unsigned char)text[n - 1] <= ' ' || text[n - 1] == '.'))
+		n--;
+	return (int)n;
+}
+
 static int64_t
 cannot_start(const struct as_plugin *plugin, const struct as_facts *facts, const struct waiting *w,
 	     const struct as_container *c, struct as_status *st)
 {
-	int64_t since = st->now, limit = plugin->start_timeout_s * AMBIENT_SECOND;
+	int64_t since = st->now, limit = plugin->start_timeout_s * AMBIENT_SECOND, left;
+	/* A node that has only one word for all of the pod says which one it means. */
+	bool named = strstr(c->message, "container \"") != NULL, secret = w->secret && names_secret(c->message), over;
+	const char *reason = secret ? "SecretMissing" : c->reason;
 	char text[512];
-	bool over;
 
 	(void)kc_time_parse(ambient_str(facts->pod, "/metadata/creationTimestamp", ""), &since);
 	over = w->hopeless || st->now >= since + limit;
-	(void)snprintf(text, sizeof(text), "%s container: %.400s; %s, %s", c == &facts->runner ? "runner" : "agent",
-		       c->message[0] != '\0' ? c->message : c->reason, w->what_to_do,
+	(void)snprintf(text, sizeof(text), "%s%.*s%s; %s, %s", named ? "" : c == &facts->runner ? "runner container: " : "agent container: ",
+		       trimmed(c->message[0] != '\0' ? c->message : c->reason, 300), c->message[0] != '\0' ? c->message : c->reason,
+		       strcmp(w->what_to_do, START) == 0 ? facts->asked : "", w->what_to_do,
 		       over ? "then start the session again" : "the session goes on by itself");
 	as_redact(text);
-	as_set(st, AS_RUNNER_STARTED, KC_FALSE, c->reason, "%s", text);
-	if (w->secret && (strstr(text, "ecret \"") != NULL || strstr(text, "Secret ") != NULL))
+	as_set(st, AS_RUNNER_STARTED, KC_FALSE, reason, "%s", text);
+	if (secret)
 		as_set(st, AS_SECRETS_READY, KC_FALSE, "SecretMissing", "%s", text);
 	if (over) {
-		fail(st, c->reason, text);
+		fail(st, reason, text);
 		return 0;
 	}
-	as_set(st, AS_READY, KC_FALSE, c->reason, "%s", text);
-	return since + limit - st->now;
+	as_set(st, AS_READY, KC_FALSE, reason, "%s", text);
+	left = since + limit - st->now;
+	return facts->ask_again > 0 && facts->ask_again < left ? facts->ask_again : left;
 }
 
 /* A runner reports, whatever it does, until it has said how it ended.  One that has missed two of these reports is stuck, or
@@ -265,9 +286,13 @@ agent_is_lost(const struct as_facts *facts, struct as_status *st)
 	    !kc_time_parse(c->ended, &ended) || !kc_time_parse(ambient_str(st->report, "/heartbeatAt", ""), &said) ||
 	    said < ended + AMBIENT_SECOND)
 		return false;
-	(void)snprintf(text, sizeof(text), "the agent's container ended before the runner had work for it, with exit code %lld%s%s%s%s%.300s",
-		       (long long)c->exit_code, c->reason[0] != '\0' ? " (" : "", c->reason, c->reason[0] != '\0' ? ")" : "",
-		       c->message[0] != '\0' ? ": " : "", c->message);
+	if (strcmp(c->reason, "OOMKilled") == 0)
+		(void)snprintf(text, sizeof(text), "the agent's container used more memory than it may have before the agent began%s; give it more in "
+			       "spec.resourceOverrides.memory and start the session again", facts->asked);
+	else
+		(void)snprintf(text, sizeof(text), "the agent's container ended before the runner had work for it, with exit code %lld%s%s%s%s%.*s%s",
+			       (long long)c->exit_code, c->reason[0] != '\0' ? " (" : "", c->reason, c->reason[0] != '\0' ? ")" : "",
+			       c->message[0] != '\0' ? ": " : "", trimmed(c->message, 300), c->message, facts->asked);
 	as_redact(text);
 	fail(st, strcmp(c->reason, "OOMKilled") == 0 ? c->reason : c->exit_code == 2 ? "PrerequisiteFailed" : "AgentLost", text);
 	return true;
@@ -299,8 +324,9 @@ has_no_pod(const struct as_facts *facts, struct as_status *st)
 		as_set(st, AS_READY, KC_FALSE, "Creating", "waiting for the pod of Job \"%s\"", st->job);
 		return facts->ask_again;
 	}
-	(void)snprintf(text, sizeof(text), "the Job cannot make its pod: %.380s; %s", facts->no_pod,
-		       quota ? "it goes on when others of the project end, or with a larger quota" : "it is tried again");
+	(void)snprintf(text, sizeof(text), "the Job cannot make its pod: %.*s%s; %s", trimmed(facts->no_pod, 300), facts->no_pod, facts->asked,
+		       quota ? "it goes on when others of the project end, or with a larger quota" :
+		       facts->asked[0] != '\0' ? "it is tried again; stop the session and start it with what the project allows" : "it is tried again");
 	as_redact(text);
 	as_set(st, AS_POD_SCHEDULED, KC_FALSE, quota ? "QuotaExceeded" : "PodCreationFailed", "%s", text);
 	as_set(st, AS_READY, KC_FALSE, quota ? "QuotaExceeded" : "PodCreationFailed", "%s", text);
@@ -338,8 +364,8 @@ unschedulable(const struct as_facts *facts, struct as_status *st)
 	n = strlen(why);
 	if (n > 0 && why[n - 1] == '.')
 		why[n - 1] = '\0';
-	as_set(st, AS_READY, KC_FALSE, "Unschedulable", "no node takes the pod: %s; it goes on by itself when one does, or stop it, ask for "
-	       "less in spec.resourceOverrides and start it again", why);
+	as_set(st, AS_READY, KC_FALSE, "Unschedulable", "no node takes the pod: %s%s; it goes on by itself when one does, or stop it, ask for "
+	       "less in spec.resourceOverrides and start it again", why, facts->asked);
 }
 
 /* What the containers, the pod and the Job say; the run's own deadline comes after it. */
@@ -398,7 +424,7 @@ look(const struct as_plugin *plugin, const struct as_facts *facts, struct as_sta
 	}
 	if (!as_is(st, AS_RUNNER_STARTED, KC_TRUE))
 		as_set(st, AS_READY, KC_FALSE, "Creating", "%s", "waiting for the containers to start");
-	return 0;
+	return facts->ask_again;
 }
 
 /* Measured from status.startTime on the wall clock, the only time that outlives this process; the Job's own

@@ -115,6 +115,17 @@ as_pod_ended(const struct ambient_object *pod)
 	return strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
 }
 
+static void
+read_asked(const struct ambient_object *session, struct as_facts *facts)
+{
+	const char *cpu = ambient_str(session, "/spec/resourceOverrides/cpu", "");
+	const char *memory = ambient_str(session, "/spec/resourceOverrides/memory", "");
+
+	if (cpu[0] != '\0' || memory[0] != '\0')
+		(void)snprintf(facts->asked, sizeof(facts->asked), "; spec.resourceOverrides asks for %s%.20s%s%s%.20s", cpu[0] != '\0' ? "cpu " : "", cpu,
+			       cpu[0] != '\0' && memory[0] != '\0' ? " and " : "", memory[0] != '\0' ? "memory " : "", memory);
+}
+
 int
 as_observe(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
 	   struct as_facts *facts, struct ambient_error *err)
@@ -130,6 +141,7 @@ as_observe(struct ambient_call *call, const struct ambient_object *session, cons
 	memset(facts, 0, sizeof(*facts));
 	facts->job_reason = facts->job_message = facts->pod_reason = facts->pod_message = facts->node = "";
 	facts->disruption = facts->disruption_message = facts->no_pod = "";
+	read_asked(session, facts);
 	read_container(session, "", &facts->runner);
 	read_container(session, "", &facts->agent);
 	as_name(job_name, "", name, "-job");

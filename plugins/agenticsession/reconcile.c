@@ -501,7 +501,8 @@ follow(struct pass *p)
 
 	if (!over && (rc = mend(p)) < 0)
 		return rc;
-	if (!as_is(&p->st, AS_RUNNER_STARTED, KC_TRUE) && (rc = as_podless(p->call, &p->facts, p->st.now, p->err)) < 0)
+	if (!as_is(&p->st, AS_RUNNER_STARTED, KC_TRUE) && ((rc = as_podless(p->call, &p->facts, p->st.now, p->err)) < 0 ||
+							   (rc = as_unmounted(p->call, &p->facts, p->st.now, p->err)) < 0))
 		return rc;
 	/* The runner's last report and its end travel apart: at the end the server is asked. */
 	if ((rc = as_report_read(p->call, p->session, &p->st, over, &p->st.report, p->err)) < 0)

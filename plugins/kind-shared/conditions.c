@@ -65,6 +65,19 @@ kc_load(struct kc_cond *all, const char *const *types, size_t n, const struct am
 	}
 }
 
+/* What programs said may be lines, and may end with one; a condition is shown in one. */
+static void
+one_line(char *text)
+{
+	size_t n = strlen(text);
+
+	while (n > 0 && (unsigned char)text[n - 1] <= ' ')
+		text[--n] = '\0';
+	for (char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = ' ';
+}
+
 void
 kc_set(struct kc_cond *cond, enum kc_truth status, int64_t now_ns, int64_t generation, const char *reason, const char *fmt,
        va_list ap)
@@ -72,6 +85,7 @@ kc_set(struct kc_cond *cond, enum kc_truth status, int64_t now_ns, int64_t gener
 	char message[1024]; /* an argument may be the message that is replaced */
 
 	(void)vsnprintf(message, sizeof(message), fmt, ap);
+	one_line(message);
 	if (cond->status != status)
 		ambient_time(cond->since, now_ns);
 	cond->status = status;

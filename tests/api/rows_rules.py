@@ -419,6 +419,10 @@ SESSIONS = [
     *(({"prompt": "p", "resourceOverrides": {"cpu": c}}, "resourceOverrides.cpu", "must be more than zero") for c in ("0", "0.0", "0m")),
     *(({"prompt": "p", "resourceOverrides": {"memory": m}}, "resourceOverrides.memory",
        "is less than a megabyte; a number without a unit is bytes, 512Mi are 512 megabytes") for m in ("0", "1", "512", "0Gi", "999999.5", "999k", "8Ki")),
+    *(({"prompt": "p", "resourceOverrides": {"cpu": c}}, "resourceOverrides.cpu", "is more than any node has")
+      for c in ("1000000", "99999999999999999999", "1000000000m")),
+    *(({"prompt": "p", "resourceOverrides": {"memory": m}}, "resourceOverrides.memory", "is more than any node has")
+      for m in ("16Ei", "1P", "0.1Pi", "1000Ti", "1000000Gi", "1000000000M", "1000000000000Ki", "1000000000000000")),
     ({"repos": [{"url": A}], "gitConfig": {"repositories": [{"url": B}]}}, "gitConfig.repositories",
      "is another list of repositories; set one of the two"),
     ({"prompt": "p", "inputRepo": A, "gitConfig": {"repositories": [{"url": B}]}}, "gitConfig.repositories",
@@ -441,8 +445,8 @@ SESSIONS_TAKEN = [
     {"repos": [{"url": A, "output": {"ensureBranch": True, "branch": "b"}}, {"url": B, "output": {"continueBranch": True, "pushBranch": "b"}},
                {"url": C, "output": {"ensureBranch": False, "continueBranch": False}}]},
     {"repos": [{"url": A, "name": "Artifacts"}, {"url": B + "/artifacts"}]},
-    *({"prompt": "p", "resourceOverrides": {"memory": m}} for m in ("512Mi", "1Gi", "1000000", "1000k", "0.5Gi", "1024Ki", "1.5M")),
-    *({"prompt": "p", "resourceOverrides": {"cpu": c}} for c in ("1", "0.1", "100m", "10")),
+    *({"prompt": "p", "resourceOverrides": {"memory": m}} for m in ("512Mi", "1Gi", "4000Gi", "999Ti", "0.5Ti", "1000000", "1000k", "0.5Gi", "1024Ki", "1.5M")),
+    *({"prompt": "p", "resourceOverrides": {"cpu": c}} for c in ("1", "0.1", "100m", "10", "999999", "1000000m")),
 ]
 
 

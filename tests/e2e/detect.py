@@ -55,8 +55,8 @@ def test_stop_and_delete_while_the_quota_is_full(p):
 def test_a_missing_secret_is_an_event(p):
     p.origins.make("keys")
     s = p.session("keys", "true", repos=[p.repo("keys", authSecret="absent")])
-    s.wait_reason("ContainerCreating")
-    event = until(lambda: told(p, s, "ContainerCreating"), what="the event")
+    s.wait_reason("SecretMissing")
+    event = until(lambda: told(p, s, "SecretMissing"), what="the event")
     assert '"absent"' in event["message"] and "goes on by itself" in event["message"], event
     s.delete()
 

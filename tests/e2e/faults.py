@@ -58,7 +58,7 @@ class Scene:
         if phase == "pending":
             s.wait_reason("NamespaceNotManaged")
         elif phase == "creating":
-            s.wait_reason("ContainerCreating")
+            s.wait_reason("SecretMissing")
         elif phase == "cloning":
             self.gates[phase].reached()
         else:

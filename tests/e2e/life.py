@@ -128,7 +128,7 @@ def test_deletion_while_pending_creating_running_stopping_completed(p):
 
     p.origins.make("creating")
     s = p.session("creating", "true", repos=[p.repo("creating", authSecret="never")])
-    s.wait_reason("ContainerCreating")
+    s.wait_reason("SecretMissing")
     gone(p, s)
 
     s = begin(p, "running")
@@ -229,7 +229,7 @@ def test_namespace_labelled_later(p):
 def test_secret_comes_later(p):
     p.origins.make("secret")
     s = p.session("secret", "true", repos=[p.repo("secret", authSecret="later")])
-    s.wait_reason("ContainerCreating")
+    s.wait_reason("SecretMissing")
     until(lambda: s.condition("SecretsReady").get("status") == "False", what="the condition")
     assert '"later"' in s.message, s.status
     assert s.phase == "Creating"

@@ -14,6 +14,18 @@ is_warned(const char *reason)
 	return event != NULL && strncmp(event, "Warning", 7) == 0;
 }
 
+static void
+mount_event(void)
+{
+	char json[1024], now[40];
+
+	ambient_time(now, fake_host_wall(fake));
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'m','namespace':'team-a'},'involvedObject':{'kind':'Pod','uid':'%s'},"
+		       "'reason':'FailedMount','lastTimestamp':'%s','message':'MountVolume.SetUp failed for volume \\u0022git-0\\u0022 : secret "
+		       "\\u0022g\\u0022 not found'}", fake_host_at(fake, AS_POD, "team-a", "s-job-x", "/metadata/uid"), now);
+	fake_host_put(fake, AS_EVENT, json);
+}
+
 /* What the world does after the Job is there; each walks to its end. */
 static void w_success(void) { pod(UP); (void)settle(); pod(ENDED(0)); }
 static void w_failure(void) { pod(UP); (void)settle(); pod(ENDED(1)); }
@@ -53,14 +65,26 @@ static void w_no_image(void) { pod(RUNNER("{'waiting':{'reason':'ErrImagePull','
 	ck_assert_ptr_nonnull(strstr(at("/status/message"), "pull Secret")); fake_host_advance(fake, 300 * AMBIENT_SECOND); }
 static void w_late_secret(void) { pod(RUNNER("{'waiting':{'reason':'CreateContainerConfigError','message':'there is no Secret gone'}}"));
 	(void)settle(); ck_assert_str_eq(at("/status/phase"), "Creating");
-	ck_assert_str_eq(cond("SecretsReady", "status"), "False"); ck_assert(is_warned("CreateContainerConfigError"));
+	ck_assert_str_eq(cond("SecretsReady", "status"), "False"); ck_assert(is_warned("SecretMissing"));
 	ck_assert_ptr_nonnull(strstr(at("/status/message"), "goes on by itself")); w_success(); }
 static void w_no_volume(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreating','message':'no Secret g: not found'}}"));
 	ck_assert_int_eq(settle(), 300 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Creating");
 	ck_assert_str_eq(cond("SecretsReady", "reason"), "SecretMissing"); fake_host_advance(fake, 300 * AMBIENT_SECOND); }
 static void w_slow_image(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreating'}}"));
-	ck_assert_int_eq(settle(), 0); fake_host_advance(fake, 600 * AMBIENT_SECOND);
-	ck_assert_int_eq(settle(), 0); ck_assert_str_eq(at("/status/phase"), "Creating"); pod(ENDED(0)); }
+	ck_assert_int_gt(settle(), 0); fake_host_advance(fake, 600 * AMBIENT_SECOND);
+	ck_assert_int_eq(settle(), 600 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Creating"); pod(ENDED(0)); }
+/* A kubelet says why it cannot mount a volume in an event alone. */
+static void w_no_mount(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreating'}}")); mount_event();
+	ck_assert_int_eq(settle(), 5 * AMBIENT_SECOND); ck_assert_str_eq(cond("Ready", "reason"), "Creating");
+	fake_host_advance(fake, 5 * AMBIENT_SECOND); ck_assert_int_eq(settle(), 5 * AMBIENT_SECOND);
+	ck_assert_str_eq(cond("Ready", "reason"), "SecretMissing"); ck_assert_str_eq(cond("SecretsReady", "status"), "False");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "goes on by itself")); ck_assert(is_warned("SecretMissing"));
+	fake_host_advance(fake, 300 * AMBIENT_SECOND); mount_event(); }
+static void w_mounted(void) { pod(RUNNER("{'waiting':{'reason':'ContainerCreating'}}")); mount_event();
+	(void)settle(); fake_host_advance(fake, 5 * AMBIENT_SECOND); (void)settle(); ck_assert_str_eq(cond("Ready", "reason"), "SecretMissing");
+	/* What it no longer says is over: it pulls the image now. */
+	fake_host_advance(fake, 600 * AMBIENT_SECOND); (void)settle(); ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(cond("Ready", "reason"), "Creating"); pod(ENDED(0)); }
 static void stop_running(void) { pod(UP); (void)settle();
 	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'spec':{'desiredState':'Stopped'}}");
 	ck_assert_int_eq(settle(), 40 * AMBIENT_SECOND); ck_assert_str_eq(at("/status/phase"), "Stopping"); }
@@ -200,7 +224,9 @@ static const struct walk {
 	{ "invalid image", w_bad_name, "Failed", "InvalidImageName", "no such thing", false },
 	{ "image never there", w_no_image, "Failed", "ErrImagePull", "not there", true },
 	{ "secret comes late", w_late_secret, "Completed", "Completed", "", true },
-	{ "a volume's secret is missing", w_no_volume, "Failed", "ContainerCreating", "not found", true },
+	{ "a volume's secret is missing", w_no_volume, "Failed", "SecretMissing", "no Secret g: not found; create what is missing", true },
+	{ "a kubelet that finds no secret", w_no_mount, "Failed", "SecretMissing", "secret \"g\" not found; create what is missing", true },
+	{ "a kubelet that found it then", w_mounted, "Completed", "Completed", "", true },
 	{ "a large image", w_slow_image, "Completed", "Completed", "", true },
 	{ "stop while running", w_stop, "Stopped", "UserStopped", "", true },
 	{ "stop of a runner that does not end", w_stop_in_vain, "Stopped", "UserStopped", "", true },
@@ -460,6 +486,35 @@ START_TEST(weakness_12_1_h_unschedulable_is_said)
 END_TEST
 
 /* 12.2: the end of a session takes nothing that another one might use. */
+static const struct {
+	const char *asks, *pod, *says;
+} asked[] = {
+	{ "'cpu':'90','memory':'1Gi'", "{'phase':'Pending','conditions':[{'type':'PodScheduled','status':'False','reason':'Unschedulable','message':"
+	  "'1 Insufficient cpu.'}]}", "1 Insufficient cpu; spec.resourceOverrides asks for cpu 90 and memory 1Gi; it goes on" },
+	{ "'memory':'8Mi'", "{'phase':'Running','containerStatuses':[{'name':'runner','state':{'waiting':{'reason':'CreateContainerError','message':"
+	  "'container \\u0022agent\\u0022: too little\\n'}}}]}", "container \"agent\": too little; spec.resourceOverrides asks for memory 8Mi; look at" },
+	{ "'cpu':'1'", "{'phase':'Running','containerStatuses':[{'name':'runner','state':{'waiting':{'reason':'ErrImagePull','message':'not there'}}}]}",
+	  "runner container: not there; check the image" },
+};
+
+/* What the person asked for is in the message, where it may be why. */
+START_TEST(what_was_asked_for_is_said)
+{
+	char spec[200];
+
+	begin();
+	(void)snprintf(spec, sizeof(spec), "{'prompt':'x','resourceOverrides':{%s}}", asked[_i].asks);
+	submit_named("s", spec);
+	(void)settle();
+	pod(asked[_i].pod);
+	if (_i == 0)
+		fake_host_merge(fake, AS_POD, "team-a", "s-job-x", "{'spec':{'nodeName':null}}");
+	(void)settle();
+	ck_assert_msg(strstr(at("/status/message"), asked[_i].says) != NULL, "%s", at("/status/message"));
+	end();
+}
+END_TEST
+
 START_TEST(weakness_12_2_b_nothing_shared_is_deleted)
 {
 	static const char *const kinds[] = { AS_PVC, AS_CM, AS_SA, AS_ROLE, AS_BINDING, "v1/secrets" };
@@ -522,6 +577,7 @@ cases(TCase *tc)
 	tcase_add_loop_test(tc, weakness_12_1_c_behaviour_11_5_operator_restart_in_each_phase, 0, n);
 	tcase_add_test(tc, weakness_12_1_i_looking_writes_nothing);
 	tcase_add_test(tc, weakness_12_1_h_unschedulable_is_said);
+	tcase_add_loop_test(tc, what_was_asked_for_is_said, 0, sizeof(asked) / sizeof(asked[0]));
 	tcase_add_test(tc, weakness_12_2_b_nothing_shared_is_deleted);
 	tcase_add_test(tc, weakness_12_2_d_behaviour_11_5_owner_references);
 }
