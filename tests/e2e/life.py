@@ -77,7 +77,7 @@ def test_stop_by_the_spec_reports_what_was_cloned(p):
     p.patch(s.path, {"spec": {"desiredState": "Stopped"}})
     s.wait("Stopped")
     assert s.status["stoppedReason"] == "user" and s.status["completionTime"], s.status
-    assert s.status["repos"][0]["status"] == "abandoned", s.status
+    assert s.status["repos"][0]["status"] == "nochanges", s.status
     assert p.origins.commits("stop-spec", "work") == 0
     keeps_its_log(p, s, "Stopped")
     until(lambda: not running(pids), what="the processes to end")
