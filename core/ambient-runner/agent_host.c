@@ -128,11 +128,21 @@ conf_group(const struct ambient_conf *conf, const char *name, size_t i)
 
 /* ---- spawn: for questions like "which version are you", before the agent starts. */
 
+/* What the agent gets under that name: of the session's variables, else of the pod's. */
+static const char *
+variable(const char *name)
+{
+	am_auto(am_freep) char *own = am_xasprintf("AMBIENT_ENV_%s", name);
+	const char *value = getenv(own);
+
+	return value != NULL ? value : getenv(name);
+}
+
 static int
 spawn_run(const struct ambient_host *host, const struct ambient_spawn_options *options,
 	  struct ambient_spawn_result *result, struct ambient_error *err)
 {
-	const char *home = getenv("HOME"), *path = getenv("PATH");
+	const char *home = variable("HOME"), *path = variable("PATH");
 	am_auto(am_freep) char *home_env = am_xasprintf("HOME=%s", am_empty(home) ? "/" : home);
 	am_auto(am_freep) char *path_env =
 		am_xasprintf("PATH=%s", am_empty(path) ? "/usr/local/bin:/usr/bin:/bin" : path);
@@ -322,7 +332,7 @@ am_agent_env_init(struct am_agent *agent)
 	for (char **e = environ; e != NULL && *e != NULL; e++) {
 		const char *eq = strchr(*e, '=');
 
-		if (eq == NULL || !am_starts(*e, "AMBIENT_") || am_starts(*e, "AMBIENT_AGENT_ENV="))
+		if (eq == NULL || !am_starts(*e, "AMBIENT_") || am_starts(*e, "AMBIENT_AGENT_ENV=") || am_starts(*e, "AMBIENT_ENV_"))
 			continue;
 		am_auto(am_freep) char *name = am_xstrndup(*e, (size_t)(eq - *e));
 		am_agent_env_set(cmd, name, eq + 1);
@@ -330,7 +340,7 @@ am_agent_env_init(struct am_agent *agent)
 	while (list != NULL && *list != '\0') {
 		size_t n = strcspn(list, ",");
 		am_auto(am_freep) char *name = am_xstrndup(list, n);
-		const char *value = n > 0 ? getenv(name) : NULL;
+		const char *value = n > 0 ? variable(name) : NULL;
 
 		if (value != NULL)
 			am_agent_env_set(cmd, name, value);

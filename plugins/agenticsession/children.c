@@ -406,7 +406,29 @@ add_runner(struct pod *pod)
 	text_add(t, "]}");
 }
 
-/* The plan's variables, then the session's own, which win; and the list of all their names. */
+/* In a pod "$" begins what is replaced; a session's values are as they are written. */
+static void
+add_own_variable(struct text *t, const char *name, const char *value)
+{
+	struct text whole = TEXT_INIT;
+
+	for (const char *end; *value != '\0'; value = end) {
+		char part[256];
+		size_t n = strcspn(value, "$");
+
+		n = n < sizeof(part) ? n : sizeof(part) - 1;
+		memcpy(part, value, n);
+		part[n] = '\0';
+		text_add(&whole, "%j", n > 0 ? part : "$$");
+		end = value + (n > 0 ? n : 1);
+	}
+	text_add(t, ",{\"name\":\"AMBIENT_ENV_%j\",\"value\":%s}", name, whole.p != NULL ? whole.p : "");
+	t->failed |= whole.failed;
+	text_fini(&whole);
+}
+
+/* The plan's variables, then the session's own, which win; and the list of all their names.  The latter are meant for the agent
+ * alone: under their own names they would be those of the program that drives it, which a PATH or a TMPDIR could break. */
 static void
 add_agent_env(struct pod *pod)
 {
@@ -426,7 +448,7 @@ add_agent_env(struct pod *pod)
 	for (size_t i = 0; i < ambient_len(pod->session, "/spec/environmentVariables"); i++) {
 		const struct ambient_object *value = ambient_item(pod->session, "/spec/environmentVariables", i, &key);
 
-		text_add(t, ",{\"name\":%s,\"value\":%s}", key, ambient_str(value, "", ""));
+		add_own_variable(t, key, ambient_str(value, "", ""));
 		text_add(&names, "%j%j", comma, key);
 		comma = ",";
 	}

@@ -425,6 +425,21 @@ def environment(pid):
         return dict(v.split("=", 1) for v in f.read().decode().split("\0") if "=" in v)
 
 
+def test_variables_are_the_agents_alone(p):
+    """Those by which the program that drives it would be found, or work, and a value as it is written."""
+    value = "pa$$word $(USER) $HOME $"
+    s = p.session("variables", "env", environmentVariables={
+        "PATH": "/opt/none:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/nonexistent", "LD_PRELOAD": "", "USER": "me", "A": value, "PROMPT": "mine"})
+    s.wait("Completed")
+    for line in ("PATH=/opt/none:/usr/bin:/bin", "HOME=/tmp", "TMPDIR=/nonexistent", "LD_PRELOAD=", "USER=me", "A=" + value):
+        assert line in s.texts(), (line, s.texts())
+    assert not [t for t in s.texts() if t.startswith("AMBIENT_ENV_")], s.texts()
+    # The agent's program is looked for there.
+    s = p.session("lost", None, runnerType="command", runnerConfig={"command": ["sh", "-c", "true"]}, environmentVariables={"PATH": "/nonexistent"})
+    s.wait("Failed")
+    assert s.reason == "PrerequisiteMissing" and '"sh" is not in PATH' in s.message, s.status
+
+
 def test_environment_and_mounts_of_a_real_pod(p):
     p.secret("key", ANTHROPIC_API_KEY="canary-model")
     p.secret("git", token="canary-git")
@@ -453,7 +468,7 @@ def test_environment_and_mounts_of_a_real_pod(p):
     assert mine == common | {"AMBIENT_SESSION_NAME", "AMBIENT_SESSION_NAMESPACE", "AMBIENT_SESSION_UID", "AMBIENT_REPORT",
                              "AMBIENT_POD_IP", "AMBIENT_ENDPOINT", "AMBIENT_HEARTBEAT"}, mine
     theirs = set(environment(agent)) - {"PATH", "HOME", "HOSTNAME", "PWD", "SHLVL", "TERM", "_"}
-    assert {k for k in theirs if not k.startswith("KUBERNETES_")} == common | {"AMBIENT_AGENT_ENV", "LANG", "LLM_MODEL"}, theirs
+    assert {k for k in theirs if not k.startswith("KUBERNETES_")} == common | {"AMBIENT_AGENT_ENV", "AMBIENT_ENV_LANG", "LLM_MODEL"}, theirs
     workspaces = {m for m in maps(agent) if m.startswith(("/workspace", "/run/", "/var/run", "/app"))}
     assert workspaces == {base + "/workspace", base + "/out", "/app/.claude", "/run/ambient"}, workspaces
     mounts = {m.replace("/var/run/", "/run/") for m in maps(runner) if m.startswith(("/workspace", "/run/", "/var/run", "/app"))}

@@ -111,7 +111,7 @@ START_TEST(an_edit_before_it_is_read_is_no_edit)
 	ck_assert(!fake_host_has(fake, AS_JOB, "team-a", "s-job"));
 	edit("{'environmentVariables':{'A':'1'},'prompt':'other','model':'m','runnerConfig':{'x':1}}");
 	env = fake_host_at(fake, AS_JOB, "team-a", "s-job", "/spec/template/spec/containers/1/env");
-	ck_assert_ptr_nonnull(strstr(env, "\"A\""));
+	ck_assert_ptr_nonnull(strstr(env, "\"AMBIENT_ENV_A\""));
 	reconciled_is("SpecChanged", "spec.model: ");
 	ck_assert_ptr_null(strstr(cond("Reconciled", "message"), "prompt"));
 	edit("{'model':null}");
