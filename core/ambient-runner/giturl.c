@@ -210,12 +210,12 @@ am_runner_branch_check(const char *branch, struct ambient_error *err)
 }
 
 static size_t
-copy_name(const char *p, size_t n, char ret[65])
+copy_name(const char *p, size_t n, size_t max, char ret[65])
 {
 	size_t len = 0;
 
-	for (size_t i = 0; i < n && len < 60; i++) {
-		bool ok = isalnum((unsigned char)p[i]) || (len > 0 && strchr("._-", p[i]) != NULL);
+	for (size_t i = 0; i < n && len < max; i++) {
+		bool ok = isalnum((unsigned char)p[i]) || p[i] == '_' || (len > 0 && strchr(".-", p[i]) != NULL);
 
 		if (ok || len > 0)
 			ret[len++] = ok ? p[i] : '-';
@@ -227,10 +227,11 @@ copy_name(const char *p, size_t n, char ret[65])
 void
 am_runner_repo_name(const char *name, const char *url, char ret[65])
 {
-	size_t n;
+	size_t n, max = 64;
 
 	if (am_empty(name)) {
 		n = strlen(url);
+		max = 60; /* leaves room for a number */
 		while (n > 0 && url[n - 1] == '/')
 			n--;
 		if (n > 4 && memcmp(url + n - 4, ".git", 4) == 0)
@@ -243,7 +244,7 @@ am_runner_repo_name(const char *name, const char *url, char ret[65])
 	} else {
 		n = strlen(name);
 	}
-	if (copy_name(name, n, ret) == 0 || am_streq(ret, "artifacts") || am_streq(ret, "workflows") ||
+	if (copy_name(name, n, max, ret) == 0 || am_streq(ret, "artifacts") || am_streq(ret, "workflows") ||
 	    am_streq(ret, "removed")) {
 		char base[65];
 

@@ -172,7 +172,8 @@ static int
 ensure_claim(const struct as_plugin *plugin, struct ambient_call *call, const struct ambient_object *session,
 	     const struct as_status *st, struct ambient_error *err)
 {
-	const char *class = ambient_str(session, "/spec/resourceOverrides/storageClass", plugin->storage_class);
+	const char *chosen = ambient_str(session, "/spec/resourceOverrides/storageClass", "");
+	const char *class = chosen[0] != '\0' ? chosen : plugin->storage_class;
 	struct ambient_draft *draft;
 	struct text t = TEXT_INIT;
 	char name[AS_NAME_MAX];

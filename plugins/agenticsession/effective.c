@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #define LONGEST_OWN_BRANCH 180 /* of a session's name; a longer one is cut as in the names of what the session owns */
+#define NAME_MAX_BYTES     64 /* of a directory of the workspace, as the runner makes it */
 #define NEW_SHAPE_TIMEOUT  300 /* what clients of the newer shape write when nobody chose a timeout */
 
 /* Directories of a workspace that no repository may have. */
@@ -107,7 +108,7 @@ is_reserved(const char *name)
 static const char *
 repo_name(struct ambient_call *call, const struct repo *before, size_t n, const char *url)
 {
-	char base[64] = "", *out = scratch(call, 80);
+	char base[61] = "", *out = scratch(call, 80); /* with a number a name that the runner takes: 64 bytes */
 	const char *end = url + strlen(url), *p;
 	size_t len = 0, suffix = 1;
 
@@ -127,7 +128,7 @@ repo_name(struct ambient_call *call, const struct repo *before, size_t n, const 
 		(void)snprintf(out, 80, suffix == 1 ? "%s" : "%s-%zu", base, suffix);
 		taken = before != NULL && is_reserved(out);
 		for (size_t i = 0; i < n; i++)
-			taken = taken || strcmp(before[i].name, out) == 0;
+			taken = taken || strcasecmp(before[i].name, out) == 0;
 	}
 	return out;
 }
@@ -279,8 +280,10 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 	if (is_reserved(r->name))
 		return refuse(err, base, "is named \"%s\", which is a directory of the workspace already; give it another name", r->name);
-	for (size_t k = 0; k < i; k++)
-		if (strcmp(repos[k].name, r->name) == 0)
+	if (strlen(r->name) > NAME_MAX_BYTES)
+		return refuse(err, base, "has a name of more than %d bytes", NAME_MAX_BYTES);
+	for (size_t k = 0; k < i; k++) /* a volume may not tell letters of either case apart */
+		if (strcasecmp(repos[k].name, r->name) == 0)
 			return refuse(err, base, "has the same name as another repository: \"%s\"", r->name);
 	r->auth = ambient_str(item, "/input/authSecret", "");
 	if (r->auth[0] == '\0')

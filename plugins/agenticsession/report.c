@@ -391,14 +391,15 @@ add_agent(struct text *t, const struct ambient_object *report)
 			text_add(t, ",\"agentStatus\":%s", known[i]);
 }
 
-/* What grows with each word of the agent is written once a minute, and at the end. */
+/* What grows with each word of the agent is written with what else is, or when a minute has gone by. */
 static void
 add_activity(struct text *t, const struct ambient_object *report, const struct ambient_object *session, bool last)
 {
+	bool same = strcmp(ambient_str(report, "/agent", ""), ambient_str(session, "/status/agentStatus", "")) == 0;
 	int64_t was, now;
 
-	if (!last && kc_time_parse(ambient_str(session, "/status/lastActivityTime", ""), &was) &&
-	    kc_time_parse(ambient_str(report, "/activityAt", ""), &now) && now < was + ACTIVITY_EVERY)
+	if (!last && same && kc_time_parse(ambient_str(session, "/status/lastActivityTime", ""), &was) &&
+	    kc_time_parse(ambient_str(report, "/heartbeatAt", ""), &now) && now < was + ACTIVITY_EVERY)
 		return;
 	add_time(t, report, "/activityAt", "lastActivityTime");
 	add_number(t, report, "/messages", "messagesCount", true);

@@ -85,7 +85,13 @@ check_settings(const struct ambient_plan *in, struct ambient_sink *problems)
 		rs_problem(problems, field, problem);
 		return 1;
 	}
-	return 0;
+	/* Who wants to be asked must not find that everything was allowed. */
+	if (!rs_is(in->session, "/spec/runnerConfig/permissions", "ask") ||
+	    (ambient_bool(in->effective, "/interactive", 0) == 1 && ambient_bool(in->session, "/spec/stopOnRunFinished", 0) != 1))
+		return 0;
+	rs_problem(problems, "spec.runnerConfig.permissions", "is \"ask\", which needs a person: a session that is interactive and without "
+								"stopOnRunFinished");
+	return 1;
 }
 
 /* ---- MCP servers */

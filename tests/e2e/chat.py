@@ -20,6 +20,7 @@ LONG = "This answer comes in two pieces, and between them a person goes on writi
 LARGE = "start-of-it " + "word " * 70000 + "end-of-it"
 SCENARIOS = {
     "long": [[text("Hello.")], [text(LARGE)]],
+    "once": [[text("That is all.")]],
     "talk": [[text("First answer.")], {"held": [text(LONG)]}, [text("Third answer.")], {"held": [text("Fourth " + LONG)]},
              [text("Fifth answer.")]],
     "ask": [[tool("Write", file_path="/tmp/asked.txt", content="out\n")], [text("It is written.")],
@@ -205,6 +206,13 @@ def test_a_script_has_the_last_word(p):
     for words in ((), ("--from", "1")):
         done = p.ctl("messages", "long", *words)
         assert done.returncode == 0 and LARGE + "\n" in done.stdout, (words, done.stdout[-300:])
+
+
+def test_a_chat_that_stops_when_its_run_has_finished(p):
+    s = p.session("once", runnerType="claude-code", initialPrompt="[[scenario:once]] please", prompt=None, stopOnRunFinished=True,
+                  anthropicApiKeySecret="anthropic", environmentVariables={"CLAUDE_CODE_MAX_RETRIES": "0"})
+    s.wait("Completed")
+    assert s.status["results"] == "That is all." and s.status["effective"]["interactive"] is True, s.status
 
 
 def test_files_of_a_session_that_runs(p):

@@ -592,6 +592,36 @@ def test_the_examples_are_taken(p):
     return None
 
 
+def test_what_old_clients_write_into_a_session_has_its_effect(p):
+    """The fields of all shapes that no other test names, and what becomes of them."""
+    for name in ("field-a", "field-b", "field-fork"):
+        p.origins.make(name)
+    s = p.session("fields", "env > ../artifacts/env; pwd > ../artifacts/pwd; mkdir ../artifacts/sub; ln -s / ../artifacts/sub/root; "
+                  "echo x >> x; git add -A; git commit -qm x; git branch side",
+                  displayName="Some fields", project="another", websiteURL="https://h/", mainRepoIndex=1, timeout=100,
+                  userContext={"userId": "u", "displayName": "U", "groups": ["g"]}, botAccount={"name": "Botty"},
+                  gitConfig={"user": {"email": "botty@h"}}, environmentVariables={"FOO": "bar"},
+                  llmSettings={"model": "m", "temperature": 0.3, "maxTokens": 5000},
+                  resourceOverrides={"cpu": "500m", "memory": "512Mi", "storageClass": "", "priorityClass": ""},
+                  repos=[{"input": {"url": p.origins.url("field-a"), "branch": "main"}, "output": {"targetBranch": "out"}, "autoPush": False},
+                         {"input": {"url": p.origins.url("field-b"), "branch": "main"}, "status": "old",
+                          "output": {"type": "fork", "forkRepo": p.origins.url("field-fork"), "targetBranch": "out"}}])
+    s.wait("Completed")
+    st, env = s.status, dict(line.split("=", 1) for line in s.read("artifacts/env").splitlines() if "=" in line)
+    assert s.read("artifacts/pwd").strip().endswith("/workspace/field-b"), s.read("artifacts/pwd")
+    assert (env["FOO"], env["LLM_MODEL"], env["LLM_TEMPERATURE"], env["LLM_MAX_TOKENS"]) == ("bar", "m", "0.3000", "5000"), env
+    assert "Botty <botty@h>" in p.origins.show("field-fork", "out") and p.origins.commits("field-a", "out") == 0
+    pod = p.get(p.core("pods", st["runnerPodName"]))
+    assert pod["spec"]["containers"][1]["resources"]["limits"] == {"cpu": "500m", "memory": "512Mi"}, pod["spec"]
+    assert st["stateDir"] == "/workspace" and st["queuedAt"] <= st["startTime"] <= st["lastActivityTime"] <= st["completionTime"], st
+    assert (st["is_error"], st["num_turns"], st["sdkRestartCount"], st["artifactsCount"]) == (False, 1, 0, 2), st
+    assert st["messagesCount"] == s.messages()[-1]["seq"] and "agentStatus" not in st and "subtype" not in st, (st, s.messages()[-1])
+    assert [(r["name"], r["status"], r["last_updated"] >= st["startTime"]) for r in st["repos"]] == [
+        ("field-a", "nochanges", True), ("field-b", "pushed", True)], st["repos"]
+    assert [(r["branches"], r["currentActiveBranch"], r["defaultBranch"]) for r in st["reconciledRepos"]] == [
+        (["main"], "main", "main"), (["main", "side"], "main", "main")], st["reconciledRepos"]
+
+
 def make():
     p = Platform("life")
     p.start()

@@ -36,13 +36,14 @@ START_TEST(job_as_agreed)
 {
 	static const char *const names[] = { "/spec/template/spec/containers/0/args/0",
 		"/spec/template/spec/containers/1/args/0", "/spec/template/spec/serviceAccountName", "/spec/backoffLimit",
-		"/spec/activeDeadlineSeconds", "/spec/template/spec/automountServiceAccountToken" };
-	static const char *const values[] = { "run", "agent", "ambient-session-s", "0", "420", "false" };
+		"/spec/activeDeadlineSeconds", "/spec/template/spec/automountServiceAccountToken", "/spec/template/spec/priorityClassName" };
+	static const char *const values[] = { "run", "agent", "ambient-session-s", "0", "420", "false", "high" };
 	const char *agent;
 
 	begin();
 	submit_named("s", "{'prompt':'do','timeout':60,'environmentVariables':{'LANG':'C'},'repos':[{'input':"
-		     "{'url':'https://git.example/a.git','authSecret':'mine'}}],'resourceOverrides':{'cpu':'1'}}");
+		     "{'url':'https://git.example/a.git','authSecret':'mine'}}],'resourceOverrides':{'cpu':'1',"
+		     "'storageClass':'fast','priorityClass':'high'}}");
 	(void)settle();
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		ck_assert_str_eq(fake_host_at(fake, AS_JOB, "team-a", "s-job", names[i]), values[i]);
@@ -62,7 +63,7 @@ START_TEST(job_as_agreed)
 	ck_assert_str_eq(fake_host_at(fake, AS_ROLE, "team-a", "ambient-session-s-role", "/rules/0/resourceNames/0"),
 			 "s-report");
 	ck_assert_str_eq(fake_host_at(fake, AS_ROLE, "team-a", "ambient-session-s-role", "/rules/1/resourceNames/0"), "s");
-	ck_assert(fake_host_has(fake, AS_PVC, "team-a", "ambient-workspace-s"));
+	ck_assert_str_eq(fake_host_at(fake, AS_PVC, "team-a", "ambient-workspace-s", "/spec/storageClassName"), "fast");
 	ck_assert(fake_host_has(fake, AS_BINDING, "team-a", "ambient-session-s-rb"));
 	end();
 }
@@ -294,6 +295,7 @@ START_TEST(plan_problems_are_shown)
 }
 END_TEST
 
+#define SIXTY "a23456789_b23456789_c23456789_d23456789_e23456789_f23456789_"
 static const struct effective_case {
 	const char *spec, *settings;
 	const char *pointer, *value; /* in status.effective; or NULL and a part of the refusal */
@@ -310,6 +312,11 @@ static const struct effective_case {
 	{ "{'prompt':'x','runnerType':'command'}", "{'runnerType':'robot','defaultModel':'m'}", "/model", "claude-sonnet-4-5" },
 	{ "{'prompt':'x','runnerType':'command'}", "{'runnerType':'command','defaultModel':'m'}", "/model", "m" },
 	{ "{'prompt':'x','llmSettings':{'model':'a','temperature':0.7}}", NULL, "/temperature", "0.7" },
+	{ "{'prompt':'x','repos':[{'url':'https://h/a/proj'},{'url':'https://h/b/Proj'}]}", NULL, "/repos/1/name", "Proj-2" },
+	{ "{'prompt':'x','repos':[{'name':'p','url':'https://h/a'},{'name':'P','url':'https://h/b'}]}", NULL, NULL,
+	  "spec.repos[1]: has the same name as another repository" },
+	{ "{'prompt':'x','repos':[{'name':'" SIXTY "sixty','url':'https://h/a'}]}", NULL, NULL, "spec.repos[0]: has a name of more than 64 bytes" },
+	{ "{'prompt':'x','repos':[{'url':'https://h/" SIXTY "more'}]}", NULL, "/repos/0/name", SIXTY },
 	{ "{'prompt':'x','model':'-a'}", NULL, NULL, "spec.model: is no name of a model" },
 	{ "{'prompt':'x','llmSettings':{'model':'a\\nb'}}", NULL, NULL, "spec.llmSettings.model: is no name of a model" },
 	{ "{'prompt':'x'}", "{'defaultModel':'--m'}", NULL, "ProjectSettings: spec.defaultModel: is no name of a model" },

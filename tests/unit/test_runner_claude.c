@@ -121,13 +121,25 @@ START_TEST(settings_are_checked)
 	char spec[600], want[200];
 
 	(void)snprintf(spec, sizeof(spec), "{'spec':{'runnerConfig':{%s}}}", settings[_i].config);
-	const char *text = runner_plan_text(quoted(spec), "{\"secretName\":\"k\"}");
+	const char *text = runner_plan_text(quoted(spec), "{\"secretName\":\"k\",\"interactive\":true}");
 	if (settings[_i].field == NULL) {
 		ck_assert_msg(strncmp(text, "{\"agentEnv\":[{", 14) == 0, "%s", text);
 		return;
 	}
 	(void)snprintf(want, sizeof(want), "problems: [{\"field\":\"spec.runnerConfig.%s\",\"message\":\"", settings[_i].field);
 	ck_assert_msg(strncmp(text, want, strlen(want)) == 0 && strstr(text, settings[_i].part) != NULL, "%s", text);
+}
+END_TEST
+
+START_TEST(who_asks_needs_a_person)
+{
+	static const char ask[] = "{\"spec\":{\"runnerConfig\":{\"permissions\":\"ask\"}}}", *const refusal =
+		"problems: [{\"field\":\"spec.runnerConfig.permissions\",\"message\":\"is \\\"ask\\\", which needs a person";
+
+	ck_assert_ptr_nonnull(strstr(runner_plan_text(ask, "{\"secretName\":\"k\",\"interactive\":false}"), refusal));
+	ck_assert_ptr_nonnull(strstr(runner_plan_text("{\"spec\":{\"stopOnRunFinished\":true,\"runnerConfig\":{\"permissions\":\"ask\"}}}",
+						      "{\"secretName\":\"k\",\"interactive\":true}"), refusal));
+	ck_assert_ptr_null(strstr(runner_plan_text(ask, "{\"secretName\":\"k\",\"interactive\":true}"), "problems"));
 }
 END_TEST
 
@@ -496,6 +508,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, plans);
 	tcase_add_test(tc, command_line);
 	tcase_add_loop_test(tc, settings_are_checked, 0, (int)(sizeof(settings) / sizeof(settings[0])));
+	tcase_add_test(tc, who_asks_needs_a_person);
 	tcase_add_test(tc, mcp_servers_are_the_projects_and_the_sessions);
 	tcase_add_test(tc, bedrock_and_vertex_by_environment);
 	tcase_add_test(tc, settings_become_arguments);

@@ -157,6 +157,9 @@ START_TEST(branches)
 }
 END_TEST
 
+#define LONG_URL  "a23456789_b23456789_c23456789_d23456789_e23456789_f23456789_"
+#define LONG_NAME LONG_URL "g234"
+
 static const struct {
 	const char *name, *url, *want;
 } folders[] = {
@@ -167,6 +170,10 @@ static const struct {
 	{"../../etc", "https://h/x", "etc"},
 	{"a/b", "https://h/x", "a-b"},
 	{"artifacts", "https://h/x", "repo-artifacts"},
+	/* As the plan names them, so are they. */
+	{"_mine", "https://h/x", "_mine"},
+	{LONG_NAME "Z", "https://h/x", LONG_NAME},
+	{NULL, "https://h/" LONG_NAME, LONG_URL},
 	{NULL, "https://h/..", "repo"},
 	{".git", "https://h/x", "git"},
 };
