@@ -17,6 +17,8 @@
 #include <sys/random.h>
 
 #define LINGER (10 * AMBIENT_SECOND) /* for the agent's container to end after the runner's */
+#define QUOTA_SOON (5 * AMBIENT_SECOND)
+#define QUOTA_LATE AMBIENT_MINUTE
 
 struct pass {
 	const struct as_plugin *plugin;
@@ -283,13 +285,41 @@ is_current(struct pass *p)
 	return rc;
 }
 
+/* An object of the run is refused: said where those look who must act or wait.  Nobody tells when a quota has room again (ADR
+ * 75), so the server is asked whenever the session has waited for twice as long; all else is tried with growing delays. */
+static int
+not_made(struct pass *p, int rc)
+{
+	struct ambient_error hidden = AMBIENT_ERROR_INIT;
+	struct ambient_error *err = p->err;
+	int64_t since = p->st.now, again;
+	char text[512];
+
+	kc_copy(text, sizeof(text), err->message);
+	if (rc == -AMBIENT_E_FORBIDDEN && strstr(text, "exceeded quota") != NULL) {
+		as_set(&p->st, AS_READY, KC_FALSE, "QuotaExceeded", "%.400s; " AS_QUOTA_ADVICE, text);
+		if ((rc = save(p)) < 0)
+			return rc;
+		(void)kc_time_parse(p->st.queued, &since);
+		again = p->st.now - since;
+		return ambient_requeue_after(p->result, again < QUOTA_SOON ? QUOTA_SOON : again > QUOTA_LATE ? QUOTA_LATE : again);
+	}
+	if (rc == -AMBIENT_E_CONFLICT)
+		as_set(&p->st, AS_READY, KC_FALSE, "Provisioning", "waiting for what is in the way: %.400s", text);
+	else
+		as_set(&p->st, AS_READY, KC_FALSE, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "JobCreationFailed", "%s", text);
+	p->err = &hidden;
+	(void)save(p);
+	p->err = err;
+	return rc;
+}
+
 /* Step 2.  A Job of an earlier run makes way first. */
 static int
 provision(struct pass *p)
 {
 	const struct ambient_object *fragment = NULL;
 	bool planned_before = p->st.run_id[0] != '\0', shown = false;
-	char text[512];
 	int rc = planned_before ? is_current(p) : 0;
 
 	if (rc == 0)
@@ -316,21 +346,8 @@ provision(struct pass *p)
 	}
 	if (rc == 0)
 		rc = as_changes_made(p->call, p->session, &p->st, p->err);
-	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN || rc == -AMBIENT_E_CONFLICT) {
-		/* Said where those look who must act or wait; and it is tried again, with growing delays. */
-		struct ambient_error hidden = AMBIENT_ERROR_INIT;
-		struct ambient_error *err = p->err;
-
-		(void)snprintf(text, sizeof(text), "%s", err->message);
-		if (rc == -AMBIENT_E_CONFLICT)
-			as_set(&p->st, AS_READY, KC_FALSE, "Provisioning", "waiting for what is in the way: %.400s", text);
-		else
-			as_set(&p->st, AS_READY, KC_FALSE, rc == -AMBIENT_E_EXISTS ? "NameConflict" : "JobCreationFailed", "%s", text);
-		p->err = &hidden;
-		(void)save(p);
-		p->err = err;
-		return rc;
-	}
+	if (rc == -AMBIENT_E_EXISTS || rc == -AMBIENT_E_INVALID || rc == -AMBIENT_E_FORBIDDEN || rc == -AMBIENT_E_CONFLICT)
+		return not_made(p, rc);
 	if (rc < 0)
 		return rc;
 	as_set(&p->st, AS_JOB_CREATED, KC_TRUE, "JobCreated", "Job \"%s\"", p->st.job);

@@ -485,7 +485,41 @@ START_TEST(weakness_12_1_h_unschedulable_is_said)
 }
 END_TEST
 
-/* 12.2: the end of a session takes nothing that another one might use. */
+static bool is_full;
+
+static int
+create_within_quota(struct ambient_call *call, struct ambient_draft *draft, const char *sub, const struct ambient_object **ret,
+		    struct ambient_error *err)
+{
+	return is_full ? ambient_err(err, AMBIENT_E_FORBIDDEN, "\"ambient-workspace-s\" is forbidden: exceeded quota: few") :
+			 cut_real->create(call, draft, sub, ret, err);
+}
+
+/* 12.1: a quota may refuse what the pod needs as well as the pod; nothing tells of the room that comes. */
+START_TEST(weakness_12_1_a_a_quota_of_what_a_run_needs_is_waited_for)
+{
+	begin();
+	cut_client.create = create_within_quota;
+	is_full = true;
+	submit_named("s", SPEC);
+	ck_assert_int_eq(settle(), 5 * AMBIENT_SECOND);
+	ck_assert_str_eq(at("/status/phase"), "Pending");
+	ck_assert_str_eq(cond("Ready", "reason"), "QuotaExceeded");
+	ck_assert_ptr_nonnull(strstr(at("/status/message"), "exceeded quota: few; it goes on when"));
+	ck_assert(is_warned("QuotaExceeded"));
+	fake_host_advance(fake, 20 * AMBIENT_SECOND);
+	ck_assert_int_eq(settle(), 20 * AMBIENT_SECOND);
+	fake_host_advance(fake, 3600 * AMBIENT_SECOND);
+	ck_assert_int_eq(settle(), 60 * AMBIENT_SECOND);
+	ck_assert_uint_eq(fake_host_events(fake, "QuotaExceeded"), 1);
+	is_full = false;
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_uint_eq(fake_host_calls(fake, "create", AS_JOB), 1);
+	end();
+}
+END_TEST
+
 static const struct {
 	const char *asks, *pod, *says;
 } asked[] = {
@@ -515,6 +549,7 @@ START_TEST(what_was_asked_for_is_said)
 }
 END_TEST
 
+/* 12.2: the end of a session takes nothing that another one might use. */
 START_TEST(weakness_12_2_b_nothing_shared_is_deleted)
 {
 	static const char *const kinds[] = { AS_PVC, AS_CM, AS_SA, AS_ROLE, AS_BINDING, "v1/secrets" };
@@ -578,6 +613,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, weakness_12_1_i_looking_writes_nothing);
 	tcase_add_test(tc, weakness_12_1_h_unschedulable_is_said);
 	tcase_add_loop_test(tc, what_was_asked_for_is_said, 0, sizeof(asked) / sizeof(asked[0]));
+	tcase_add_test(tc, weakness_12_1_a_a_quota_of_what_a_run_needs_is_waited_for);
 	tcase_add_test(tc, weakness_12_2_b_nothing_shared_is_deleted);
 	tcase_add_test(tc, weakness_12_2_d_behaviour_11_5_owner_references);
 }
