@@ -21,6 +21,7 @@ LARGE = "start-of-it " + "word " * 70000 + "end-of-it"
 SCENARIOS = {
     "long": [[text("Hello.")], [text(LARGE)]],
     "once": [[text("That is all.")]],
+    "thrice": [[text("First answer.")], [text("Second answer.")], [text("Third answer.")]],
     "talk": [[text("First answer.")], {"held": [text(LONG)]}, [text("Third answer.")], {"held": [text("Fourth " + LONG)]},
              [text("Fifth answer.")]],
     "ask": [[tool("Write", file_path="/tmp/asked.txt", content="out\n")], [text("It is written.")],
@@ -70,11 +71,13 @@ def make():
     return p
 
 
+CLAUDE = {"runnerType": "claude-code", "model": "claude-sonnet-4-5", "anthropicApiKeySecret": "anthropic",
+          "environmentVariables": {"CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1", "CLAUDE_CODE_MAX_RETRIES": "0"}}
+
+
 def session(p, name):
-    return p.session(name, runnerType="claude-code", interactive=True, model="claude-sonnet-4-5", prompt=None,
-                     initialPrompt="[[scenario:%s]] please" % name, anthropicApiKeySecret="anthropic",
-                     runnerConfig={"permissions": "ask"},
-                     environmentVariables={"CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1", "CLAUDE_CODE_MAX_RETRIES": "0"})
+    return p.session(name, interactive=True, prompt=None, initialPrompt="[[scenario:%s]] please" % name,
+                     runnerConfig={"permissions": "ask"}, **CLAUDE)
 
 
 def chat(p, s):
@@ -213,6 +216,27 @@ def test_a_chat_that_stops_when_its_run_has_finished(p):
                   anthropicApiKeySecret="anthropic", environmentVariables={"CLAUDE_CODE_MAX_RETRIES": "0"})
     s.wait("Completed")
     assert s.status["results"] == "That is all." and s.status["effective"]["interactive"] is True, s.status
+
+
+def test_a_later_run_and_a_continuation_go_on_with_the_conversation(p):
+    """The API answers by what it is told of the conversation so far: one that begins anew gets the first answer."""
+    spec = {"prompt": "[[scenario:thrice]] please", **CLAUDE}
+    s = p.session("thrice", **spec)
+    s.wait("Completed")
+    assert s.status["results"] == "First answer.", s.status
+    conversation = s.status["session_id"]
+    assert p.ctl("start", "thrice").returncode == 0
+    until(lambda: s.status["runs"] == 2, what="the second run")
+    s.wait("Completed")
+    assert s.status["results"] == "Second answer." and s.status["session_id"] == conversation, s.status
+    p.request("POST", lib.GROUP % p.ns, {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession", "spec": spec, "metadata": {
+        "name": "heir", "annotations": {"vteam.ambient-code/parent-session-id": "thrice"}}})
+    heir = lib.Session(p, "heir", p.ns)
+    heir.wait("Completed")
+    assert heir.status["results"] == "Third answer.", heir.status
+    fresh = p.session("fresh", **spec)
+    fresh.wait("Completed")
+    assert fresh.status["results"] == "First answer." and fresh.status["session_id"] != conversation, fresh.status
 
 
 def test_files_of_a_session_that_runs(p):

@@ -45,6 +45,21 @@ def test_clone_change_push_report(lab):
     assert pod.messages[-1]["type"] == "session" and pod.messages[-1]["state"] == "completed"
 
 
+def test_the_author_is_whom_the_session_names(lab):
+    """Of the agent's own commits and of what is committed for it."""
+    user = {"name": "Ada", "email": "ada@example.com"}
+    for n, (more, env, author) in enumerate((
+            ({"gitConfig": {"user": user}, "botAccount": {"name": "not-this"}}, {}, "Ada|ada@example.com"),
+            ({"botAccount": {"name": "team-bot"}}, {"GIT_USER_NAME": "nor this"}, "team-bot|bot@ambient-code.local"),
+            ({}, {"GIT_USER_NAME": "Eve", "GIT_USER_EMAIL": "eve@example.com"}, "Eve|eve@example.com"))):
+        name = "author-%d" % n
+        pod = lab.pod(spec("echo a >> README.md; git commit -qam own; echo b >> README.md", repo(lab.origin(name), targetBranch="work"), **more),
+                      runner_env=env).go()
+        assert pod.code == 0, (pod.code, pod.report, pod.read("stderr"))
+        said = git("--git-dir", lab.bare(name), "log", "-2", "--format=%an|%ae %cn|%ce", "work").splitlines()
+        assert said == [author + " " + author] * 2, (n, said)
+
+
 def test_no_changes(lab):
     pod = lab.pod(spec("true", repo(lab.origin("still"), targetBranch="work"))).go()
     assert pod.code == 0 and pod.report["repos"][0]["status"] == "nochanges", pod.report

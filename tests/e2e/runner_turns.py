@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -239,6 +240,23 @@ def test_a_batch_run_takes_one_prompt(lab):
     c = start(lab, "one", interactive=False)
     c.prompt("two")
     assert c.outcome()["success"] and c.texts() == ["one after new"], c.texts()
+
+
+def test_a_chat_that_stops_when_its_run_is_finished(lab):
+    """stopOnRunFinished: the first answer is the last, and the work is pushed as a batch run's is; nobody has to end it."""
+    pods = Pods()
+    try:
+        for n, (stops, state) in enumerate(((True, "completed"), (False, "stopped"))):
+            pod = pods.pod({"initialPrompt": "one", "runnerType": "codex", "interactive": True, "stopOnRunFinished": stops, "model": "gpt-5"},
+                           kind="codex", agent_env={"AMBIENT_CODEX": program(lab), "OPENAI_API_KEY": "k"}, agent_names="OPENAI_API_KEY").start()
+            assert pod.until(lambda: any(m["type"] == "result" for m in pod.messages)), pod.read("stderr")
+            if not stops: # it waits for more
+                pod.runner.send_signal(signal.SIGTERM)
+            pod.wait()
+            assert pod.code == (0 if stops else 143) and pod.messages[-1]["state"] == state, (n, pod.code, pod.messages[-1])
+            assert pod.texts() == ["one after new"], pod.texts()
+    finally:
+        pods.close()
 
 
 def test_a_person_talks_by_the_endpoint(lab):

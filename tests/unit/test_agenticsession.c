@@ -682,7 +682,7 @@ START_TEST(report_is_copied)
 	report("\"state\":\"done\",\"result\":\"token ghp_abcdef here\",\"turns\":3,\"costUSD\":0.7,\"isError\":false,"
 	       "\"usage\":{\"inputTokens\":18446744073709551615,\"note\":\"no\"},\"conversation\":\"c-1\",\"repos\":["
 	       "{\"index\":0,\"name\":\"../../etc\",\"url\":\"https://u:p@evil/\",\"status\":\"pushed\",\"branch\":\"fix\","
-	       "\"commit\":\"abc\",\"added\":4,\"removed\":1},{\"index\":7,\"status\":\"pushed\"},{\"index\":0}]");
+	       "\"commit\":\"abc\",\"added\":4,\"removed\":1,\"prUrl\":\"https://git.example/a/pull/7\"},{\"index\":7,\"status\":\"pushed\"},{\"index\":0}]");
 	pod(ENDED(0));
 	(void)settle();
 	ck_assert_str_eq(at("/status/phase"), "Completed");
@@ -694,8 +694,13 @@ START_TEST(report_is_copied)
 	ck_assert_str_eq(at("/status/repos/0/url"), "https://git.example/a.git");
 	ck_assert_str_eq(at("/status/repos/0/pushed"), "true");
 	ck_assert_str_eq(at("/status/repos/0/total_added"), "4");
+	ck_assert_str_eq(at("/status/repos/0/total_removed"), "1");
+	ck_assert_str_eq(at("/status/repos/0/branch"), "fix");
+	ck_assert_str_eq(at("/status/repos/0/commit"), "abc");
+	ck_assert_str_eq(at("/status/repos/0/prUrl"), "https://git.example/a/pull/7");
 	ck_assert_str_eq(at("/status/repos/1"), "(none)");
 	ck_assert_str_eq(at("/status/num_turns"), "3");
+	ck_assert_str_eq(at("/status/is_error"), "false");
 	/* The same, under the names that older clients read. */
 	ck_assert_str_eq(at("/status/cost"), "0.7");
 	ck_assert_str_eq(at("/status/sdkSessionId"), "c-1");
