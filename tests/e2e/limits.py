@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many sessions run at once.  The load is AMBIENT_SESSIONS (24; 1000 for the whole) through AMBIENT_SESSIONS / 20 places,
+"""How many sessions run at once.  The load is AMBIENT_SESSIONS (24; limits-long: 1,000) through AMBIENT_SESSIONS / 20 places,
 and what it costs is measured: time, memory of the daemon, processor time of the daemon and of each pod."""
 import ctypes
 import os
@@ -80,14 +80,16 @@ def test_many_sessions_at_once(p):
 
     until(all_ended, lib.PATIENCE * (1 + MANY / 100), "%d sessions to complete" % MANY)
     assert 1 <= most <= PLACES, (most, PLACES)
-    print("# %d sessions through %d places: %.1f s, private dirty memory of the daemon at most %.1f MB" % (
-        MANY, PLACES, time.monotonic() - began, peak / 1024))
+    took = time.monotonic() - began
+    print("# %d sessions through %d places: %.1f s, private dirty memory of the daemon at most %.1f MB" % (MANY, PLACES, took, peak / 1024))
     until(lambda: not p.pod_processes(), what="the pods to end")
     daemon, pods = (ticks(p.daemon.pid) - before) * 1000 / MANY, [s * 1000 for s in shims.end()]
     if pods:
         print("# processor time of a session: %.0f ms of the daemon, and of %d pods with all that ran in them %.0f ms in the median, "
               "%.0f at p90" % (daemon, len(pods), pods[len(pods) // 2], pods[len(pods) * 9 // 10]))
-    assert MANY < 1000 or peak < 60 * 1024, peak
+    if MANY >= 1000: # with few, what is there once weighs too much
+        assert took < 5 * lib.PATIENCE and peak < 60 * 1024, (took, peak)
+        assert not pods or daemon + pods[len(pods) // 2] < 400, (daemon, pods[len(pods) // 2])
 
 
 def test_a_waiting_session_says_its_place_and_is_woken_by_what_ends(p):
