@@ -17,9 +17,11 @@ sys.path[:0] = [os.path.join(HERE, "../e2e"), os.path.join(HERE, "../lib")]
 import again  # noqa: E402
 import contain  # noqa: E402
 import detect  # noqa: E402
+import kill9  # noqa: E402
 import lib  # noqa: E402
 import life  # noqa: E402
 import projectsettings  # noqa: E402
+import remote  # noqa: E402
 import rfe  # noqa: E402
 import stop  # noqa: E402
 from apart import Apart  # noqa: E402
@@ -31,6 +33,11 @@ TESTS = [
     # start from a terminal phase keeps the files; weakness_12_2_a
     (again, "test_behaviour_start_from_each_terminal_phase_keeps_files"), (again, "test_stop_and_start_while_it_stops"),
     (again, "test_restart_of_the_daemon_while_it_starts_again"),
+    (again, "test_behaviour_start_after_a_timeout_and_after_a_stop_keeps_files"),
+    # the daemon is killed in each phase; weakness_12_1_c
+    (kill9, "test_while_creating"), (kill9, "test_while_cloning"), (kill9, "test_while_the_agent_runs"),
+    (kill9, "test_the_agent_ends_while_nobody_is_there"), (kill9, "test_while_pushing"), (kill9, "test_while_stopping"),
+    (kill9, "test_while_deleting"),
     (again, "test_weakness_12_2_a_a_continuation_works_on_the_files_of_another_session"),
     # deletion cascades; the Job and the pod deleted by somebody; the deadline
     (life, "test_deletion_while_pending_creating_running_stopping_completed"), (life, "test_job_deleted"), (life, "test_pod_deleted"),
@@ -38,13 +45,17 @@ TESTS = [
     # what comes late, what is edited; names
     (life, "test_namespace_labelled_later"), (life, "test_secret_comes_later"), (life, "test_an_edit_while_running"),
     (life, "test_what_a_run_needs_to_report_is_made_again"), (life, "test_names_of_63_and_253_characters"),
+    # weakness_12_1_j: repositories and workflow of a run
+    (life, "test_repositories_and_workflow_of_a_chat_that_runs"),
     (life, "test_an_edit_while_creating"), (life, "test_a_hostile_report_decides_nothing"), (life, "test_two_sessions_on_one_repository"),
     (detect, "test_a_quota_that_is_full_is_said_and_waited_for"), (detect, "test_stop_and_delete_while_the_quota_is_full"),
+    (detect, "test_a_quota_of_claims_is_said_and_waited_for"), (detect, "test_limits_that_forbid_the_pod_are_said_and_waited_for"),
+    (detect, "test_a_pod_that_is_evicted"), (detect, "test_weakness_12_1_i_a_heartbeat_is_no_write_of_the_status"),
     (detect, "test_a_missing_secret_is_an_event"), (detect, "test_weakness_12_1_h_a_pod_that_no_node_takes"),
     (detect, "test_behaviour_11_5_shared_secret_weakness_12_2_b"),
     (detect, "test_a_session_is_deleted_when_its_time_after_the_end_is_over"), (detect, "test_values_that_are_no_time_are_refused"),
-    # a runner's token and every verb that is not its own
-    (contain, "test_a_sessions_token_opens_two_doors"),
+    # a runner's token and every verb that is not its own; credentials for git
+    (contain, "test_a_sessions_token_opens_two_doors"), (remote, "test_weakness_12_3_d_https_with_a_private_authority"),
     # groupAccess; weakness_12_3_a and _f
     (projectsettings, "test_a_project_has_its_settings_and_gets_them_again"),
     (projectsettings, "test_another_name_is_refused"), (projectsettings, "test_weakness_12_3_a_roles_are_what_the_table_says"),
@@ -119,6 +130,7 @@ class Volumes(threading.Thread):
 class Real(Apart):
     """The daemon alone; the API server is given."""
 
+    real = True
     settings, condition, wait_for = (vars(projectsettings.Lab)[n] for n in ("settings", "condition", "wait_for"))
     spec, project, bindings, may = (vars(projectsettings.Lab)[n] for n in ("spec", "project", "bindings", "may"))
 
@@ -159,6 +171,11 @@ class Real(Apart):
             self.request("DELETE", path)
         for path in copies:
             until(lambda path=path: self.get(path) is None, what=path + " to go")
+
+    def namespace(self, name="team", managed=True):
+        """At the strictest level of the Pod Security Standards, so that the server itself holds each pod of ours to it."""
+        super().namespace(name, managed)
+        return self.patch("/api/v1/namespaces/" + name, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
 
     def is_ready(self):
         return any(c["type"] == "Ready" and c["status"] == "True" for n in self.request("GET", "/api/v1/nodes")["items"]

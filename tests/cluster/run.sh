@@ -152,7 +152,7 @@ fi
 rows() {
 	local name=$1 label=$2 rc line
 	shift 2
-	nice timeout "${AMBIENT_ROWS_LIMIT:-1200}" python3 -B "$@" >"$dir/$name" 2>"$dir/$name.err"
+	nice timeout "${AMBIENT_ROWS_LIMIT:-2400}" python3 -B "$@" >"$dir/$name" 2>"$dir/$name.err"
 	rc=$?
 	while read -r line; do
 		case $line in

@@ -42,6 +42,27 @@ def test_behaviour_start_from_each_terminal_phase_keeps_files(p):
     assert seqs == list(range(1, len(seqs) + 1)) and len({m["run"] for m in s.messages()}) == 3, seqs
 
 
+def test_behaviour_start_after_a_timeout_and_after_a_stop_keeps_files(p):
+    p.origins.make("later")
+    s = p.session("later", GATED, repos=[p.repo("later", "work")], timeout=8)
+    s.wait_file("up")
+    s.wait("Timeout")
+    claim = p.get(p.core("persistentvolumeclaims", "ambient-workspace-later"))["metadata"]["uid"]
+    p.patch(s.path, {"spec": {"timeout": 600}})
+    start(p, s, 2)
+    until(lambda: s.read("starts") == "start\n" * 2, what="the second agent")
+    s.wait("Running")
+    assert p.ctl("stop", "later").returncode == 0
+    s.wait("Stopped")
+    start(p, s, 3)
+    until(lambda: s.read("starts") == "start\n" * 3, what="the third agent")
+    s.touch("go")
+    s.wait("Completed")
+    assert "stoppedReason" not in s.status and s.status["repos"][0]["status"] == "pushed", s.status
+    assert p.get(p.core("persistentvolumeclaims", "ambient-workspace-later"))["metadata"]["uid"] == claim
+    assert p.origins.commits("later", "work") == 1
+
+
 def test_stop_and_start_while_it_stops(p):
     p.origins.make("again")
     s = p.session("again", GATED, repos=[p.repo("again", "work")])

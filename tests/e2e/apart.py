@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
@@ -48,6 +49,7 @@ class Apart(Platform):
                     'runner: { image = "ambient-runner:test"; type = "command"; };\nplugins:\n{\n%s};\n' % (
                         self.base, self.base, root, self.kubeconfig,
                         "".join("  %s: { %s };\n" % (k, plugins.get(k, "")) for k in self.there)))
+        self.started = time.monotonic()
         with open(self.base + ".log", "ab") as log:
             self.operator = self.ambientd("-c", self.base + ".conf", stdout=log, stderr=log)
 

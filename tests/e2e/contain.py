@@ -2,6 +2,7 @@
 """The agent is untrusted: canaries in every credential, and agents that look for them everywhere (search.pl); planted
 git configuration and hooks, and what the push makes of them."""
 import http.client
+import json
 import os
 import secrets
 import shutil
@@ -201,6 +202,19 @@ def test_a_sessions_token_opens_two_doors(p):
         text = answer.read()
         conn.close()
         assert answer.status == code, (method, path, answer.status, text)
+    # All that it may do at all, as the server itself counts it: what it asks about itself is everybody's.
+    for ns, own in ((p.ns, [("", "configmaps", "token-report", ["get", "patch"]), ("vteam.ambient-code", "agenticsessions", "token", ["get", "watch"])]),
+                    ("default", [])):
+        conn = http.client.HTTPSConnection("127.0.0.1", p.port, timeout=lib.PATIENCE, context=context)
+        conn.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", json.dumps({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": ns}}),
+            {**bearer, "Content-Type": "application/json"})
+        status = json.loads(conn.getresponse().read())["status"]
+        conn.close()
+        may = sorted((group, resource, name, sorted(rule["verbs"])) for rule in status["resourceRules"] for group in rule["apiGroups"]
+                     for resource in rule["resources"] for name in rule.get("resourceNames") or ["*"]
+                     if not (rule["verbs"] == ["create"] and resource.startswith("selfsubject")))
+        assert may == own and all(rule["verbs"] == ["get"] for rule in status["nonResourceRules"]), (ns, status)
     s.touch("go")
     s.wait("Completed")
 

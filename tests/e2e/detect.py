@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps a session from going on is said where a person looks, with an event, and it goes on by itself when that is
 over; and a session that has ended is deleted when it said so."""
+import json
 import os
 import signal
 import sys
@@ -50,6 +51,57 @@ def test_stop_and_delete_while_the_quota_is_full(p):
     until(lambda: not [j for j in p.request("GET", p.jobs())["items"] if j["metadata"]["name"] in ("stopped-job", "deleted-job")],
           what="the Jobs to go")
     p.request("DELETE", quota + "/none")
+
+
+def test_a_quota_of_claims_is_said_and_waited_for(p):
+    """Not the pod but what it needs is refused: there is no Job yet whose controller would try again."""
+    quota = p.core("resourcequotas")
+    hard = {"persistentvolumeclaims": "0"}
+    p.request("POST", quota, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "claims"}, "spec": {"hard": hard}})
+    until(lambda: p.get(quota + "/claims").get("status", {}).get("hard") == hard, what="the quota to hold")
+    s, stopped = p.session("unclaimed", "true"), p.session("unclaimed-too", "true")
+    for one in (s, stopped):
+        one.wait_reason("QuotaExceeded")
+    assert s.phase == "Pending" and "exceeded quota: claims" in s.message and s.message.endswith("or with a larger quota"), s.status
+    assert p.get(p.jobs("unclaimed-job")) is None
+    until(lambda: told(p, s, "QuotaExceeded"), what="the event")
+    p.patch(stopped.path, {"spec": {"desiredState": "Stopped"}})
+    stopped.wait("Stopped")
+    p.request("DELETE", quota + "/claims")
+    s.wait("Completed")
+    assert s.status["runs"] == 1, s.status
+
+
+def test_limits_that_forbid_the_pod_are_said_and_waited_for(p):
+    limits = p.core("limitranges")
+    p.request("POST", limits, {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"},
+                               "spec": {"limits": [{"type": "Container", "max": {"memory": "64Mi"}}]}})
+    s = p.session("forbidden", "true", resourceOverrides={"memory": "128Mi"})
+    s.wait_reason("PodCreationFailed")
+    assert s.phase == "Creating" and "maximum memory usage per Container is 64Mi" in s.message, s.status
+    assert s.condition("PodScheduled")["reason"] == "PodCreationFailed", s.status
+    until(lambda: told(p, s, "PodCreationFailed"), what="the event")
+    p.request("DELETE", limits + "/small")
+    s.wait("Completed")
+    assert s.condition("PodScheduled")["status"] == "True" and s.status["runs"] == 1, s.status
+
+
+def test_a_pod_that_is_evicted(p):
+    s = p.session("evicted", GATED_BARE)
+    s.wait_file("up")
+    s.wait("Running")
+    name = s.status["runnerPodName"]
+    p.request("POST", p.core("pods", name) + "/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}})
+    s.wait("Failed")
+    # A kube-apiserver writes into the pod who takes it away; the standalone one deletes it.
+    want = {"PodEvicted": "Eviction API"} if p.real else {"PodDeleted": "the pod was deleted"}
+    assert s.reason in want and want[s.reason] in s.message and "start the session again" in s.message, s.status
+    until(lambda: told(p, s, s.reason), what="the event")
+    until(lambda: not p.pod_processes(s), what="its processes to end")
+    assert p.ctl("start", "evicted").returncode == 0
+    until(lambda: s.read("starts") == "start\n" * 2, what="the second run")
+    s.touch("go")
+    s.wait("Completed")
 
 
 def test_a_missing_secret_is_an_event(p):
@@ -108,6 +160,24 @@ def test_a_runner_that_is_stuck_is_seen(p):
     s.touch("go")
     s.wait("Completed")
     assert s.status["runs"] == 1 and s.read("starts") == "start\n", s.status
+
+
+def test_weakness_12_1_i_a_heartbeat_is_no_write_of_the_status(p):
+    s = p.session("at-rest", GATED_BARE)
+    s.wait_file("up")
+    until(lambda: s.condition("Ready").get("status") == "True", what="it to run")
+
+    def heard():
+        return json.loads(p.get(p.core("configmaps", "at-rest-report"))["data"]["report.json"])["heartbeatAt"]
+
+    until(lambda: json.loads(p.get(p.core("configmaps", "at-rest-report"))["data"]["report.json"])["state"] == "running", what="its report")
+    first, before = heard(), s.get()
+    until(lambda: heard() != first, what="the next heartbeat")
+    second = heard()
+    until(lambda: p.real or heard() != second, what="one more")
+    assert s.get()["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"], (before["status"], s.status)
+    s.touch("go")
+    s.wait("Completed")
 
 
 def test_behaviour_11_5_shared_secret_weakness_12_2_b(p):

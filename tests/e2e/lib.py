@@ -278,6 +278,8 @@ class Status(Exception):
 
 
 class Platform:
+    real = False # is the API server a kube-apiserver?
+
     def __init__(self, name="p", conf="", state=None, agenticsession="keepJob = \"10m\";", apiserver="", env=None, binds=(), node="",
                  plugins=None):
         self.tree = Tree()

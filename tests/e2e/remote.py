@@ -14,6 +14,30 @@ from git_servers import Https, Ssh, no_ssh  # noqa: E402
 from lib import Platform  # noqa: E402
 
 
+def holds(path, word):
+    try:
+        with open(path, "rb") as f:
+            return word in f.read()
+    except OSError:
+        return False # it has just gone
+
+
+def files_with(top, word):
+    """Those below a directory that have the word in them."""
+    return [path for where, _, names in os.walk(top) for path in (os.path.join(where, n) for n in names)
+            if os.path.isfile(path) and not os.path.islink(path) and holds(path, word.encode())]
+
+
+def told(p, s):
+    """All that people other than those who may read Secrets are shown of a session."""
+    parts = [p.log(), str(s.get()), str(s.messages())]
+    for path in (p.core("events"), p.core("configmaps"), p.core("pods"), p.jobs(), p.core("persistentvolumeclaims")):
+        parts.append(str(p.request("GET", path)["items"]))
+    for container in ("runner", "agent"):
+        parts.append(p.request("GET", p.core("pods", s.status["runnerPodName"]) + "/log?container=" + container, raw=True)[1].decode())
+    return "\n".join(parts)
+
+
 def finish(p, name, url, data):
     """Runs a session against that server; the session at its end."""
     p.origins.make(name)
@@ -23,22 +47,34 @@ def finish(p, name, url, data):
     s.wait("Completed")
     repo = s.status["repos"][0]
     assert repo["status"] == "pushed" and p.origins.commits(name, "work") == 1, s.status
-    said = str(s.get()) + str(s.messages()) + p.log()
+    said = told(p, s)
     for value in data.values():
         for line in value.splitlines():
             assert len(line) < 30 or "CERTIFICATE" in data.get("ca.crt", "") and line in data["ca.crt"] or line not in said, line
     return s
 
 
-def test_https_with_a_private_authority(p):
-    directory = os.path.join(p.dir, "https")
+def test_weakness_12_3_d_https_with_a_private_authority(p):
+    """While git clones and pushes, and afterwards: the password is in no argument, in no file of the workspace's volume."""
+    directory, password, found = os.path.join(p.dir, "https"), "a-long-password-that-nobody-may-ever-see", []
     os.mkdir(directory)
-    server = Https(p.origins.dir, directory, login=("me", "a-long-password-that-nobody-may-ever-see"))
+    server = Https(p.origins.dir, directory, login=("me", password))
+    volume = lib.Session(p, "tls", p.ns).volume
+
+    def look():
+        found.extend(line for _, _, line in lib.processes().values() if password in line)
+        found.extend(files_with(os.path.dirname(os.path.dirname(volume)), password))
+
+    server.asked = look
     try:
         with open(server.ca) as f:
             ca = f.read()
-        finish(p, "tls", server.url("tls"), {"username": "me", "password": "a-long-password-that-nobody-may-ever-see", "ca.crt": ca})
+        s = finish(p, "tls", server.url("tls"), {"username": "me", "password": password, "ca.crt": ca})
         assert any("git-receive-pack" in path and auth for path, auth in server.seen), server.seen
+        look()
+        assert not found, found
+        # The search does find what is there: the address, which git keeps with the clone.
+        assert s.file("tls/.git/config") in files_with(volume, server.url("tls"))
     finally:
         server.close()
 

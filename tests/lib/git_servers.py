@@ -63,10 +63,10 @@ def authority(directory):
 
 class Https:
     """Everything below origins, for who knows the login.  redirects: a first part of the path -> where it is sent.
-    lfs[repository][oid]: what its LFS server holds."""
+    lfs[repository][oid]: what its LFS server holds.  asked() is called with each request, while git waits."""
 
     def __init__(self, origins, directory, login=("me", "pass-word")):
-        self.seen, self.redirects, self.lfs = [], {}, {}
+        self.seen, self.redirects, self.lfs, self.asked = [], {}, {}, lambda: None
         self.ca, cert, key = authority(directory)
         wanted = "Basic " + base64.b64encode(":".join(login).encode()).decode()
         me = self
@@ -89,6 +89,7 @@ class Https:
                 body = self.body()
                 auth = self.headers.get("Authorization")
                 me.seen.append((self.path, auth))
+                me.asked()
                 first = self.path.split("/")[1]
                 if first in me.redirects:
                     return self.say(302, "Location", me.redirects[first] + self.path[len(first) + 1:])
