@@ -87,7 +87,7 @@ def test_ssh_with_a_key(p):
     server = Ssh(p.origins.dir, directory)
     try:
         finish(p, "keyed", server.url("keyed"), {"ssh-privatekey": server.private_key, "known_hosts": server.known_hosts})
-        assert [c.split()[0] for c in server.commands] == ["git-upload-pack", "git-receive-pack"], server.commands
+        assert [c.split()[0] for c in server.commands] == ["git-upload-pack", "git-upload-pack", "git-receive-pack"], server.commands
     finally:
         server.close()
     return None
