@@ -28,8 +28,8 @@
 
 #include <ambient/ambient.h>
 
-#include "plugins/agenticsession/text.h"
 #include "plugins/kind-shared/conditions.h"
+#include "plugins/shared/text.h"
 #include "plugins/kind-shared/workspace.h"
 
 #define AS_API      "vteam.ambient-code/v1alpha1"

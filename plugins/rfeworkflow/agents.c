@@ -47,7 +47,7 @@ static void
 read_template(struct ambient_call *call, const char *text, struct rfe_agent *agent)
 {
 	const char *p = text, *end;
-	struct rfe_buf name = { 0 };
+	struct text name = { 0 };
 
 	agent->name = agent->id;
 	agent->body = text;
@@ -59,7 +59,7 @@ read_template(struct ambient_call *call, const char *text, struct rfe_agent *age
 			continue;
 		p += 5;
 		p += strspn(p, " \t\"");
-		rfe_put(&name, p, strcspn(p, "\"\n"));
+		text_put(&name, p, strcspn(p, "\"\n"));
 		if (name.len > 0 && name.len <= 100)
 			agent->name = rfe_take(&name, call);
 		free(name.p);

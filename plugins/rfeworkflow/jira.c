@@ -136,7 +136,7 @@ hash_of(uint64_t hash, const char *text)
 
 /* Where a person finds the document. */
 static void
-put_source(struct rfe_buf *b, const struct rfe_order *o)
+put_source(struct text *b, const struct rfe_order *o)
 {
 	static const char *const hosts[] = { "https://github.com/", "https://gitlab.com/" };
 	size_t n = strlen(o->url);
@@ -145,28 +145,28 @@ put_source(struct rfe_buf *b, const struct rfe_order *o)
 		if (strncasecmp(o->url, hosts[i], strlen(hosts[i])) == 0) {
 			if (n > 4 && strcmp(o->url + n - 4, ".git") == 0)
 				n -= 4;
-			rfe_put(b, o->url, n);
-			rfe_puts(b, i == 0 ? "/blob/" : "/-/blob/");
-			rfe_puts(b, o->branch);
-			rfe_puts(b, "/");
-			rfe_puts(b, o->path);
+			text_put(b, o->url, n);
+			text_puts(b, i == 0 ? "/blob/" : "/-/blob/");
+			text_puts(b, o->branch);
+			text_puts(b, "/");
+			text_puts(b, o->path);
 			return;
 		}
-	rfe_puts(b, o->path);
-	rfe_puts(b, " on the branch ");
-	rfe_puts(b, o->branch);
-	rfe_puts(b, " of ");
-	rfe_puts(b, o->url);
+	text_puts(b, o->path);
+	text_puts(b, " on the branch ");
+	text_puts(b, o->branch);
+	text_puts(b, " of ");
+	text_puts(b, o->url);
 }
 
 static void
-put_summary(struct rfe_buf *b, const struct rfe_pass *p, const struct document *d)
+put_summary(struct text *b, const struct rfe_pass *p, const struct document *d)
 {
 	const char *title = p->plan.title[0] != '\0' ? p->plan.title : p->plan.request;
 
 	for (size_t i = 0; i < 200 && title[i] != '\0' && title[i] != '\n'; i++)
 		if ((unsigned char)title[i] >= ' ')
-			rfe_put(b, title + i, 1);
+			text_put(b, title + i, 1);
 	/* No half a character at the end. */
 	while (b->len > 0 && ((unsigned char)b->p[b->len - 1] & 0xc0) == 0x80 && b->len >= 197)
 		b->len--;
@@ -181,7 +181,7 @@ static int
 make_order(struct rfe_pass *p, const char *folder)
 {
 	struct rfe_order *o = &p->plan.order;
-	struct rfe_buf summary = { 0 }, label = { 0 }, source = { 0 };
+	struct text summary = { 0 }, label = { 0 }, source = { 0 };
 	const struct document *d = document_of(p->st.jira_path);
 	char plan_path[RFE_PATH_MAX];
 
@@ -325,7 +325,7 @@ rfe_jira(struct rfe_pass *p)
 {
 	struct rfe_step_plan what = { .kind = RFE_JIRA, .timeout = TIMEOUT_S, .name = "jira", .agent = "jira" };
 	struct rfe_step *step = &p->st.jira;
-	struct rfe_buf prompt = { 0 };
+	struct text prompt = { 0 };
 	char text[300], folder[RFE_PATH_MAX] = "", *words;
 	bool begun = step->session[0] != '\0' && step->state == RFE_S_PENDING, placed = place(p, &p->plan.order, folder);
 	int rc;

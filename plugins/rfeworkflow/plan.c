@@ -307,7 +307,7 @@ read_documents(struct ambient_call *call, struct rfe_plan *plan, const struct am
 	       const struct ambient_object *spec, struct ambient_error *err)
 {
 	struct rfe_documents *d = &plan->documents;
-	struct rfe_buf path = { 0 }, branch = { 0 };
+	struct text path = { 0 }, branch = { 0 };
 	char name[RFE_NAME_MAX];
 
 	d->url = ambient_str(spec, "/documents/repo/url", NULL);

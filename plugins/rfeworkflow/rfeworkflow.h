@@ -24,6 +24,7 @@
 #include <ambient/ambient.h>
 
 #include "plugins/kind-shared/conditions.h"
+#include "plugins/shared/text.h"
 
 #define RFE_API     "vteam.ambient-code/v1alpha1"
 #define RFE_KIND    RFE_API "/rfeworkflows"
@@ -62,23 +63,16 @@ struct rfe_plugin {
 	bool synthesis;
 };
 
-/* ---- buf.c: text in the making.  A failure to allocate sticks. */
-struct rfe_buf {
-	char *p;
-	size_t len, cap;
-	bool failed;
-};
-void rfe_put(struct rfe_buf *b, const char *p, size_t n);
-void rfe_puts(struct rfe_buf *b, const char *s);
-void rfe_putf(struct rfe_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* ---- words.c: what texts and names are made of */
+void rfe_putf(struct text *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* At most max bytes of s, cut between characters and with a mark where it was; returns whether it was. */
-bool rfe_put_cut(struct rfe_buf *b, const char *s, size_t max);
+bool rfe_put_cut(struct text *b, const char *s, size_t max);
 /* How many bytes s takes when the API server stores it: as Go writes JSON, which has six for some characters. */
 size_t rfe_stored(const char *s);
 /* How many bytes of s, whole characters, take at most max there. */
 size_t rfe_stored_prefix(const char *s, size_t max);
 /* The text, which then lives as long as the call; NULL when there was no memory.  The buffer is empty after it. */
-char *rfe_take(struct rfe_buf *b, struct ambient_call *call);
+char *rfe_take(struct text *b, struct ambient_call *call);
 /* Lower case, digits, and a dash for each run of anything else, none at the ends; at most 63 bytes. */
 void rfe_slug(char out[RFE_NAME_MAX], const char *text);
 /* prefix, suffix and, where they are longer together than 63 bytes, a hash of all between what fits. */

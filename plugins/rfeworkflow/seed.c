@@ -182,12 +182,12 @@ add_agents(const struct rfe_plugin *plugin, struct files *files, const char *ns,
 static int
 add_folder(struct files *files, const struct rfe_plan *plan, struct ambient_error *err)
 {
-	struct rfe_buf b = { 0 };
+	struct text b = { 0 };
 	char *text;
 
 	rfe_putf(&b, "# %.400s\n\n", plan->title[0] != '\0' ? plan->title : "Request");
 	(void)rfe_put_cut(&b, plan->request, RFE_OUTPUT_MAX);
-	rfe_puts(&b, "\n");
+	text_puts(&b, "\n");
 	if ((text = rfe_take(&b, files->call)) == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
 	if (files->n == FILES_MAX)
@@ -200,7 +200,7 @@ add_folder(struct files *files, const struct rfe_plan *plan, struct ambient_erro
 static char *
 put_together(const struct files *files, const struct rfe_plan *plan)
 {
-	struct rfe_buf b = { 0 };
+	struct text b = { 0 };
 	char mark[MARK_MAX];
 	bool found = true;
 
@@ -219,9 +219,9 @@ put_together(const struct files *files, const struct rfe_plan *plan)
 			rfe_putf(&b, "%s%s\n", mark, files->v[i].path);
 		else
 			rfe_putf(&b, "%sspecs/%s/README.md\n", mark, plan->branch);
-		rfe_put(&b, text, n);
+		text_put(&b, text, n);
 		if (n > 0 && text[n - 1] != '\n')
-			rfe_puts(&b, "\n");
+			text_puts(&b, "\n");
 	}
 	return rfe_take(&b, files->call);
 }

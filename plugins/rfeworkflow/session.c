@@ -396,7 +396,7 @@ cut_by_runner(const char *output)
 static void
 keep_output(struct ambient_call *call, struct rfe_step *step, const char *output)
 {
-	struct rfe_buf b = { 0 };
+	struct text b = { 0 };
 
 	step->output = output;
 	step->bytes = cut_by_runner(output);
@@ -417,16 +417,16 @@ rfe_session_told(char *out, size_t size, const struct ambient_object *session, c
 		{ "start the session again", jira ? "ask for it once more (ambient-code.io/publish-requested-at)" : RFE_DO_AGAIN },
 		{ "spec.timeout", "stepTimeout" },
 	};
-	struct rfe_buf b = { 0 };
+	struct text b = { 0 };
 
 	while (*told != '\0') {
 		size_t k = 0;
 
 		while (k < 2 && strncmp(told, words[k][0], strlen(words[k][0])) != 0)
 			k++;
-		rfe_put(&b, k < 2 ? words[k][1] : told, k < 2 ? strlen(words[k][1]) : 1);
+		text_put(&b, k < 2 ? words[k][1] : told, k < 2 ? strlen(words[k][1]) : 1);
 		if (k == 0 && !jira)
-			rfe_puts(&b, step->name);
+			text_puts(&b, step->name);
 		told += k < 2 ? strlen(words[k][0]) : 1;
 	}
 	kc_copy(out, size, b.p != NULL ? b.p : "");

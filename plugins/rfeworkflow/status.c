@@ -170,7 +170,7 @@ rfe_next(const struct rfe_status *st)
 static const char *
 cut_to(struct ambient_call *call, const char *s, size_t share, int64_t *ret_bytes)
 {
-	struct rfe_buf b = { 0 };
+	struct text b = { 0 };
 	char *cut;
 
 	if (rfe_stored(s) <= share)

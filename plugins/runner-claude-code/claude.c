@@ -170,18 +170,18 @@ add_system_prompt(struct ambient_run *run, struct ambient_command *cmd)
 {
 	const char *own = ambient_str(run->config, "/appendSystemPrompt", "");
 	const char *workflow = AMBIENT_HAS(run, instructions) ? run->instructions : "";
-	struct rs_text t = {0};
+	struct text t = {0};
 
 	if (own[0] == '\0' && workflow[0] == '\0')
 		return;
-	rs_put(&t, own);
-	rs_put(&t, own[0] != '\0' && workflow[0] != '\0' ? "\n\n" : "");
-	rs_put(&t, workflow);
+	text_puts(&t, own);
+	text_puts(&t, own[0] != '\0' && workflow[0] != '\0' ? "\n\n" : "");
+	text_puts(&t, workflow);
 	if (!t.failed) {
 		run->host->message->command->arg(cmd, "--append-system-prompt");
 		run->host->message->command->arg(cmd, t.p);
 	}
-	rs_fini(&t);
+	text_fini(&t);
 }
 
 /* The other repositories and artifacts. */

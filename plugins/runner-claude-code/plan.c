@@ -120,7 +120,7 @@ has_server(const struct ambient_object *of, const char *name)
 
 /* Adds the servers of one object; 1: a problem was said. */
 static int
-add_servers(struct rs_text *t, const struct ambient_plan *in, const struct ambient_object *of, struct ambient_sink *problems)
+add_servers(struct text *t, const struct ambient_plan *in, const struct ambient_object *of, struct ambient_sink *problems)
 {
 	const char *name;
 	char field[128];
@@ -137,9 +137,9 @@ add_servers(struct rs_text *t, const struct ambient_plan *in, const struct ambie
 			rs_problem(problems, field, "must have a command or a url");
 			return 1;
 		}
-		rs_put(t, t->len > 0 ? "," : "{\"mcpServers\":{");
+		text_puts(t, t->len > 0 ? "," : "{\"mcpServers\":{");
 		rs_string(t, name);
-		rs_put(t, ":");
+		text_puts(t, ":");
 		rs_json(t, server, "", "{}");
 	}
 	return 0;
@@ -159,38 +159,38 @@ is_on(const struct ambient_plan *in, const char *pointer)
 
 /* The first of agentEnv, with a comma before each; *rest gets what follows agentEnv. */
 static void
-add_access(struct rs_text *t, const struct ambient_plan *in, const char *secret, struct rs_text *rest)
+add_access(struct text *t, const struct ambient_plan *in, const char *secret, struct text *rest)
 {
 	static const char *const aws[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 					  "AWS_BEARER_TOKEN_BEDROCK"};
 
 	if (is_on(in, "/spec/environmentVariables/CLAUDE_CODE_USE_BEDROCK")) {
 		for (size_t i = 0; i < sizeof(aws) / sizeof(aws[0]); i++) {
-			rs_put(t, ",");
+			text_puts(t, ",");
 			rs_put_key(t, secret, aws[i], 1);
 		}
 		return;
 	}
 	if (is_on(in, "/spec/environmentVariables/CLAUDE_CODE_USE_VERTEX")) {
 		rs_put_env(t, VERTEX_KEY, "/run/secrets/vertex/key.json");
-		rs_put(rest, ",\"volumes\":[{\"name\":\"vertex\",\"secret\":{\"secretName\":");
+		text_puts(rest, ",\"volumes\":[{\"name\":\"vertex\",\"secret\":{\"secretName\":");
 		rs_string(rest, secret);
-		rs_put(rest, ",\"items\":[{\"key\":\"" VERTEX_KEY "\",\"path\":\"key.json\"}]}}],\"volumeMounts\":[{\"name\":"
+		text_puts(rest, ",\"items\":[{\"key\":\"" VERTEX_KEY "\",\"path\":\"key.json\"}]}}],\"volumeMounts\":[{\"name\":"
 			     "\"vertex\",\"mountPath\":\"/run/secrets/vertex\",\"readOnly\":true}],\"requiredSecretKeys\":[\""
 			     VERTEX_KEY "\"]");
 		return;
 	}
-	rs_put(t, ",");
+	text_puts(t, ",");
 	rs_put_key(t, secret, "ANTHROPIC_API_KEY", 0);
-	rs_put(rest, ",\"requiredSecretKeys\":[\"ANTHROPIC_API_KEY\"]");
+	text_puts(rest, ",\"requiredSecretKeys\":[\"ANTHROPIC_API_KEY\"]");
 }
 
 static void
-add_fragment(const struct rs_instance *self, const struct rs_cli *cli, const struct ambient_plan *in, const struct rs_text *mcp,
-	     struct rs_text *t)
+add_fragment(const struct rs_instance *self, const struct rs_cli *cli, const struct ambient_plan *in, const struct text *mcp,
+	     struct text *t)
 {
 	const struct ambient_conf_api *conf = self->host->conf;
-	struct rs_text env = {0}, rest = {0};
+	struct text env = {0}, rest = {0};
 	char idle[32];
 
 	add_access(&env, in, ambient_str(in->effective, "/secretName", ""), &rest);
@@ -205,21 +205,21 @@ add_fragment(const struct rs_instance *self, const struct rs_cli *cli, const str
 		(void)snprintf(idle, sizeof(idle), "%lld", (long long)ambient_int(in->effective, "/maxTokens", 0));
 		rs_put_env(&env, "CLAUDE_CODE_MAX_OUTPUT_TOKENS", idle);
 	}
-	rs_put(t, "{\"agentEnv\":[");
-	rs_put(t, env.p != NULL ? env.p + 1 : "");
-	rs_put(t, "],\"honours\":[\"maxTokens\",\"mcpServers\"]");
-	rs_put(t, rest.p != NULL ? rest.p : "");
-	rs_put(t, "}");
+	text_puts(t, "{\"agentEnv\":[");
+	text_puts(t, env.p != NULL ? env.p + 1 : "");
+	text_puts(t, "],\"honours\":[\"maxTokens\",\"mcpServers\"]");
+	text_puts(t, rest.p != NULL ? rest.p : "");
+	text_puts(t, "}");
 	t->failed |= env.failed | rest.failed | mcp->failed;
-	rs_fini(&env);
-	rs_fini(&rest);
+	text_fini(&env);
+	text_fini(&rest);
 }
 
 int
 cc_plan(const struct rs_instance *self, const struct rs_cli *cli, const struct ambient_plan *in, struct ambient_sink *fragment,
 	struct ambient_sink *problems, struct ambient_error *err)
 {
-	struct rs_text mcp = {0}, t = {0};
+	struct text mcp = {0}, t = {0};
 	int rc = 0;
 
 	if (ambient_str(in->effective, "/secretName", "")[0] == '\0') {
@@ -231,7 +231,7 @@ cc_plan(const struct rs_instance *self, const struct rs_cli *cli, const struct a
 	    add_servers(&mcp, in, in->session, problems))
 		goto out;
 	if (mcp.len > 0)
-		rs_put(&mcp, "}}");
+		text_puts(&mcp, "}}");
 	if (mcp.len > MCP_MAX) {
 		rs_problem(problems, "spec.mcpServers.custom", "is, with those of the project, larger than 100 KiB");
 		goto out;
@@ -242,7 +242,7 @@ cc_plan(const struct rs_instance *self, const struct rs_cli *cli, const struct a
 	else
 		fragment->put(fragment, t.p, t.len);
 out:
-	rs_fini(&mcp);
-	rs_fini(&t);
+	text_fini(&mcp);
+	text_fini(&t);
 	return rc;
 }

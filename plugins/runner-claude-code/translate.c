@@ -10,16 +10,16 @@
 #define STDERR_MAX 2000
 
 static int
-say(struct ambient_run *run, struct rs_text *t, struct ambient_error *err)
+say(struct ambient_run *run, struct text *t, struct ambient_error *err)
 {
 	int rc = -AMBIENT_E_NOMEM;
 
-	rs_put(t, "\n");
+	text_puts(t, "\n");
 	if (!t->failed)
 		rc = run->host->message->write(run, t->p, t->len, err);
 	else
 		(void)ambient_err(err, AMBIENT_E_NOMEM, "no memory for a line to the CLI");
-	rs_fini(t);
+	text_fini(t);
 	return rc;
 }
 
@@ -28,28 +28,28 @@ say(struct ambient_run *run, struct rs_text *t, struct ambient_error *err)
 int
 cc_prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 	char uuid[37];
 
 	cc_uuid(uuid);
-	rs_put(&t, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":");
+	text_puts(&t, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":");
 	rs_stringn(&t, text, len);
-	rs_put(&t, "},\"parent_tool_use_id\":null,\"session_id\":\"\",\"uuid\":");
+	text_puts(&t, "},\"parent_tool_use_id\":null,\"session_id\":\"\",\"uuid\":");
 	rs_string(&t, uuid);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	return say(run, &t, err);
 }
 
 int
 cc_interrupt(void *self, struct ambient_run *run, struct ambient_error *err)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 	char uuid[37];
 
 	cc_uuid(uuid);
-	rs_put(&t, "{\"type\":\"control_request\",\"request_id\":");
+	text_puts(&t, "{\"type\":\"control_request\",\"request_id\":");
 	rs_string(&t, uuid);
-	rs_put(&t, ",\"request\":{\"subtype\":\"interrupt\",\"cancel_queued\":true}}");
+	text_puts(&t, ",\"request\":{\"subtype\":\"interrupt\",\"cancel_queued\":true}}");
 	return say(run, &t, err);
 }
 
@@ -65,18 +65,18 @@ cc_stop(void *self, struct ambient_run *run, struct ambient_error *err)
 static int
 respond(struct ambient_run *run, const char *id, const char *response, const char *error, struct ambient_error *err)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "{\"type\":\"control_response\",\"response\":{\"subtype\":");
+	text_puts(&t, "{\"type\":\"control_response\",\"response\":{\"subtype\":");
 	rs_string(&t, response != NULL ? "success" : "error");
-	rs_put(&t, ",\"request_id\":");
+	text_puts(&t, ",\"request_id\":");
 	rs_string(&t, id);
-	rs_put(&t, response != NULL ? ",\"response\":" : ",\"error\":");
+	text_puts(&t, response != NULL ? ",\"response\":" : ",\"error\":");
 	if (response != NULL)
-		rs_put(&t, response);
+		text_puts(&t, response);
 	else
 		rs_string(&t, error);
-	rs_put(&t, "}}");
+	text_puts(&t, "}}");
 	return say(run, &t, err);
 }
 
@@ -85,40 +85,40 @@ static int
 allow(struct ambient_run *run, const char *id, const char *input, const struct ambient_object *answers,
       struct ambient_error *err)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 	size_t n = strlen(input);
 	int rc;
 
-	rs_put(&t, "{\"behavior\":\"allow\",\"updatedInput\":");
+	text_puts(&t, "{\"behavior\":\"allow\",\"updatedInput\":");
 	if (answers != NULL && n >= 2 && input[n - 1] == '}') {
 		size_t last = n - 1;
 
 		while (last > 1 && strchr(" \t\r\n", input[last - 1]) != NULL)
 			last--;
-		rs_putn(&t, input, last);
-		rs_put(&t, input[last - 1] == '{' ? "\"answers\":" : ",\"answers\":");
+		text_put(&t, input, last);
+		text_puts(&t, input[last - 1] == '{' ? "\"answers\":" : ",\"answers\":");
 		rs_json(&t, answers, "", "{}");
-		rs_put(&t, "}");
+		text_puts(&t, "}");
 	} else {
-		rs_put(&t, input);
+		text_puts(&t, input);
 	}
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rc = t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for an answer") : respond(run, id, t.p, NULL, err);
-	rs_fini(&t);
+	text_fini(&t);
 	return rc;
 }
 
 static int
 deny(struct ambient_run *run, const char *id, const char *why, struct ambient_error *err)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 	int rc;
 
-	rs_put(&t, "{\"behavior\":\"deny\",\"message\":");
+	text_puts(&t, "{\"behavior\":\"deny\",\"message\":");
 	rs_string(&t, why);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rc = t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for an answer") : respond(run, id, t.p, NULL, err);
-	rs_fini(&t);
+	text_fini(&t);
 	return rc;
 }
 
@@ -161,34 +161,34 @@ keep_pending(struct cc_run *cc, const char *id, const char *input, int question)
 static void
 emit_permission(struct ambient_run *run, const struct ambient_object *msg, const char *id, const char *decision)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "{\"id\":");
+	text_puts(&t, "{\"id\":");
 	rs_string(&t, id);
-	rs_put(&t, ",\"tool\":");
+	text_puts(&t, ",\"tool\":");
 	rs_string(&t, ambient_str(msg, "/request/tool_name", ""));
-	rs_put(&t, ",\"input\":");
+	text_puts(&t, ",\"input\":");
 	rs_json(&t, msg, "/request/input", "{}");
 	if (decision != NULL) {
-		rs_put(&t, ",\"decision\":");
+		text_puts(&t, ",\"decision\":");
 		rs_string(&t, decision);
 	}
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_PERMISSION, &t);
 }
 
 static void
 emit_question(struct ambient_run *run, const struct ambient_object *msg, const char *id)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "{\"id\":");
+	text_puts(&t, "{\"id\":");
 	rs_string(&t, id);
-	rs_put(&t, ",\"text\":");
+	text_puts(&t, ",\"text\":");
 	rs_string(&t, ambient_str(msg, "/request/input/questions/0/question", "the agent asks"));
-	rs_put(&t, ",\"questions\":");
+	text_puts(&t, ",\"questions\":");
 	rs_json(&t, msg, "/request/input/questions", "[]");
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_QUESTION, &t);
 }
 
@@ -199,13 +199,13 @@ can_use_tool(struct ambient_run *run, const struct ambient_object *msg, const ch
 	struct cc_run *cc = run->slot;
 	const char *input = ambient_json(msg, "/request/input", NULL);
 	int question = rs_is(msg, "/request/tool_name", "AskUserQuestion");
-	struct rs_text t = {0};
+	struct text t = {0};
 	int rc;
 
 	/* ambient_json's text need not end with the value. */
 	rs_json(&t, msg, "/request/input", "{}");
 	if (t.failed || input == NULL) {
-		rs_fini(&t);
+		text_fini(&t);
 		return deny(run, id, "the request has no input", err);
 	}
 	if (question && !run->interactive) {
@@ -222,7 +222,7 @@ can_use_tool(struct ambient_run *run, const struct ambient_object *msg, const ch
 	} else {
 		rc = deny(run, id, "too many requests wait for an answer", err);
 	}
-	rs_fini(&t);
+	text_fini(&t);
 	return rc;
 }
 
@@ -262,22 +262,22 @@ on_init(struct ambient_run *run, const struct ambient_object *msg)
 	struct cc_run *cc = run->slot;
 	size_t n = ambient_len(msg, "/mcp_servers");
 	const char *id = ambient_str(msg, "/session_id", "");
-	struct rs_text t = {0};
+	struct text t = {0};
 
 	if (id[0] != '\0')
 		run->host->message->conversation(run, id);
 	if (cc->announced)
 		return;
 	cc->announced = 1;
-	rs_put(&t, "{\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":");
+	text_puts(&t, "{\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":");
 	rs_string(&t, ambient_str(msg, "/model", ""));
-	rs_put(&t, ",\"agentVersion\":");
+	text_puts(&t, ",\"agentVersion\":");
 	rs_string(&t, ambient_str(msg, "/claude_code_version", ""));
-	rs_put(&t, ",\"permissionMode\":");
+	text_puts(&t, ",\"permissionMode\":");
 	rs_string(&t, ambient_str(msg, "/permissionMode", ""));
-	rs_put(&t, ",\"conversation\":");
+	text_puts(&t, ",\"conversation\":");
 	rs_string(&t, id);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_SESSION, &t);
 	/* A server that failed to start is said nowhere else. */
 	for (size_t i = 0; i < n; i++) {
@@ -320,13 +320,13 @@ on_system(struct ambient_run *run, const struct ambient_object *msg)
 
 /* Adds ,"parent":ID for what a subagent says. */
 static void
-put_parent(struct rs_text *t, const struct ambient_object *msg)
+put_parent(struct text *t, const struct ambient_object *msg)
 {
 	const char *parent = ambient_str(msg, "/parent_tool_use_id", "");
 
 	if (parent[0] == '\0')
 		return;
-	rs_put(t, ",\"parent\":");
+	text_puts(t, ",\"parent\":");
 	rs_string(t, parent);
 }
 
@@ -335,64 +335,64 @@ on_block(struct ambient_run *run, const struct ambient_object *msg, const struct
 {
 	int synthetic_error =
 		ambient_type(msg, "/error") == AMBIENT_T_STRING || ambient_bool(msg, "/is_api_error_message", 0) == 1;
-	struct rs_text t = {0};
+	struct text t = {0};
 	const char *type;
 
 	if (rs_is(block, "/type", "text")) {
 		type = synthetic_error ? AMBIENT_MSG_ERROR : AMBIENT_MSG_TEXT;
-		rs_put(&t, "{\"text\":");
+		text_puts(&t, "{\"text\":");
 		rs_json(&t, block, "/text", "\"\"");
 		if (synthetic_error) {
-			rs_put(&t, ",\"reason\":");
+			text_puts(&t, ",\"reason\":");
 			rs_string(&t, ambient_str(msg, "/error", "api_error"));
 		}
 	} else if (rs_is(block, "/type", "thinking")) {
 		type = AMBIENT_MSG_THINKING;
-		rs_put(&t, "{\"text\":");
+		text_puts(&t, "{\"text\":");
 		rs_json(&t, block, "/thinking", "\"\"");
 	} else if (rs_is(block, "/type", "tool_use")) {
 		type = AMBIENT_MSG_TOOL_CALL;
-		rs_put(&t, "{\"id\":");
+		text_puts(&t, "{\"id\":");
 		rs_json(&t, block, "/id", "\"\"");
-		rs_put(&t, ",\"name\":");
+		text_puts(&t, ",\"name\":");
 		rs_json(&t, block, "/name", "\"\"");
-		rs_put(&t, ",\"input\":");
+		text_puts(&t, ",\"input\":");
 		rs_json(&t, block, "/input", "{}");
 	} else {
 		return;
 	}
 	put_parent(&t, msg);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, type, &t);
 }
 
 static void
 on_tool_result(struct ambient_run *run, const struct ambient_object *msg, const struct ambient_object *block)
 {
-	struct rs_text t = {0}, text = {0};
+	struct text t = {0}, text = {0};
 	size_t n = ambient_len(block, "/content");
 
 	/* A string, or an array of blocks of which the text ones are meant for reading. */
 	if (ambient_type(block, "/content") == AMBIENT_T_STRING)
-		rs_putn(&text, ambient_str(block, "/content", ""), n);
+		text_put(&text, ambient_str(block, "/content", ""), n);
 	else if (ambient_type(block, "/content") == AMBIENT_T_ARRAY)
 		for (size_t i = 0; i < n; i++) {
 			const struct ambient_object *part = ambient_item(block, "/content", i, NULL);
 
 			if (part != NULL && rs_is(part, "/type", "text"))
-				rs_putn(&text, ambient_str(part, "/text", ""), ambient_len(part, "/text"));
+				text_put(&text, ambient_str(part, "/text", ""), ambient_len(part, "/text"));
 			else if (part != NULL)
-				rs_put(&text, "[not text]");
+				text_puts(&text, "[not text]");
 		}
-	rs_put(&t, "{\"id\":");
+	text_puts(&t, "{\"id\":");
 	rs_json(&t, block, "/tool_use_id", "\"\"");
-	rs_put(&t, ",\"text\":");
+	text_puts(&t, ",\"text\":");
 	rs_stringn(&t, text.p != NULL ? text.p : "", text.len);
-	rs_put(&t, ambient_bool(block, "/is_error", 0) == 1 ? ",\"isError\":true" : ",\"isError\":false");
+	text_puts(&t, ambient_bool(block, "/is_error", 0) == 1 ? ",\"isError\":true" : ",\"isError\":false");
 	put_parent(&t, msg);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_TOOL_RESULT, &t);
-	rs_fini(&text);
+	text_fini(&text);
 }
 
 static void
@@ -447,17 +447,17 @@ count_tokens(struct ambient_run *run, const struct ambient_object *msg)
 static void
 on_stream_event(struct ambient_run *run, const struct ambient_object *msg)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 
 	count_tokens(run, msg);
 	if (!rs_is(msg, "/event/type", "content_block_delta") || !rs_is(msg, "/event/delta/type", "text_delta"))
 		return;
-	rs_put(&t, "{\"text\":");
+	text_puts(&t, "{\"text\":");
 	rs_json(&t, msg, "/event/delta/text", "\"\"");
-	rs_put(&t, ",\"index\":");
+	text_puts(&t, ",\"index\":");
 	rs_number(&t, ambient_int(msg, "/event/index", 0));
 	put_parent(&t, msg);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_PARTIAL, &t);
 }
 
@@ -472,22 +472,22 @@ emit_usage(struct ambient_run *run, const struct ambient_object *msg)
 		{"cacheReadTokens", "/usage/cache_read_input_tokens"},
 		{"cacheWriteTokens", "/usage/cache_creation_input_tokens"},
 	};
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "{");
+	text_puts(&t, "{");
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		rs_put(&t, "\"");
-		rs_put(&t, fields[i].name);
-		rs_put(&t, "\":");
+		text_puts(&t, "\"");
+		text_puts(&t, fields[i].name);
+		text_puts(&t, "\":");
 		rs_number(&t, ambient_int(msg, fields[i].pointer, 0));
-		rs_put(&t, ",");
+		text_puts(&t, ",");
 	}
-	rs_put(&t, "\"costUSD\":");
+	text_puts(&t, "\"costUSD\":");
 	if (ambient_type(msg, "/total_cost_usd") == AMBIENT_T_NUMBER)
 		rs_json(&t, msg, "/total_cost_usd", "0");
 	else
-		rs_put(&t, "0");
-	rs_put(&t, "}");
+		text_puts(&t, "0");
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_USAGE, &t);
 }
 
@@ -502,7 +502,7 @@ on_result(struct ambient_run *run, const struct ambient_object *msg)
 {
 	struct cc_run *cc = run->slot;
 	const char *text = ambient_str(msg, "/result", NULL);
-	struct rs_text t = {0};
+	struct text t = {0};
 
 	if (text == NULL)
 		text = ambient_str(msg, "/errors/0", "");
@@ -516,27 +516,27 @@ on_result(struct ambient_run *run, const struct ambient_object *msg)
 	if (ambient_str(msg, "/session_id", "")[0] != '\0')
 		run->host->message->conversation(run, ambient_str(msg, "/session_id", ""));
 	emit_usage(run, msg);
-	rs_put(&t, "{\"text\":");
+	text_puts(&t, "{\"text\":");
 	rs_string(&t, text);
-	rs_put(&t, cc->is_error ? ",\"isError\":true,\"turns\":" : ",\"isError\":false,\"turns\":");
+	text_puts(&t, cc->is_error ? ",\"isError\":true,\"turns\":" : ",\"isError\":false,\"turns\":");
 	rs_number(&t, cc->turns);
-	rs_put(&t, ",\"durationMs\":");
+	text_puts(&t, ",\"durationMs\":");
 	rs_number(&t, ambient_int(msg, "/duration_ms", 0));
 	if (ambient_type(msg, "/duration_api_ms") == AMBIENT_T_NUMBER) {
-		rs_put(&t, ",\"durationApiMs\":");
+		text_puts(&t, ",\"durationApiMs\":");
 		rs_number(&t, ambient_int(msg, "/duration_api_ms", 0));
 	}
 	if (ambient_type(msg, "/total_cost_usd") == AMBIENT_T_NUMBER) {
-		rs_put(&t, ",\"costUSD\":");
+		text_puts(&t, ",\"costUSD\":");
 		rs_json(&t, msg, "/total_cost_usd", "0");
 	}
-	rs_put(&t, ",\"subtype\":");
+	text_puts(&t, ",\"subtype\":");
 	rs_string(&t, cc->subtype);
-	rs_put(&t, ",\"denials\":");
+	text_puts(&t, ",\"denials\":");
 	rs_number(&t, (int64_t)ambient_len(msg, "/permission_denials"));
-	rs_put(&t, ",\"conversation\":");
+	text_puts(&t, ",\"conversation\":");
 	rs_string(&t, ambient_str(msg, "/session_id", ""));
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_RESULT, &t);
 	/* More turns come by themselves when messages are still queued. */
 	if (ambient_int(msg, "/queued_turn_count", 0) == 0)

@@ -41,15 +41,15 @@ static void
 add_provider(struct ambient_command *cmd, const struct ambient_command_api *api)
 {
 	const char *url = getenv("AMBIENT_CODEX_BASE_URL");
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "model_providers.ambient={name=\"ambient\",wire_api=\"responses\",env_key=\"OPENAI_API_KEY\",base_url=");
+	text_puts(&t, "model_providers.ambient={name=\"ambient\",wire_api=\"responses\",env_key=\"OPENAI_API_KEY\",base_url=");
 	rs_string(&t, url != NULL && *url != '\0' ? url : API);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	api->arg(cmd, "-c");
 	if (!t.failed)
 		api->arg(cmd, t.p);
-	rs_fini(&t);
+	text_fini(&t);
 }
 
 static int
@@ -95,16 +95,16 @@ id_of(const struct ambient_object *item)
 static void
 call(struct ambient_run *run, const struct ambient_object *item, const char *name, const char *member, const char *pointer)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "{\"");
-	rs_put(&t, member);
-	rs_put(&t, "\":");
+	text_puts(&t, "{\"");
+	text_puts(&t, member);
+	text_puts(&t, "\":");
 	rs_json(&t, item, pointer, "null");
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	if (!t.failed)
 		rs_call_json(run, id_of(item), name, t.p);
-	rs_fini(&t);
+	text_fini(&t);
 }
 
 static void
@@ -132,7 +132,7 @@ on_mcp(struct ambient_run *run, const struct ambient_object *item, int done)
 {
 	const char *error = ambient_str(item, "/error/message", NULL);
 	char name[200];
-	struct rs_text t = {0};
+	struct text t = {0};
 
 	(void)snprintf(name, sizeof(name), "%.90s/%.90s", ambient_str(item, "/server", ""), ambient_str(item, "/tool", ""));
 	rs_call(run, id_of(item), name, item, "/arguments");
@@ -141,12 +141,12 @@ on_mcp(struct ambient_run *run, const struct ambient_object *item, int done)
 	for (size_t i = 0; i < ambient_len(item, "/result/content"); i++) {
 		const struct ambient_object *part = ambient_item(item, "/result/content", i, NULL);
 
-		rs_put(&t, part != NULL ? ambient_str(part, "/text", "[not text]") : "");
+		text_puts(&t, part != NULL ? ambient_str(part, "/text", "[not text]") : "");
 	}
 	if (error != NULL)
-		rs_put(&t, error);
+		text_puts(&t, error);
 	rs_returned(run, id_of(item), t.p != NULL ? t.p : "", t.len, error != NULL || rs_is(item, "/status", "failed"));
-	rs_fini(&t);
+	text_fini(&t);
 }
 
 static void

@@ -67,19 +67,19 @@ argv_problem(const struct ambient_object *obj, const char *pointer)
 static int
 put_fragment(const struct ambient_plan *in, struct ambient_sink *fragment, struct ambient_error *err)
 {
-	struct rs_text env = {0}, t = {0};
+	struct text env = {0}, t = {0};
 
 	rs_put_env(&env, "LLM_MODEL", ambient_str(in->effective, "/model", ""));
 	rs_put_settings(&env, in, "LLM_TEMPERATURE", "LLM_MAX_TOKENS");
-	rs_put(&t, "{\"agentEnv\":[");
-	rs_put(&t, env.p != NULL ? env.p + 1 : "");
-	rs_put(&t, "],\"honours\":[\"temperature\",\"maxTokens\"]}");
+	text_puts(&t, "{\"agentEnv\":[");
+	text_puts(&t, env.p != NULL ? env.p + 1 : "");
+	text_puts(&t, "],\"honours\":[\"temperature\",\"maxTokens\"]}");
 	int rc = env.failed || t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for a plan") : 0;
 
 	if (rc == 0)
 		fragment->put(fragment, t.p, t.len);
-	rs_fini(&env);
-	rs_fini(&t);
+	text_fini(&env);
+	text_fini(&t);
 	return rc;
 }
 
@@ -151,14 +151,14 @@ prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct
 static void
 emit_text(struct ambient_run *run, int stream, const char *p, size_t n)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "{\"text\":");
+	text_puts(&t, "{\"text\":");
 	rs_stringn(&t, p, n);
-	rs_put(&t, stream == AMBIENT_STDERR ? ",\"stream\":\"stderr\"}" : "}");
+	text_puts(&t, stream == AMBIENT_STDERR ? ",\"stream\":\"stderr\"}" : "}");
 	if (t.p != NULL)
 		run->host->message->emit(run, AMBIENT_MSG_TEXT, t.p, t.len);
-	rs_fini(&t);
+	text_fini(&t);
 }
 
 /* A line that is too long ends with a mark, as every result that is not whole. */
@@ -217,7 +217,7 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
        struct ambient_error *err)
 {
 	struct state *state = run->slot;
-	struct rs_text t = {0};
+	struct text t = {0};
 	char numbers[96];
 	size_t n;
 
@@ -241,15 +241,15 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 				       "the command ended with exit code %d%s%.*s", end->code, n > 0 ? ": " : "",
 				       (int)(n < 300 ? n : 300), words);
 	}
-	rs_put(&t, "{\"text\":");
+	text_puts(&t, "{\"text\":");
 	rs_stringn(&t, state->last, state->last_len);
 	(void)snprintf(numbers, sizeof(numbers), ",\"isError\":%s,\"turns\":1,\"durationMs\":%lld}",
 		       outcome->success ? "false" : "true",
 		       (long long)((run->host->clock->monotonic(run->host) - state->started) / 1000000));
-	rs_put(&t, numbers);
+	text_puts(&t, numbers);
 	if (t.p != NULL)
 		run->host->message->emit(run, AMBIENT_MSG_RESULT, t.p, t.len);
-	rs_fini(&t);
+	text_fini(&t);
 	run->host->mem->free(run->host, state);
 	run->slot = NULL;
 	return 0;

@@ -46,35 +46,35 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 
 /* llmSettings are for what the agent says, not for the small requests by which the CLI sorts things out for itself. */
 static void
-add_model_settings(struct rs_text *t)
+add_model_settings(struct text *t)
 {
 	const char *temperature = rs_setting(RS_TEMPERATURE), *tokens = rs_setting(RS_MAX_TOKENS);
 
 	if (temperature == NULL && tokens == NULL)
 		return;
-	rs_put(t, ",\"modelConfigs\":{\"customOverrides\":[{\"match\":{\"isChatModel\":true},\"modelConfig\":{"
+	text_puts(t, ",\"modelConfigs\":{\"customOverrides\":[{\"match\":{\"isChatModel\":true},\"modelConfig\":{"
 		  "\"generateContentConfig\":{");
 	if (temperature != NULL) {
-		rs_put(t, "\"temperature\":");
-		rs_put(t, temperature);
+		text_puts(t, "\"temperature\":");
+		text_puts(t, temperature);
 	}
 	if (tokens != NULL) {
-		rs_put(t, temperature != NULL ? ",\"maxOutputTokens\":" : "\"maxOutputTokens\":");
-		rs_put(t, tokens);
+		text_puts(t, temperature != NULL ? ",\"maxOutputTokens\":" : "\"maxOutputTokens\":");
+		text_puts(t, tokens);
 	}
-	rs_put(t, "}}}]}");
+	text_puts(t, "}}}]}");
 }
 
 static int
 write_settings(const char *home, struct ambient_error *err)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 	char path[4300];
 	int fd;
 
-	rs_put(&t, settings);
+	text_puts(&t, settings);
 	add_model_settings(&t);
-	rs_put(&t, "}\n");
+	text_puts(&t, "}\n");
 	(void)snprintf(path, sizeof(path), "%s/.gemini", home);
 	(void)mkdir(home, 0755);
 	(void)mkdir(path, 0700);
@@ -85,7 +85,7 @@ write_settings(const char *home, struct ambient_error *err)
 
 	if (fd < 0 || t.failed || write(fd, t.p, t.len) != (ssize_t)t.len)
 		rc = ambient_err(err, AMBIENT_E_INTERNAL, "cannot write \"%s\": %s", path, strerror(errno));
-	rs_fini(&t);
+	text_fini(&t);
 	if (fd >= 0 && close(fd) < 0 && rc == 0)
 		rc = ambient_err(err, AMBIENT_E_INTERNAL, "cannot write \"%s\"", path);
 	return rc;

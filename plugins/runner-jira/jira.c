@@ -64,7 +64,7 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 	static const char *const settings[] = {"path",   "type", "summary", "label", "source", "key", "parent", "implements",
 					       "attachments", NULL};
 	const char *secret = conf->str(instance->conf, "secret", SECRET), *url = conf->str(instance->conf, "url", ""), *field, *message;
-	struct rs_text t = {0};
+	struct text t = {0};
 	char ms[32];
 	int rc;
 
@@ -74,14 +74,14 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 		rs_problem(problems, field, message);
 		return 0;
 	}
-	rs_put(&t, "{\"agentEnv\":[");
+	text_puts(&t, "{\"agentEnv\":[");
 	rs_put_key(&t, secret, "JIRA_API_TOKEN", 0);
-	rs_put(&t, ",");
+	text_puts(&t, ",");
 	rs_put_key(&t, secret, "JIRA_PROJECT", 0);
-	rs_put(&t, ",");
+	text_puts(&t, ",");
 	rs_put_key(&t, secret, "JIRA_EMAIL", 1);
 	if (url[0] == '\0') {
-		rs_put(&t, ",");
+		text_puts(&t, ",");
 		rs_put_key(&t, secret, "JIRA_URL", 0);
 	}
 	rs_put_env(&t, "JIRA_URL", url);
@@ -89,11 +89,11 @@ plan(void *self, const struct ambient_plan *in, struct ambient_sink *fragment, s
 	(void)snprintf(ms, sizeof(ms), "%lld", (long long)(conf->integer(instance->conf, "retryDelay", INT64_C(1000000000)) / 1000000));
 	rs_put_env(&t, "AMBIENT_JIRA_RETRY_MS", ms);
 	rs_put_env(&t, cli.variable, conf->str(instance->conf, "program", cli.program));
-	rs_put(&t, "],\"requiredSecretKeys\":[\"JIRA_API_TOKEN\",\"JIRA_PROJECT\"]}");
+	text_puts(&t, "],\"requiredSecretKeys\":[\"JIRA_API_TOKEN\",\"JIRA_PROJECT\"]}");
 	rc = t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for a plan") : 0;
 	if (rc == 0)
 		fragment->put(fragment, t.p, t.len);
-	rs_fini(&t);
+	text_fini(&t);
 	return rc;
 }
 
@@ -120,12 +120,12 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 static int
 prompt(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 	int rc;
 
 	rs_json(&t, run->config, "", "{}");
 	rc = t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for the order") : rs_prompt(self, run, t.p, t.len, err);
-	rs_fini(&t);
+	text_fini(&t);
 	return rc;
 }
 

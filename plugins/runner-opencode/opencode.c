@@ -72,26 +72,26 @@ set_configuration(struct ambient_run *run, struct ambient_command *cmd)
 {
 	const struct ambient_command_api *api = run->host->message->command;
 	const char *url = getenv("AMBIENT_OPENCODE_BASE_URL"), *temperature = rs_setting(RS_TEMPERATURE);
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "{\"permission\":\"allow\",\"share\":\"disabled\",\"autoupdate\":false");
+	text_puts(&t, "{\"permission\":\"allow\",\"share\":\"disabled\",\"autoupdate\":false");
 	if (url != NULL && *url != '\0') {
-		rs_put(&t, ",\"provider\":{");
+		text_puts(&t, ",\"provider\":{");
 		rs_stringn(&t, run->model, strcspn(run->model, "/"));
-		rs_put(&t, ":{\"options\":{\"baseURL\":");
+		text_puts(&t, ":{\"options\":{\"baseURL\":");
 		rs_string(&t, url);
-		rs_put(&t, "}}}");
+		text_puts(&t, "}}}");
 	}
 	/* Of the agent that "run" has by default; the CLI leaves it out for models that take none. */
 	if (temperature != NULL) {
-		rs_put(&t, ",\"agent\":{\"build\":{\"temperature\":");
-		rs_put(&t, temperature);
-		rs_put(&t, "}}");
+		text_puts(&t, ",\"agent\":{\"build\":{\"temperature\":");
+		text_puts(&t, temperature);
+		text_puts(&t, "}}");
 	}
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	if (!t.failed)
 		api->env(cmd, "OPENCODE_CONFIG_CONTENT", t.p);
-	rs_fini(&t);
+	text_fini(&t);
 	if (rs_setting(RS_MAX_TOKENS) != NULL)
 		api->env(cmd, "OPENCODE_EXPERIMENTAL_OUTPUT_TOKEN_MAX", rs_setting(RS_MAX_TOKENS));
 }

@@ -45,15 +45,15 @@ rs_destroy(void *self)
 /* ---- plan */
 
 void
-rs_put_key(struct rs_text *t, const char *secret, const char *key, int optional)
+rs_put_key(struct text *t, const char *secret, const char *key, int optional)
 {
-	rs_put(t, "{\"name\":");
+	text_puts(t, "{\"name\":");
 	rs_string(t, key);
-	rs_put(t, ",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
+	text_puts(t, ",\"valueFrom\":{\"secretKeyRef\":{\"name\":");
 	rs_string(t, secret);
-	rs_put(t, ",\"key\":");
+	text_puts(t, ",\"key\":");
 	rs_string(t, key);
-	rs_put(t, optional ? ",\"optional\":true}}}" : "}}}");
+	text_puts(t, optional ? ",\"optional\":true}}}" : "}}}");
 }
 
 /* What a type whose program takes no settings cannot do. */
@@ -80,12 +80,12 @@ rs_plan(const struct rs_instance *self, const struct rs_cli *cli, const char *ke
 	struct ambient_error *err)
 {
 	const struct ambient_conf_api *conf = self->host->conf;
-	struct rs_text t = {0};
+	struct text t = {0};
 	char idle[32];
 
 	if (refuse(cli, key, in, problems))
 		return 0;
-	rs_put(&t, "{\"agentEnv\":[");
+	text_puts(&t, "{\"agentEnv\":[");
 	rs_put_key(&t, ambient_str(in->effective, "/secretName", ""), key, 0);
 	if (base_variable != NULL)
 		rs_put_env(&t, base_variable, conf->str(self->conf, "baseURL", ""));
@@ -95,13 +95,13 @@ rs_plan(const struct rs_instance *self, const struct rs_cli *cli, const char *ke
 	rs_put_env(&t, "AMBIENT_AGENT_IDLE", idle);
 	if (cli->samples)
 		rs_put_settings(&t, in, RS_TEMPERATURE, RS_MAX_TOKENS);
-	rs_put(&t, cli->samples ? "],\"honours\":[\"temperature\",\"maxTokens\"],\"requiredSecretKeys\":[" : "],\"requiredSecretKeys\":[");
+	text_puts(&t, cli->samples ? "],\"honours\":[\"temperature\",\"maxTokens\"],\"requiredSecretKeys\":[" : "],\"requiredSecretKeys\":[");
 	rs_string(&t, key);
-	rs_put(&t, "]}");
+	text_puts(&t, "]}");
 	if (!t.failed)
 		fragment->put(fragment, t.p, t.len);
 	int rc = t.failed ? ambient_err(err, AMBIENT_E_NOMEM, "no memory for a plan") : 0;
-	rs_fini(&t);
+	text_fini(&t);
 	return rc;
 }
 
@@ -283,21 +283,21 @@ rs_is(const struct ambient_object *obj, const char *pointer, const char *value)
 }
 
 void
-rs_emit(struct ambient_run *run, const char *type, struct rs_text *fields)
+rs_emit(struct ambient_run *run, const char *type, struct text *fields)
 {
 	if (!fields->failed && fields->p != NULL)
 		run->host->message->emit(run, type, fields->p, fields->len);
-	rs_fini(fields);
+	text_fini(fields);
 }
 
 void
 rs_emit_text(struct ambient_run *run, const char *type, const char *text, size_t n)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "{\"text\":");
+	text_puts(&t, "{\"text\":");
 	rs_stringn(&t, text, n);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, type, &t);
 }
 
@@ -305,7 +305,7 @@ void
 rs_session(struct ambient_run *run, const char *id, const char *model)
 {
 	struct rs_run *rs = run->slot;
-	struct rs_text t = {0};
+	struct text t = {0};
 
 	if (id[0] == '\0' || rs->conversation[0] != '\0')
 		return;
@@ -314,11 +314,11 @@ rs_session(struct ambient_run *run, const char *id, const char *model)
 	if (rs->instance->ready)
 		return;
 	rs->instance->ready = 1;
-	rs_put(&t, "{\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":");
+	text_puts(&t, "{\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":");
 	rs_string(&t, model);
-	rs_put(&t, ",\"conversation\":");
+	text_puts(&t, ",\"conversation\":");
 	rs_string(&t, rs->conversation);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_SESSION, &t);
 }
 
@@ -328,22 +328,22 @@ rs_say(struct ambient_run *run, const char *text, size_t n)
 	struct rs_run *rs = run->slot;
 
 	rs_emit_text(run, AMBIENT_MSG_TEXT, text, n);
-	rs_fini(&rs->last);
-	rs_putn(&rs->last, text, n < TEXT_MAX ? n : TEXT_MAX);
+	text_fini(&rs->last);
+	text_put(&rs->last, text, n < TEXT_MAX ? n : TEXT_MAX);
 }
 
 void
 rs_piece(struct ambient_run *run, const char *text, size_t n)
 {
 	struct rs_run *rs = run->slot;
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "{\"text\":");
+	text_puts(&t, "{\"text\":");
 	rs_stringn(&t, text, n);
-	rs_put(&t, ",\"index\":0}");
+	text_puts(&t, ",\"index\":0}");
 	rs_emit(run, AMBIENT_MSG_PARTIAL, &t);
 	if (rs->piece.len + n <= TEXT_MAX)
-		rs_putn(&rs->piece, text, n);
+		text_put(&rs->piece, text, n);
 }
 
 void
@@ -353,14 +353,14 @@ rs_flush(struct ambient_run *run)
 
 	if (rs->piece.p != NULL && rs->piece.len > 0)
 		rs_say(run, rs->piece.p, rs->piece.len);
-	rs_fini(&rs->piece);
+	text_fini(&rs->piece);
 }
 
 void
 rs_call_json(struct ambient_run *run, const char *id, const char *name, const char *input)
 {
 	struct rs_run *rs = run->slot;
-	struct rs_text t = {0};
+	struct text t = {0};
 	char own[sizeof(rs->open[0])];
 
 	copy(own, sizeof(own), id);
@@ -368,37 +368,37 @@ rs_call_json(struct ambient_run *run, const char *id, const char *name, const ch
 		if (own[0] != '\0' && strcmp(rs->open[i], own) == 0)
 			return;
 	copy(rs->open[rs->opened++ % RS_OPEN_MAX], sizeof(own), own);
-	rs_put(&t, "{\"id\":");
+	text_puts(&t, "{\"id\":");
 	rs_string(&t, id);
-	rs_put(&t, ",\"name\":");
+	text_puts(&t, ",\"name\":");
 	rs_string(&t, name);
-	rs_put(&t, ",\"input\":");
-	rs_put(&t, input);
-	rs_put(&t, "}");
+	text_puts(&t, ",\"input\":");
+	text_puts(&t, input);
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_TOOL_CALL, &t);
 }
 
 void
 rs_call(struct ambient_run *run, const char *id, const char *name, const struct ambient_object *input, const char *pointer)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 
 	rs_json(&t, input, pointer, "{}");
 	if (!t.failed)
 		rs_call_json(run, id, name, t.p);
-	rs_fini(&t);
+	text_fini(&t);
 }
 
 void
 rs_returned(struct ambient_run *run, const char *id, const char *text, size_t n, int is_error)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "{\"id\":");
+	text_puts(&t, "{\"id\":");
 	rs_string(&t, id);
-	rs_put(&t, ",\"text\":");
+	text_puts(&t, ",\"text\":");
 	rs_stringn(&t, text, n);
-	rs_put(&t, is_error ? ",\"isError\":true}" : ",\"isError\":false}");
+	text_puts(&t, is_error ? ",\"isError\":true}" : ",\"isError\":false}");
 	rs_emit(run, AMBIENT_MSG_TOOL_RESULT, &t);
 }
 
@@ -407,16 +407,16 @@ rs_failed(struct ambient_run *run, int64_t status, const char *text)
 {
 	struct rs_run *rs = run->slot;
 	const char *reason = status == 0 ? "ModelUnreachable" : rs_api_reason(status);
-	struct rs_text t = {0};
+	struct text t = {0};
 
 	rs->is_error = 1;
 	copy(rs->reason, sizeof(rs->reason), reason != NULL ? reason : "AgentFailed");
 	copy(rs->failure, sizeof(rs->failure), text);
-	rs_put(&t, "{\"reason\":");
+	text_puts(&t, "{\"reason\":");
 	rs_string(&t, rs->reason);
-	rs_put(&t, ",\"text\":");
+	text_puts(&t, ",\"text\":");
 	rs_string(&t, text);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_ERROR, &t);
 }
 
@@ -432,35 +432,35 @@ emit_usage(struct ambient_run *run, const struct rs_run *rs)
 		      {",\"outputTokens\":", rs->output},
 		      {",\"cacheReadTokens\":", rs->cache_read},
 		      {",\"cacheWriteTokens\":", rs->cache_write}};
-	struct rs_text t = {0};
+	struct text t = {0};
 	char cost[48];
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		rs_put(&t, fields[i].name);
+		text_puts(&t, fields[i].name);
 		rs_number(&t, fields[i].value);
 	}
 	(void)snprintf(cost, sizeof(cost), ",\"costUSD\":%.9g}", rs->cost);
-	rs_put(&t, rs->have_cost ? cost : "}");
+	text_puts(&t, rs->have_cost ? cost : "}");
 	rs_emit(run, AMBIENT_MSG_USAGE, &t);
 }
 
 static void
 emit_result(struct ambient_run *run, const struct rs_run *rs, int is_error)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 	char cost[48];
 
-	rs_put(&t, "{\"text\":");
+	text_puts(&t, "{\"text\":");
 	rs_stringn(&t, rs->last.p != NULL ? rs->last.p : "", rs->last.len);
-	rs_put(&t, is_error ? ",\"isError\":true,\"turns\":" : ",\"isError\":false,\"turns\":");
+	text_puts(&t, is_error ? ",\"isError\":true,\"turns\":" : ",\"isError\":false,\"turns\":");
 	rs_number(&t, rs->instance->turns);
-	rs_put(&t, ",\"durationMs\":");
+	text_puts(&t, ",\"durationMs\":");
 	rs_number(&t, (run->host->clock->monotonic(run->host) - rs->started) / 1000000);
 	(void)snprintf(cost, sizeof(cost), ",\"costUSD\":%.9g", rs->cost);
-	rs_put(&t, rs->have_cost ? cost : "");
-	rs_put(&t, ",\"conversation\":");
+	text_puts(&t, rs->have_cost ? cost : "");
+	text_puts(&t, ",\"conversation\":");
 	rs_string(&t, rs->conversation);
-	rs_put(&t, "}");
+	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_RESULT, &t);
 }
 
@@ -549,8 +549,8 @@ rs_exited(void *self, struct ambient_run *run, const struct ambient_exit *end, s
 	if (rs->have_usage)
 		emit_usage(run, rs);
 	emit_result(run, rs, !outcome->success);
-	rs_fini(&rs->piece);
-	rs_fini(&rs->last);
+	text_fini(&rs->piece);
+	text_fini(&rs->last);
 	run->host->mem->free(run->host, rs);
 	run->slot = NULL;
 	return 0;

@@ -50,7 +50,7 @@ void rs_destroy(void *self);
 /* ---- plan */
 
 /* Adds the variable that has the name and the value of a Secret's key, without a comma. */
-void rs_put_key(struct rs_text *t, const char *secret, const char *key, int optional);
+void rs_put_key(struct text *t, const char *secret, const char *key, int optional);
 /* The fragment of a type whose key is one variable of the session's secret: the key, the program, the idle time, and
  * base_variable (may be NULL) with the URL.  Or the problems: no secret is named, unknown settings. */
 int rs_plan(const struct rs_instance *self, const struct rs_cli *cli, const char *key, const char *base_variable,
@@ -82,8 +82,8 @@ struct rs_run {
 	char reason[64];       /* of the failure */
 	char failure[512];     /* its text */
 	char conversation[128];
-	struct rs_text piece;  /* pieces of a text that are not whole yet */
-	struct rs_text last;   /* what the agent said last */
+	struct text piece;  /* pieces of a text that are not whole yet */
+	struct text last;   /* what the agent said last */
 	char open[RS_OPEN_MAX][64]; /* ids of the last calls that were said */
 	unsigned int opened;
 };
@@ -105,7 +105,7 @@ int rs_object(struct ambient_run *run, int stream, const char *line, size_t len,
 	      const struct ambient_object **ret, struct ambient_error *err);
 int rs_is(const struct ambient_object *obj, const char *pointer, const char *value);
 
-void rs_emit(struct ambient_run *run, const char *type, struct rs_text *fields); /* frees fields */
+void rs_emit(struct ambient_run *run, const char *type, struct text *fields); /* frees fields */
 void rs_emit_text(struct ambient_run *run, const char *type, const char *text, size_t n);
 /* The conversation has an id; the first time the agent is ready. */
 void rs_session(struct ambient_run *run, const char *id, const char *model);

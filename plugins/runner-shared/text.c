@@ -6,31 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void
-rs_putn(struct rs_text *t, const char *s, size_t n)
-{
-	if (t->len + n + 1 > t->cap) {
-		size_t cap = (t->len + n + 1) * 2;
-		char *grown = realloc(t->p, cap);
-
-		if (grown == NULL) {
-			t->failed = 1;
-			return;
-		}
-		t->p = grown;
-		t->cap = cap;
-	}
-	memcpy(t->p + t->len, s, n);
-	t->len += n;
-	t->p[t->len] = '\0';
-}
-
-void
-rs_put(struct rs_text *t, const char *s)
-{
-	rs_putn(t, s, strlen(s));
-}
-
 /* How many bytes the character at p has; 0: it is none. */
 static size_t
 char_len(const unsigned char *p, size_t n)
@@ -57,12 +32,12 @@ char_len(const unsigned char *p, size_t n)
 }
 
 void
-rs_stringn(struct rs_text *t, const char *s, size_t n)
+rs_stringn(struct text *t, const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
 	size_t from = 0, i = 0;
 
-	rs_put(t, "\"");
+	text_puts(t, "\"");
 	while (i < n) {
 		size_t len = char_len(p + i, n - i);
 		char escape[8];
@@ -71,51 +46,44 @@ rs_stringn(struct rs_text *t, const char *s, size_t n)
 			i += len;
 			continue;
 		}
-		rs_putn(t, s + from, i - from);
+		text_put(t, s + from, i - from);
 		if (len == 0) {
-			rs_put(t, "\xef\xbf\xbd");
+			text_puts(t, "\xef\xbf\xbd");
 		} else {
 			(void)snprintf(escape, sizeof(escape), "\\u%04x", p[i]);
-			rs_put(t, p[i] == '"' ? "\\\"" : p[i] == '\\' ? "\\\\" : p[i] == '\n' ? "\\n" : escape);
+			text_puts(t, p[i] == '"' ? "\\\"" : p[i] == '\\' ? "\\\\" : p[i] == '\n' ? "\\n" : escape);
 		}
 		from = ++i;
 	}
-	rs_putn(t, s + from, n - from);
-	rs_put(t, "\"");
+	text_put(t, s + from, n - from);
+	text_puts(t, "\"");
 }
 
 void
-rs_string(struct rs_text *t, const char *s)
+rs_string(struct text *t, const char *s)
 {
 	rs_stringn(t, s != NULL ? s : "", s != NULL ? strlen(s) : 0);
 }
 
 void
-rs_number(struct rs_text *t, int64_t n)
+rs_number(struct text *t, int64_t n)
 {
 	char text[32];
 
 	(void)snprintf(text, sizeof(text), "%lld", (long long)n);
-	rs_put(t, text);
+	text_puts(t, text);
 }
 
 void
-rs_json(struct rs_text *t, const struct ambient_object *obj, const char *pointer, const char *fallback)
+rs_json(struct text *t, const struct ambient_object *obj, const char *pointer, const char *fallback)
 {
 	size_t n = 0;
 	const char *text = ambient_json(obj, pointer, &n);
 
 	if (text != NULL)
-		rs_putn(t, text, n);
+		text_put(t, text, n);
 	else
-		rs_put(t, fallback);
-}
-
-void
-rs_fini(struct rs_text *t)
-{
-	free(t->p);
-	memset(t, 0, sizeof(*t));
+		text_puts(t, fallback);
 }
 
 /* ---- a plan */
@@ -123,16 +91,16 @@ rs_fini(struct rs_text *t)
 void
 rs_problem(struct ambient_sink *problems, const char *field, const char *message)
 {
-	struct rs_text t = {0};
+	struct text t = {0};
 
-	rs_put(&t, "[{\"field\":");
+	text_puts(&t, "[{\"field\":");
 	rs_string(&t, field);
-	rs_put(&t, ",\"message\":");
+	text_puts(&t, ",\"message\":");
 	rs_string(&t, message);
-	rs_put(&t, "}]");
+	text_puts(&t, "}]");
 	if (!t.failed)
 		problems->put(problems, t.p, t.len);
-	rs_fini(&t);
+	text_fini(&t);
 }
 
 int
@@ -166,19 +134,19 @@ rs_unknown_setting(const struct ambient_plan *in, const char *type, const char *
 }
 
 void
-rs_put_env(struct rs_text *t, const char *name, const char *value)
+rs_put_env(struct text *t, const char *name, const char *value)
 {
 	if (value == NULL || *value == '\0')
 		return;
-	rs_put(t, ",{\"name\":");
+	text_puts(t, ",{\"name\":");
 	rs_string(t, name);
-	rs_put(t, ",\"value\":");
+	text_puts(t, ",\"value\":");
 	rs_string(t, value);
-	rs_put(t, "}");
+	text_puts(t, "}");
 }
 
 void
-rs_put_settings(struct rs_text *env, const struct ambient_plan *in, const char *temperature, const char *max_tokens)
+rs_put_settings(struct text *env, const struct ambient_plan *in, const char *temperature, const char *max_tokens)
 {
 	char text[32];
 

@@ -6,22 +6,13 @@
 #ifndef RUNNER_SHARED_TEXT_H
 #define RUNNER_SHARED_TEXT_H
 
-#include <ambient/ambient.h>
+#include "plugins/shared/text.h"
 
-/* Out of memory: failed, and what was to be added is dropped. */
-struct rs_text {
-	char *p;
-	size_t len, cap;
-	int failed;
-};
-void rs_put(struct rs_text *t, const char *s);
-void rs_putn(struct rs_text *t, const char *s, size_t n);
-void rs_string(struct rs_text *t, const char *s); /* with quotes; NULL is "" */
-void rs_stringn(struct rs_text *t, const char *s, size_t n);
-void rs_number(struct rs_text *t, int64_t n);
+void rs_string(struct text *t, const char *s); /* with quotes; NULL is "" */
+void rs_stringn(struct text *t, const char *s, size_t n);
+void rs_number(struct text *t, int64_t n);
 /* The part of obj at pointer as it was received, or fallback. */
-void rs_json(struct rs_text *t, const struct ambient_object *obj, const char *pointer, const char *fallback);
-void rs_fini(struct rs_text *t);
+void rs_json(struct text *t, const struct ambient_object *obj, const char *pointer, const char *fallback);
 
 /* Says one problem of a plan. */
 void rs_problem(struct ambient_sink *problems, const char *field, const char *message);
@@ -29,8 +20,8 @@ void rs_problem(struct ambient_sink *problems, const char *field, const char *me
 int rs_unknown_setting(const struct ambient_plan *in, const char *type, const char *const *known, struct ambient_sink *problems);
 
 /* A variable of the agent with a comma before it; nothing for an empty value. */
-void rs_put_env(struct rs_text *t, const char *name, const char *value);
+void rs_put_env(struct text *t, const char *name, const char *value);
 /* llmSettings of a plan as variables of those names, where they are set. */
-void rs_put_settings(struct rs_text *env, const struct ambient_plan *in, const char *temperature, const char *max_tokens);
+void rs_put_settings(struct text *env, const struct ambient_plan *in, const char *temperature, const char *max_tokens);
 
 #endif

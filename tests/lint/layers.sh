@@ -37,6 +37,7 @@ tap "plugins include only <ambient/...>, the system and themselves" "$(printf '%
 		home = p[2] == "standalone" ? "plugins/standalone/" p[3] "/" : "plugins/" p[2] "/"
 		core = home == "plugins/standalone/apiserver/" || home == "plugins/backend/"
 		if (target !~ /\// || index(target, home) == 1) next
+		if (index(target, "plugins/shared/") == 1) next
 		if (p[2] == "standalone" && index(target, "plugins/standalone/shared/") == 1) next
 		if (p[2] ~ /^(agenticsession|projectsettings|rfeworkflow|kind-shared)$/ && index(target, "plugins/kind-shared/") == 1) next
 		if (p[2] ~ /^runner-/ && index(target, "plugins/runner-shared/") == 1) next

@@ -172,7 +172,7 @@ START_TEST(volumes)
 	snprintf(path, sizeof(path), "%s/pvc/n/w/f", state_dir);
 	ck_assert_int_eq(file_read(path, 100, &text), 0);
 	ck_assert_str_eq(text_str(&text), "w\n");
-	text_free(&text);
+	text_fini(&text);
 	/* What held secrets goes with the pod's end; the claim's files stay until the claim is gone. */
 	snprintf(path, sizeof(path), "%s/pods/%s/volumes", state_dir, at("p", "/metadata/uid"));
 	ck_assert_int_eq(access(path, F_OK), -1);
@@ -291,7 +291,7 @@ shim_pid(const char *name)
 	p = strstr(text_str(&text), "\"pid\":");
 	ck_assert_ptr_nonnull(p);
 	pid = (pid_t)atoi(p + 6);
-	text_free(&text);
+	text_fini(&text);
 	return pid;
 }
 

@@ -85,19 +85,19 @@ START_TEST(statuses_that_end_a_session)
 	begin("");
 	channel_exited(&out, 0);
 	ck_assert_str_eq(text_str(&out), "{\"metadata\":{},\"status\":\"Success\"}");
-	text_free(&out);
+	text_fini(&out);
 	channel_exited(&out, 137);
 	ck_assert_str_eq(status_at(&out, "/status"), "Failure");
 	ck_assert_str_eq(status_at(&out, "/reason"), "NonZeroExitCode");
 	ck_assert_str_eq(status_at(&out, "/details/causes/0/reason"), "ExitCode");
 	ck_assert_str_eq(status_at(&out, "/details/causes/0/message"), "137");
 	ck_assert_str_eq(status_at(&out, "/message"), "command terminated with non-zero exit code: exit status 137");
-	text_free(&out);
+	text_fini(&out);
 	channel_failure(&out, "cannot start \"x\"\n\\\x01");
 	ck_assert_str_eq(status_at(&out, "/reason"), "InternalError");
 	ck_assert_str_eq(status_at(&out, "/message"), "cannot start \"x\"\n\\\x01");
 	ck_assert_str_eq(status_at(&out, "/details/causes/0/message"), "cannot start \"x\"\n\\\x01");
-	text_free(&out);
+	text_fini(&out);
 	end();
 }
 END_TEST
@@ -155,7 +155,7 @@ http_begin(struct ambient_http_request *r, int status, const char *type)
 static int
 http_write(struct ambient_http_request *r, const char *data, size_t len)
 {
-	text_add(&r->body, data, len);
+	text_put(&r->body, data, len);
 	return 0;
 }
 
@@ -244,7 +244,7 @@ refused(const char *path, const char *upgrade, const char *const *query, int sta
 
 	ck_assert_msg(r.status == status && strstr(text_str(&r.body), text) != NULL, "%s: %d %s", path, r.status, text_str(&r.body));
 	ck_assert_int_eq(r.accepted, 0);
-	text_free(&r.body);
+	text_fini(&r.body);
 }
 
 /* A pod of an earlier release goes on, and says what it cannot do; a client of SPDY hears that as well. */

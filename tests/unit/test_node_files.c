@@ -63,7 +63,7 @@ START_TEST(dns_config_is_joined_with_the_machines)
 		ck_assert_msg(strstr(log, first) != NULL, "%s: %s", first, log);
 		ck_assert_msg(strstr(log_of("plain", "c"), first) != NULL, "%s", log_of("plain", "c"));
 	}
-	text_free(&machine);
+	text_fini(&machine);
 	end();
 }
 END_TEST
@@ -446,7 +446,7 @@ START_TEST(seccomp_profile_of_the_examples)
 	ck_assert_int_eq(file_read(path, PROFILE_MAX, &profile), 0);
 	begin_with_profiles();
 	ck_assert_msg(strstr(under(text_str(&profile), script), "F yes no no ") != NULL, "%s", under(text_str(&profile), script));
-	text_free(&profile);
+	text_fini(&profile);
 	end();
 }
 END_TEST

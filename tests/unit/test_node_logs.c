@@ -55,7 +55,7 @@ static int
 http_write(struct ambient_http_request *r, const char *data, size_t len)
 {
 	pthread_mutex_lock(&r->lock);
-	text_add(&r->body, data, len);
+	text_put(&r->body, data, len);
 	pthread_mutex_unlock(&r->lock);
 	return 0;
 }
@@ -124,7 +124,7 @@ get(const char *path, const char *const *query, int status)
 {
 	static struct ambient_http_request r;
 
-	text_free(&r.body);
+	text_fini(&r.body);
 	memset(&r, 0, sizeof(r));
 	pthread_mutex_init(&r.lock, NULL);
 	r.peer = "system:ambient:apiserver";
@@ -185,7 +185,7 @@ START_TEST(who_may_ask)
 	r.peer = NULL;
 	handler(handler_self, &r);
 	ck_assert_int_eq(r.status, 403);
-	text_free(&r.body);
+	text_fini(&r.body);
 	end();
 }
 END_TEST
@@ -273,7 +273,7 @@ write_lines(void)
 				    made[i].text);
 		snprintf(name, sizeof(name), f == FILES - 1 ? "containers/c/0.log" : "containers/c/0.log.%zu", FILES - 1 - f);
 		write_file(name, "w", text_str(&all));
-		text_free(&all);
+		text_fini(&all);
 	}
 	/* The next line is on its way to the disk. */
 	write_file("containers/c/0.log", "a", "2026-01-01T01:00:00.0Z stdout F unfini");
@@ -286,7 +286,7 @@ expect(struct text *out, char only, const char *since, int64_t tail)
 	int64_t skip = 0;
 
 	out->len = 0;
-	text_add(out, "", 0);
+	text_put(out, "", 0);
 	for (int pass = 0; pass < 2; pass++) {
 		if (pass == 1)
 			skip = tail >= 0 && skip > tail ? skip - tail : 0;
@@ -326,7 +326,7 @@ START_TEST(tail_and_since_agree_with_reading_it_all)
 							 since != NULL ? since : ""), 200), text_str(&wanted)) == 0,
 					      "stream %s, tail %s, since %s", streams[s], tail, since != NULL ? since : "-");
 			}
-	text_free(&wanted);
+	text_fini(&wanted);
 	for (size_t i = 0; i < LINES; i++)
 		free(made[i].text);
 	end();
@@ -343,7 +343,7 @@ bytes_read(void)
 
 	if (file_read("/proc/thread-self/io", 4096, &text) == 0 && (p = strstr(text_str(&text), "rchar: ")) != NULL)
 		n = strtoll(p + 7, NULL, 10);
-	text_free(&text);
+	text_fini(&text);
 	return n;
 }
 
@@ -376,7 +376,7 @@ START_TEST(tail_and_since_of_a_big_log_read_little)
 		snprintf(name, sizeof(name), f == 4 ? "containers/c/0.log" : "containers/c/0.log.%zu", 4 - f);
 		write_file(name, "w", text_str(&all));
 	}
-	text_free(&all);
+	text_fini(&all);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		int64_t before = bytes_read(), n;
 		const char *body = get(C, Q(rows[i].name, rows[i].value), 200);
@@ -435,7 +435,7 @@ START_TEST(follow_across_rotation_until_the_end)
 	write_file("state.jsonl", "a", "{\"t\":\"2026-01-01T00:00:03Z\",\"rec\":\"exit\",\"container\":\"c\",\"n\":0,\"code\":0}\n");
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	ck_assert_str_eq(text_str(&r.body), "long-line\nmore\nlast of the old\nfirst of the new\nbye\n");
-	text_free(&r.body);
+	text_fini(&r.body);
 	end();
 }
 END_TEST
@@ -451,7 +451,7 @@ START_TEST(follow_ends_when_nobody_listens)
 	ck_assert(heard(&r, "one\ntwo\nlong-line\n"));
 	__atomic_store_n(&r.gone, 1, __ATOMIC_RELEASE);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	text_free(&r.body);
+	text_fini(&r.body);
 	end();
 }
 END_TEST

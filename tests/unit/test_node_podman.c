@@ -48,7 +48,7 @@ file(const char *name)
 	char path[128];
 
 	text.len = 0;
-	text_add(&text, "", 0);
+	text_put(&text, "", 0);
 	snprintf(path, sizeof(path), "%s/%s", top, name);
 	(void)file_read(path, 1 << 20, &text);
 	return text_str(&text);
@@ -169,7 +169,7 @@ START_TEST(names_of_images)
 
 		image_normalize(full[i][0], &out);
 		ck_assert_str_eq(text_str(&out), full[i][1]);
-		text_free(&out);
+		text_fini(&out);
 	}
 }
 END_TEST

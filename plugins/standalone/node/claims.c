@@ -96,7 +96,7 @@ own_dir(struct node *node, const struct ambient_object *claim, const char *ns, c
 		rc = claim_dir(node, ns, name, path, sizeof(path));
 	if (rc == 0 && strcmp(text_str(&have), uid) != 0)
 		rc = file_write(mark, uid, strlen(uid), 0600);
-	text_free(&have);
+	text_fini(&have);
 	return rc < 0 ? ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make \"%s\": %s", path, strerror(-rc)) : 0;
 }
 

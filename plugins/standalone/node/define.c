@@ -53,7 +53,7 @@ define(struct node *node, struct ambient_call *call, const struct ambient_object
 		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot prepare container \"%s\"", name);
 	if (rc == 0 && t->reason[0] == '\0' && shim_define(local, name, &spec) == 0)
 		ambient_event(call, pod, "Normal", "Started", "Started container %s", name);
-	text_free(&spec);
+	text_fini(&spec);
 	return rc;
 }
 

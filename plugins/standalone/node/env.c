@@ -24,7 +24,7 @@ put(struct text *names, const char *prefix, const char *name, const char *value)
 	text_puts(names, prefix);
 	text_puts(names, name);
 	text_puts(names, "=");
-	text_add(names, value, strlen(value) + 1);
+	text_put(names, value, strlen(value) + 1);
 }
 
 void
@@ -44,13 +44,13 @@ env_expand(const struct text *names, const char *in, struct text *out)
 			if (value != NULL)
 				text_puts(out, value);
 			else
-				text_add(out, in, (size_t)(end - in + 1)); /* unknown: left as it is */
+				text_put(out, in, (size_t)(end - in + 1)); /* unknown: left as it is */
 			in = end + 1;
 		} else {
-			text_add(out, in++, 1);
+			text_put(out, in++, 1);
 		}
 	}
-	text_add(out, "", 0);
+	text_put(out, "", 0);
 }
 
 /* Printable ASCII without '=': what newer clusters take. */
@@ -209,7 +209,7 @@ add_from(struct ambient_call *call, const struct ambient_object *pod, const stru
 			put(names, prefix, key, ambient_str(value, "", ""));
 		else if (base64_decode(ambient_str(value, "", ""), &plain) == 0)
 			put(names, prefix, key, text_str(&plain));
-		text_free(&plain);
+		text_fini(&plain);
 	}
 	return 0;
 }
@@ -244,7 +244,7 @@ add_key_ref(struct ambient_call *call, const struct ambient_object *pod, const c
 		put(names, "", name, value);
 	else if (base64_decode(value, &plain) == 0)
 		put(names, "", name, text_str(&plain));
-	text_free(&plain);
+	text_fini(&plain);
 	return 0;
 }
 
@@ -281,7 +281,7 @@ add_env(struct node *node, struct ambient_call *call, const struct ambient_objec
 	}
 	env_expand(names, ambient_str(env, "/value", ""), &expanded);
 	put(names, "", name, text_str(&expanded));
-	text_free(&expanded);
+	text_fini(&expanded);
 	return 0;
 }
 
@@ -326,7 +326,7 @@ env_build(struct node *node, struct ambient_call *call, const struct ambient_obj
 		put(names, "", "HOSTNAME", ambient_str(pod, "/spec/hostname", ambient_str(pod, "/metadata/name", "")));
 	}
 	for (size_t i = 0; image != NULL && image->env != NULL && image->env[i] != NULL; i++)
-		text_add(names, image->env[i], strlen(image->env[i]) + 1);
+		text_put(names, image->env[i], strlen(image->env[i]) + 1);
 	add_server(node, names);
 	for (size_t i = 0; i < ambient_len(container, "/envFrom") && rc == 0 && t->reason[0] == '\0'; i++) {
 		const struct ambient_object *from = ambient_item(container, "/envFrom", i, NULL);

@@ -15,9 +15,9 @@ add_file(struct text *out, const char *path)
 
 	if (file_read(path, 1 << 20, &text) == 0)
 		text_puts(out, text_str(&text));
-	if (out->len > 0 && out->data[out->len - 1] != '\n')
+	if (out->len > 0 && out->p[out->len - 1] != '\n')
 		text_puts(out, "\n");
-	text_free(&text);
+	text_fini(&text);
 }
 
 static void
@@ -48,7 +48,7 @@ add_unique(struct text *list, const char *word, size_t n)
 		if (strcspn(p, " ") == n && strncmp(p, word, n) == 0)
 			return;
 	text_puts(list, list->len > 0 ? " " : "");
-	text_add(list, word, n);
+	text_put(list, word, n);
 }
 
 /* An option's name ends at the colon; the pod's own are there before the machine's. */
@@ -73,7 +73,7 @@ read_resolver(struct resolver *r)
 	struct text file = { 0 };
 
 	if (file_read("/etc/resolv.conf", 1 << 20, &file) == 0)
-		for (char *save = NULL, *line = strtok_r(file.data, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		for (char *save = NULL, *line = strtok_r(file.p, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
 			char *rest = NULL, *key = strtok_r(line, " \t", &rest);
 			bool search = key != NULL && (strcmp(key, "search") == 0 || strcmp(key, "domain") == 0);
 			bool server = key != NULL && strcmp(key, "nameserver") == 0;
@@ -81,14 +81,14 @@ read_resolver(struct resolver *r)
 			if (!search && !server && (key == NULL || strcmp(key, "options") != 0))
 				continue;
 			if (search)
-				text_free(&r->searches);
+				text_fini(&r->searches);
 			for (char *word = strtok_r(NULL, " \t", &rest); word != NULL; word = strtok_r(NULL, " \t", &rest))
 				if (search || server)
 					add_unique(search ? &r->searches : &r->servers, word, strlen(word));
 				else if (!has_option(&r->options, word, strlen(word)))
 					add_unique(&r->options, word, strlen(word));
 		}
-	text_free(&file);
+	text_fini(&file);
 }
 
 /* The machine's, unless the policy is None, and the pod's as kubelet joins them. */
@@ -105,7 +105,7 @@ add_resolver(struct text *out, const struct ambient_object *pod)
 
 		text_printf(&word, "%s%s%s", ambient_str(o, "/name", ""), value != NULL ? ":" : "", value != NULL ? value : "");
 		add_unique(&r.options, text_str(&word), word.len);
-		text_free(&word);
+		text_fini(&word);
 	}
 	if (strcmp(ambient_str(pod, "/spec/dnsPolicy", ""), "None") != 0)
 		read_resolver(&r);
@@ -122,9 +122,9 @@ add_resolver(struct text *out, const struct ambient_object *pod)
 	if (r.options.len > 0)
 		text_printf(out, "options %s\n", text_str(&r.options));
 	out->failed = out->failed || r.servers.failed || r.searches.failed || r.options.failed;
-	text_free(&r.servers);
-	text_free(&r.searches);
-	text_free(&r.options);
+	text_fini(&r.servers);
+	text_fini(&r.searches);
+	text_fini(&r.options);
 }
 
 int
@@ -148,7 +148,7 @@ etc_prepare(const struct node *node, const struct ambient_object *pod, const str
 		add_resolver(&text, pod);
 		rc = text.failed ? -ENOMEM : file_write(path, text_str(&text), text.len, 0644);
 	}
-	text_free(&text);
+	text_fini(&text);
 	return rc;
 }
 

@@ -378,7 +378,7 @@ say_end(struct session *s, struct ambient_websocket *ws, bool there)
 	else
 		channel_failure(&status, there ? s->problem : "the node ends the session");
 	(void)http->ws_send(ws, &channel, 1, text_str(&status), status.len);
-	text_free(&status);
+	text_fini(&status);
 	while (there && http->ws_queued(ws) > 0)
 		there = http->ws_wait(ws, NULL, 0, -1, 0, &ignored) >= 0;
 }
@@ -394,7 +394,7 @@ free_session(struct session *s)
 	close_fd(&s->out[0]);
 	close_fd(&s->out[1]);
 	close_fd(&s->terminal);
-	text_free(&s->request);
+	text_fini(&s->request);
 	free(s);
 }
 

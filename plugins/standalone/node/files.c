@@ -96,7 +96,7 @@ same(const char *dir, const struct payload *p)
 			memcmp(text_str(&have), p->files[i].data, have.len) == 0 && stat(path, &st) == 0 &&
 			(int)(st.st_mode & 0777) == p->files[i].mode;
 	}
-	text_free(&have);
+	text_fini(&have);
 	/* Names that are no longer wanted show as a different number of entries at the top. */
 	(void)snprintf(list, sizeof(list), "%s/..data", dir);
 	d = opendir(list);

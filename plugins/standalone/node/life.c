@@ -36,7 +36,7 @@ add_headers(struct text *out, const struct ambient_object *http)
 		text_printf(&line, "%s: %s", ambient_str(h, "/name", ""), ambient_str(h, "/value", ""));
 		text_puts(out, i > 0 ? "," : "");
 		text_json(out, text_str(&line));
-		text_free(&line);
+		text_fini(&line);
 	}
 	text_puts(out, "]");
 }
@@ -57,7 +57,7 @@ add_action(struct text *out, const struct text *names, const struct local *local
 			env_expand(names, ambient_str(ambient_item(action, "/exec/command", i, NULL), "", ""), &word);
 			text_puts(out, i > 0 ? "," : "");
 			text_json(out, text_str(&word));
-			text_free(&word);
+			text_fini(&word);
 		}
 		text_puts(out, "]");
 	} else if (where != NULL && strcmp(ambient_str(where, "/scheme", "HTTP"), "HTTP") == 0) {

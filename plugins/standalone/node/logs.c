@@ -41,7 +41,7 @@ struct reading {
 static void
 flush(struct reading *r)
 {
-	if (r->out.len > 0 && !r->broken && r->http->write(r->request, r->out.data, r->out.len) < 0)
+	if (r->out.len > 0 && !r->broken && r->http->write(r->request, r->out.p, r->out.len) < 0)
 		r->broken = true;
 	r->out.len = 0;
 }
@@ -53,7 +53,7 @@ emit(struct reading *r, const char *p, size_t n)
 		return;
 	if (r->limit >= 0 && r->sent + (int64_t)n > r->limit)
 		n = (size_t)(r->limit - r->sent);
-	text_add(&r->out, p, n);
+	text_put(&r->out, p, n);
 	r->sent += (int64_t)n;
 	if (r->out.len >= CHUNK || (r->limit >= 0 && r->sent >= r->limit))
 		flush(r);
@@ -95,15 +95,15 @@ pump(struct reading *r, int fd, off_t limit)
 
 		for (; p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL; p = nl + 1) {
 			if (r->line.len > 0) {
-				text_add(&r->line, p, (size_t)(nl - p));
-				print_line(r, r->line.data, r->line.len);
+				text_put(&r->line, p, (size_t)(nl - p));
+				print_line(r, r->line.p, r->line.len);
 				r->line.len = 0;
 			} else {
 				print_line(r, p, (size_t)(nl - p));
 			}
 		}
 		if (r->line.len < (1 << 20))
-			text_add(&r->line, p, (size_t)(end - p));
+			text_put(&r->line, p, (size_t)(end - p));
 	}
 }
 
@@ -255,8 +255,8 @@ stream(struct reading *r)
 		follow(r, &spans[n - 1].fd);
 	flush(r);
 	close_all(spans, n);
-	text_free(&r->line);
-	text_free(&r->out);
+	text_fini(&r->line);
+	text_fini(&r->out);
 }
 
 /* 0, or -1 when the value is no number from min up. */

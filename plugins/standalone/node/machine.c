@@ -38,7 +38,7 @@ annotate(const struct node *node, struct ambient_draft *d)
 	ambient_draft_set_str(d, "/metadata/annotations/standalone~1host-paths", text_str(&paths));
 	ambient_draft_set_str(d, "/metadata/annotations/standalone~1seccomp", node->filter != NULL ? "filter" : "none");
 	ambient_draft_set_str(d, "/metadata/annotations/standalone~1podman", node->podman_count > 0 ? "yes" : "no");
-	text_free(&paths);
+	text_fini(&paths);
 }
 
 /* The machine or the configuration is another one than when the Node was made. */

@@ -51,6 +51,8 @@
 
 #include <ambient/ambient.h>
 
+#include "plugins/shared/text.h"
+
 #define POD     "v1/pods"
 #define NODE    "v1/nodes"
 #define CLAIM   "v1/persistentvolumeclaims"
@@ -59,17 +61,7 @@
 #define ACCOUNT "v1/serviceaccounts"
 
 /* text.c.  Zeroed is empty; failed sticks and is looked at once. */
-struct text {
-	char *data;
-	size_t len, cap;
-	bool failed;
-};
-void text_free(struct text *t);
-void text_add(struct text *t, const char *p, size_t n);
-void text_puts(struct text *t, const char *s);
 void text_printf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void text_json(struct text *t, const char *s);                 /* as a JSON string */
-void text_jsonn(struct text *t, const char *s, size_t n);
 const char *text_str(const struct text *t);
 int64_t time_parse(const char *rfc3339);                       /* wall ns, fractions too; 0: not a time */
 void time_stamp(char buf[40], int64_t wall_ns);                /* seconds, "…Z" */

@@ -92,7 +92,7 @@ keep(const struct local *l, struct ambient_error *err)
 		    (long long)l->user);
 	(void)snprintf(path, sizeof(path), "%s/pod.json", l->dir);
 	rc = out.failed ? -ENOMEM : file_write(path, text_str(&out), out.len, 0600);
-	text_free(&out);
+	text_fini(&out);
 	return rc < 0 ? ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot write \"%s\": %s", path, strerror(-rc)) : 0;
 }
 
@@ -139,7 +139,7 @@ load_one(struct node *node, const char *uid)
 	}
 	if (o != NULL)
 		ambient_unref((struct ambient_object *)(uintptr_t)o);
-	text_free(&text);
+	text_fini(&text);
 }
 
 void
@@ -448,7 +448,7 @@ start(struct node *node, struct ambient_call *call, const struct ambient_object 
 			say_unsandboxed(node, call, pod);
 		}
 	}
-	text_free(&spec);
+	text_fini(&spec);
 	if (rc == 0 && t.reason[0] != '\0') {
 		rc = report_trouble(node, call, pod, local, &t, result, err);
 		if (time_left(node, pod, local) != INT64_MAX && !schedule_lacks(&t))

@@ -125,9 +125,9 @@ add_auths(struct text *out, struct text *seen, const struct ambient_object *auth
 			text_puts(out, text_str(out)[out->len - 1] == '{' ? "" : ",");
 			text_json(out, registry);
 			text_puts(out, ":");
-			text_add(out, json, len);
+			text_put(out, json, len);
 		}
-		text_free(&key);
+		text_fini(&key);
 	}
 }
 
@@ -150,7 +150,7 @@ add_secret(struct ambient_call *call, const struct ambient_object *pod, const ch
 	} else {
 		add_auths(out, seen, ambient_at(conf, "/auths") != NULL ? ambient_at(conf, "/auths") : conf);
 	}
-	text_free(&plain);
+	text_fini(&plain);
 	return 0;
 }
 
@@ -173,8 +173,8 @@ write_auth(struct ambient_call *call, const struct ambient_object *pod, const st
 	(void)snprintf(path, size, "%s/pull-auth.json", local->dir);
 	if (rc == 0 && (rc = out.failed ? -ENOMEM : file_write(path, text_str(&out), out.len, 0600)) < 0)
 		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot write \"%s\": %s", path, strerror(-rc));
-	text_free(&out);
-	text_free(&seen);
+	text_fini(&out);
+	text_fini(&seen);
 	return rc;
 }
 
@@ -283,7 +283,7 @@ podman_image(struct node *node, struct ambient_call *call, const struct ambient_
 	} else if (*ret != NULL && r.state == PULL_NONE) {
 		ambient_event(call, pod, "Normal", "Pulled", "Container image \"%s\" already present on machine", name);
 	}
-	text_free(&image);
+	text_fini(&image);
 	return rc;
 }
 
@@ -297,7 +297,7 @@ add_word(struct text *out, const char *option, const char *value)
 	text_printf(&word, "%s%s", option, value);
 	text_puts(out, out->len == 0 || text_str(out)[out->len - 1] == '[' ? "" : ",");
 	text_json(out, text_str(&word));
-	text_free(&word);
+	text_fini(&word);
 }
 
 static void
@@ -379,7 +379,7 @@ add_user(struct text *out, const struct ambient_object *pod, const struct ambien
 	for (size_t i = 0; i < ambient_len(pod, "/spec/securityContext/supplementalGroups"); i++)
 		add_number(out, "--group-add=",
 			   ambient_int(ambient_item(pod, "/spec/securityContext/supplementalGroups", i, NULL), "", 0));
-	text_free(&who);
+	text_fini(&who);
 }
 
 static void
@@ -429,7 +429,7 @@ podman_image_id(const char *name, const struct ambient_object *image, struct tex
 		text_puts(out, chosen);
 	else
 		text_printf(out, "sha256:%s", ambient_str(image, "/id", ""));
-	text_free(&full);
+	text_fini(&full);
 }
 
 void
@@ -456,10 +456,10 @@ podman_add(struct text *out, const struct podman *podman, const struct ambient_o
 	text_printf(out, ",\"options\":[%s],\"args\":[%s],\"image\":\"sha256:%s\"}", text_str(&options), text_str(&args),
 		    ambient_str(image, "/id", ""));
 	out->failed = out->failed || options.failed || args.failed || id.failed || full.failed;
-	text_free(&options);
-	text_free(&args);
-	text_free(&id);
-	text_free(&full);
+	text_fini(&options);
+	text_fini(&args);
+	text_fini(&id);
+	text_fini(&full);
 }
 
 /* ---- what is left behind ---- */
@@ -488,14 +488,14 @@ podman_remember(const struct node *node, const struct ambient_object *pod, const
 			text_printf(&out, "%s{\"name\":\"ambient-%s-%s\",\"path\":", any ? "," : "", local->uid, ambient_str(c, "/name", ""));
 			text_json(&out, podman->path);
 			text_printf(&out, ",\"options\":[%s]}", text_str(&options));
-			text_free(&options);
+			text_fini(&options);
 			any = true;
 		}
 	text_puts(&out, "]}\n");
 	(void)snprintf(path, sizeof(path), "%s/podman.json", local->dir);
 	if (any)
 		rc = out.failed ? -ENOMEM : file_write(path, text_str(&out), out.len, 0600);
-	text_free(&out);
+	text_fini(&out);
 	return rc;
 }
 
@@ -549,7 +549,7 @@ podman_clean(const struct node *node, const struct local *local, struct ambient_
 
 	(void)snprintf(path, sizeof(path), "%s/podman.json", local->dir);
 	if (file_read(path, 1 << 20, &text) < 0 || node->host->object->parse(NULL, text_str(&text), text.len, &o, NULL) < 0) {
-		text_free(&text);
+		text_fini(&text);
 		return 0; /* none of its containers was podman's */
 	}
 	for (size_t i = 0; i < ambient_len(o, "/containers") && rc == 0; i++) {
@@ -559,6 +559,6 @@ podman_clean(const struct node *node, const struct local *local, struct ambient_
 		podman_answer_free(&answer);
 	}
 	ambient_unref((struct ambient_object *)(uintptr_t)o);
-	text_free(&text);
+	text_fini(&text);
 	return rc;
 }

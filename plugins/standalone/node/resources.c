@@ -92,7 +92,7 @@ own_path(const char *controller, char *out, size_t size)
 
 	out[0] = '\0';
 	if (file_read("/proc/self/cgroup", 65536, &text) == 0)
-		for (char *line = text.data, *end; line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		for (char *line = text.p, *end; line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
 			char *name = memchr(line, ':', (size_t)(end - line)), *path;
 
 			*end = '\0';
@@ -106,7 +106,7 @@ own_path(const char *controller, char *out, size_t size)
 			if (controller[0] == '\0' && name[1] == '\0')
 				(void)snprintf(out, size, "%s", strcmp(path, "/") == 0 ? "" : path);
 		}
-	text_free(&text);
+	text_fini(&text);
 }
 
 /* Two nodes of one machine share no group: one that stops takes its own away. */
@@ -212,7 +212,7 @@ drop_group(const char *dir)
 		(void)snprintf(path, sizeof(path), "%.3000s/cgroup.procs", dir);
 		if (file_read(path, 1 << 20, &text) < 0)
 			break;
-		for (char *p = text.data, *end; p != NULL && *p != '\0'; p = *end == '\n' ? end + 1 : end) {
+		for (char *p = text.p, *end; p != NULL && *p != '\0'; p = *end == '\n' ? end + 1 : end) {
 			long pid = strtol(p, &end, 10);
 
 			if (end == p)
@@ -225,7 +225,7 @@ drop_group(const char *dir)
 			break;
 		(void)usleep(1000);
 	}
-	text_free(&text);
+	text_fini(&text);
 	(void)rmdir(dir);
 }
 
@@ -330,7 +330,7 @@ resources_add_quotas(struct text *out, const struct ambient_object *pod, const s
 		if (limit > 0)
 			add_quota(&quotas, &path, limit, "Usage of EmptyDir volume \"%s\" exceeds the limit \"%s\"", name,
 				  ambient_str(v, "/emptyDir/sizeLimit", ""));
-		text_free(&path);
+		text_fini(&path);
 	}
 	for (size_t i = 0; i < ambient_len(pod, "/spec/containers"); i++) {
 		const struct ambient_object *c = container_at(pod, "/spec/containers", i);
@@ -344,11 +344,11 @@ resources_add_quotas(struct text *out, const struct ambient_object *pod, const s
 				  ambient_str(c, "/name", ""), ambient_str(c, "/resources/limits/ephemeral-storage", ""));
 		every = every && limit > 0;
 		total += limit;
-		text_free(&path);
+		text_fini(&path);
 	}
 	if (every && total > 0)
 		add_quota(&quotas, &all, total, "Pod ephemeral local storage usage exceeds the total limit of containers %lld", (long long)total);
 	text_printf(out, ",\"quotas\":[%s]", text_str(&quotas));
-	text_free(&quotas);
-	text_free(&all);
+	text_fini(&quotas);
+	text_fini(&all);
 }

@@ -189,7 +189,7 @@ add_file(struct text *out, const struct node *node, const struct local *local, c
 		rc = read_profile(node, name, &json);
 	if (rc < 0) {
 		trouble_set(t, "CreateContainerError", true, "cannot load seccomp profile \"%.200s\": %s", name, why_not_read(rc));
-		text_free(&json);
+		text_fini(&json);
 		return;
 	}
 	(void)snprintf(to, sizeof(to), "%s/%s.bpf", base, container);
@@ -199,13 +199,13 @@ add_file(struct text *out, const struct node *node, const struct local *local, c
 	text_json(out, to);
 	if (by_podman) {
 		(void)snprintf(to, sizeof(to), "%s/%s.json", base, container);
-		rc = file_write(to, json.data, json.len, 0600);
+		rc = file_write(to, json.p, json.len, 0600);
 		if (rc < 0)
 			trouble_set(t, "CreateContainerError", true, "cannot write \"%.200s\": %s", to, strerror(-rc));
 		text_puts(out, ",\"seccompProfile\":");
 		text_json(out, to);
 	}
-	text_free(&json);
+	text_fini(&json);
 }
 
 /* Where there is no way to a filter the container does not run without the one that it asks for. */

@@ -38,7 +38,7 @@ shim_start(struct node *node, struct local *local, const struct text *spec, stru
 {
 	const char *const argv[] = { node->shim, "--spec", "0", NULL };
 	struct ambient_spawn_options options = {
-		.size = sizeof(options), .argv = argv, .cwd = "/", .input = spec->data, .input_len = spec->len,
+		.size = sizeof(options), .argv = argv, .cwd = "/", .input = spec->p, .input_len = spec->len,
 		.timeout_ns = 30 * AMBIENT_SECOND,
 	};
 	/* The shim runs podman with what it has. */
@@ -165,7 +165,7 @@ shim_define(const struct local *local, const char *container, const struct text 
 	char line[160];
 
 	for (size_t at = 0; rc == 0 && at < spec->len;) {
-		ssize_t n = write(fd, spec->data + at, spec->len - at);
+		ssize_t n = write(fd, spec->p + at, spec->len - at);
 
 		rc = n <= 0 ? -EIO : 0;
 		at += n > 0 ? (size_t)n : 0;

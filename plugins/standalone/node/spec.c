@@ -36,7 +36,7 @@ add_word(struct text *out, const struct text *names, const char *word, bool expa
 	if (expand)
 		env_expand(names, word, &expanded);
 	text_json(out, expand ? text_str(&expanded) : word);
-	text_free(&expanded);
+	text_fini(&expanded);
 }
 
 static void
@@ -114,7 +114,7 @@ add_mounts(struct text *out, struct node *node, const struct ambient_object *pod
 	etc_mounts(node, pod, local, container, &mounts);
 	(void)volumes_mounts(node, pod, local, container, names, &mounts, t);
 	text_printf(out, ",\"mounts\":[%s]", text_str(&mounts));
-	text_free(&mounts);
+	text_fini(&mounts);
 }
 
 static void
@@ -256,8 +256,8 @@ spec_container(struct node *node, struct ambient_call *call, const struct ambien
 	}
 	text_puts(out, "}");
 	out->failed = out->failed || env.failed || names.failed;
-	text_free(&env);
-	text_free(&names);
+	text_fini(&env);
+	text_fini(&names);
 	if (t->reason[0] != '\0' && t->container[0] == '\0')
 		(void)snprintf(t->container, sizeof(t->container), "%s", name);
 	return rc;

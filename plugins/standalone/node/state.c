@@ -163,21 +163,21 @@ state_read(struct ambient_call *call, const struct local *local, struct pod_stat
 	(void)snprintf(path, sizeof(path), "%s/state.jsonl", local->dir);
 	rc = file_read(path, STATE_MAX, &text);
 	if (rc == -ENOENT) {
-		text_free(&text);
+		text_fini(&text);
 		return 0;
 	}
 	if (rc < 0) {
-		text_free(&text);
+		text_fini(&text);
 		return ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot read \"%s\": %s", path, strerror(-rc));
 	}
-	for (char *line = text.data, *end; line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+	for (char *line = text.p, *end; line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		const struct ambient_object *r;
 
 		/* A line that a crash cut is the last one, and has no newline. */
 		if (ambient_parse(call, line, (size_t)(end - line), &r, err) == 0)
 			apply(state, r);
 	}
-	text_free(&text);
+	text_fini(&text);
 	return 0;
 }
 
@@ -211,10 +211,10 @@ scan(const struct node *node, const char *dir, bool (*fn)(void *arg, const struc
 
 	(void)snprintf(path, sizeof(path), "%s/state.jsonl", dir);
 	if (file_read(path, STATE_MAX, &text) < 0) {
-		text_free(&text);
+		text_fini(&text);
 		return -1;
 	}
-	for (char *line = text.data, *end; !found && line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+	for (char *line = text.p, *end; !found && line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		const struct ambient_object *r = NULL;
 
 		if (node->host->object->parse(NULL, line, (size_t)(end - line), &r, NULL) < 0)
@@ -223,7 +223,7 @@ scan(const struct node *node, const char *dir, bool (*fn)(void *arg, const struc
 		/* The const is the interface's; a parsed object without a call is ours. */
 		ambient_unref((struct ambient_object *)(uintptr_t)r);
 	}
-	text_free(&text);
+	text_fini(&text);
 	return found;
 }
 

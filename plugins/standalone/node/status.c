@@ -209,7 +209,7 @@ add_containers(struct ambient_draft *d, struct node *node, const struct ambient_
 	text_puts(&out, "]");
 	if (!out.failed)
 		ambient_draft_set_json(d, at, text_str(&out));
-	text_free(&out);
+	text_fini(&out);
 }
 
 static void
@@ -255,7 +255,7 @@ keep_others(struct text *out, const struct ambient_object *pod, bool disrupted)
 		json = mine ? NULL : ambient_json(c, "", &len);
 		if (json != NULL) {
 			text_puts(out, out->len > 1 ? "," : "");
-			text_add(out, json, len);
+			text_put(out, json, len);
 		}
 	}
 }
@@ -301,7 +301,7 @@ add_conditions(struct ambient_draft *d, const struct ambient_object *pod, const 
 		add_condition(&out, pod, "Ready", false, "ReadinessGatesNotReady", text_str(&gates), now);
 	else
 		add_condition(&out, pod, "Ready", v->ready, why, NULL, now);
-	text_free(&gates);
+	text_fini(&gates);
 	add_condition(&out, pod, "ContainersReady", v->ready, why, NULL, now);
 	add_condition(&out, pod, "PodScheduled", true, NULL, NULL, now);
 	if (v->disrupted)
@@ -310,7 +310,7 @@ add_conditions(struct ambient_draft *d, const struct ambient_object *pod, const 
 	text_puts(&out, "]");
 	if (!out.failed)
 		ambient_draft_set_json(d, "/status/conditions", text_str(&out));
-	text_free(&out);
+	text_fini(&out);
 }
 
 /* It is not on this node yet: nothing but the reason why. */
@@ -330,7 +330,7 @@ write_unscheduled(struct node *node, struct ambient_call *call, const struct amb
 	ambient_draft_set_str(d, "/status/phase", "Pending");
 	if (!out.failed)
 		ambient_draft_set_json(d, "/status/conditions", text_str(&out));
-	text_free(&out);
+	text_fini(&out);
 	return ambient_status(call, d, err);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Strings, JSON writing, times and files: what the plugin needs of libc, once. */
+/* Times and files, and what they need of texts: what the plugin needs of libc, once. */
 #include "node.h"
 
 #include <dirent.h>
@@ -12,46 +12,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-void
-text_free(struct text *t)
-{
-	if (t->data != NULL)
-		explicit_bzero(t->data, t->cap); /* specifications and environments pass through here */
-	free(t->data);
-	memset(t, 0, sizeof(*t));
-}
-
-void
-text_add(struct text *t, const char *p, size_t n)
-{
-	if (t->failed)
-		return;
-	if (t->len + n + 1 > t->cap) {
-		size_t cap = t->cap != 0 ? t->cap : 256;
-		char *grown;
-
-		while (cap < t->len + n + 1)
-			cap *= 2;
-		grown = realloc(t->data, cap);
-		if (grown == NULL) {
-			t->failed = true;
-			return;
-		}
-		t->data = grown;
-		t->cap = cap;
-	}
-	if (n > 0)
-		memcpy(t->data + t->len, p, n);
-	t->len += n;
-	t->data[t->len] = '\0';
-}
-
-void
-text_puts(struct text *t, const char *s)
-{
-	text_add(t, s, strlen(s));
-}
 
 void
 text_printf(struct text *t, const char *fmt, ...)
@@ -67,42 +27,14 @@ text_printf(struct text *t, const char *fmt, ...)
 		t->failed = true;
 		return;
 	}
-	text_add(t, line, (size_t)n);
+	text_put(t, line, (size_t)n);
 	free(line);
-}
-
-void
-text_jsonn(struct text *t, const char *s, size_t n)
-{
-	char esc[8];
-
-	text_puts(t, "\"");
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		if (c == '"' || c == '\\' || c < 0x20) {
-			if (c < 0x20)
-				(void)snprintf(esc, sizeof(esc), "\\u%04x", c);
-			else
-				(void)snprintf(esc, sizeof(esc), "\\%c", c);
-			text_puts(t, esc);
-		} else {
-			text_add(t, s + i, 1);
-		}
-	}
-	text_puts(t, "\"");
-}
-
-void
-text_json(struct text *t, const char *s)
-{
-	text_jsonn(t, s, strlen(s));
 }
 
 const char *
 text_str(const struct text *t)
 {
-	return t->data != NULL ? t->data : "";
+	return t->p != NULL ? t->p : "";
 }
 
 int64_t
@@ -156,10 +88,10 @@ base64_decode(const char *s, struct text *out)
 			char c = (char)(acc >> (bits - 8) & 0xff);
 
 			bits -= 8;
-			text_add(out, &c, 1);
+			text_put(out, &c, 1);
 		}
 	}
-	text_add(out, "", 0);
+	text_put(out, "", 0);
 	return out->failed ? -AMBIENT_E_NOMEM : 0;
 }
 
@@ -183,13 +115,13 @@ file_read_fd(int fd, size_t max, struct text *out)
 	int rc = 0;
 
 	while ((n = read(fd, chunk, sizeof(chunk))) > 0 && rc == 0) {
-		text_add(out, chunk, (size_t)n);
+		text_put(out, chunk, (size_t)n);
 		if (out->len > max)
 			rc = -EFBIG;
 	}
 	if (n < 0)
 		rc = -errno;
-	text_add(out, "", 0);
+	text_put(out, "", 0);
 	return out->failed ? -ENOMEM : rc;
 }
 

@@ -34,7 +34,7 @@ read_one(const struct node *node, const char *ns)
 		n = strtoll(text_str(&text), &end, 10);
 		n = end != text_str(&text) && n > 0 && n <= UID_LAST ? n : -1;
 	}
-	text_free(&text);
+	text_fini(&text);
 	return n;
 }
 

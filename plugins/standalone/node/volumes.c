@@ -37,7 +37,7 @@ add_value(struct payload *p, const char *path, const char *value, bool base64, i
 		payload_add(p, path, value, strlen(value), mode);
 	else if (base64_decode(value, &plain) == 0)
 		payload_add(p, path, text_str(&plain), plain.len, mode);
-	text_free(&plain);
+	text_fini(&plain);
 }
 
 static const struct ambient_object *
@@ -107,7 +107,7 @@ add_map(const struct ambient_object *pod, const char *at, struct text *out)
 		text_printf(out, "%s%s=", i > 0 ? "\n" : "", key);
 		text_json(out, ambient_str(value, "", ""));
 	}
-	text_add(out, "", 0);
+	text_put(out, "", 0);
 }
 
 static void
@@ -133,7 +133,7 @@ add_downward(struct node *node, struct ambient_call *call, const struct ambient_
 			trouble_set(t, "CreateContainerConfigError", false, "fieldPath \"%.100s\" is not supported", field);
 		else
 			add_value(p, ambient_str(item, "/path", ""), value, false, mode_of(item, mode), t);
-		text_free(&all);
+		text_fini(&all);
 	}
 }
 
@@ -147,9 +147,7 @@ add_token(struct node *node, struct ambient_call *call, const struct ambient_obj
 
 	if (rc == 0 && token.len > 0)
 		add_value(p, ambient_str(source, "/path", "token"), text_str(&token), false, mode, t);
-	if (token.data != NULL)
-		explicit_bzero(token.data, token.len);
-	text_free(&token);
+	text_fini(&token);
 	return rc;
 }
 
@@ -493,7 +491,7 @@ add_mount(struct node *node, const struct ambient_object *pod, const struct loca
 	if (v == NULL || !sub_path(m, names, &sub)) {
 		trouble_set(t, "CreateContainerConfigError", false, v == NULL ? "there is no volume \"%s\""
 			    : "mount of volume \"%s\": subPath is no path inside it, or subPathExpr names a variable that is not there", name);
-		text_free(&sub);
+		text_fini(&sub);
 		return;
 	}
 	rc = source_of(node, local, v, dir, sizeof(dir), t);
@@ -511,7 +509,7 @@ add_mount(struct node *node, const struct ambient_object *pod, const struct loca
 		text_json(out, ambient_str(m, "/mountPath", ""));
 		text_printf(out, ",\"readOnly\":%s}", ro ? "true" : "false");
 	}
-	text_free(&sub);
+	text_fini(&sub);
 }
 
 int

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON text in the making: templates in the source look like the JSON that they make. */
-#include "plugins/agenticsession/text.h"
+/* Text in the making: templates in the source look like the JSON that they make. */
+#include "plugins/shared/text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-static void
-put(struct text *t, const char *p, size_t n)
+void
+text_put(struct text *t, const char *p, size_t n)
 {
 	if (t->failed)
 		return;
@@ -21,38 +21,49 @@ put(struct text *t, const char *p, size_t n)
 		t->p = bigger;
 		t->cap = cap;
 	}
-	memcpy(t->p + t->len, p, n);
+	if (n > 0)
+		memcpy(t->p + t->len, p, n);
 	t->len += n;
 	t->p[t->len] = '\0';
 }
 
-static void
-put_string(struct text *t, const char *s)
+void
+text_puts(struct text *t, const char *s)
+{
+	text_put(t, s, strlen(s));
+}
+
+void
+text_jsonn(struct text *t, const char *s, size_t n)
 {
 	char esc[8];
 
-	if (s == NULL) {
-		put(t, "null", 4);
-		return;
-	}
-	put(t, "\"", 1);
-	while (*s != '\0') {
+	text_put(t, "\"", 1);
+	while (n > 0) {
 		size_t plain = 0;
 
-		while ((unsigned char)s[plain] >= 0x20 && s[plain] != '"' && s[plain] != '\\')
+		while (plain < n && (unsigned char)s[plain] >= 0x20 && s[plain] != '"' && s[plain] != '\\')
 			plain++;
-		put(t, s, plain);
+		text_put(t, s, plain);
 		s += plain;
-		if (*s == '\0')
+		n -= plain;
+		if (n == 0)
 			break;
 		if (*s == '"' || *s == '\\')
 			(void)snprintf(esc, sizeof(esc), "\\%c", *s);
 		else
 			(void)snprintf(esc, sizeof(esc), "\\u%04x", (unsigned char)*s);
-		put(t, esc, strlen(esc));
+		text_puts(t, esc);
 		s++;
+		n--;
 	}
-	put(t, "\"", 1);
+	text_put(t, "\"", 1);
+}
+
+void
+text_json(struct text *t, const char *s)
+{
+	text_jsonn(t, s, strlen(s));
 }
 
 void
@@ -67,35 +78,39 @@ text_add(struct text *t, const char *fmt, ...)
 	for (; *fmt != '\0'; fmt++) {
 		if (*fmt != '%') {
 			n = strcspn(fmt, "%");
-			put(t, fmt, n);
+			text_put(t, fmt, n);
 			fmt += n - 1;
 			continue;
 		}
 		switch (*++fmt) {
 		case 's':
-			put_string(t, va_arg(ap, const char *));
+			raw = va_arg(ap, const char *);
+			if (raw != NULL)
+				text_json(t, raw);
+			else
+				text_puts(t, "null");
 			break;
 		case 'j':
 			raw = va_arg(ap, const char *);
-			put(t, raw, strlen(raw));
+			text_puts(t, raw);
 			break;
 		case 'o':
 			raw = ambient_json(va_arg(ap, const struct ambient_object *), "", &n);
 			if (raw != NULL)
-				put(t, raw, n);
+				text_put(t, raw, n);
 			else
 				t->failed = 1;
 			break;
 		case 'd':
 			n = (size_t)snprintf(number, sizeof(number), "%" PRId64, va_arg(ap, int64_t));
-			put(t, number, n);
+			text_put(t, number, n);
 			break;
 		case 'b':
 			raw = va_arg(ap, int) ? "true" : "false";
-			put(t, raw, strlen(raw));
+			text_puts(t, raw);
 			break;
 		default:
-			put(t, fmt, 1);
+			text_put(t, fmt, 1);
 		}
 	}
 	va_end(ap);
@@ -104,6 +119,8 @@ text_add(struct text *t, const char *fmt, ...)
 void
 text_fini(struct text *t)
 {
+	if (t->p != NULL)
+		explicit_bzero(t->p, t->cap); /* secrets pass through here */
 	free(t->p);
 	memset(t, 0, sizeof(*t));
 }

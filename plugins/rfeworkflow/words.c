@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text in the making, and names made of it. */
+/* Parts of texts that a workflow is made of, cut where the API server would take no more, and names. */
 #include "plugins/rfeworkflow/rfeworkflow.h"
 
 #include <ctype.h>
@@ -7,34 +7,7 @@
 #include <stdlib.h>
 
 void
-rfe_put(struct rfe_buf *b, const char *p, size_t n)
-{
-	if (b->failed)
-		return;
-	if (b->cap - b->len <= n) {
-		size_t cap = (b->cap + n + 1) * 2;
-		char *bigger = realloc(b->p, cap);
-
-		if (bigger == NULL) {
-			b->failed = true;
-			return;
-		}
-		b->p = bigger;
-		b->cap = cap;
-	}
-	memcpy(b->p + b->len, p, n);
-	b->len += n;
-	b->p[b->len] = '\0';
-}
-
-void
-rfe_puts(struct rfe_buf *b, const char *s)
-{
-	rfe_put(b, s, strlen(s));
-}
-
-void
-rfe_putf(struct rfe_buf *b, const char *fmt, ...)
+rfe_putf(struct text *b, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -42,18 +15,18 @@ rfe_putf(struct rfe_buf *b, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	rfe_puts(b, text);
+	text_puts(b, text);
 }
 
 bool
-rfe_put_cut(struct rfe_buf *b, const char *s, size_t max)
+rfe_put_cut(struct text *b, const char *s, size_t max)
 {
 	size_t all = strlen(s), n = all;
 
 	if (n > max)
 		for (n = max; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80; n--)
 			;
-	rfe_put(b, s, n);
+	text_put(b, s, n);
 	if (n < all)
 		rfe_putf(b, "\n[cut here: %zu of %zu bytes]", n, all);
 	return n < all;
@@ -91,7 +64,7 @@ rfe_stored(const char *s)
 }
 
 char *
-rfe_take(struct rfe_buf *b, struct ambient_call *call)
+rfe_take(struct text *b, struct ambient_call *call)
 {
 	char *out = b->failed ? NULL : call->host->mem->scratch(call, b->len + 1);
 
