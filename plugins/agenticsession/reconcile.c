@@ -179,24 +179,50 @@ honours(const struct ambient_object *fragment, const char *name)
 	return false;
 }
 
+static void
+add_path(char *text, size_t size, const char *before, const char *path)
+{
+	size_t n = strlen(text);
+
+	(void)snprintf(text + n, size - n, "%s%s", before, path);
+}
+
+/* What only a chat has, or what it has not; 300 seconds are what clients of the newer shape write into all of theirs. */
+static void
+add_unused_of_mode(char *text, size_t size, const struct ambient_object *spec, const struct ambient_object *effective)
+{
+	const char *before = text[0] != '\0' ? "; in a session that is not interactive: " : "without effect in a session that is not interactive: ";
+	int64_t timeout = ambient_int(spec, "/timeout", 0);
+
+	if (ambient_bool(effective, "/interactive", 0)) {
+		if (timeout > 0 && timeout != 300)
+			add_path(text, size, text[0] != '\0' ? "; in a chat: " : "without effect in a chat: ", "spec.timeout");
+		return;
+	}
+	if (ambient_int(spec, "/inactivityTimeout", 0) > 0) {
+		add_path(text, size, before, "spec.inactivityTimeout");
+		before = ", ";
+	}
+	if (ambient_bool(spec, "/stopOnRunFinished", 0))
+		add_path(text, size, before, "spec.stopOnRunFinished");
+}
+
 /* No error: older clients write these into every session.  But nobody shall think that it has an effect. */
 static void
 say_unused(struct pass *p, const char *type, const struct ambient_object *fragment)
 {
-	char text[300] = "";
+	char text[480] = "", before[128];
 
+	(void)snprintf(before, sizeof(before), "without effect with runner type \"%.63s\": ", type);
 	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
-		size_t n = strlen(text);
 		bool set = asked[i].effective != NULL ? ambient_type(p->st.effective, asked[i].effective) != AMBIENT_T_NONE
 						      : ambient_len(p->session, "/spec/mcpServers/custom") > 0;
 
 		if (set && !honours(fragment, asked[i].name))
-			(void)snprintf(text + n, sizeof(text) - n, "%s%s", n > 0 ? ", " : "", asked[i].path);
+			add_path(text, sizeof(text), text[0] != '\0' ? ", " : before, asked[i].path);
 	}
-	if (text[0] != '\0')
-		as_set(&p->st, AS_SPEC_VALID, KC_TRUE, "Valid", "without effect with runner type \"%.63s\": %s", type, text);
-	else
-		as_set(&p->st, AS_SPEC_VALID, KC_TRUE, "Valid", "%s", "");
+	add_unused_of_mode(text, sizeof(text), ambient_at(p->session, "/spec"), p->st.effective);
+	as_set(&p->st, AS_SPEC_VALID, KC_TRUE, "Valid", "%s", text);
 }
 
 /* Whom it continues is not there, or not planned; if it never will be, since they wait for each other, that is said of each. */

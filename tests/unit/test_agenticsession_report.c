@@ -20,6 +20,121 @@ hear(const char *members)
 	(void)settle();
 }
 
+START_TEST(report_is_copied)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	report("\"state\":\"done\",\"result\":\"token ghp_abcdef here\",\"turns\":3,\"costUSD\":0.7,\"isError\":false,"
+	       "\"usage\":{\"inputTokens\":18446744073709551615,\"note\":\"no\"},\"conversation\":\"c-1\",\"repos\":["
+	       "{\"index\":0,\"name\":\"../../etc\",\"url\":\"https://u:p@evil/\",\"status\":\"pushed\",\"branch\":\"fix\","
+	       "\"commit\":\"abc\",\"added\":4,\"removed\":1,\"prUrl\":\"https://git.example/a/pull/7\"},{\"index\":7,\"status\":\"pushed\"},{\"index\":0}]");
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Completed");
+	ck_assert_str_eq(at("/status/results"), "token ghp_****** here");
+	ck_assert_str_eq(at("/status/total_cost_usd"), "0.7");
+	ck_assert_str_eq(at("/status/usage/inputTokens"), "18446744073709551615");
+	ck_assert_str_eq(at("/status/usage/note"), "(none)");
+	ck_assert_str_eq(at("/status/repos/0/name"), "a");
+	ck_assert_str_eq(at("/status/repos/0/url"), "https://git.example/a.git");
+	ck_assert_str_eq(at("/status/repos/0/pushed"), "true");
+	ck_assert_str_eq(at("/status/repos/0/total_added"), "4");
+	ck_assert_str_eq(at("/status/repos/0/total_removed"), "1");
+	ck_assert_str_eq(at("/status/repos/0/branch"), "fix");
+	ck_assert_str_eq(at("/status/repos/0/commit"), "abc");
+	ck_assert_str_eq(at("/status/repos/0/prUrl"), "https://git.example/a/pull/7");
+	ck_assert_str_eq(at("/status/repos/1"), "(none)");
+	ck_assert_str_eq(at("/status/num_turns"), "3");
+	ck_assert_str_eq(at("/status/is_error"), "false");
+	/* The same, under the names that older clients read. */
+	ck_assert_str_eq(at("/status/cost"), "0.7");
+	ck_assert_str_eq(at("/status/sdkSessionId"), "c-1");
+	ck_assert_str_eq(at("/status/has_workspace_changes"), "true");
+	ck_assert_str_eq(at("/status/repoStatuses/0/repoURL"), "https://git.example/a.git");
+	ck_assert_str_eq(at("/status/repoStatuses/0/status"), "pushed");
+	ck_assert_str_eq(at("/status/repoStatuses/1"), "(none)");
+	end();
+}
+END_TEST
+
+static const struct {
+	const char *repo, *changes;
+} workspaces[] = {
+	{ "\"status\":\"nochanges\",\"added\":0,\"removed\":0", "false" },
+	{ "\"status\":\"abandoned\",\"added\":0,\"removed\":2", "true" },
+	{ "\"status\":\"error\",\"error\":\"refused\"", "false" },
+};
+
+START_TEST(changes_of_the_workspace)
+{
+	char text[200];
+
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	(void)snprintf(text, sizeof(text), "\"state\":\"done\",\"repos\":[{\"index\":0,%s}]", workspaces[_i].repo);
+	report(text);
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(at("/status/has_workspace_changes"), workspaces[_i].changes);
+	ck_assert_str_eq(at("/status/repoStatuses/0/message"), _i == 2 ? "refused" : "(none)");
+	end();
+}
+END_TEST
+
+/* At the end the server is asked for the report; a cache that has not heard of it yet must not take it back. */
+START_TEST(a_last_report_is_not_taken_back_by_an_older_one)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	(void)settle();
+	report("\"state\":\"done\",\"result\":\"all of it\",\"repos\":[{\"index\":0,\"status\":\"pushed\"}]");
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(at("/status/repos/0/status"), "pushed");
+	report("\"state\":\"running\",\"result\":\"some of it\",\"repos\":[{\"index\":0}]");
+	(void)settle();
+	ck_assert_str_eq(at("/status/repos/0/status"), "pushed");
+	ck_assert_str_eq(at("/status/results"), "all of it");
+	report("\"state\":\"done\",\"result\":\"late\",\"repos\":[{\"index\":0,\"status\":\"pushed\"}]");
+	(void)settle();
+	ck_assert_str_eq(at("/status/results"), "late");
+	end();
+}
+END_TEST
+
+static const struct hostile_case {
+	const char *members;
+	const char *why;
+} hostile_cases[] = {
+	{ "\"run\":\"another\",\"result\":\"x\"", "a second run id" },
+	{ "\"result\":7,\"turns\":\"many\",\"costUSD\":-1,\"repos\":{},\"usage\":[],\"conversation\":[]", "wrong types" },
+	{ "\"turns\":-5,\"reason\":\"not camel\",\"repos\":[3,null,{\"index\":\"0\"}]", "wrong values" },
+};
+
+START_TEST(hostile_reports)
+{
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	report(hostile_cases[_i].members);
+	pod(ENDED(1));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Failed");
+	ck_assert_str_eq(cond("Failed", "reason"), "RunnerExit");
+	ck_assert_str_eq(at("/status/results"), "(none)");
+	ck_assert_str_eq(at("/status/num_turns"), "(none)");
+	ck_assert_str_eq(at("/status/total_cost_usd"), "(none)");
+	ck_assert_str_eq(at("/status/repos/0"), "(none)");
+	end();
+}
+END_TEST
+
 START_TEST(figures_of_a_run)
 {
 	start();
@@ -167,6 +282,10 @@ END_TEST
 static void
 cases(TCase *tc)
 {
+	tcase_add_test(tc, report_is_copied);
+	tcase_add_loop_test(tc, changes_of_the_workspace, 0, (int)(sizeof(workspaces) / sizeof(workspaces[0])));
+	tcase_add_test(tc, a_last_report_is_not_taken_back_by_an_older_one);
+	tcase_add_loop_test(tc, hostile_reports, 0, sizeof(hostile_cases) / sizeof(hostile_cases[0]));
 	tcase_add_test(tc, figures_of_a_run);
 	tcase_add_test(tc, what_grows_is_written_once_a_minute);
 	tcase_add_test(tc, an_agent_that_is_gone_does_nothing);
