@@ -104,14 +104,28 @@ is_late(const struct as_status *st, int64_t *left)
 }
 
 static void
+has_started(const struct as_facts *facts, struct as_status *st)
+{
+	if (st->start[0] == '\0') {
+		if (facts->runner.started[0] != '\0')
+			(void)snprintf(st->start, sizeof(st->start), "%.39s", facts->runner.started);
+		else
+			ambient_time(st->start, st->now);
+	}
+	as_set(st, AS_SECRETS_READY, KC_TRUE, "AllRequiredSecretsFound", "%s", "");
+	as_set(st, AS_RUNNER_STARTED, KC_TRUE, "ContainerRunning", "%s", "");
+}
+
+static void
 runner_ended(const struct as_facts *facts, struct as_status *st)
 {
 	const struct as_container *c = &facts->runner;
 	const char *told = st->report != NULL ? ambient_str(st->report, "/message", "") : "", *reason;
 	char text[512];
 
-	if (st->start[0] == '\0')
-		(void)snprintf(st->start, sizeof(st->start), "%.39s", c->started);
+	/* Whether anybody saw it run or not.  One that it could not start has for a kubelet begun in 1970. */
+	if (c->started[0] != '\0' && strncmp(c->started, "1970-", 5) != 0)
+		has_started(facts, st);
 	if (c->exit_code == 0) {
 		as_set(st, AS_COMPLETED, KC_TRUE, "Success", "%s", told);
 		as_set(st, AS_READY, KC_FALSE, "Completed", "%s", told);
@@ -301,14 +315,7 @@ agent_is_lost(const struct as_facts *facts, struct as_status *st)
 static void
 started(const struct as_facts *facts, struct as_status *st)
 {
-	if (st->start[0] == '\0') {
-		if (facts->runner.started[0] != '\0')
-			(void)snprintf(st->start, sizeof(st->start), "%.39s", facts->runner.started);
-		else
-			ambient_time(st->start, st->now);
-	}
-	as_set(st, AS_SECRETS_READY, KC_TRUE, "AllRequiredSecretsFound", "%s", "");
-	as_set(st, AS_RUNNER_STARTED, KC_TRUE, "ContainerRunning", "%s", "");
+	has_started(facts, st);
 	as_set(st, AS_READY, KC_TRUE, "Running", "%s", "");
 }
 

@@ -278,6 +278,35 @@ START_TEST(walks_to_each_end)
 }
 END_TEST
 
+/* 12.1: nobody saw the runner run.  It did, with all that it needed; one that could not start did not, whatever time it has. */
+START_TEST(weakness_12_1_f_a_run_that_nobody_saw)
+{
+	static const struct {
+		const char *ended, *start, *started, *secrets;
+	} ends[] = {
+		{ "'exitCode':0,'startedAt':'2026-01-01T00:00:07Z'", "2026-01-01T00:00:07Z", "True", "True" },
+		{ "'exitCode':128,'reason':'StartError','message':'no such program','startedAt':'1970-01-01T00:00:00Z'", "(none)", "False",
+		  "False" },
+	};
+	char json[400];
+
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(RUNNER("{'waiting':{'reason':'CreateContainerConfigError','message':'there is no Secret gone'}}"));
+	(void)settle();
+	ck_assert_str_eq(cond("SecretsReady", "status"), "False");
+	(void)snprintf(json, sizeof(json), RUNNER("{'terminated':{%s}}"), ends[_i].ended);
+	pod(json);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), _i == 0 ? "Completed" : "Failed");
+	ck_assert_str_eq(at("/status/startTime"), ends[_i].start);
+	ck_assert_str_eq(cond("RunnerStarted", "status"), ends[_i].started);
+	ck_assert_str_eq(cond("SecretsReady", "status"), ends[_i].secrets);
+	end();
+}
+END_TEST
+
 START_TEST(rule_28_crash_after_each_write)
 {
 	int at_write = 0;
@@ -606,6 +635,7 @@ cases(TCase *tc)
 	const int n = sizeof(walks) / sizeof(walks[0]);
 
 	tcase_add_loop_test(tc, walks_to_each_end, 0, n);
+	tcase_add_loop_test(tc, weakness_12_1_f_a_run_that_nobody_saw, 0, 2);
 	tcase_add_loop_test(tc, rule_28_crash_after_each_write, 0, n);
 	tcase_add_loop_test(tc, cache_as_old_as_any_write, 0, n);
 	tcase_add_loop_test(tc, coalesced_events, 0, n);
