@@ -701,11 +701,12 @@ static int
 finish(struct am_runner *runner, int code)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	const char *state = code == AM_EXIT_OK ? "completed" : am_runner_is_asked() != 0 ? "stopped" : "failed";
+	bool late = runner->timed_out || __atomic_load_n(&runner->judged_late, __ATOMIC_ACQUIRE) != 0;
+	const char *state = code == AM_EXIT_OK ? "completed" : am_runner_is_asked() != 0 && !late ? "stopped" : "failed";
 
 	if (am_runner_is_asked() != 0) {
 		code = AM_EXIT_SIGNAL + am_runner_is_asked();
-		if (runner->timed_out || __atomic_load_n(&runner->judged_late, __ATOMIC_ACQUIRE) != 0)
+		if (late)
 			(void)too_late(runner, code);
 		else
 			(void)am_runner_fail(runner, code, "Stopped", "the run was stopped");

@@ -51,6 +51,19 @@ to_stdout(void *arg, const char *p, size_t n)
 	return printed->broken ? -AMBIENT_E_UNAVAILABLE : 0;
 }
 
+/* As what the session waits for says more than its pod. */
+static int
+say_why(const char *name, const char *what, const struct am_node *session)
+{
+	const char *phase = ctl_text(session, "/status/phase"), *message = ctl_text(session, "/status/message");
+
+	(void)fprintf(stderr, "ambientctl: session \"%s\" has %s; it is %s%s", name, what, phase[0] != '\0' ? phase : "Pending",
+		      message[0] != '\0' ? ": " : "");
+	ctl_put_clean(stderr, message, true);
+	(void)fputc('\n', stderr);
+	return CTL_FAILED;
+}
+
 /* The session's pod.  With wait: until it has one, or ends without one. */
 static int
 find_pod(struct ctl *ctl, const char *name, bool wait, char pod[256])
@@ -69,15 +82,8 @@ find_pod(struct ctl *ctl, const char *name, bool wait, char pod[256])
 		(void)am_strlcpy(pod, ctl_text(session, "/status/runnerPodName"), 256);
 		if (pod[0] != '\0')
 			return CTL_OK;
-		if (!wait || ctl_terminal(ctl_text(session, "/status/phase"))) {
-			(void)fprintf(stderr, "ambientctl: session \"%s\" has no pod; it is %s%s", name,
-				      ctl_text(session, "/status/phase")[0] != '\0' ? ctl_text(session, "/status/phase")
-										    : "Pending",
-				      ctl_text(session, "/status/message")[0] != '\0' ? ": " : "");
-			ctl_put_clean(stderr, ctl_text(session, "/status/message"), true);
-			(void)fputc('\n', stderr);
-			return CTL_FAILED;
-		}
+		if (!wait || ctl_terminal(ctl_text(session, "/status/phase")))
+			return say_why(name, "no pod", session);
 		if (!said && am_clock_boot(clock) - start > 2 * AM_NS_PER_S) {
 			(void)fprintf(stderr, "waiting for the pod of session \"%s\"\n", name);
 			said = true;
@@ -88,9 +94,9 @@ find_pod(struct ctl *ctl, const char *name, bool wait, char pod[256])
 	}
 }
 
-/* What the agent said outlives its pod; but whoever asks for a session that went meanwhile hears of that. */
+/* Of a container that has not started, or whose pod is gone: what the agent said outlives it. */
 static int
-log_is_gone(struct ctl *ctl, const char *name)
+has_no_log(struct ctl *ctl, const char *name, bool gone)
 {
 	am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
 	struct ambient_error err = AMBIENT_ERROR_INIT;
@@ -98,9 +104,20 @@ log_is_gone(struct ctl *ctl, const char *name)
 
 	if (ctl_get(ctl, arena, name, &session, &err) < 0)
 		return ctl_fail(&err, "session \"%s\"", name);
+	if (__atomic_load_n(&ctl_interrupted, __ATOMIC_ACQUIRE))
+		return CTL_INTERRUPTED;
+	if (!gone)
+		return say_why(name, "no log yet", session);
 	(void)fprintf(stderr, "ambientctl: the pod of session \"%s\" is gone, and its log with it; what its agent said and did is in the "
 		      "session's files: ambientctl messages %s -n %s\n", name, name, ctl->ns);
 	return CTL_FAILED;
+}
+
+/* "is waiting to start" */
+static bool
+is_early(int rc, const struct ambient_error *err)
+{
+	return rc == -AMBIENT_E_INVALID && strstr(err->message, "waiting") != NULL;
 }
 
 static int
@@ -118,6 +135,8 @@ run_logs(struct ctl *ctl)
 	if (rc != 0)
 		return rc;
 	container = container != NULL ? container : "runner";
+	bool early = false;
+
 	for (;;) {
 		uint64_t before = printed.seen;
 
@@ -125,17 +144,17 @@ run_logs(struct ctl *ctl)
 		rc = ctl_stream_log(ctl, pod, container, follow, to_stdout, &printed, &err);
 		if (printed.seen != before)
 			give_up = am_clock_boot(clock) + 600 * AM_NS_PER_S;
-		/* "is waiting to start", and a server that starts again: with -f both are worth the wait. */
+		/* Not started, and a server that starts again: with -f both are worth the wait. */
 		bool away = (rc == -AMBIENT_E_UNAVAILABLE || rc == -AMBIENT_E_INTERNAL) && !printed.broken;
-		bool early = rc == -AMBIENT_E_INVALID && strstr(err.message, "waiting") != NULL;
+		early = is_early(rc, &err);
 
 		if (!follow || (!away && !early) || am_clock_boot(clock) > give_up ||
 		    __atomic_load_n(&ctl_interrupted, __ATOMIC_ACQUIRE))
 			break;
 		(void)usleep(300 * 1000);
 	}
-	if (rc == -AMBIENT_E_NOTFOUND)
-		return log_is_gone(ctl, name);
+	if (rc == -AMBIENT_E_NOTFOUND || early)
+		return has_no_log(ctl, name, !early);
 	return rc < 0 ? ctl_fail(&err, "log of container \"%s\" of session \"%s\"", container, name) : CTL_OK;
 }
 
@@ -211,6 +230,8 @@ run_messages(struct ctl *ctl)
 		rc = ctl_stream_log(ctl, pod, "runner", false, to_messages, &messages, &err);
 		if (rc == -AMBIENT_E_NOTFOUND)
 			rc = messages_of_files(ctl, from, &messages);
+		else if (is_early(rc, &err))
+			rc = has_no_log(ctl, ctl->words[0], false);
 		else if (rc < 0)
 			rc = ctl_fail(&err, "messages of session \"%s\"", ctl->words[0]);
 	}

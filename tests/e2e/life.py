@@ -59,7 +59,7 @@ def keeps_its_log(p, s, reason):
     until(lambda: p.get(p.core("pods", pod))["status"]["phase"] == "Failed", what="the pod to end")
     said = p.ctl("logs", s.name)
     last = [json.loads(line) for line in said.stdout.splitlines() if line.startswith('{"seq"')][-1]
-    assert said.returncode == 0 and last["state"] == ("stopped" if reason == "Stopped" else last["state"]), said.stdout
+    assert said.returncode == 0 and last["state"] == ("stopped" if reason == "Stopped" else "failed"), said.stdout
     assert ("the run was stopped" if reason == "Stopped" else "longer than its timeout") in last["text"], last
     p.request("DELETE", p.core("pods", pod))
     until(lambda: p.get(p.core("pods", pod)) is None, what="the pod to go")
@@ -249,6 +249,9 @@ def test_an_image_that_is_not_mapped(p):
     s = p.session("image", "echo ok")
     until(lambda: s.reason in ("ErrImagePull", "ImagePullBackOff"), what="the reason")
     assert '"nobody:1"' in s.message and "images" in s.message and s.phase == "Creating", s.status
+    for word in ("logs", "messages"):
+        said = p.ctl(word, "image")
+        assert said.returncode == 1 and "has no log yet; it is Creating: " in said.stdout and '"nobody:1"' in said.stdout, said
     s.delete()
     p.stop()
     lib.shutil.rmtree(conf)

@@ -175,7 +175,7 @@ def test_exit_codes(lab):
 def test_timeout_ends_the_whole_tree(lab):
     marker = os.path.join(lab.root, "child")
     pod = lab.pod(spec("echo half > half; trap '' TERM; (setsid sh -c 'echo $$ > %s; exec sleep 600' &) ; "
-                       "while :; do sleep 1; done" % marker, repo(lab.origin("late"), targetBranch="work"), timeout=1)).go()
+                       "while :; do sleep 1; done" % marker, repo(lab.origin("late"), targetBranch="work"), timeout=5)).go()  # the clone is in it
     assert pod.code == 1 and pod.report["reason"] == "Timeout", (pod.code, pod.report)
     with open(marker) as f:
         child = f.read().strip()
