@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input gets a sentence and loses nothing: one row each, for the daemon's start and for sessions."""
+import concurrent.futures
 import http.client
 import json
 import os
@@ -519,6 +520,27 @@ def test_a_definition_that_is_missing(p):
 
 
 # ---- what is unusual and works
+
+def test_sessions_that_are_made_in_one_second(p):
+    """By ambientctl without a name, and by clients who let the API server make one: none gets another's name, claim or run."""
+    p.origins.make("Same.Name")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(lambda _: p.ctl("run", "the same prompt", "--repo", p.origins.url("Same.Name"), "--command", "true"), range(8)))
+    assert all(done.returncode == 0 for done in said), said
+    names = [re.match('session "([^"]*)"', done.stdout).group(1) for done in said]
+    assert all(re.fullmatch("same-name-[a-z0-9]{5}", name) for name in names), names
+    for _ in range(4):
+        made = p.request("POST", GROUP % p.ns, {"apiVersion": "vteam.ambient-code/v1alpha1", "kind": "AgenticSession", "metadata": {
+            "generateName": "session-"}, "spec": {"prompt": "p", "runnerType": "command", "runnerConfig": {"command": ["true"]}}})
+        names.append(made["metadata"]["name"])
+    assert len(set(names)) == 12, names
+    sessions = [lib.Session(p, name, p.ns) for name in names]
+    for s in sessions:
+        s.wait("Completed")
+    assert len({s.status["runId"] for s in sessions}) == 12 and all(s.status["runs"] == 1 for s in sessions), names
+    claims = {c["metadata"]["name"] for c in p.request("GET", p.core("persistentvolumeclaims"))["items"]}
+    assert {"ambient-workspace-" + name for name in names} <= claims, claims
+
 
 def test_names_of_63_and_253_characters(p):
     long = ".".join(["x" * 63, "y" * 63, "z" * 63, "w" * 61])
