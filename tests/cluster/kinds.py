@@ -50,6 +50,7 @@ TESTS = [
     (life, "test_an_edit_while_creating"), (life, "test_a_hostile_report_decides_nothing"), (life, "test_two_sessions_on_one_repository"),
     (detect, "test_a_quota_that_is_full_is_said_and_waited_for"), (detect, "test_stop_and_delete_while_the_quota_is_full"),
     (detect, "test_a_quota_of_claims_is_said_and_waited_for"), (detect, "test_limits_that_forbid_the_pod_are_said_and_waited_for"),
+    (detect, "test_a_network_policy_is_about_the_pod_and_goes_with_the_session"),
     (detect, "test_a_pod_that_is_evicted"), (detect, "test_weakness_12_1_i_a_heartbeat_is_no_write_of_the_status"),
     (detect, "test_a_missing_secret_is_an_event"), (detect, "test_weakness_12_1_h_a_pod_that_no_node_takes"),
     (detect, "test_behaviour_11_5_shared_secret_weakness_12_2_b"),
@@ -136,7 +137,8 @@ class Real(Apart):
 
     def __init__(self, given):
         self.given = given
-        super().__init__("real", there=("node", "agenticsession", "projectsettings", "rfeworkflow", "runner-command"))
+        super().__init__("real", there=("node", "agenticsession", "projectsettings", "rfeworkflow", "runner-command"),
+                         agenticsession='keepJob = "10m"; networkPolicy = true;')
         with open(given) as f:
             self.port = int(re.search(r"server: https://127\.0\.0\.1:(\d+)", f.read()).group(1))
         self.volumes, self.people = Volumes(self), {}

@@ -162,6 +162,24 @@ def test_a_runner_that_is_stuck_is_seen(p):
     assert s.status["runs"] == 1 and s.read("starts") == "start\n", s.status
 
 
+def test_a_network_policy_is_about_the_pod_and_goes_with_the_session(p):
+    s = p.session("fenced", GATED_BARE)
+    s.wait_file("up")
+    s.wait("Running")
+    path = "/apis/networking.k8s.io/v1/namespaces/%s/networkpolicies/ambient-session-fenced" % p.ns
+    policy, pod = p.get(path), p.get(p.core("pods", s.status["runnerPodName"]))
+    labels = policy["spec"]["podSelector"]["matchLabels"]
+    assert labels and labels.items() <= pod["metadata"]["labels"].items(), (labels, pod["metadata"]["labels"])
+    assert sorted(policy["spec"]["policyTypes"]) == ["Egress", "Ingress"], policy["spec"]
+    port = [x["containerPort"] for c in pod["spec"]["containers"] if c["name"] == "runner" for x in c["ports"]]
+    assert policy["spec"]["ingress"] == [{"ports": [{"protocol": "TCP", "port": port[0]}]}], (policy["spec"], port)
+    assert "169.254.0.0/16" in policy["spec"]["egress"][0]["to"][0]["ipBlock"]["except"], policy["spec"]
+    s.touch("go")
+    s.wait("Completed")
+    s.delete()
+    until(lambda: p.get(path) is None, what="the policy to go")
+
+
 def test_weakness_12_1_i_a_heartbeat_is_no_write_of_the_status(p):
     s = p.session("at-rest", GATED_BARE)
     s.wait_file("up")
@@ -235,7 +253,7 @@ def test_values_that_are_no_time_are_refused(p):
 
 
 def make():
-    p = Platform("detect", agenticsession='keepJob = "10m"; heartbeat = "2s";')
+    p = Platform("detect", agenticsession='keepJob = "10m"; heartbeat = "2s"; networkPolicy = true;')
     p.start()
     p.namespace()
     return p
