@@ -111,7 +111,7 @@ static void
 find_default_branch(struct am_git *git, struct am_repo *repo, const char *bare)
 {
 	const char *args[] = {"ls-remote", "--symref", "--", repo->url, "HEAD", NULL};
-	struct am_git_run run = {.git_dir = bare, .args = args, .repo = repo, .where = &repo->where, .seconds = 60};
+	struct am_git_run run = {.git_dir = bare, .args = args, .repo = repo, .where = &repo->where, .seconds = 20};
 	am_auto(am_freep) char *path = am_xasprintf("%s/ambient-default", bare);
 	am_auto(am_buf_fini) struct am_buf known = {0};
 	struct am_run_result result = {0};

@@ -21,6 +21,7 @@ LARGE = "start-of-it " + "word " * 70000 + "end-of-it"
 SCENARIOS = {
     "long": [[text("Hello.")], [text(LARGE)]],
     "once": [[text("That is all.")]],
+    "moved": [[text("Here I am.")]],
     "thrice": [[text("First answer.")], [text("Second answer.")], [text("Third answer.")]],
     "talk": [[text("First answer.")], {"held": [text(LONG)]}, [text("Third answer.")], {"held": [text("Fourth " + LONG)]},
              [text("Fifth answer.")]],
@@ -237,6 +238,20 @@ def test_a_later_run_and_a_continuation_go_on_with_the_conversation(p):
     fresh = p.session("fresh", **spec)
     fresh.wait("Completed")
     assert fresh.status["results"] == "First answer." and fresh.status["session_id"] != conversation, fresh.status
+
+
+def test_a_cli_that_is_started_again_is_counted(p):
+    """A repository that comes: the CLI ends between two turns and goes on with its conversation."""
+    p.origins.make("moved-a")
+    p.origins.make("moved-b")
+    s = p.session("moved", runnerType="claude-code", initialPrompt="[[scenario:moved]] please", prompt=None, anthropicApiKeySecret="anthropic",
+                  environmentVariables={"CLAUDE_CODE_MAX_RETRIES": "0"}, repos=[{"url": p.origins.url("moved-a")}])
+    agent_is(s, "idle")
+    assert s.status["sdkRestartCount"] == 0, s.status
+    p.patch(s.path, {"spec": {"repos": [{"url": p.origins.url("moved-a")}, {"url": p.origins.url("moved-b")}]}})
+    until(lambda: s.status["sdkRestartCount"] == 1, what="the CLI to be started again")
+    until(lambda: [r.get("currentActiveBranch") for r in s.status["reconciledRepos"]] == ["main", "main"], what="both clones")
+    s.delete()
 
 
 def test_files_of_a_session_that_runs(p):
