@@ -236,6 +236,8 @@ run_describe(struct ctl *ctl)
 	field(ctl, "Created", ctl_text(s, "/metadata/creationTimestamp"));
 	field(ctl, "Started", ctl_text(s, "/status/startTime"));
 	field(ctl, "Ended", ctl_text(s, "/status/completionTime"));
+	field(ctl, "Agent", ctl_text(s, "/status/agentStatus"));
+	field(ctl, "Last word", ctl_text(s, "/status/lastActivityTime"));
 	field(ctl, "Job", ctl_text(s, "/status/jobName"));
 	field(ctl, "Pod", ctl_text(s, "/status/runnerPodName"));
 	print_plan(ctl, s);

@@ -37,7 +37,8 @@ class World:
             "metadata": {"name": "s", "namespace": "team-a", "resourceVersion": str(100 + i),
                          "creationTimestamp": "2026-01-01T00:00:00Z"},
             "spec": {"prompt": "do\x1b[31m it", "repos": []},
-            "status": {"phase": phase, "message": message, "runnerPodName": pod,
+            "status": {"phase": phase, "message": message, "runnerPodName": pod, "lastActivityTime": "2026-01-01T00:00:07Z",
+                       "agentStatus": "waiting_input" if phase == "Running" else "",
                        "effective": {"runnerType": "command", "timeout": 60, "repos": [
                            {"url": "https://h/a", "branch": "main", "push": True, "pushUrl": "https://h/mine/a", "pushBranch": "fix"},
                            {"url": "https://h/b", "branch": "main", "push": True, "pushUrl": "https://h/b", "pushBranch": "fix"},
@@ -218,11 +219,13 @@ rc, out, err = ctl("get", "x")
 check("not found is exit code 3", rc == 3 and "not found" in err, (rc, err))
 rc, out, err = ctl("describe", "s")
 check("describe", rc == 0 and "do?[31m it" in out and "Completed" in out and "all done" in out and "Events" in out, out)
+check("describe says nothing of an agent that is not there", "Agent" not in out, out)
 check("describe says where work goes, to a fork too", "https://h/a (main) -> https://h/mine/a fix\n" in out and
       "https://h/b (main) -> fix\n" in out and "https://h/c (main)\n" in out, out)
 check("describe says what became of a repository", "Pushed\n  pushed     a -> fix" in out, out)
 fresh([("Running", "Running", "", "s-pod")])
 rc, out, err = ctl("describe", "s")
+check("describe says what the agent does", "Agent        waiting_input\nLast word    2026-01-01T00:00:07Z\n" in out, out)
 check("describe, and not before it is known", rc == 0 and "Pushed" not in out and "unknown" not in out, out)
 fresh(WALK)
 rc, out, err = ctl("logs", "s")
