@@ -52,13 +52,31 @@ find_any(const struct ctl *ctl, const char *name, size_t n, char letter)
 	return option != NULL ? option : find(ctl_global_options, name, n, letter);
 }
 
-/* Options of the command may come before it: then the command is looked for first. */
+/* Is the word at that place, which names the command, the first that is neither an option nor an option's value? */
+static bool
+is_first_word(const struct ctl_command *command, char **argv, int at)
+{
+	struct ctl ctl = { .command = command };
+	int i = 1;
+
+	for (; i < at && argv[i][0] == '-' && argv[i][1] != '\0' && !am_streq(argv[i], "--"); i++) {
+		bool is_long = argv[i][1] == '-';
+		size_t n = is_long ? strcspn(argv[i] + 2, "=") : 1;
+		const struct ctl_option *option = find_any(&ctl, argv[i] + 2, n, is_long ? 0 : argv[i][1]);
+
+		if (option != NULL && option->arg != NULL && argv[i][(is_long ? 2 + n : 2)] == '\0')
+			i++;
+	}
+	return i == at || (i == at - 1 && am_streq(argv[i], "--"));
+}
+
+/* Options of the command may come before it: then the command is looked for first.  A namespace may be called like one. */
 static const struct ctl_command *
 find_command(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
 		for (size_t k = 0; ctl_commands[k] != NULL; k++)
-			if (am_streq(argv[i], ctl_commands[k]->name))
+			if (am_streq(argv[i], ctl_commands[k]->name) && is_first_word(ctl_commands[k], argv, i))
 				return ctl_commands[k];
 	return NULL;
 }

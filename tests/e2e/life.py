@@ -65,7 +65,7 @@ def keeps_its_log(p, s, reason):
     until(lambda: p.get(p.core("pods", pod)) is None, what="the pod to go")
     said = p.ctl("logs", s.name)
     assert said.returncode == 1 and "ambientctl messages %s -n %s" % (s.name, p.ns) in said.stdout, said
-    assert last["text"] in p.ctl("messages", s.name).stdout
+    assert s.messages()[-1] == last, s.messages()
 
 
 # ---- stopping

@@ -52,8 +52,8 @@ def test_stop_by_the_spec(p):
     ended(pods)
     assert s.reason == "UserStopped" and s.status["completionTime"], s.status
     # The run ended by itself, so the Job and the pod stay, for as long as keepJob says.
-    job = until(lambda: [o for o in [p.get(p.jobs("stopspec-job"))] if o["status"].get("conditions")], what="the Job to fail")[0]
-    assert [c["type"] for c in job["status"]["conditions"] if c["status"] == "True"][-1] == "Failed", job["status"]
+    until(lambda: any((c["type"], c["status"]) == ("Failed", "True") for c in p.get(p.jobs("stopspec-job"))["status"].get("conditions", [])),
+          what="the Job to fail")
     assert "the run was stopped" in says(p.ctl("logs", "stopspec"), 0)
     assert p.origins.commits("stopspec", "work") == 0
     # The workspace stays, and what the agent did so far with it.
