@@ -20,6 +20,7 @@ import detect  # noqa: E402
 import kill9  # noqa: E402
 import lib  # noqa: E402
 import life  # noqa: E402
+import lost  # noqa: E402
 import projectsettings  # noqa: E402
 import remote  # noqa: E402
 import rfe  # noqa: E402
@@ -55,6 +56,7 @@ TESTS = [
     (detect, "test_a_missing_secret_is_an_event"), (detect, "test_weakness_12_1_h_a_pod_that_no_node_takes"),
     (detect, "test_behaviour_11_5_shared_secret_weakness_12_2_b"),
     (detect, "test_a_session_is_deleted_when_its_time_after_the_end_is_over"), (detect, "test_values_that_are_no_time_are_refused"),
+    (lost, "test_a_node_that_is_lost_and_comes_back"),
     # a runner's token and every verb that is not its own; credentials for git
     (contain, "test_a_sessions_token_opens_two_doors"), (remote, "test_weakness_12_3_d_https_with_a_private_authority"),
     # groupAccess; weakness_12_3_a and _f
