@@ -556,7 +556,7 @@ static const struct {
 	  "'1 Insufficient cpu.'}]}", "1 Insufficient cpu; spec.resourceOverrides asks for cpu 90 and memory 1Gi; it goes on" },
 	{ "'memory':'8Mi'", "{'phase':'Running','containerStatuses':[{'name':'runner','state':{'waiting':{'reason':'CreateContainerError','message':"
 	  "'container \\u0022agent\\u0022: too little\\n'}}}]}", "container \"agent\": too little; spec.resourceOverrides asks for memory 8Mi; look at" },
-	{ "'cpu':'1'", "{'phase':'Running','containerStatuses':[{'name':'runner','state':{'waiting':{'reason':'ErrImagePull','message':'not there'}}}]}",
+	{ "'cpu':'1'", "{'phase':'Running','containerStatuses':[{'name':'runner','state':{'waiting':{'reason':'ErrImagePull','message':'not\\nthere'}}}]}",
 	  "runner container: not there; check the image" },
 };
 
