@@ -105,6 +105,10 @@ ctl_print_repos(const struct ctl *ctl, const struct am_node *session)
 		}
 		if (pushed)
 			(void)printf(" (%.10s, +%" PRId64 " -%" PRId64 ")", ctl_text(r, "/commit"), added, removed);
+		if (ctl_text(r, "/prUrl")[0] != '\0') {
+			(void)putchar(' ');
+			ctl_put_clean(stdout, ctl_text(r, "/prUrl"), true);
+		}
 		if (error[0] != '\0') {
 			(void)fputs(": ", stdout);
 			ctl_put_clean(stdout, error, true);

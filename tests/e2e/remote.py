@@ -10,8 +10,11 @@ warnings.simplefilter("ignore")
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../lib")]
 import lib  # noqa: E402
+from forge_api import Forge  # noqa: E402
 from git_servers import Https, Ssh, no_ssh  # noqa: E402
 from lib import Platform  # noqa: E402
+
+TOKEN = "forge-token-that-nobody-may-ever-see"
 
 
 def holds(path, word):
@@ -93,8 +96,35 @@ def test_ssh_with_a_key(p):
     return None
 
 
+def test_weakness_12_4_k_a_request_is_opened_and_told_in_the_status(p):
+    """From createPR and the project's word on what its server is, through the plugin's base URLs, to the address that a person reads."""
+    for ns, provider, name, part in (("hub", "github", "team/app", "/pull/"), ("lab", "gitlab", "group/sub/tool", "/-/merge_requests/")):
+        p.namespace(ns)
+        p.ns = ns
+        url = p.origins.make(name)
+        p.request("PATCH", "/apis/vteam.ambient-code/v1alpha1/namespaces/%s/projectsettings/projectsettings?fieldManager=remote&force=true" % ns, {
+            "apiVersion": "vteam.ambient-code/v1alpha1", "kind": "ProjectSettings", "metadata": {"name": "projectsettings"},
+            "spec": {"groupAccess": [], "repositories": [{"url": url, "branch": "main", "provider": provider}]}},
+            content="application/apply-patch+yaml")
+        p.secret("forge", token=TOKEN)
+        s = p.session("asks", "echo line >> README.md; git commit -qam 'Mend the parser'", repos=[{
+            "input": {"url": url, "branch": "main", "authSecret": "forge"}, "output": {"targetBranch": "work", "createPR": True}}])
+        s.wait("Completed")
+        repo, asked = s.status["repos"][0], p.forge.requests[-1]
+        assert repo["status"] == "pushed" and "error" not in repo and p.origins.commits(name, "work") == 1, s.status
+        assert repo["prUrl"] == asked["url"] and part in repo["prUrl"], (repo, asked)
+        assert (asked["into"], asked["branch"], asked["base"], asked["title"]) == (name, "work", "main", "Mend the parser"), asked
+        done = p.ctl("describe", "asks")
+        assert done.returncode == 0 and repo["prUrl"] in done.stdout, done.stdout
+        assert TOKEN not in told(p, s)
+    assert p.forge.wrong == [] and {auth for _, _, _, auth in p.forge.seen} == {"Bearer " + TOKEN}, p.forge.seen
+    p.ns = "team"
+
+
 def make():
     p = Platform("remote")
+    p.forge = Forge(p.origins.dir, TOKEN)
+    p.agenticsession = 'keepJob = "10m"; githubApi = "%(AMBIENT_GITHUB_API)s"; gitlabApi = "%(AMBIENT_GITLAB_API)s";' % p.forge.env()
     p.start()
     p.namespace()
     return p

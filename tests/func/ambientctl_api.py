@@ -45,7 +45,8 @@ class World:
                            {"url": "https://h/c", "branch": "main", "push": False}]},
                        "results": "all done", "repos": [{"index": 0, "name": "a"}] if phase == "Running" else [
                            {"index": 0, "name": "a", "status": "pushed", "branch": "fix", "commit": "abcdef0123456789",
-                            "total_added": 3, "total_removed": 1}],
+                            "total_added": 3, "total_removed": 1,
+                             "prUrl": "https://h/a/pull/7\x1b[2J"}],
                        "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": message,
                                        "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
         }
@@ -222,7 +223,7 @@ check("describe", rc == 0 and "do?[31m it" in out and "Completed" in out and "al
 check("describe says nothing of an agent that is not there", "Agent" not in out, out)
 check("describe says where work goes, to a fork too", "https://h/a (main) -> https://h/mine/a fix\n" in out and
       "https://h/b (main) -> fix\n" in out and "https://h/c (main)\n" in out, out)
-check("describe says what became of a repository", "Pushed\n  pushed     a -> fix" in out, out)
+check("describe says what became of a repository", "Pushed\n  pushed     a -> fix" in out and "+3 -1) https://h/a/pull/7" in out and "\x1b" not in out, out)
 fresh([("Running", "Running", "", "s-pod")])
 rc, out, err = ctl("describe", "s")
 check("describe says what the agent does", "Agent        waiting_input\nLast word    2026-01-01T00:00:07Z\n" in out, out)
