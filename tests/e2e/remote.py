@@ -96,16 +96,40 @@ def test_ssh_with_a_key(p):
     return None
 
 
+def hosts(p, url, provider):
+    """The project says what the server of that repository is."""
+    p.request("PATCH", "/apis/vteam.ambient-code/v1alpha1/namespaces/%s/projectsettings/projectsettings?fieldManager=remote&force=true" % p.ns, {
+        "apiVersion": "vteam.ambient-code/v1alpha1", "kind": "ProjectSettings", "metadata": {"name": "projectsettings"},
+        "spec": {"groupAccess": [], "repositories": [{"url": url, "branch": "main", "provider": provider}]}},
+        content="application/apply-patch+yaml")
+
+
+def test_the_projects_token_reaches_the_server_that_it_names(p):
+    """The repository's own Secret has the authority only; the token is that of the project's integrations."""
+    directory = os.path.join(p.dir, "hosted")
+    os.mkdir(directory)
+    server = Https(p.origins.dir, directory, login=("oauth2", TOKEN))
+    p.namespace("tokens")
+    p.ns = "tokens"
+    try:
+        with open(server.ca) as f:
+            ca = f.read()
+        p.secret("ambient-non-vertex-integrations", GITLAB_TOKEN=TOKEN, GITHUB_TOKEN="another-token-for-another-server")
+        hosts(p, server.url("hosted"), "gitlab")
+        s = finish(p, "hosted", server.url("hosted"), {"ca.crt": ca})
+        assert TOKEN not in told(p, s) and any("git-receive-pack" in path and auth for path, auth in server.seen), server.seen
+    finally:
+        p.ns = "team"
+        server.close()
+
+
 def test_weakness_12_4_k_a_request_is_opened_and_told_in_the_status(p):
     """From createPR and the project's word on what its server is, through the plugin's base URLs, to the address that a person reads."""
     for ns, provider, name, part in (("hub", "github", "team/app", "/pull/"), ("lab", "gitlab", "group/sub/tool", "/-/merge_requests/")):
         p.namespace(ns)
         p.ns = ns
         url = p.origins.make(name)
-        p.request("PATCH", "/apis/vteam.ambient-code/v1alpha1/namespaces/%s/projectsettings/projectsettings?fieldManager=remote&force=true" % ns, {
-            "apiVersion": "vteam.ambient-code/v1alpha1", "kind": "ProjectSettings", "metadata": {"name": "projectsettings"},
-            "spec": {"groupAccess": [], "repositories": [{"url": url, "branch": "main", "provider": provider}]}},
-            content="application/apply-patch+yaml")
+        hosts(p, url, provider)
         p.secret("forge", token=TOKEN)
         s = p.session("asks", "echo line >> README.md; git commit -qam 'Mend the parser'", repos=[{
             "input": {"url": url, "branch": "main", "authSecret": "forge"}, "output": {"targetBranch": "work", "createPR": True}}])

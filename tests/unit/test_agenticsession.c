@@ -40,7 +40,7 @@ START_TEST(job_as_agreed)
 	static const char *const values[] = { "run", "agent", "ambient-session-s", "0", "420", "false", "high" };
 	const char *agent;
 
-	begin();
+	begin_with("{'workspaceSize':'7Gi'}");
 	submit_named("s", "{'prompt':'do','timeout':60,'environmentVariables':{'LANG':'C'},'repos':[{'input':"
 		     "{'url':'https://git.example/a.git','authSecret':'mine'}}],'resourceOverrides':{'cpu':'1',"
 		     "'storageClass':'fast','priorityClass':'high'}}");
@@ -64,6 +64,7 @@ START_TEST(job_as_agreed)
 			 "s-report");
 	ck_assert_str_eq(fake_host_at(fake, AS_ROLE, "team-a", "ambient-session-s-role", "/rules/1/resourceNames/0"), "s");
 	ck_assert_str_eq(fake_host_at(fake, AS_PVC, "team-a", "ambient-workspace-s", "/spec/storageClassName"), "fast");
+	ck_assert_str_eq(fake_host_at(fake, AS_PVC, "team-a", "ambient-workspace-s", "/spec/resources/requests/storage"), "7Gi");
 	ck_assert(fake_host_has(fake, AS_BINDING, "team-a", "ambient-session-s-rb"));
 	end();
 }
