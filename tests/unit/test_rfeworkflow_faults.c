@@ -40,6 +40,8 @@ static void s_middle(void) { s_plain(); annotate("team-member", "2"); }
 static void s_branch(void) { submit_named("w", PLAIN ",'branchName':'b','repos':[{'url':'https://git.example/a.git'}]"); }
 static void s_documents(void) { submit_named("w", PLAIN ",'documents':{'repo':{'url':'https://git.example/a.git'}}"); }
 static void s_umbrella(void) { submit_named("w", UMBRELLA); }
+static void s_manual(void) { submit_named("w", "'request':'r','synthesis':false,'steps':[{'agent':'team-lead'},{'agent':'team-member',"
+	"'manual':true}]"); }
 static void s_no_agent(void) { submit_named("w", "'request':'r','synthesis':false,'steps':[{'agent':'janitor'}]"); }
 static void s_wrong(void) { submit_named("w", PLAIN ",'branchName':'main','repos':[{'url':'https://git.example/a.git'}]"); }
 static void s_good(void) { play("Completed", ",'repos':[{'index':0,'url':'https://git.example/a.git','status':'pushed'}]"); }
@@ -96,6 +98,8 @@ static const struct scenario {
 	{ "an agent that comes", { s_no_agent, s_agent, s_good }, "Completed", "Success", 1, 1 << 0 },
 	{ "no label for a while", { s_plain, s_unlabel, s_good, s_label, s_good }, "Completed", "Success", 2, 1 << 1 | 1 << 2 },
 	{ "a branch that another has", { s_other, s_branch, s_other_ends, s_good, s_good }, "Completed", "Success", 3, 1 << 0 | 1 << 1 },
+	{ "a step that waits for a person", { s_manual, s_good }, "Ready", "WaitingForPerson", 1, 0 },
+	{ "a step that a person starts", { s_manual, s_good, s_second, s_good }, "Completed", "Success", 2, 1 << 1 },
 	{ "seeded, then waiting", { s_umbrella, s_seeded }, "Ready", "WaitingForPerson", 1, 0 },
 	{ "seeded, then done by persons", { s_umbrella, s_seeded, s_specify, s_seeded, s_implement, s_seeded }, "Completed", "Success", 3, 1 << 1 },
 	{ "a session that a person made", { s_umbrella, s_seeded, s_person, s_seeded }, "Ready", "WaitingForPerson", 2, 1 << 1 },
