@@ -52,31 +52,49 @@ find_any(const struct ctl *ctl, const char *name, size_t n, char letter)
 	return option != NULL ? option : find(ctl_global_options, name, n, letter);
 }
 
-/* Is the word at that place, which names the command, the first that is neither an option nor an option's value? */
-static bool
-is_first_word(const struct ctl_command *command, char **argv, int at)
+/* Of a word that begins with "-": the option, and the value if it is in the same word. */
+static const struct ctl_option *
+split(const struct ctl *ctl, const char *word, const char **value)
 {
-	struct ctl ctl = { .command = command };
-	int i = 1;
+	bool is_long = word[1] == '-';
+	size_t n = is_long ? strcspn(word + 2, "=") : 1;
 
-	for (; i < at && argv[i][0] == '-' && argv[i][1] != '\0' && !am_streq(argv[i], "--"); i++) {
-		bool is_long = argv[i][1] == '-';
-		size_t n = is_long ? strcspn(argv[i] + 2, "=") : 1;
-		const struct ctl_option *option = find_any(&ctl, argv[i] + 2, n, is_long ? 0 : argv[i][1]);
-
-		if (option != NULL && option->arg != NULL && argv[i][(is_long ? 2 + n : 2)] == '\0')
-			i++;
-	}
-	return i == at || (i == at - 1 && am_streq(argv[i], "--"));
+	*value = NULL;
+	if (is_long && word[2 + n] == '=')
+		*value = word + 3 + n;
+	else if (!is_long && word[2] != '\0')
+		*value = word[2] == '=' ? word + 3 : word + 2;
+	return is_long ? find_any(ctl, word + 2, n, 0) : find_any(ctl, NULL, 0, word[1]);
 }
 
-/* Options of the command may come before it: then the command is looked for first.  A namespace may be called like one. */
-static const struct ctl_command *
-find_command(int argc, char **argv)
+/* Is that the first word which is neither an option nor the value of one, when the options are those of this command? */
+static bool
+is_first(const struct ctl_command *command, const char *const *words, size_t n, size_t at)
 {
-	for (int i = 1; i < argc; i++)
+	const struct ctl as_if = { .command = command };
+
+	for (size_t i = 0; i < n && i <= at; i++) {
+		const struct ctl_option *option;
+		const char *value;
+
+		if (words[i][0] != '-' || words[i][1] == '\0')
+			return i == at;
+		if (am_streq(words[i], "--"))
+			return i + 1 == at;
+		option = split(&as_if, words[i], &value);
+		if (option != NULL && option->arg != NULL && value == NULL)
+			i++;
+	}
+	return false;
+}
+
+/* Options of the command may come before it: then the command is looked for first.  A namespace may be called as one is. */
+const struct ctl_command *
+ctl_find_command(const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; ctl_commands[k] != NULL; k++)
-			if (am_streq(argv[i], ctl_commands[k]->name) && is_first_word(ctl_commands[k], argv, i))
+			if (am_streq(words[i], ctl_commands[k]->name) && is_first(ctl_commands[k], words, n, i))
 				return ctl_commands[k];
 	return NULL;
 }
@@ -101,18 +119,12 @@ unknown_command(const char *word)
 static int
 parse_option(struct ctl *ctl, int argc, char **argv, int *i)
 {
-	const char *word = argv[*i], *value = NULL;
-	bool is_long = word[1] == '-';
-	size_t n = is_long ? strcspn(word + 2, "=") : 1;
-	const struct ctl_option *option = is_long ? find_any(ctl, word + 2, n, 0) : find_any(ctl, NULL, 0, word[1]);
+	const char *word = argv[*i], *value;
+	const struct ctl_option *option = split(ctl, word, &value);
 
 	if (option == NULL)
 		return ctl_usage("there is no option \"%s\"; see ambientctl %s%s--help", word,
 				 ctl->command != NULL ? ctl->command->name : "", ctl->command != NULL ? " " : "");
-	if (is_long && word[2 + n] == '=')
-		value = word + 3 + n;
-	else if (!is_long && word[2] != '\0')
-		value = word[2] == '=' ? word + 3 : word + 2;
 	if (option->arg == NULL && value != NULL)
 		return ctl_usage("option \"--%s\" takes no value", option->name);
 	if (option->arg != NULL && value == NULL) {
@@ -133,7 +145,7 @@ ctl_parse(struct ctl *ctl, int argc, char **argv, bool *help)
 	const char *output;
 	int rc;
 
-	ctl->command = find_command(argc, argv);
+	ctl->command = ctl_find_command((const char *const *)argv + 1, argc > 0 ? (size_t)argc - 1 : 0);
 	for (int i = 1; i < argc; i++) {
 		if (options && am_streq(argv[i], "--")) {
 			options = false;

@@ -137,14 +137,10 @@ takes_value(const struct ctl_command *command, const char *word)
 static int
 run_complete(struct ctl *ctl)
 {
-	const struct ctl_command *command = NULL;
+	const struct ctl_command *command = ctl->word_count > 0 ? ctl_find_command(ctl->words, ctl->word_count - 1) : NULL;
 	const char *word = ctl->word_count > 0 ? ctl->words[ctl->word_count - 1] : "";
 	const struct ctl_option *option;
 
-	for (size_t i = 0; i + 1 < ctl->word_count && command == NULL; i++)
-		for (size_t k = 0; ctl_commands[k] != NULL; k++)
-			if (am_streq(ctl->words[i], ctl_commands[k]->name))
-				command = ctl_commands[k];
 	option = ctl->word_count > 1 ? takes_value(command, ctl->words[ctl->word_count - 2]) : NULL;
 	if (option != NULL) {
 		offer_values(option->name, word);

@@ -67,6 +67,8 @@ extern const struct ctl_option ctl_global_options[];
 /* NULL: not given. */
 const char *ctl_value(const struct ctl *ctl, const char *option);
 bool ctl_has(const struct ctl *ctl, const char *option);
+/* Which command these words, without the program, are of; NULL: none. */
+const struct ctl_command *ctl_find_command(const char *const *words, size_t n);
 /* Reads the words.  Returns 0, or CTL_USAGE after a sentence on standard error; *help is set when help is wanted. */
 int ctl_parse(struct ctl *ctl, int argc, char **argv, bool *help);
 void ctl_help(const struct ctl_command *command);

@@ -4,6 +4,8 @@ controller, volume binder and garbage collector, with our daemon in cluster mode
 
 What the plane does not have is made here: volumes for claims.  Whoever tests a person's rights is that person by
 impersonation."""
+import copy
+import http.client
 import os
 import re
 import subprocess
@@ -14,17 +16,23 @@ import time
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../e2e"), os.path.join(HERE, "../lib")]
+import access  # noqa: E402
 import again  # noqa: E402
 import contain  # noqa: E402
 import detect  # noqa: E402
+import endpoint  # noqa: E402
+import ends  # noqa: E402
 import kill9  # noqa: E402
 import lib  # noqa: E402
 import life  # noqa: E402
 import lost  # noqa: E402
+import network  # noqa: E402
 import projectsettings  # noqa: E402
+import promises  # noqa: E402
 import remote  # noqa: E402
 import rfe  # noqa: E402
 import stop  # noqa: E402
+import talk  # noqa: E402
 from apart import Apart  # noqa: E402
 from lib import until  # noqa: E402
 
@@ -59,6 +67,35 @@ TESTS = [
     (lost, "test_a_node_that_is_lost_and_comes_back"),
     # a runner's token and every verb that is not its own; credentials for git
     (contain, "test_a_sessions_token_opens_two_doors"), (remote, "test_weakness_12_3_d_https_with_a_private_authority"),
+    # what is promised of a session
+    (promises, "test_behaviour_11_5_empty_status_and_created_once_whatever_is_repeated"),
+    (promises, "test_behaviour_11_5_owner_references_weakness_12_2_d"),
+    (promises, "test_behaviour_11_5_terminal_phase_is_left_by_start_only_weakness_12_1_k"),
+    (promises, "test_behaviour_11_5_token_never_logged"), (promises, "test_weakness_12_2_e_nothing_of_a_run_goes_on"),
+    (promises, "test_behaviour_11_5_many_at_once_weakness_12_1_l"),
+    # what a node says of a pod
+    (ends, "test_behaviour_11_5_waiting_reasons"), (ends, "test_behaviour_11_5_pod_lost_and_what_no_patience_helps"),
+    (ends, "test_weakness_12_1_g_a_hiccup_of_the_registry_is_no_failure"),
+    (ends, "test_behaviour_11_5_exit_codes_weakness_12_1_f_weakness_12_2_f"), (ends, "test_a_node_that_is_not_heard_of_and_comes_back"),
+    (ends, "test_behaviour_11_5_stop_from_each_phase_stop_idempotent_weakness_12_1_i"),
+    (ends, "test_behaviour_11_5_operator_restart_in_each_phase_weakness_12_1_c"),
+    # through pods/proxy to the runner's endpoint
+    (endpoint, "test_messages_as_they_come_and_to_the_end"), (endpoint, "test_fifty_readers_from_anywhere_get_the_same"),
+    (endpoint, "test_a_reader_that_does_not_follow"), (endpoint, "test_keys"),
+    (endpoint, "test_who_may_not_patch_the_session_gets_no_key"),
+    (endpoint, "test_weakness_12_3_c_files_are_shown_to_those_with_a_key_and_no_link_is_followed"),
+    (endpoint, "test_weakness_12_2_c_what_a_session_left_is_shown_until_it_starts_again"),
+    (endpoint, "test_a_session_that_never_ran_has_no_files"),
+    (endpoint, "test_the_state_of_a_clone_is_told_and_nothing_in_it_runs"),
+    (endpoint, "test_content_that_nobody_asks_for_goes"),
+    # ambientctl chat, messages, files and repos
+    (talk, "test_a_person_at_a_terminal"), (talk, "test_a_script_talks_reads_and_ends_it"), (talk, "test_what_it_left_is_read_afterwards"),
+    # people and runners of other projects
+    (access, "test_weakness_12_3_b_a_person_reaches_the_sessions_of_his_own_project"),
+    (access, "test_weakness_12_3_b_a_runners_token_opens_its_own_session"),
+    (access, "test_what_the_proxy_says_to_a_pod"), (access, "test_weakness_12_3_b_the_runners_endpoint_serves_no_page"), (access, "test_behaviour_11_5_access_review_denied"),
+    (access, "test_weakness_12_3_g_our_programs_put_no_token_into_a_url"),
+    (access, "test_weakness_12_3_e_the_runners_token_rotates_and_is_in_no_variable"),
     # groupAccess; weakness_12_3_a and _f
     (projectsettings, "test_a_project_has_its_settings_and_gets_them_again"),
     (projectsettings, "test_another_name_is_refused"), (projectsettings, "test_weakness_12_3_a_roles_are_what_the_table_says"),
@@ -78,14 +115,28 @@ TESTS = [
     (rfe, "test_an_output_of_ten_megabytes"), (rfe, "test_seeding_that_cannot_be_done_is_told"),
     (rfe, "test_a_session_that_a_person_made_counts_as_a_step"), (rfe, "test_long_names"),
 ]
+# Of these some disturb all others, by killing the daemon, and some would be disturbed by what others leave for a while.
+ALONE = {
+    "test_restart_of_the_daemon_while_it_starts_again", "test_the_daemon_is_killed_between_and_in_steps",
+    "test_content_that_nobody_asks_for_goes", "test_deletion_while_pending_creating_running_stopping_completed",
+    "test_a_workflow_deleted_at_any_moment_leaves_nothing", "test_behaviour_11_5_waiting_reasons",
+    "test_behaviour_11_5_operator_restart_in_each_phase_weakness_12_1_c",
+    "test_weakness_12_3_e_the_runners_token_rotates_and_is_in_no_variable",
+}
+KILLERS = (kill9, lost)
+PROXIED = (access, endpoint, talk)
+
+
+def is_alone(module, name):
+    return module in KILLERS or name in ALONE
 
 
 class Volumes(threading.Thread):
-    """Who makes a volume for each claim, and takes it back."""
+    """Who makes a volume for each claim, and takes it back; and who is the node of tests/e2e/ends.py, as far as it only has to be there."""
 
     def __init__(self, p):
         super().__init__(daemon=True)
-        self.p, self.over, self.made, self.unbound = p, threading.Event(), 0, {}
+        self.p, self.over, self.made, self.unbound, self.beat_at = p, threading.Event(), 0, {}, 0
 
     def run(self):
         while not self.over.wait(0.1):
@@ -94,7 +145,16 @@ class Volumes(threading.Thread):
             except (OSError, ValueError, lib.Status, lib.http.client.HTTPException):
                 pass # again
 
+    def beat(self):
+        """The node whose kubelet is a test is well: pods of one that is not heard of are taken for lost."""
+        if time.monotonic() > self.beat_at:
+            self.beat_at = time.monotonic() + 10
+            self.p.patch("/api/v1/nodes/%s/status" % ends.NODE, {"status": {"conditions": [
+                {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "", "lastHeartbeatTime": ends.now(),
+                 "lastTransitionTime": "2026-01-01T00:00:00Z"}]}})
+
     def look(self):
+        self.beat()
         p, volumes = self.p, "/api/v1/persistentvolumes"
         there = p.request("GET", volumes)["items"]
         made = {v["metadata"]["name"] for v in there}
@@ -130,7 +190,7 @@ class Volumes(threading.Thread):
                                  {"metadata": {"annotations": {"looked-at": "%d" % time.monotonic()}}})
 
 
-class Real(Apart):
+class Real(access.Projects, Apart):
     """The daemon alone; the API server is given."""
 
     real = True
@@ -139,15 +199,44 @@ class Real(Apart):
 
     def __init__(self, given):
         self.given = given
-        super().__init__("real", there=("node", "agenticsession", "projectsettings", "rfeworkflow", "runner-command"),
+        self.proxied = network.is_here()
+        super().__init__("real", there=("node", "agenticsession", "projectsettings", "rfeworkflow", "runner-command", "runner-codex"),
+                         node='podCIDR = "%s";' % network.PODS if self.proxied else "",
                          agenticsession='keepJob = "10m"; networkPolicy = true;')
+        self.mine = threading.local()
+        self.binds = (self.dir + "/cli",)
+        self.plugins = {"runner-codex": talk.program(self.binds[0])}
         with open(given) as f:
             self.port = int(re.search(r"server: https://127\.0\.0\.1:(\d+)", f.read()).group(1))
-        self.volumes, self.people = Volumes(self), {}
+        self.volumes, self.audit = Volumes(self), os.path.join(os.path.dirname(given), "audit.log")
 
     @property
     def kubeconfig(self):
         return self.given
+
+    def _ask(self, method, path, body, headers):
+        """By a connection that each thread keeps: this server does not go away, and its handshakes take most of its time."""
+        while True:
+            used = getattr(self.mine, "conn", None)
+            conn = used or self._connect()
+            self.mine.conn = None
+            try:
+                conn.request(method, path, body, headers)
+                answer = conn.getresponse()
+                text = answer.read()
+            except (http.client.HTTPException, ConnectionError):
+                conn.close()
+                if used is None:
+                    raise
+                continue # it was closed between two requests
+            except BaseException:
+                conn.close()
+                raise
+            if answer.will_close:
+                conn.close()
+            else:
+                self.mine.conn = conn
+            return answer, text
 
     def start(self, without=(), wait=True):
         top = os.path.join(HERE, "../../etc")
@@ -156,6 +245,9 @@ class Real(Apart):
             assert done.returncode == 0, done.stdout
         for node in self.request("GET", "/api/v1/nodes")["items"]: # of who was here before
             self.request("DELETE", "/api/v1/nodes/" + node["metadata"]["name"])
+        # Whose kubelet is a test; the scheduler gives it nothing.
+        self.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": ends.NODE},
+                                               "spec": {"unschedulable": True}})
         self.forget_copies()
         self.start_operator()
         try:
@@ -183,16 +275,20 @@ class Real(Apart):
 
     def is_ready(self):
         return any(c["type"] == "Ready" and c["status"] == "True" for n in self.request("GET", "/api/v1/nodes")["items"]
-                   for c in n["status"].get("conditions", []))
+                   if n["metadata"]["name"] != ends.NODE for c in n["status"].get("conditions", []))
 
     def restart(self, **options):
         self.start_operator()
+        return self
 
     def kill9(self):
         self.kill_operator()
 
-    def stop(self):
+    def close(self):
         self.volumes.over.set()
+        super().close()
+
+    def stop(self):
         if self.operator is None or self.operator.poll() is not None:
             return
         self.operator.terminate()
@@ -201,37 +297,93 @@ class Real(Apart):
         except subprocess.TimeoutExpired:
             self.kill_operator()
 
+    def enroll(self, name, kubeconfig):
+        """Nobody here signs certificates for people: one is an account of a namespace where nobody may do anything."""
+        if self.get("/api/v1/namespaces/people") is None:
+            self.namespace("people", managed=False)
+        account = self.core("serviceaccounts", name, ns="people")
+        self.request("POST", self.core("serviceaccounts", ns="people"), {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
+        token = self.request("POST", account + "/token", {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+                                                          "spec": {}})["status"]["token"]
+        with open(self.given) as f:
+            text = re.sub(r"client-(certificate|key)-data: .*\n", "", f.read(), count=1)
+        with open(kubeconfig, "w") as f:
+            f.write(re.sub(r"client-key-data: .*", "token: " + token, text))
+        return "system:serviceaccount:people:" + name, token
+
     def person(self, group):
         def kubectl(*args, **options):
             return self.kubectl("--as", "one-of-" + group, "--as-group", group, "--as-group", "system:authenticated", *args, **options)
         return kubectl
 
 
+class Results:
+    """TAP, in the order in which tests end."""
+
+    def __init__(self, count):
+        self.lock, self.n, self.bad, self.skipped = threading.Lock(), 0, 0, 0
+        print("1..%d" % count, flush=True)
+
+    def run(self, p, module, name):
+        began, words, trace = time.monotonic(), "", ""
+        try:
+            if module in PROXIED and not p.proxied:
+                words = lib.required("netns", "a kube-apiserver passes nothing on to loopback addresses: run it below network.py")
+            else:
+                p.ns = "of-" + module.__name__ # tests make namespaces of simpler names
+                if p.get("/api/v1/namespaces/" + p.ns) is None:
+                    p.namespace(p.ns)
+                if module is access and not is_alone(module, name) and "ours" not in vars(p):
+                    p.begin()
+                words = getattr(module, name)(p)
+        except Exception as e:  # a failing case must not hide the others
+            trace = "".join(__import__("traceback").format_exception(e)).rstrip()
+        with self.lock:
+            self.n, self.bad, self.skipped = self.n + 1, self.bad + bool(trace), self.skipped + bool(words)
+            print("%s %d - %s.%s%s" % ("not ok" if trace else "ok", self.n, module.__name__, name, " # SKIP " + words if words else ""))
+            if trace:
+                print("\n".join("# " + line[:2000] for line in trace.splitlines()[-30:]))
+            print("# %.1f s" % (time.monotonic() - began), flush=True)
+
+
+def run_all(p, tests):
+    """Most of what a test does is to wait, so those of the modules run beside each other, in namespaces of their own."""
+    results, lanes = Results(len(tests)), {}
+    # As in their own suites, one module's names of repositories are none of another's.
+    origins = {module: lib.Origins(os.path.join(p.dir, "git-" + module.__name__)) for module in {m for m, _ in tests}}
+    for module, name in tests:
+        if not is_alone(module, name):
+            lanes.setdefault(module, []).append(name)
+
+    def lane(module, names):
+        own = copy.copy(p)
+        own.origins = origins[module]
+        for name in names:
+            results.run(own, module, name)
+
+    threads = [threading.Thread(target=lane, args=item) for item in lanes.items()]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for module, name in tests:
+        if is_alone(module, name):
+            p.origins = origins[module]
+            results.run(p, module, name)
+    for those in origins.values():
+        those.close()
+    print("# %d rows: %d failed, %d skipped; %d volumes were made" % (len(tests), results.bad, results.skipped, p.volumes.made))
+    return results.bad
+
+
 def main():
     lib.preconditions()
-    only, p, bad = sys.argv[2:], Real(sys.argv[1]), 0
-    tests = [(m, n) for m, n in TESTS if not only or "%s.%s" % (m.__name__, n) in only]
-    print("1..%d" % len(tests), flush=True)
+    only, p = sys.argv[2:], Real(sys.argv[1])
     try:
         p.start()
-        for i, (module, name) in enumerate(tests, 1):
-            began = time.monotonic()
-            try:
-                if p.get("/api/v1/namespaces/" + module.__name__) is None:
-                    p.namespace(module.__name__)
-                p.ns = module.__name__
-                skip = getattr(module, name)(p)
-                print("ok %d %s.%s%s" % (i, module.__name__, name, " # SKIP " + skip if skip else ""))
-            except Exception as e:  # a failing case must not hide the others
-                bad += 1
-                print("not ok %d %s.%s" % (i, module.__name__, name))
-                text = "".join(__import__("traceback").format_exception(e)).rstrip()
-                print("\n".join("# " + line[:2000] for line in text.splitlines()[-30:]))
-            print("# %.1f s" % (time.monotonic() - began), flush=True)
-        print("# %d rows: %d failed; %d volumes were made" % (len(tests), bad, p.volumes.made))
+        return 1 if run_all(p, [(m, n) for m, n in TESTS if not only or "%s.%s" % (m.__name__, n) in only]) else 0
     finally:
         p.close()
-    return 1 if bad else 0
 
 
 if __name__ == "__main__":

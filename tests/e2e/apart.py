@@ -34,13 +34,15 @@ class Apart(Platform):
         return self
 
     def start_operator(self):
-        root, binds = self.tree.root, '"%s:%s"' % (self.tree.root, self.tree.prefix)
+        root = self.tree.root
+        binds = ", ".join('"%s"' % b for b in ("%s:%s" % (root, self.tree.prefix), *self.binds))
         plugins = {
             "node": 'config: { shim = "%s/libexec/ambient/ambient-shim"; images: ( { match = "ambient-runner:*"; binds = [ %s ]; '
-                    'path = "%s/bin:/usr/bin:/bin"; } ); };' % (root, binds, self.tree.prefix),
+                    'path = "%s/bin:/usr/bin:/bin"; } ); %s };' % (root, binds, self.tree.prefix, self.node),
             "agenticsession": "config: { %s };" % self.agenticsession,
             "rfeworkflow": 'config: { agents = "%s/share/ambient/agents"; seed = "%s/share/ambient/seed"; retryDelay = "0s"; };' % (
                 root, root),
+            **self.plugins,
         }
         with open(self.base + ".conf", "w") as f:
             f.write('mode = "cluster";\nstate = "%s.state";\nruntime = "%s.run";\nplugin_dir = "%s/lib/ambient/plugins";\n'

@@ -341,14 +341,25 @@ def test_weakness_12_2_c_what_a_session_left_is_shown_until_it_starts_again(p):
     until(lambda: s.status.get("runs") == 2 and s.phase == "Completed", what="the second run")
     there = p.get(p.core("pods", "left-content"))
     assert there is None, (there["metadata"], there["status"].get("phase"), s.get()["metadata"], s.status)
-    # Nobody asks it anything: it ends, and is removed.
-    p.agenticsession = 'contentIdle = "1s";'
-    p.stop()
-    p.start()
-    ask_for_content(p, s)
-    until(lambda: p.get(p.core("pods", "left-content")) is None, what="the content pod to go")
     events = [e["message"] for e in p.request("GET", p.core("events"))["items"] if e["reason"] == "ContentUnavailable"]
     assert not events, events
+
+
+def test_content_that_nobody_asks_for_goes(p):
+    s, before = p.session("idle", "true"), p.agenticsession
+    s.wait("Completed")
+    p.stop()
+    p.agenticsession = 'contentIdle = "1s";'
+    p.restart()
+    try:
+        ask_for_content(p, s)
+        until(lambda: p.get(p.core("pods", "idle-content")) is None, what="the content pod to go")
+        events = [e["message"] for e in p.request("GET", p.core("events"))["items"] if e["reason"] == "ContentUnavailable"]
+        assert not events, events
+    finally:
+        p.stop()
+        p.agenticsession = before
+        p.restart()
 
 
 # Each of these would run something, in a repository that git reads as its own.

@@ -452,16 +452,19 @@ class Platform:
             self.context = context
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE, context=self.context)
 
-    def request(self, method, path, body=None, content="application/json", raw=False):
+    def _ask(self, method, path, body, headers):
         conn = self._connect()
         try:
-            if body is not None and not isinstance(body, (str, bytes)):
-                body = json.dumps(body)
-            conn.request(method, path, body, {"Content-Type": content, "Accept": "application/json"} if not raw else {})
+            conn.request(method, path, body, headers)
             answer = conn.getresponse()
-            text = answer.read()
+            return answer, answer.read()
         finally:
             conn.close()
+
+    def request(self, method, path, body=None, content="application/json", raw=False):
+        if body is not None and not isinstance(body, (str, bytes)):
+            body = json.dumps(body)
+        answer, text = self._ask(method, path, body, {"Content-Type": content, "Accept": "application/json"} if not raw else {})
         if raw:
             return answer.status, text
         value = json.loads(text)

@@ -37,6 +37,13 @@ check 2 'neither json nor table' get -o yaml
 check 4 'no way to an API server' get
 check 4 'no cluster is configured' describe x
 check 4 "$tmp/none" get --kubeconfig "$tmp/none"
+# A namespace, or what else is an option's, may have the name of a command.
+check 4 "$tmp/none" -n stop --kubeconfig "$tmp/none" logs x
+check 4 "$tmp/none" --namespace get --kubeconfig="$tmp/none" --follow logs x
+check 4 "$tmp/none" --name run --kubeconfig "$tmp/none" run x --command true
+check 4 "$tmp/none" --kubeconfig "$tmp/none" -n logs -- logs x
+check 2 'which command' -n stop
+check 2 'usage: ambientctl stop' -n stop stop
 check 2 'no completion for "tcsh"' completion tcsh
 check 0 'ambientctl ' version
 check 0 '"version"' version -o json
@@ -50,6 +57,8 @@ check 0 'remove' __complete -- repos re
 check 0 '--diff' __complete -- repos s --d
 check 0 '--end' __complete -- chat --e
 check 0 'agent' __complete -- logs -c a
+check 0 'agent' __complete -- -n stop logs -c a
+check 0 '--follow' __complete -- -n get logs --f
 check 0 '' __complete -- get ''
 for command in run get describe logs messages chat files stop start repos workflow delete explain top cache user standalone plugin completion version; do
 	check 0 "usage: ambientctl $command" "$command" --help

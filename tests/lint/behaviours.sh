@@ -25,6 +25,12 @@ tap "each behaviour has its test" "$(printf '%s\n' "$named" | awk -F'\t' '
 	$2 ~ /^by / && !(substr($2, 4) in names) && !index(all, "_" substr($2, 4) "_") { print $1 ": no test is called " substr($2, 4) }
 	' - $list)"
 
+tap "what users of the kinds relied on is tested on a real control plane, too" "$(awk -F'\t' '
+	/^behaviour_11_5_|^weakness_12_[123]_/ { name = $2 == "test" ? $1 : $2; sub(/^by /, "", name); print $1, name }' tests/lint/platform.txt |
+	while read -r id name; do
+		grep -qE "(\"|_)$name(\"|_)" tests/cluster/kinds.py || echo "$id: tests/cluster/kinds.py runs no test called $name"
+	done)"
+
 tap "what has no counterpart is in its decision" "$(sed -nE 's/^([A-Za-z0-9_]+)\tnone ([0-9]+)\t.*/\1 \2/p' $list |
 	while read -r id adr; do
 		grep -qw -- "$id" doc/adr/"$adr"-*.md || echo "$id is not in ADR $adr"

@@ -138,6 +138,27 @@ START_TEST(tokens_are_renewed_by_their_own_life)
 }
 END_TEST
 
+/* A machine that trusts no token for long. */
+START_TEST(tokens_are_renewed_when_they_are_too_old)
+{
+	char first[128];
+	int64_t now = 0;
+
+	begin(",\"tokenMaxAge\":\"5m\"");
+	fake_host_put(fake, ACCOUNT, "{'metadata':{'name':'default','namespace':'n'}}");
+	put_pod("p", RUN("exec sleep 60"), ",\"volumes\":[{\"name\":\"v\",\"projected\":{\"sources\":["
+		"{\"serviceAccountToken\":{\"path\":\"t\",\"expirationSeconds\":3600}}]}}]");
+	ck_assert(until("p", "/status/phase", "Running"));
+	(void)reconcile("p");
+	snprintf(first, sizeof(first), "%s", volume("v", "t"));
+	advance_to(&now, 299);
+	ck_assert_str_eq(volume("v", "t"), first);
+	advance_to(&now, 301);
+	ck_assert_str_ne(volume("v", "t"), first);
+	end();
+}
+END_TEST
+
 /* Keys that come, change and go; an object that goes leaves the files; a mount of one file stays as it was. */
 START_TEST(objects_that_change_reach_a_running_pod)
 {
@@ -517,6 +538,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, dns_policy_none_and_names);
 	tcase_add_test(tc, dns_config_is_joined_with_the_machines);
 	tcase_add_test(tc, tokens_are_renewed_by_their_own_life);
+	tcase_add_test(tc, tokens_are_renewed_when_they_are_too_old);
 	tcase_add_test(tc, objects_that_change_reach_a_running_pod);
 	tcase_add_test(tc, a_claims_life);
 	tcase_add_test(tc, parts_of_volumes);

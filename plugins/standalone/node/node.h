@@ -130,6 +130,7 @@ struct node {
 	char groups[GROUPS_MAX][512];
 	int64_t pod_pids;
 	int64_t uid_first, uid_last; /* users of namespaces; 0: there are none */
+	int64_t token_use;       /* ns: the longest that a token stays */
 	uint32_t addresses, address_count; /* of pods: the first, and how many */
 	pthread_mutex_t uid_lock;    /* guards uids/ on disk */
 	char **host_paths;       /* what hostPath volumes may show; ended by NULL */

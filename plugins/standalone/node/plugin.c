@@ -89,8 +89,10 @@ static const struct ambient_option opt_uids = { sizeof(opt_uids), "uidRange", AM
 static const struct ambient_option opt_cidr = { sizeof(opt_cidr), "podCIDR", AMBIENT_OPT_STRING, 0, POD_CIDR, 0, 0,
 	"range of the pods' addresses, all of them this machine's own; beside a kube-apiserver, which passes no request on to a loopback "
 	"address, one that is none", NULL };
+static const struct ambient_option opt_token = { sizeof(opt_token), "tokenMaxAge", AMBIENT_OPT_DURATION, 0, "24h", AMBIENT_SECOND,
+	24 * 60 * AMBIENT_MINUTE, "how long a token of a pod's volume is used; it is renewed earlier when 80 % of its life are over", NULL };
 static const struct ambient_option *const options[] = { &opt_images, &opt_podman, &opt_sandbox, &opt_bwrap, &opt_shim, &opt_name,
-	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, &opt_seccomp, &opt_profiles, &opt_uids, &opt_cidr, NULL };
+	&opt_port, &opt_groups, &opt_strict, &opt_pids, &opt_paths, &opt_seccomp, &opt_profiles, &opt_uids, &opt_cidr, &opt_token, NULL };
 
 static char **
 strings(const struct ambient_host *host, const struct ambient_conf *conf, const char *name, bool map)
@@ -339,6 +341,7 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	node->pod_pids = host->conf->integer(conf, "podPids", 4096);
 	node->host_paths = strings(host, conf, "hostPaths", false);
 	resources_detect(node, host->conf->str(conf, "cgroups", "/sys/fs/cgroup"));
+	node->token_use = host->conf->integer(conf, "tokenMaxAge", 24 * 60 * AMBIENT_MINUTE);
 	node->port = (uint16_t)host->conf->integer(conf, "port", 0);
 	if (node->name == NULL || node->shim == NULL || node->bwrap == NULL || node->root == NULL)
 		rc = ambient_err(err, AMBIENT_E_NOMEM, "cannot use the state directory \"%s\": %s", host->state_dir,

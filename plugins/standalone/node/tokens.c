@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tokens of a pod's account in its projected volumes.  Each is asked for once and serves until 80 % of its life, or a
- * day, have passed; then the next reconcile puts another in its place, as files.c changes files.  Which token wants
+ * Tokens of a pod's account in its projected volumes.  Each is asked for once and serves until 80 % of its life, or
+ * tokenMaxAge, have passed; then the next reconcile puts another in its place, as files.c changes files.  Which token wants
  * renewal when is only in memory: after a restart of the daemon all of them are renewed.
  */
 #include "node.h"
@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIFE        3600
-#define LONGEST_USE (24 * 3600 * AMBIENT_SECOND)
+#define LIFE 3600
 
 static struct local_token *
 find(struct local *local, const char *path)
@@ -82,7 +81,7 @@ token_get(struct node *node, struct ambient_call *call, const struct ambient_obj
 	text_puts(ret, ambient_str(answer, "/status/token", ""));
 	/* A server may give it another life than it was asked for; what it was asked for is the shorter one then. */
 	use = life * AMBIENT_SECOND / 5 * 4;
-	known->renew_at = now + (use < LONGEST_USE ? use : LONGEST_USE);
+	known->renew_at = now + (use < node->token_use ? use : node->token_use);
 	return 0;
 }
 
