@@ -27,6 +27,9 @@ class OtherNode:
                         self.base, self.base, root, p.kubeconfig, NAME, NAME, root, root, p.tree.prefix, p.tree.prefix))
 
     def start(self):
+        """No pod is to come here but by us: other tests run at this time."""
+        if self.p.get(NODES + "/" + NAME) is None:
+            self.p.request("POST", NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}, "spec": {"unschedulable": True}})
         with open(self.base + ".log", "ab") as log:
             self.daemon = self.p.ambientd("-c", self.base + ".conf", stdout=log, stderr=log)
         until(lambda: is_ready(self.p, NAME), what="the other node to be Ready")
@@ -48,19 +51,23 @@ def is_ready(p, name):
     return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
 
 
-def cordon(p, name, away):
-    p.patch(NODES + "/" + name, {"spec": {"unschedulable": away or None}})
+def place(p, s):
+    """A session's pod, put there: as long as its claim has no volume no scheduler touches it."""
+    pods = p.core("pods") + "?labelSelector=agentic-session%3D" + s.name
+    pod = until(lambda: p.request("GET", pods)["items"], what="the pod of " + s.name)[0]["metadata"]["name"]
+    p.request("POST", p.core("pods", pod) + "/binding", {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod},
+                                                         "target": {"apiVersion": "v1", "kind": "Node", "name": NAME}})
 
 
 def test_a_node_that_is_lost_and_comes_back(p):
     """Said, and no end of the run, until somebody gives the pod up; the next run waits for that pod, as it may still write."""
-    others = [n["metadata"]["name"] for n in p.request("GET", NODES)["items"]]
     other = OtherNode(p)
     try:
         other.start()
-        for name in others:
-            cordon(p, name, True)
+        p.volumes.held.add(p.ns)
         s = p.session("lost", GATED_BARE)
+        place(p, s)
+        p.volumes.held.discard(p.ns)
         s.wait("Running")
         pod, first = p.core("pods", s.status["runnerPodName"]), p.get(p.jobs("lost-job"))["metadata"]["uid"]
         assert p.get(pod)["spec"]["nodeName"] == NAME, p.get(pod)["spec"]
@@ -68,8 +75,6 @@ def test_a_node_that_is_lost_and_comes_back(p):
         s.wait_reason("NodeNotReady")
         assert s.phase == "Running" and NAME in s.message, s.status
         until(lambda: told(p, s, "NodeNotReady"), what="the event")
-        for name in others:
-            cordon(p, name, False)
         p.request("DELETE", pod + "?gracePeriodSeconds=1")
         s.wait("Failed")
         assert s.reason == "NodeLost" and "by force" in s.message and "start the session again" in s.message, s.status
@@ -81,12 +86,10 @@ def test_a_node_that_is_lost_and_comes_back(p):
         # The node is there again, and ends what was to end: that is all the next run waited for.
         other.start()
         until(lambda: p.get(pod) is None, what="the pod to go")
-        cordon(p, NAME, True)
         s.wait("Running", "Creating")
         s.delete()
         until(lambda: s.get() is None, what="the session to go")
         until(lambda: not p.request("GET", p.core("pods") + "?labelSelector=agentic-session%3Dlost")["items"], what="its pods to go")
     finally:
-        for name in others:
-            cordon(p, name, False)
+        p.volumes.held.discard(p.ns)
         other.close()
