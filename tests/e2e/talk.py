@@ -72,6 +72,7 @@ def test_a_person_at_a_terminal(p):
 
 def test_a_script_talks_reads_and_ends_it(p):
     s = session(p, "script")
+    s.wait("Running") # what the runner says may be known earlier than that it runs
     until(lambda: "one after new" in s.texts(), what="the first answer")
     for words, want in ((("messages", "script"), "one after new"), (("repos", "script"), "main"), (("files", "script"), "script"),
                         (("files", "script", "script/README.md"), "hello")):
