@@ -83,7 +83,7 @@ struct am_agent {
 	int64_t look_ref;
 	int status; /* of waitpid */
 	int asked;  /* AMBIENT_ASKED_* */
-	int64_t term_at, kill_at, idle_ns, last_line, drain_until;
+	int64_t term_at, kill_at, idle_ns, last_line, last_read, drain_until;
 	struct ambient_outcome outcome;
 	/* Of the session, whether there is a process or not. */
 	bool ending;          /* it was asked to stop */

@@ -336,6 +336,7 @@ read_stream(struct am_agent *agent, struct am_stream *stream)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0) {
+		agent->last_read = now_boot();
 		stream->buf.len += (size_t)n;
 		split(agent, stream, false);
 		return;
@@ -606,10 +607,11 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 				break;
 			last = AM_FOREVER;
 		}
-		if (agent->exited && agent->drain_until == AM_FOREVER && last == AM_FOREVER)
-			last = now_boot() +
-			       DRAIN; /* swept: end of file must come now, but for what is still in the pipe */
-		if (now_boot() > last && !am_runner_channel_full(&agent->runner))
+		/* Swept: end of file must come now, behind what is still in the pipe; while the runner is behind nothing is read. */
+		if (agent->exited && agent->drain_until == AM_FOREVER)
+			last = last == AM_FOREVER || am_runner_channel_full(&agent->runner) ? now_boot() + DRAIN
+											     : AM_MAX(last, agent->last_read + DRAIN);
+		if (now_boot() > last)
 			break;
 		am_agent_wait(agent);
 		reap_orphans(agent);

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -392,6 +393,30 @@ def test_a_hundred_megabytes_of_output(lab):
     assert pod.code == 0 and pod.report["result"] == "end", (pod.code, pod.report)
     assert os.path.getsize(pod.dir + "/.ambient/messages.jsonl") < 8 << 20
     assert any(m["type"] == "session" and m.get("state") == "truncated" for m in pod.messages)
+
+
+def test_a_slow_runner_loses_nothing_of_an_agent_that_has_ended(lab):
+    """What is still in the agent's pipe, and was not read since the runner was behind, is read when it is no more."""
+    program = ("import os, time; os.set_blocking(1, False); n = quiet = 0\n"
+               "while quiet < 10:\n"
+               "    try: os.write(1, b\"%06d\\n\" % n); n += 1; quiet = 0\n"
+               "    except BlockingIOError: quiet += 1; time.sleep(0.05)\n"
+               "open(\"count\", \"w\").write(str(n))")
+    pod = lab.pod(spec("echo up; until [ -e go ]; do sleep 0.1; done; exec python3 -c '%s'" % program)).start()
+    assert pod.until(lambda: "up" in pod.texts())
+    there = pod.dir + "/workspace/artifacts/"
+    pod.runner.send_signal(signal.SIGSTOP)
+    try:
+        open(there + "go", "w").close()
+        assert pod.until(lambda: os.path.exists(there + "count"))
+        time.sleep(6)  # longer than an end is waited for that does not come
+    finally:
+        pod.runner.send_signal(signal.SIGCONT)
+    pod.wait()
+    with open(there + "count") as f:
+        n = int(f.read())
+    said = "\n".join(pod.texts()).split("\n")
+    assert pod.code == 0 and said == ["up"] + ["%06d" % i for i in range(n)], (pod.code, n, len(said), said[-1])
 
 
 def test_a_full_disk(lab):
