@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "tests/lib/fake_host.h"
+#include "tests/lib/cut.h"
 #include "tests/lib/unit.h"
 
 #define MINUTES_2026 29453760LL /* since 1970, at the start */
@@ -308,6 +308,65 @@ START_TEST(a_foreign_job_of_that_name)
 }
 END_TEST
 
+/* Five minutes, of which each run ends well, fails, or is still going on: the daemon dies at the n-th write of each look, and then looks
+ * again, or first with a cache that has not heard of what was written.  What is there at the end. */
+static bool
+five_minutes(const char *spec, int n, bool old_cache, char out[2048])
+{
+	static const char *const ends[] = { "Complete", "Failed", NULL, "Complete", "Complete" };
+	bool disturbed = false;
+	size_t len = 0;
+
+	begin(spec);
+	cut_install(fake_host_table(fake));
+	fake_host_destroy(fake);
+	(void)fake_host_create(fake);
+	for (int minute = 1; minute <= 5; minute++) {
+		seconds(60);
+		writes_left = n;
+		disturbed = (fake_host_reconcile(fake, "cronjobs", "n", "c", NULL, NULL) < 0 && writes_left == 0) || disturbed;
+		writes_left = -1;
+		if (old_cache)
+			fake_host_remember(fake);
+		(void)reconcile();
+		fake_host_destroy(fake);
+		(void)fake_host_create(fake);
+		fake_host_lag(fake, old_cache);
+		for (int i = 0; i < 3; i++) /* with an old cache some of what it tries fails */
+			(void)fake_host_reconcile(fake, "cronjobs", "n", "c", NULL, NULL);
+		fake_host_lag(fake, false);
+		(void)reconcile();
+		if (ends[minute - 1] != NULL && fake_host_has(fake, JOB, "n", job_name(minute)))
+			finish(job_name(minute), ends[minute - 1], "2026-01-01T00:04:30Z");
+		(void)reconcile();
+	}
+	for (size_t i = 0; i < jobs(); i++)
+		len += (size_t)snprintf(out + len, 2048 - len, "%s\n", fake_host_name(fake, JOB, "n", i));
+	(void)snprintf(out + len, 2048 - len, "%s %s %s", cj("/status/active/0/name"), cj("/status/active/1/name"), cj("/status/lastScheduleTime"));
+	end();
+	return disturbed;
+}
+
+START_TEST(rule_28_crash_after_each_write_and_old_caches)
+{
+	static const char *const specs[] = { "'schedule':'* * * * *'", "'schedule':'* * * * *','concurrencyPolicy':'Forbid'",
+		"'schedule':'* * * * *','concurrencyPolicy':'Replace'", "'schedule':'* * * * *','successfulJobsHistoryLimit':1,"
+		"'failedJobsHistoryLimit':0" };
+	char want[2048], got[2048];
+	bool disturbed = true;
+	int n;
+
+	(void)five_minutes(specs[_i], -1, false, want);
+	for (n = 0; n < 20 && disturbed; n++)
+		for (int old_cache = 0; old_cache < 2; old_cache++) {
+			disturbed = five_minutes(specs[_i], n, old_cache != 0, got);
+			ck_assert_msg(strcmp(want, got) == 0, "%s, write %d, %d: %s\ninstead of %s", specs[_i], n, old_cache, got, want);
+		}
+	ck_assert_int_gt(n, 2);
+	ck_assert_int_lt(n, 20);
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
@@ -325,6 +384,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, history_limits);
 	tcase_add_test(tc, what_others_did_to_its_jobs);
 	tcase_add_test(tc, a_foreign_job_of_that_name);
+	tcase_add_loop_test(tc, rule_28_crash_after_each_write_and_old_caches, 0, 4);
 }
 
 UNIT_MAIN("cronjobs", cases)
