@@ -128,7 +128,18 @@ def eviction_is_a_delete(f):
     assert "deletionTimestamp" not in f.api.get(path + "/p").ok()["metadata"]
     answer = f.api.post(path + "/p/eviction", {**body, "deleteOptions": {"gracePeriodSeconds": 7}}).ok(201)
     assert answer["status"] == "Success", answer
-    assert f.api.get(path + "/p").ok()["metadata"]["deletionGracePeriodSeconds"] == 7
+    pod = f.api.get(path + "/p").ok()
+    assert pod["metadata"]["deletionGracePeriodSeconds"] == 7, pod
+    told = next(c for c in pod["status"]["conditions"] if c["type"] == "DisruptionTarget")
+    assert (told["status"], told["reason"], told["message"]) == ("True", "EvictionByEvictionAPI", "Eviction API: evicting"), told
+    assert "PodScheduled" in [c["type"] for c in pod["status"]["conditions"]] or len(pod["status"]["conditions"]) == 1, pod
+    f.api.post(path, {"metadata": {"name": "q"}, "spec": {"nodeName": "standalone", "containers": [{"name": "c", "image": "i:1"}]}}).ok(201)
+    q = f.api.get(path + "/q").ok()["metadata"]
+    f.api.post(path + "/q/eviction", {"metadata": {"name": "q"}, "deleteOptions": {"preconditions": {"uid": "another"}}}).fails(
+        409, "Conflict")
+    assert f.api.get(path + "/q").ok()["metadata"]["resourceVersion"] == q["resourceVersion"]
+    f.api.post(path + "/q/eviction", {"metadata": {"name": "q"}, "deleteOptions": {"preconditions": {
+        "uid": q["uid"], "resourceVersion": q["resourceVersion"]}}}).ok(201)
     f.api.post(path + "/none/eviction", {**body, "metadata": {"name": "none"}}).fails(404, "NotFound")
     subs = {r["name"]: r for r in f.api.get("/api/v1").ok()["resources"]}
     assert subs["pods/eviction"]["kind"] == "Eviction" and subs["pods/eviction"]["group"] == "policy", subs["pods/eviction"]

@@ -93,8 +93,8 @@ def test_a_pod_that_is_evicted(p):
     name = s.status["runnerPodName"]
     p.request("POST", p.core("pods", name) + "/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}})
     s.wait("Failed")
-    # A kube-apiserver writes into the pod who takes it away, which is not seen if it is gone by then; the standalone one deletes it.
-    want = {"PodEvicted": "Eviction API", "PodMissing": "deleted or evicted"} if p.real else {"PodDeleted": "the pod was deleted"}
+    # The API server writes into the pod who takes it away, which is not seen if it is gone by then.
+    want = {"PodEvicted": "Eviction API", "PodMissing": "deleted or evicted"}
     assert s.reason in want and want[s.reason] in s.message and "start the session again" in s.message, s.status
     until(lambda: told(p, s, s.reason), what="the event")
     until(lambda: not p.pod_processes(s), what="its processes to end")
