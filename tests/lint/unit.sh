@@ -5,6 +5,7 @@
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ambient-unit.XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$top_builddir" || exit 1
+unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this test: it would have told of directories
 said=$(make -s --eval='show:;@echo "$(systemdsystemunitdir) $(sbindir)/ambientd --config $(sysconfdir)/ambient/ambient.conf"' show)
 place=${said%% *}
 if [ -z "$place" ]; then
