@@ -7,11 +7,9 @@
  */
 #include <stdlib.h>
 
+#include "tests/lib/walk.h"
 #include "tests/unit/agenticsession.h"
 
-#define STEPS    9
-#define LOOKS    4 /* of a daemon with an old cache */
-#define END_SIZE (64 * 1024)
 #define CHAT     "{'initialPrompt':'hi','repos':[{'url':'https://h/a.git'},{'url':'https://h/b.git'}]}"
 #define OTHERS   "{'repos':[{'url':'https://h/b.git','branch':'dev'},{'url':'https://h/c.git'}],'mainRepoIndex':1}"
 
@@ -89,31 +87,36 @@ static void p_other_stop(void) { fake_host_merge(fake, AS_SESSION, "team-a", "t"
 static void p_other_start(void) { fake_host_merge(fake, AS_SESSION, "team-a", "t", "{'spec':{'desiredState':'Running'}}"); }
 
 static const struct scenario {
-	const char *name, *conf;
-	void (*steps[STEPS])(void);
-	const char *phase, *reconciled, *other; /* of s; of t, or "(none)" */
+	struct walk walk;
+	const char *conf, *phase, *reconciled, *other; /* of s; of t, or "(none)" */
 	size_t jobs;
-	unsigned blind; /* after which steps a look may be left out */
 } scenarios[] = {
-	{ "an edit that is heard of", NULL, { p_begin, p_up, p_timeout, p_heard, p_end }, "Completed", "SpecApplied", "(none)", 1, 1 << 1 },
-	{ "an edit that comes too late", NULL, { p_begin, p_up, p_timeout, p_end }, "Completed", "NotApplied", "(none)", 1, 1 << 1 },
-	{ "an edit for the next run", NULL, { p_begin, p_up, p_model, p_end, p_start, p_up, p_end }, "Completed", "SpecApplied", "(none)", 2,
-	  1 << 1 | 1 << 2 },
-	{ "other repositories", NULL, { p_chat, p_up, p_repos, p_heard, p_end }, "Completed", "SpecApplied", "(none)", 1, 1 << 1 },
-	{ "edited before the pod", NULL, { p_chat, p_repos, p_up, p_heard, p_end }, "Completed", "SpecApplied", "(none)", 1, 1 << 2 },
-	{ "the files are looked at", NULL, { p_begin, p_end, p_look, p_looked, p_look_again }, "Completed", "SpecApplied", "(none)", 1, 0 },
-	{ "looked at, and started again", NULL, { p_begin, p_end, p_look, p_start, p_up, p_end }, "Completed", "SpecApplied", "(none)", 2, 1 << 4 },
-	{ "continued at once", NULL, { p_begin, p_up, p_heir, p_end, p_other_up, p_other_end }, "Completed", "SpecApplied", "Completed", 2,
-	  1 << 1 | 1 << 2 | 1 << 4 },
-	{ "continued while it is looked at", NULL, { p_begin, p_end, p_look, p_heir, p_other_up, p_other_end }, "Completed", "SpecApplied",
-	  "Completed", 2, 1 << 4 },
-	{ "started while it is continued", NULL, { p_begin, p_end, p_heir, p_other_up, p_start, p_other_end, p_up, p_end }, "Completed",
-	  "SpecApplied", "Completed", 3, 1 << 3 | 1 << 4 | 1 << 6 },
-	{ "in line", "{'maxRunning':1}", { p_begin, p_up, p_other, p_end, p_other_up, p_other_end }, "Completed", "SpecApplied", "Completed", 2,
-	  1 << 1 | 1 << 4 },
-	{ "stopped in line", "{'maxRunning':1}", { p_begin, p_other, p_other_stop, p_end }, "Completed", "SpecApplied", "Stopped", 1, 1 << 2 },
-	{ "back in line", "{'maxRunning':1}", { p_begin, p_other, p_other_stop, p_other_start, p_end, p_other_up, p_other_end }, "Completed",
-	  "SpecApplied", "Completed", 2, 1 << 5 },
+	{ { "an edit that is heard of", { p_begin, p_up, p_timeout, p_heard, p_end }, 1 << 1 },
+	  NULL, "Completed", "SpecApplied", "(none)", 1 },
+	{ { "an edit that comes too late", { p_begin, p_up, p_timeout, p_end }, 1 << 1 },
+	  NULL, "Completed", "NotApplied", "(none)", 1 },
+	{ { "an edit for the next run", { p_begin, p_up, p_model, p_end, p_start, p_up, p_end }, 1 << 1 | 1 << 2 },
+	  NULL, "Completed", "SpecApplied", "(none)", 2 },
+	{ { "other repositories", { p_chat, p_up, p_repos, p_heard, p_end }, 1 << 1 },
+	  NULL, "Completed", "SpecApplied", "(none)", 1 },
+	{ { "edited before the pod", { p_chat, p_repos, p_up, p_heard, p_end }, 1 << 2 },
+	  NULL, "Completed", "SpecApplied", "(none)", 1 },
+	{ { "the files are looked at", { p_begin, p_end, p_look, p_looked, p_look_again }, 0 },
+	  NULL, "Completed", "SpecApplied", "(none)", 1 },
+	{ { "looked at, and started again", { p_begin, p_end, p_look, p_start, p_up, p_end }, 1 << 4 },
+	  NULL, "Completed", "SpecApplied", "(none)", 2 },
+	{ { "continued at once", { p_begin, p_up, p_heir, p_end, p_other_up, p_other_end }, 1 << 1 | 1 << 2 | 1 << 4 },
+	  NULL, "Completed", "SpecApplied", "Completed", 2 },
+	{ { "continued while it is looked at", { p_begin, p_end, p_look, p_heir, p_other_up, p_other_end }, 1 << 4 },
+	  NULL, "Completed", "SpecApplied", "Completed", 2 },
+	{ { "started while it is continued", { p_begin, p_end, p_heir, p_other_up, p_start, p_other_end, p_up, p_end }, 1 << 3 | 1 << 4 | 1 << 6 },
+	  NULL, "Completed", "SpecApplied", "Completed", 3 },
+	{ { "in line", { p_begin, p_up, p_other, p_end, p_other_up, p_other_end }, 1 << 1 | 1 << 4 },
+	  "{'maxRunning':1}", "Completed", "SpecApplied", "Completed", 2 },
+	{ { "stopped in line", { p_begin, p_other, p_other_stop, p_end }, 1 << 2 },
+	  "{'maxRunning':1}", "Completed", "SpecApplied", "Stopped", 1 },
+	{ { "back in line", { p_begin, p_other, p_other_stop, p_other_start, p_end, p_other_up, p_other_end }, 1 << 5 },
+	  "{'maxRunning':1}", "Completed", "SpecApplied", "Completed", 2 },
 };
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
@@ -127,13 +130,14 @@ all_writes(void)
 
 /* Looks at each session; false: something failed. */
 static bool
-pass(struct ambient_error *err)
+pass(void)
 {
+	struct ambient_error err = AMBIENT_ERROR_INIT;
 	bool well = true;
 
 	for (size_t i = 0; i < SESSIONS; i++)
 		if (fake_host_has(fake, AS_SESSION, "team-a", names[i]))
-			well = fake_host_reconcile(fake, NULL, "team-a", names[i], NULL, err) == 0 && well;
+			well = fake_host_reconcile(fake, NULL, "team-a", names[i], NULL, &err) == 0 && well;
 	while (fake_host_queued(fake) != NULL)
 		; /* whom it wakes is looked at in any case */
 	return well;
@@ -142,52 +146,14 @@ pass(struct ambient_error *err)
 static void
 come_to_rest(void)
 {
-	struct ambient_error err = AMBIENT_ERROR_INIT;
-
 	for (int i = 0; i < 30; i++) {
 		size_t before = all_writes();
 
-		ck_assert_msg(pass(&err), "%s", err.message);
+		ck_assert_msg(pass(), "a look fails: %s", at("/status"));
 		if (before == all_writes())
 			return;
 	}
 	ck_abort_msg("does not come to rest: %s", at("/status"));
-}
-
-static void
-restart_daemon(void)
-{
-	fake_host_destroy(fake);
-	(void)fake_host_create(fake);
-}
-
-enum disturbance { UNDISTURBED, CRASH, OLD_CACHE, BLIND };
-
-/* The first look after each step; false: nothing was cut off. */
-static bool
-look(enum disturbance how, int n)
-{
-	struct ambient_error err = AMBIENT_ERROR_INIT;
-	bool cut_off;
-
-	writes_left = how == CRASH || how == OLD_CACHE ? n : -1;
-	cut_off = !pass(&err) && writes_left == 0;
-	writes_left = -1;
-	if (how == CRASH)
-		restart_daemon();
-	if (how == OLD_CACHE)
-		fake_host_remember(fake);
-	come_to_rest();
-	if (how != OLD_CACHE)
-		return cut_off;
-	/* A daemon that has just started, whose cache has not heard of what the last one wrote; what it tries may fail. */
-	restart_daemon();
-	fake_host_lag(fake, true);
-	for (int i = 0; i < LOOKS; i++)
-		(void)pass(&err);
-	fake_host_lag(fake, false);
-	come_to_rest();
-	return cut_off;
 }
 
 /* All that is left but times and ids. */
@@ -204,7 +170,7 @@ dump(char *out)
 
 	for (size_t i = 0; i < SESSIONS; i++) {
 		for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++)
-			n += (size_t)snprintf(out + n, END_SIZE - n, "%s %s %s\n", names[i], parts[k], of(names[i], parts[k]));
+			n += (size_t)snprintf(out + n, WALK_END_SIZE - n, "%s %s %s\n", names[i], parts[k], of(names[i], parts[k]));
 		for (int k = 0; k < AS_CONDITIONS; k++) {
 			static const char *const members[] = { "type", "status", "reason" };
 
@@ -212,87 +178,58 @@ dump(char *out)
 				char pointer[80];
 
 				(void)snprintf(pointer, sizeof(pointer), "/status/conditions/%d/%s", k, members[m]);
-				n += (size_t)snprintf(out + n, END_SIZE - n, "%s ", of(names[i], pointer));
+				n += (size_t)snprintf(out + n, WALK_END_SIZE - n, "%s ", of(names[i], pointer));
 			}
 		}
 		(void)snprintf(job, sizeof(job), "%s-job", names[i]);
-		n += (size_t)snprintf(out + n, END_SIZE - n, "\nJob %s\n", fake_host_has(fake, AS_JOB, "team-a", job) ?
+		n += (size_t)snprintf(out + n, WALK_END_SIZE - n, "\nJob %s\n", fake_host_has(fake, AS_JOB, "team-a", job) ?
 				      fake_host_at(fake, AS_JOB, "team-a", job, "/spec/activeDeadlineSeconds") : "(none)");
-		ck_assert_uint_lt(n, END_SIZE);
+		ck_assert_uint_lt(n, WALK_END_SIZE);
 	}
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-		n += (size_t)snprintf(out + n, END_SIZE - n, "%s %zu\n", kinds[k], fake_host_count(fake, kinds[k], "team-a"));
-	ck_assert_uint_lt(n, END_SIZE);
+		n += (size_t)snprintf(out + n, WALK_END_SIZE - n, "%s %zu\n", kinds[k], fake_host_count(fake, kinds[k], "team-a"));
+	ck_assert_uint_lt(n, WALK_END_SIZE);
 }
 
-/* n: the write at which it is cut off, or the steps after which nobody looks. */
-static bool
-run_scenario(const struct scenario *s, enum disturbance how, int n, char *out)
+static struct fake_host *
+start(const struct walk *walk)
 {
-	bool disturbed = false;
-
-	begin_with(s->conf);
-	for (size_t i = 0; i < STEPS && s->steps[i] != NULL; i++) {
-		s->steps[i]();
-		if (how != BLIND || (n & 1 << i) == 0)
-			disturbed = look(how, n) || disturbed;
-	}
-	dump(out);
-	ck_assert_msg(strcmp(at("/status/phase"), s->phase) == 0 && strcmp(cond("Reconciled", "reason"), s->reconciled) == 0 &&
-		      strcmp(of("t", "/status/phase"), s->other) == 0, "%s (%d, %d): %s\n%s", s->name, how, n, at("/status"), of("t", "/status"));
-	/* One Job for each run, and no more; one that died between its write and hearing of it may try once more and be refused. */
-	ck_assert_msg(fake_host_calls(fake, "create", AS_JOB) <= s->jobs + (how == OLD_CACHE), "%s (%d, %d): %zu Jobs", s->name, how, n,
-		      fake_host_calls(fake, "create", AS_JOB));
-	end();
-	return disturbed;
-}
-
-static bool
-same_end(const struct scenario *s, enum disturbance how, int n)
-{
-	static char want[END_SIZE], got[END_SIZE];
-	bool disturbed;
-	size_t at_byte;
-
-	(void)run_scenario(s, UNDISTURBED, 0, want);
-	disturbed = run_scenario(s, how, n, got);
-	for (at_byte = 0; want[at_byte] != '\0' && want[at_byte] == got[at_byte];)
-		at_byte++;
-	at_byte -= at_byte < 60 ? at_byte : 60;
-	ck_assert_msg(strcmp(want, got) == 0, "%s (%d, %d): ends as\n%.300s\ninstead of\n%.300s", s->name, how, n, got + at_byte,
-		      want + at_byte);
-	return disturbed;
+	begin_with(((const struct scenario *)walk)->conf);
+	return fake;
 }
 
 static void
-at_each_write(const struct scenario *s, enum disturbance how)
+finish(const struct walk *walk, enum disturbance how, int n, char out[WALK_END_SIZE])
 {
-	int n = 0;
+	const struct scenario *s = (const struct scenario *)walk;
 
-	while (n < 40 && same_end(s, how, n))
-		n++;
-	ck_assert_int_ge(n, 8);
-	ck_assert_int_lt(n, 40);
+	dump(out);
+	ck_assert_msg(strcmp(at("/status/phase"), s->phase) == 0 && strcmp(cond("Reconciled", "reason"), s->reconciled) == 0 &&
+		      strcmp(of("t", "/status/phase"), s->other) == 0, "%s (%d, %d): %s\n%s", walk->name, how, n, at("/status"),
+		      of("t", "/status"));
+	/* One Job for each run, and no more; one that died between its write and hearing of it may try once more and be refused. */
+	ck_assert_msg(fake_host_calls(fake, "create", AS_JOB) <= s->jobs + (how == OLD_CACHE), "%s (%d, %d): %zu Jobs", walk->name, how, n,
+		      fake_host_calls(fake, "create", AS_JOB));
+	end();
 }
+
+static const struct walker walker = { start, pass, come_to_rest, finish, 8, 40 };
 
 START_TEST(rule_28_crash_after_each_write)
 {
-	at_each_write(&scenarios[_i], CRASH);
+	walk_at_each_write(&walker, &scenarios[_i].walk, CRASH);
 }
 END_TEST
 
 START_TEST(cache_as_old_as_any_write)
 {
-	at_each_write(&scenarios[_i], OLD_CACHE);
+	walk_at_each_write(&walker, &scenarios[_i].walk, OLD_CACHE);
 }
 END_TEST
 
 START_TEST(coalesced_events)
 {
-	unsigned all = scenarios[_i].blind;
-
-	for (unsigned some = all; some != 0; some = (some - 1) & all)
-		(void)same_end(&scenarios[_i], BLIND, (int)some);
+	walk_blind(&walker, &scenarios[_i].walk);
 }
 END_TEST
 

@@ -4,13 +4,11 @@
  * any of its writes, comes back with a cache that is as old as any of them, or hears of several events as one.  The end is
  * that of the undisturbed way, to the letter: the status but for its times, and every session that was ever made.
  */
+#include "tests/lib/walk.h"
 #include "tests/unit/rfeworkflow.h"
 
 #define TWO      "'request':'r','retries':1,'steps':[{'agent':'team-lead'},{'agent':'team-member'}]"
 #define PLAIN    TWO ",'synthesis':false"
-#define STEPS    9
-#define LOOKS    4 /* of a daemon with an old cache */
-#define END_SIZE (256 * 1024)
 
 /* ---- the world */
 
@@ -72,37 +70,35 @@ static void s_person(void) { fake_host_put(fake, RFE_SESSION, "{'metadata':{'nam
 	"'w','rfe-phase':'specify'},'creationTimestamp':'2026-01-01T00:00:00Z'},'spec':{'prompt':'x'}}"); }
 
 static const struct scenario {
-	const char *name;
-	void (*steps[STEPS])(void);
+	struct walk walk;
 	const char *phase, *reason; /* of Ready */
 	size_t sessions;
-	unsigned blind; /* after which steps a look may be left out */
 } scenarios[] = {
-	{ "to the end", { s_two, s_good, s_good, s_good }, "Completed", "Success", 3, 0 },
-	{ "with documents", { s_documents, s_good, s_good, s_good }, "Completed", "Success", 3, 0 },
-	{ "on a branch", { s_branch, s_good, s_good }, "Completed", "Success", 2, 0 },
-	{ "fails once", { s_two, s_bad, s_later, s_good, s_good, s_good }, "Completed", "Success", 4, 1 << 1 },
-	{ "fails for good", { s_two, s_bad, s_later, s_bad }, "Failed", "StepFailed", 2, 1 << 1 },
-	{ "its session is deleted", { s_plain, s_rob, s_later, s_good, s_good }, "Completed", "Success", 2, 0 },
-	{ "paused", { s_plain, s_pause, s_good, s_resume, s_good }, "Completed", "Success", 2, 1 << 1 | 1 << 2 },
-	{ "paused and at rest", { s_plain, s_pause, s_good }, "Paused", "Paused", 1, 1 << 1 },
-	{ "cancelled", { s_plain, s_cancel, s_good }, "Cancelled", "Cancelled", 1, 0 },
-	{ "cancelled before it began", { s_cancelled }, "Cancelled", "Cancelled", 0, 0 },
-	{ "done again", { s_plain, s_good, s_good, s_first, s_good, s_good }, "Completed", "Success", 4, 0 },
-	{ "another step while one runs", { s_plain, s_good, s_first, s_good, s_good, s_good }, "Completed", "Success", 4, 0 },
-	{ "two wishes", { s_plain, s_good, s_good, s_first, s_second, s_good, s_good }, "Completed", "Success", 4, 0 },
-	{ "no such step", { s_plain, s_typo, s_good, s_good }, "Completed", "Success", 2, 1 << 0 },
-	{ "from the middle on", { s_middle, s_good }, "Completed", "Success", 1, 0 },
-	{ "edited", { s_plain, s_edit, s_good, s_good }, "Completed", "Success", 2, 1 << 1 },
-	{ "a spec that is mended", { s_wrong, s_mend, s_good, s_good }, "Completed", "Success", 2, 1 << 0 },
-	{ "an agent that comes", { s_no_agent, s_agent, s_good }, "Completed", "Success", 1, 1 << 0 },
-	{ "no label for a while", { s_plain, s_unlabel, s_good, s_label, s_good }, "Completed", "Success", 2, 1 << 1 | 1 << 2 },
-	{ "a branch that another has", { s_other, s_branch, s_other_ends, s_good, s_good }, "Completed", "Success", 3, 1 << 0 | 1 << 1 },
-	{ "a step that waits for a person", { s_manual, s_good }, "Ready", "WaitingForPerson", 1, 0 },
-	{ "a step that a person starts", { s_manual, s_good, s_second, s_good }, "Completed", "Success", 2, 1 << 1 },
-	{ "seeded, then waiting", { s_umbrella, s_seeded }, "Ready", "WaitingForPerson", 1, 0 },
-	{ "seeded, then done by persons", { s_umbrella, s_seeded, s_specify, s_seeded, s_implement, s_seeded }, "Completed", "Success", 3, 1 << 1 },
-	{ "a session that a person made", { s_umbrella, s_seeded, s_person, s_seeded }, "Ready", "WaitingForPerson", 2, 1 << 1 },
+	{ { "to the end", { s_two, s_good, s_good, s_good }, 0 }, "Completed", "Success", 3 },
+	{ { "with documents", { s_documents, s_good, s_good, s_good }, 0 }, "Completed", "Success", 3 },
+	{ { "on a branch", { s_branch, s_good, s_good }, 0 }, "Completed", "Success", 2 },
+	{ { "fails once", { s_two, s_bad, s_later, s_good, s_good, s_good }, 1 << 1 }, "Completed", "Success", 4 },
+	{ { "fails for good", { s_two, s_bad, s_later, s_bad }, 1 << 1 }, "Failed", "StepFailed", 2 },
+	{ { "its session is deleted", { s_plain, s_rob, s_later, s_good, s_good }, 0 }, "Completed", "Success", 2 },
+	{ { "paused", { s_plain, s_pause, s_good, s_resume, s_good }, 1 << 1 | 1 << 2 }, "Completed", "Success", 2 },
+	{ { "paused and at rest", { s_plain, s_pause, s_good }, 1 << 1 }, "Paused", "Paused", 1 },
+	{ { "cancelled", { s_plain, s_cancel, s_good }, 0 }, "Cancelled", "Cancelled", 1 },
+	{ { "cancelled before it began", { s_cancelled }, 0 }, "Cancelled", "Cancelled", 0 },
+	{ { "done again", { s_plain, s_good, s_good, s_first, s_good, s_good }, 0 }, "Completed", "Success", 4 },
+	{ { "another step while one runs", { s_plain, s_good, s_first, s_good, s_good, s_good }, 0 }, "Completed", "Success", 4 },
+	{ { "two wishes", { s_plain, s_good, s_good, s_first, s_second, s_good, s_good }, 0 }, "Completed", "Success", 4 },
+	{ { "no such step", { s_plain, s_typo, s_good, s_good }, 1 << 0 }, "Completed", "Success", 2 },
+	{ { "from the middle on", { s_middle, s_good }, 0 }, "Completed", "Success", 1 },
+	{ { "edited", { s_plain, s_edit, s_good, s_good }, 1 << 1 }, "Completed", "Success", 2 },
+	{ { "a spec that is mended", { s_wrong, s_mend, s_good, s_good }, 1 << 0 }, "Completed", "Success", 2 },
+	{ { "an agent that comes", { s_no_agent, s_agent, s_good }, 1 << 0 }, "Completed", "Success", 1 },
+	{ { "no label for a while", { s_plain, s_unlabel, s_good, s_label, s_good }, 1 << 1 | 1 << 2 }, "Completed", "Success", 2 },
+	{ { "a branch that another has", { s_other, s_branch, s_other_ends, s_good, s_good }, 1 << 0 | 1 << 1 }, "Completed", "Success", 3 },
+	{ { "a step that waits for a person", { s_manual, s_good }, 0 }, "Ready", "WaitingForPerson", 1 },
+	{ { "a step that a person starts", { s_manual, s_good, s_second, s_good }, 1 << 1 }, "Completed", "Success", 2 },
+	{ { "seeded, then waiting", { s_umbrella, s_seeded }, 0 }, "Ready", "WaitingForPerson", 1 },
+	{ { "seeded, then done by persons", { s_umbrella, s_seeded, s_specify, s_seeded, s_implement, s_seeded }, 1 << 1 }, "Completed", "Success", 3 },
+	{ { "a session that a person made", { s_umbrella, s_seeded, s_person, s_seeded }, 1 << 1 }, "Ready", "WaitingForPerson", 2 },
 };
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
@@ -111,8 +107,8 @@ static const struct scenario {
 static size_t
 put(char *out, size_t n, const char *pointer)
 {
-	n += (size_t)snprintf(out + n, END_SIZE - n, "%s %s\n", pointer, at(pointer));
-	ck_assert_uint_lt(n, END_SIZE);
+	n += (size_t)snprintf(out + n, WALK_END_SIZE - n, "%s %s\n", pointer, at(pointer));
+	ck_assert_uint_lt(n, WALK_END_SIZE);
 	return n;
 }
 
@@ -149,124 +145,69 @@ dump(char *out)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
 		n = put_step(out, n, steps[i]);
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		n += (size_t)snprintf(out + n, END_SIZE - n, "%s %s %s %s\n", types[i], cond(types[i], "status"), cond(types[i], "reason"),
+		n += (size_t)snprintf(out + n, WALK_END_SIZE - n, "%s %s %s %s\n", types[i], cond(types[i], "status"), cond(types[i], "reason"),
 				      cond(types[i], "message"));
 	for (size_t i = 0; i < sessions(); i++) {
 		(void)snprintf(name, sizeof(name), "%.63s", strchr(fake_host_name(fake, RFE_SESSION, "team-a", i), '/') + 1);
-		n += (size_t)snprintf(out + n, END_SIZE - n, "%s %s %s\n", name, session(name, "/spec"), session(name, "/metadata/labels"));
+		n += (size_t)snprintf(out + n, WALK_END_SIZE - n, "%s %s %s\n", name, session(name, "/spec"), session(name, "/metadata/labels"));
 	}
-	ck_assert_uint_lt(n, END_SIZE);
+	ck_assert_uint_lt(n, WALK_END_SIZE);
 	ck_assert_msg(strcmp(at("/status/phase"), "Completed") != 0 || (strcmp(at("/status/startTime"), "(none)") != 0 &&
 		      strcmp(at("/status/completionTime"), "(none)") != 0 && strcmp(at("/status/branchSince"), "(none)") == 0),
 		      "a workflow that has ended: %s", at("/status"));
 }
 
+static bool
+look(void)
+{
+	return fake_host_reconcile(fake, NULL, "team-a", "w", NULL, NULL) == 0;
+}
+
 static void
-restart_daemon(void)
+come_to_rest(void)
 {
-	fake_host_destroy(fake);
-	(void)fake_host_create(fake);
+	(void)settle();
 }
 
-enum disturbance { UNDISTURBED, CRASH, OLD_CACHE, BLIND };
-
-/* The first look after each step; false: nothing was disturbed. */
-static bool
-look(enum disturbance how, int n)
+static struct fake_host *
+start(const struct walk *walk)
 {
-	struct ambient_error err = AMBIENT_ERROR_INIT;
-	bool cut_off;
-
-	writes_left = how == CRASH || how == OLD_CACHE ? n : -1;
-	cut_off = fake_host_reconcile(fake, NULL, "team-a", "w", NULL, &err) < 0 && writes_left == 0;
-	writes_left = -1;
-	if (how == CRASH)
-		restart_daemon();
-	if (how == OLD_CACHE)
-		fake_host_remember(fake);
-	(void)settle();
-	if (how != OLD_CACHE)
-		return cut_off;
-	/* A daemon that has just started, whose cache has not heard of what the last one wrote; what it tries may fail. */
-	restart_daemon();
-	fake_host_lag(fake, true);
-	for (int i = 0; i < LOOKS; i++)
-		(void)fake_host_reconcile(fake, NULL, "team-a", "w", NULL, NULL);
-	fake_host_lag(fake, false);
-	(void)settle();
-	return cut_off;
-}
-
-/* n: the write at which it is cut off, or the steps after which nobody looks. */
-static bool
-run_scenario(const struct scenario *s, enum disturbance how, int n, char *out)
-{
-	bool disturbed = false;
-
+	(void)walk;
 	begin();
-	for (size_t i = 0; i < STEPS && s->steps[i] != NULL; i++) {
-		s->steps[i]();
-		if (how == BLIND && (n & 1 << i) != 0)
-			continue;
-		if (fake_host_has(fake, RFE_KIND, "team-a", "w"))
-			disturbed = look(how, n) || disturbed;
-	}
+	return fake;
+}
+
+static void
+finish(const struct walk *walk, enum disturbance how, int n, char out[WALK_END_SIZE])
+{
+	const struct scenario *s = (const struct scenario *)walk;
+
 	dump(out);
 	ck_assert_msg(strcmp(at("/status/phase"), s->phase) == 0 && strcmp(cond("Ready", "reason"), s->reason) == 0 &&
-		      sessions() == s->sessions, "%s (%d, %d): %zu sessions, %s, %s: %s", s->name, how, n, sessions(), at("/status/phase"),
+		      sessions() == s->sessions, "%s (%d, %d): %zu sessions, %s, %s: %s", walk->name, how, n, sessions(), at("/status/phase"),
 		      cond("Ready", "reason"), at("/status/message"));
-	ck_assert_msg(fake_host_calls(fake, "create", RFE_SESSION) <= s->sessions + 1, "%s (%d, %d): a session was made twice", s->name,
+	ck_assert_msg(fake_host_calls(fake, "create", RFE_SESSION) <= s->sessions + 1, "%s (%d, %d): a session was made twice", walk->name,
 		      how, n);
 	end();
-	return disturbed;
 }
 
-static bool
-same_end(const struct scenario *s, enum disturbance how, int n)
-{
-	static char want[END_SIZE], got[END_SIZE];
-	bool disturbed;
-	size_t at_byte;
-
-	(void)run_scenario(s, UNDISTURBED, 0, want);
-	disturbed = run_scenario(s, how, n, got);
-	for (at_byte = 0; want[at_byte] != '\0' && want[at_byte] == got[at_byte];)
-		at_byte++;
-	at_byte -= at_byte < 60 ? at_byte : 60;
-	ck_assert_msg(strcmp(want, got) == 0, "%s (%d, %d): ends as\n%.300s\ninstead of\n%.300s", s->name, how, n, got + at_byte,
-		      want + at_byte);
-	return disturbed;
-}
-
-static void
-at_each_write(const struct scenario *s, enum disturbance how)
-{
-	int n = 0;
-
-	while (n < 20 && same_end(s, how, n))
-		n++;
-	ck_assert_int_ge(n, 1);
-	ck_assert_int_lt(n, 20);
-}
+static const struct walker walker = { start, look, come_to_rest, finish, 1, 20 };
 
 START_TEST(rule_28_crash_after_each_write)
 {
-	at_each_write(&scenarios[_i], CRASH);
+	walk_at_each_write(&walker, &scenarios[_i].walk, CRASH);
 }
 END_TEST
 
 START_TEST(cache_as_old_as_any_write)
 {
-	at_each_write(&scenarios[_i], OLD_CACHE);
+	walk_at_each_write(&walker, &scenarios[_i].walk, OLD_CACHE);
 }
 END_TEST
 
 START_TEST(coalesced_events)
 {
-	unsigned all = scenarios[_i].blind;
-
-	for (unsigned some = all; some != 0; some = (some - 1) & all)
-		(void)same_end(&scenarios[_i], BLIND, (int)some);
+	walk_blind(&walker, &scenarios[_i].walk);
 }
 END_TEST
 

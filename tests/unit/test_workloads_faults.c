@@ -8,12 +8,7 @@
 
 #include <string.h>
 
-#include "tests/lib/cut.h"
-#include "tests/lib/unit.h"
-
-#define STEPS    8
-#define LOOKS    4 /* of a daemon with an old cache */
-#define END_SIZE 16384
+#include "tests/lib/walk.h"
 
 static struct fake_host *fake;
 
@@ -80,24 +75,22 @@ static void s_half(void) { play(1); }
 static void s_robbed(void) { fake_host_remove(fake, POD, "n", pod(0)); }
 
 static const struct scenario {
-	const char *name;
-	void (*steps[STEPS])(void);
+	struct walk walk;
 	const char *end;  /* a condition that is True; "gone": there is no Job */
 	size_t pods;      /* that were made on the way */
-	unsigned blind;   /* after which steps a look may be left out */
 } scenarios[] = {
-	{ "one that does well", { s_one, s_good }, "Complete", 1, 0 },
-	{ "one that fails", { s_one, s_bad }, "Failed", 1, 0 },
-	{ "tried again", { s_retry, s_bad, s_later, s_good }, "Complete", 2, 1 << 1 },
-	{ "tried in vain", { s_retry, s_bad, s_later, s_bad, s_later, s_bad }, "Failed", 3, 1 << 1 | 1 << 3 },
-	{ "three, two at a time", { s_three, s_good, s_good }, "Complete", 3, 0 },
-	{ "one of two fails", { s_three, s_half, s_later, s_good, s_later, s_good }, "Complete", 4, 1 << 1 },
-	{ "indexed", { s_indexed, s_half, s_later, s_good }, "Complete", 3, 1 << 1 },
-	{ "too late", { s_deadline, s_later, s_bad }, "Failed", 1, 0 },
-	{ "suspended at first", { s_suspended, s_resume, s_good }, "Complete", 1, 0 },
-	{ "suspended while it runs", { s_one, s_suspend, s_bad, s_resume, s_good }, "Complete", 2, 0 },
-	{ "its pod is taken away", { s_retry, s_robbed, s_later, s_good }, "Complete", 2, 1 << 1 },
-	{ "deleted after its time", { s_short, s_good, s_later }, "gone", 1, 0 },
+	{ { "one that does well", { s_one, s_good }, 0 }, "Complete", 1 },
+	{ { "one that fails", { s_one, s_bad }, 0 }, "Failed", 1 },
+	{ { "tried again", { s_retry, s_bad, s_later, s_good }, 1 << 1 }, "Complete", 2 },
+	{ { "tried in vain", { s_retry, s_bad, s_later, s_bad, s_later, s_bad }, 1 << 1 | 1 << 3 }, "Failed", 3 },
+	{ { "three, two at a time", { s_three, s_good, s_good }, 0 }, "Complete", 3 },
+	{ { "one of two fails", { s_three, s_half, s_later, s_good, s_later, s_good }, 1 << 1 }, "Complete", 4 },
+	{ { "indexed", { s_indexed, s_half, s_later, s_good }, 1 << 1 }, "Complete", 3 },
+	{ { "too late", { s_deadline, s_later, s_bad }, 0 }, "Failed", 1 },
+	{ { "suspended at first", { s_suspended, s_resume, s_good }, 0 }, "Complete", 1 },
+	{ { "suspended while it runs", { s_one, s_suspend, s_bad, s_resume, s_good }, 0 }, "Complete", 2 },
+	{ { "its pod is taken away", { s_retry, s_robbed, s_later, s_good }, 1 << 1 }, "Complete", 2 },
+	{ { "deleted after its time", { s_short, s_good, s_later }, 0 }, "gone", 1 },
 };
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
@@ -129,39 +122,10 @@ settle(void)
 	ck_abort_msg("does not settle: %s", at(JOB, "j", "/status"));
 }
 
-static void
-restart_daemon(void)
-{
-	fake_host_destroy(fake);
-	(void)fake_host_create(fake);
-}
-
-enum disturbance { UNDISTURBED, CRASH, OLD_CACHE, BLIND };
-
-/* The first look after each step; false: nothing was disturbed. */
 static bool
-look(enum disturbance how, int n)
+look(void)
 {
-	bool cut_off;
-
-	writes_left = how == CRASH || how == OLD_CACHE ? n : -1;
-	cut_off = fake_host_reconcile(fake, "jobs", "n", "j", NULL, NULL) < 0 && writes_left == 0;
-	writes_left = -1;
-	if (how == CRASH)
-		restart_daemon();
-	if (how == OLD_CACHE)
-		fake_host_remember(fake);
-	settle();
-	if (how != OLD_CACHE)
-		return cut_off;
-	/* A daemon that has just started, whose cache has not heard of what the last one wrote; what it tries may fail. */
-	restart_daemon();
-	fake_host_lag(fake, true);
-	for (int i = 0; i < LOOKS; i++)
-		(void)fake_host_reconcile(fake, "jobs", "n", "j", NULL, NULL);
-	fake_host_lag(fake, false);
-	settle();
-	return cut_off;
+	return fake_host_reconcile(fake, "jobs", "n", "j", NULL, NULL) == 0;
 }
 
 static bool
@@ -194,80 +158,55 @@ dump(char *out)
 	out[0] = '\0';
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		(void)snprintf(pointer, sizeof(pointer), "/status/%s", parts[i]);
-		n += (size_t)snprintf(out + n, END_SIZE - n, "%s %s\n", parts[i], at(JOB, "j", pointer));
+		n += (size_t)snprintf(out + n, WALK_END_SIZE - n, "%s %s\n", parts[i], at(JOB, "j", pointer));
 	}
 	for (size_t i = 0; pod(i) != NULL; i++)
-		n += (size_t)snprintf(out + n, END_SIZE - n, "pod %s %s\n", at(POD, pod(i), "/status/phase"),
+		n += (size_t)snprintf(out + n, WALK_END_SIZE - n, "pod %s %s\n", at(POD, pod(i), "/status/phase"),
 				      at(POD, pod(i), "/metadata/finalizers"));
-	ck_assert_uint_lt(n, END_SIZE);
+	ck_assert_uint_lt(n, WALK_END_SIZE);
 }
 
-/* n: the write at which it is cut off, or the steps after which nobody looks. */
-static bool
-run_scenario(const struct scenario *s, enum disturbance how, int n, char *out)
+static struct fake_host *
+begin(const struct walk *walk)
 {
-	bool disturbed = false;
-
+	(void)walk;
 	fake = fake_host_new(&ambient_plugin_v1);
 	fake_host_set_fact(fake, "cluster-ca", "-----BEGIN CERTIFICATE-----\nAAAA\n");
 	cut_install(fake_host_table(fake));
 	(void)fake_host_create(fake);
-	for (size_t i = 0; i < STEPS && s->steps[i] != NULL; i++) {
-		s->steps[i]();
-		if (how != BLIND || (n & 1 << i) == 0)
-			disturbed = look(how, n) || disturbed;
-	}
-	dump(out);
-	ck_assert_msg(has_ended_as(s->end), "%s (%d, %d): %s", s->name, how, n, at(JOB, "j", "/status"));
-	/* What was made and not told counts too, but a second one would be told. */
-	ck_assert_msg(fake_host_events(fake, "SuccessfulCreate") <= s->pods && (how != UNDISTURBED ||
-		      fake_host_events(fake, "SuccessfulCreate") == s->pods), "%s (%d, %d): %zu pods were made", s->name, how, n,
-		      fake_host_events(fake, "SuccessfulCreate"));
-	fake_host_free(fake);
-	return disturbed;
-}
-
-static bool
-same_end(const struct scenario *s, enum disturbance how, int n)
-{
-	static char want[END_SIZE], got[END_SIZE];
-	bool disturbed;
-
-	(void)run_scenario(s, UNDISTURBED, 0, want);
-	disturbed = run_scenario(s, how, n, got);
-	ck_assert_msg(strcmp(want, got) == 0, "%s (%d, %d): ends as\n%s\ninstead of\n%s", s->name, how, n, got, want);
-	return disturbed;
+	return fake;
 }
 
 static void
-at_each_write(const struct scenario *s, enum disturbance how)
+end(const struct walk *walk, enum disturbance how, int n, char out[WALK_END_SIZE])
 {
-	int n = 0;
+	const struct scenario *s = (const struct scenario *)walk;
+	size_t made = fake_host_events(fake, "SuccessfulCreate");
 
-	while (n < 20 && same_end(s, how, n))
-		n++;
-	ck_assert_int_ge(n, 1);
-	ck_assert_int_lt(n, 20);
+	dump(out);
+	ck_assert_msg(has_ended_as(s->end), "%s (%d, %d): %s", walk->name, how, n, at(JOB, "j", "/status"));
+	/* What was made and not told counts too, but a second one would be told. */
+	ck_assert_msg(made <= s->pods && (how != UNDISTURBED || made == s->pods), "%s (%d, %d): %zu pods were made", walk->name, how, n, made);
+	fake_host_free(fake);
 }
+
+static const struct walker walker = { begin, look, settle, end, 1, 20 };
 
 START_TEST(rule_28_crash_after_each_write)
 {
-	at_each_write(&scenarios[_i], CRASH);
+	walk_at_each_write(&walker, &scenarios[_i].walk, CRASH);
 }
 END_TEST
 
 START_TEST(cache_as_old_as_any_write)
 {
-	at_each_write(&scenarios[_i], OLD_CACHE);
+	walk_at_each_write(&walker, &scenarios[_i].walk, OLD_CACHE);
 }
 END_TEST
 
 START_TEST(coalesced_events)
 {
-	unsigned all = scenarios[_i].blind;
-
-	for (unsigned some = all; some != 0; some = (some - 1) & all)
-		(void)same_end(&scenarios[_i], BLIND, (int)some);
+	walk_blind(&walker, &scenarios[_i].walk);
 }
 END_TEST
 
