@@ -14,7 +14,8 @@
  * containers in it, and cannot be looked into: it has capabilities that no container has, and says that it is not dumpable.
  *
  * Invariant: a container's processes are known by their mount namespace, which is its own and which nobody leaves
- * without a capability; it is held open, since the number of one that is over is soon another's, maybe another pod's.  When the container's program has ended they are killed; no namespace does it for us.
+ * without a capability; it is held open, since the number of one that is over is soon another's, maybe another pod's.
+ * When the container's program has ended they are killed; no namespace does it for us.
  */
 #include "core/ambient-shim/shim.h"
 

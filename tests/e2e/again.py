@@ -187,13 +187,5 @@ def test_stop_and_start_seen_at_once_are_what_was_asked_last(p):
         s.wait("Completed")
 
 
-def make():
-    p = Platform("again")
-    p.start()
-    p.namespace()
-    return p
-
-
 if __name__ == "__main__":
-    lib.preconditions()
-    sys.exit(lib.main(sys.modules[__name__], make))
+    sys.exit(lib.suite(sys.modules[__name__], Platform, "again"))

@@ -323,13 +323,5 @@ class Lab(Platform):
         return super().start(("node",) + tuple(without), wait)
 
 
-def make():
-    p = Lab("ends")
-    p.start()
-    p.namespace()
-    return p
-
-
 if __name__ == "__main__":
-    lib.preconditions()
-    sys.exit(lib.main(sys.modules[__name__], make))
+    sys.exit(lib.suite(sys.modules[__name__], Lab, "ends"))

@@ -645,3 +645,15 @@ def preconditions():
     if probe.returncode != 0:
         print("1..0 # SKIP " + required("bwrap", "no sandbox can be made here: " + probe.stderr.strip()))
         sys.exit(0)
+
+
+def suite(module, kind, name):
+    """main with a platform of that kind and name, which has one namespace, where it can run."""
+    def make():
+        p = kind(name)
+        p.start()
+        p.namespace()
+        return p
+
+    preconditions()
+    return main(module, make)

@@ -626,13 +626,5 @@ def test_what_old_clients_write_into_a_session_has_its_effect(p):
         (["main"], "main", "main"), (["main", "side"], "main", "main")], st["reconciledRepos"]
 
 
-def make():
-    p = Platform("life")
-    p.start()
-    p.namespace()
-    return p
-
-
 if __name__ == "__main__":
-    lib.preconditions()
-    sys.exit(lib.main(sys.modules[__name__], make))
+    sys.exit(lib.suite(sys.modules[__name__], Platform, "life"))

@@ -181,13 +181,5 @@ def test_behaviour_11_5_many_at_once_weakness_12_1_l(p):
     assert len(os.listdir("/proc/%d/task" % pid)) < before + len(many) // 2, before
 
 
-def make():
-    p = Platform("promises")
-    p.start()
-    p.namespace()
-    return p
-
-
 if __name__ == "__main__":
-    lib.preconditions()
-    sys.exit(lib.main(sys.modules[__name__], make))
+    sys.exit(lib.suite(sys.modules[__name__], Platform, "promises"))

@@ -410,13 +410,5 @@ def test_long_names(p):
         p.request("DELETE", f.path)
 
 
-def make():
-    p = Platform("rfe")
-    p.start()
-    p.namespace()
-    return p
-
-
 if __name__ == "__main__":
-    lib.preconditions()
-    sys.exit(lib.main(sys.modules[__name__], make))
+    sys.exit(lib.suite(sys.modules[__name__], Platform, "rfe"))

@@ -515,13 +515,5 @@ def post_works(p, post):
         return False
 
 
-def make():
-    p = Platform("rows")
-    p.start()
-    p.namespace()
-    return p
-
-
 if __name__ == "__main__":
-    lib.preconditions()
-    sys.exit(lib.main(sys.modules[__name__], make))
+    sys.exit(lib.suite(sys.modules[__name__], Platform, "rows"))

@@ -300,13 +300,5 @@ def test_nothing_is_left(p):
     assert not p.mounts()
 
 
-def make():
-    p = Platform("stop")
-    p.start()
-    p.namespace()
-    return p
-
-
 if __name__ == "__main__":
-    lib.preconditions()
-    sys.exit(lib.main(sys.modules[__name__], make))
+    sys.exit(lib.suite(sys.modules[__name__], Platform, "stop"))

@@ -103,13 +103,5 @@ class Lab(Platform):
         return super().start(without, wait)
 
 
-def make():
-    p = Lab("talk")
-    p.start()
-    p.namespace()
-    return p
-
-
 if __name__ == "__main__":
-    lib.preconditions()
-    sys.exit(lib.main(sys.modules[__name__], make))
+    sys.exit(lib.suite(sys.modules[__name__], Lab, "talk"))
