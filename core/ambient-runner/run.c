@@ -347,7 +347,7 @@ hear_the_end(struct am_runner *runner, struct am_slice session)
 		if (!am_streq(phase, over[i]))
 			continue;
 		if (am_streq(phase, "Timeout"))
-			__atomic_store_n(&runner->judged_late, 1, __ATOMIC_RELEASE);
+			__atomic_store_n(&runner->judged_late, AM_MAX(am_runner_session_timeout(session), 1), __ATOMIC_RELEASE);
 		if (am_runner_is_asked() == 0)
 			on_signal(SIGTERM);
 	}
@@ -618,11 +618,15 @@ publish(struct am_runner *runner, bool good)
 	settle_untouched(runner);
 }
 
+/* A verdict is about the session as it was then, with a timeout that this process may not have heard of before. */
 static int
 too_late(struct am_runner *runner, int code)
 {
-	return am_runner_fail(runner, code, "Timeout", "the session ran longer than its timeout of %lld seconds",
-			      (long long)am_runner_session_timeout(am_runner_session(runner)));
+	int64_t judged = __atomic_load_n(&runner->judged_late, __ATOMIC_ACQUIRE);
+	int64_t seconds = judged > 0 ? judged : am_runner_session_timeout(am_runner_session(runner));
+
+	return am_runner_fail(runner, code, "Timeout", "the session ran longer than its timeout of %lld second%s", (long long)seconds,
+			      seconds == 1 ? "" : "s");
 }
 
 /* The agent has ended in order: what does that make of the run? */

@@ -57,7 +57,7 @@ struct am_runner {
 	bool exited, success;
 	int agent_code;
 	bool timed_out, idle_out;       /* we ended it because of a timeout */
-	int32_t judged_late;            /* atomic: the session says so */
+	int64_t judged_late;            /* atomic: the session says so, of this timeout in seconds; 0: it does not */
 	struct ambient_error log_error; /* the message log failed: code is set */
 	int64_t last_activity;
 	/* What people say (input.c). */

@@ -136,7 +136,7 @@ print_conditions(const struct ctl *ctl, const struct am_node *session)
 		char age[16];
 
 		ctl_age(age, ctl_text(c, "/lastTransitionTime"));
-		(void)printf("  %-15s %-8s %-6s ", ctl_text(c, "/type"), ctl_text(c, "/status"), age);
+		(void)printf("  %-17s %-8s %-6s ", ctl_text(c, "/type"), ctl_text(c, "/status"), age);
 		ctl_put_clean(stdout, ctl_text(c, "/reason"), true);
 		if (ctl_text(c, "/message")[0] != '\0') {
 			(void)fputs(": ", stdout);

@@ -162,7 +162,7 @@ INVALID = [
     ({"repos": [{"input": {"url": "https://h/r"}, "output": {"type": "fork"}}]}, "spec.repos[0].output.type", "names no other repository"),
     ({"repos": [{"input": {"url": "https://h/r"}, "output": {"continueBranch": True}}]}, "spec.repos[0].output.continueBranch",
      "needs output.targetBranch"),
-    ({"environmentVariables": {"PARENT_SESSION_ID": "../x"}}, "spec.environmentVariables", '"PARENT_SESSION_ID" is no name'),
+    ({"environmentVariables": {"PARENT_SESSION_ID": "../x"}}, "spec.environmentVariables", 'PARENT_SESSION_ID: "../x" is no name'),
     ({"resourceOverrides": {"cpu": "0"}}, "spec.resourceOverrides.cpu", "must be more than zero"),
     ({"resourceOverrides": {"cpu": "-1"}}, "spec.resourceOverrides.cpu", "should match"),
     ({"resourceOverrides": {"memory": "512"}}, "spec.resourceOverrides.memory", "512Mi are 512 megabytes"),

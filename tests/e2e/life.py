@@ -283,6 +283,16 @@ def test_an_edit_while_running(p):
     assert s.get()["spec"] == o["spec"]
 
 
+def test_an_edited_timeout_that_ends_the_run(p):
+    """The operator, the condition and the runner speak of the same timeout."""
+    s = begin(p, "edited-to-end", timeout=500)
+    p.patch(s.path, {"spec": {"timeout": 1}})
+    s.wait("Timeout")
+    assert "its timeout of 1 s" in s.message and s.condition("Reconciled")["reason"] == "SpecApplied", s.status
+    last = until(lambda: [m["text"] for m in s.messages() if m["type"] == "session" and m["state"] == "failed"], what="the last message")
+    assert last == ["the session ran longer than its timeout of 1 second"], last
+
+
 def test_an_edit_while_creating(p):
     """What the runner has not read yet is in the run, and said to be so; the rest waits for the next one."""
     p.origins.make("edited-early")
