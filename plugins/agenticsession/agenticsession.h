@@ -62,7 +62,6 @@
 #define AS_RESCUE_GRACE_S 90
 
 #define AS_NAME_MAX   64              /* a label value and its NUL */
-#define AS_QUOTA_ADVICE "it goes on when others of the project end, or with a larger quota"
 #define AS_REPOS_MAX  32
 #define AS_REPORT_MAX (256 * 1024)
 #define AS_RESULT_MAX (10 * 1000)     /* bytes of the result kept in status */

@@ -332,7 +332,7 @@ has_no_pod(const struct as_facts *facts, struct as_status *st)
 		return facts->ask_again;
 	}
 	(void)snprintf(text, sizeof(text), "the Job cannot make its pod: %.*s%s; %s", trimmed(facts->no_pod, 300), facts->no_pod, facts->asked,
-		       quota ? AS_QUOTA_ADVICE :
+		       quota ? "it goes on when others of the project end, or with a larger quota" :
 		       facts->asked[0] != '\0' ? "it is tried again; stop the session and start it with what the project allows" : "it is tried again");
 	as_redact(text);
 	as_set(st, AS_POD_SCHEDULED, KC_FALSE, quota ? "QuotaExceeded" : "PodCreationFailed", "%s", text);

@@ -311,7 +311,8 @@ is_current(struct pass *p)
 	return rc;
 }
 
-/* An object of the run is refused: said where those look who must act or wait.  Nobody tells when a quota has room again (ADR
+/* An object of the run is refused: said where those look who must act or wait.  Unlike a pod, what we make ourselves stays
+ * behind an end: room comes when a session is deleted.  Nobody tells when a quota has room again (ADR
  * 75), so the server is asked whenever the session has waited for twice as long; all else is tried with growing delays. */
 static int
 not_made(struct pass *p, int rc)
@@ -323,7 +324,7 @@ not_made(struct pass *p, int rc)
 
 	kc_copy(text, sizeof(text), err->message);
 	if (rc == -AMBIENT_E_FORBIDDEN && strstr(text, "exceeded quota") != NULL) {
-		as_set(&p->st, AS_READY, KC_FALSE, "QuotaExceeded", "%.400s; " AS_QUOTA_ADVICE, text);
+		as_set(&p->st, AS_READY, KC_FALSE, "QuotaExceeded", "%.400s; it goes on when sessions of the project are deleted, or with a larger quota", text);
 		if ((rc = save(p)) < 0)
 			return rc;
 		(void)kc_time_parse(p->st.queued, &since);

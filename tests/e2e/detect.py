@@ -62,7 +62,7 @@ def test_a_quota_of_claims_is_said_and_waited_for(p):
     s, stopped = p.session("unclaimed", "true"), p.session("unclaimed-too", "true")
     for one in (s, stopped):
         one.wait_reason("QuotaExceeded")
-    assert s.phase == "Pending" and "exceeded quota: claims" in s.message and s.message.endswith("or with a larger quota"), s.status
+    assert s.phase == "Pending" and "exceeded quota: claims" in s.message and s.message.endswith("when sessions of the project are deleted, or with a larger quota"), s.status
     assert p.get(p.jobs("unclaimed-job")) is None
     until(lambda: told(p, s, "QuotaExceeded"), what="the event")
     p.patch(stopped.path, {"spec": {"desiredState": "Stopped"}})
