@@ -172,7 +172,7 @@ def test_a_timeout_that_is_edited_holds(lab):
     assert acknowledged(p, 2), p.report
     change(lab, p, timeout=1)
     p.wait()
-    assert p.code == 1 and p.report["reason"] == "Timeout" and "1 seconds" in p.report["message"], p.report
+    assert p.code == 1 and p.report["reason"] == "Timeout" and "its timeout of 1 second" in p.report["message"], p.report
 
 
 def test_an_edit_of_another_run_is_not_taken(lab):
