@@ -42,6 +42,71 @@ static const char *const reported[] = {
 	"/status/subtype", "/status/duration_api_ms", "/status/agentStatus",
 };
 
+/* ---- what the operator of the older platform left */
+
+/* How it called the ends, and the condition that says so here. */
+static const struct {
+	const char *phase;
+	enum as_condition which;
+} ends[] = {
+	{ "Completed", AS_COMPLETED }, { "Failed", AS_FAILED },   { "Error", AS_FAILED },
+	{ "Timeout", AS_FAILED },      { "Stopped", AS_STOPPED },
+};
+
+/* It left its annotation behind: only who asked after the end still wants another run. */
+static void
+forget_old_wish(struct as_status *st, const struct ambient_object *session)
+{
+	char wish[KW_WISH_MAX];
+	int64_t asked, ended;
+
+	kw_wish(session, wish);
+	if (strncmp(wish, "Running@", 8) != 0 || !kc_time_parse(st->completion, &ended) ||
+	    (kc_time_parse(wish + 8, &asked) && asked > ended))
+		return;
+	kc_copy(st->intent_annotation, sizeof(st->intent_annotation), wish);
+	kc_copy(st->intent, sizeof(st->intent), "Running");
+}
+
+static void
+end_as(struct as_status *st, const struct ambient_object *session, const char *phase, enum as_condition which)
+{
+	struct kc_cond *ready = &st->cond[AS_READY], *end = &st->cond[which];
+	bool theirs = ready->status == KC_FALSE && ready->reason[0] != '\0' && strcmp(ready->reason, "NamespaceNotManaged") != 0;
+	char reason[sizeof(ready->reason)], message[sizeof(ready->message)];
+
+	/* The phase is derived from it. */
+	kc_copy(reason, sizeof(reason), theirs && strcmp(phase, "Timeout") != 0 ? ready->reason : phase);
+	kc_copy(message, sizeof(message), theirs && ready->message[0] != '\0' ? ready->message : ambient_str(session, "/status/message", ""));
+	if (st->completion[0] == '\0')
+		ambient_time(st->completion, st->now);
+	as_set(st, which, KC_TRUE, reason, "%s", message);
+	as_set(st, AS_READY, KC_FALSE, reason, "%s", message);
+	kc_copy(end->since, sizeof(end->since), st->completion);
+	forget_old_wish(st, session);
+}
+
+/* A status without the id of a run was not written of a run of ours.  What had ended there has ended; of what was going on
+ * there nothing is followed, and if it is not to stop it begins here. */
+static void
+take_over(struct as_status *st, const struct ambient_object *session)
+{
+	static const enum as_condition of_a_run[] = { AS_JOB_CREATED, AS_POD_SCHEDULED, AS_RUNNER_STARTED };
+
+	if (as_terminal(st))
+		return;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (strcmp(st->phase, ends[i].phase) == 0) {
+			end_as(st, session, ends[i].phase, ends[i].which);
+			return;
+		}
+	for (size_t i = 0; i < sizeof(of_a_run) / sizeof(of_a_run[0]); i++)
+		memset(&st->cond[of_a_run[i]], 0, sizeof(st->cond[0]));
+	st->start[0] = st->completion[0] = '\0';
+	if (strcmp(st->phase, "Stopping") == 0 && !as_is(st, AS_STOPPED, KC_FALSE))
+		as_set(st, AS_STOPPED, KC_FALSE, "Stopping", "%s", "ending the run");
+}
+
 void
 as_status_load(struct as_status *st, const struct ambient_object *session, int64_t now)
 {
@@ -53,6 +118,8 @@ as_status_load(struct as_status *st, const struct ambient_object *session, int64
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		kc_copy((char *)st + fields[i].offset, fields[i].size, ambient_str(session, fields[i].pointer, ""));
 	kc_load(st->cond, types, AS_CONDITIONS, session);
+	if (st->run_id[0] == '\0')
+		take_over(st, session);
 	kc_copy(st->told, sizeof(st->told), st->cond[AS_READY].reason);
 }
 

@@ -65,6 +65,16 @@ load_sides(struct rfe_status *st, const struct ambient_object *workflow)
 	}
 }
 
+/* Where the phase is an end and no condition says so, somebody else's operator wrote it: it has ended all the same. */
+static void
+take_over(struct rfe_status *st)
+{
+	bool failed = strcmp(st->phase, "Failed") == 0;
+
+	if (!rfe_terminal(st) && (failed || strcmp(st->phase, "Completed") == 0))
+		rfe_set(st, failed ? RFE_FAILED : RFE_COMPLETED, KC_TRUE, st->phase, "%s", "");
+}
+
 void
 rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct ambient_object *workflow)
 {
@@ -94,6 +104,7 @@ rfe_status_load(struct rfe_status *st, struct ambient_call *call, const struct a
 		kc_copy(st->pushed[st->n_pushed++], sizeof(st->pushed[0]),
 		     ambient_str(ambient_item(workflow, "/status/pushed", i, NULL), "", ""));
 	kc_load(st->cond, types, RFE_CONDITIONS, workflow);
+	take_over(st);
 }
 
 void

@@ -71,6 +71,7 @@ TESTS = [
     (promises, "test_behaviour_11_5_empty_status_and_created_once_whatever_is_repeated"),
     (promises, "test_behaviour_11_5_owner_references_weakness_12_2_d"),
     (promises, "test_behaviour_11_5_terminal_phase_is_left_by_start_only_weakness_12_1_k"),
+    (promises, "test_what_an_older_platform_had_ended_is_not_run_again"),
     (promises, "test_behaviour_11_5_token_never_logged"), (promises, "test_weakness_12_2_e_nothing_of_a_run_goes_on"),
     (promises, "test_behaviour_11_5_many_at_once_weakness_12_1_l"),
     # what a node says of a pod

@@ -127,6 +127,60 @@ def test_behaviour_11_5_terminal_phase_is_left_by_start_only_weakness_12_1_k(p):
     assert s.read("ran") == "x\nx\n", s.read("ran")
 
 
+# As operators of the older platform wrote them: with a phase alone, and with conditions of their own; and how that ends here.
+FOREIGN = {
+    "plain": ({"phase": "Completed", "message": "done", "startTime": "2025-11-01T10:00:00Z", "completionTime": "2025-11-01T10:05:00Z",
+               "jobName": "plain-job", "result": "text", "repos": [{"name": "a", "status": "pushed"}]}, "Completed", "done"),
+    "conditions": ({"phase": "Failed", "observedGeneration": 1, "completionTime": "2025-11-01T10:05:00Z", "conditions": [
+        {"type": "Ready", "status": "False", "reason": "RunnerExit", "message": "exit 1", "lastTransitionTime": "2025-11-01T10:05:00Z"},
+        {"type": "JobCreated", "status": "True", "reason": "JobCreated", "lastTransitionTime": "2025-11-01T10:00:00Z"},
+        {"type": "RunnerStarted", "status": "True", "reason": "ContainerRunning", "lastTransitionTime": "2025-11-01T10:00:00Z"}]}, "Failed", "exit 1"),
+    "stopped": ({"phase": "Stopped", "completionTime": "2025-11-01T10:05:00Z", "stoppedReason": "user"}, "Stopped", ""),
+    "error": ({"phase": "Error", "message": "no Job"}, "Failed", "no Job"),
+    "timeout": ({"phase": "Timeout", "message": "late", "completionTime": "2025-11-01T10:05:00Z"}, "Timeout", "late"),
+}
+
+
+def replace_status(p, s, status):
+    try:
+        return p.request("PUT", s.path + "/status", {**s.get(), "status": status})
+    except lib.Status as e:
+        assert e.code == 409, e
+        return None
+
+
+def test_what_an_older_platform_had_ended_is_not_run_again(p):
+    """Sessions that are brought with their status: what had ended is not run again, unless a person asks for it."""
+    before, p.ns = p.ns, "brought"
+    p.namespace(p.ns, managed=False)
+    try:
+        brought = {name: p.session(name, "echo x >> $AMBIENT_SESSION_DIR/workspace/ran") for name in (*FOREIGN, "going-on")}
+        for name, s in brought.items():
+            s.wait_reason("NamespaceNotManaged")
+            status = FOREIGN[name][0] if name in FOREIGN else {"phase": "Running", "startTime": "2025-11-01T10:00:00Z", "conditions": [
+                c if c["type"] != "Ready" else {**c, "status": "True", "reason": "Running", "message": ""}
+                for c in FOREIGN["conditions"][0]["conditions"]]}
+            until(lambda: replace_status(p, s, status), what="the status of %s to be written" % name)
+        p.patch("/api/v1/namespaces/" + p.ns, {"metadata": {"labels": {"ambient-code.io/managed": "true"}}})
+        # Of one that went on nothing is known: it begins.
+        brought.pop("going-on").wait("Completed")
+        for name, s in brought.items():
+            status, phase, message = FOREIGN[name]
+            s.wait(phase)
+            now = until(lambda: s.condition({"Completed": "Completed", "Stopped": "Stopped"}.get(phase, "Failed")).get("status") == "True" and s.status,
+                        what=name + " to be taken over")
+            assert (now["phase"], now["message"], now.get("runs")) == (phase, message, None), (name, now)
+            assert now["completionTime"] == status.get("completionTime", now["completionTime"]), (name, now)
+            assert {k: now.get(k) for k in ("result", "repos") if k in status} == {k: status[k] for k in ("result", "repos") if k in status}, now
+        assert [j["metadata"]["name"] for j in p.request("GET", p.jobs())["items"]] == ["going-on-job"]
+        s = brought["conditions"]
+        p.patch(s.path, {"metadata": {"annotations": {"ambient-code.io/desired-phase": "Running", "ambient-code.io/start-requested-at": "now"}}})
+        until(lambda: s.status.get("runs") == 1 and s.phase == "Completed", what="it to run when it is asked to")
+        assert s.read("ran") == "x\n", s.status
+    finally:
+        p.ns = before
+
+
 def test_behaviour_11_5_token_never_logged(p):
     """Neither what the runner shows to the API server nor what it shows to git is anywhere that people read, or in the clone."""
     p.origins.make("quiet")

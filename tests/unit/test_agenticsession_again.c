@@ -576,9 +576,111 @@ START_TEST(behaviour_11_5_empty_status)
 }
 END_TEST
 
+/* ---- what the operator of the older platform left */
+
+#define THEN "'startTime':'2025-11-01T10:00:00Z','completionTime':'2025-11-01T10:05:00Z'"
+#define THEIRS(reason, message) \
+	"'observedGeneration':1,'conditions':[{'type':'Ready','status':'False','reason':'" reason "','message':'" message "'}," \
+	"{'type':'JobCreated','status':'True','reason':'JobCreated'},{'type':'RunnerStarted','status':'True','reason':'ContainerRunning'}]"
+
+static const struct {
+	const char *annotations, *status, *phase, *condition, *reason, *message;
+} left[] = {
+	{ "{}", "{'phase':'Completed'," THEN ",'message':'done','result':'text'}", "Completed", "Completed", "Completed", "done" },
+	{ "{}", "{'phase':'Completed'," THEN "," THEIRS("Completed", "it ended") "}", "Completed", "Completed", "Completed", "it ended" },
+	{ "{}", "{'phase':'Failed'," THEN "," THEIRS("RunnerExit", "exit 1") "}", "Failed", "Failed", "RunnerExit", "exit 1" },
+	{ "{}", "{'phase':'Error','message':'no Job'}", "Failed", "Failed", "Error", "no Job" },
+	{ "{}", "{'phase':'Timeout'," THEN "," THEIRS("Late", "too late") "}", "Timeout", "Failed", "Timeout", "too late" },
+	{ "{}", "{'phase':'Stopped'," THEN ",'stoppedReason':'user'}", "Stopped", "Stopped", "Stopped", "" },
+	/* its annotation was not taken back, or stood when the end came */
+	{ "{'ambient-code.io/desired-phase':'Running'}", "{'phase':'Completed'," THEN "}", "Completed", "Completed", "Completed", "" },
+	{ "{'ambient-code.io/desired-phase':'Running','ambient-code.io/start-requested-at':'2025-11-01T10:00:00Z'}",
+	  "{'phase':'Failed'," THEN "}", "Failed", "Failed", "Failed", "" },
+	/* served before by this operator while the project was none, then given its status back */
+	{ "{}", "{'phase':'Completed'," THEN "," THEIRS("NamespaceNotManaged", "no project") "}", "Completed", "Completed", "Completed", "" },
+};
+
+static void
+leave(const char *annotations, const char *status)
+{
+	char json[2048];
+
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'s','namespace':'team-a','uid':'u','annotations':%s},'spec':" SPEC ",'status':%s}",
+		       annotations, status);
+	fake_host_put(fake, AS_SESSION, json);
+}
+
+/* 11.5: a terminal status is left by a start only, whoever wrote it. */
+START_TEST(what_had_ended_elsewhere_has_ended)
+{
+	begin();
+	leave(left[_i].annotations, left[_i].status);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), left[_i].phase);
+	ck_assert_str_eq(cond(left[_i].condition, "status"), "True");
+	ck_assert_str_eq(cond(left[_i].condition, "reason"), left[_i].reason);
+	ck_assert_str_eq(cond("Ready", "reason"), left[_i].reason);
+	ck_assert_str_eq(at("/status/message"), left[_i].message);
+	ck_assert_str_eq(at("/status/completionTime"), strstr(left[_i].status, THEN) != NULL ? "2025-11-01T10:05:00Z" : "2026-01-01T00:00:00Z");
+	ck_assert_str_eq(cond(left[_i].condition, "lastTransitionTime"), at("/status/completionTime"));
+	ck_assert_str_eq(at("/status/result"), _i == 0 ? "text" : "(none)");
+	ck_assert_uint_eq(fake_host_calls(fake, "create", AS_JOB), 0);
+	/* It is started again as any other is. */
+	fake_host_merge(fake, AS_SESSION, "team-a", "s", "{'metadata':{'annotations':{'ambient-code.io/desired-phase':'Running',"
+			"'ambient-code.io/start-requested-at':'2026-01-01T00:00:00Z'}}}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(at("/status/startTime"), "(none)");
+	ck_assert_str_eq(at("/status/completionTime"), "(none)");
+	end();
+}
+END_TEST
+
+/* Who asked for another run after the end is not forgotten. */
+START_TEST(a_start_that_was_asked_for_elsewhere)
+{
+	begin();
+	leave("{'ambient-code.io/desired-phase':'Running','ambient-code.io/start-requested-at':'2025-11-01T10:06:00Z'}",
+	      "{'phase':'Completed'," THEN "}");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Creating");
+	ck_assert_str_eq(at("/status/startTime"), "(none)");
+	end();
+}
+END_TEST
+
+/* Nothing is known of a run that somebody else began: it begins here, and its Job makes way.  What was to stop stops. */
+START_TEST(what_went_on_elsewhere)
+{
+	static const char *const phases[] = { "Pending", "Creating", "Running", "Stopping" };
+	char status[1024];
+
+	begin();
+	fake_host_put(fake, AS_JOB, "{'metadata':{'name':'s-job','namespace':'team-a','ownerReferences':[{'uid':'u'}]},'spec':{},"
+		      "'status':{'active':1}}");
+	(void)snprintf(status, sizeof(status), "{'phase':'%s','startTime':'2025-11-01T10:00:00Z'," THEIRS("Theirs", "") "}", phases[_i]);
+	leave("{}", status);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), _i < 3 ? "Creating" : "Stopped");
+	ck_assert_uint_eq(fake_host_calls(fake, "create", AS_JOB), _i < 3 ? 1 : 0);
+	ck_assert_uint_eq(fake_host_calls(fake, "delete", AS_JOB), 1);
+	if (_i == 3)
+		return end();
+	ck_assert_str_eq(at("/status/startTime"), "(none)");
+	ck_assert_str_eq(cond("RunnerStarted", "status"), "(none)");
+	pod(UP);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	end();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
+	tcase_add_loop_test(tc, what_had_ended_elsewhere_has_ended, 0, sizeof(left) / sizeof(left[0]));
+	tcase_add_test(tc, a_start_that_was_asked_for_elsewhere);
+	tcase_add_loop_test(tc, what_went_on_elsewhere, 0, 4);
 	tcase_add_loop_test(tc, behaviour_11_5_stop_from_each_phase_behaviour_11_5_stop_idempotent, 0, 3);
 	tcase_add_loop_test(tc, behaviour_11_5_empty_status, 0, 2);
 	tcase_add_loop_test(tc, sessions_that_continue_each_other, 0, 2);

@@ -664,9 +664,33 @@ START_TEST(first_shape_has_phases_of_the_selected_agents)
 }
 END_TEST
 
+/* As a status of the documents is, which this operator did not write: the council is not called together again. */
+START_TEST(what_had_ended_elsewhere_has_ended)
+{
+	static const char *const phases[] = { "Completed", "Failed" };
+	char json[1024];
+
+	begin();
+	(void)snprintf(json, sizeof(json), "{'metadata':{'name':'w','namespace':'team-a'},'spec':{" REQUEST "},'status':{'phase':'%s','currentStep':7,"
+		       "'steps':[{'stepNumber':1,'agent':'Product Manager','status':'Completed','output':'said'}],'finalRFE':'document'}}", phases[_i]);
+	fake_host_put(fake, RFE_KIND, json);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), phases[_i]);
+	ck_assert_str_eq(at("/status/finalRFE"), "document");
+	ck_assert_str_eq(step(0, "output"), "said");
+	ck_assert_uint_eq(sessions(), 0);
+	annotate("delivery-owner", "1");
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	ck_assert_uint_eq(sessions(), 1);
+	end();
+}
+END_TEST
+
 static void
 cases(TCase *tc)
 {
+	tcase_add_loop_test(tc, what_had_ended_elsewhere_has_ended, 0, 2);
 	tcase_add_test(tc, weakness_12_5_council_of_seven_in_their_order);
 	tcase_add_test(tc, weakness_12_2_sessions_with_an_owner_of_a_version_that_exists);
 	tcase_add_test(tc, branch_with_forks_and_pull_requests);
