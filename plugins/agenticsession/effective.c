@@ -157,6 +157,12 @@ check_branch(struct ambient_error *err, const char *base, const char *field, con
 	return refuse(err, where, "%s", problem);
 }
 
+static bool
+wants_pr(const struct ambient_object *item)
+{
+	return ambient_bool(item, "/output/createPR", 0) || ambient_bool(item, "/output/createPullRequest", 0);
+}
+
 /* Whether to push: the repository's own word, then the session's, then whether the documented output half is there
  * (the older output.url and output.branch alone never meant a push). */
 static bool
@@ -168,7 +174,8 @@ wants_push(const struct ambient_object *spec, const struct ambient_object *item)
 		return ambient_bool(spec, "/autoPushOnComplete", 0);
 	return ambient_str(item, "/output/targetBranch", "")[0] != '\0' ||
 	       ambient_str(item, "/output/forkRepo", "")[0] != '\0' ||
-	       ambient_str(item, "/output/pushBranch", "")[0] != '\0';
+	       ambient_str(item, "/output/pushBranch", "")[0] != '\0' || wants_pr(item) ||
+	       ambient_bool(item, "/output/ensureBranch", 0);
 }
 
 /* host[:port] of a URL that kg_url_problem let pass. */
@@ -240,9 +247,9 @@ output_type(const struct ambient_object *item, const char *base, const char *url
 
 	field_name(where, base, "/output/type");
 	if (strcmp(type, "fork") == 0 && !other)
-		return refuse(err, where, "%s", "is fork, but output.forkRepo names no other repository");
+		return refuse(err, where, "%s", "is fork, but output.forkRepo names no other repository; name the fork there");
 	if (strcmp(type, "direct") == 0 && other)
-		return refuse(err, where, "%s", "is direct, but output.forkRepo names another repository");
+		return refuse(err, where, "%s", "is direct, but output.forkRepo names another repository; leave one of the two out");
 	return 0;
 }
 
@@ -323,12 +330,28 @@ one_repo(struct ambient_call *call, const struct ambient_object *session, const 
 	if ((r->ensure || r->proceed) && target[0] == '\0' && ambient_str(item, "/output/pushBranch", "")[0] == '\0')
 		return refuse(err, base, "output.%s needs output.targetBranch, the branch that is meant",
 			      r->ensure ? "ensureBranch" : "continueBranch");
-	r->create_pr = ambient_bool(item, "/output/createPR", 0) || ambient_bool(item, "/output/createPullRequest", 0);
+	r->create_pr = wants_pr(item);
 	if (ambient_type(item, "/output/createPR") == AMBIENT_T_BOOL &&
 	    ambient_type(item, "/output/createPullRequest") == AMBIENT_T_BOOL &&
 	    ambient_bool(item, "/output/createPR", 0) != ambient_bool(item, "/output/createPullRequest", 0))
 		return refuse(err, base, "%s", "output.createPR differs from its alias output.createPullRequest; "
 			      "set one of the two");
+	return 0;
+}
+
+/* Branches and a place to push to, of no repository. */
+static int
+check_rest(const struct ambient_object *spec, struct ambient_error *err)
+{
+	static const char *const rest[] = { "/inputBranch", "/input/branch", "/outputRepo", "/outputBranch", "/output/repo", "/output/branch" };
+	char where[128];
+
+	for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++) {
+		if (ambient_str(spec, rest[i], "")[0] == '\0')
+			continue;
+		field_name(where, "spec", rest[i]);
+		return refuse(err, where, "%s", "has no effect without inputRepo, nor beside repos; write it into repos");
+	}
 	return 0;
 }
 
@@ -370,6 +393,8 @@ all_repos(struct ambient_call *call, const struct ambient_object *session, const
 		   ambient_str(legacy, "/input/url", "")) != 0)
 		return refuse(err, "spec.repos", "%s", "differs from the single repository in inputRepo or input.repo; "
 			      "set one of the two");
+	if ((legacy == NULL || n > 0) && (rc = check_rest(spec, err)) < 0)
+		return rc;
 	if (legacy != NULL && n == 0)
 		n = 1;
 	else
@@ -525,6 +550,15 @@ check_resources(const struct ambient_object *spec, struct ambient_error *err)
 	return 0;
 }
 
+/* The variable in which clients of the newest shape say what runs; one of the types had another name there. */
+static const char *
+type_of_variable(const struct ambient_object *spec)
+{
+	const char *type = ambient_str(spec, "/environmentVariables/RUNNER_TYPE", "");
+
+	return strcmp(type, "claude-agent-sdk") == 0 ? "claude-code" : type;
+}
+
 /* The model of a session that names none.  A default is meant for the runner type beside it: given to another agent it
  * would only be refused there. */
 static const char *
@@ -613,7 +647,7 @@ as_effective(const struct as_plugin *plugin, struct ambient_call *call, const st
 	const char *fact = AMBIENT_HAS(host, fact) ? host->fact(host, "runner-type") : NULL;
 
 	fact = first(fact, "claude-code", NULL, NULL);
-	type = first(ambient_str(spec, "/runnerType", ""), ambient_str(spec, "/environmentVariables/RUNNER_TYPE", ""),
+	type = first(ambient_str(spec, "/runnerType", ""), type_of_variable(spec),
 		     settings != NULL ? ambient_str(settings, "/spec/runnerType", "") : "", fact);
 	if ((rc = either(spec, "spec", "/prompt", "/initialPrompt", &prompt, err)) < 0 ||
 	    (rc = choose_model(plugin, spec, settings, type, fact, &model, err)) < 0 ||

@@ -163,11 +163,12 @@ begin_run(struct pass *p)
 
 /* What a session may ask of its agent, and how a runner type says in its fragment's "honours" that it does it. */
 static const struct {
-	const char *path, *effective, *name; /* effective: where in status.effective; NULL: in the spec */
+	const char *path, *effective, *list, *name; /* where in status.effective, or what in the session is not empty */
 } asked[] = {
-	{ "spec.llmSettings.temperature", "/temperature", "temperature" },
-	{ "spec.llmSettings.maxTokens", "/maxTokens", "maxTokens" },
-	{ "spec.mcpServers.custom", NULL, "mcpServers" },
+	{ "spec.llmSettings.temperature", "/temperature", NULL, "temperature" },
+	{ "spec.llmSettings.maxTokens", "/maxTokens", NULL, "maxTokens" },
+	{ "spec.mcpServers.custom", NULL, "/spec/mcpServers/custom", "mcpServers" },
+	{ "spec.mcpServers.disabled", NULL, "/spec/mcpServers/disabled", "mcpServers" },
 };
 
 static bool
@@ -207,6 +208,24 @@ add_unused_of_mode(char *text, size_t size, const struct ambient_object *spec, c
 		add_path(text, size, before, "spec.stopOnRunFinished");
 }
 
+/* A request is opened after a push, which autoPush or autoPushOnComplete may have turned off. */
+static void
+add_unused_of_push(char *text, size_t size, const struct ambient_object *effective)
+{
+	const char *before = text[0] != '\0' ? "; where nothing is pushed: " : "without effect where nothing is pushed: ";
+	char path[64];
+
+	for (size_t i = 0; i < ambient_len(effective, "/repos"); i++) {
+		const struct ambient_object *repo = ambient_item(effective, "/repos", i, NULL);
+
+		if (!ambient_bool(repo, "/createPR", 0) || ambient_bool(repo, "/push", 0))
+			continue;
+		(void)snprintf(path, sizeof(path), "spec.repos[%zu].output.createPR", i);
+		add_path(text, size, before, path);
+		before = ", ";
+	}
+}
+
 /* No error: older clients write these into every session.  But nobody shall think that it has an effect. */
 static void
 say_unused(struct pass *p, const char *type, const struct ambient_object *fragment)
@@ -216,12 +235,13 @@ say_unused(struct pass *p, const char *type, const struct ambient_object *fragme
 	(void)snprintf(before, sizeof(before), "without effect with runner type \"%.63s\": ", type);
 	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
 		bool set = asked[i].effective != NULL ? ambient_type(p->st.effective, asked[i].effective) != AMBIENT_T_NONE
-						      : ambient_len(p->session, "/spec/mcpServers/custom") > 0;
+						      : ambient_len(p->session, asked[i].list) > 0;
 
 		if (set && !honours(fragment, asked[i].name))
 			add_path(text, sizeof(text), text[0] != '\0' ? ", " : before, asked[i].path);
 	}
 	add_unused_of_mode(text, sizeof(text), ambient_at(p->session, "/spec"), p->st.effective);
+	add_unused_of_push(text, sizeof(text), p->st.effective);
 	as_set(&p->st, AS_SPEC_VALID, KC_TRUE, "Valid", "%s", text);
 }
 

@@ -37,7 +37,7 @@ rfe_same_url(const char *a, const char *b)
 /* ---- repositories */
 
 static int
-add_repo(struct rfe_plan *plan, const struct ambient_object *repo, const char *url, const char *branch,
+add_repo(struct rfe_plan *plan, const struct ambient_object *repo, const char *url, const char *branch, const char *name,
 	 struct ambient_error *err)
 {
 	if (url == NULL || url[0] == '\0')
@@ -49,6 +49,7 @@ add_repo(struct rfe_plan *plan, const struct ambient_object *repo, const char *u
 			return ambient_err(err, AMBIENT_E_INVALID, "repository \"%.150s\" is named twice", url);
 	plan->repo[plan->repos].url = url;
 	plan->repo[plan->repos].branch = branch;
+	plan->repo[plan->repos].name = name;
 	plan->repo[plan->repos++].as_is = repo;
 	return 0;
 }
@@ -64,7 +65,8 @@ add_repos(struct rfe_plan *plan, const struct ambient_object *spec, const char *
 		const struct ambient_object *repo = ambient_item(spec, pointer, i, NULL);
 
 		rc = add_repo(plan, as_is ? repo : NULL, ambient_str(repo, "/input/url", ambient_str(repo, "/url", "")),
-			      ambient_str(repo, "/input/branch", ambient_str(repo, "/branch", NULL)), err);
+			      ambient_str(repo, "/input/branch", ambient_str(repo, "/branch", NULL)),
+			      ambient_str(repo, "/name", ambient_str(repo, "/clonePath", "")), err);
 	}
 	return rc;
 }
@@ -75,9 +77,10 @@ read_repos(struct rfe_plan *plan, const struct ambient_object *spec, struct ambi
 {
 	int rc;
 
-	if ((rc = add_repo(plan, NULL, ambient_str(spec, "/umbrellaRepo/url", ""), ambient_str(spec, "/umbrellaRepo/branch", NULL),
+	if ((rc = add_repo(plan, NULL, ambient_str(spec, "/umbrellaRepo/url", ""), ambient_str(spec, "/umbrellaRepo/branch", NULL), "",
 			   err)) < 0 ||
-	    (rc = add_repo(plan, NULL, ambient_str(spec, "/targetRepoUrl", ""), ambient_str(spec, "/targetRepoBranch", NULL), err)) < 0 ||
+	    (rc = add_repo(plan, NULL, ambient_str(spec, "/targetRepoUrl", ""), ambient_str(spec, "/targetRepoBranch", NULL), "",
+			   err)) < 0 ||
 	    (rc = add_repos(plan, spec, "/supportingRepos", false, err)) < 0 ||
 	    (rc = add_repos(plan, spec, "/repositories", false, err)) < 0 || (rc = add_repos(plan, spec, "/repos", true, err)) < 0)
 		return rc;
@@ -342,6 +345,10 @@ rfe_plan_read(const struct rfe_plugin *plugin, struct ambient_call *call, const 
 	plan->request = ambient_str(spec, "/request", "");
 	plan->title = ambient_str(spec, "/title", "");
 	plan->context = ambient_str(spec, "/context", "");
+	if (plan->request[0] != '\0' && strcmp(ambient_str(spec, "/description", plan->request), plan->request) != 0)
+		return ambient_err(err, AMBIENT_E_INVALID, "spec.description differs from its alias request; set one of the two");
+	if (ambient_str(spec, "/targetRepoUrl", "")[0] == '\0' && ambient_str(spec, "/targetRepoBranch", "")[0] != '\0')
+		return ambient_err(err, AMBIENT_E_INVALID, "spec.targetRepoBranch has no effect without targetRepoUrl; set both or none");
 	if (plan->request[0] == '\0') {
 		plan->request = ambient_str(spec, "/description", "");
 		plan->shape = ambient_str(spec, "/targetRepoUrl", "")[0] != '\0' ? RFE_FIRST : RFE_UMBRELLA;

@@ -95,6 +95,7 @@ enum rfe_kind { RFE_STEP, RFE_SYNTHESIS, RFE_PUBLISH, RFE_SEED, RFE_JIRA };
 
 struct rfe_repo {
 	const char *url, *branch;             /* branch NULL: the session's default */
+	const char *name;                     /* "" : of its url */
 	const struct ambient_object *as_is;   /* the element of spec.repos; NULL: made of url and branch */
 };
 

@@ -11,7 +11,6 @@ static void
 put_repo(struct ambient_draft *draft, const struct rfe_plan *plan, size_t i)
 {
 	const struct rfe_repo *repo = &plan->repo[i];
-	const char *name = repo->as_is != NULL ? ambient_str(repo->as_is, "/name", "") : "";
 	const char *secret = repo->as_is != NULL ? ambient_str(repo->as_is, "/input/authSecret", "") : "";
 	char at[64], pointer[96];
 
@@ -24,8 +23,8 @@ put_repo(struct ambient_draft *draft, const struct rfe_plan *plan, size_t i)
 		SET("/input/branch", repo->branch);
 	if (secret[0] != '\0')
 		SET("/input/authSecret", secret);
-	if (name[0] != '\0')
-		SET("/name", name);
+	if (repo->name[0] != '\0')
+		SET("/name", repo->name);
 	if (repo->as_is != NULL && ambient_at(repo->as_is, "/output") != NULL) {
 		(void)snprintf(pointer, sizeof(pointer), "%s/output", at);
 		ambient_draft_set_object(draft, pointer, ambient_at(repo->as_is, "/output"));

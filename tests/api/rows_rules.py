@@ -372,9 +372,16 @@ SESSIONS = [
     ({"prompt": "a", "initialPrompt": "b"}, "initialPrompt", "differs from its alias prompt; set one of the two"),
     ({"prompt": "p", "model": "a", "llmSettings": {"model": "b"}}, "llmSettings.model", "differs from its alias model; set one of the two"),
     ({"prompt": "p", "input": {"repo": A}, "inputRepo": B}, "inputRepo", "differs from its alias input.repo; set one of the two"),
-    ({"prompt": "p", "input": {"branch": "a"}, "inputBranch": "b"}, "inputBranch", "differs from its alias input.branch; set one of the two"),
-    ({"prompt": "p", "output": {"repo": A}, "outputRepo": B}, "outputRepo", "differs from its alias output.repo; set one of the two"),
-    ({"prompt": "p", "output": {"branch": "a"}, "outputBranch": "b"}, "outputBranch", "differs from its alias output.branch; set one of the two"),
+    ({"prompt": "p", "input": {"repo": A, "branch": "a"}, "inputBranch": "b"}, "inputBranch", "differs from its alias input.branch; set one of the two"),
+    ({"prompt": "p", "inputRepo": C, "output": {"repo": A}, "outputRepo": B}, "outputRepo", "differs from its alias output.repo; set one of the two"),
+    ({"prompt": "p", "inputRepo": C, "output": {"branch": "a"}, "outputBranch": "b"}, "outputBranch",
+     "differs from its alias output.branch; set one of the two"),
+    *((spec, field, "has no effect without inputRepo, nor beside repos; write it into repos") for spec, field in (
+        ({"prompt": "p", "inputBranch": "b"}, "inputBranch"), ({"prompt": "p", "input": {"branch": "b"}}, "input.branch"),
+        ({"prompt": "p", "outputRepo": A}, "outputRepo"), ({"prompt": "p", "outputBranch": "b"}, "outputBranch"),
+        ({"prompt": "p", "output": {"repo": A}}, "output.repo"), ({"prompt": "p", "output": {"branch": "b"}, "inputRepo": ""}, "output.branch"),
+        ({"prompt": "p", "inputRepo": A, "outputRepo": B, "repos": [{"input": {"url": A}}]}, "outputRepo"),
+        ({"prompt": "p", "outputRepo": B, "gitConfig": {"repositories": [{"url": A}]}}, "outputRepo"))),
     ({"repos": [{"url": A}], "inputRepo": B}, "repos", "differs from the single repository in inputRepo; set one of the two"),
     ({"prompt": "p", "repos": [{"input": {"url": A}}], "input": {"repo": B}}, "repos",
      "differs from the single repository in input.repo; set one of the two"),
@@ -403,11 +410,11 @@ SESSIONS = [
     ({}, "prompt", "without interactive: true, a session needs a prompt"),
     ({"prompt": "", "repos": [{"input": {"url": A}}]}, "prompt", "without interactive: true, a session needs a prompt"),
     ({"repos": [{"url": A}], "interactive": False}, "prompt", "without interactive: true, a session needs a prompt"),
-    ({"repos": [{"url": A, "output": {"type": "fork"}}]}, "repos[0].output.type", "is fork, but output.forkRepo names no other repository"),
+    ({"repos": [{"url": A, "output": {"type": "fork"}}]}, "repos[0].output.type", "is fork, but output.forkRepo names no other repository; name the fork there"),
     ({"repos": [{"url": A, "output": {"type": "fork", "forkRepo": A}}]}, "repos[0].output.type",
-     "is fork, but output.forkRepo names no other repository"),
+     "is fork, but output.forkRepo names no other repository; name the fork there"),
     ({"repos": [{"url": A, "output": {"type": "direct", "url": B}}]}, "repos[0].output.type",
-     "is direct, but output.forkRepo names another repository"),
+     "is direct, but output.forkRepo names another repository; leave one of the two out"),
     ({"repos": [{"url": A}, {"url": B, "output": {"ensureBranch": True}}]}, "repos[1].output.ensureBranch",
      "needs output.targetBranch, the branch that is meant"),
     ({"repos": [{"url": A, "output": {"continueBranch": True, "targetBranch": ""}}]}, "repos[0].output.continueBranch",
@@ -445,6 +452,9 @@ SESSIONS_TAKEN = [
     {"repos": [{"url": A, "output": {"ensureBranch": True, "branch": "b"}}, {"url": B, "output": {"continueBranch": True, "pushBranch": "b"}},
                {"url": C, "output": {"ensureBranch": False, "continueBranch": False}}]},
     {"repos": [{"url": A, "name": "Artifacts"}, {"url": B + "/artifacts"}]},
+    {"prompt": "p", "inputRepo": A, "inputBranch": "a", "outputRepo": B, "outputBranch": "b", "repos": []},
+    {"prompt": "p", "input": {"repo": A, "branch": "a"}, "output": {"repo": B, "branch": "b"}},
+    {"prompt": "p", "input": {"repo": "", "branch": ""}, "output": {"repo": "", "branch": ""}, "inputBranch": "", "outputRepo": "", "repos": [{"input": {"url": A}}]},
     *({"prompt": "p", "resourceOverrides": {"memory": m}} for m in ("512Mi", "1Gi", "4000Gi", "999Ti", "0.5Ti", "1000000", "1000k", "0.5Gi", "1024Ki", "1.5M")),
     *({"prompt": "p", "resourceOverrides": {"cpu": c}} for c in ("1", "0.1", "100m", "10", "999999", "1000000m")),
 ]
@@ -518,6 +528,8 @@ def with_field(field, value):
         spec["gitConfig"] = {"repositories": [{"url": A}]}
     elif field.startswith("activeWorkflow"):
         spec["activeWorkflow"] = {"gitUrl": A}
+    elif field.startswith(("inputBranch", "input.branch", "output")):
+        spec["inputRepo"] = A
     at = spec
     names = field.replace("[0]", "").split(".")
     for name in names[:-1]:
@@ -591,6 +603,14 @@ WORKFLOWS = [
      '"AMBIENT_X": names that begin with AMBIENT_ are reserved'),
     ({"request": "r", "steps": [{"agent": "a"}, {"agent": "b", "environmentVariables": {"a b": "1"}}]}, "steps[1].environmentVariables",
      '"a b": the name of a variable is made of letters, digits and underscores and does not begin with a digit'),
+    ({"request": "r", "title": "t", "description": "d"}, "description", "differs from its alias request; set one of the two"),
+    ({"title": "t", "description": "d", "umbrellaRepo": {"url": A}, "targetRepoBranch": "b"}, "targetRepoBranch",
+     "has no effect without targetRepoUrl; set both or none"),
+    ({"request": "r", "repos": [{"url": A, "input": {"url": B}}]}, "repos[0].url", "differs from its alias input.url; set one of the two"),
+    ({"request": "r", "repos": [{"branch": "a", "input": {"url": B, "branch": "b"}}]}, "repos[0].branch",
+     "differs from its alias input.branch; set one of the two"),
+    ({"title": "t", "description": "d", "repositories": [{"url": A, "clonePath": "a/b"}]}, "repositories[0].clonePath",
+     "must be one plain name; repositories lie side by side in the workspace"),
     ({"request": "r", "resourceOverrides": {"cpu": "0"}}, "resourceOverrides.cpu", "must be more than zero"),
     ({"request": "r", "resourceOverrides": {"memory": "512"}}, "resourceOverrides.memory",
      "is less than a megabyte; a number without a unit is bytes, 512Mi are 512 megabytes"),
@@ -599,6 +619,8 @@ WORKFLOWS_TAKEN = [
     {"request": "r", "selectedAgents": ["a", "b"]}, {"request": "r", "selectedAgents": [], "steps": [{"agent": "a"}]},
     {"title": "t", "description": "d", "targetRepoUrl": A, "selectedAgents": ["Team Lead"]},
     {"request": "r", "resourceOverrides": {"cpu": "500m", "memory": "1Gi"}, "environmentVariables": {"A": "1"}},
+    {"request": "r", "title": "t", "description": "r", "repos": [{"url": A, "branch": "b", "input": {"url": A, "branch": "b"}}]},
+    {"title": "t", "description": "d", "repositories": [{"url": A, "clonePath": "specs"}, {"url": B, "clonePath": ""}], "workspacePath": ""},
 ]
 
 
@@ -621,10 +643,10 @@ def workflows_too_refuse_addresses_and_branches_at_apply(f):
     at = install(f, "rfeworkflows")
 
     def post(field, value):
-        spec, names = {"request": "r"}, field.replace("[0]", "").split(".")
+        spec, names = {"request": "r", **({"targetRepoUrl": A} if field == "targetRepoBranch" else {})}, field.replace("[0]", "").split(".")
         inner = {} if len(names) == 1 else {"url": A}
         if len(names) == 3:
-            inner = {"repo": inner} if names[0] == "documents" else {"url": A, names[1]: {"url": A}}
+            inner = {"repo": inner} if names[0] == "documents" else {"input": {"url": A}, names[1]: {"url": A}}
         leaf = inner.get(names[1], inner) if len(names) == 3 else inner if len(names) == 2 else spec
         leaf[names[-1]] = value
         if len(names) > 1:

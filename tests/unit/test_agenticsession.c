@@ -359,6 +359,7 @@ static const struct effective_case {
 	{ "{'prompt':'x','repos':[{'url':'https://h/a'}]}", NULL, "/interactive", "true" },
 	{ "{'prompt':'x'}", NULL, "/runnerType", "command" },
 	{ "{'prompt':'x','environmentVariables':{'RUNNER_TYPE':'command'}}", NULL, "/runnerType", "command" },
+	{ "{'initialPrompt':'x','environmentVariables':{'RUNNER_TYPE':'claude-agent-sdk'}}", NULL, "/runnerType", "claude-code" },
 	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/x/a.git/'}}]}", NULL, "/repos/0/name", "a" },
 	{ "{'prompt':'x','repos':[{'input':{'url':'git@h:x/a.git'}}]}", NULL, "/repos/0/name", "a" },
 	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'}},{'input':{'url':'https://i/a'}}]}", NULL,
@@ -371,6 +372,12 @@ static const struct effective_case {
 	  "/repos/0/pushBranch", "t" },
 	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'url':'https://f/a','branch':'t'}}]}", NULL,
 	  "/repos/0/push", "false" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'createPR':true}}]}", NULL, "/repos/0/push", "true" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'createPullRequest':true}}]}", NULL, "/repos/0/push", "true" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'createPR':false}}]}", NULL, "/repos/0/push", "false" },
+	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'},'output':{'branch':'t','ensureBranch':true}}]}", NULL, "/repos/0/push", "true" },
+	{ "{'prompt':'x','autoPushOnComplete':false,'repos':[{'input':{'url':'https://h/a'},'output':{'createPR':true}}]}", NULL, "/repos/0/push",
+	  "false" },
 	{ "{'prompt':'x','autoPushOnComplete':true,'repos':[{'input':{'url':'https://h/a'},'output':"
 	  "{'url':'https://f/a'}}]}", NULL, "/repos/0/pushUrl", "https://f/a" },
 	{ "{'prompt':'x','autoPushOnComplete':true,'repos':[{'input':{'url':'https://h/a'},'output':"
@@ -392,6 +399,14 @@ static const struct effective_case {
 	  "/repos/0/branch", "b" },
 	{ "{'prompt':'x','input':{'repo':'https://h/a'},'output':{'repo':'https://f/a','branch':'o'}}", NULL,
 	  "/repos/0/pushUrl", "https://f/a" },
+	{ "{'prompt':'x','outputRepo':'https://f/a'}", NULL, NULL, "spec.outputRepo: has no effect without inputRepo, nor beside repos" },
+	{ "{'prompt':'x','outputBranch':'b'}", "{'repositories':[{'url':'https://h/a'}]}", NULL, "spec.outputBranch: has no effect" },
+	{ "{'prompt':'x','inputBranch':'b'}", NULL, NULL, "spec.inputBranch: has no effect" },
+	{ "{'prompt':'x','input':{'branch':'b'}}", NULL, NULL, "spec.input.branch: has no effect" },
+	{ "{'prompt':'x','output':{'repo':'https://f/a'}}", NULL, NULL, "spec.output.repo: has no effect" },
+	{ "{'prompt':'x','inputRepo':'https://h/a','output':{'branch':'o'},'repos':[{'url':'https://h/a'}]}", NULL, NULL,
+	  "spec.output.branch: has no effect" },
+	{ "{'prompt':'x','inputRepo':'https://h/a','outputRepo':'','repos':[{'url':'https://h/a','branch':'b'}]}", NULL, "/repos/0/branch", "b" },
 	{ "{'prompt':'x','repos':[{'input':{'url':'https://h/a'}}]}", "{'gitCredentialsSecret':'g'}",
 	  "/repos/0/authSecret", "g" },
 	{ "{'prompt':'x'}", "{'repositories':[{'url':'https://h/a','branch':'b'},{'url':'https://h/c'}]}", "/repos/0/branch", "b" },
@@ -513,11 +528,11 @@ END_TEST
 START_TEST(settings_without_effect_are_named)
 {
 	begin();
-	submit_named("s", "{'prompt':'x','llmSettings':{'temperature':0.7,'maxTokens':4000},'mcpServers':{'custom':{'a':{'command':'b'}}}}");
+	submit_named("s", "{'prompt':'x','llmSettings':{'temperature':0.7,'maxTokens':4000},'mcpServers':{'custom':{'a':{'command':'b'}},'disabled':['c']}}");
 	(void)settle();
 	ck_assert_str_eq(cond("SpecValid", "status"), "True");
 	ck_assert_str_eq(cond("SpecValid", "message"), "without effect with runner type \"command\": spec.llmSettings.temperature, "
-			 "spec.llmSettings.maxTokens, spec.mcpServers.custom");
+			 "spec.llmSettings.maxTokens, spec.mcpServers.custom, spec.mcpServers.disabled");
 	end();
 	begin();
 	fake_host_set_plan(fake, "command", "{\"honours\":[\"maxTokens\",\"mcpServers\"]}", NULL);
@@ -537,6 +552,11 @@ static const struct {
 	{ "{'initialPrompt':'x','inactivityTimeout':5,'stopOnRunFinished':true,'timeout':300}", "" },
 	{ "{'initialPrompt':'x','timeout':60,'llmSettings':{'maxTokens':1}}",
 	  "without effect with runner type \"command\": spec.llmSettings.maxTokens; in a chat: spec.timeout" },
+	{ "{'prompt':'x','autoPushOnComplete':false,'repos':[{'url':'https://h/a','autoPush':true,'output':{'createPR':true}},"
+	  "{'url':'https://h/b','output':{'createPR':true}},{'url':'https://h/c','output':{'createPullRequest':true}}],'interactive':false}",
+	  "without effect where nothing is pushed: spec.repos[1].output.createPR, spec.repos[2].output.createPR" },
+	{ "{'prompt':'x','stopOnRunFinished':true,'repos':[{'input':{'url':'https://h/a'},'output':{'createPR':true}}],'autoPushOnComplete':false}",
+	  "without effect in a session that is not interactive: spec.stopOnRunFinished; where nothing is pushed: spec.repos[0].output.createPR" },
 };
 
 START_TEST(what_the_other_mode_has_is_named)

@@ -664,6 +664,20 @@ START_TEST(first_shape_has_phases_of_the_selected_agents)
 }
 END_TEST
 
+START_TEST(a_clone_path_names_the_repository)
+{
+	begin();
+	submit_named("w", "'title':'t','description':'d','seed':false,'repositories':[{'url':'https://git.example/a.git','clonePath':'specs'},"
+		     "{'url':'https://git.example/b.git'}]");
+	(void)settle();
+	annotate("specify", "1");
+	(void)settle();
+	ck_assert_str_eq(session("w-specify-1", "/spec/repos/0/name"), "specs");
+	ck_assert_str_eq(session("w-specify-1", "/spec/repos/1/name"), "(none)");
+	end();
+}
+END_TEST
+
 /* As a status of the documents is, which this operator did not write: the council is not called together again. */
 START_TEST(what_had_ended_elsewhere_has_ended)
 {
@@ -690,6 +704,7 @@ END_TEST
 static void
 cases(TCase *tc)
 {
+	tcase_add_test(tc, a_clone_path_names_the_repository);
 	tcase_add_loop_test(tc, what_had_ended_elsewhere_has_ended, 0, 2);
 	tcase_add_test(tc, weakness_12_5_council_of_seven_in_their_order);
 	tcase_add_test(tc, weakness_12_2_sessions_with_an_owner_of_a_version_that_exists);

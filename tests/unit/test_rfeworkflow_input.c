@@ -22,6 +22,8 @@ START_TEST(spec_that_cannot_be_followed)
 		{ "'request':'r','documents':{'repo':{'url':'https://git.example/a.git'},'path':'/etc'}", "must be a folder inside" },
 		{ "'request':'r','documents':{'repo':{'url':'https://git.example/a.git'},'path':'a\\nb'}", "without control characters" },
 		{ "'request':'r','steps':[{'agent':'../..'}]", "step 1 has no agent" },
+		{ "'request':'r','title':'t','description':'d'", "spec.description differs from its alias request" },
+		{ LEGACY ",'targetRepoBranch':'b'", "spec.targetRepoBranch has no effect without targetRepoUrl" },
 	};
 
 	begin();
