@@ -105,6 +105,7 @@ TESTS = [
     (projectsettings, "test_what_is_changed_by_hand_is_put_right"), (projectsettings, "test_entries_that_cannot_be_are_named"),
     (projectsettings, "test_defaults_reach_sessions_and_a_late_secret_is_seen"),
     (projectsettings, "test_finished_sessions_are_counted_and_deleted"), (projectsettings, "test_the_label_goes"),
+    (projectsettings, "test_sessions_go_when_they_ended_long_ago"),
     # the council, of programs
     (rfe, "test_the_council_from_end_to_end"), (rfe, "test_a_step_that_fails_and_one_that_takes_too_long"),
     (rfe, "test_a_step_that_waits_says_for_what"), (rfe, "test_pause_resume_and_run_again"), (rfe, "test_cancel_stops_the_agent"),

@@ -274,6 +274,23 @@ def test_finished_sessions_are_counted_and_deleted(p):
           ["ambient-workspace-" + left], what="the workspaces of the others to go")
 
 
+def test_sessions_go_when_they_ended_long_ago(p):
+    p.project("days")
+    old, new = p.session("old", "true"), p.session("new", "true")
+    for s in (old, new):
+        s.wait("Completed")
+    p.patch(old.path + "/status", {"status": {"completionTime": "2025-11-01T10:05:00Z"}})
+    # Neither a number of days alone, nor one that has not passed, deletes anything.
+    p.spec(retentionDays=7)
+    p.spec(enableAutoCleanup=True, retentionDays=36500)
+    p.spec(retentionDays=0)
+    assert old.get() and new.get()
+    p.spec(retentionDays=7)
+    until(lambda: old.get() is None, what="the old one to go")
+    until(lambda: p.settings()["status"]["sessions"]["total"] == 1, what="the other to be counted")
+    assert new.phase == "Completed", new.status
+
+
 def test_the_label_goes(p):
     p.project("leaving")
     untouched = p.project("leaving-untouched")

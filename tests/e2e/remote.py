@@ -2,6 +2,7 @@
 """Sessions whose repositories lie on a company's servers: HTTPS with an authority of its own, SSH with keys.  What
 runner_remote shows of the runner alone is seen here from a pod, with its credentials in a Secret."""
 import os
+import subprocess
 import sys
 import warnings
 
@@ -96,6 +97,44 @@ def test_ssh_with_a_key(p):
     return None
 
 
+def test_credentials_of_the_session_for_all_its_repositories(p):
+    """gitConfig, as older clients have it: one Secret for what is fetched by HTTP and one for SSH, each only for its own."""
+    if no_ssh():
+        return no_ssh()
+    servers, at = [], {}
+    for kind in ("tokens", "keys"):
+        at[kind] = os.path.join(p.dir, "session-" + kind)
+        os.mkdir(at[kind])
+    try:
+        https, ssh = Https(p.origins.dir, at["tokens"], login=("oauth2", TOKEN)), Ssh(p.origins.dir, at["keys"])
+        servers += [https, ssh]
+        for name in ("by-token", "by-key"):
+            p.origins.make(name)
+        with open(https.ca) as f:
+            p.secret("of-tokens", **{"token": TOKEN, "username": "oauth2", "ca.crt": f.read()})
+        p.secret("of-keys", **{"ssh-privatekey": ssh.private_key, "known_hosts": ssh.known_hosts})
+        s = p.session("of-all", "echo line >> ../src/README.md; echo line >> ../by-key/README.md", autoPushOnComplete=True, gitConfig={
+            "user": {"name": "Ada", "email": "ada@example.com"},
+            "authentication": {"tokenSecret": "of-tokens", "sshKeySecret": "of-keys"},
+            "repositories": [{"url": https.url("by-token"), "branch": "main", "clonePath": "src"}, {"url": ssh.url("by-key")}]})
+        s.wait("Completed")
+        assert [(r["name"], r["status"], r["branch"]) for r in s.status["repos"]] == [
+            ("src", "pushed", "sessions/of-all"), ("by-key", "pushed", "sessions/of-all")], s.status
+        for name in ("by-token", "by-key"):
+            assert p.origins.commits(name, "sessions/of-all") == 1, name
+            author = subprocess.run(["git", "-C", p.origins.bare(name), "log", "-1", "--format=%an %ae", "sessions/of-all"], text=True,
+                                    stdout=subprocess.PIPE, check=True).stdout
+            assert author == "Ada ada@example.com\n", author
+        assert any("git-receive-pack" in path and auth for path, auth in https.seen), https.seen
+        assert "git-receive-pack" in {c.split()[0] for c in ssh.commands}, ssh.commands
+        said = told(p, s)
+        assert TOKEN not in said and ssh.private_key.splitlines()[1] not in said
+    finally:
+        for server in servers:
+            server.close()
+    return None
+
+
 def hosts(p, url, provider):
     """The project says what the server of that repository is."""
     p.request("PATCH", "/apis/vteam.ambient-code/v1alpha1/namespaces/%s/projectsettings/projectsettings?fieldManager=remote&force=true" % p.ns, {
@@ -142,6 +181,34 @@ def test_weakness_12_4_k_a_request_is_opened_and_told_in_the_status(p):
         assert done.returncode == 0 and repo["prUrl"] in done.stdout, done.stdout
         assert TOKEN not in told(p, s)
     assert p.forge.wrong == [] and {auth for _, _, _, auth in p.forge.seen} == {"Bearer " + TOKEN}, p.forge.seen
+    p.ns = "team"
+
+
+def test_a_request_in_the_shape_of_older_documents(p):
+    """createPullRequest: of a fork, into the target branch; of a branch beside the target; and where nothing else says that it is pushed."""
+    p.namespace("older")
+    p.ns = "older"
+    p.secret("forge", token=TOKEN)
+    url, fork = p.origins.make("older/app"), p.origins.make("mine/app")
+    hosts(p, url, "github")
+    work, seen = "echo line >> README.md; git commit -qam 'Mend the parser'", len(p.forge.requests)
+    for name, output, pushed, branch, base in (
+            ("fork", {"type": "fork", "forkRepo": fork, "targetBranch": "of-fork", "createPullRequest": True}, "mine/app", "of-fork", "main"),
+            ("direct", {"type": "direct", "targetBranch": "main", "pushBranch": "beside", "createPullRequest": True}, "older/app", "beside", "main"),
+            ("plain", {"createPullRequest": True}, "older/app", "sessions/plain", "main")):
+        s = p.session(name, work, repos=[{"input": {"url": url, "branch": "main", "authSecret": "forge"}, "output": output}])
+        s.wait("Completed")
+        repo = s.status["repos"][0]
+        assert repo["status"] == "pushed" and "error" not in repo and p.origins.commits(pushed, branch) == 1, (name, s.status)
+        asked = p.forge.requests[-1]
+        assert repo["prUrl"] == asked["url"] and asked["into"] == "older/app", (name, repo, asked)
+        assert (asked["branch"].split(":")[-1], asked["base"]) == (branch, base), (name, asked)
+    assert len(p.forge.requests) == seen + 3, p.forge.requests
+    # Where the push is turned off no request can be opened, and that is said.
+    s = p.session("off", work, autoPushOnComplete=False, repos=[{"input": {"url": url, "branch": "main"}, "output": {"createPullRequest": True}}])
+    s.wait("Completed")
+    assert s.status["repos"][0]["status"] == "abandoned", s.status
+    assert s.condition("SpecValid")["message"] == "without effect where nothing is pushed: spec.repos[0].output.createPR", s.status
     p.ns = "team"
 
 
