@@ -122,6 +122,28 @@ hand_over(struct am_runner *runner, struct am_input *input, struct am_buf *frame
 		am_runner_touch(runner);
 }
 
+static bool
+behaves(struct am_slice answer, const char *how)
+{
+	struct am_slice behavior;
+
+	return am_json_find(answer, "/behavior", &behavior) && am_json_str_eq(behavior, how);
+}
+
+/* NULL: it says what is asked.  Nothing but the word for it allows anything. */
+static const char *
+unclear(const struct am_pending *pending, const struct am_input *input)
+{
+	struct am_slice answer = am_slice_of(input->answer), answers;
+
+	if (behaves(answer, "deny"))
+		return NULL;
+	if (pending->question)
+		return am_json_find(answer, "/answers", &answers) && am_json_type(answers) == AMBIENT_T_OBJECT ? NULL
+			: "the answer to a question must have \"answers\", an object, or the \"behavior\" \"deny\"";
+	return behaves(answer, "allow") ? NULL : "the answer to a permission must have the \"behavior\" \"allow\" or \"deny\"";
+}
+
 /* NULL: it may be said now. */
 static const char *
 problem(struct am_runner *runner, const struct am_input *input, const char **reason)
@@ -145,8 +167,12 @@ problem(struct am_runner *runner, const struct am_input *input, const char **rea
 	if (input->kind == AM_INPUT_INTERRUPT && !runner->turn)
 		return "the agent is doing nothing that could be interrupted";
 	*reason = "NotPending";
-	if (input->kind == AM_INPUT_ANSWER && find_pending(runner, input->to) == NULL)
+	const struct am_pending *pending = input->kind == AM_INPUT_ANSWER ? find_pending(runner, input->to) : NULL;
+	if (input->kind == AM_INPUT_ANSWER && pending == NULL)
 		return "nothing with the id \"to\" waits for an answer";
+	*reason = "Unclear";
+	if (pending != NULL && unclear(pending, input) != NULL)
+		return unclear(pending, input);
 	if (am_runner_channel_full(&runner->agent)) {
 		*reason = "NotReady";
 		return "the agent's side is slow to take what was said before";
@@ -221,10 +247,8 @@ static void
 answered(struct am_runner *runner, struct am_input *input)
 {
 	struct am_pending *pending = find_pending(runner, input->to);
-	struct am_slice answer = am_slice_of(input->answer), behavior;
 	am_auto(am_buf_fini) struct am_buf fields = {0};
-	bool denied = am_json_bool(answer, "/allow", 1) == 0 ||
-		      (am_json_find(answer, "/behavior", &behavior) && am_json_str_eq(behavior, "deny"));
+	bool denied = behaves(am_slice_of(input->answer), "deny");
 
 	if (pending == NULL) { /* the turn ended meanwhile */
 		am_endpoint_input_taken(runner->endpoint, input, am_runner_msglog_seq(runner->log));

@@ -207,6 +207,9 @@ def test_permissions_are_asked_for_and_answered(lab):
         assert status == 403 and body["reason"] == "ReadOnly", body
         status, body = t.say("answer", to="other", answer=answer)
         assert status == 409 and body["reason"] == "NotPending", body
+        for vague in ({}, {"behavior": "Deny"}, {"answers": {}}):
+            status, body = t.say("answer", to=asked["id"], answer=vague)
+            assert status == 409 and body["reason"] == "Unclear" and "allow" in body["message"], body
         status, body = t.say("answer", to=asked["id"], answer=answer)
         assert status == 200, body
         decided = t.kinds("permission")[-1]
@@ -239,7 +242,7 @@ def test_a_batch_run_hears_only_an_interrupt(lab):
     t.until(lambda: os.path.exists(t.pod.dir + "/workspace/up"))
     assert t.say("interrupt")[0] == 200
     t.pod.wait()
-    assert t.pod.code == 1 and t.pod.report["isError"], (t.pod.code, t.pod.report)
+    assert t.pod.code == 1 and t.pod.report["isError"] and t.pod.report["reason"] == "AgentInterrupted", (t.pod.code, t.pod.report)
 
 
 def test_what_cannot_be_said(lab):
