@@ -202,8 +202,9 @@ add_settings(struct ambient_run *run, struct ambient_command *cmd, struct ambien
 		const char *pointer, *flag;
 	} lists[] = {{"/allowedTools", "--allowedTools"}, {"/disallowedTools", "--disallowedTools"}};
 	const struct ambient_command_api *api = run->host->message->command;
+	const struct cc_run *cc = run->slot;
 	int64_t turns = ambient_int(run->config, "/maxTurns", 0);
-	double budget = ambient_real(run->config, "/maxBudgetUSD", 0);
+	double budget = ambient_real(run->config, "/maxBudgetUSD", 0), left = budget - cc->cost_before;
 	char text[4096];
 
 	if (turns > 0) {
@@ -212,7 +213,7 @@ add_settings(struct ambient_run *run, struct ambient_command *cmd, struct ambien
 		api->arg(cmd, text);
 	}
 	if (budget > 0) {
-		(void)snprintf(text, sizeof(text), "%.9f", budget);
+		(void)snprintf(text, sizeof(text), "%.9f", left > 1e-9 ? left : 1e-9);
 		api->arg(cmd, "--max-budget-usd");
 		api->arg(cmd, text);
 	}
@@ -276,7 +277,7 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 	struct cc_run *cc;
 	int rc;
 
-	if ((rc = rs_check_version(run, &the_cli, err)) < 0)
+	if ((rc = rs_check_version(run, &the_cli, NULL, err)) < 0)
 		return rc;
 	if ((cc = run->host->mem->alloc(run->host, sizeof(*cc))) == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for the run");
@@ -293,7 +294,11 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 static int
 restart(void *self, struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err)
 {
-	forget_pending(run->slot);
+	struct cc_run *cc = run->slot;
+
+	forget_pending(cc);
+	cc->cost_before += cc->cost; /* the CLI counts that of its process */
+	cc->cost = 0;
 	return compose(run, cmd, err);
 }
 
@@ -306,12 +311,14 @@ reason_of(const struct cc_run *cc)
 
 	if (cc->over)
 		return "TokensExhausted";
+	if (cc->cut_short)
+		return "AgentInterrupted";
 	if (reason != NULL)
 		return reason;
 	if (strncmp(cc->text, "Not logged in", 13) == 0)
 		return "ModelAuthenticationFailed";
 	/* One that broke off after the first words is told in words alone. */
-	if (strcmp(cc->terminal, "api_error") == 0 || (cc->api_status == 0 && strncmp(cc->text, "API Error: Conn", 15) == 0))
+	if (strcmp(cc->terminal, "api_error") == 0 || (cc->api_status == 0 && strncmp(cc->text, CC_UNREACHED, sizeof(CC_UNREACHED) - 1) == 0))
 		return "ModelUnreachable";
 	if (strcmp(cc->subtype, "error_max_turns") == 0)
 		return "MaxTurnsReached";
@@ -363,7 +370,7 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 		(void)snprintf(text, sizeof(text),
 			       "the Claude Code CLI ended with exit code %d and without a result%s%.*s", end->code,
 			       tail[0] != '\0' ? ": " : "", (int)strcspn(tail, "\n"), tail);
-		set_outcome(outcome, end->code == 0 ? "AgentInterrupted" : "AgentNotStarted", text);
+		set_outcome(outcome, cc->interrupted ? "AgentInterrupted" : "AgentNotStarted", text);
 	} else {
 		(void)snprintf(text, sizeof(text), "the Claude Code CLI ended with exit code %d", end->code);
 		set_outcome(outcome, "AgentFailed", text);

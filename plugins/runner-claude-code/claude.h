@@ -10,6 +10,7 @@
 
 #define CC_PENDING_MAX  32
 #define CC_TOOLS_MAX    128
+#define CC_UNREACHED    "API Error: Conn" /* so an answer that broke off is told of */
 #define CC_MCP_VARIABLE "AMBIENT_CLAUDE_MCP" /* from the plan to the command line */
 
 struct cc_run {
@@ -21,7 +22,9 @@ struct cc_run {
 	/* The last result. */
 	int have_result, is_error;
 	int64_t turns, api_status; /* turns: of all results; api_status: 0 unknown */
-	char subtype[64], terminal[64], api_error[64];
+	int interrupted, cut_short; /* the turn that runs was; the last one was */
+	double cost, cost_before; /* USD: of this process so far, of those before it */
+	char subtype[64], terminal[64];
 	char text[512]; /* the beginning of the error's text */
 	struct {
 		char *id, *input; /* input: JSON */

@@ -43,9 +43,11 @@ cc_prompt(void *self, struct ambient_run *run, const char *text, size_t len, str
 int
 cc_interrupt(void *self, struct ambient_run *run, struct ambient_error *err)
 {
+	struct cc_run *cc = run->slot;
 	struct text t = {0};
 	char uuid[37];
 
+	cc->interrupted = 1;
 	cc_uuid(uuid);
 	text_puts(&t, "{\"type\":\"control_request\",\"request_id\":");
 	rs_string(&t, uuid);
@@ -235,8 +237,10 @@ cc_answer(void *self, struct ambient_run *run, const char *id, const struct ambi
 
 	if (i < 0)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "nothing with id \"%.60s\" waits for an answer", id);
-	if (rs_is(answer, "/behavior", "deny") || ambient_bool(answer, "/allow", 1) == 0)
+	if (rs_is(answer, "/behavior", "deny"))
 		rc = deny(run, id, ambient_str(answer, "/message", "a person refused"), err);
+	else if (cc->pending[i].question ? ambient_type(answer, "/answers") != AMBIENT_T_OBJECT : !rs_is(answer, "/behavior", "allow"))
+		return ambient_err(err, AMBIENT_E_INVALID, "the answer neither allows nor denies \"%.60s\"", id);
 	else
 		rc = allow(run, id, cc->pending[i].input,
 			   cc->pending[i].question ? ambient_at(answer, "/answers") : NULL, err);
@@ -330,6 +334,30 @@ put_parent(struct text *t, const struct ambient_object *msg)
 	rs_string(t, parent);
 }
 
+/* As a report has it: from the API's status, where the text tells it, else from the CLI's word for it. */
+static const char *
+error_reason(const char *word, const char *text)
+{
+	static const struct {
+		const char *word, *reason;
+	} words[] = {
+		{"authentication_failed", "ModelAuthenticationFailed"}, {"oauth_org_not_allowed", "ModelAuthenticationFailed"},
+		{"billing_error", "ModelRequestRejected"},              {"invalid_request", "ModelRequestRejected"},
+		{"model_not_found", "ModelNotFound"},                   {"rate_limit", "ModelRateLimited"},
+		{"overloaded", "ModelUnavailable"},                     {"server_error", "ModelUnavailable"},
+	};
+	int status = 0;
+
+	if (sscanf(text, "API Error: %3d", &status) == 1 && rs_api_reason(status) != NULL)
+		return rs_api_reason(status);
+	if (strncmp(text, CC_UNREACHED, sizeof(CC_UNREACHED) - 1) == 0)
+		return "ModelUnreachable";
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(words[i].word, word) == 0)
+			return words[i].reason;
+	return "AgentFailed";
+}
+
 static void
 on_block(struct ambient_run *run, const struct ambient_object *msg, const struct ambient_object *block)
 {
@@ -344,7 +372,7 @@ on_block(struct ambient_run *run, const struct ambient_object *msg, const struct
 		rs_json(&t, block, "/text", "\"\"");
 		if (synthetic_error) {
 			text_puts(&t, ",\"reason\":");
-			rs_string(&t, ambient_str(msg, "/error", "api_error"));
+			rs_string(&t, error_reason(ambient_str(msg, "/error", ""), ambient_str(block, "/text", "")));
 		}
 	} else if (rs_is(block, "/type", "thinking")) {
 		type = AMBIENT_MSG_THINKING;
@@ -461,6 +489,18 @@ on_stream_event(struct ambient_run *run, const struct ambient_object *msg)
 	rs_emit(run, AMBIENT_MSG_PARTIAL, &t);
 }
 
+/* The CLI tells of its process; a run may have had several. */
+static void
+put_cost(struct text *t, struct cc_run *cc, const struct ambient_object *msg)
+{
+	double cost = ambient_real(msg, "/total_cost_usd", 0);
+	char number[48];
+
+	cc->cost = cost > 0 && cost < 1e6 ? cost : 0;
+	(void)snprintf(number, sizeof(number), "%.9g", cc->cost_before + cc->cost);
+	text_puts(t, number);
+}
+
 static void
 emit_usage(struct ambient_run *run, const struct ambient_object *msg)
 {
@@ -483,10 +523,7 @@ emit_usage(struct ambient_run *run, const struct ambient_object *msg)
 		text_puts(&t, ",");
 	}
 	text_puts(&t, "\"costUSD\":");
-	if (ambient_type(msg, "/total_cost_usd") == AMBIENT_T_NUMBER)
-		rs_json(&t, msg, "/total_cost_usd", "0");
-	else
-		text_puts(&t, "0");
+	put_cost(&t, run->slot, msg);
 	text_puts(&t, "}");
 	rs_emit(run, AMBIENT_MSG_USAGE, &t);
 }
@@ -504,10 +541,13 @@ on_result(struct ambient_run *run, const struct ambient_object *msg)
 	const char *text = ambient_str(msg, "/result", NULL);
 	struct text t = {0};
 
-	if (text == NULL)
-		text = ambient_str(msg, "/errors/0", "");
 	cc->have_result = 1;
 	cc->is_error = ambient_bool(msg, "/is_error", 1) == 1 || cc->over;
+	cc->cut_short = cc->interrupted && cc->is_error;
+	cc->interrupted = 0;
+	/* Of a turn that was interrupted the CLI says how it found it, which is for those who make the CLI. */
+	if (text == NULL)
+		text = cc->over ? "the limit of tokens is reached" : cc->cut_short ? "the turn was interrupted" : ambient_str(msg, "/errors/0", "");
 	cc->turns += ambient_int(msg, "/num_turns", 0);
 	cc->api_status = ambient_int(msg, "/api_error_status", 0);
 	copy(cc->subtype, sizeof(cc->subtype), ambient_str(msg, "/subtype", ""));
@@ -528,7 +568,7 @@ on_result(struct ambient_run *run, const struct ambient_object *msg)
 	}
 	if (ambient_type(msg, "/total_cost_usd") == AMBIENT_T_NUMBER) {
 		text_puts(&t, ",\"costUSD\":");
-		rs_json(&t, msg, "/total_cost_usd", "0");
+		put_cost(&t, cc, msg);
 	}
 	text_puts(&t, ",\"subtype\":");
 	rs_string(&t, cc->subtype);

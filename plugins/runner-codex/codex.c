@@ -197,12 +197,18 @@ on_item(struct ambient_run *run, const struct ambient_object *msg, int done)
 			kinds[i].on(run, item, done);
 }
 
-/* The API's status is only in the text; a body of the API instead of a text is what it says to a bad request. */
+/* The API's status is only in the text; a body of the API instead of a text is what it says to a bad request, and of some
+ * answers the CLI has words of its own. */
 static int64_t
 status_of(const char *text)
 {
-	static const char *const unreached[] = {"stream disconnected", "error sending request", "onnection",
-						"timed out", "timeout"};
+	static const struct {
+		const char *words;
+		int status;
+	} known[] = {
+		{"experiencing high demand", 500}, {"at capacity", 503}, {"Quota exceeded", 429}, {"usage limit", 429},
+		{"stream disconnected", 0}, {"error sending request", 0}, {"onnection", 0}, {"timed out", 0}, {"timeout", 0},
+	};
 	const char *p = strstr(text, "status");
 	int status = 0;
 
@@ -210,9 +216,9 @@ status_of(const char *text)
 		return status;
 	if (text[0] == '{' && strstr(text, "\"error\"") != NULL)
 		return 400;
-	for (size_t i = 0; i < sizeof(unreached) / sizeof(unreached[0]); i++)
-		if (strstr(text, unreached[i]) != NULL)
-			return 0;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strstr(text, known[i].words) != NULL)
+			return known[i].status;
 	return -1;
 }
 

@@ -187,6 +187,28 @@ static const struct {
 	{53, "MaxTurnsReached", "the agent reached its limit of turns"},
 };
 
+/* The status is the exit code, less 256, but for answers that the CLI has an error of its own for: it names them where it
+ * says which report it wrote.  -1: it was not the API. */
+static int64_t
+status_of(const struct ambient_exit *end, const char *failure)
+{
+	static const struct {
+		const char *name;
+		int status;
+	} errors[] = {{"ModelNotFoundError:", 404}, {"TerminalQuotaError:", 429}, {"RetryableQuotaError:", 429}};
+	const char *said = end->stderr_tail != NULL ? strstr(end->stderr_tail, "Error when talking to Gemini API") : NULL;
+
+	if (end->code >= 144)
+		return 256 + end->code;
+	for (size_t i = 0; said != NULL && i < sizeof(errors) / sizeof(errors[0]); i++) {
+		const char *name = strstr(said, errors[i].name);
+
+		if (name != NULL && (size_t)(name - said) < strcspn(said, "\n"))
+			return errors[i].status;
+	}
+	return strstr(failure, "API Error") != NULL ? 0 : -1;
+}
+
 static int
 exited(void *self, struct ambient_run *run, const struct ambient_exit *end, struct ambient_outcome *outcome,
        struct ambient_error *err)
@@ -203,7 +225,7 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 	}
 	if (rs->is_error && rs->reason[0] == '\0' && !rs_was_ended(end)) {
 		memcpy(text, rs->failure, sizeof(text));
-		rs_failed(run, end->code >= 144 ? 256 + end->code : strstr(text, "API Error") != NULL ? 0 : -1, text);
+		rs_failed(run, status_of(end, text), text);
 	}
 	return rs_exited(self, run, end, outcome, err);
 }

@@ -135,7 +135,7 @@ read_version(const char *text, int *major, int *minor)
 }
 
 int
-rs_check_version(struct ambient_run *run, const struct rs_cli *cli, struct ambient_error *err)
+rs_check_version(struct ambient_run *run, const struct rs_cli *cli, char version[RS_VERSION_MAX], struct ambient_error *err)
 {
 	const char *program = rs_program(cli), *argv[] = {program, "--version", NULL};
 	struct ambient_spawn_options options = {.size = sizeof(options), .argv = argv, .timeout_ns = VERSION_LIMIT};
@@ -158,6 +158,9 @@ rs_check_version(struct ambient_run *run, const struct rs_cli *cli, struct ambie
 		rc = ambient_err(err, AMBIENT_E_UNSUPPORTED,
 				 "%s is too old: \"%s\" is version %.*s, at least %d.%d.0 is needed", cli->title, program,
 				 (int)strcspn(result.out + at, " \r\n"), result.out + at, cli->major, cli->minor);
+	if (version != NULL)
+		(void)snprintf(version, RS_VERSION_MAX, "%.*s", at < 0 ? 0 : (int)strcspn(result.out + at, " \r\n"),
+			       at < 0 ? "" : result.out + at);
 	run->host->spawn->release(run->host, &result);
 	return rc;
 }
@@ -187,7 +190,7 @@ rs_begin(void *self, struct ambient_run *run, const struct rs_cli *cli, struct a
 {
 	struct rs_instance *instance = self;
 	struct rs_run *rs;
-	int rc = instance->checked ? 0 : rs_check_version(run, cli, err);
+	int rc = instance->checked ? 0 : rs_check_version(run, cli, instance->version, err);
 
 	if (rc < 0)
 		return rc;
@@ -316,6 +319,10 @@ rs_session(struct ambient_run *run, const char *id, const char *model)
 	rs->instance->ready = 1;
 	text_puts(&t, "{\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":");
 	rs_string(&t, model);
+	if (rs->instance->version[0] != '\0') {
+		text_puts(&t, ",\"agentVersion\":");
+		rs_string(&t, rs->instance->version);
+	}
 	text_puts(&t, ",\"conversation\":");
 	rs_string(&t, rs->conversation);
 	text_puts(&t, "}");
@@ -439,7 +446,7 @@ emit_usage(struct ambient_run *run, const struct rs_run *rs)
 		text_puts(&t, fields[i].name);
 		rs_number(&t, fields[i].value);
 	}
-	(void)snprintf(cost, sizeof(cost), ",\"costUSD\":%.9g}", rs->cost);
+	(void)snprintf(cost, sizeof(cost), ",\"costUSD\":%.9g}", rs->instance->cost);
 	text_puts(&t, rs->have_cost ? cost : "}");
 	rs_emit(run, AMBIENT_MSG_USAGE, &t);
 }
@@ -456,7 +463,7 @@ emit_result(struct ambient_run *run, const struct rs_run *rs, int is_error)
 	rs_number(&t, rs->instance->turns);
 	text_puts(&t, ",\"durationMs\":");
 	rs_number(&t, (run->host->clock->monotonic(run->host) - rs->started) / 1000000);
-	(void)snprintf(cost, sizeof(cost), ",\"costUSD\":%.9g", rs->cost);
+	(void)snprintf(cost, sizeof(cost), ",\"costUSD\":%.9g", rs->instance->cost);
 	text_puts(&t, rs->have_cost ? cost : "");
 	text_puts(&t, ",\"conversation\":");
 	rs_string(&t, rs->conversation);
@@ -538,6 +545,7 @@ rs_exited(void *self, struct ambient_run *run, const struct ambient_exit *end, s
 
 	rs_flush(run);
 	rs->instance->turns += rs->turns;
+	rs->instance->cost += rs->cost;
 	if (outcome->size > offsetof(struct ambient_outcome, again))
 		outcome->again = run->interactive && can_go_on(rs, end);
 	/* An interrupt may come too late. */

@@ -36,12 +36,15 @@ struct rs_cli {
 		.min = INT64_C(1000000000), .max = INT64_C(86400000000000),                                            \
 		.text = "an agent that writes nothing for so long in a batch run is ended"}
 
+#define RS_VERSION_MAX 32
 /* An instance: what create got, and, where it drives, what is known of all processes of its run. */
 struct rs_instance {
 	const struct ambient_host *host;
 	const struct ambient_conf *conf;
 	int checked, ready;    /* the version is good; the agent was said to be ready */
+	char version[RS_VERSION_MAX]; /* "": not known */
 	int64_t turns;
+	double cost;           /* USD */
 };
 int rs_create(const struct ambient_host *host, const struct ambient_conf *conf, void **ret_self,
 	      struct ambient_error *err);
@@ -63,8 +66,8 @@ const char *rs_program(const struct rs_cli *cli);
 /* A variable of rs_put_settings, when it is there and a number as JSON has it; else NULL. */
 const char *rs_setting(const char *name);
 /* 0, or why the program cannot be used: missing (NOTFOUND), too old or another one (UNSUPPORTED).  Blocks at most 20 s; one
- * that has not answered by then is taken for what it should be. */
-int rs_check_version(struct ambient_run *run, const struct rs_cli *cli, struct ambient_error *err);
+ * that has not answered by then is taken for what it should be.  version, if not NULL, gets the version, "" when it is not known. */
+int rs_check_version(struct ambient_run *run, const struct rs_cli *cli, char version[RS_VERSION_MAX], struct ambient_error *err);
 /* The reason of an outcome for the HTTP status of a model's API; NULL: none. */
 const char *rs_api_reason(int64_t status);
 

@@ -381,6 +381,13 @@ START_TEST(a_person_is_asked)
 	expect("permission {\"id\":\"q1\",\"tool\":\"Write\",\"input\":{\"file_path\":\"/x\"}}\n"
 	       "question {\"id\":\"q2\",\"text\":\"Which color?\",\"questions\":[{\"question\":\"Which color?\"}]}\n");
 	ck_assert_str_eq(am_buf_str(&runner_input), "");
+	/* Nothing is allowed by what is not understood. */
+	static const char *const unclear[] = {"{}", "{\"behavior\":\"Deny\"}", "{\"behaviour\":\"deny\"}", "{\"answers\":{}}"};
+	for (size_t i = 0; i < sizeof(unclear) / sizeof(unclear[0]); i++)
+		ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q1", runner_object(unclear[i]), &err), -AMBIENT_E_INVALID);
+	ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q2", runner_object("{\"behavior\":\"allow\"}"), &err),
+			 -AMBIENT_E_INVALID);
+	ck_assert_str_eq(am_buf_str(&runner_input), "");
 	ck_assert_int_eq(runner_type->answer(runner_self, &runner_run, "q1",
 					     runner_object("{\"behavior\":\"deny\",\"message\":\"no\"}"), &err),
 			 0);
@@ -405,6 +412,80 @@ START_TEST(a_person_is_asked)
 	for (int i = 0; i < 40; i++)
 		ck_assert_int_eq(runner_line(ASK), 0);
 	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_input), "too many requests"));
+	(void)end(0, 0, "");
+}
+END_TEST
+
+#define COST(DOLLARS)                                                                                                  \
+	"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"r\",\"total_cost_usd\":" DOLLARS "}"
+
+START_TEST(cost_and_its_limit_are_of_all_processes)
+{
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	start("{\"maxBudgetUSD\":0.75}");
+	(void)runner_line(COST("0.25"));
+	(void)runner_line(COST("0.5"));
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_messages), "\"costUSD\":0.5}"));
+	am_buf_reset(&runner_messages);
+	am_buf_reset(&runner_command);
+	ck_assert_int_eq(runner_type->restart(runner_self, &runner_run, runner_host_command(), &err), 0);
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_command), "arg --max-budget-usd\narg 0.250000000\n"));
+	(void)runner_line(COST("0.125"));
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_messages), "\"costUSD\":0.625}"));
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_messages), "\"costUSD\":0.625,\"subtype\""));
+	/* What is spent is no longer there: no limit would be the opposite. */
+	(void)runner_line(COST("0.25"));
+	am_buf_reset(&runner_command);
+	ck_assert_int_eq(runner_type->restart(runner_self, &runner_run, runner_host_command(), &err), 0);
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_command), "arg --max-budget-usd\narg 0.000000001\n"));
+	(void)end(0, 0, "");
+}
+END_TEST
+
+START_TEST(an_interrupted_turn_says_so)
+{
+	static const char cut[] = "{\"type\":\"result\",\"subtype\":\"error_during_execution\",\"is_error\":true,\"errors\":"
+				  "[\"[ede_diagnostic] x\"]}";
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	start("{}");
+	ck_assert_int_eq(runner_type->interrupt(runner_self, &runner_run, &err), 0);
+	(void)runner_line(cut);
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_messages), "result {\"text\":\"the turn was interrupted\",\"isError\":true"));
+	ck_assert_str_eq(end(1, 0, "").reason, "AgentInterrupted");
+	am_buf_reset(&runner_messages);
+	start("{}");
+	(void)runner_line(cut);
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_messages), "ede_diagnostic"));
+	ck_assert_str_eq(end(1, 0, "").reason, "AgentFailed");
+}
+END_TEST
+
+START_TEST(errors_have_the_reasons_of_a_report)
+{
+	static const struct {
+		const char *word, *text, *reason;
+	} rows[] = {
+		{"authentication_failed", "Invalid API key", "ModelAuthenticationFailed"},
+		{"server_error", "API Error: 529 too much", "ModelUnavailable"},
+		{"server_error", "API Error: Connection closed mid-response", "ModelUnreachable"},
+		{"unknown", "API Error: 400 not like this", "ModelRequestRejected"},
+		{"model_not_found", "There is an issue", "ModelNotFound"},
+		{"rate_limit", "slow down", "ModelRateLimited"},
+		{"brand_new", "x", "AgentFailed"},
+	};
+
+	start("{}");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char line[300], want[300];
+
+		(void)snprintf(line, sizeof(line), "{\"type\":\"assistant\",\"error\":\"%s\",\"message\":{\"content\":[{\"type\":"
+			       "\"text\",\"text\":\"%s\"}]}}", rows[i].word, rows[i].text);
+		(void)snprintf(want, sizeof(want), "error {\"text\":\"%s\",\"reason\":\"%s\"}\n", rows[i].text, rows[i].reason);
+		(void)runner_line(line);
+		expect(want);
+	}
 	(void)end(0, 0, "");
 }
 END_TEST
@@ -462,7 +543,7 @@ static const struct {
 	{"{\"type\":\"result\",\"subtype\":\"success\"}", 0, 0, "", "AgentFailed"}, /* is_error absent: not believed */
 	{"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false}", 1, 0, "", "AgentFailed"},
 	{"", 1, 0, "error: unknown option '--x'\nmore\n", "AgentNotStarted"},
-	{"", 0, 0, "", "AgentInterrupted"},
+	{"", 0, 0, "", "AgentNotStarted"},
 	{"", 143, AMBIENT_ASKED_STOP, "", "AgentStopped"},
 	{"", 143, AMBIENT_ASKED_TIMEOUT, "", "AgentTimeout"},
 };
@@ -495,7 +576,7 @@ START_TEST(api_errors_and_retries_are_said)
 		"{\"type\":\"system\",\"subtype\":\"permission_denied\",\"tool_name\":\"Write\",\"message\":\"no\"}");
 	expect("status {\"text\":\"the model's API failed (529 overloaded); attempt 1 of 10, next in 588 ms\"}\n"
 	       "status {\"text\":\"the model's API failed (0 unknown); attempt 2 of 10, next in 600 ms\"}\n"
-	       "error {\"text\":\"API Error: 429\",\"reason\":\"rate_limit\"}\n"
+	       "error {\"text\":\"API Error: 429\",\"reason\":\"ModelRateLimited\"}\n"
 	       "status {\"text\":\"permission denied for Write: no\"}\n");
 	(void)end(1, 0, "");
 }
@@ -519,6 +600,9 @@ cases(TCase *tc)
 	tcase_add_test(tc, what_is_not_known_is_ignored);
 	tcase_add_test(tc, a_batch_allows_and_answers_no_questions);
 	tcase_add_test(tc, a_person_is_asked);
+	tcase_add_test(tc, cost_and_its_limit_are_of_all_processes);
+	tcase_add_test(tc, an_interrupted_turn_says_so);
+	tcase_add_test(tc, errors_have_the_reasons_of_a_report);
 	tcase_add_test(tc, prompts_interrupts_and_stop);
 	tcase_add_loop_test(tc, ends_are_told_apart, 0, (int)(sizeof(ends) / sizeof(ends[0])));
 	tcase_add_test(tc, api_errors_and_retries_are_said);

@@ -82,7 +82,8 @@ START_TEST(a_turn)
 		"\"/w/a.c\",\"kind\":\"update\"}],\"status\":\"completed\"}}",
 		"{\"type\":\"item.completed\",\"item\":{\"id\":\"item_5\",\"type\":\"agent_message\",\"text\":\"Done.\"}}",
 		USAGE, NULL});
-	runner_expect("session {\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":\"\",\"conversation\":"
+	runner_expect("session {\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":\"\",\"agentVersion\":"
+		      "\"0.169.0\",\"conversation\":"
 		      "\"01a21aef-2546-7e11-ba14-817ec54fd8a2\"}\n"
 		      "status {\"text\":\"Model metadata for `gpt-5` not found.\"}\n"
 		      "thinking {\"text\":\"hmm\"}\n"
@@ -124,6 +125,13 @@ START_TEST(other_items)
 END_TEST
 
 static const struct runner_end_row rows[] = {
+	{"{\"type\":\"turn.failed\",\"error\":{\"message\":\"We\u2019re currently experiencing high demand, which may cause "
+	 "temporary errors.\"}}",
+	 1, 0, "", "ModelUnavailable"},
+	{"{\"type\":\"turn.failed\",\"error\":{\"message\":\"Selected model is at capacity. Please try a different model.\"}}", 1, 0, "",
+	 "ModelUnavailable"},
+	{"{\"type\":\"turn.failed\",\"error\":{\"message\":\"Quota exceeded. Check your plan and billing details.\"}}", 1, 0, "",
+	 "ModelRateLimited"},
 	{"{\"type\":\"turn.failed\",\"error\":{\"message\":\"unexpected status 401 Unauthorized: invalid x-api-key, url: "
 	 "http://127.0.0.1:39101/v1/responses\"}}",
 	 1, 0, "", "ModelAuthenticationFailed"},

@@ -95,7 +95,7 @@ START_TEST(a_turn)
 		"{\"type\":\"tool_result\",\"tool_id\":\"r1\",\"status\":\"error\",\"output\":\"no\",\"error\":{\"message\":\"bad\"}}",
 		"{\"type\":\"message\",\"role\":\"assistant\",\"content\":\"Written.\",\"delta\":true}", DONE, NULL});
 	runner_expect("session {\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":\"gemini-2.5-pro\","
-		      "\"conversation\":\"d47f0689-c65d-459a-ba5f-8ab66ed82724\"}\n"
+		      "\"agentVersion\":\"0.61.0\",\"conversation\":\"d47f0689-c65d-459a-ba5f-8ab66ed82724\"}\n"
 		      "partial {\"text\":\"I wr\",\"index\":0}\n"
 		      "partial {\"text\":\"ite.\",\"index\":0}\n"
 		      "text {\"text\":\"I write.\"}\n"
@@ -119,6 +119,12 @@ static const struct runner_end_row rows[] = {
 	{FAILED("slow down"), 173, 0, "", "ModelRateLimited"},
 	{FAILED("away"), 247, 0, "", "ModelUnavailable"},
 	{FAILED("terminated"), 1, 0, "", "ModelUnreachable"},
+	{FAILED("models/x is not found"), 1, 0, "Warning: x\nError when talking to Gemini API Full report available at: /tmp/r.json "
+	 "ModelNotFoundError: models/x is not found\n    at f (file)\n", "ModelNotFound"},
+	{FAILED("quota"), 1, 0, "Error when talking to Gemini API Full report available at: /tmp/r.json TerminalQuotaError: quota\n",
+	 "ModelRateLimited"},
+	{FAILED("terminated"), 1, 0, "Attempt 1 failed: RetryableQuotaError: wait\nError when talking to Gemini API Full report "
+	 "available at: /tmp/r.json TypeError: terminated\n", "ModelUnreachable"},
 	{"", 41, 0, "Invalid auth method selected.\n", "ModelAuthenticationFailed"},
 	{"", 53, 0, "", "MaxTurnsReached"},
 	{"{\"type\":\"result\",\"status\":\"error\"}", 1, 0, "", "AgentFailed"},

@@ -96,7 +96,8 @@ START_TEST(a_turn)
 		STEP("tool-calls"),
 		"{\"type\":\"reasoning\",\"sessionID\":\"ses_1\",\"part\":{\"type\":\"reasoning\",\"text\":\"hm\"}}",
 		"{\"type\":\"text\",\"sessionID\":\"ses_1\",\"part\":{\"type\":\"text\",\"text\":\"Done.\"}}", STEP("stop"), NULL});
-	runner_expect("session {\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":\"\",\"conversation\":"
+	runner_expect("session {\"state\":\"agent-ready\",\"text\":\"the agent is ready\",\"model\":\"\",\"agentVersion\":"
+		      "\"1.18.33\",\"conversation\":"
 		      "\"ses_1\"}\n"
 		      "text {\"text\":\"I will add a line.\"}\n"
 		      "tool_call {\"id\":\"toolu_1\",\"name\":\"bash\",\"input\":{\"command\":\"exit 3\"}}\n"
@@ -111,6 +112,21 @@ START_TEST(a_turn)
 		      "0.001968}\n"
 		      "result {\"text\":\"Done.\",\"isError\":false,\"turns\":2,\"durationMs\":5,\"costUSD\":0.001968,"
 		      "\"conversation\":\"ses_1\"}\n");
+}
+END_TEST
+
+START_TEST(the_cost_is_that_of_all_turns)
+{
+	runner_run.interactive = 1;
+	for (int i = 0; i < 2; i++) {
+		am_buf_reset(&runner_messages);
+		runner_start();
+		ck_assert_int_eq(runner_line(STEP("stop")), 0);
+		ck_assert_int_eq(runner_end(0, 0, "").success, 1);
+	}
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_messages), "\"inputTokens\":100,"));
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_messages), "\"costUSD\":0.001968}"));
+	ck_assert_ptr_nonnull(strstr(am_buf_str(&runner_messages), "\"turns\":2,\"durationMs\":5,\"costUSD\":0.001968,"));
 }
 END_TEST
 
@@ -161,6 +177,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, cli_missing_or_too_old);
 	tcase_add_test(tc, a_chat_goes_on_after_a_turn);
 	tcase_add_test(tc, a_turn);
+	tcase_add_test(tc, the_cost_is_that_of_all_turns);
 	tcase_add_loop_test(tc, ends_are_told_apart, 0, (int)AM_COUNTOF(rows));
 	tcase_add_test(tc, a_timeout_says_what_the_api_said);
 	tcase_add_test(tc, what_is_not_known_is_ignored);
