@@ -30,6 +30,8 @@ request(struct ctl *ctl, struct am_arena *arena, const struct am_kube_request *w
 	if (rc == -AMBIENT_E_NOTFOUND && strstr(err->message, "the server could not find the requested resource") != NULL)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "the API server has no such kind; apply the definitions of Ambient (etc/crds) to it, or "
 				   "name another cluster");
+	if (rc == -AMBIENT_E_NOTFOUND && strstr(err->message, "agenticsessions.vteam.ambient-code \"") != NULL)
+		return ambient_err(err, AMBIENT_E_NOTFOUND, "not found in namespace \"%s\"; --namespace says where else to look", ctl->ns);
 	if (rc < 0)
 		return rc;
 	node = am_node_parse(arena, am_buf_str(&body), body.len, err);

@@ -99,6 +99,24 @@ ctl_find_command(const char *const *words, size_t n)
 	return NULL;
 }
 
+void
+ctl_take_options(struct ctl *ctl, const struct ctl_command *command, const char *const *words, size_t n)
+{
+	const struct ctl as_if = { .command = command };
+
+	for (size_t i = 0; i < n && !am_streq(words[i], "--"); i++) {
+		const char *value = NULL;
+		const struct ctl_option *option = words[i][0] == '-' && words[i][1] != '\0' ? split(&as_if, words[i], &value) : NULL;
+
+		if (option == NULL || option->arg == NULL)
+			continue;
+		if (value == NULL && ++i < n)
+			value = words[i];
+		if (value != NULL && ctl->given_count < CTL_GIVEN)
+			ctl->given[ctl->given_count++] = (struct ctl_given){ option, value };
+	}
+}
+
 static int
 unknown_command(const char *word)
 {

@@ -79,9 +79,9 @@ offer_options(const struct ctl_option *options, const char *word)
 		offer(word, options->name, "--");
 }
 
-/* Names of sessions; says nothing when the server does not answer within two seconds. */
+/* Names of the objects of a list; says nothing when the server does not answer within two seconds. */
 static void
-offer_sessions(struct ctl *ctl, const char *word)
+offer_names(struct ctl *ctl, const char *list_path, const char *word)
 {
 	am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
 	am_auto(am_buf_fini) struct am_buf path = { 0 };
@@ -91,7 +91,10 @@ offer_sessions(struct ctl *ctl, const char *word)
 
 	if (ctl_connect(ctl) != 0)
 		return;
-	ctl_path(ctl, &path, CTL_KIND, NULL, NULL);
+	if (list_path != NULL)
+		am_buf_adds(&path, list_path);
+	else
+		ctl_path(ctl, &path, CTL_KIND, NULL, NULL);
 	am_buf_adds(&path, "?limit=200");
 
 	const struct am_kube_request what = {
@@ -108,16 +111,25 @@ offer_sessions(struct ctl *ctl, const char *word)
 }
 
 static void
-offer_values(const char *option, const char *word)
+offer_sessions(struct ctl *ctl, const char *word)
 {
-	static const struct { const char *option, *values[6]; } known[] = {
-		{ "output", { "json", "table", "text", NULL } }, { "container", { "runner", "agent", NULL } },
+	offer_names(ctl, NULL, word);
+}
+
+static void
+offer_values(struct ctl *ctl, const struct ctl_command *command, const char *option, const char *word)
+{
+	const struct { const char *option, *values[6]; } known[] = {
+		{ "output", { "json", command == &ctl_messages_command ? "text" : "table", NULL } },
+		{ "container", { "runner", "agent", NULL } },
 		{ "runner-type", { "claude-code", "codex", "command", "gemini-cli", "opencode", NULL } },
 	};
 
 	for (size_t i = 0; i < AM_COUNTOF(known); i++)
 		for (size_t k = 0; am_streq(option, known[i].option) && known[i].values[k] != NULL; k++)
 			offer(word, known[i].values[k], "");
+	if (am_streq(option, "namespace"))
+		offer_names(ctl, "/api/v1/namespaces", word);
 }
 
 static const struct ctl_option *
@@ -133,17 +145,32 @@ takes_value(const struct ctl_command *command, const char *word)
 	return NULL;
 }
 
+/* bash takes "--option=value" for three words: the middle one says nothing. */
+static void
+drop_equal_signs(struct ctl *ctl)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ctl->word_count; i++)
+		if (i == 0 || !am_streq(ctl->words[i], "=") || !am_starts(ctl->words[i - 1], "--"))
+			ctl->words[n++] = ctl->words[i];
+	ctl->word_count = n;
+}
+
 /* The words of the line without the program; the last is the one to complete, maybe "". */
 static int
 run_complete(struct ctl *ctl)
 {
+	drop_equal_signs(ctl);
+
 	const struct ctl_command *command = ctl->word_count > 0 ? ctl_find_command(ctl->words, ctl->word_count - 1) : NULL;
 	const char *word = ctl->word_count > 0 ? ctl->words[ctl->word_count - 1] : "";
 	const struct ctl_option *option;
 
 	option = ctl->word_count > 1 ? takes_value(command, ctl->words[ctl->word_count - 2]) : NULL;
+	ctl_take_options(ctl, command, ctl->words, ctl->word_count > 0 ? ctl->word_count - 1 - (option != NULL) : 0);
 	if (option != NULL) {
-		offer_values(option->name, word);
+		offer_values(ctl, command, option->name, word);
 	} else if (word[0] == '-') {
 		offer_options(command != NULL ? command->options : NULL, word);
 		offer_options(ctl_global_options, word);

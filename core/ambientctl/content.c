@@ -241,8 +241,24 @@ ctl_read_directory(struct ctl_endpoint *ep, const char *path, struct am_arena *a
 struct sink {
 	int fd;
 	bool clean;    /* a terminal is to show it */
+	struct am_buf rest; /* of that, what may be half a character */
 	int problem;   /* errno */
 };
+
+/* Bytes that end with a whole character. */
+static size_t
+whole(const struct am_buf *text)
+{
+	size_t n = text->len;
+
+	while (n > 0 && text->len - n < 3 && ((unsigned char)text->data[n - 1] & 0xc0) == 0x80)
+		n--;
+	/* Behind n are continuations only: do they fill what the byte before them begins? */
+	unsigned char lead = n > 0 ? (unsigned char)text->data[n - 1] : 0;
+	size_t needs = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
+
+	return needs > text->len - n ? n - 1 : text->len;
+}
 
 static int
 on_bytes(void *arg, const char *p, size_t n)
@@ -250,12 +266,15 @@ on_bytes(void *arg, const char *p, size_t n)
 	struct sink *sink = arg;
 
 	if (sink->clean) {
-		am_auto(am_freep) char *text = am_xstrndup(p, n);
+		am_buf_add(&sink->rest, p, n);
+		for (size_t i = sink->rest.len - n; i < sink->rest.len; i++)
+			sink->rest.data[i] = sink->rest.data[i] == '\0' ? '?' : sink->rest.data[i];
+		n = whole(&sink->rest);
+		am_auto(am_freep) char *text = am_xstrndup(am_buf_str(&sink->rest), n);
 
-		for (size_t i = 0; i < n; i++)
-			text[i] = text[i] == '\0' ? '?' : text[i];
 		ctl_put_clean(stdout, text, false);
-		return 0;
+		am_buf_consume(&sink->rest, n);
+		return ctl_flush() ? 0 : -AMBIENT_E_CANCELLED;
 	}
 	sink->problem = -am_write_all(sink->fd, p, n);
 	return sink->problem != 0 ? -AMBIENT_E_UNAVAILABLE : 0;
@@ -270,6 +289,8 @@ fetch(struct ctl_endpoint *ep, const char *path, struct sink *sink, struct ambie
 	am_buf_adds(&request, "/v1/files?path=");
 	am_url_escape(&request, path);
 	rc = ctl_endpoint_stream(ep, am_buf_str(&request), on_bytes, sink, err);
+	ctl_put_clean(stdout, am_buf_str(&sink->rest), false);
+	am_buf_fini(&sink->rest);
 	if (sink->problem != 0)
 		return ambient_err(err, AMBIENT_E_INTERNAL, "what came cannot be written: %s", strerror(sink->problem));
 	return rc;

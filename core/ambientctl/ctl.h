@@ -69,6 +69,8 @@ const char *ctl_value(const struct ctl *ctl, const char *option);
 bool ctl_has(const struct ctl *ctl, const char *option);
 /* Which command these words, without the program, are of; NULL: none. */
 const struct ctl_command *ctl_find_command(const char *const *words, size_t n);
+/* Of the words of a line that is being written: options with a value, as if they were given. */
+void ctl_take_options(struct ctl *ctl, const struct ctl_command *command, const char *const *words, size_t n);
 /* Reads the words.  Returns 0, or CTL_USAGE after a sentence on standard error; *help is set when help is wanted. */
 int ctl_parse(struct ctl *ctl, int argc, char **argv, bool *help);
 void ctl_help(const struct ctl_command *command);
@@ -79,6 +81,9 @@ extern int32_t ctl_interrupted; /* non-zero after SIGINT or SIGTERM; for am_kube
 int ctl_connect(struct ctl *ctl);
 /* The kubeconfig that a standalone daemon of this user, or of this machine, wrote; NULL when there is none. */
 char *ctl_standalone_kubeconfig(void);
+/* The directory of the standalone API server's state: that of --state-dir, which may name the daemon's, or where the kubeconfig
+ * is that says how to reach it.  NULL: there is none. */
+char *ctl_standalone_dir(const struct ctl *ctl);
 /* Prints "ambientctl: text: the error" and gives the exit code for it. */
 int ctl_fail(const struct ambient_error *err, const char *fmt, ...) am_printf_(2, 3);
 int ctl_usage(const char *fmt, ...) am_printf_(1, 2);
@@ -108,6 +113,11 @@ const struct am_node *ctl_condition(const struct am_node *session, const char *t
 /* ---- print.c: what people see.  Control characters of others' texts never reach the terminal. */
 void ctl_put_clean(FILE *out, const char *text, bool one_line);
 void ctl_add_clean(struct am_buf *out, const char *text, bool one_line);
+/* The beginning of n bytes in one line, at most max bytes of whole characters; dots say that there is more. */
+void ctl_add_cut(struct am_buf *out, const char *text, size_t n, size_t max);
+/* What was printed goes out.  False: it cannot, now or earlier, and there is no use in more; the last time it is said why. */
+bool ctl_flush(void);
+bool ctl_flush_last(void);
 const char *ctl_color(const struct ctl *ctl, const char *name); /* "" without colours */
 const char *ctl_phase_color(const struct ctl *ctl, const char *phase);
 void ctl_table(const char *const *cells, size_t columns, size_t rows);
@@ -137,8 +147,8 @@ struct ctl_messages {
 	void (*before)(void *arg), (*after)(void *arg); /* around each piece of output; may be NULL */
 	void *arg;
 };
-/* Bytes of the runner's log: JSON lines are messages, others are shown as they are. */
-void ctl_messages_feed(struct ctl_messages *messages, const char *p, size_t n);
+/* Bytes of the runner's log: JSON lines are messages, others are shown as they are.  False: nobody can read more. */
+bool ctl_messages_feed(struct ctl_messages *messages, const char *p, size_t n);
 /* The log is read from its start again; what was printed is not printed twice. */
 void ctl_messages_again(struct ctl_messages *messages);
 void ctl_messages_fini(struct ctl_messages *messages);
@@ -146,6 +156,9 @@ void ctl_messages_fini(struct ctl_messages *messages);
 /* ---- logs.c */
 /* The option "from": the number of the first message; 1 without it. */
 int ctl_from(const struct ctl *ctl, int64_t *ret);
+/* Says that the session has no such thing, and as what it waits for, or why it ended, tells more: its phase and message.
+ * CTL_FAILED. */
+int ctl_say_why(const char *name, const char *what, const struct am_node *session);
 /* Streams a container's log into data; AMBIENT_E_INVALID while the container waits to start. */
 int ctl_stream_log(struct ctl *ctl, const char *pod, const char *container, bool follow,
 		   int (*data)(void *arg, const char *p, size_t n), void *arg, struct ambient_error *err);

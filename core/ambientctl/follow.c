@@ -29,6 +29,7 @@ struct follow {
 	char phase[32], reason[64], message[600], pod[256], version[64];
 	bool over, gone, drawn, messages_done, failed;
 	bool unsaid;            /* the phase is not printed yet */
+	bool lost;              /* there is nobody any more who reads */
 	int64_t since;          /* of the phase */
 	unsigned events;        /* of the session, as they came */
 	struct ambient_error err;
@@ -77,7 +78,8 @@ say_phase(struct follow *f)
 		ctl_put_clean(stdout, f->message, true);
 	}
 	(void)putchar('\n');
-	(void)fflush(stdout);
+	f->lost = f->lost || !ctl_flush();
+	f->over = f->over || f->lost;
 }
 
 /* A new state of the session. */
@@ -103,7 +105,7 @@ take(struct follow *f, const struct am_node *session)
 		if (f->unsaid && (!ctl_terminal(phase) || f->messages_done))
 			say_phase(f);
 	}
-	f->over = ctl_terminal(phase);
+	f->over = ctl_terminal(phase) || f->lost;
 	f->events++;
 	am_cond_broadcast(&f->changed);
 	am_unlock(&f->lock);
@@ -183,8 +185,8 @@ watcher(void *arg)
 			if (rc < 0 && !f->over)
 				(void)usleep(100 * 1000);
 			rc = rc == -AMBIENT_E_FORBIDDEN ? rc : 0;
-		} else if (rc < 0 && (err.code != AMBIENT_E_UNAVAILABLE && err.code != AMBIENT_E_TIMEOUT))
-			return finish_with(f, &err);
+		} else if (rc < 0 && ((err.code != AMBIENT_E_UNAVAILABLE && err.code != AMBIENT_E_TIMEOUT) || f->version[0] == '\0'))
+			return finish_with(f, &err); /* a server that never answered is no server that is away */
 		/* Forbidden to watch, or the server is away: look again now and then, for ten minutes at most. */
 		if (rc < 0 && rc != -AMBIENT_E_FORBIDDEN && ++broken > 600)
 			return finish_with(f, &err);
@@ -200,8 +202,13 @@ on_log(void *arg, const char *p, size_t n)
 {
 	struct follow *f = arg;
 
-	ctl_messages_feed(&f->log, p, n);
-	return 0;
+	if (ctl_messages_feed(&f->log, p, n))
+		return 0;
+	am_lock(&f->lock);
+	f->lost = f->over = true;
+	am_cond_broadcast(&f->changed);
+	am_unlock(&f->lock);
+	return -AMBIENT_E_CANCELLED;
 }
 
 /* There is no log yet, or it has ended: the session's next event tells more, or else it is time to look again. */
@@ -269,6 +276,8 @@ conclude(struct follow *f)
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct am_node *session;
 
+	if (f->lost)
+		return CTL_FAILED;
 	if (f->failed)
 		return ctl_fail(&f->err, "session \"%s\"", f->name);
 	if (f->gone) {
@@ -281,6 +290,8 @@ conclude(struct follow *f)
 		ctl_print_json(session);
 	else if (f->phases)
 		ctl_print_repos(f->ctl, session);
+	else if (f->log.last_seq == 0 && f->log.plain_shown == 0 && !f->ctl->json)
+		(void)ctl_say_why(f->name, "no messages", session);
 	return ctl_exit_of(ctl_text(session, "/status/phase"));
 }
 
@@ -316,12 +327,12 @@ ctl_follow(struct ctl *ctl, const char *name, const struct am_node *session, boo
 	while (!interrupted() && !(f.over && f.messages_done) && am_clock_boot(f.clock) < last) {
 		(void)am_cond_wait(&f.changed, &f.lock, am_clock_boot(f.clock) + AM_NS_PER_S / 4);
 		if (f.over && last == AM_FOREVER)
-			last = am_clock_boot(f.clock) + (f.gone || f.failed ? 0 : LAST_NS);
+			last = am_clock_boot(f.clock) + (f.gone || f.failed || f.lost ? 0 : LAST_NS);
 		if (!f.over)
 			draw(&f);
 	}
 	wipe(&f);
-	if (f.unsaid && f.over && !f.gone)
+	if (f.unsaid && f.over && !f.gone && !f.lost)
 		say_phase(&f);
 	am_unlock(&f.lock);
 

@@ -116,11 +116,10 @@ print_prompt(const struct am_node *session)
 		text = ctl_text(session, "/spec/initialPrompt");
 	while (*text != '\0' && lines++ < 10) {
 		size_t n = strcspn(text, "\n");
-		am_auto(am_freep) char *line = am_xasprintf("%.*s", (int)AM_MIN(n, (size_t)300), text);
+		am_auto(am_buf_fini) struct am_buf line = { 0 };
 
-		(void)fputs("  ", stdout);
-		ctl_put_clean(stdout, line, true);
-		(void)putchar('\n');
+		ctl_add_cut(&line, text, n, 300);
+		(void)printf("  %s\n", am_buf_str(&line));
 		text += n + (text[n] == '\n');
 	}
 	if (*text != '\0')

@@ -47,13 +47,12 @@ to_stdout(void *arg, const char *p, size_t n)
 	if (skip == n)
 		return 0;
 	printed->seen = printed->at;
-	printed->broken = fwrite(p + skip, 1, n - skip, stdout) != n - skip || fflush(stdout) != 0;
+	printed->broken = fwrite(p + skip, 1, n - skip, stdout) != n - skip || !ctl_flush();
 	return printed->broken ? -AMBIENT_E_UNAVAILABLE : 0;
 }
 
-/* As what the session waits for says more than its pod. */
-static int
-say_why(const char *name, const char *what, const struct am_node *session)
+int
+ctl_say_why(const char *name, const char *what, const struct am_node *session)
 {
 	const char *phase = ctl_text(session, "/status/phase"), *message = ctl_text(session, "/status/message");
 
@@ -83,7 +82,7 @@ find_pod(struct ctl *ctl, const char *name, bool wait, char pod[256])
 		if (pod[0] != '\0')
 			return CTL_OK;
 		if (!wait || ctl_terminal(ctl_text(session, "/status/phase")))
-			return say_why(name, "no pod", session);
+			return ctl_say_why(name, "no pod", session);
 		if (!said && am_clock_boot(clock) - start > 2 * AM_NS_PER_S) {
 			(void)fprintf(stderr, "waiting for the pod of session \"%s\"\n", name);
 			said = true;
@@ -107,7 +106,7 @@ has_no_log(struct ctl *ctl, const char *name, bool gone)
 	if (__atomic_load_n(&ctl_interrupted, __ATOMIC_ACQUIRE))
 		return CTL_INTERRUPTED;
 	if (!gone)
-		return say_why(name, "no log yet", session);
+		return ctl_say_why(name, "no log yet", session);
 	(void)fprintf(stderr, "ambientctl: the pod of session \"%s\" is gone, and its log with it; what its agent said and did is in the "
 		      "session's files: ambientctl messages %s -n %s\n", name, name, ctl->ns);
 	return CTL_FAILED;
@@ -153,6 +152,8 @@ run_logs(struct ctl *ctl)
 			break;
 		(void)usleep(300 * 1000);
 	}
+	if (printed.broken)
+		return CTL_FAILED;
 	if (rc == -AMBIENT_E_NOTFOUND || early)
 		return has_no_log(ctl, name, !early);
 	return rc < 0 ? ctl_fail(&err, "log of container \"%s\" of session \"%s\"", container, name) : CTL_OK;
@@ -161,8 +162,7 @@ run_logs(struct ctl *ctl)
 static int
 to_messages(void *arg, const char *p, size_t n)
 {
-	ctl_messages_feed(arg, p, n);
-	return 0;
+	return ctl_messages_feed(arg, p, n) ? 0 : -AMBIENT_E_CANCELLED;
 }
 
 int
@@ -190,7 +190,8 @@ messages_of_files(struct ctl *ctl, int64_t from, struct ctl_messages *messages)
 	(void)snprintf(path, sizeof(path), "/v1/messages?from=%" PRId64, from);
 	messages->endpoint = &endpoint;
 	rc = ctl_endpoint_stream(&endpoint, path, to_messages, messages, &err);
-	ctl_messages_feed(messages, "\n", 1);
+	if (!ctl_messages_feed(messages, "\n", 1))
+		rc = 0; /* that is said at the end */
 	messages->endpoint = NULL;
 	messages->session = NULL;
 	ctl_endpoint_close(&endpoint);
@@ -208,6 +209,18 @@ is_of_files(struct ctl *ctl)
 	return ctl_has(ctl, "from") ||
 	       (ctl_get(ctl, arena, ctl->words[0], &session, &err) == 0 && ctl_terminal(ctl_text(session, "/status/phase")) &&
 		ctl_text(session, "/status/runnerPodName")[0] == '\0');
+}
+
+/* Nothing printed may mean that there is nothing, or nobody who could say it. */
+static void
+say_none(struct ctl *ctl)
+{
+	am_auto(am_arena_freep) struct am_arena *arena = am_arena_new();
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+	struct am_node *session;
+
+	if (ctl_get(ctl, arena, ctl->words[0], &session, &err) == 0)
+		(void)ctl_say_why(ctl->words[0], "no messages", session);
 }
 
 static int
@@ -235,7 +248,10 @@ run_messages(struct ctl *ctl)
 		else if (rc < 0)
 			rc = ctl_fail(&err, "messages of session \"%s\"", ctl->words[0]);
 	}
-	ctl_messages_feed(&messages, "\n", 1);
+	if (!ctl_messages_feed(&messages, "\n", 1))
+		rc = CTL_FAILED;
+	if (rc == CTL_OK && messages.last_seq == 0 && messages.plain == 0 && !ctl->json)
+		say_none(ctl);
 	ctl_messages_fini(&messages);
 	return rc;
 }

@@ -60,6 +60,9 @@ ctl_fail(const struct ambient_error *err, const char *fmt, ...)
 	va_end(ap);
 	(void)fputs(": ", stderr);
 	ctl_put_clean(stderr, err->message, true);
+	/* All that an API server says. */
+	if (err->code == AMBIENT_E_UNAUTHORIZED && am_streq(err->message, "Unauthorized"))
+		(void)fputs("; the credential of the kubeconfig has expired, or is of nobody whom the API server knows", stderr);
 	(void)fputc('\n', stderr);
 	return err->code > 0 && err->code < AMBIENT_E__COUNT && codes[err->code] != 0 ? codes[err->code] : CTL_FAILED;
 }
@@ -82,6 +85,29 @@ ctl_standalone_kubeconfig(void)
 			free(paths[i]);
 	}
 	return found;
+}
+
+char *
+ctl_standalone_dir(const struct ctl *ctl)
+{
+	const char *state = ctl_value(ctl, "state-dir"), *given = ctl_value(ctl, "kubeconfig");
+	am_auto(am_freep) char *path = NULL;
+
+	if (state != NULL) {
+		path = am_xasprintf("%s/apiserver", state);
+		return am_xstrdup(access(path, F_OK) == 0 ? path : state);
+	}
+	if (given == NULL)
+		given = getenv("KUBECONFIG");
+	path = !am_empty(given) ? am_xstrdup(given) : ctl_standalone_kubeconfig();
+	if (path == NULL)
+		return NULL;
+	char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return am_xstrdup(".");
+	*slash = '\0';
+	return am_xstrdup(path[0] != '\0' ? path : "/");
 }
 
 int
@@ -153,9 +179,9 @@ main(int argc, char **argv)
 		(void)sigaction(SIGTERM, &action, NULL);
 		rc = ctl.command->run(&ctl);
 	}
-	am_kube_free(ctl.kube);
-	if (fflush(stdout) != 0 && rc == CTL_OK)
+	if (!ctl_flush_last() && rc == CTL_OK)
 		rc = CTL_FAILED;
+	am_kube_free(ctl.kube);
 	am_log_fini();
 	return rc;
 }

@@ -105,7 +105,7 @@ put_line(struct ctl_messages *m, const char *line, size_t n)
 	am_arena_free(arena);
 }
 
-void
+bool
 ctl_messages_feed(struct ctl_messages *m, const char *p, size_t n)
 {
 	size_t done = 0;
@@ -122,7 +122,7 @@ ctl_messages_feed(struct ctl_messages *m, const char *p, size_t n)
 			m->before(m->arg);
 		put_line(m, completed ? whole.data : m->line.data + done, completed ? whole.len : len);
 		if (m->after != NULL) {
-			(void)fflush(stdout);
+			(void)ctl_flush();
 			m->after(m->arg);
 		}
 		done += len + 1;
@@ -130,7 +130,7 @@ ctl_messages_feed(struct ctl_messages *m, const char *p, size_t n)
 	am_buf_consume(&m->line, done);
 	if (m->line.failed)
 		am_buf_reset(&m->line); /* no message is as long as that */
-	(void)fflush(stdout);
+	return ctl_flush();
 }
 
 void

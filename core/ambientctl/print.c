@@ -2,26 +2,54 @@
 /* What people see: colours, tables, and texts of others without what would steer a terminal. */
 #include "core/ambientctl/ctl.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+
+#include "core/ambientctl/edit.h"
+
+/* Would it steer the terminal, or show a text in another order than it has: embeddings, overrides and isolates? */
+static bool
+steers(uint32_t c)
+{
+	return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+static void
+add_clean(struct am_buf *out, const char *text, size_t n, bool one_line)
+{
+	size_t len;
+
+	for (size_t at = 0; at < n; at += len) {
+		uint32_t c;
+
+		len = ctl_utf8(text + at, n - at, &c);
+		if (c == '\n' && one_line)
+			am_buf_addc(out, ' ');
+		else if (c == '\r' || (c >= 0x80 && c <= 0x9f))
+			continue;
+		else if (steers(c) || (len == 1 && c > 0x7f))
+			am_buf_addc(out, '?');
+		else
+			am_buf_add(out, text + at, len);
+	}
+}
 
 void
 ctl_add_clean(struct am_buf *out, const char *text, bool one_line)
 {
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
+	add_clean(out, text, strlen(text), one_line);
+}
 
-		if (c == '\n' && one_line)
-			am_buf_addc(out, ' ');
-		else if ((c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t')
-			/* C1 controls are two bytes in UTF-8: 0xc2 0x80 to 0xc2 0x9f */
-			if (c == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] <= 0x9f)
-				text++;
-			else
-				am_buf_addc(out, (char)c);
-		else if (c != '\r')
-			am_buf_addc(out, '?');
-	}
+void
+ctl_add_cut(struct am_buf *out, const char *text, size_t n, size_t max)
+{
+	size_t end = AM_MIN(n, max);
+
+	while (end < n && end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80)
+		end--;
+	add_clean(out, text, end, true);
+	am_buf_adds(out, end < n ? "..." : "");
 }
 
 void
@@ -31,6 +59,29 @@ ctl_put_clean(FILE *out, const char *text, bool one_line)
 
 	ctl_add_clean(&clean, text, one_line);
 	(void)fputs(am_buf_str(&clean), out);
+}
+
+static int lost; /* errno of the first failure of standard output; more than one thread prints */
+
+bool
+ctl_flush(void)
+{
+	int none = 0;
+
+	if (fflush(stdout) != 0 || ferror(stdout))
+		(void)__atomic_compare_exchange_n(&lost, &none, errno != 0 ? errno : EIO, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&lost, __ATOMIC_ACQUIRE) == 0;
+}
+
+bool
+ctl_flush_last(void)
+{
+	bool good = ctl_flush();
+
+	/* Whoever stops reading knows that there was more. */
+	if (!good && lost != EPIPE)
+		(void)fprintf(stderr, "ambientctl: standard output cannot be written: %s\n", strerror(lost));
+	return good;
 }
 
 const char *

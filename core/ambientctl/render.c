@@ -14,6 +14,7 @@
 
 #define INPUT_SHOWN  160
 #define RESULT_LINES 6
+#define RESULT_SHOWN 400
 #define OPTIONS_MAX  20
 
 bool
@@ -35,17 +36,6 @@ struct style {
 	render_f *render;
 };
 
-static void
-cut(struct am_buf *text, size_t max)
-{
-	if (text->len <= max)
-		return;
-	while (max > 0 && ((unsigned char)text->data[max] & 0xc0) == 0x80)
-		max--;
-	am_buf_cut(text, max);
-	am_buf_adds(text, "...");
-}
-
 void
 ctl_render_input(const struct am_node *input, struct am_buf *out)
 {
@@ -59,8 +49,7 @@ ctl_render_input(const struct am_node *input, struct am_buf *out)
 		am_buf_adds(&text, command->text);
 	else
 		am_node_print(input, &text);
-	cut(&text, INPUT_SHOWN);
-	ctl_add_clean(out, am_buf_str(&text), true);
+	ctl_add_cut(out, am_buf_str(&text), text.len, INPUT_SHOWN);
 }
 
 static void
@@ -89,11 +78,10 @@ tool_result(const struct am_node *message, bool chat am_unused_, struct am_buf *
 
 	while (*text != '\0' && lines++ < RESULT_LINES) {
 		size_t n = strcspn(text, "\n");
-		am_auto(am_freep) char *line = am_xasprintf("%.*s", (int)AM_MIN(n, (size_t)400), text);
 
 		if (lines > 1)
 			am_buf_adds(out, "\n  ");
-		ctl_add_clean(out, line, true);
+		ctl_add_cut(out, text, n, RESULT_SHOWN);
 		text += n + (text[n] == '\n');
 	}
 	if (*text != '\0')

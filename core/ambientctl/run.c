@@ -21,7 +21,7 @@ read_prompt(const char *word, struct am_buf *out)
 
 	if (!am_streq(word, "-")) {
 		am_buf_adds(out, word);
-		return 0;
+		return am_utf8_valid(word, strlen(word)) ? 0 : ctl_usage("the prompt is no UTF-8 text");
 	}
 	out->max = PROMPT_MAX;
 	while ((n = read(STDIN_FILENO, piece, sizeof(piece))) > 0)
@@ -69,13 +69,17 @@ add_repos(const struct ctl *ctl, struct am_buf *out)
 	return 0;
 }
 
-/* A name that says what it is about: the repository's, and five characters. */
+/* A name that says what it is about: that of the repository that the agent starts in, and five characters. */
 static void
 make_name(const struct ctl *ctl, char out[64])
 {
-	const char *url = ctl_value(ctl, "repo"), *base = url != NULL ? strrchr(url, '/') : NULL;
+	const char *url = NULL, *base;
 	char suffix[8];
 	size_t n = 0;
+
+	for (size_t i = 0; url == NULL && i < ctl->given_count; i++)
+		url = am_streq(ctl->given[i].option->name, "repo") ? ctl->given[i].value : NULL;
+	base = url != NULL ? strrchr(url, '/') : NULL;
 
 	for (base = base != NULL ? base + 1 : "session"; *base != '\0' && n < 40; base++) {
 		if (am_streq(base, ".git"))

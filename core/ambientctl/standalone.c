@@ -511,7 +511,6 @@ restore(struct ctl *ctl, const char *source)
 static int
 run(struct ctl *ctl)
 {
-	const char *state = ctl_value(ctl, "state-dir");
 	am_auto(am_freep) char *dir = NULL, *database = NULL;
 
 	bool check = am_streq(ctl->words[0], "check");
@@ -521,11 +520,7 @@ run(struct ctl *ctl)
 	if (ctl->word_count != (check ? 1 : 2) || (!check && !am_streq(ctl->words[0], "backup")))
 		return ctl_usage("usage: ambientctl standalone backup FILE|-, ambientctl standalone restore FILE|- --state-dir DIR, "
 				 "or ambientctl standalone check");
-	if (state != NULL) {
-		dir = am_xasprintf("%s/apiserver", state);
-	} else if ((dir = ctl_standalone_kubeconfig()) != NULL) {
-		*strrchr(dir, '/') = '\0';
-	}
+	dir = ctl_standalone_dir(ctl);
 	database = dir != NULL ? am_xasprintf("%s/state.db", dir) : NULL;
 	if (database == NULL || access(database, F_OK) != 0) {
 		(void)fprintf(stderr, "ambientctl: there is no state of a standalone API server%s%s; say where it is with --state-dir\n",

@@ -243,7 +243,7 @@ top(struct ctl *ctl)
 			print_plugins(before, after, seconds);
 			(void)putchar('\n');
 			print_controllers(before, after, seconds);
-			(void)fflush(stdout);
+			rc = ctl_flush() ? CTL_OK : CTL_FAILED;
 			before = after;
 		} else {
 			rc = interrupted() ? CTL_INTERRUPTED : ctl_fail(&err, "cannot ask the daemon");

@@ -38,30 +38,6 @@ place_fini(struct place *place)
 		(void)close(place->lock);
 }
 
-/* The directory of the API server's state: given (its own or the daemon's), or where the admin.kubeconfig is. */
-static char *
-find_dir(const struct ctl *ctl)
-{
-	const char *state = ctl_value(ctl, "state-dir"), *given = ctl_value(ctl, "kubeconfig");
-	am_auto(am_freep) char *path = NULL;
-
-	if (state != NULL) {
-		path = am_xasprintf("%s/apiserver/admin.kubeconfig", state);
-		return am_xasprintf(access(path, F_OK) == 0 ? "%s/apiserver" : "%s", state);
-	}
-	if (given == NULL)
-		given = getenv("KUBECONFIG");
-	path = !am_empty(given) ? am_xstrdup(given) : ctl_standalone_kubeconfig();
-	if (path == NULL)
-		return NULL;
-	char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		return am_xstrdup(".");
-	*slash = '\0';
-	return am_xstrdup(path[0] != '\0' ? path : "/");
-}
-
 /* root may act for the daemon's user; what is made belongs to that user. */
 static int
 give_away(const struct place *place, const char *path, struct ambient_error *err)
@@ -81,7 +57,7 @@ open_place(const struct ctl *ctl, bool write, struct place *place)
 	am_auto(am_buf_fini) struct am_buf text = { 0 };
 	am_auto(am_freep) char *ca = NULL, *lock = NULL;
 
-	*place = (struct place){ .lock = -1, .dir = find_dir(ctl) };
+	*place = (struct place){ .lock = -1, .dir = ctl_standalone_dir(ctl) };
 	if (place->dir != NULL)
 		ca = am_xasprintf("%s/pki/ca.crt", place->dir);
 	if (ca == NULL || access(ca, F_OK) != 0) {

@@ -121,6 +121,12 @@ check 4 '127.0.0.1:1' get --kubeconfig "$tmp/kubeconfig"
 check 2 'is no name of a namespace' get --kubeconfig "$tmp/kubeconfig" -n '../x'
 check 5 'is no name of a session' describe 'a/b' --kubeconfig "$tmp/kubeconfig"
 check 2 'is no duration' run x --timeout soon --kubeconfig "$tmp/kubeconfig"
+check 2 'the prompt is no UTF-8 text' run "$(printf 'a\377')" --kubeconfig "$tmp/kubeconfig"
+check 4 '127.0.0.1:1' messages -f x --kubeconfig "$tmp/kubeconfig"
+check 4 "in $tmp;" standalone check --kubeconfig "$tmp/kubeconfig"
+check 0 'text' __complete -- messages -o t
+check 0 'table' __complete -- get -o t
+check 0 'agent' __complete -- --namespace = stop logs --container = a
 check 2 'need a --repo' run x --branch b --kubeconfig "$tmp/kubeconfig"
 check 2 'prompt is empty' run - --kubeconfig "$tmp/kubeconfig"
 

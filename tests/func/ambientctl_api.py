@@ -78,12 +78,15 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for piece in pieces:
-            data = piece if isinstance(piece, bytes) else piece.encode()
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-            self.wfile.flush()
-            time.sleep(pause)
-        self.wfile.write(b"0\r\n\r\n")
+        try:
+            for piece in pieces:
+                data = piece if isinstance(piece, bytes) else piece.encode()
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+                self.wfile.flush()
+                time.sleep(pause)
+            self.wfile.write(b"0\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
 
     def do_GET(self):
         w, path = world, self.path
@@ -102,7 +105,11 @@ class Handler(BaseHTTPRequestHandler):
                 last = w.break_watch_after
             return self.chunks(json.dumps({"type": "MODIFIED", "object": w.session(i)}) + "\n"
                                for i in range(first, last))
-        if path == BASE:
+        if path.startswith("/api/v1/namespaces?"):
+            return self.answer(200, {"kind": "NamespaceList", "items": [{"metadata": {"name": n}} for n in ("team-a", "other")]})
+        if path.startswith(BASE.replace("team-a", "team-b") + "?limit"):
+            return self.answer(200, {"kind": "List", "items": [w.session(len(w.phases) - 1)]})
+        if path.split("?")[0] == BASE:
             return self.answer(200, {"kind": "List", "items": [w.session(len(w.phases) - 1)]})
         if path == BASE + "/s":
             # What a GET sees is as far as the watch got, or the end.
@@ -143,10 +150,13 @@ users: [{{name: u, user: {{}}}}]
 """)
 
 
-def ctl(*words, stdin=""):
-    r = subprocess.run([CTL, "--kubeconfig", config, *words], input=stdin.encode(), stdout=subprocess.PIPE,
-                       stderr=subprocess.PIPE, timeout=60, check=False)
-    return r.returncode, r.stdout.decode(), r.stderr.decode()
+def run(*words, stdin="", stdout=subprocess.PIPE):
+    r = subprocess.run(words, input=stdin.encode(), stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False)
+    return r.returncode, (r.stdout or b"").decode(), r.stderr.decode()
+
+
+def ctl(*words, **options):
+    return run(CTL, "--kubeconfig", config, *words, **options)
 
 
 def message(seq, kind, **fields):
@@ -197,6 +207,8 @@ rc, out, err = ctl("run", "do it", "--name", "s", "--follow")
 check("a broken watch goes on", rc == 0 and "Running" in out and "Completed" in out, (rc, out, err))
 rc, out, err = ctl("run", "do it")
 check("a name is made", world.created["metadata"]["name"].startswith("session-"), world.created)
+rc, out, err = ctl("run", "do it", "-r", "https://h/first.git", "-r", "https://h/second")
+check("a name is made of the first repository's", world.created["metadata"]["name"].startswith("first-"), world.created)
 
 for phase, code in (("Failed", 1), ("Stopped", 1), ("Timeout", 124)):
     fresh(WALK[:4] + [(phase, "Why", "a sentence", "s-pod")])
@@ -241,11 +253,39 @@ check("stop asks for Stopped, both ways", rc == 0 and world.created["spec"] == {
       wishes["ambient-code.io/desired-phase"] == "Stopped" and "ambient-code.io/stop-requested-at" in wishes, (world.created, err))
 rc, out, err = ctl("delete", "s")
 check("delete", rc == 0 and "deleted" in out, (rc, out, err))
-rc, out, err = ctl("__complete", "--", "describe", "")
-check("names are completed only when a server is configured", rc == 0 and out == "", out)
+rc, out, err = run(CTL, "__complete", "--", "--kubeconfig", config, "-n", "team-b", "describe", "")
+check("names are completed from where the line says", rc == 0 and out == "s\n" and "/namespaces/team-b/" in world.requests[-1],
+      (out, err, world.requests))
+rc, out, err = run(CTL, "__complete", "--", "--kubeconfig", config, "-n", "te")
+check("namespaces are completed", rc == 0 and out == "team-a\n", (out, err))
 rc, out, err = ctl("-n", "run", "--output=table", "--kubeconfig", "get", "version")
 check("a value that is called like a command is no command", rc == 0 and out.startswith("ambientctl"), (rc, out, err))
 fresh([("Pending", "NamespaceNotManaged", 'namespace "team-a" is not labelled', "")])
 rc, out, err = ctl("logs", "s")
 check("logs without a pod say why", rc == 1 and "not labelled" in err, (rc, err))
+
+# Of what cannot be printed it is said why, but to whoever has stopped reading.
+fresh(WALK)
+with open("/dev/full", "wb") as full:
+    for words in (("messages", "s"), ("messages", "s", "-f"), ("logs", "s"), ("get",), ("get", "-o", "json")):
+        rc, out, err = ctl(*words, stdout=full)
+        check("a full disk is told by %s" % " ".join(words), rc == 1 and err == "ambientctl: standard output cannot be written: "
+              "No space left on device\n", (rc, err))
+for words in (("messages", "s", "-f"), ("logs", "s", "-f")):
+    fresh(WALK[3:4], log=[message(i, "text", text="line %d" % i) for i in range(1, 400)])
+    process = subprocess.Popen([CTL, "--kubeconfig", config, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    try:
+        rc = process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        rc = "goes on"
+    err = process.stderr.read()
+    check("%s ends with its reader" % " ".join(words), (rc, err) == (1, b""), (rc, err))
+fresh([("Failed", "Why", "a sentence", "s-pod")], log=[])
+for words, code in ((("messages", "s"), 0), (("messages", "s", "-f"), 1)):
+    rc, out, err = ctl(*words)
+    check("%s says that there are none" % " ".join(words), (rc, out, err) == (code, "", 'ambientctl: session "s" has no messages; it is '
+          "Failed: a sentence\n"), (rc, out, err))
 sys.exit(finish())
