@@ -189,10 +189,11 @@ am_runner_progress(struct am_runner *runner, const char *state, const char *fmt,
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (runner->log != NULL && runner->log_error.code == 0)
-		(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_STATUS, NULL, NULL, text, &runner->log_error);
+	/* Who reads the message asks for the state that it tells of. */
 	runner->report.state = state;
 	am_endpoint_state(runner->endpoint, state);
+	if (runner->log != NULL && runner->log_error.code == 0)
+		(void)am_runner_msglog_say(runner->log, AMBIENT_MSG_STATUS, NULL, NULL, text, &runner->log_error);
 	am_runner_send_report(runner);
 }
 

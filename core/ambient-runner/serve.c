@@ -520,8 +520,9 @@ am_runner_serve(struct am_runner *runner)
 	read_starts(runner);
 	am_runner_touch(runner);
 	am_runner_input_turn(runner, runner->said_prompt);
-	am_runner_progress(runner, "running", "the agent is starting");
+	/* In this order: what is said to a run that listens no more, and is not being prepared, is said too late. */
 	am_endpoint_listen(runner->endpoint, true);
+	am_runner_progress(runner, "running", "the agent is starting");
 	runner->live = am_runner_live_new(runner);
 	rc = loop(runner);
 	am_runner_live_free(runner->live);

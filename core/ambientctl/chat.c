@@ -177,6 +177,8 @@ put_status(const struct chat *c, struct am_buf *out)
 		am_buf_addf(out, "interrupting (%d s)", seconds(c));
 	else if (hint[0] != '\0')
 		am_buf_adds(out, hint);
+	else if (c->talk.preparing)
+		am_buf_addf(out, "the session is being prepared (%d s)", seconds(c));
 	else if (c->talk.running)
 		am_buf_addf(out, "working (%d s), Ctrl-C interrupts", seconds(c));
 	else
@@ -301,6 +303,7 @@ submit(struct chat *c)
 		(void)ctl_edit_key(&c->edit, CTL_KEY_TEXT, text, strlen(text));
 		say(c, "yellow", said.data);
 	}
+	show_prompt(c); /* what else is asked */
 }
 
 static void
@@ -430,7 +433,7 @@ loop(struct chat *c)
 {
 	while (!c->leaving && !c->over) {
 		struct ctl_event *event;
-		bool counts = !c->up || c->away[0] != '\0' || c->talk.running;
+		bool counts = !c->up || c->away[0] != '\0' || c->talk.running || c->talk.preparing;
 		int revents;
 
 		draw(c);

@@ -16,7 +16,7 @@
 enum ctl_event_kind {
 	CTL_EVENT_MESSAGE,     /* text: the line */
 	CTL_EVENT_WAITING,     /* text: why there is nobody to talk to yet */
-	CTL_EVENT_UP,          /* the runner answers; text: its status.  What follows are messages */
+	CTL_EVENT_UP,          /* the runner answers, or its agent has started; text: its status.  What follows are messages */
 	CTL_EVENT_AWAY,        /* text: what happened; it is tried again */
 	CTL_EVENT_SENT,        /* text: the id */
 	CTL_EVENT_REFUSED,     /* id: which; text: why it was not taken */
@@ -62,12 +62,13 @@ struct ctl_talk {
 	bool begun;            /* something came that can be understood by itself */
 	bool broken_off;       /* the line of streamed was ended before its whole text came */
 	bool running;          /* a turn is */
+	bool preparing;        /* the agent has not started: whether a turn runs is not known */
 	bool asked;            /* something new is asked, to be shown by ctl_talk_prompt */
 	bool failed;           /* the last turn */
 	bool text_only;        /* what the agent says and nothing else */
 };
 
-/* The runner's status: whether a turn is running. */
+/* The runner's status: whether the agent is there, and a turn is running. */
 void ctl_talk_status(struct ctl_talk *talk, const char *status);
 /* What is to be printed of a message; incomplete lines are those of a text that streams. */
 void ctl_talk_message(struct ctl_talk *talk, const char *line, size_t n, struct am_buf *out);

@@ -48,6 +48,7 @@ struct ctl_link {
 	char waiting[600];         /* what was said last */
 	char phase[32], message[512];
 	bool met, said_away, interactive, gone; /* met: was up at least once */
+	bool preparing;            /* the agent had not started when its runner was asked */
 	bool run_over;             /* the run's last message has come */
 	int64_t moved;             /* when something came last */
 
@@ -177,6 +178,32 @@ tell_message(struct ctl_link *link, struct am_slice line)
 }
 
 static int
+ask_status(struct ctl_link *link, struct am_buf *answer, struct ambient_error *err)
+{
+	int rc = ctl_endpoint_do(link->endpoint, "GET", "/v1/status", NULL, answer, err);
+
+	if (rc < 0)
+		return rc;
+	if (am_json_check(am_buf_str(answer), answer->len, err) < 0)
+		return am_err_prefix(err, "the runner's status");
+	am_auto(am_freep) char *state = am_json_dup(am_slice(am_buf_str(answer), answer->len), "/state");
+
+	link->preparing = am_streq(state, "preparing");
+	return 0;
+}
+
+/* While the session is prepared a message may say that the agent starts, and whether with a turn is asked for. */
+static void
+look_for_start(struct ctl_link *link)
+{
+	am_auto(am_buf_fini) struct am_buf answer = { 0 };
+	struct ambient_error err = AMBIENT_ERROR_INIT;
+
+	if (link->preparing && ask_status(link, &answer, &err) == 0 && !link->preparing)
+		tell(link, CTL_EVENT_UP, am_buf_str(&answer));
+}
+
+static int
 on_data(void *arg, const char *p, size_t n)
 {
 	struct ctl_link *link = arg;
@@ -197,6 +224,7 @@ on_data(void *arg, const char *p, size_t n)
 		if (seq >= link->from) {
 			link->from = seq + 1;
 			link->run_over = is_last(text);
+			look_for_start(link);
 			tell_message(link, text);
 		}
 		done += len + 1;
@@ -277,12 +305,10 @@ meet(struct ctl_link *link, struct ambient_error *err)
 {
 	am_auto(am_buf_fini) struct am_buf answer = { 0 };
 	int64_t last;
-	int rc = ctl_endpoint_do(link->endpoint, "GET", "/v1/status", NULL, &answer, err);
+	int rc = ask_status(link, &answer, err);
 
 	if (rc < 0)
 		return rc;
-	if (am_json_check(am_buf_str(&answer), answer.len, err) < 0)
-		return am_err_prefix(err, "the runner's status");
 	last = am_json_int(am_slice(am_buf_str(&answer), answer.len), "/lastSeq", 0);
 	if (link->from <= 0)
 		link->from = AM_MAX(last + link->from + 1, 1);

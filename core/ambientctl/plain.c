@@ -141,7 +141,7 @@ show_prompt(struct plain *p)
 static bool
 is_free(const struct plain *p)
 {
-	return p->up && !p->unsent && (!p->talk->running || p->talk->ask_count > 0);
+	return p->up && !p->talk->preparing && !p->unsent && (!p->talk->running || p->talk->ask_count > 0);
 }
 
 static void
@@ -190,7 +190,10 @@ ctl_chat_plain(struct ctl *ctl, struct ctl_link *link, struct ctl_talk *talk, co
 			on_event(&p, event);
 			free(event);
 		}
-		(void)fflush(stdout);
+		if (!ctl_flush()) {
+			p.over = true;
+			p.code = CTL_FAILED;
+		}
 		show_prompt(&p);
 		if (!p.over && is_free(&p))
 			send_next(&p);

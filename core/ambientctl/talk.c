@@ -170,16 +170,27 @@ take_text(struct ctl_talk *t, const struct am_node *message, struct am_buf *out)
 	t->broken_off = false;
 }
 
+/* Of the states of a session, which are messages as well, the last ones only. */
+static bool
+ends_turn(const char *type, const struct am_node *message)
+{
+	static const char *const ends[] = { "completed", "failed", "stopped" };
+	bool last = false;
+
+	for (size_t i = 0; i < AM_COUNTOF(ends); i++)
+		last = last || am_streq(ctl_text(message, "/state"), ends[i]);
+	return am_streq(type, AMBIENT_MSG_RESULT) || (am_streq(type, AMBIENT_MSG_SESSION) && last);
+}
+
 static void
 take_turn(struct ctl_talk *t, const char *type, const struct am_node *message)
 {
 	static const char *const busy[] = { AMBIENT_MSG_TEXT, AMBIENT_MSG_THINKING, AMBIENT_MSG_TOOL_CALL, AMBIENT_MSG_TOOL_RESULT,
 					    AMBIENT_MSG_PERMISSION, AMBIENT_MSG_QUESTION, AMBIENT_MSG_USER };
-	bool ended = am_streq(type, AMBIENT_MSG_RESULT) || am_streq(type, AMBIENT_MSG_SESSION);
 
 	for (size_t i = 0; i < AM_COUNTOF(busy); i++)
 		t->running = t->running || am_streq(type, busy[i]);
-	if (ended) {
+	if (ends_turn(type, message)) {
 		const struct am_node *failed = am_node_get(message, "isError");
 
 		t->running = false;
@@ -207,7 +218,9 @@ void
 ctl_talk_status(struct ctl_talk *t, const char *status)
 {
 	am_auto(am_freep) char *turn = am_json_dup(am_slice_of(status), "/turn");
+	am_auto(am_freep) char *state = am_json_dup(am_slice_of(status), "/state");
 
+	t->preparing = am_streq(state, "preparing");
 	/* That a turn is over is said by its last message, which may still be to come. */
 	t->running = t->running || am_streq(turn, "running");
 }
@@ -303,13 +316,27 @@ answer_question(struct ctl_talk *t, const char *text, char id[32], struct am_buf
 	return true;
 }
 
+/* Is that the first word?  What stands behind it begins at *rest. */
+static bool
+begins_with(const char *text, const char *word, const char **rest)
+{
+	size_t n = strlen(word);
+
+	if (strncasecmp(text, word, n) != 0 || (text[n] != '\0' && strchr(":,; \t\n", text[n]) == NULL))
+		return false;
+	*rest = text + n + strspn(text + n, ":,; \t\n");
+	return true;
+}
+
 static bool
 answer_permission(struct ctl_talk *t, const char *text, char id[32], struct am_buf *body, struct am_buf *said)
 {
-	bool yes = strcasecmp(text, "y") == 0 || strcasecmp(text, "yes") == 0, no = strcasecmp(text, "no") == 0;
-	const char *reason = text + 1 + strspn(text + (text[0] != '\0'), ":, ");
+	const char *reason = "";
+	bool yes, no;
 
-	no = no || ((text[0] == 'n' || text[0] == 'N') && (text[1] == '\0' || strchr(":, ", text[1]) != NULL));
+	text += strspn(text, " \t");
+	yes = (begins_with(text, "y", &reason) || begins_with(text, "yes", &reason)) && reason[0] == '\0';
+	no = begins_with(text, "n", &reason) || begins_with(text, "no", &reason);
 	if (!yes && !no) {
 		am_buf_addf(said, "the agent waits: %s", ctl_talk_hint(t));
 		return false;
@@ -318,7 +345,7 @@ answer_permission(struct ctl_talk *t, const char *text, char id[32], struct am_b
 	am_json_addf(body, ",\"to\":%s,\"answer\":", t->asks[0].id);
 	if (yes)
 		am_buf_adds(body, "{\"behavior\":\"allow\"}}");
-	else if (reason[0] != '\0' && strcasecmp(text, "no") != 0 && text[1] != '\0')
+	else if (reason[0] != '\0')
 		am_json_addf(body, "{\"behavior\":\"deny\",\"message\":%s}}", reason);
 	else
 		am_buf_adds(body, "{\"behavior\":\"deny\"}}");

@@ -127,6 +127,26 @@ w.change(phase="Creating")
 w.change(phase="Running", pod="s-pod")
 check("a session that is created is waited for", end(process, b"hello\n")[:2] == (0, "you said: hello\n"), "")
 
+# One that is prepared: what is said then waits for the turn that its agent begins with, of which nothing but the status tells.
+w = server.fresh(state="preparing")
+echo(w)
+process = start("chat", "s")
+process.stdin.write(b"hello\n")
+process.stdin.flush()
+w.wait(lambda: w.streams, what="the stream")
+w.say("status", text="cloning")
+w.wait(lambda: sum(p.endswith("/v1/status") for p in w.asked) > 1, what="the question whether it has started")
+w.change(state="running", turn="running")
+w.say("status", text="the agent is starting")
+w.wait(lambda: sum(p.endswith("/v1/status") for p in w.asked) > 2, what="the question whether it has started")
+w.say("session", state="agent-ready", text="the agent is ready")
+w.say("text", text="from the first prompt")
+early = list(w.inputs)
+w.say("result", text="from the first prompt", turns=1)
+rc, out, err = end(process)
+check("what is said to a session that is prepared has its own turn",
+      (rc, out, early) == (0, "from the first prompt\nyou said: hello\n", []), (rc, out, err, early))
+
 # What the agent asks.
 w = server.fresh()
 w.hooks["message"] = lambda v: w.say("permission", id="p", tool="Bash", input={"command": "rm x"})

@@ -243,15 +243,20 @@ def test_what_the_agent_asks(lab):
     w.wait(lambda: w.inputs, what="the answer")
     assert w.inputs[0]["to"] == "p" and w.inputs[0]["answer"] == {"behavior": "allow"}, w.inputs
     w.say("permission", id="p", tool="Bash", decision="allow", client="ctl-x")
-    w.say("question", id="q", text="Which?", questions=[{"question": "Which?", "options": [{"label": "Red"}, {"label": "Blue"}]}])
+    w.say("question", id="q", text="Which?", questions=[{"question": "Which?", "options": [{"label": "Red"}, {"label": "Blue"}]},
+                                                        {"question": "And how?"}])
     t.row("  2. Blue")
     t.row("answer with a number or with words")
     t.type("2")
     t.keys("Enter")
+    t.row("? And how?")
+    assert len(w.inputs) == 1, w.inputs
+    t.type("soon")
+    t.keys("Enter")
     w.wait(lambda: len(w.inputs) == 2, what="the answer")
-    assert w.inputs[1]["answer"] == {"answers": {"Which?": "Blue"}}, w.inputs
+    assert w.inputs[1]["answer"] == {"answers": {"Which?": "Blue", "And how?": "soon"}}, w.inputs
     w.say("question", id="q", decision="answered", answer=w.inputs[1]["answer"], client="ctl-x")
-    t.row("? Which? Blue (answered)")
+    t.row("? Which? Blue, And how? soon (answered)")
     # Somebody else answers.
     w.say("permission", id="r", tool="Write", input={"file_path": "/x"})
     t.row("? Write: /x")

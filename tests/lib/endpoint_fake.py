@@ -19,7 +19,7 @@ class World:
         self.cond = threading.Condition()
         self.version, self.annotations, self.deleted, self.patches = 100, {}, False, []
         self.phase, self.message, self.pod, self.interactive = "Running", "", "s-pod", True
-        self.messages, self.ended, self.turn = [], False, "idle"
+        self.messages, self.ended, self.state, self.turn = [], False, "running", "idle"
         self.inputs, self.acknowledged, self.refuse = [], {}, {}
         self.streams, self.broken, self.away, self.lag, self.viewer = [], 0, False, 0, False
         self.files, self.logs, self.large, self.git = {}, [], {}, {}
@@ -212,7 +212,7 @@ class Handler(BaseHTTPRequestHandler):
         if client is None:
             return self.answer(401, {"reason": "UnknownKey", "message": "no annotation has this key's hash"}, Retry_After="1")
         if path == "/v1/status":
-            return self.answer(200, {"run": "r", "state": "running", "interactive": w.interactive, "turn": w.turn,
+            return self.answer(200, {"run": "r", "state": w.state, "interactive": w.interactive, "turn": w.turn,
                                      "lastSeq": len(w.messages)})
         if path == "/v1/messages":
             return self.stream(int(query.get("from", "1")), query.get("follow") == "true")

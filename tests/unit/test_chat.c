@@ -460,9 +460,51 @@ START_TEST(what_would_steer_a_terminal_is_not_printed)
 	check_printed("a?[2Jb31mc?");
 	tell("\"type\":\"tool_call\",\"name\":\"Ba\\nsh\",\"input\":{\"command\":\"x\\u001b]0;t\\u0007\\ny\",\"description\":\"d\"}");
 	check_printed("\n> Ba sh: x?]0;t? y\n");
+	/* A command that would be shown in another order than it is run. */
+	tell("\"type\":\"tool_call\",\"name\":\"Bash\",\"input\":{\"command\":\"a \\u202eb\\u2066c\\u200d\"}");
+	check_printed("> Bash: a ?b?c\xe2\x80\x8d\n");
 	tell("\"type\":\"question\",\"id\":\"q\",\"questions\":[{\"question\":\"a\\u001bc\",\"options\":[{\"label\":\"l\\u001b\\n\"}]}]");
 	ctl_talk_prompt(&talk, &printed);
 	check_printed("? a?c\n  1. l? \n");
+}
+END_TEST
+
+START_TEST(what_is_too_long_ends_with_dots_behind_a_whole_character)
+{
+	static const struct {
+		const char *text;
+		size_t max;
+		const char *expected;
+	} rows[] = {
+		{ "abc", 3, "abc" }, { "abcd", 3, "abc..." }, { "ab\xc3\xa9", 3, "ab..." }, { "ab\xc3\xa9", 4, "ab\xc3\xa9" },
+		{ "a\nb", 3, "a b" }, { "\xf0\x9f\x98\x80", 2, "..." }, { "a\xff\xc3", 9, "a??" }, { "", 0, "" },
+	};
+
+	for (size_t i = 0; i < AM_COUNTOF(rows); i++) {
+		am_auto(am_buf_fini) struct am_buf out = { 0 };
+
+		ctl_add_cut(&out, rows[i].text, strlen(rows[i].text), rows[i].max);
+		ck_assert_str_eq(am_buf_str(&out), rows[i].expected);
+	}
+}
+END_TEST
+
+START_TEST(a_turn_ends_with_its_result_or_its_run)
+{
+	fresh_talk();
+	ctl_talk_status(&talk, "{\"state\":\"preparing\",\"turn\":\"idle\"}");
+	ck_assert(talk.preparing && !talk.running);
+	ctl_talk_status(&talk, "{\"state\":\"running\",\"turn\":\"running\"}");
+	ck_assert(!talk.preparing && talk.running);
+	tell("\"type\":\"session\",\"state\":\"agent-ready\"");
+	tell("\"type\":\"session\",\"state\":\"truncated\"");
+	ck_assert(talk.running);
+	tell("\"type\":\"result\"");
+	ck_assert(!talk.running);
+	tell("\"type\":\"text\",\"text\":\"x\"");
+	ck_assert(talk.running);
+	tell("\"type\":\"session\",\"state\":\"failed\"");
+	ck_assert(!talk.running);
 }
 END_TEST
 
@@ -501,6 +543,8 @@ START_TEST(a_permission_is_answered_with_y_n_or_a_reason)
 		{ "YES", "\"to\":\"p\",\"answer\":{\"behavior\":\"allow\"}}" },
 		{ "n", "\"to\":\"p\",\"answer\":{\"behavior\":\"deny\"}}" },
 		{ "no", "\"to\":\"p\",\"answer\":{\"behavior\":\"deny\"}}" },
+		{ " y ", "\"to\":\"p\",\"answer\":{\"behavior\":\"allow\"}}" },
+		{ "no, later", "\"to\":\"p\",\"answer\":{\"behavior\":\"deny\",\"message\":\"later\"}}" },
 		{ "n: not \"there\"", "\"to\":\"p\",\"answer\":{\"behavior\":\"deny\",\"message\":\"not \\\"there\\\"\"}}" },
 	};
 
@@ -511,6 +555,7 @@ START_TEST(a_permission_is_answered_with_y_n_or_a_reason)
 		ctl_talk_prompt(&talk, &printed);
 		check_printed("? Bash: rm -r x\n");
 		check_said("go on please", false, "the agent waits: answer with y, with n, or with n and a reason");
+		check_said("y, but later", false, "the agent waits: answer with y, with n, or with n and a reason");
 		check_said("note", false, "the agent waits: answer with y, with n, or with n and a reason");
 		check_said(rows[i].text, true, rows[i].body);
 		ck_assert_uint_eq(talk.ask_count, 0);
@@ -569,6 +614,8 @@ cases(TCase *tc)
 	tcase_add_test(tc, the_end_of_a_text_that_began_before_is_left_out);
 	tcase_add_test(tc, a_text_that_is_cut_does_not_repeat_what_was_streamed);
 	tcase_add_test(tc, what_would_steer_a_terminal_is_not_printed);
+	tcase_add_test(tc, what_is_too_long_ends_with_dots_behind_a_whole_character);
+	tcase_add_test(tc, a_turn_ends_with_its_result_or_its_run);
 	tcase_add_test(tc, own_words_are_not_printed_again);
 	tcase_add_test(tc, a_permission_is_answered_with_y_n_or_a_reason);
 	tcase_add_test(tc, another_persons_answer_takes_the_question_away);
