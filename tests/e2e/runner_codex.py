@@ -18,6 +18,7 @@ api = ResponsesApi({
     "wait": [[tool("exec_command", cmd="timeout 60 tail -f /dev/null")], [text("Waited.")]],
     "bad": [{"status": 400, "type": "invalid_request_error", "message": "not like this"}],
     "limit": [{"status": 429, "type": "rate_limit_error", "message": "slow down"}],
+    "boom": [{"status": 500, "type": "server_error", "message": "boom"}],
     "down": [{"status": 503, "type": "server_error", "message": "away"}],
     "cut": [{"cut": [text("half"), text("more")]}],
 }, key=KEY).start()
@@ -43,6 +44,7 @@ def test_api_errors_are_told_apart(lab):
                                ("bad", None, "ModelRequestRejected", "not like this"),
                                ("limit", None, "ModelRateLimited", "429"),
                                ("down", None, "ModelUnavailable", "away"),
+                               ("boom", None, "ModelUnavailable", "high demand"),
                                ("cut", None, "ModelUnreachable", "disconnected"))
 
 

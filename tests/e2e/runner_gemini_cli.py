@@ -18,6 +18,7 @@ api = GeminiApi({
     "again": [[text("First answer.")], [text("Second answer.")]],
     "wait": [[tool("run_shell_command", command="timeout 60 tail -f /dev/null", description="wait")], [text("Waited.")]],
     "bad": [{"status": 400, "type": "INVALID_ARGUMENT", "message": "not like this"}],
+    "gone": [{"status": 404, "type": "NOT_FOUND", "message": "no such model"}],
     "cut": [{"cut": [text("half"), text("more")]}],
 }, key=KEY).start()
 cli = Cli("gemini-cli", os.environ["AMBIENT_TEST_GEMINI"], api, KEY, variable="AMBIENT_GEMINI", base="GOOGLE_GEMINI_BASE_URL",
@@ -46,6 +47,7 @@ def test_a_later_run_continues_the_conversation(lab):
 def test_api_errors_are_told_apart(lab):
     cli.tells_api_errors_apart(lab, ("edit", "AIza-wrong", "ModelAuthenticationFailed", "invalid x-api-key"),
                                ("bad", None, "ModelRequestRejected", "not like this"),
+                               ("gone", None, "ModelNotFound", "no such model"),
                                ("cut", None, "ModelUnreachable", "terminated"))
 
 

@@ -47,6 +47,8 @@ class Cli:
         assert back["id"] == call["id"] and back["isError"] is False, back
         kinds = [m["type"] for m in p.messages]
         assert kinds.index("session") < kinds.index("text") < kinds.index("result"), kinds
+        ready = next(m for m in p.messages if m["type"] == "session")
+        assert ready["state"] == "agent-ready" and ready["agentVersion"].split(".")[0].isdigit(), ready
         assert self.key not in p.read("stdout")
 
     def takes_temperature_and_tokens(self, lab, temperature, tokens):
