@@ -118,6 +118,7 @@ void ctl_add_cut(struct am_buf *out, const char *text, size_t n, size_t max);
 /* What was printed goes out.  False: it cannot, now or earlier, and there is no use in more; the last time it is said why. */
 bool ctl_flush(void);
 bool ctl_flush_last(void);
+bool ctl_is_read(void); /* false: standard output is a pipe whose reader has gone */
 const char *ctl_color(const struct ctl *ctl, const char *name); /* "" without colours */
 const char *ctl_phase_color(const struct ctl *ctl, const char *phase);
 void ctl_table(const char *const *cells, size_t columns, size_t rows);

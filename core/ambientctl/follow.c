@@ -326,6 +326,8 @@ ctl_follow(struct ctl *ctl, const char *name, const struct am_node *session, boo
 	am_lock(&f.lock);
 	while (!interrupted() && !(f.over && f.messages_done) && am_clock_boot(f.clock) < last) {
 		(void)am_cond_wait(&f.changed, &f.lock, am_clock_boot(f.clock) + AM_NS_PER_S / 4);
+		f.lost = f.lost || !ctl_is_read();
+		f.over = f.over || f.lost;
 		if (f.over && last == AM_FOREVER)
 			last = am_clock_boot(f.clock) + (f.gone || f.failed || f.lost ? 0 : LAST_NS);
 		if (!f.over)

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "core/ambientctl/edit.h"
 
@@ -71,6 +73,14 @@ ctl_flush(void)
 	if (fflush(stdout) != 0 || ferror(stdout))
 		(void)__atomic_compare_exchange_n(&lost, &none, errno != 0 ? errno : EIO, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 	return __atomic_load_n(&lost, __ATOMIC_ACQUIRE) == 0;
+}
+
+bool
+ctl_is_read(void)
+{
+	struct pollfd fd = { .fd = STDOUT_FILENO };
+
+	return poll(&fd, 1, 0) <= 0 || (fd.revents & POLLERR) == 0;
 }
 
 bool

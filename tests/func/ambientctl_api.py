@@ -271,8 +271,8 @@ with open("/dev/full", "wb") as full:
         rc, out, err = ctl(*words, stdout=full)
         check("a full disk is told by %s" % " ".join(words), rc == 1 and err == "ambientctl: standard output cannot be written: "
               "No space left on device\n", (rc, err))
-for words in (("messages", "s", "-f"), ("logs", "s", "-f")):
-    fresh(WALK[3:4], log=[message(i, "text", text="line %d" % i) for i in range(1, 400)])
+for words, lines in ((("messages", "s", "-f"), 400), (("messages", "s", "-f"), 2), (("logs", "s", "-f"), 400)):
+    fresh(WALK[3:4], log=[message(i, "text", text="line %d" % i) for i in range(1, lines)])
     process = subprocess.Popen([CTL, "--kubeconfig", config, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()
     process.stdout.close()
@@ -282,7 +282,7 @@ for words in (("messages", "s", "-f"), ("logs", "s", "-f")):
         process.kill()
         rc = "goes on"
     err = process.stderr.read()
-    check("%s ends with its reader" % " ".join(words), (rc, err) == (1, b""), (rc, err))
+    check("%s ends with its reader, of %d lines" % (" ".join(words), lines), (rc, err) == (1, b""), (rc, err))
 fresh([("Failed", "Why", "a sentence", "s-pod")], log=[])
 for words, code in ((("messages", "s"), 0), (("messages", "s", "-f"), 1)):
     rc, out, err = ctl(*words)
