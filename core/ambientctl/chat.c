@@ -479,6 +479,8 @@ with_terminal(struct ctl *ctl, struct ctl_link *link, const char *client, struct
 	else
 		(void)fprintf(stderr, "session \"%s\" goes on; come back with: ambientctl chat %s -n %s\n", ctl->words[0],
 			      ctl->words[0], ctl->ns);
+	if (ctl_link_unheard(link) > 0)
+		(void)fprintf(stderr, "ambientctl: of what was said last, %zu message(s) did not reach the agent\n", ctl_link_unheard(link));
 	ctl_talk_fini(&c.talk);
 	ctl_edit_fini(&c.edit);
 	ctl_screen_fini(&c.screen);

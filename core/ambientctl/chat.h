@@ -40,6 +40,8 @@ struct ctl_link *ctl_link_open(struct ctl *ctl, struct ctl_endpoint *endpoint, i
 struct ctl_event *ctl_link_next(struct ctl_link *link); /* NULL: nothing now; to be freed */
 /* Sends a body, ahead of others when it is urgent.  Takes the text. */
 void ctl_link_send(struct ctl_link *link, const char *id, struct am_buf *body, bool urgent);
+/* How many bodies that were not urgent have not arrived, or not that it is known. */
+size_t ctl_link_unheard(struct ctl_link *link);
 void ctl_link_close(struct ctl_link *link); /* NULL is fine */
 
 /* ---- talk.c */

@@ -32,6 +32,7 @@
 struct item {
 	struct item *next;
 	char id[32];
+	bool urgent;
 	struct am_buf body;
 };
 
@@ -57,6 +58,7 @@ struct ctl_link {
 	struct ctl_event *first, *last;
 	size_t queued;
 	struct item *out;
+	size_t unheard;            /* items that are not urgent, until it is known what became of them */
 	bool up, closing, over;
 	int32_t cancelled;         /* for requests */
 };
@@ -453,9 +455,11 @@ send_item(struct ctl_link *link, struct item *item)
 	int64_t until = am_clock_boot(link->clock) + SEND_NS, pause = PAUSE_MIN;
 	struct ambient_error err = AMBIENT_ERROR_INIT;
 	struct ctl_endpoint endpoint;
+	bool tried = false;
 	int rc = 0;
 
 	while (prepare(link, &endpoint, &until)) {
+		tried = true;
 		rc = endpoint.pod[0] == '\0' ? ambient_err(&err, AMBIENT_E_UNAVAILABLE, "the session has no pod yet")
 					     : ctl_endpoint_do(&endpoint, "POST", "/v1/input", &item->body, NULL, &err);
 		if (rc == 0 || !is_passing(&err) || am_clock_boot(link->clock) > until)
@@ -463,6 +467,9 @@ send_item(struct ctl_link *link, struct item *item)
 		rest(link, pause);
 		pause = AM_MIN(2 * pause, PAUSE_MAX);
 	}
+	am_lock(&link->lock);
+	link->unheard -= !item->urgent && tried && (rc == 0 || !is_passing(&err));
+	am_unlock(&link->lock);
 	if (!is_closing(link))
 		tell_of(link, rc == 0 ? CTL_EVENT_SENT : CTL_EVENT_REFUSED, item->id, 0, rc == 0 ? "" : err.message,
 			rc == 0 ? 0 : strlen(err.message));
@@ -493,6 +500,7 @@ ctl_link_send(struct ctl_link *link, const char *id, struct am_buf *body, bool u
 	struct item *item = am_xcalloc(1, sizeof(*item)), **at = &link->out;
 
 	(void)am_strlcpy(item->id, id, sizeof(item->id));
+	item->urgent = urgent;
 	item->body = *body;
 	*body = (struct am_buf){ 0 };
 	am_lock(&link->lock);
@@ -500,8 +508,18 @@ ctl_link_send(struct ctl_link *link, const char *id, struct am_buf *body, bool u
 		at = &(*at)->next;
 	item->next = *at;
 	*at = item;
+	link->unheard += !urgent;
 	am_cond_broadcast(&link->changed);
 	am_unlock(&link->lock);
+}
+
+size_t
+ctl_link_unheard(struct ctl_link *link)
+{
+	am_lock(&link->lock);
+	size_t n = link->unheard;
+	am_unlock(&link->lock);
+	return n;
 }
 
 /* ---- its life */

@@ -276,6 +276,17 @@ def test_waiting_for_a_pod(lab):
     t.row("> early")
 
 
+def test_words_that_nobody_heard(lab):
+    t, w = lab.chat(rest=False, phase="Pending", pod="", message="place 3 of 5")
+    t.sees("Pending: place 3 of 5 (")
+    t.type("early")
+    t.keys("Enter")
+    t.sees("you: early")
+    w.change(phase="Stopped", message="")
+    t.sees("of what was said last, 1 message(s) did not reach the agent")
+    t.sees("[exit 5]")
+
+
 if __name__ == "__main__":
     why = tmux.missing()
     if why:
