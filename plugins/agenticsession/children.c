@@ -73,15 +73,9 @@ set(struct ambient_draft *draft, const char *pointer, struct text *t)
 bool
 as_owned(const struct ambient_object *o, const struct ambient_object *session)
 {
-	const char *uid = ambient_str(session, "/metadata/uid", "-");
+	const struct ambient_object *owner = ambient_controller_of(o);
 
-	for (size_t i = 0; i < ambient_len(o, "/metadata/ownerReferences"); i++) {
-		const struct ambient_object *ref = ambient_item(o, "/metadata/ownerReferences", i, NULL);
-
-		if (ambient_bool(ref, "/controller", 0) && strcmp(ambient_str(ref, "/uid", ""), uid) == 0)
-			return true;
-	}
-	return false;
+	return owner != NULL && strcmp(ambient_str(owner, "/uid", ""), ambient_str(session, "/metadata/uid", "-")) == 0;
 }
 
 /* Makes the part of `there` at pointer ("/spec") what the draft says. */
@@ -112,16 +106,10 @@ correct(struct ambient_call *call, const struct ambient_object *there, const cha
 static bool
 is_left_over(const struct ambient_object *o, const struct ambient_object *session)
 {
-	const char *name = ambient_str(session, "/metadata/name", "");
+	const struct ambient_object *owner = ambient_controller_of(o);
 
-	for (size_t i = 0; i < ambient_len(o, "/metadata/ownerReferences"); i++) {
-		const struct ambient_object *ref = ambient_item(o, "/metadata/ownerReferences", i, NULL);
-
-		if (ambient_bool(ref, "/controller", 0) && strcmp(ambient_str(ref, "/kind", ""), "AgenticSession") == 0 &&
-		    strcmp(ambient_str(ref, "/name", ""), name) == 0)
-			return true;
-	}
-	return false;
+	return owner != NULL && strcmp(ambient_str(owner, "/kind", ""), "AgenticSession") == 0 &&
+	       strcmp(ambient_str(owner, "/name", ""), ambient_str(session, "/metadata/name", "")) == 0;
 }
 
 /* Creates, or finds that it is there and ours.  foreign: what to make of one that is not.  part: what has to be as the

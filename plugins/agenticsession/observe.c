@@ -130,8 +130,7 @@ int
 as_observe(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
 	   struct as_facts *facts, struct ambient_error *err)
 {
-	const char *ns = ambient_str(session, "/metadata/namespace", ""), *uid = ambient_str(session, "/metadata/uid", "");
-	const char *name = ambient_str(session, "/metadata/name", "");
+	const char *ns = ambient_str(session, "/metadata/namespace", ""), *name = ambient_str(session, "/metadata/name", "");
 	struct ambient_list_options options = { .size = sizeof(options), .ns = ns };
 	const struct ambient_object *job = NULL, *item;
 	const struct ambient_list *pods = NULL;
@@ -148,7 +147,7 @@ as_observe(struct ambient_call *call, const struct ambient_object *session, cons
 	rc = ambient_get(call, AS_JOB, ns, job_name, &job, err);
 	if (rc < 0 && rc != -AMBIENT_E_NOTFOUND)
 		return rc;
-	if (rc == 0 && strcmp(ambient_str(job, "/metadata/ownerReferences/0/uid", ""), uid) == 0) {
+	if (rc == 0 && ambient_owner_at(job, session) >= 0) {
 		facts->job_object = job;
 		if (is_of_run(job, st))
 			read_job(job, facts);

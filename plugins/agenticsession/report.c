@@ -476,8 +476,7 @@ as_report_read(struct ambient_call *call, const struct ambient_object *session, 
 	if (rc < 0)
 		return rc;
 	text = ambient_str(map, "/data/report.json", "");
-	if (text[0] == '\0' ||
-	    strcmp(ambient_str(map, "/metadata/ownerReferences/0/uid", ""), ambient_str(session, "/metadata/uid", "-")) != 0)
+	if (text[0] == '\0' || ambient_owner_at(map, session) < 0)
 		return 0;
 	if (strlen(text) > AS_REPORT_MAX) {
 		as_set(st, AS_REPORT_VALID, KC_FALSE, "ReportTooLarge", "the runner's report has %zu bytes, more than %d; it is ignored",

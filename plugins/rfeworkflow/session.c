@@ -177,15 +177,9 @@ put_order(struct ambient_draft *draft, const struct rfe_order *o)
 static bool
 owned(const struct ambient_object *o, const struct ambient_object *workflow)
 {
-	const char *uid = ambient_str(workflow, "/metadata/uid", "-");
+	const struct ambient_object *owner = ambient_controller_of(o);
 
-	for (size_t i = 0; i < ambient_len(o, "/metadata/ownerReferences"); i++) {
-		const struct ambient_object *ref = ambient_item(o, "/metadata/ownerReferences", i, NULL);
-
-		if (ambient_bool(ref, "/controller", 0) && strcmp(ambient_str(ref, "/uid", ""), uid) == 0)
-			return true;
-	}
-	return false;
+	return owner != NULL && strcmp(ambient_str(owner, "/uid", ""), ambient_str(workflow, "/metadata/uid", "-")) == 0;
 }
 
 int

@@ -691,6 +691,30 @@ START_TEST(what_a_run_needs_to_report_is_made_again)
 }
 END_TEST
 
+/* Owners that others name beside the session do not take its Job and its report away, wherever they stand. */
+START_TEST(another_owner_of_job_and_report_changes_nothing)
+{
+	char patch[512];
+
+	begin();
+	submit_named("s", SPEC);
+	(void)settle();
+	pod(UP);
+	(void)snprintf(patch, sizeof(patch), "{'metadata':{'ownerReferences':[{'kind':'App','name':'a','uid':'other'},"
+		       "{'kind':'AgenticSession','name':'s','uid':'%s','controller':true}]}}", at("/metadata/uid"));
+	fake_host_merge(fake, AS_JOB, "team-a", "s-job", patch);
+	fake_host_merge(fake, AS_CM, "team-a", "s-report", patch);
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Running");
+	report("\"state\":\"done\",\"result\":\"y\"");
+	pod(ENDED(0));
+	(void)settle();
+	ck_assert_str_eq(at("/status/phase"), "Completed");
+	ck_assert_str_eq(at("/status/results"), "y");
+	end();
+}
+END_TEST
+
 START_TEST(rule_41_names_are_cut)
 {
 	char a[AS_NAME_MAX], b[AS_NAME_MAX];
@@ -897,6 +921,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, rule_30_an_edit_while_running_is_said);
 	tcase_add_loop_test(tc, inactivity_stops_a_chat, 0, 2);
 	tcase_add_loop_test(tc, what_a_run_needs_to_report_is_made_again, 0, 4);
+	tcase_add_test(tc, another_owner_of_job_and_report_changes_nothing);
 	tcase_add_test(tc, rule_41_names_are_cut);
 	tcase_add_loop_test(tc, what_is_ignored_of_a_report_is_said, 0, sizeof(ignored) / sizeof(ignored[0]));
 	tcase_add_test(tc, report_says_why);
