@@ -76,22 +76,19 @@ publish(struct am_watch *w, struct am_slice session)
 		w->options.change(w->options.arg, session);
 }
 
-/* A state that is known already, as after each new beginning, is not told again. */
+/* A state that is known already, as after each new beginning, is not told again.  Another session of that name means that
+ * ours is gone; it is watched from its version on all the same. */
 static void
 take_state(struct am_watch *w, struct am_slice session)
 {
 	am_auto(am_freep) char *version = am_json_dup(session, "/metadata/resourceVersion");
 	am_auto(am_freep) char *uid = am_json_dup(session, "/metadata/uid");
 
-	if (!am_empty(w->uid) && !am_streq(uid, w->uid)) {
-		publish(w, am_slice(NULL, 0));
-		return;
-	}
 	if (version != NULL && am_streq(version, w->version))
 		return;
 	free(w->version);
 	w->version = am_xstrdup(version != NULL ? version : "");
-	publish(w, session);
+	publish(w, am_empty(w->uid) || am_streq(uid, w->uid) ? session : am_slice(NULL, 0));
 }
 
 /* ---- the next step */

@@ -640,6 +640,21 @@ def test_unknown_contract_and_missing_type(lab):
     assert pod.code == 2 and 'runner type "nothing" is not in this image' in pod.report["message"], pod.report
 
 
+def test_content_of_a_session_that_another_one_took_the_name_of(lab):
+    import subprocess
+    from runner_lab import RUNNER, free_port
+    pod = lab.pod(spec("true"))
+    env = {**pod.runner_env, "AMBIENT_SESSION_UID": "u0", "AMBIENT_ENDPOINT": "[127.0.0.1]:%d" % free_port()}
+    content = subprocess.Popen([RUNNER, "content"], env=env, stdin=subprocess.DEVNULL)
+    try:
+        assert pod.until(lambda: lab.api.watchers or content.poll() is not None) and content.poll() is None, content.poll()
+        content.terminate()
+        assert content.wait(30) == 0, content.returncode
+    finally:
+        content.kill()
+        content.wait()
+
+
 def test_git_credentials_reach_only_their_host(lab):
     """askpass answers for the scheme and host that the login is for, and nobody else."""
     import subprocess
