@@ -152,14 +152,16 @@ write_ssh(struct am_git *git, const struct am_repo *repo, const struct am_giturl
 {
 	am_auto(am_freep) char *dir = am_xasprintf("%s/%d", git->cred_dir, repo->credentials);
 	bool ours = secret_is_for(dir, repo, where);
+	/* The keys of hosts are no secrets, and an agent may well speak of a host. */
 	const struct {
 		const char *from, *to;
+		struct am_redactor *redactor;
 		bool *has;
-	} files[] = {{"ssh-privatekey", "ssh-key", has_key}, {"known_hosts", "known_hosts", has_hosts}};
+	} files[] = {{"ssh-privatekey", "ssh-key", git->redactor, has_key}, {"known_hosts", "known_hosts", NULL, has_hosts}};
 
 	for (size_t i = 0; i < AM_COUNTOF(files) && ours; i++) {
 		am_auto(am_freep) char *path = am_xasprintf("%s/%s", git->dir, files[i].to);
-		am_auto(am_freep) char *value = secret_file(dir, files[i].from, git->redactor);
+		am_auto(am_freep) char *value = secret_file(dir, files[i].from, files[i].redactor);
 
 		if (value == NULL)
 			continue;

@@ -12,19 +12,19 @@
 #include "core/base/mem.h"
 #include "core/data/scan.h"
 
-#define MARK       "[redacted]"
-#define VALUES_MAX 64
-#define VALUE_MIN  6
-#define WINDOW     4096
-#define CUT_MAX    ((size_t)64 << 10) /* of what becomes one line */
+#define MARK      "[redacted]"
+#define VALUE_MIN 6
+#define WINDOW    4096
+#define CUT_MAX   ((size_t)64 << 10) /* of what becomes one line */
+
+struct value {
+	struct value *next;
+	size_t n;
+	char p[];
+};
 
 struct am_redactor {
-	struct {
-		char *p;
-		size_t n;
-	} values[VALUES_MAX];
-	size_t count;
-	bool first[256]; /* first bytes of the values: most positions match none */
+	struct value *values[256]; /* by first byte: most positions of a text match none */
 };
 
 /* Tokens that announce themselves: the prefix, and how many bytes of the alphabet must follow. */
@@ -63,32 +63,39 @@ am_runner_redactor_free(struct am_redactor *redactor)
 {
 	if (redactor == NULL)
 		return;
-	for (size_t i = 0; i < redactor->count; i++) {
-		explicit_bzero(redactor->values[i].p, redactor->values[i].n);
-		free(redactor->values[i].p);
-	}
+	for (size_t i = 0; i < AM_COUNTOF(redactor->values); i++)
+		while (redactor->values[i] != NULL) {
+			struct value *v = redactor->values[i];
+
+			redactor->values[i] = v->next;
+			explicit_bzero(v->p, v->n);
+			free(v);
+		}
 	free(redactor);
 }
 
 static void
 add_value(struct am_redactor *redactor, const char *value, size_t n)
 {
-	if (n < VALUE_MIN || redactor->count == VALUES_MAX)
+	if (n < VALUE_MIN)
 		return;
-	for (size_t i = 0; i < redactor->count; i++)
-		if (redactor->values[i].n == n && memcmp(redactor->values[i].p, value, n) == 0)
+	struct value **chain = &redactor->values[(unsigned char)value[0]];
+	for (const struct value *v = *chain; v != NULL; v = v->next)
+		if (v->n == n && memcmp(v->p, value, n) == 0)
 			return;
-	redactor->values[redactor->count].p = am_xstrndup(value, n);
-	redactor->values[redactor->count].n = n;
-	redactor->first[(unsigned char)value[0]] = true;
-	redactor->count++;
+	struct value *v = am_xcalloc(1, sizeof(*v) + n);
+	v->n = n;
+	memcpy(v->p, value, n);
+	v->next = *chain;
+	*chain = v;
 }
 
 void
 am_runner_redactor_merge(struct am_redactor *redactor, const struct am_redactor *from)
 {
-	for (size_t i = 0; i < from->count; i++)
-		add_value(redactor, from->values[i].p, from->values[i].n);
+	for (size_t i = 0; i < AM_COUNTOF(from->values); i++)
+		for (const struct value *v = from->values[i]; v != NULL; v = v->next)
+			add_value(redactor, v->p, v->n);
 }
 
 void
@@ -145,18 +152,16 @@ is_word(char c)
 	return isalnum((unsigned char)c) || c == '_';
 }
 
-/* How many bytes at p are a secret, after *keep bytes that stay; 0: none. */
+/* The matchers: how many bytes at p are to go, 0: none; the first *keep of them stay.  Of values that begin alike, the
+ * longest. */
 static size_t
 match_value(const struct am_redactor *redactor, const char *p, size_t n)
 {
 	size_t best = 0;
 
-	if (!redactor->first[(unsigned char)*p])
-		return 0;
-	for (size_t i = 0; i < redactor->count; i++)
-		if (redactor->values[i].n <= n && redactor->values[i].n > best &&
-		    memcmp(redactor->values[i].p, p, redactor->values[i].n) == 0)
-			best = redactor->values[i].n;
+	for (const struct value *v = redactor->values[(unsigned char)*p]; v != NULL; v = v->next)
+		if (v->n <= n && v->n > best && memcmp(v->p, p, v->n) == 0)
+			best = v->n;
 	return best;
 }
 

@@ -16,8 +16,8 @@ struct am_redactor;
 
 struct am_redactor *am_runner_redactor_new(void) am_nodiscard_;
 void am_runner_redactor_free(struct am_redactor *redactor);
-/* Values under 6 bytes are ignored (they would shred every text); at most 64 are kept.  A value of several lines
- * (a private key) also counts line by line. */
+/* Values under 6 bytes are ignored (they would shred every text).  A value of several lines (a private key) also counts
+ * line by line. */
 void am_runner_redactor_add(struct am_redactor *redactor, const char *value, size_t n);
 /* Adds what another one has learned. */
 void am_runner_redactor_merge(struct am_redactor *redactor, const struct am_redactor *from);

@@ -85,6 +85,26 @@ START_TEST(values_that_are_held)
 }
 END_TEST
 
+/* Two private keys have more lines than one might think of; the token that comes after them is a secret as well. */
+START_TEST(any_number_of_values_is_held)
+{
+	struct am_redactor *merged = am_runner_redactor_new();
+	am_auto(am_buf_fini) struct am_buf out = {0};
+	char line[32];
+
+	for (int i = 0; i < 500; i++) {
+		(void)snprintf(line, sizeof(line), "line of a key no. %d", i);
+		am_runner_redactor_add(redactor, line, strlen(line));
+	}
+	am_runner_redactor_add(redactor, "swordfish", 9);
+	check("a line of a key no. 499 and swordfish", "a [redacted] and [redacted]");
+	am_runner_redactor_merge(merged, redactor);
+	ck_assert(am_runner_redact(merged, "swordfish", 9, &out));
+	ck_assert_str_eq(am_buf_str(&out), "[redacted]");
+	am_runner_redactor_free(merged);
+}
+END_TEST
+
 /* Wherever the cut is, nothing of the secret stays. */
 START_TEST(what_is_cut_has_no_half_of_a_secret)
 {
@@ -138,6 +158,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, credentials_in_urls);
 	tcase_add_test(tc, assignments);
 	tcase_add_test(tc, values_that_are_held);
+	tcase_add_test(tc, any_number_of_values_is_held);
 	tcase_add_test(tc, what_is_cut_has_no_half_of_a_secret);
 	tcase_add_test(tc, json_is_redacted_behind_its_escapes);
 	tcase_add_test(tc, long_hostile_text_is_linear);
