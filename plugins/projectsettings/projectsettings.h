@@ -64,7 +64,6 @@ void ps_bad(struct ps_status *st, enum ps_condition which, const char *reason, c
 int ps_status_write(struct ambient_call *call, const struct ambient_object *settings, struct ps_status *st,
 		    struct ambient_error *err);
 int64_t ps_now(struct ambient_call *call);
-bool ps_time_parse(const char *text, int64_t *ret_ns);
 
 /* ---- children.c */
 enum ps_whose { PS_NOBODYS, PS_OURS, PS_FOREIGN };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conditions: found during a pass, written once at its end.  Ready is True when none of the others is False. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "plugins/projectsettings/projectsettings.h"
 
@@ -16,18 +15,6 @@ ps_now(struct ambient_call *call)
 	return AMBIENT_HAS(call->host->clock, wall) ? call->host->clock->wall(call->host) : 0;
 }
 
-bool
-ps_time_parse(const char *text, int64_t *ret_ns)
-{
-	struct tm tm = { 0 };
-	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-
-	if (rest == NULL || (*rest != 'Z' && *rest != '.'))
-		return false;
-	*ret_ns = (int64_t)timegm(&tm) * AMBIENT_SECOND;
-	return true;
-}
-
 void
 ps_good(struct ps_status *st, enum ps_condition which, const char *reason)
 {
@@ -37,6 +24,22 @@ ps_good(struct ps_status *st, enum ps_condition which, const char *reason)
 		return;
 	c->good = true;
 	(void)snprintf(c->reason, sizeof(c->reason), "%s", reason);
+}
+
+/* What the API server said may have been cut in the middle of a character. */
+static void
+drop_half_character(char *text)
+{
+	size_t n = strlen(text), lead = n;
+
+	while (lead > 0 && ((unsigned char)text[lead - 1] & 0xc0) == 0x80)
+		lead--;
+	if (lead == 0)
+		return;
+	unsigned char first = (unsigned char)text[--lead];
+	size_t whole = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+	if (n - lead < whole)
+		text[lead] = '\0';
 }
 
 void
@@ -50,24 +53,13 @@ ps_bad(struct ps_status *st, enum ps_condition which, const char *reason, const 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	drop_half_character(text);
 	if (c->reason[0] == '\0')
 		(void)snprintf(c->reason, sizeof(c->reason), "%s", reason);
 	if (used + strlen(text) + 32 < sizeof(c->message)) /* with room for how many more there are */
 		(void)snprintf(c->message + used, sizeof(c->message) - used, "%s%s", used > 0 ? "; " : "", text);
 	else
 		c->more++;
-}
-
-/* An answer of the API server may be cut in the middle of a character. */
-static void
-whole_characters(char *text)
-{
-	size_t n = strlen(text);
-
-	while (n > 0 && ((unsigned char)text[n - 1] & 0xc0) == 0x80)
-		n--;
-	if (n > 0 && ((unsigned char)text[n - 1] & 0x80) != 0)
-		text[n - 1] = '\0';
 }
 
 /* What a pass no longer speaks of is taken away; conditions of others stay. */
@@ -96,7 +88,6 @@ conclude(struct ps_status *st)
 		struct ps_cond *c = &st->cond[k];
 		size_t used = strlen(c->message);
 
-		whole_characters(c->message);
 		if (c->more > 0)
 			(void)snprintf(c->message + used, sizeof(c->message) - used, "; and %zu more", c->more);
 		if (c->reason[0] != '\0' && !c->good && ready->reason[0] == '\0')

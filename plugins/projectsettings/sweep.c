@@ -12,6 +12,7 @@
  */
 #include <stdlib.h>
 
+#include "plugins/kind-shared/conditions.h"
 #include "plugins/kind-shared/workspace.h"
 #include "plugins/projectsettings/projectsettings.h"
 
@@ -57,7 +58,7 @@ static bool
 deletable(const struct ambient_object *session, int64_t *ret_ended)
 {
 	return !ambient_deleting(session) && ambient_len(session, "/metadata/ownerReferences") == 0 && kw_is_over(session) &&
-	       ps_time_parse(ambient_str(session, "/status/completionTime", ""), ret_ended);
+	       kc_time_parse(ambient_str(session, "/status/completionTime", ""), ret_ended);
 }
 
 static int
@@ -243,7 +244,7 @@ ps_retention_reconcile(void *self, struct ambient_call *call, const struct ambie
 	if (ambient_deleting(s.settings))
 		return 0;
 	/* A clock that was set back does not stop the counting. */
-	if (ps_time_parse(ambient_str(s.settings, "/status/sessions/observedTime", ""), &last) && last <= s.now &&
+	if (kc_time_parse(ambient_str(s.settings, "/status/sessions/observedTime", ""), &last) && last <= s.now &&
 	    s.now < last + COUNT_EVERY)
 		return ambient_requeue_after(result, last + COUNT_EVERY - s.now);
 	return sweep(&s, result, err);

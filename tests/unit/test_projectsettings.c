@@ -628,6 +628,21 @@ START_TEST(many_wrong_entries_are_counted)
 }
 END_TEST
 
+/* An answer is cut where it is too long: what is whole stays, wherever the cut is. */
+START_TEST(half_a_character_is_left_out)
+{
+	static const char *const want[] = { "", "a", "a", "a\xc3\xa4", "a\xc3\xa4", "a\xc3\xa4", "a\xc3\xa4\xe2\x82\xac",
+					    "a\xc3\xa4\xe2\x82\xacz" };
+
+	for (int i = 0; i < (int)(sizeof(want) / sizeof(want[0])); i++) {
+		struct ps_status st = { 0 };
+
+		ps_bad(&st, PS_LIMITS, "NotApplied", "%.*s", i, "a\xc3\xa4\xe2\x82\xacz");
+		ck_assert_str_eq(st.cond[PS_LIMITS].message, want[i]);
+	}
+}
+END_TEST
+
 START_TEST(a_binding_of_ours_with_another_role_is_made_anew)
 {
 	begin();
@@ -947,6 +962,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, weakness_3_2_every_group_has_a_name_for_its_binding);
 	tcase_add_test(tc, entries_that_cannot_hold_are_named_and_grant_nothing);
 	tcase_add_test(tc, many_wrong_entries_are_counted);
+	tcase_add_test(tc, half_a_character_is_left_out);
 	tcase_add_test(tc, a_binding_of_ours_with_another_role_is_made_anew);
 	tcase_add_test(tc, limits_come_change_and_go);
 	tcase_add_test(tc, limits_of_others_are_left_alone);
