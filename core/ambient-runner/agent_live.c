@@ -107,12 +107,14 @@ am_agent_queue(struct am_agent *agent, const char *text, struct ambient_error *e
 	return 0;
 }
 
+/* That it cannot be said ends no conversation. */
 static void
 prompt(struct am_agent *agent, const char *text)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
+	int rc = am_agent_by_turns(agent) ? am_agent_enqueue(agent, text, &err) : am_agent_prompt(agent, text, &err);
 
-	if (am_agent_prompt(agent, text, &err) < 0)
+	if (rc < 0)
 		am_log_warn("agent", "a prompt: %s", err.message);
 }
 
@@ -120,19 +122,16 @@ static int
 start_again(struct am_agent *agent, struct am_slice frame, struct ambient_error *err)
 {
 	am_auto(am_freep) char *text = am_json_dup(frame, "/say");
+	bool by_turns = am_agent_by_turns(agent); /* the next turn begins there */
 	int rc;
 
 	am_agent_layout(agent, frame);
-	if (am_agent_by_turns(agent)) { /* the next turn begins there */
-		agent->hold = AM_HOLD_NONE;
-		return am_empty(text) ? 0 : am_agent_enqueue(agent, text, err);
-	}
-	if (!am_empty(agent->conversation)) {
+	if (!by_turns && !am_empty(agent->conversation)) {
 		free(agent->resume);
 		agent->resume = am_xstrdup(agent->conversation);
 		agent->run.pub.resume = agent->resume;
 	}
-	if ((rc = am_agent_spawn(agent, true, err)) < 0)
+	if (!by_turns && (rc = am_agent_spawn(agent, true, err)) < 0)
 		return rc;
 	agent->hold = AM_HOLD_NONE;
 	if (!am_empty(text))
