@@ -489,12 +489,33 @@ hear(struct am_agent *agent, const char *t, struct am_slice line)
 	}
 }
 
+/* error NULL: it was looked at.  answer: JSON. */
+static void
+end_look(struct am_agent *agent, const char *error, struct am_slice answer)
+{
+	am_auto(am_buf_fini) struct am_buf frame = {0};
+
+	(void)close(agent->look.fd);
+	agent->look.fd = -1;
+	am_json_addf(&frame, "{\"t\":\"taken\",\"ref\":%l,\"error\":%s,\"answer\":", agent->look_ref, error != NULL ? error : "");
+	am_buf_add(&frame, answer.p, answer.n);
+	am_buf_addc(&frame, '}');
+	am_buf_reset(&agent->look.buf);
+	am_runner_channel_send(&agent->runner, am_buf_str(&frame), frame.len);
+}
+
+static void
+fail_look(struct am_agent *agent)
+{
+	end_look(agent, agent->exited ? "the agent ended while the clone was being looked at; ask again" : "the clone could not be looked at",
+		 am_slice_of("null"));
+}
+
 /* What it has said of the clone; the last line is whole when it ends. */
 static void
 read_look(struct am_agent *agent)
 {
 	struct am_buf *answer = &agent->look.buf;
-	am_auto(am_buf_fini) struct am_buf frame = {0};
 
 	if (!am_buf_reserve(answer, 64 * 1024))
 		return;
@@ -505,18 +526,15 @@ read_look(struct am_agent *agent)
 		answer->len += (size_t)n;
 		return;
 	}
-	(void)close(agent->look.fd);
-	agent->look.fd = -1;
 	while (answer->len > 0 && answer->data[answer->len - 1] == '\n')
 		answer->len--;
 	struct am_slice json = am_slice(answer->data, answer->len);
-	bool good = n == 0 && memchr(json.p, '\n', json.n) == NULL && am_json_check(json.p, json.n, NULL) == 0;
-	am_auto(am_freep) char *error = good ? am_json_dup(json, "/error") : am_xstrdup("the clone could not be looked at");
-	am_json_addf(&frame, "{\"t\":\"taken\",\"ref\":%l,\"error\":%s,\"answer\":", agent->look_ref, error != NULL ? error : "");
-	am_buf_add(&frame, good ? json.p : "null", good ? json.n : 4);
-	am_buf_addc(&frame, '}');
-	am_buf_reset(answer);
-	am_runner_channel_send(&agent->runner, am_buf_str(&frame), frame.len);
+	if (n != 0 || memchr(json.p, '\n', json.n) != NULL || am_json_check(json.p, json.n, NULL) < 0) {
+		fail_look(agent);
+		return;
+	}
+	am_auto(am_freep) char *error = am_json_dup(json, "/error");
+	end_look(agent, error, json);
 }
 
 void
@@ -617,9 +635,8 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 		reap_orphans(agent);
 	}
 	am_agent_sweep();
-	if (agent->look.fd >= 0)
-		(void)close(agent->look.fd);
-	agent->look.fd = -1;
+	if (agent->look.fd >= 0) /* whoever asked waits, and in a chat of turns the run goes on */
+		fail_look(agent);
 	am_buf_fini(&agent->look.buf);
 	for (int i = 0; i < 2; i++) {
 		struct am_stream *stream = i == 0 ? &agent->out : &agent->err;

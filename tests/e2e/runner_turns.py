@@ -66,8 +66,9 @@ def program(lab):
     return path
 
 
-def start(lab, first="", **options):
-    return lab.keep(Chat("codex", {"AMBIENT_CODEX": program(lab), "OPENAI_API_KEY": "k"}, first, names="OPENAI_API_KEY", **options))
+def start(lab, first="", env=None, **options):
+    env = {"AMBIENT_CODEX": program(lab), "OPENAI_API_KEY": "k", **(env or {})}
+    return lab.keep(Chat("codex", env, first, names="OPENAI_API_KEY", **options))
 
 
 def test_each_prompt_goes_on_with_the_conversation(lab):
@@ -234,6 +235,46 @@ def test_too_many_prompts(lab):
     outcome = c.outcome()
     assert outcome["success"] and c.texts() == ["p%d after %s" % (n, THREAD) for n in range(32)], (outcome, c.texts())
     assert "no more prompts" in next(m["error"] for m in c.heard if m["t"] == "taken" and m["ref"] == 41)
+
+
+def test_a_change_of_the_workspace_when_too_many_prompts_wait(lab):
+    """What the new workflow would say first is dropped; the conversation goes on."""
+    c = start(lab, "wait")
+    at, _ = c.message("tool_call")
+    c.say(t="hold")
+    for n in range(32):
+        c.prompt("p%d" % n)
+    c.say(t="interrupt")
+    at, _ = c.turn(at)
+    c.wait_for(lambda m: m["t"] == "held")
+    c.say(t="layout", workdir=c.dir + "/work", dirs=[], instructions="", say="hello", repos=[])
+    c.wait_for(lambda m: m["t"] == "laidout")
+    assert c.finish(t="end")["success"] and c.texts() == ["p%d after %s" % (n, THREAD) for n in range(32)], c.texts()
+
+
+def test_a_look_at_a_clone_does_not_outlive_the_turn(lab):
+    """Whoever asked hears that it ended, not nothing until the chat ends."""
+    tools = os.path.join(lab.dir, "tools")
+    os.mkdir(tools)
+    with open(tools + "/git", "w") as f:
+        f.write('#!/bin/sh\n: > "$0.up"\nexec sleep 600\n')
+    os.chmod(tools + "/git", 0o755)
+    c = start(lab, "wait", env={"PATH": tools + ":" + os.environ["PATH"]})
+    os.makedirs(c.dir + "/workspace/clone/.git")
+    at, _ = c.message("tool_call")
+    c.say(t="look", repo="clone", base="", diff=False, ref=7)
+    end = time.monotonic() + 60 * PATIENCE
+    while not os.path.exists(tools + "/git.up"):
+        assert time.monotonic() < end and not any(m.get("ref") == 7 for m in c.heard), c.heard
+        time.sleep(0.02)
+    c.say(t="interrupt")
+    at, _ = c.turn(at)
+    taken = c.heard[c.wait_for(lambda m: m["t"] == "taken" and m["ref"] == 7)]
+    assert "ask again" in taken["error"], taken
+    c.prompt("next")
+    at, result = c.turn(at)
+    assert result["text"] == "next after " + THREAD, result
+    assert c.finish(t="end")["success"]
 
 
 def test_a_batch_run_takes_one_prompt(lab):
