@@ -152,10 +152,11 @@ spawn_run(const struct ambient_host *host, const struct ambient_spawn_options *o
 				 .cwd = options->cwd,
 				 .fds = {-1, -1, -1},
 				 .new_session = true};
+	const int32_t *cancelled = AMBIENT_HAS(options, cancelled) ? options->cancelled : NULL;
 	struct am_run_result r = {0};
 	int rc = am_run(&spawn, options->input, options->input_len,
 			options->output_max > 0 ? options->output_max : 64 * 1024,
-			options->timeout_ns > 0 ? options->timeout_ns : 60 * AM_NS_PER_S, NULL, &r, err);
+			options->timeout_ns > 0 ? options->timeout_ns : 60 * AM_NS_PER_S, cancelled, &r, err);
 
 	if (rc < 0)
 		return rc;
