@@ -286,11 +286,13 @@ static void
 count_start(struct am_runner *runner)
 {
 	am_auto(am_freep) char *path = am_xasprintf("%s/starts", runner->private_dir);
+	struct ambient_error err = AMBIENT_ERROR_INIT;
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%lld", (long long)(runner->starts_before + ++runner->starts));
 
 	runner->report.restarts = runner->starts_before + runner->starts - 1;
-	(void)am_file_put(path, text, (size_t)n, 0600, NULL);
+	if (am_file_put(path, text, (size_t)n, 0600, &err) < 0)
+		am_log_warn("runner", "a later pod of this run will not know how often the agent was started: %s", err.message);
 }
 
 static void
@@ -310,6 +312,7 @@ on_conversation(struct am_runner *runner, struct am_slice line)
 {
 	am_auto(am_freep) char *id = am_json_dup(line, "/id");
 	am_auto(am_freep) char *path = am_xasprintf("%s/conversation", runner->private_dir);
+	struct ambient_error err = AMBIENT_ERROR_INIT;
 
 	if (id == NULL || strlen(id) >= sizeof(runner->report.conversation) ||
 	    strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJ"
@@ -319,7 +322,8 @@ on_conversation(struct am_runner *runner, struct am_slice line)
 		return;
 	(void)am_strlcpy(runner->report.conversation, id, sizeof(runner->report.conversation));
 	am_endpoint_conversation(runner->endpoint, id);
-	(void)am_file_write(path, id, strlen(id), 0600, NULL);
+	if (am_file_write(path, id, strlen(id), 0600, &err) < 0)
+		am_log_warn("runner", "a later run cannot go on with conversation \"%s\": %s", id, err.message);
 }
 
 static void
