@@ -169,8 +169,10 @@ read_images(struct node *node, const struct ambient_conf *conf, struct ambient_e
 		const struct ambient_conf *group = host->conf->group(conf, "images", i);
 		struct image *m = calloc(1, sizeof(*m));
 
-		if (m == NULL || group == NULL)
+		if (m == NULL || group == NULL) {
+			free(m);
 			return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+		}
 		m->match = copy(host, group, "match", "");
 		m->path = copy(host, group, "path", NULL);
 		m->root = copy(host, group, "root", NULL);
