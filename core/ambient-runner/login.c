@@ -2,7 +2,8 @@
 /*
  * Who gets which credentials.  A repository's own Secret is for the hosts that the repository itself names (or, when the
  * Secret has a list of hosts, for those); the two tokens of the integration Secret are for the hosts that issued them.
- * Whatever another host asks, and what would go over an open network in clear, gets nothing.
+ * Whatever another host asks gets nothing, and neither of those two tokens goes over an open network in clear; a
+ * repository's own Secret does, where its URL says http.
  */
 #include <stdio.h>
 #include <stdlib.h>

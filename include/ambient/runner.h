@@ -108,7 +108,7 @@ struct ambient_runner {
 	/* Drive half. */
 	int (*command)(void *self, struct ambient_run *run, struct ambient_command *cmd, struct ambient_error *err);
 	/* A prompt: the first one after the start, later ones from a person.  Writes to the agent with
-	 * ambient_agent_write; a runner type whose agent takes one prompt only ends its input. */
+	 * host->message->write; a runner type whose agent takes one prompt only ends its input. */
 	int (*prompt)(void *self, struct ambient_run *run, const char *text, size_t len, struct ambient_error *err);
 	/* A line without its newline, NUL-terminated; at most 8 MiB, longer ones are cut and `cut` is 1. */
 	int (*line)(void *self, struct ambient_run *run, int stream, const char *line, size_t len, int cut,

@@ -147,9 +147,9 @@ struct as_facts {
 	int64_t ask_again;                /* when to ask for that, from now; 0: at the next change */
 	struct as_container runner, agent;
 };
+bool as_pod_ended(const struct ambient_object *pod);
 /* What the cluster shows of the run st->run_id.  A Job of another run counts as absent and is in job_object; one that
  * is not the session's is not looked at. */
-bool as_pod_ended(const struct ambient_object *pod);
 int as_observe(struct ambient_call *call, const struct ambient_object *session, const struct as_status *st,
 	       struct as_facts *facts, struct ambient_error *err);
 
@@ -238,8 +238,7 @@ int as_move_deadline(const struct as_plugin *plugin, struct ambient_call *call, 
 		     const struct as_status *st, struct ambient_error *err);
 int as_delete_job(struct ambient_call *call, const struct ambient_object *job, struct ambient_error *err);
 
-/* The account, its Role and its binding, and what both need. */
-struct text;
+/* For pods that talk to the API server: the token of the session's account; what a namespace of restricted pods asks for. */
 void as_add_account_volume(struct text *t);
 void as_add_pod_security(const struct as_plugin *plugin, struct text *t);
 /* A pod or another object of the session's, with labels, annotations and owner; put JSON under /spec. */

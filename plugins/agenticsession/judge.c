@@ -256,8 +256,7 @@ cannot_start(const struct as_plugin *plugin, const struct as_facts *facts, const
 
 /* A runner reports, whatever it does, until it has said how it ended.  One that has missed two of these reports is stuck, or
  * cannot reach the API server: that is said, and nothing is ended for it.  Twice the default is well below the minute in
- * which it must be seen, so that what lies between, a queue or a busy API server, has its time.  Returns when to look
- * again, 0: not at all. */
+ * which it must be seen, so that what lies between, a queue or a busy API server, has its time. */
 bool
 as_silent(const struct as_plugin *plugin, const struct as_status *st, int64_t *ret_again)
 {
@@ -275,6 +274,7 @@ as_silent(const struct as_plugin *plugin, const struct as_status *st, int64_t *r
 	return false;
 }
 
+/* Returns when to look again, 0: not at all. */
 static int64_t
 say_silence(const struct as_plugin *plugin, struct as_status *st)
 {

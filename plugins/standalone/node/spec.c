@@ -46,7 +46,6 @@ add_words(struct text *out, const struct text *names, const struct ambient_objec
 		add_word(out, names, ambient_str(ambient_item(container, list, i, NULL), "", ""), true);
 }
 
-/* command and args; the image's entrypoint stands for a missing command. */
 /* Of an image of podman's: a list of its configuration. */
 static void
 add_config(struct text *out, const struct ambient_object *config, const char *list)
@@ -74,6 +73,7 @@ add_podman_argv(struct text *out, const struct text *names, const struct ambient
 	text_puts(out, "]");
 }
 
+/* command and args; the image's entrypoint stands for a missing command. */
 static void
 add_argv(struct text *out, const struct text *names, const struct ambient_object *container, const struct image *image,
 	 struct trouble *t)
