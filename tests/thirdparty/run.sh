@@ -62,9 +62,15 @@ export PKG_CONFIG_SYSROOT_DIR=$tmp/root PKG_CONFIG_LIBDIR=${pc%/*} PKG_CONFIG_AL
 mkdir "$tmp/widget"
 cp "$top_srcdir"/tests/thirdparty/widget/{Makefile,widget.c,widget-crd.yaml} "$tmp/widget/"
 so=$tmp/widget/widget.so
-# The README's page, by its own command.
-awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' "$top_srcdir/README.md" >"$tmp/page.c"
-try "the README's plugin builds" cc -Werror -shared -fPIC $(pkg-config --cflags ambient) -o "$tmp/page.so" "$tmp/page.c"
+# What the pages show, by their own commands.
+mkdir "$tmp/page"
+page()
+{
+	awk '/^```/ && on { exit } on; /^```c$/ { on = 1 }' "$1" >"$tmp/page/widget.c"
+	(cd "$tmp/page" && rm -f widget.so && sh -ec "$(sed -n 's/^cc /cc -Werror /p' "$1" | head -n 1)" && [ -s widget.so ])
+}
+try "the README's plugin builds as it says" page "$top_srcdir/README.md"
+try "doc/plugin.md's plugin builds as it says" page "$top_srcdir/doc/plugin.md"
 try "builds with pkg-config ambient" make -C "$tmp/widget" -s CFLAGS='-O2 -g -Wall -Wextra -Werror' || { tap_done; }
 tap "needs no library of ours" "$(readelf -d "$so" | grep NEEDED | grep -i ambient)"
 tap "exports its descriptor only" "$(nm -D --defined-only "$so" | awk '$NF != "ambient_plugin_v1"')"
