@@ -110,7 +110,6 @@ struct am_http_request {
 	bool streaming, suspended, pending, gone;
 	int64_t wake_at, beat_at;
 	struct am_http_source source;
-	bool source_done;
 	struct am_http_pipe *pipe;
 	struct am_http_request *next_stream, **link_stream; /* httpd->lock */
 };

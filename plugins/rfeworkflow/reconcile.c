@@ -329,16 +329,6 @@ cancel(struct rfe_pass *p)
 
 /* ---- 3. the next step */
 
-/* A person has to bring or change something: say it where they look; what they do wakes us. */
-static int
-wait_for(struct rfe_pass *p, const char *reason, const char *message)
-{
-	char text[512];
-
-	(void)snprintf(text, sizeof(text), "%s", message);
-	return rfe_say(p, reason, text);
-}
-
 /* The final document, of the session that wrote it or put together.  -AMBIENT_E_NOMEM. */
 static int
 make_final(struct rfe_pass *p)
@@ -442,7 +432,7 @@ tell_refused(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_st
 		rfe_set(&p->st, RFE_JIRA_DONE, KC_FALSE, "SessionRefused", "%.500s", said->message);
 		(void)rfe_save(p);
 	} else {
-		(void)wait_for(p, taken ? "NameConflict" : "SessionRefused", said->message);
+		(void)rfe_say(p, taken ? "NameConflict" : "SessionRefused", said->message);
 	}
 	p->err = err;
 }
@@ -478,7 +468,7 @@ rfe_begin(struct rfe_pass *p, const struct rfe_step_plan *what, struct rfe_step 
 static int
 wait_for_template(struct rfe_pass *p, const char *reason)
 {
-	int rc = wait_for(p, reason, p->err->message);
+	int rc = rfe_say(p, reason, p->err->message);
 
 	return rc < 0 ? rc : ambient_requeue_after(p->result, TEMPLATE_AGAIN);
 }

@@ -44,7 +44,6 @@ put_meta(struct ambient_draft *draft, const struct ambient_object *workflow, con
 	const char *name = ambient_str(workflow, "/metadata/name", "");
 	char label[RFE_NAME_MAX];
 
-	rfe_name(label, name, "");
 	ambient_draft_set_str(draft, "/apiVersion", RFE_API);
 	ambient_draft_set_str(draft, "/kind", "AgenticSession");
 	rfe_name(label, ambient_str(workflow, "/metadata/namespace", ""), "");

@@ -281,7 +281,6 @@ command(void *self, struct ambient_run *run, struct ambient_command *cmd, struct
 		return rc;
 	if ((cc = run->host->mem->alloc(run->host, sizeof(*cc))) == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "no memory for the run");
-	cc->started = run->host->clock->monotonic(run->host);
 	cc->max_tokens = ambient_int(run->config, "/maxTokens", 0);
 	cc->ask = run->interactive && strcmp(ambient_str(run->config, "/permissions", ""), "ask") == 0;
 	run->slot = cc;

@@ -14,7 +14,6 @@
 #define CC_MCP_VARIABLE "AMBIENT_CLAUDE_MCP" /* from the plan to the command line */
 
 struct cc_run {
-	int64_t started;
 	int ask;       /* permission requests wait for a person */
 	int announced; /* the first init was seen */
 	int64_t max_tokens, tokens; /* 0: no limit; in and out, of all calls of the model */

@@ -194,8 +194,7 @@ add_fragment(const struct rs_instance *self, const struct rs_cli *cli, const str
 	char idle[32];
 
 	add_access(&env, in, ambient_str(in->effective, "/secretName", ""), &rest);
-	rs_put_env(&env, "ANTHROPIC_BASE_URL",
-		   ambient_str(in->effective, "/baseURL", conf->str(self->conf, "baseURL", "")));
+	rs_put_env(&env, "ANTHROPIC_BASE_URL", conf->str(self->conf, "baseURL", ""));
 	rs_put_env(&env, cli->variable, conf->str(self->conf, "cli", cli->program));
 	(void)snprintf(idle, sizeof(idle), "%lld",
 		       (long long)(conf->integer(self->conf, "idle", INT64_C(900000000000)) / INT64_C(1000000000)));

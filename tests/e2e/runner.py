@@ -509,12 +509,6 @@ git add .gitmodules x
     assert "gitmodules" in pod.report["repos"][0]["error"], pod.report
 
 
-def bundle_script(body):
-    """Leaves a process that replaces the bundle after the agent's side wrote it: here the copy is made first, and
-    HEAD is put back so that the agent's side itself writes none."""
-    return body
-
-
 def test_hostile_bundles(lab):
     cases = {
         "a link": 'ln -s /etc/passwd "$OUT"',

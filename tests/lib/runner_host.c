@@ -17,6 +17,7 @@ int runner_turns;
 const char *runner_spawn_out;
 int runner_spawn_late;
 const char *runner_plan_settings;
+const char *runner_base_url;
 void *runner_self;
 const struct ambient_runner *runner_type;
 
@@ -41,7 +42,7 @@ log_write(const struct ambient_host *host, int level, const char *text, const ch
 static const char *
 conf_str(const struct ambient_conf *conf, const char *name, const char *fallback)
 {
-	return fallback;
+	return runner_base_url != NULL && strcmp(name, "baseURL") == 0 ? runner_base_url : fallback;
 }
 
 static int64_t

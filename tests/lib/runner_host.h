@@ -28,6 +28,7 @@ int runner_line(const char *text);
 const struct ambient_object *runner_object(const char *json); /* freed by reset */
 /* The plan half: the fragment, or "problems: ..."; static. */
 extern const char *runner_plan_settings; /* of the ProjectSettings; NULL: there is none */
+extern const char *runner_base_url;      /* the option baseURL; NULL: not set */
 const char *runner_plan_text(const char *session, const char *effective);
 
 #endif

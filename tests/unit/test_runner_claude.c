@@ -55,9 +55,10 @@ START_TEST(plans)
 			 "\"ANTHROPIC_API_KEY\"}}},{\"name\":\"AMBIENT_CLAUDE\",\"value\":\"claude\"},{\"name\":"
 			 "\"AMBIENT_AGENT_IDLE\","
 			 "\"value\":\"900\"}],\"honours\":[\"maxTokens\",\"mcpServers\"],\"requiredSecretKeys\":[\"ANTHROPIC_API_KEY\"]}");
-	ck_assert_ptr_nonnull(
-		strstr(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\",\"baseURL\":\"http://h\"}"),
-		       "{\"name\":\"ANTHROPIC_BASE_URL\",\"value\":\"http://h\"}"));
+	runner_base_url = "http://h";
+	ck_assert_ptr_nonnull(strstr(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\"}"),
+				     "{\"name\":\"ANTHROPIC_BASE_URL\",\"value\":\"http://h\"}"));
+	runner_base_url = NULL;
 	ck_assert_ptr_nonnull(strstr(runner_plan_text("{\"spec\":{}}", "{\"secretName\":\"k\",\"maxTokens\":4000}"),
 				     "{\"name\":\"CLAUDE_CODE_MAX_OUTPUT_TOKENS\",\"value\":\"4000\"}"));
 	const char *text = runner_plan_text("{\"spec\":{}}", "{}");

@@ -238,7 +238,7 @@ merge(struct applying *a)
 struct conflicts {
 	struct am_failure *failure;
 	struct am_buf text, who; /* text: the paths of one manager, a line each */
-	size_t n, of_this;
+	size_t n;
 };
 
 static void

@@ -117,8 +117,7 @@ subscript(const char *path, const char *prefix, char *key, size_t size)
 }
 
 const char *
-env_field(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
-	  const char *path)
+env_field(const struct ambient_object *pod, const struct local *local, const char *path)
 {
 	static const char *const plain[][2] = {
 		{ "metadata.name", "/metadata/name" }, { "metadata.namespace", "/metadata/namespace" },
@@ -142,8 +141,6 @@ env_field(struct node *node, struct ambient_call *call, const struct ambient_obj
 		const char *value = member(pod, "/metadata/annotations", key);
 		return value != NULL ? value : "";
 	}
-	(void)node;
-	(void)call;
 	return NULL;
 }
 
@@ -249,7 +246,7 @@ add_key_ref(struct ambient_call *call, const struct ambient_object *pod, const c
 }
 
 static int
-add_env(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
+add_env(struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
 	const struct ambient_object *container, const struct ambient_object *env, struct text *names, struct trouble *t,
 	struct ambient_error *err)
 {
@@ -272,7 +269,7 @@ add_env(struct node *node, struct ambient_call *call, const struct ambient_objec
 		return 0;
 	}
 	if ((path = ambient_str(env, "/valueFrom/fieldRef/fieldPath", NULL)) != NULL) {
-		value = env_field(node, call, pod, local, path);
+		value = env_field(pod, local, path);
 		if (value == NULL)
 			trouble_set(t, "CreateContainerConfigError", false, "fieldPath \"%.100s\" is not supported", path);
 		else
@@ -334,7 +331,7 @@ env_build(struct node *node, struct ambient_call *call, const struct ambient_obj
 		rc = add_from(call, pod, from, ambient_at(from, "/secretRef") != NULL, names, t, err);
 	}
 	for (size_t i = 0; i < ambient_len(container, "/env") && rc == 0 && t->reason[0] == '\0'; i++)
-		rc = add_env(node, call, pod, local, container, ambient_item(container, "/env", i, NULL), names, t, err);
+		rc = add_env(call, pod, local, container, ambient_item(container, "/env", i, NULL), names, t, err);
 	if (rc < 0 || t->reason[0] != '\0')
 		return rc;
 	text_puts(out, "[");

@@ -241,8 +241,7 @@ void env_expand(const struct text *names, const char *in, struct text *out);
 void env_resource(const struct ambient_object *pod, const struct ambient_object *own, const struct ambient_object *ref,
 		  char *out, size_t size);
 /* Value of a fieldRef; NULL: unknown path. */
-const char *env_field(struct node *node, struct ambient_call *call, const struct ambient_object *pod,
-		      const struct local *local, const char *path);
+const char *env_field(const struct ambient_object *pod, const struct local *local, const char *path);
 /* From the cache, or live when the cache does not have it (it may lag); NULL with rc 0: there is none. */
 int find_object(struct ambient_call *call, const char *kind, const char *ns, const char *name, struct trouble *t,
 		const struct ambient_object **ret, struct ambient_error *err);
@@ -312,8 +311,8 @@ void volumes_add_memory(struct text *out, const struct ambient_object *pod, cons
 int volumes_prepare(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
 		    struct trouble *t, struct ambient_error *err);
 /* Appends {"source","target","readOnly"} objects, comma-separated; names for subPathExpr. */
-int volumes_mounts(struct node *node, const struct ambient_object *pod, const struct local *local,
-		   const struct ambient_object *container, const struct text *names, struct text *out, struct trouble *t);
+void volumes_mounts(struct node *node, const struct ambient_object *pod, const struct local *local,
+		    const struct ambient_object *container, const struct text *names, struct text *out, struct trouble *t);
 
 /* tokens.c.  The token in use, or a new one; none is in *ret when t says why. */
 int token_get(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,

@@ -112,7 +112,7 @@ add_mounts(struct text *out, struct node *node, const struct ambient_object *pod
 		text_puts(&mounts, ",\"readOnly\":true}");
 	}
 	etc_mounts(node, pod, local, container, &mounts);
-	(void)volumes_mounts(node, pod, local, container, names, &mounts, t);
+	volumes_mounts(node, pod, local, container, names, &mounts, t);
 	text_printf(out, ",\"mounts\":[%s]", text_str(&mounts));
 	text_fini(&mounts);
 }

@@ -111,8 +111,8 @@ add_map(const struct ambient_object *pod, const char *at, struct text *out)
 }
 
 static void
-add_downward(struct node *node, struct ambient_call *call, const struct ambient_object *pod, const struct local *local,
-	     const struct ambient_object *source, int mode, struct payload *p, struct trouble *t)
+add_downward(const struct ambient_object *pod, const struct local *local, const struct ambient_object *source, int mode,
+	     struct payload *p, struct trouble *t)
 {
 	for (size_t i = 0; i < ambient_len(source, "/items"); i++) {
 		const struct ambient_object *item = ambient_item(source, "/items", i, NULL);
@@ -127,7 +127,7 @@ add_downward(struct node *node, struct ambient_call *call, const struct ambient_
 			add_map(pod, strcmp(field, "metadata.labels") == 0 ? "/metadata/labels" : "/metadata/annotations", &all);
 			value = text_str(&all);
 		} else {
-			value = env_field(node, call, pod, local, field);
+			value = env_field(pod, local, field);
 		}
 		if (value == NULL)
 			trouble_set(t, "CreateContainerConfigError", false, "fieldPath \"%.100s\" is not supported", field);
@@ -166,7 +166,7 @@ add_projected(struct node *node, struct ambient_call *call, const struct ambient
 		else if ((part = ambient_at(s, "/configMap")) != NULL)
 			rc = add_object(call, pod, part, ambient_str(part, "/name", ""), false, mode, p, t, err);
 		else if ((part = ambient_at(s, "/downwardAPI")) != NULL)
-			add_downward(node, call, pod, local, part, mode, p, t);
+			add_downward(pod, local, part, mode, p, t);
 		else if ((part = ambient_at(s, "/serviceAccountToken")) != NULL)
 			rc = add_token(node, call, pod, local, dir, part, mode, p, t, err);
 		else
@@ -201,7 +201,7 @@ prepare_made(struct node *node, struct ambient_call *call, const struct ambient_
 	else if (strcmp(kind, "/configMap") == 0)
 		rc = add_object(call, pod, part, ambient_str(part, "/name", ""), false, mode, &p, t, err);
 	else if (strcmp(kind, "/downwardAPI") == 0)
-		add_downward(node, call, pod, local, part, mode, &p, t);
+		add_downward(pod, local, part, mode, &p, t);
 	else
 		rc = add_projected(node, call, pod, local, dir, volume, &p, t, err);
 	if (rc == 0 && t->reason[0] == '\0') {
@@ -512,11 +512,10 @@ add_mount(struct node *node, const struct ambient_object *pod, const struct loca
 	text_fini(&sub);
 }
 
-int
+void
 volumes_mounts(struct node *node, const struct ambient_object *pod, const struct local *local,
 	       const struct ambient_object *container, const struct text *names, struct text *out, struct trouble *t)
 {
 	for (size_t i = 0; i < ambient_len(container, "/volumeMounts") && t->reason[0] == '\0'; i++)
 		add_mount(node, pod, local, ambient_item(container, "/volumeMounts", i, NULL), names, out, t);
-	return 0;
 }
