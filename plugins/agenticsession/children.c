@@ -612,7 +612,7 @@ as_delete_job(struct ambient_call *call, const struct ambient_object *job, struc
 	struct text t = TEXT_INIT;
 	int rc;
 
-	if (ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+	if (ambient_deleting(job))
 		return 0;
 	text_add(&t, "{\"propagationPolicy\":\"Background\",\"preconditions\":{\"uid\":%s}}",
 		 ambient_str(job, "/metadata/uid", ""));

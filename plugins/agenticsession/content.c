@@ -31,7 +31,7 @@ send_away(struct ambient_call *call, const struct ambient_object *pod, struct am
 	char options[160];
 	int rc;
 
-	if (ambient_type(pod, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+	if (ambient_deleting(pod))
 		return 0;
 	(void)snprintf(options, sizeof(options), "{\"preconditions\":{\"uid\":\"%.64s\"}}", ambient_str(pod, "/metadata/uid", ""));
 	rc = ambient_delete(call, AS_POD, ambient_str(pod, "/metadata/namespace", ""), ambient_str(pod, "/metadata/name", ""),
@@ -169,7 +169,7 @@ as_content(const struct as_plugin *plugin, struct ambient_call *call, const stru
 		kc_copy(st->content, sizeof(st->content), ambient_str(pod, AS_CONTENT, ""));
 	/* One that runs serves who asks meanwhile; who asks while it goes gets the next one. */
 	if (!as_pod_ended(pod)) {
-		if (ambient_type(pod, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+		if (ambient_deleting(pod))
 			return 0;
 		if (is_new(asked, st))
 			kc_copy(st->content, sizeof(st->content), asked);

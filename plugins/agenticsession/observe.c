@@ -64,7 +64,7 @@ read_pod(const struct ambient_object *pod, struct as_facts *facts)
 {
 	facts->pod = pod;
 	facts->pod_failed = strcmp(ambient_str(pod, "/status/phase", ""), "Failed") == 0;
-	facts->pod_deleting = ambient_type(pod, "/metadata/deletionTimestamp") == AMBIENT_T_STRING;
+	facts->pod_deleting = ambient_deleting(pod);
 	facts->pod_reason = ambient_str(pod, "/status/reason", "");
 	facts->pod_message = ambient_str(pod, "/status/message", "");
 	facts->node = ambient_str(pod, "/spec/nodeName", "");
@@ -83,7 +83,7 @@ static void
 read_job(const struct ambient_object *job, struct as_facts *facts)
 {
 	facts->job = AS_JOB_ACTIVE;
-	facts->job_deleting = ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING;
+	facts->job_deleting = ambient_deleting(job);
 	for (size_t i = 0; i < ambient_len(job, "/status/conditions"); i++) {
 		const struct ambient_object *c = ambient_item(job, "/status/conditions", i, NULL);
 		const char *type = ambient_str(c, "/type", "");

@@ -453,7 +453,7 @@ stop(struct pass *p)
 		as_set(&p->st, AS_READY, KC_FALSE, "NodeLost", "%s; the session is Stopped then", text);
 	if (again > 0)
 		(void)ambient_requeue_after(p->result, again);
-	if ((rc = save(p)) < 0 || job == NULL || ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+	if ((rc = save(p)) < 0 || job == NULL || ambient_deleting(job))
 		return rc;
 	(void)kc_time_parse(p->st.cond[AS_STOPPED].since, &since);
 	left = has_time_to_end(p, since);
@@ -621,7 +621,7 @@ as_reconcile(void *self, struct ambient_call *call, const struct ambient_request
 	}
 	if (rc < 0)
 		return rc;
-	if (ambient_type(p.session, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+	if (ambient_deleting(p.session))
 		return as_admit_others(p.plugin, call, req->ns, req->name, err);
 	as_status_load(&p.st, p.session, AMBIENT_HAS(call->host->clock, wall) ? call->host->clock->wall(call->host) : 0);
 	if ((rc = as_observe(call, p.session, &p.st, &p.facts, err)) < 0)

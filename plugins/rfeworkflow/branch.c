@@ -17,8 +17,7 @@ over(const struct ambient_object *o)
 {
 	const char *phase = ambient_str(o, "/status/phase", "");
 
-	return strcmp(phase, "Completed") == 0 || strcmp(phase, "Failed") == 0 || strcmp(phase, "Cancelled") == 0 ||
-	       ambient_type(o, "/metadata/deletionTimestamp") == AMBIENT_T_STRING;
+	return strcmp(phase, "Completed") == 0 || strcmp(phase, "Failed") == 0 || strcmp(phase, "Cancelled") == 0 || ambient_deleting(o);
 }
 
 /* Is a before b? */

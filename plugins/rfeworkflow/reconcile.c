@@ -696,7 +696,7 @@ rfe_reconcile(void *self, struct ambient_call *call, const struct ambient_reques
 		return rfe_branch_free(call, req->ns, req->name, err);
 	if (rc < 0)
 		return rc;
-	if (ambient_type(p.workflow, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+	if (ambient_deleting(p.workflow))
 		return 0;
 	rfe_status_load(&p.st, call, p.workflow);
 	if ((rc = make_plan(&p)) < 0)

@@ -309,19 +309,6 @@ rfe_session_waits(const struct ambient_object *session)
 	return strcmp(phase, "Pending") == 0 || strcmp(phase, "Creating") == 0 ? ambient_str(session, "/status/message", "") : "";
 }
 
-/* The reason of the condition Ready. */
-static const char *
-reason_of(const struct ambient_object *session)
-{
-	for (size_t i = 0; i < ambient_len(session, "/status/conditions"); i++) {
-		const struct ambient_object *c = ambient_item(session, "/status/conditions", i, NULL);
-
-		if (strcmp(ambient_str(c, "/type", ""), "Ready") == 0)
-			return ambient_str(c, "/reason", "");
-	}
-	return "";
-}
-
 static bool
 was_pushed(const struct rfe_status *st, const char *url)
 {
@@ -463,7 +450,8 @@ rfe_session_result(struct ambient_call *call, const struct ambient_object *sessi
 		(void)snprintf(step->message, sizeof(step->message), "AgenticSession \"%s\" was deleted before it ended", name);
 		return;
 	}
-	(void)snprintf(step->reason, sizeof(step->reason), "%.63s", reason_of(session));
+	const struct ambient_object *ready = ambient_condition(session, "Ready");
+	(void)snprintf(step->reason, sizeof(step->reason), "%.63s", ready != NULL ? ambient_str(ready, "/reason", "") : "");
 	if (step->reason[0] == '\0')
 		(void)snprintf(step->reason, sizeof(step->reason), "Session%.50s", phase);
 	rfe_session_told(words, sizeof(words), session, step);

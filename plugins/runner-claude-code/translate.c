@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-#define STDERR_MAX 2000
-
 static int
 say(struct ambient_run *run, struct text *t, struct ambient_error *err)
 {
@@ -597,20 +595,11 @@ cc_line(void *self, struct ambient_run *run, int stream, const char *line, size_
 	struct ambient_error *err)
 {
 	const struct ambient_object *msg = NULL;
-	int rc;
+	int rc = rs_object(run, stream, line, len, cut, &msg, err);
 
-	if (stream == AMBIENT_STDERR) {
-		rs_emit_text(run, AMBIENT_MSG_STATUS, line, len < STDERR_MAX ? len : STDERR_MAX);
-		return 0;
-	}
-	if (cut)
-		return ambient_err(err, AMBIENT_E_INVALID, "a line of the CLI was over 8 MiB and is dropped");
-	while (len > 0 && strchr(" \t\r", *line) != NULL && *line != '\0')
-		line++, len--;
-	if (len == 0 || *line != '{')
-		return 0;
-	if ((rc = run->host->object->parse(NULL, line, len, &msg, err)) < 0)
+	if (rc <= 0)
 		return rc;
+	rc = 0;
 	const char *type = ambient_str(msg, "/type", "");
 	if (strcmp(type, "assistant") == 0)
 		on_content(run, msg, 1);

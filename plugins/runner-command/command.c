@@ -198,20 +198,6 @@ line(void *self, struct ambient_run *run, int stream, const char *text, size_t l
 	return 0;
 }
 
-/* The last line that the program complained with. */
-static const char *
-last_words(const char *tail, size_t *n)
-{
-	size_t len = tail != NULL ? strlen(tail) : 0, from;
-
-	while (len > 0 && strchr("\n\r \t", tail[len - 1]) != NULL)
-		len--;
-	for (from = len; from > 0 && tail[from - 1] != '\n'; from--)
-		;
-	*n = len - from;
-	return tail + from;
-}
-
 static int
 exited(void *self, struct ambient_run *run, const struct ambient_exit *end, struct ambient_outcome *outcome,
        struct ambient_error *err)
@@ -224,7 +210,7 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 	outcome->success = end->code == 0 && end->asked == AMBIENT_ASKED_NONE;
 	outcome->exit_code = outcome->success ? 0 : end->code == 2 ? 2 : 1;
 	if (!outcome->success) {
-		const char *words = last_words(end->stderr_tail, &n);
+		const char *words = rs_last_words(end->stderr_tail, &n);
 
 		(void)snprintf(outcome->reason, sizeof(outcome->reason), "%s",
 			       end->asked == AMBIENT_ASKED_STOP      ? "AgentStopped"
@@ -239,7 +225,7 @@ exited(void *self, struct ambient_run *run, const struct ambient_exit *end, stru
 		else
 			(void)snprintf(outcome->message, sizeof(outcome->message),
 				       "the command ended with exit code %d%s%.*s", end->code, n > 0 ? ": " : "",
-				       (int)(n < 300 ? n : 300), words);
+				       (int)n, words);
 	}
 	text_puts(&t, "{\"text\":");
 	rs_stringn(&t, state->last, state->last_len);

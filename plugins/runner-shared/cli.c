@@ -471,20 +471,6 @@ emit_result(struct ambient_run *run, const struct rs_run *rs, int is_error)
 	rs_emit(run, AMBIENT_MSG_RESULT, &t);
 }
 
-/* The last line that the program complained with. */
-static const char *
-last_words(const char *tail, size_t *n)
-{
-	size_t len = tail != NULL ? strlen(tail) : 0, from;
-
-	while (len > 0 && isspace((unsigned char)tail[len - 1]))
-		len--;
-	for (from = len; from > 0 && tail[from - 1] != '\n'; from--)
-		;
-	*n = len - from < 300 ? len - from : 300;
-	return tail + from;
-}
-
 static void
 judge(const struct rs_run *rs, const struct ambient_exit *end, struct ambient_outcome *outcome)
 {
@@ -509,7 +495,7 @@ judge(const struct rs_run *rs, const struct ambient_exit *end, struct ambient_ou
 		reason = rs->reason;
 		(void)snprintf(text, sizeof(text), "%s", rs->failure[0] != '\0' ? rs->failure : "the agent ended with an error");
 	} else {
-		const char *words = last_words(end->stderr_tail, &n);
+		const char *words = rs_last_words(end->stderr_tail, &n);
 
 		reason = rs->have_result ? reason : "AgentNotStarted";
 		(void)snprintf(text, sizeof(text), "%s ended with exit code %d%s%s%.*s", title, end->code,

@@ -133,6 +133,20 @@ rs_unknown_setting(const struct ambient_plan *in, const char *type, const char *
 	return 0;
 }
 
+const char *
+rs_last_words(const char *stderr_tail, size_t *n)
+{
+	const char *tail = stderr_tail != NULL ? stderr_tail : "";
+	size_t len = strlen(tail), from;
+
+	while (len > 0 && strchr("\n\r \t", tail[len - 1]) != NULL)
+		len--;
+	for (from = len; from > 0 && tail[from - 1] != '\n'; from--)
+		;
+	*n = len - from < 300 ? len - from : 300;
+	return tail + from;
+}
+
 void
 rs_put_env(struct text *t, const char *name, const char *value)
 {

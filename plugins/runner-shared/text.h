@@ -19,6 +19,9 @@ void rs_problem(struct ambient_sink *problems, const char *field, const char *me
 /* Whether spec.runnerConfig has a setting that the type does not; then that was said.  known is ended by NULL. */
 int rs_unknown_setting(const struct ambient_plan *in, const char *type, const char *const *known, struct ambient_sink *problems);
 
+/* The last line that a program complained with, at most 300 bytes of it. */
+const char *rs_last_words(const char *stderr_tail, size_t *n);
+
 /* A variable of the agent with a comma before it; nothing for an empty value. */
 void rs_put_env(struct text *t, const char *name, const char *value);
 /* llmSettings of a plan as variables of those names, where they are set. */

@@ -166,7 +166,7 @@ claim_reconcile(void *self, struct ambient_call *call, const struct ambient_requ
 	if (rc < 0)
 		return rc;
 	/* In a cluster the controller manager binds claims to volumes and protects them; here is only the directory. */
-	if (ambient_type(claim, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+	if (ambient_deleting(claim))
 		return node->cluster ? 0 : release(call, claim, req->ns, req->name, result, err);
 	if (strcmp(ambient_str(claim, "/spec/volumeMode", "Filesystem"), "Block") == 0)
 		return ambient_terminal(err, "volumeMode \"Block\" is not supported on this node");

@@ -605,7 +605,7 @@ pod_reconcile(void *self, struct ambient_call *call, const struct ambient_reques
 			return rc < 0 ? rc : 0;
 	}
 	local = local_find(node, uid);
-	if (ambient_type(pod, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+	if (ambient_deleting(pod))
 		return terminate(node, call, pod, local, result, err);
 	if (status_terminal(pod))
 		return 0;

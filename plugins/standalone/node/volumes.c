@@ -381,7 +381,7 @@ prepare_claim(struct node *node, struct ambient_call *call, const struct local *
 
 	if (rc < 0)
 		return rc;
-	if (obj == NULL || ambient_type(obj, "/metadata/deletionTimestamp") != AMBIENT_T_NONE)
+	if (obj == NULL || ambient_deleting(obj))
 		trouble_set(t, "ContainerCreating", true, "persistentvolumeclaim \"%s\" not found", claim);
 	else if (claim_dir(node, local->ns, claim, dir, sizeof(dir)) < 0)
 		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make the directory of claim \"%s\"", claim);

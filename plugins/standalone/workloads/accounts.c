@@ -17,8 +17,7 @@ namespace_alive(struct ambient_call *call, const char *name, struct ambient_erro
 		return 0;
 	if (rc < 0)
 		return rc;
-	return ambient_type(ns, "/metadata/deletionTimestamp") == AMBIENT_T_NONE &&
-	       strcmp(ambient_str(ns, "/status/phase", "Active"), "Terminating") != 0;
+	return !ambient_deleting(ns) && strcmp(ambient_str(ns, "/status/phase", "Active"), "Terminating") != 0;
 }
 
 /* Somebody else was faster, or the namespace goes away meanwhile: both are fine. */

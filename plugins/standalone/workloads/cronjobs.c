@@ -81,7 +81,7 @@ look(struct ambient_call *call, struct cron_view *v, const struct ambient_object
 		const struct ambient_object *owner;
 
 		*c = (struct cron_child){ .job = ambient_list_item(call, list, i) };
-		owner = job_controller_of(c->job);
+		owner = ambient_controller_of(c->job);
 		if (owner == NULL || strcmp(ambient_str(owner, "/uid", ""), v->uid) != 0)
 			continue;
 		c->name = ambient_str(c->job, "/metadata/name", "");
@@ -274,7 +274,7 @@ start(struct ambient_call *call, struct cron_view *v, int64_t at, struct ambient
 		rc = ambient_get_live(call, JOB, v->ns, name, &job, err);
 		if (rc < 0)
 			return rc;
-		owner = job_controller_of(job);
+		owner = ambient_controller_of(job);
 		if (owner == NULL || strcmp(ambient_str(owner, "/uid", ""), v->uid) != 0)
 			return 0; /* somebody else's */
 	} else if (rc < 0) {
@@ -392,7 +392,7 @@ cronjobs_reconcile(void *self, struct ambient_call *call, const struct ambient_r
 	if (rc < 0)
 		return rc;
 	refresh_active(call, &v);
-	if (ambient_type(cj, "/metadata/deletionTimestamp") != AMBIENT_T_STRING) {
+	if (!ambient_deleting(cj)) {
 		if (!ambient_bool(cj, "/spec/suspend", 0) && read_schedule(call, &v))
 			started = schedule(call, &v, result, &starting);
 		rc = trim_history(call, &v, "Complete", ambient_int(cj, "/spec/successfulJobsHistoryLimit", 3), err);

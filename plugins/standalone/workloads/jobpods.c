@@ -111,7 +111,7 @@ draft_pod(struct ambient_call *call, struct job_view *v, const char *name, int64
 		set_index(d, v, index);
 	if (ambient_at(template, "/metadata/finalizers") == NULL)
 		ambient_draft_set_json(d, "/metadata/finalizers", "[]");
-	if (!job_tracked(ambient_draft_view(d)))
+	if (!ambient_finalizer_has(ambient_draft_view(d), TRACKING))
 		ambient_draft_set_str(d, "/metadata/finalizers/-", TRACKING);
 	ambient_draft_set_json(d, "/metadata/ownerReferences",
 			       "[{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"controller\":true,"
@@ -129,7 +129,7 @@ is_foreign(struct ambient_call *call, const struct job_view *v, const char *name
 
 	if (ambient_get(call, POD, v->ns, name, &pod, NULL) < 0)
 		return false;
-	owner = job_controller_of(pod);
+	owner = ambient_controller_of(pod);
 	return owner == NULL || strcmp(ambient_str(owner, "/uid", ""), v->uid) != 0;
 }
 
@@ -309,7 +309,7 @@ job_adopt(struct ambient_call *call, const struct ambient_object *job, const str
 	ambient_draft_set_str(patch, at, ambient_str(job, "/metadata/name", ""));
 	(void)snprintf(at, sizeof(at), "/metadata/ownerReferences/%zu/uid", n);
 	ambient_draft_set_str(patch, at, ambient_str(job, "/metadata/uid", ""));
-	if (!job_tracked(pod)) {
+	if (!ambient_finalizer_has(pod, TRACKING)) {
 		if (finalizers != NULL)
 			ambient_draft_set_object(patch, "/metadata/finalizers", finalizers);
 		else

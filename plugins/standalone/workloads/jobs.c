@@ -368,7 +368,7 @@ release_pods(struct ambient_call *call, const char *ns, const char *name, const 
 	for (size_t i = 0; rc == 0 && i < ambient_list_count(call, list); i++) {
 		const struct ambient_object *pod = ambient_list_item(call, list, i);
 
-		if (job_tracked(pod))
+		if (ambient_finalizer_has(pod, TRACKING))
 			rc = job_untrack(call, pod, NULL, err);
 	}
 	return rc;
@@ -389,7 +389,7 @@ jobs_reconcile(void *self, struct ambient_call *call, const struct ambient_reque
 			return release_pods(call, req->ns, req->name, NULL, err);
 		if (rc < 0)
 			return rc;
-		deleting = ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING;
+		deleting = ambient_deleting(job);
 		if (strcmp(ambient_str(job, "/spec/managedBy", JOB_CONTROLLER), JOB_CONTROLLER) != 0)
 			return deleting ? 0 : expire(call, job, result, err);
 		if (deleting)

@@ -38,48 +38,17 @@ bool
 job_condition(const struct ambient_object *obj, const char *type, const char **reason, const char **message,
 	      int64_t *since)
 {
-	size_t n = ambient_len(obj, "/status/conditions");
+	const struct ambient_object *c = ambient_condition(obj, type);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct ambient_object *c = ambient_item(obj, "/status/conditions", i, NULL);
-
-		if (c == NULL || strcmp(ambient_str(c, "/type", ""), type) != 0 ||
-		    strcmp(ambient_str(c, "/status", ""), "True") != 0)
-			continue;
-		if (reason != NULL)
-			*reason = ambient_str(c, "/reason", "");
-		if (message != NULL)
-			*message = ambient_str(c, "/message", "");
-		if (since != NULL)
-			*since = job_time(ambient_str(c, "/lastTransitionTime", NULL));
-		return true;
-	}
-	return false;
-}
-
-bool
-job_tracked(const struct ambient_object *pod)
-{
-	size_t n = ambient_len(pod, "/metadata/finalizers");
-
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(ambient_str(ambient_item(pod, "/metadata/finalizers", i, NULL), "", ""), TRACKING) == 0)
-			return true;
-	return false;
-}
-
-const struct ambient_object *
-job_controller_of(const struct ambient_object *obj)
-{
-	size_t n = ambient_len(obj, "/metadata/ownerReferences");
-
-	for (size_t i = 0; i < n; i++) {
-		const struct ambient_object *ref = ambient_item(obj, "/metadata/ownerReferences", i, NULL);
-
-		if (ref != NULL && ambient_bool(ref, "/controller", 0))
-			return ref;
-	}
-	return NULL;
+	if (c == NULL || strcmp(ambient_str(c, "/status", ""), "True") != 0)
+		return false;
+	if (reason != NULL)
+		*reason = ambient_str(c, "/reason", "");
+	if (message != NULL)
+		*message = ambient_str(c, "/message", "");
+	if (since != NULL)
+		*since = job_time(ambient_str(c, "/lastTransitionTime", NULL));
+	return true;
 }
 
 static const char *
@@ -201,8 +170,8 @@ look_at_pod(struct ambient_call *call, struct job_view *v, const struct ambient_
 	p->name = ambient_str(obj, "/metadata/name", "");
 	p->uid = ambient_str(obj, "/metadata/uid", "");
 	p->created = job_time(ambient_str(obj, "/metadata/creationTimestamp", NULL));
-	p->tracked = adopted || job_tracked(obj);
-	p->deleting = ambient_type(obj, "/metadata/deletionTimestamp") == AMBIENT_T_STRING;
+	p->tracked = adopted || ambient_finalizer_has(obj, TRACKING);
+	p->deleting = ambient_deleting(obj);
 	p->succeeded = strcmp(phase, "Succeeded") == 0;
 	/* Deleted without grace: nobody will report its end any more. */
 	forced = p->deleting && ambient_int(obj, "/metadata/deletionGracePeriodSeconds", 1) == 0;
@@ -365,18 +334,17 @@ static int
 claim(struct ambient_call *call, struct job_view *v, const struct ambient_object *pod, bool *adopted,
       struct ambient_error *err)
 {
-	const struct ambient_object *owner = job_controller_of(pod), *job;
+	const struct ambient_object *owner = ambient_controller_of(pod), *job;
 	int rc;
 
 	if (owner != NULL)
 		return strcmp(ambient_str(owner, "/uid", ""), v->uid) == 0;
-	if (!job_selects(v->job, pod) || ambient_type(pod, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+	if (!job_selects(v->job, pod) || ambient_deleting(pod))
 		return 0;
 	rc = ambient_get_live(call, JOB, v->ns, v->name, &job, err);
 	if (rc < 0)
 		return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
-	if (strcmp(ambient_str(job, "/metadata/uid", ""), v->uid) != 0 ||
-	    ambient_type(job, "/metadata/deletionTimestamp") == AMBIENT_T_STRING)
+	if (strcmp(ambient_str(job, "/metadata/uid", ""), v->uid) != 0 || ambient_deleting(job))
 		return 0;
 	rc = job_adopt(call, job, pod, err);
 	*adopted = rc == 0;

@@ -17,9 +17,9 @@ orphans_reconcile(void *self, struct ambient_call *call, const struct ambient_re
 
 	if (rc < 0)
 		return rc == -AMBIENT_E_NOTFOUND ? 0 : rc;
-	if (!job_tracked(pod))
+	if (!ambient_finalizer_has(pod, TRACKING))
 		return 0;
-	owner = job_controller_of(pod);
+	owner = ambient_controller_of(pod);
 	name = owner != NULL ? ambient_str(owner, "/name", "")
 			     : ambient_str(pod, "/metadata/labels/batch.kubernetes.io~1job-name", "");
 	if (owner != NULL && strcmp(ambient_str(owner, "/kind", ""), "Job") != 0)

@@ -121,9 +121,6 @@ size_t job_settle(struct job_view *v);
 struct job_pod *job_last_failure(struct job_view *v, int64_t index);
 bool job_condition(const struct ambient_object *obj, const char *type, const char **reason, const char **message,
 		   int64_t *since);
-bool job_tracked(const struct ambient_object *pod);
-/* The controller owner reference, NULL when there is none. */
-const struct ambient_object *job_controller_of(const struct ambient_object *obj);
 /* 1: the labels match spec.selector. */
 bool job_selects(const struct ambient_object *job, const struct ambient_object *pod);
 /* Wall time in ns of an RFC 3339 string, 0 when it is none; and back ("2026-01-01T00:00:00Z"). */
