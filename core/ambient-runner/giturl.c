@@ -19,18 +19,6 @@ static const struct {
 	{"git://", AM_SCHEME_GIT},
 };
 
-bool
-am_runner_is_loopback(const char *host)
-{
-	unsigned a, b, c, d;
-	char rest;
-
-	if (am_streq(host, "localhost") || am_streq(host, "::1"))
-		return true;
-	return sscanf(host, "%3u.%3u.%3u.%3u%c", &a, &b, &c, &d, &rest) == 4 && a == 127 && b < 256 && c < 256 &&
-	       d < 256;
-}
-
 static int
 refuse(struct ambient_error *err, const char *url, const char *why)
 {
@@ -130,7 +118,7 @@ am_runner_giturl_check(const char *url, struct am_giturl *ret, struct ambient_er
 			return rc;
 		if (p[host] != '/' || p[host + 1] == '\0' || p[host + 1] == '-')
 			return refuse(err, url, "it has no path to a repository");
-		if (ret->scheme == AM_SCHEME_GIT && !am_runner_is_loopback(ret->host))
+		if (ret->scheme == AM_SCHEME_GIT && !am_is_loopback(ret->host))
 			return refuse(err, url, "git:// is neither encrypted nor authenticated; use https or ssh");
 		return 0;
 	}

@@ -24,8 +24,6 @@ int am_runner_giturl_check(const char *url, struct am_giturl *ret, struct ambien
 /* What a submodule's "./x" and "../x" mean beside base, as git reads them; any other url is a copy of itself.  malloc'ed, and
  * still to be checked. */
 char *am_runner_giturl_resolve(const char *base, const char *url);
-/* Is it this machine, by any of its names? */
-bool am_runner_is_loopback(const char *host);
 /* git check-ref-format --branch, and no leading "-".  0 or -AMBIENT_E_INVALID. */
 int am_runner_branch_check(const char *branch, struct ambient_error *err);
 /* A folder name for a repository: its own when it is fit, else made of the URL's last part. */

@@ -35,13 +35,6 @@ printable(const char *s)
 	return true;
 }
 
-static bool
-is_loopback(const char *host)
-{
-	return am_streq(host, "localhost") || am_streq(host, "[::1]") ||
-	       (am_starts(host, "127.") && strspn(host, "0123456789.") == strlen(host));
-}
-
 /* Host of a URL that begins with http:// or https://; false: it is none that can be used. */
 static bool
 host_of(const char *url, char host[256])
@@ -75,7 +68,7 @@ check_url(const char *url, bool plain, char host[256], struct am_jira_error *err
 	if (!printable(url) || (!secure && strncasecmp(url, "http://", 7) != 0) || !host_of(url, host))
 		return am_jira_fail(error, "JiraNotConfigured",
 				    "JIRA_URL is no https URL of a server; write it like https://jira.example.com");
-	if (!secure && !plain && !is_loopback(host))
+	if (!secure && !plain && !am_is_loopback(host))
 		return am_jira_fail(error, "JiraNotConfigured",
 				    "JIRA_URL is plain http, which would show the token to the network; use https, or set "
 				    "plainHTTP of plugin runner-jira");

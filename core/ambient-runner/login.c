@@ -114,7 +114,7 @@ find_login(struct am_git *git, const struct am_repo *repo, const struct am_gitur
 		am_freep(user);
 	}
 	const char *token = provider != AM_PROVIDER_NONE ? getenv(issuers[provider].variable) : NULL;
-	if (am_empty(token) || (where->scheme == AM_SCHEME_HTTP && !am_runner_is_loopback(where->host)))
+	if (am_empty(token) || (where->scheme == AM_SCHEME_HTTP && !am_is_loopback(where->host)))
 		return false;
 	*user = am_xstrdup(issuers[provider].user);
 	*password = am_xstrdup(token);

@@ -3,6 +3,7 @@
 #include "core/base/str.h"
 
 #include <ambient/error.h>
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 
@@ -147,6 +148,16 @@ am_parse_size(const char *s, int64_t *ret_bytes)
 		return -AMBIENT_E_INVALID;
 	*ret_bytes = value;
 	return 0;
+}
+
+bool
+am_is_loopback(const char *host)
+{
+	struct in_addr v4;
+
+	if (am_streq(host, "localhost") || am_streq(host, "::1") || am_streq(host, "[::1]"))
+		return true;
+	return inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
 }
 
 bool

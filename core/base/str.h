@@ -32,6 +32,8 @@ int am_parse_u64(const char *s, uint64_t *ret);
 /* "1h30m", "500ms", "30s" -> ns; "64MiB", "512k", "1Gi" -> bytes (k M G decimal, Ki Mi Gi [B] binary). */
 int am_parse_duration(const char *s, int64_t *ret_ns);
 int am_parse_size(const char *s, int64_t *ret_bytes);
+/* Is that host of a URL this machine, by its address or as "localhost"?  IPv6 with or without brackets. */
+bool am_is_loopback(const char *host);
 bool am_utf8_valid(const char *p, size_t n);
 /* Kubernetes names: kind 1 = DNS label (63), 2 = DNS subdomain (253), 3 = label value, 4 = qualified name.
  * NULL when fine, else a static sentence in Kubernetes' words. */

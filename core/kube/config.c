@@ -4,7 +4,6 @@
  * as the name of a file and read when it is needed.  The address must be https, or http on loopback only: a
  * bearer token never travels in the clear.
  */
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <stdlib.h>
 
@@ -69,16 +68,6 @@ am_kube_config_namespace(const struct am_kube_config *config)
 	return am_empty(config->ns) ? "default" : config->ns;
 }
 
-static bool
-host_is_loopback(const char *host)
-{
-	struct in_addr v4;
-
-	if (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
-		return true;
-	return inet_pton(AF_INET, host, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
-}
-
 static char *
 url_part(CURLU *url, CURLUPart part, unsigned flags)
 {
@@ -106,7 +95,7 @@ take_url(struct am_kube_config *config, CURLU *url, struct ambient_error *err)
 		return ambient_err(err, AMBIENT_E_INVALID, "the server's address is incomplete; write https://host:port");
 	if (user != NULL || password != NULL || query != NULL)
 		return ambient_err(err, AMBIENT_E_INVALID, "the server's address must not hold a user or a query");
-	config->loopback = host_is_loopback(host);
+	config->loopback = am_is_loopback(host);
 	if (strcmp(scheme, "https") != 0 && !(strcmp(scheme, "http") == 0 && config->loopback))
 		return ambient_err(err, AMBIENT_E_INVALID,
 				   "server \"%.160s\" is not https (plain http is for loopback only)", host);

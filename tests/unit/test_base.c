@@ -193,6 +193,19 @@ START_TEST(names_and_globs)
 }
 END_TEST
 
+START_TEST(loopback_by_its_names)
+{
+	static const char *const here[] = { "localhost", "127.0.0.1", "127.255.0.9", "::1", "[::1]" };
+	static const char *const elsewhere[] = { "", "128.0.0.1", "localhost.example.com", "127.0.0.1.example.com", "127.0.0.256",
+						 "127.0.0.1:80", "0.0.0.0", "::", "[::2]", "example.com" };
+
+	for (size_t i = 0; i < AM_COUNTOF(here); i++)
+		ck_assert_msg(am_is_loopback(here[i]), "%s", here[i]);
+	for (size_t i = 0; i < AM_COUNTOF(elsewhere); i++)
+		ck_assert_msg(!am_is_loopback(elsewhere[i]), "%s", elsewhere[i]);
+}
+END_TEST
+
 START_TEST(time_there_and_back)
 {
 	char text[32], age[16];
@@ -401,6 +414,7 @@ cases(TCase *tc)
 	tcase_add_test(tc, map_keys_are_the_maps_own_or_borrowed);
 	tcase_add_test(tc, numbers_with_units);
 	tcase_add_test(tc, names_and_globs);
+	tcase_add_test(tc, loopback_by_its_names);
 	tcase_add_test(tc, time_there_and_back);
 	tcase_add_test(tc, the_fake_clock_ends_waits);
 	tcase_add_test(tc, files_and_trees);
