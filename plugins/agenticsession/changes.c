@@ -14,6 +14,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "plugins/kind-shared/hash.h"
+
 enum when { NEXT_RUN, AT_ONCE, IN_A_CHAT };
 enum row { MODEL, TEMPERATURE, MAX_TOKENS, RUNNER_TYPE, INTERACTIVE, TIMEOUT, IDLE, SECRET, MAIN, REPOS, WORKFLOW, ROWS };
 
@@ -152,8 +154,7 @@ static void
 fingerprint(const struct ambient_object *spec, const char *key, char out[20])
 {
 	const struct ambient_object *value = member(spec, key);
-	uint64_t hash = UINT64_C(1469598103934665603); /* FNV-1a */
-	const char *text = NULL;
+	const char *text = "";
 	size_t n = 0;
 
 	if (strcmp(key, "prompt") == 0) {
@@ -163,9 +164,7 @@ fingerprint(const struct ambient_object *spec, const char *key, char out[20])
 	} else if (value != NULL) {
 		text = ambient_json(value, "", &n);
 	}
-	for (size_t i = 0; text != NULL && i < n; i++)
-		hash = (hash ^ (unsigned char)text[i]) * UINT64_C(1099511628211);
-	(void)snprintf(out, 20, "%016" PRIx64, hash);
+	(void)snprintf(out, 20, "%016" PRIx64, kh_add(KH_FIRST, text, n));
 }
 
 void

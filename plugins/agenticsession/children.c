@@ -14,25 +14,24 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "plugins/kind-shared/hash.h"
+
 #define BACKSTOP_S 60
 
 void
 as_name(char out[AS_NAME_MAX], const char *prefix, const char *session, const char *suffix)
 {
 	size_t fixed = strlen(prefix) + strlen(suffix), n = strlen(session);
-	uint64_t hash = UINT64_C(1469598103934665603); /* FNV-1a */
 
 	if (fixed + n < AS_NAME_MAX) {
 		(void)snprintf(out, AS_NAME_MAX, "%s%s%s", prefix, session, suffix);
 		return;
 	}
-	for (const char *p = session; *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
 	n = AS_NAME_MAX - 1 - fixed - 11;
 	while (n > 0 && !isalnum((unsigned char)session[n - 1]))
 		n--;
 	(void)snprintf(out, AS_NAME_MAX, "%s%.*s-%010" PRIx64 "%s", prefix, (int)n, session,
-		       hash & UINT64_C(0xffffffffff), suffix);
+		       kh_adds(KH_FIRST, session) & UINT64_C(0xffffffffff), suffix);
 }
 
 /* What is common to all: labels, the annotations that lead back to the session and the run, the owner. */

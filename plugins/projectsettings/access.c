@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "plugins/kind-shared/hash.h"
 #include "plugins/projectsettings/projectsettings.h"
 
 struct grant {
@@ -28,21 +29,18 @@ is_role(const char *role)
 void
 ps_binding_name(char out[PS_BINDING_MAX], const char *group, const char *role)
 {
-	uint64_t hash = UINT64_C(1469598103934665603); /* FNV-1a */
 	size_t n = strlen(group), tail = strlen(role) + 1;
 	bool plain = n + tail < PS_BINDING_MAX;
 
-	for (const char *p = group; *p != '\0'; p++) {
-		hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
+	for (const char *p = group; *p != '\0'; p++)
 		plain = plain && (isalnum((unsigned char)*p) || strchr("-_.:@", *p) != NULL);
-	}
 	if (plain) {
 		(void)snprintf(out, PS_BINDING_MAX, "%s-%.8s", group, role);
 		return;
 	}
 	if (n > PS_BINDING_MAX - 32)
 		n = PS_BINDING_MAX - 32;
-	(void)snprintf(out, PS_BINDING_MAX, "%.*s-%016" PRIx64 "-%.8s", (int)n, group, hash, role);
+	(void)snprintf(out, PS_BINDING_MAX, "%.*s-%016" PRIx64 "-%.8s", (int)n, group, kh_adds(KH_FIRST, group), role);
 	for (size_t i = 0; i < n; i++)
 		if (!isalnum((unsigned char)out[i]) && strchr("-_.:@", out[i]) == NULL)
 			out[i] = '-';

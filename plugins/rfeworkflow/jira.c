@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "plugins/kind-shared/hash.h"
+
 #define TIMEOUT_S 600
 
 static const char *const none[] = { NULL };
@@ -126,14 +128,6 @@ key_of(const struct rfe_pass *p, const char *path)
 	return "";
 }
 
-static uint64_t
-hash_of(uint64_t hash, const char *text)
-{
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
-	return hash;
-}
-
 /* Where a person finds the document. */
 static void
 put_source(struct text *b, const struct rfe_order *o)
@@ -195,8 +189,8 @@ make_order(struct rfe_pass *p, const char *folder)
 		o->implements = key_of(p, plan_path);
 	put_summary(&summary, p, d);
 	put_source(&source, o);
-	rfe_putf(&label, "ambient-%016" PRIx64, hash_of(hash_of(hash_of(UINT64_C(1469598103934665603),
-		 ambient_str(p->workflow, "/metadata/uid", "")), "#"), o->path));
+	rfe_putf(&label, "ambient-%016" PRIx64, kh_adds(kh_adds(kh_adds(KH_FIRST, ambient_str(p->workflow, "/metadata/uid", "")), "#"),
+		 o->path));
 	o->summary = rfe_take(&summary, p->call);
 	o->source = rfe_take(&source, p->call);
 	o->label = rfe_take(&label, p->call);

@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "plugins/kind-shared/hash.h"
+
 void
 rfe_putf(struct text *b, const char *fmt, ...)
 {
@@ -97,17 +99,14 @@ void
 rfe_name(char out[RFE_NAME_MAX], const char *prefix, const char *suffix)
 {
 	size_t n = strlen(prefix), tail = strlen(suffix);
-	uint64_t hash = UINT64_C(1469598103934665603); /* FNV-1a */
+	uint64_t hash;
 
 	if (n + tail < RFE_NAME_MAX) {
 		memcpy(out, prefix, n);
 		memcpy(out + n, suffix, tail + 1);
 		return;
 	}
-	for (const char *p = prefix; *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
-	for (const char *p = suffix; *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
+	hash = kh_adds(kh_adds(KH_FIRST, prefix), suffix);
 	if (tail > 30)
 		tail = 30;
 	suffix += strlen(suffix) - tail;
