@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define ROOT_MAX 400 /* what is in it has room for so long a path of its own */
+
 AMBIENT_DECLARE("name=node\0"
 		"version=" PACKAGE_VERSION "\0"
 		"reconciler=pods\0"
@@ -310,19 +312,49 @@ stop(void *self)
 	resources_leave(node);
 }
 
+/* What the configuration says of it, but for lists. */
+static void
+read_options(struct node *node, const struct ambient_conf *conf)
+{
+	const struct ambient_host *host = node->host;
+	const char *fact = host->fact != NULL ? host->fact(host, "node-name") : NULL;
+	const char *mode = host->fact != NULL ? host->fact(host, "mode") : NULL;
+
+	node->name = copy(host, conf, "name", fact != NULL ? fact : "standalone");
+	node->shim = copy(host, conf, "shim", AM_LIBEXECDIR "/ambient-shim");
+	node->bwrap = copy(host, conf, "bwrap", "/usr/bin/bwrap");
+	node->no_sandbox = strcmp(host->conf->str(conf, "sandbox", "bwrap"), "none") == 0;
+	node->cluster = mode != NULL && strcmp(mode, "cluster") == 0;
+	node->strict_limits = host->conf->integer(conf, "strictLimits", 0) != 0;
+	node->seccomp_default = host->conf->integer(conf, "seccompDefault", 1) != 0;
+	node->profiles = copy(host, conf, "seccompProfiles", NULL);
+	node->pod_pids = host->conf->integer(conf, "podPids", 4096);
+	node->host_paths = strings(host, conf, "hostPaths", false);
+	node->token_use = host->conf->integer(conf, "tokenMaxAge", 24 * 60 * AMBIENT_MINUTE);
+	node->port = (uint16_t)host->conf->integer(conf, "port", 0);
+}
+
+static int
+make_pods_dir(const struct node *node, struct ambient_error *err)
+{
+	char path[600];
+	int rc;
+
+	(void)snprintf(path, sizeof(path), "%s/pods", node->root);
+	rc = make_dirs(path);
+	return rc < 0 ? ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make \"%s\": %s", path, strerror(-rc)) : 0;
+}
+
 static int
 create(const struct ambient_host *host, const struct ambient_conf *conf, void **ret_self, struct ambient_error *err)
 {
-	const char *fact = host->fact != NULL ? host->fact(host, "node-name") : NULL;
-	const char *mode = host->fact != NULL ? host->fact(host, "mode") : NULL;
 	struct node *node;
-	char path[600];
 	int rc = check(host, conf, err);
 
 	if (rc < 0)
 		return rc;
-	if (host->state_dir == NULL || strlen(host->state_dir) > 400)
-		return ambient_err(err, AMBIENT_E_INVALID, "a node needs a state directory with a path below 400 bytes");
+	if (host->state_dir == NULL)
+		return ambient_err(err, AMBIENT_E_INVALID, "a node needs a state directory");
 	node = calloc(1, sizeof(*node));
 	if (node == NULL)
 		return ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
@@ -331,24 +363,18 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 	pthread_mutex_init(&node->lock, NULL);
 	pthread_mutex_init(&node->uid_lock, NULL);
 	pthread_cond_init(&node->pull_ended, NULL);
-	node->name = copy(host, conf, "name", fact != NULL ? fact : "standalone");
-	node->shim = copy(host, conf, "shim", AM_LIBEXECDIR "/ambient-shim");
-	node->bwrap = copy(host, conf, "bwrap", "/usr/bin/bwrap");
 	node->root = realpath(host->state_dir, NULL);
-	node->no_sandbox = strcmp(host->conf->str(conf, "sandbox", "bwrap"), "none") == 0;
-	node->cluster = mode != NULL && strcmp(mode, "cluster") == 0;
-	node->strict_limits = host->conf->integer(conf, "strictLimits", 0) != 0;
-	node->seccomp_default = host->conf->integer(conf, "seccompDefault", 1) != 0;
-	node->profiles = copy(host, conf, "seccompProfiles", NULL);
-	node->pod_pids = host->conf->integer(conf, "podPids", 4096);
-	node->host_paths = strings(host, conf, "hostPaths", false);
-	resources_detect(node, host->conf->str(conf, "cgroups", "/sys/fs/cgroup"));
-	node->token_use = host->conf->integer(conf, "tokenMaxAge", 24 * 60 * AMBIENT_MINUTE);
-	node->port = (uint16_t)host->conf->integer(conf, "port", 0);
-	if (node->name == NULL || node->shim == NULL || node->bwrap == NULL || node->root == NULL)
-		rc = ambient_err(err, AMBIENT_E_NOMEM, "cannot use the state directory \"%s\": %s", host->state_dir,
+	if (node->root == NULL)
+		rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot use the state directory \"%s\": %s", host->state_dir,
 				 strerror(errno));
-	else if (access(node->shim, X_OK) < 0)
+	else if (strlen(node->root) > ROOT_MAX)
+		rc = ambient_err(err, AMBIENT_E_INVALID, "the path of the state directory has more than %d bytes: \"%.100s...\"", ROOT_MAX,
+				 node->root);
+	read_options(node, conf);
+	resources_detect(node, host->conf->str(conf, "cgroups", "/sys/fs/cgroup"));
+	if (rc == 0 && (node->name == NULL || node->shim == NULL || node->bwrap == NULL))
+		rc = ambient_err(err, AMBIENT_E_NOMEM, "out of memory");
+	if (rc == 0 && access(node->shim, X_OK) < 0)
 		rc = ambient_err(err, AMBIENT_E_NOTFOUND, "the program \"%s\" is missing: install it, or set \"shim\"", node->shim);
 	if (rc == 0)
 		rc = users_range(host->conf->str(conf, "uidRange", NULL), &node->uid_first, &node->uid_last, err);
@@ -362,12 +388,8 @@ create(const struct ambient_host *host, const struct ambient_conf *conf, void **
 		rc = read_images(node, conf, err);
 	if (rc == 0)
 		rc = read_podmen(node, conf, err);
-	if (rc == 0) {
-		(void)snprintf(path, sizeof(path), "%s/pods", node->root);
-		rc = make_dirs(path);
-		if (rc < 0)
-			rc = ambient_err(err, AMBIENT_E_UNAVAILABLE, "cannot make \"%s\": %s", path, strerror(-rc));
-	}
+	if (rc == 0)
+		rc = make_pods_dir(node, err);
 	if (rc == 0) {
 		seccomp_prepare(node);
 		local_load(node);

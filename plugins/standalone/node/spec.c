@@ -278,14 +278,43 @@ add_container(struct node *node, struct ambient_call *call, const struct ambient
 	return 0;
 }
 
+/* What all containers of the pod share. */
+static void
+add_pod(struct text *spec, const struct node *node, const struct ambient_object *pod, const struct local *local, int version)
+{
+	int64_t waited = (node->host->clock->wall(node->host) - local->accepted) / AMBIENT_MILLISECOND;
+	char socket[600];
+
+	(void)snprintf(socket, sizeof(socket), "%s/sock", local->dir);
+	text_printf(spec, "{\"version\":%d,\"dir\":", version);
+	text_json(spec, local->dir);
+	text_puts(spec, ",\"socket\":");
+	text_json(spec, socket);
+	text_puts(spec, ",\"hostname\":");
+	text_json(spec, ambient_str(pod, "/spec/hostname", local->name));
+	text_puts(spec, ",\"bwrap\":");
+	text_json(spec, node->bwrap);
+	text_printf(spec, ",\"sandbox\":\"%s\",\"restartPolicy\":", node->no_sandbox ? "none" : "bwrap");
+	text_json(spec, ambient_str(pod, "/spec/restartPolicy", "Always"));
+	text_printf(spec, ",\"grace\":%lld,\"deadline\":%lld,\"elapsedMs\":%lld",
+		    (long long)ambient_int(pod, "/spec/terminationGracePeriodSeconds", 30),
+		    (long long)ambient_int(pod, "/spec/activeDeadlineSeconds", 0), (long long)(waited > 0 ? waited : 0));
+	if (node->filter != NULL) {
+		text_puts(spec, ",\"seccompFilter\":");
+		text_json(spec, node->filter);
+	}
+	if (ambient_bool(pod, "/spec/shareProcessNamespace", 0))
+		text_puts(spec, ",\"shareProcessNamespace\":true");
+	if (local->user > 0)
+		text_printf(spec, ",\"user\":%lld,\"stage\":\"%s\"", (long long)local->user, USERS_STAGE);
+}
+
 int
 spec_build(struct node *node, struct ambient_call *call, const struct ambient_object *pod, struct local *local,
 	   struct text *spec, struct trouble *t, struct ambient_error *err)
 {
 	static const char *const lists[][2] = { { "/spec/initContainers", "initContainers" },
 						{ "/spec/containers", "containers" } };
-	int64_t deadline = ambient_int(pod, "/spec/activeDeadlineSeconds", 0);
-	int64_t waited = (node->host->clock->wall(node->host) - local->accepted) / AMBIENT_MILLISECOND;
 	bool mapped = false, by_podman = false, share = ambient_bool(pod, "/spec/shareProcessNamespace", 0);
 	int rc = 0;
 
@@ -310,26 +339,7 @@ spec_build(struct node *node, struct ambient_call *call, const struct ambient_ob
 		return 0;
 	}
 	/* An older shim would not know what to do with podman's, and leave out the rest. */
-	text_printf(spec, "{\"version\":%d,\"dir\":", share || groups_asked(pod) || local->user > 0 ? 4 : by_podman ? 3 : 1);
-	text_json(spec, local->dir);
-	text_puts(spec, ",\"socket\":");
-	text_printf(spec, "\"%s/sock\",\"hostname\":", local->dir);
-	text_json(spec, ambient_str(pod, "/spec/hostname", local->name));
-	text_puts(spec, ",\"bwrap\":");
-	text_json(spec, node->bwrap);
-	text_printf(spec, ",\"sandbox\":\"%s\",\"restartPolicy\":", node->no_sandbox ? "none" : "bwrap");
-	text_json(spec, ambient_str(pod, "/spec/restartPolicy", "Always"));
-	text_printf(spec, ",\"grace\":%lld,\"deadline\":%lld,\"elapsedMs\":%lld",
-		    (long long)ambient_int(pod, "/spec/terminationGracePeriodSeconds", 30), (long long)deadline,
-		    (long long)(waited > 0 ? waited : 0));
-	if (node->filter != NULL) {
-		text_puts(spec, ",\"seccompFilter\":");
-		text_json(spec, node->filter);
-	}
-	if (share)
-		text_puts(spec, ",\"shareProcessNamespace\":true");
-	if (local->user > 0)
-		text_printf(spec, ",\"user\":%lld,\"stage\":\"%s\"", (long long)local->user, USERS_STAGE);
+	add_pod(spec, node, pod, local, share || groups_asked(pod) || local->user > 0 ? 4 : by_podman ? 3 : 1);
 	resources_add_groups(spec, node);
 	resources_add_quotas(spec, pod, local);
 	volumes_add_memory(spec, pod, local);
