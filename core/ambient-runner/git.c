@@ -239,11 +239,12 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 			(void)unlink(path);
 		}
 	}
-	if (rc == 0 && result->timed_out) {
+	bool cancelled = git->cancelled != NULL && __atomic_load_n(git->cancelled, __ATOMIC_ACQUIRE) != 0;
+	if (rc == 0 && result->timed_out && cancelled) {
+		rc = ambient_err(err, AMBIENT_E_CANCELLED, "git %s was still going on when the run had to end", run->args[0]);
+	} else if (rc == 0 && result->timed_out) {
 		rc = ambient_err(err, AMBIENT_E_TIMEOUT, "git %s took longer than %d s", run->args[0],
 				 run->seconds > 0 ? run->seconds : 600);
-	} else if (rc == 0 && git->cancelled != NULL && __atomic_load_n(git->cancelled, __ATOMIC_ACQUIRE) != 0) {
-		rc = ambient_err(err, AMBIENT_E_CANCELLED, "asked to end");
 	} else if (rc == 0 && result->exit_code != 0 && !run->may_fail) {
 		am_git_explain(git, &result->err, text, sizeof(text));
 		rc = ambient_err(err, AMBIENT_E_INVALID, "git %s: %s", run->args[0], text);

@@ -280,7 +280,7 @@ am_runner_git_push(struct am_git *git, struct am_repo *repo, struct ambient_erro
 		(void)am_strlcpy(repo->error, err->message, sizeof(repo->error));
 	rc = am_git_run(git, &run, &result, err);
 	if (rc < 0)
-		return am_err_prefix(err, "pushing \"%.60s\" was refused", repo->push_branch);
+		return am_err_prefix(err, "pushing \"%.60s\"", repo->push_branch);
 	if (result.exit_code != 0)
 		rc = push_refused(git, repo, &result, err);
 	am_run_result_fini(&result);

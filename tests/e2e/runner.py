@@ -263,7 +263,9 @@ def test_a_push_that_hangs_ends_with_the_grace_of_the_pod(lab):
     finally:
         with open(os.open(gate, os.O_RDWR), "w") as f:
             f.write("go\n")
-    assert pod.code == 143 and pod.report["state"] == "done" and pod.report["repos"][0]["status"] == "error", (pod.code, pod.report)
+    r = pod.report["repos"][0]
+    assert pod.code == 143 and pod.report["state"] == "done" and r["status"] == "error", (pod.code, pod.report)
+    assert r["error"] == 'pushing "%s": git push was still going on when the run had to end' % ("ambient/rescue/s1-" + pod.run_id), r
 
 
 def test_the_api_server_is_away_when_the_runner_starts(lab):
