@@ -155,7 +155,7 @@ once(const struct am_rest *rest, struct am_rest_answer *answer, struct attempt *
 	}
 	attempt->result = curl_easy_perform(easy);
 	note_answer(easy, answer, attempt);
-	if (is_cancelled(rest))
+	if (attempt->result != CURLE_OK && is_cancelled(rest))
 		rc = ambient_err(err, AMBIENT_E_CANCELLED, "asked to end");
 	else if (answer->body.failed)
 		rc = ambient_err(err, AMBIENT_E_INVALID, "the answer has more than %zu MiB", ANSWER_MAX >> 20);
