@@ -31,7 +31,7 @@ git(const struct save *save, const char *const *args, struct am_run_result *resu
 	static const char *const settings[] = {
 		"core.hooksPath=/dev/null", "commit.gpgSign=false", "core.fsmonitor=false",        "gc.auto=0",
 		"maintenance.auto=false",   "safe.directory=*",     "advice.addEmbeddedRepo=false"};
-	const char *argv[40];
+	const char *argv[40], *what = *args;
 	size_t n = 0;
 	struct am_run_result own = {0};
 
@@ -48,9 +48,9 @@ git(const struct save *save, const char *const *args, struct am_run_result *resu
 	struct am_run_result *r = result != NULL ? result : &own;
 	int rc = am_run(&spawn, NULL, 0, 64 * 1024, 600 * AM_NS_PER_S, NULL, r, err);
 	if (rc == 0 && r->timed_out)
-		rc = ambient_err(err, AMBIENT_E_TIMEOUT, "git %s did not end", argv[15]);
+		rc = ambient_err(err, AMBIENT_E_TIMEOUT, "git %s did not end", what);
 	else if (rc == 0 && r->exit_code != 0 && !may_fail)
-		rc = ambient_err(err, AMBIENT_E_INVALID, "git %s: %.200s", argv[15], am_buf_str(&r->err));
+		rc = ambient_err(err, AMBIENT_E_INVALID, "git %s: %.200s", what, am_buf_str(&r->err));
 	if (result == NULL || rc < 0)
 		am_run_result_fini(r);
 	return rc;
