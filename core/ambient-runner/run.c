@@ -242,13 +242,18 @@ static int
 open_workspace(struct am_runner *runner)
 {
 	struct ambient_error err = AMBIENT_ERROR_INIT;
-	static const char *const dirs[] = {"workspace", "workspace/artifacts", "out", ".ambient", ".claude"};
+	static const struct {
+		const char *name;
+		mode_t mode;
+		bool agents; /* who may have put something else in its place, in an earlier run */
+	} dirs[] = {{"workspace", 0755, false}, {"workspace/artifacts", 0755, true}, {"out", 0755, false},
+		    {".ambient", 0700, false},	{".claude", 0755, false}};
 
 	runner->private_dir = am_xasprintf("%s/.ambient", runner->dir);
 	for (size_t i = 0; i < AM_COUNTOF(dirs); i++) {
-		am_auto(am_freep) char *path = am_xasprintf("%s/%s", runner->dir, dirs[i]);
+		am_auto(am_freep) char *path = am_xasprintf("%s/%s", runner->dir, dirs[i].name);
 
-		if (am_mkdirs(path, *dirs[i] == '.' && i == 3 ? 0700 : 0755, &err) < 0 && i != 1)
+		if (am_mkdirs(path, dirs[i].mode, &err) < 0 && !dirs[i].agents)
 			return am_runner_fail(runner, AM_EXIT_FAILED, "WorkspaceFailed", "%s", err.message);
 	}
 	am_auto(am_freep) char *lock = am_xasprintf("%s/lock", runner->private_dir);
