@@ -63,7 +63,7 @@ look(void *arg, const struct am_node *pod)
 	return false;
 }
 
-/* The pod's name is the session's and a word, unless that were too long: then it is the one that the session owns. */
+/* The pod's name is the session's and a word, unless that were too long: then it is the one that names the session. */
 static void
 find_name(struct ctl_endpoint *ep)
 {
@@ -81,7 +81,7 @@ find_name(struct ctl_endpoint *ep)
 	am_buf_adds(&path, "?labelSelector=app%3Dambient-content");
 	items = ctl_read(ep->ctl, arena, am_buf_str(&path), &list, &err) == 0 ? am_node_get(list, "items") : NULL;
 	for (const struct am_node *pod = items != NULL ? items->first : NULL; pod != NULL; pod = pod->next)
-		if (am_streq(ctl_text(pod, "/metadata/ownerReferences/0/name"), ep->session))
+		if (am_streq(ctl_text(pod, "/metadata/annotations/ambient-code.io~1session"), ep->session))
 			(void)am_strlcpy(ep->pod, ctl_text(pod, "/metadata/name"), sizeof(ep->pod));
 }
 

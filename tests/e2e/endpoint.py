@@ -345,6 +345,15 @@ def test_weakness_12_2_c_what_a_session_left_is_shown_until_it_starts_again(p):
     assert not events, events
 
 
+def test_a_session_with_a_long_name_shows_its_files(p):
+    """Its pod cannot be named after it as a whole."""
+    s = p.session("long-" + "x" * 70, "echo text > $AMBIENT_SESSION_DIR/workspace/kept")
+    s.wait("Completed")
+    done = p.ctl("files", s.name, "kept")
+    assert done.returncode == 0 and done.stdout.endswith("text\n"), (done.returncode, done.stdout)
+    p.request("DELETE", s.path)
+
+
 def test_content_that_nobody_asks_for_goes(p):
     s, before = p.session("idle", "true"), p.agenticsession
     s.wait("Completed")
