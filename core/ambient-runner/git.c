@@ -16,6 +16,7 @@
 #include "core/base/mem.h"
 
 #define OUTPUT_MAX (256 * 1024)
+#define ARGS_MAX   128
 
 /* On every command line: what a repository's own configuration must not decide. */
 static const char *const settings[] = {
@@ -150,7 +151,7 @@ make_env(struct am_git *git, const struct am_git_run *run, bool login, bool key,
 /* The line of stderr that says what went wrong: the remote's or git's own error before a mere "fatal:".  Where ssh
  * could not connect, git's line only says so, and ssh's own is the one before it. */
 void
-am_git_explain(struct am_git *git, const struct am_buf *text, char *ret, size_t size)
+am_git_explain(const struct am_git *git, const struct am_buf *text, char *ret, size_t size)
 {
 	const char *p = am_buf_str(text), *best = NULL, *last = NULL;
 	size_t best_n = 0, last_n = 0;
@@ -180,22 +181,11 @@ am_git_explain(struct am_git *git, const struct am_buf *text, char *ret, size_t 
 		(void)am_strlcpy(ret, "git said nothing", size);
 }
 
-int
-am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_result *result, struct ambient_error *err)
+static void
+make_line(const struct am_git_run *run, const char *argv[ARGS_MAX])
 {
-	const char *argv[128];
-	char *env[40];
-	struct am_run_result own = {0};
 	size_t n = 0;
-	bool login = false, key = false, hosts = false;
-	char text[200];
-	int rc;
 
-	if (git->tick != NULL)
-		git->tick(git->tick_arg);
-	if (run->where != NULL &&
-	    (rc = am_git_write_credentials(git, run->repo, run->where, &login, &key, &hosts, err)) < 0)
-		return rc;
 	argv[n++] = "git";
 	for (size_t i = 0; i < AM_COUNTOF(settings); i++) {
 		argv[n++] = "-c";
@@ -210,10 +200,55 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 		argv[n++] = run->git_dir;
 	}
 	for (const char *const *arg = run->args; *arg != NULL; arg++) {
-		am_assert(n + 1 < AM_COUNTOF(argv));
+		am_assert(n + 1 < ARGS_MAX);
 		argv[n++] = *arg;
 	}
 	argv[n] = NULL;
+}
+
+static void
+remove_credentials(const struct am_git *git)
+{
+	static const char *const files[] = {"login", "ssh-key"};
+
+	for (size_t i = 0; i < AM_COUNTOF(files); i++) {
+		am_auto(am_freep) char *path = am_xasprintf("%s/%s", git->dir, files[i]);
+
+		(void)unlink(path);
+	}
+}
+
+/* What became of a git that was run. */
+static int
+judge(const struct am_git *git, const struct am_git_run *run, const struct am_run_result *result, int seconds, struct ambient_error *err)
+{
+	char text[200];
+
+	if (result->timed_out && git->cancelled != NULL && __atomic_load_n(git->cancelled, __ATOMIC_ACQUIRE) != 0)
+		return ambient_err(err, AMBIENT_E_CANCELLED, "git %s was still going on when the run had to end", run->args[0]);
+	if (result->timed_out)
+		return ambient_err(err, AMBIENT_E_TIMEOUT, "git %s took longer than %d s", run->args[0], seconds);
+	if (result->exit_code == 0 || run->may_fail)
+		return 0;
+	am_git_explain(git, &result->err, text, sizeof(text));
+	return ambient_err(err, AMBIENT_E_INVALID, "git %s: %s", run->args[0], text);
+}
+
+int
+am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_result *result, struct ambient_error *err)
+{
+	const char *argv[ARGS_MAX];
+	char *env[40];
+	struct am_run_result own = {0};
+	bool login = false, key = false, hosts = false;
+	int seconds = run->seconds > 0 ? run->seconds : 600, rc;
+
+	if (git->tick != NULL)
+		git->tick(git->tick_arg);
+	if (run->where != NULL &&
+	    (rc = am_git_write_credentials(git, run->repo, run->where, &login, &key, &hosts, err)) < 0)
+		return rc;
+	make_line(run, argv);
 	make_env(git, run, login, key, hosts, env);
 	struct am_spawn spawn = {.argv = argv,
 				 .envp = (const char *const *)env,
@@ -227,28 +262,13 @@ am_git_run(struct am_git *git, const struct am_git_run *run, struct am_run_resul
 	if (result == NULL)
 		result = &own;
 	rc = am_run(&spawn, run->input, run->input_len, run->out_max > 0 ? run->out_max : OUTPUT_MAX,
-		    (run->seconds > 0 ? run->seconds : 600) * AM_NS_PER_S, git->cancelled, result, err);
+		    seconds * AM_NS_PER_S, git->cancelled, result, err);
 	for (size_t i = 0; env[i] != NULL; i++)
 		free(env[i]);
-	if (run->where != NULL) {
-		static const char *const files[] = {"login", "ssh-key"};
-
-		for (size_t i = 0; i < AM_COUNTOF(files); i++) {
-			am_auto(am_freep) char *path = am_xasprintf("%s/%s", git->dir, files[i]);
-
-			(void)unlink(path);
-		}
-	}
-	bool cancelled = git->cancelled != NULL && __atomic_load_n(git->cancelled, __ATOMIC_ACQUIRE) != 0;
-	if (rc == 0 && result->timed_out && cancelled) {
-		rc = ambient_err(err, AMBIENT_E_CANCELLED, "git %s was still going on when the run had to end", run->args[0]);
-	} else if (rc == 0 && result->timed_out) {
-		rc = ambient_err(err, AMBIENT_E_TIMEOUT, "git %s took longer than %d s", run->args[0],
-				 run->seconds > 0 ? run->seconds : 600);
-	} else if (rc == 0 && result->exit_code != 0 && !run->may_fail) {
-		am_git_explain(git, &result->err, text, sizeof(text));
-		rc = ambient_err(err, AMBIENT_E_INVALID, "git %s: %s", run->args[0], text);
-	}
+	if (run->where != NULL)
+		remove_credentials(git);
+	if (rc == 0)
+		rc = judge(git, run, result, seconds, err);
 	if (result == &own || rc < 0)
 		am_run_result_fini(result);
 	return rc;

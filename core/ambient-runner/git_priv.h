@@ -51,7 +51,7 @@ int am_git_open_dir(const char *root, const char *path);
 
 /* login.c */
 /* What git said went wrong, in one line. */
-void am_git_explain(struct am_git *git, const struct am_buf *text, char *ret, size_t size);
+void am_git_explain(const struct am_git *git, const struct am_buf *text, char *ret, size_t size);
 int am_git_write_credentials(struct am_git *git, const struct am_repo *repo, const struct am_giturl *where, bool *has_login,
 			     bool *has_key, bool *has_hosts, struct ambient_error *err);
 /* What the host's API takes as a bearer's token; NULL when there is none.  malloc'ed, like the next. */
