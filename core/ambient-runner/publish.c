@@ -69,20 +69,16 @@ am_runner_bundle_header(const char *p, size_t n, size_t *pack, char head[65], st
 	return 0;
 }
 
-/* Copies out/<name>.bundle to the private directory: header to *header, the rest to the returned descriptor. */
+/* out/<name>.bundle, a regular file that is not too large; its descriptor. */
 static int
-take_bundle(struct am_git *git, const struct am_repo *repo, char head[65], int *ret_fd, struct ambient_error *err)
+open_bundle(const struct am_git *git, const struct am_repo *repo, struct ambient_error *err)
 {
 	am_auto(am_freep) char *out = am_xasprintf("%s/out", git->root);
 	am_auto(am_freep) char *name = am_xasprintf("%s.bundle", repo->name);
-	am_auto(am_freep) char *copy = am_xasprintf("%s/.ambient/incoming.pack", git->root);
-	am_auto(am_buf_fini) struct am_buf buf = {0};
 	struct stat st;
-	int dir, in = -1, to = -1, rc = 0;
-	size_t pack = 0;
-	int64_t total = 0;
+	int in = -1, rc = 0;
 
-	dir = open(out, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int dir = open(out, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir >= 0) {
 		in = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 		int saved = errno;
@@ -97,7 +93,26 @@ take_bundle(struct am_git *git, const struct am_repo *repo, char head[65], int *
 	else if (st.st_size > git->bundle_max)
 		rc = ambient_err(err, AMBIENT_E_INVALID, "the agent's bundle is refused: %lld bytes are more than %lld",
 				 (long long)st.st_size, (long long)git->bundle_max);
-	if (rc == 0 && !am_buf_reserve(&buf, HEADER_MAX))
+	if (rc == 0)
+		return in;
+	(void)close(in);
+	return rc;
+}
+
+/* Copies an agent's bundle to the private directory: of the header, head; the rest to the returned descriptor. */
+static int
+take_bundle(struct am_git *git, const struct am_repo *repo, char head[65], int *ret_fd, struct ambient_error *err)
+{
+	am_auto(am_freep) char *copy = am_xasprintf("%s/.ambient/incoming.pack", git->root);
+	am_auto(am_buf_fini) struct am_buf buf = {0};
+	int in = open_bundle(git, repo, err), to = -1, rc = AM_MIN(in, 0);
+	size_t pack = 0;
+	int64_t total = 0;
+
+	*ret_fd = -1;
+	if (rc < 0)
+		return rc;
+	if (!am_buf_reserve(&buf, HEADER_MAX))
 		rc = ambient_err(err, AMBIENT_E_NOMEM, "no memory for the agent's bundle");
 	while (rc == 0 && buf.len < HEADER_MAX) {
 		ssize_t n = pread(in, buf.data + buf.len, HEADER_MAX - buf.len, (off_t)buf.len);
