@@ -8,6 +8,7 @@
 
 #include "core/ambient-runner/beneath.h"
 #include "core/ambient-runner/endpoint_priv.h"
+#include "core/base/mem.h"
 #include "core/base/spawn.h"
 #include "core/data/scan.h"
 
@@ -23,13 +24,14 @@ look_here(struct am_http_request *request, const char *repo, bool diff)
 	struct am_run_result result = {0};
 	int rc = am_run(&spawn, NULL, 0, ANSWER_MAX, LOOK_NS, NULL, &result, &err);
 	struct am_slice answer = am_slice(am_buf_str(&result.out), result.out.len);
-	char *error = NULL;
+	bool good = rc == 0 && am_json_check(answer.p, answer.n, NULL) == 0;
+	am_auto(am_freep) char *error = good ? am_json_dup(answer, "/error")
+					     : am_xstrdup(rc < 0 ? err.message : "the clone could not be looked at");
 
-	if (rc == 0 && am_json_check(answer.p, answer.n, &err) == 0 && (error = am_json_dup(answer, "/error")) == NULL)
+	if (error == NULL)
 		am_http_answer(request, 200, "application/json", &result.out);
 	else
-		am_endpoint_refuse(request, 409, "Refused", "%.300s", error != NULL ? error : err.message);
-	free(error);
+		am_endpoint_refuse(request, 409, "Refused", "%.300s", error);
 	am_run_result_fini(&result);
 }
 
