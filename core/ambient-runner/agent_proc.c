@@ -336,9 +336,9 @@ read_stream(struct am_agent *agent, struct am_stream *stream)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0) {
-		agent->last_read = now_boot();
 		stream->buf.len += (size_t)n;
 		split(agent, stream, false);
+		agent->last_read = now_boot(); /* what it said may have taken long to pass on */
 		return;
 	}
 	if (stream->buf.len > 0 && am_buf_reserve(&stream->buf, 1))
@@ -606,7 +606,7 @@ int
 am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 {
 	struct ambient_exit end = {.size = sizeof(end)};
-	int64_t last = AM_FOREVER;
+	int64_t last = AM_FOREVER, read = 0;
 	int rc;
 
 	am_agent_hear(agent); /* what came together with the line before the start */
@@ -629,8 +629,9 @@ am_agent_loop(struct am_agent *agent, struct ambient_error *err)
 		if (agent->exited && agent->drain_until == AM_FOREVER)
 			last = last == AM_FOREVER || am_runner_channel_full(&agent->runner) ? now_boot() + DRAIN
 											     : AM_MAX(last, agent->last_read + DRAIN);
-		if (now_boot() > last)
-			break;
+		if (now_boot() > last && agent->last_read == read)
+			break; /* and the last look found nothing: this process may have been the one that was late */
+		read = agent->last_read;
 		am_agent_wait(agent);
 		reap_orphans(agent);
 	}
