@@ -167,7 +167,7 @@ def job_backoff_limit(f):
 @row
 def job_active_deadline(f):
     w = Work(f)
-    path = w.job("a", activeDeadlineSeconds=1)
+    path = w.job("a", activeDeadlineSeconds=4)  # for its pod to be seen by us
     w.some("a", 1)
     w.stopped("a")
     c = w.condition(path, "Failed")
