@@ -122,7 +122,7 @@ def test_while_the_agent_runs(p):
     killed(p)
     reconciles(p)
     assert s.phase == "Running" and s.status["runId"] == run and s.status["startTime"] == start, s.status
-    assert pods and running(pods) == set(pods), "the pod was touched"
+    assert pods and running(pods) == set(pods), "the pod was touched: %s" % sorted(set(pods) - running(pods))
     s.touch("go")
     right_end(p, s, "running")
 

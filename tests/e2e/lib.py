@@ -253,14 +253,14 @@ def removed(top):
 
 def tree_of(roots, table):
     """pid -> start time of these and what comes from them; without the naps of agents that wait for a file.  A nap that
-    was forked and not executed yet still has its parent's command line."""
+    was forked and not executed yet still has its parent's command line; one that is being executed, or ends, has none."""
     todo, found = [(pid, None) for pid in roots], {}
     while todo:
         pid, parent = todo.pop()
         if pid not in table or pid in found:
             continue
         line = table[pid][2]
-        if line.startswith("sleep 0."):
+        if not line or line.startswith("sleep 0."):
             continue
         if parent is None or line != table[parent][2]:
             found[pid] = table[pid][1]
