@@ -319,9 +319,12 @@ on_io_thread(void (*fn)(void *arg), void *arg)
 /* Real servers take real time: at most 20 s. */
 #define EVENTUALLY(cond)                                                                                               \
 	do {                                                                                                           \
-		for (int ms_ = 0; ms_ < 20000 && !(cond); ms_++)                                                       \
+		bool there_ = (cond);                                                                                  \
+		for (int ms_ = 0; ms_ < 20000 && !there_; ms_++) {                                                     \
 			(void)usleep(1000);                                                                            \
-		ck_assert(cond);                                                                                       \
+			there_ = (cond);                                                                               \
+		}                                                                                                      \
+		ck_assert_msg(there_, "in vain: %s", #cond);                                                           \
 	} while (0)
 
 static struct am_reflector_status

@@ -154,9 +154,25 @@ add(const char *name)
 }
 
 static void
+count_busy(void *arg, const struct am_queue_view *view)
+{
+	*(int *)arg += strcmp(view->state, "delayed") != 0;
+}
+
+/* What is ready or in hands, at one moment: an item that goes from one to the other is never seen as neither. */
+static int
+busy(void)
+{
+	int n = 0;
+
+	am_queue_each(q, SIZE_MAX, count_busy, &n);
+	return n;
+}
+
+static void
 idle(void)
 {
-	EVENTUALLY(inside == 0 && am_queue_processing(q) == 0 && am_queue_len(q) == 0);
+	EVENTUALLY(inside == 0 && busy() == 0);
 }
 
 static void
@@ -830,14 +846,14 @@ START_TEST(rule_49_no_call_starts_behind_a_closed_gate)
 	add("a");
 	add("b");
 	/* Nothing is lost; what a worker was turned away with is put back. */
-	EVENTUALLY(turned_away > 0 && am_queue_processing(q) == 0 && am_queue_len(q) == 2);
+	EVENTUALLY(turned_away > 0 && am_queue_len(q) == 2);
 	ck_assert_int_eq(calls, 0);
 	gate_open = 1;
 	EVENTUALLY((am_controller_kick(c), ended == 2)); /* more than once: the other worker may just be turned away */
 	gate_open = 0;
 	turned_away = 0;
 	add("c");
-	EVENTUALLY(turned_away > 0 && am_queue_processing(q) == 0 && am_queue_len(q) == 1);
+	EVENTUALLY(turned_away > 0 && am_queue_len(q) == 1);
 	ck_assert_int_eq(calls, 2);
 	gate_open = 1;
 	EVENTUALLY((am_clock_fake_advance(test_clock, 250 * MS), ended == 3)); /* or it is seen by itself */
