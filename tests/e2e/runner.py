@@ -8,7 +8,12 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-from runner_lab import Lab, Tap, git  # noqa: E402
+from runner_lab import PATIENCE, Lab, Tap, git  # noqa: E402
+
+
+# A timeout in which a clone is made, an agent begins and does something, on a machine with other things to do: it begins with
+# the runner.
+LATE = max(5, round(3 * PATIENCE))
 
 
 def command(script):
@@ -176,7 +181,7 @@ def test_exit_codes(lab):
 def test_timeout_ends_the_whole_tree(lab):
     marker = os.path.join(lab.root, "child")
     pod = lab.pod(spec("echo half > half; trap '' TERM; (setsid sh -c 'echo $$ > %s; exec sleep 600' &) ; "
-                       "while :; do sleep 1; done" % marker, repo(lab.origin("late"), targetBranch="work"), timeout=5)).go()  # the clone is in it
+                       "while :; do sleep 1; done" % marker, repo(lab.origin("late"), targetBranch="work"), timeout=LATE)).go()
     assert pod.code == 1 and pod.report["reason"] == "Timeout", (pod.code, pod.report)
     with open(marker) as f:
         child = f.read().strip()
@@ -187,7 +192,7 @@ def test_timeout_ends_the_whole_tree(lab):
 
 
 def test_an_idle_chat_ends_by_its_inactivity_timeout(lab):
-    pod = lab.pod({"initialPrompt": "p", "inactivityTimeout": 1, "repos": [{"url": lab.origin("idle"), "autoPush": True}],
+    pod = lab.pod({"initialPrompt": "p", "inactivityTimeout": max(1, round(PATIENCE)), "repos": [{"url": lab.origin("idle"), "autoPush": True}],
                    "runnerConfig": command("echo half > half; exec sleep 600")}).go()
     assert pod.code == 1 and pod.report["reason"] == "Inactivity", (pod.code, pod.report)
     assert "inactivityTimeout" in pod.report["message"], pod.report
@@ -233,7 +238,7 @@ def test_a_rescue_branch_holds_what_did_not_come_to_an_end(lab):
     assert pod.code == 143 and pod.report["reason"] == "Stopped" and heads() == [branch, "main"], (pod.code, heads())
     assert git("--git-dir", lab.bare("rescue"), "show", branch + ":half") == "half"
     # Out of time, and failed; the branch that was asked for stays untouched, and no request is opened.
-    for script, reason, extra in (("echo late > late; exec sleep 60", "Timeout", {"timeout": 1}),
+    for script, reason, extra in (("echo late > late; exec sleep 60", "Timeout", {"timeout": LATE}),
                                   ("echo bad > bad; exit 3", "AgentFailed", {})):
         pod = lab.pod(spec(script, repo(url, targetBranch="work", createPR=True), **more, **extra)).go()
         r = pod.report["repos"][0]
@@ -255,7 +260,8 @@ def test_a_push_that_hangs_ends_with_the_grace_of_the_pod(lab):
     with open(hook, "w") as f:
         f.write("#!/bin/sh\nread line < %s\n" % gate)
     os.chmod(hook, 0o755)
-    pod = lab.pod(spec("echo half > half; echo up; exec sleep 60", repo(url), rescue=True), runner_env={"AMBIENT_GRACE": "17s"}).start()
+    pod = lab.pod(spec("echo half > half; echo up; exec sleep 60", repo(url), rescue=True),
+                  runner_env={"AMBIENT_GRACE": "%ds" % (15 + round(2 * PATIENCE))}).start()
     assert pod.until(lambda: "up" in pod.texts())
     pod.runner.send_signal(signal.SIGTERM)
     try:
