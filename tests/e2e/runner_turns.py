@@ -34,6 +34,7 @@ fail*) echo '{"type":"turn.failed","error":{"message":"unexpected status 429"}}'
 key*)  echo '{"type":"turn.failed","error":{"message":"unexpected status 401"}}'; exit 1 ;;
 die*)  kill -9 $$ ;;
 left*) sleep 600 & ;;
+gate*) until [ -e "$0.go" ]; do sleep 0.02; done ;;
 where*) asked=$(basename "$PWD") ;;
 esac
 printf '{"type":"item.completed","item":{"id":"m","type":"agent_message","text":"%s after %s"}}\\n' "$asked" "$go"
@@ -278,9 +279,11 @@ def test_a_look_at_a_clone_does_not_outlive_the_turn(lab):
 
 
 def test_a_batch_run_takes_one_prompt(lab):
-    c = start(lab, "one", interactive=False)
+    c = start(lab, "gate", interactive=False)
     c.prompt("two")
-    assert c.outcome()["success"] and c.texts() == ["one after new"], c.texts()
+    with open(program(lab) + ".go", "w"):
+        pass
+    assert c.outcome()["success"] and c.texts() == ["gate after new"], c.texts()
 
 
 def test_a_chat_that_stops_when_its_run_is_finished(lab):
