@@ -3,6 +3,7 @@
 sandboxed ones holds for them, and they say what they are."""
 import os
 import sys
+import threading
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -76,8 +77,15 @@ def test_logs(p):
     assert ask("previous=true") == b"one\ntwo\n" and ask("previous=true&stream=Stderr") == b"two\n", ask("previous=true")
     assert ask("previous=true&tailLines=1") == b"two\n" and ask("previous=true&limitBytes=3") == b"one"
     p.request("DELETE", path + "?gracePeriodSeconds=0")
-    path = pod(p, "followed", "echo begins; sleep 0.5; echo ends")
-    assert p.request("GET", path + "/log?follow=true", raw=True)[1] == b"begins\nends\n"
+    go, said = os.path.join(p.dir, "followed-go"), []
+    path = pod(p, "followed", "echo begins; until [ -e %s ]; do sleep 0.02; done; echo ends" % go)
+    reader = threading.Thread(target=lambda: said.append(p.request("GET", path + "/log?follow=true", raw=True)[1]), daemon=True)
+    reader.start()
+    until(lambda: b"begins" in ask(""), what="its first words")
+    with open(go, "w"):
+        pass
+    reader.join(lib.PATIENCE)
+    assert said == [b"begins\nends\n"], said
 
 
 def test_nothing_is_left_behind(p):
