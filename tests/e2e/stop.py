@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -106,7 +107,7 @@ def test_stop_before_it_runs(p):
 
 
 def test_delete_while_it_runs(p):
-    before = p.mounts()
+    before = p.mounts() # of which some may still be on their way out
     s, pods = begin(p, "deleted")
     assert all(p.get(path) for path in everything_of(p, s)) and os.path.exists(s.volume)
     uids = [pod["metadata"]["uid"] for pod in p.request("GET", p.core("pods"))["items"]
@@ -114,7 +115,7 @@ def test_delete_while_it_runs(p):
     assert len(uids) == 1 and os.path.exists("%s/pods/%s" % (p.node_dir, uids[0]))
     s.delete()
     gone(p, s, pods)
-    assert p.mounts() == before
+    until(lambda: p.mounts() <= before, what="its mounts to go")
     assert p.origins.commits("deleted", "work") == 0
     until(lambda: not any(os.path.exists("%s/pods/%s" % (p.node_dir, uid)) for uid in uids), what="the pod's directory to go")
 
@@ -158,9 +159,13 @@ def test_delete_of_the_namespace(p):
 
 
 def test_timeout(p):
-    s, pods = begin(p, "late", timeout=3)
-    s.wait("Timeout")
-    assert s.reason == "Timeout" and "timeout of 3 s" in s.message, s.status
+    """It is late from when its runner began, to clone too."""
+    p.origins.make("late")
+    seconds, pods = max(3, round(lib.PATIENCE / 20)), {}
+    s = p.session("late", GATED, repos=[p.repo("late", "work")], timeout=seconds)
+    until(lambda: pods.update(p.pod_processes(s)) or s.phase == "Timeout", what="its end")
+    assert s.reason == "Timeout" and "timeout of %d s" % seconds in s.message, s.status
+    assert len(pods) >= 3, pods
     ended(pods)
     assert p.origins.commits("late", "work") == 0 and s.read("starts") == "start\n"
 
@@ -174,10 +179,30 @@ def says(done, code, *parts):
     return done.stdout
 
 
+def go_when_running(p, name, *words):
+    """Runs ambientctl, and lets the session's agent go when it is told to be Running: no phase is over before it was said."""
+    child = subprocess.Popen([p.tree.root + "/bin/ambientctl", "--kubeconfig", p.kubeconfig, "-n", p.ns, *words], env=p.env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    limit, text = threading.Timer(lib.PATIENCE * 2, child.kill), ""
+    limit.start()
+    try:
+        with child.stdout:
+            for line in child.stdout:
+                text += line
+                if line.startswith("Running"):
+                    lib.Session(p, name, p.ns).touch_when_up("go")
+        child.wait(lib.PATIENCE)
+    finally:
+        limit.cancel()
+        child.kill()
+    return subprocess.CompletedProcess(words, child.returncode, text)
+
+
 def test_run_follow(p):
     url = p.origins.make("ctl")
-    text = says(p.ctl("run", "please add a line", "--name", "ctl", "--repo", url, "--branch", "main", "--push-to", "work",
-                      "--command", "cat; echo; echo line >> README.md; echo all done", "--follow"), 0,
+    script = "cat; echo; touch ../up; while [ ! -e ../go ]; do sleep 0.02; done; echo line >> README.md; echo all done"
+    text = says(go_when_running(p, "ctl", "run", "please add a line", "--name", "ctl", "--repo", url, "--branch", "main", "--push-to",
+                                "work", "--command", script, "--follow"), 0,
                 'session "ctl" in namespace "team"', "Creating", "Running", "please add a line", "all done", "Completed")
     assert text.index("Creating") < text.index("Running") < text.index("all done"), text
     assert p.origins.commits("ctl", "work") == 1 and "\033" not in text
@@ -234,7 +259,7 @@ def test_interrupting_a_follower_leaves_the_session_alone(p):
         if follower.poll() is None:
             follower.kill()
         follower.stdout.close()
-    assert s.phase == "Running", s.status
+    s.wait("Running") # what it says may be known earlier
     s.touch("go")
     s.wait("Completed")
 
