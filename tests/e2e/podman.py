@@ -152,7 +152,7 @@ def test_an_image_is_pulled_and_run(lab):
     c = status(lab, path)["containerStatuses"][0]
     assert c["imageID"] == "%s@%s" % (lab.image("team/plain"), lab.plain), c
     assert c["image"] == lab.image(), c
-    assert {"Pulling", "Pulled"} <= reasons(lab, "first")
+    until(lambda: {"Pulling", "Pulled"} <= reasons(lab, "first"), what="the events of the pull")
     delete(lab, path)
     assert lab.left() == []
 
@@ -191,7 +191,7 @@ def test_a_pull_that_fails_is_tried_again(lab):
     assert "manifest unknown" in waits(lab, path, "ErrImagePull")
     message = waits(lab, path, "ImagePullBackOff")
     assert message.startswith('Back-off pulling image "%s": ErrImagePull: ' % lab.image("team/late:1")), message
-    assert {"Pulling", "Failed", "BackOff"} <= reasons(lab, "late")
+    until(lambda: {"Pulling", "Failed", "BackOff"} <= reasons(lab, "late"), what="the events of its failure")
     assert status(lab, path)["phase"] == "Pending"
     lab.registry.put("team/late", "1", layer(BUSYBOX, PROGRAMS))
     ended(lab, path)
@@ -228,7 +228,7 @@ def test_a_pods_secrets_pull(lab):
                wait="Running")
     top = "%s/node/pods/%s" % (lab.state, lab.get(path)["metadata"]["uid"])
     assert stat.S_IMODE(os.stat(top + "/pull-auth.json").st_mode) == 0o600
-    assert "FailedToRetrieveImagePullSecret" in reasons(lab, "friend")
+    until(lambda: "FailedToRetrieveImagePullSecret" in reasons(lab, "friend"), what="the event of the Secret that is not there")
     delete(lab, path)
     assert not os.path.exists(top)
 
@@ -374,13 +374,14 @@ def test_it_is_started_again_after_a_failure(lab):
 
 
 def test_address_probes_and_proxy(lab):
-    path = pod(lab, "web", "exec httpd -f -p 8123 -h /srv", readinessProbe={"httpGet": {"path": "/index.html", "port": 8123},
-                                                                             "periodSeconds": 1},
+    port = lib.free_port()
+    path = pod(lab, "web", "exec httpd -f -p %d -h /srv" % port, readinessProbe={"httpGet": {"path": "/index.html", "port": port},
+                                                                                 "periodSeconds": 1},
                livenessProbe={"exec": {"command": ["grep", "-q", "httpd", "/proc/1/cmdline"]}, "periodSeconds": 1})
     until(lambda: any(c["type"] == "Ready" and c["status"] == "True" for c in status(lab, path).get("conditions", [])),
           what="the pod to be ready")
     assert status(lab, path)["podIP"].startswith("127.")
-    code, text = lab.request("GET", lab.core("pods", "web:8123") + "/proxy/index.html", raw=True)
+    code, text = lab.request("GET", lab.core("pods", "web:%d" % port) + "/proxy/index.html", raw=True)
     assert (code, text) == (200, b"hello from the image\n"), (code, text)
     delete(lab, path)
 

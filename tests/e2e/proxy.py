@@ -4,14 +4,20 @@ import json
 import os
 import re
 import shutil
+import socket
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
-from lib import Platform, until  # noqa: E402
+from lib import Platform, free_port, until  # noqa: E402
 
-SCRIPT = "mkdir -p /tmp/w && cd /tmp/w && echo hello from $NAME >index.html && exec python3 -m http.server --bind $IP 8000"
+# Pods have addresses of their own on the machine's network, where others may listen on all of them.  Nobody gets the second
+# port while it is ours, and we do not listen.
+MUTE = socket.socket()
+MUTE.bind(("", 0))
+PORT, CLOSED = free_port(), MUTE.getsockname()[1]
+SCRIPT = "mkdir -p /tmp/w && cd /tmp/w && echo hello from $NAME >index.html && exec python3 -m http.server --bind $IP %d" % PORT
 
 
 def make():
@@ -23,25 +29,25 @@ def make():
         p.request("POST", p.core("pods"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {
             "restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "automountServiceAccountToken": False, "containers": [
                 {"name": "c", "image": "ambient-runner:proxy", "command": ["sh", "-c", SCRIPT], "env": env,
-                 "ports": [{"containerPort": 8000}]}]}})
+                 "ports": [{"containerPort": PORT}]}]}})
     return p
 
 
 def test_each_pod_answers_for_itself(p):
     for name in ("one", "two"):
         path = p.core("pods", name)
-        until(lambda: p.request("GET", path + ":8000/proxy/", raw=True)[0] == 200, what="%s to serve" % name)
-        for way in (path + ":8000", path, p.core("pods", "http:%s:8000" % name)):
+        until(lambda: p.request("GET", "%s:%d/proxy/" % (path, PORT), raw=True)[0] == 200, what="%s to serve" % name)
+        for way in ("%s:%d" % (path, PORT), path, p.core("pods", "http:%s:%d" % (name, PORT))):
             assert p.request("GET", way + "/proxy/index.html", raw=True) == (200, b"hello from %s\n" % name.encode()), way
         assert p.request("GET", path + "/proxy/nothing", raw=True)[0] == 404
-        status, text = p.request("GET", path + ":8001/proxy/", raw=True)
+        status, text = p.request("GET", "%s:%d/proxy/" % (path, CLOSED), raw=True)
         assert status == 503 and b"error trying to reach service" in text, text
 
 
 def test_kubectl_raw(p):
     if shutil.which("kubectl") is None:
         return lib.required("kubectl", "kubectl is not installed")
-    done = p.kubectl("get", "--raw", p.core("pods", "http:one:8000") + "/proxy/")
+    done = p.kubectl("get", "--raw", p.core("pods", "http:one:%d" % PORT) + "/proxy/")
     assert done.returncode == 0 and done.stdout == "hello from one\n", done.stdout
 
 
@@ -65,7 +71,7 @@ def test_ended_pod_is_not_reached(p):
     path = p.core("pods", "two")
     p.request("DELETE", path)
     until(lambda: p.get(path) is None, what="the pod to go")
-    assert p.request("GET", path + ":8000/proxy/", raw=True)[0] == 404
+    assert p.request("GET", "%s:%d/proxy/" % (path, PORT), raw=True)[0] == 404
 
 
 if __name__ == "__main__":
