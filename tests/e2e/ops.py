@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the daemon says of itself: metrics, readiness, the admin socket's pages."""
+import http.client
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import lib  # noqa: E402
-from lib import Platform, required, until  # noqa: E402
+from lib import PATIENCE, Platform, required, until  # noqa: E402
 
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$')
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"(?:,|$)')
@@ -25,13 +24,15 @@ SIZES = [64, 256, 512, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20,
 
 
 def page(p, path):
-    """status, text"""
-    port = re.search(r"health and metrics on .*, port (\d+)", p.log()).group(1)
+    """status, text; without the proxy that this machine may have"""
+    conn = http.client.HTTPConnection("127.0.0.1", int(re.search(r"health and metrics on .*, port (\d+)", p.log()).group(1)),
+                                      timeout=PATIENCE)
     try:
-        with urllib.request.urlopen("http://127.0.0.1:%s%s" % (port, path), timeout=30) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as e:
-        return e.code, e.read().decode()
+        conn.request("GET", path)
+        answer = conn.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        conn.close()
 
 
 def samples(text):

@@ -11,7 +11,6 @@ import re
 import sys
 import threading
 import time
-import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -100,8 +99,12 @@ def run_pods(p):
 
 def metrics(p):
     port = re.findall(r"health and metrics on .*, port (\d+)", p.log())[-1]
-    with urllib.request.urlopen("http://127.0.0.1:%s/metrics" % port, timeout=60) as answer:
-        text = answer.read().decode()
+    conn = http.client.HTTPConnection("127.0.0.1", int(port), timeout=lib.PATIENCE) # without the proxy that this machine may have
+    try:
+        conn.request("GET", "/metrics")
+        text = conn.getresponse().read().decode()
+    finally:
+        conn.close()
 
     def total(name, **labels):
         return sum(float(line.rpartition(" ")[2]) for line in text.splitlines()
@@ -122,14 +125,14 @@ def threads(pid):
     return len(os.listdir("/proc/%d/task" % pid))
 
 
-def rest(p, why):
-    """Until nothing is reconciled for a while."""
+def rest(p, why, least=1):
+    """Until so many were reconciled, and nothing for a while."""
     last = []
 
     def still():
         lib.pause(0.3)
         last.append(metrics(p)["reconciles"])
-        return len(last) > 3 and last[-1] == last[-4] and last[-1] > 0
+        return len(last) > 3 and last[-1] == last[-4] and last[-1] >= least
 
     until(still, lib.PATIENCE * (1 + MANY / 1000), why)
 
@@ -158,12 +161,12 @@ def test_weakness_12_1_l_no_thread_and_no_memory_of_its_own_for_a_session(p):
         return sum(i.get("status", {}).get("phase") == "Running" for i in items) == living
 
     until(all_run, lib.PATIENCE * (1 + MANY / 1000), "%d sessions to run" % living)
-    rest(p, "rest with many sessions")
+    rest(p, "rest with many sessions", MANY)
     seen, size = metrics(p), memory(p.operator.pid)
     print("# reconciled, %d of them to Running, after %.1f s; %d threads, %.1f MB private dirty, %.1f KB a session" % (
         living, time.monotonic() - began, threads(p.operator.pid), size / 1024, (size - small) / MANY))
     assert threads(p.operator.pid) <= few, (threads(p.operator.pid), few)
-    assert seen["reconciles"] >= MANY and seen["errors"] < MANY / 10, seen
+    assert seen["errors"] < MANY / 10, seen
     # A run costs its objects and some looks; who has ended costs a look, and no write.
     assert seen["writes"] < living * 20 + 100, seen
     if os.environ.get("AMBIENT_SLOW"):
