@@ -89,7 +89,7 @@ def test_a_leader_without_rights(lab):
     lab.grant(["get", "create", "update"])
     until(r.leads, what="it to lead without a watch")
     lab.works("the leader")
-    assert "ready=yes" in r.ask(), r.ask()
+    until(lambda: "ready=yes" in r.ask(), what="it to be ready")
     r.stop()
 
 

@@ -74,8 +74,9 @@ def test_roles_are_enough(lab):
     lab.works(2, "one", "two")
     kind = SESSIONS["apiGroups"][0] + "/v1alpha1/agenticsessions"
     for ns in ("one", "two"):
-        assert "watch %s namespace=%s state=watching objects=1" % (kind, ns) in r.ask(), r.ask()
-        assert '"kind":"%s","selection":"%s","state":"watching","users":1,"objects":1' % (kind, ns) in r.ask("cache"), r.ask("cache")
+        for command, words in (("status", "watch %s namespace=%s state=watching objects=1"),
+                               ("cache", '"kind":"%s","selection":"%s","state":"watching","users":1,"objects":1')):
+            until(lambda: words % (kind, ns) in r.ask(command), what="%s to say %s" % (command, words % (kind, ns)))
     assert "forbidden" not in r.log(), r.log()
     want(lab.p, "outside", "s", 2)
     lab.works(3, "one", "two")
@@ -132,7 +133,7 @@ def test_shards_of_a_set(lab):
     b.stop()
     until(lambda: len(a.owned()) == 8, what="one to own all")
     lab.works(3, *spaces)
-    assert "ready=yes" in a.ask(), a.ask()
+    until(lambda: "ready=yes" in a.ask(), what="it to be ready")
 
 
 if __name__ == "__main__":
