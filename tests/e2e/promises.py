@@ -75,6 +75,7 @@ def test_behaviour_11_5_empty_status_and_created_once_whatever_is_repeated(p):
     for kind, name in (("persistentvolumeclaims", "ambient-workspace-once"), ("configmaps", "once-report"), ("jobs", "once-job"),
                        ("serviceaccounts", "ambient-session-once"), ("roles", "ambient-session-once"), ("rolebindings", "ambient-session-once"),
                        ("pods", "once-job-")):
+        until(lambda kind=kind, name=name: watches[kind].of(name, "ADDED"), what="%s to be told" % name) # each watch has its own pace
         added = [e["object"]["metadata"]["name"] for e in watches[kind].of(name, "ADDED")]
         assert len(added) == 1 and not watches[kind].of(name, "DELETED"), (kind, added)
     for w in (sessions, *watches.values()):
