@@ -28,7 +28,14 @@ fi
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/quickstart.XXXXXX") && tmp=$(cd "$tmp" && pwd -P) || exit 99
 place=$tmp/place
-port=$((10000 + RANDOM % 20000))
+# Three in a row where nobody listens, below those that the kernel gives to whoever asks for any.
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+read -r given _ </proc/sys/net/ipv4/ip_local_port_range
+[ "$given" -gt 11000 ] && [ "$given" -lt 30000 ] || given=30000
+port=''
+until [ -n "$port" ] && ! listens "$port" && ! listens $((port + 1)) && ! listens $((port + 2)); do
+	port=$((10000 + RANDOM % (given - 10002)))
+done
 export AMBIENT_API_PORT=$port AMBIENT_OPS_PORT=$((port + 1)) AMBIENT_GIT_PORT=$((port + 2))
 export AMBIENT_QUICKSTART_PREFIX=$prefix AMBIENT_QUICKSTART_DIR=$place XDG_CACHE_HOME=$tmp/cache
 unset ANTHROPIC_API_KEY ANTHROPIC_BASE_URL KUBECONFIG
@@ -46,7 +53,7 @@ cd "$top" || exit 99
 says() {
 	local want=$1 part=$2 name=$3 got=0
 	shift 3
-	timeout 120 "$@" >"$tmp/out" 2>&1 </dev/null || got=$?
+	timeout 300 "$@" >"$tmp/out" 2>&1 </dev/null || got=$?
 	if [ "$got" = "$want" ] && grep -qF -- "$part" "$tmp/out"; then
 		pass "$name"
 	else
@@ -64,8 +71,13 @@ groups() { # DIRECTORY-OF-THE-NODE'S-STATE
 	done
 	find /sys/fs/cgroup -maxdepth 2 -type d -name "$(printf 'ambient-%08x' $hash)" 2>/dev/null
 }
-nothing_left() {
-	[ -z "$(holds "$place/*")$(grep -F "$place" /proc/mounts)$(groups "$place/state/node")" ]
+shims() { holds "$place/state/node/pods/*/shim.lock"; }
+nothing_runs() { [ -z "$(daemon)$(shims)$(grep -F "$place" /proc/mounts)$(groups "$place/state/node")" ]; }
+# What git daemon started for somebody tidies up after the push that it has answered, with git daemon's log open.
+nothing_left() { nothing_runs && [ -z "$(holds "$place/*")" ]; }
+all_ended() { # NAME
+	check "$1" nothing_runs
+	check "$1: no process has a file open" await 60 nothing_left
 }
 daemon() { holds "$place/state/lock" | cut -d/ -f3 | head -1; }
 is_up() { [ -n "$(daemon)" ] && ctl get >/dev/null 2>&1; }
@@ -94,12 +106,12 @@ says 1 "no $tmp/none/sbin/ambientd" 'a prefix without a daemon' \
 exec 8< <(exec python3 -uc 'import socket,sys,time
 s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); print(s.getsockname()[1]); time.sleep(600)' 2>/dev/null)
 helper=$!
-if read -r -t 20 taken <&8; then
+if read -r -t 60 taken <&8; then
 	for name in API OPS GIT; do
 		says 1 "port $taken on 127.0.0.1 is in use" "the $name port is taken" \
 			env "AMBIENT_${name}_PORT=$taken" ./quickstart
 	done
-	check 'nothing is left of that' nothing_left
+	all_ended 'nothing is left of that'
 	mkdir "$tmp/a b" && cp quickstart "$tmp/a b/"
 	says 1 'not building in this checkout: its path has a character' 'a checkout with a blank in its path' \
 		env -u AMBIENT_QUICKSTART_DIR AMBIENT_API_PORT="$taken" "$tmp/a b/quickstart"
@@ -125,14 +137,14 @@ check 'the runner type and why' grep -q 'runner type command: ANTHROPIC_API_KEY 
 check 'its phases in their order' sh -c 'tr "\n" " " <"$1" | grep -qE " Pending .* Creating .* Running .* Completed "' - "$tmp/out"
 check 'what was pushed is shown' grep -q '+## Usage' "$tmp/out"
 check 'no escape sequences' sh -c '! grep -q "$(printf "\033")" "$1"' - "$tmp/out"
-check 'the platform ended with it' nothing_left
+all_ended 'the platform ended with it'
 check 'its work stays' [ -d "$place/git/origin.git" ]
 
 # ---- serve, and a second quickstart beside it
 ./quickstart serve >"$tmp/serve" 2>&1 </dev/null &
 serve=$!
-check 'serve' await 60 is_up
-await 20 grep -q 'until Ctrl-C' "$tmp/serve"
+check 'serve' await 120 is_up
+await 120 grep -q 'until Ctrl-C' "$tmp/serve"
 says 0 'the platform is running already' 'a second quickstart uses what is there' ./quickstart
 check 'the platform is still there' is_up
 client=("$prefix/bin/ambientctl" --kubeconfig "$place/state/apiserver/admin.kubeconfig" -n quickstart)
@@ -143,7 +155,7 @@ says 1 'Failed  the command ended with exit code 3' 'ambientctl run --follow of 
 check 'its phase is the last that is said' sh -c 'tail -n 1 "$1" | grep -q "^Failed "' - "$tmp/out"
 ctl run x --command 'sleep 1000' --name gone --follow >"$tmp/gone" 2>&1 &
 follow=$!
-await 30 phase_is gone Running
+await 120 phase_is gone Running
 ctl delete gone >/dev/null
 rc=0
 wait $follow || rc=$?
@@ -153,36 +165,45 @@ check 'is said to be' grep -q '"gone" was deleted' "$tmp/gone"
 # ---- the worst: everything dies while an agent that wants to stay is running
 ctl run x --name stubborn --repo "git://127.0.0.1:$AMBIENT_GIT_PORT/origin.git" --command \
 	'trap "" TERM; setsid sleep 1000 & mkdir shut; echo x >shut/x; chmod 000 shut; echo ready; sleep 1000' >/dev/null
-await 30 phase_is stubborn Running
+await 120 phase_is stubborn Running
 says_ready() { ctl messages stubborn 2>/dev/null | grep -q ready; }
-await 30 says_ready
+await 120 says_ready
 disown "$serve"
 kill -9 "$serve" "$(daemon)"
-check 'the agent outlives the daemon' [ -n "$(holds "$place/state/node/pods/*/shim.lock")" ]
+check 'the agent outlives the daemon' [ -n "$(shims)" ]
 says 0 "removed $place" 'clean after kill -9 with a pod that runs' ./quickstart clean
-check 'no process, no mount' await 10 nothing_left
+check 'no process, no mount' await 60 nothing_left
 check 'no file' [ ! -e "$place" ]
 
 # ---- an interrupt on a terminal
 : >"$tmp/tty"
 interrupt_when() { # PATTERN
-	await 60 grep -q "$1" "$tmp/tty"
-	sleep 0.3
+	await 120 grep -q "$1" "$tmp/tty"
 	printf '\003'
-	await 60 ended "$(cat "$tmp/script.pid")"
+	await 120 ended "$(cat "$tmp/script.pid")"
 }
 on_terminal() { # PATTERN
 	rm -f "$tmp/script.pid"
 	: >"$tmp/tty"
-	(await 10 test -s "$tmp/script.pid"; interrupt_when "$1") |
-		(echo "$BASHPID" >"$tmp/script.pid"; TERM=xterm exec timeout 120 script -qfec ./quickstart "$tmp/tty" >/dev/null 2>&1)
+	(await 60 test -s "$tmp/script.pid"; interrupt_when "$1") |
+		(echo "$BASHPID" >"$tmp/script.pid"; TERM=xterm exec timeout 300 script -qfec ./quickstart "$tmp/tty" >/dev/null 2>&1)
 }
+# With a greet.sh that does not end: the session is in its middle for as long as the interrupt needs to come.
+endless_sample() {
+	local -x GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+	mkdir -p "$place/git" && : >"$place/.ambient-quickstart" && git init -q -b main "$tmp/work" &&
+		echo '# Endless' >"$tmp/work/README.md" && echo 'exec sleep 1000' >"$tmp/work/greet.sh" && git -C "$tmp/work" add -A &&
+		git -C "$tmp/work" -c user.name=t -c user.email=t@localhost commit -q -m endless &&
+		git clone -q --bare "$tmp/work" "$place/git/origin.git"
+}
+check 'a sample that has no end' endless_sample
 on_terminal 'reading greet.sh'
 check 'Ctrl-C in the middle of a session stops it' grep -q 'ending the sessions that still run: demo-' "$tmp/tty"
-check 'and leaves nothing running' nothing_left
+all_ended 'and leaves nothing running'
+rm -rf "$place/git" # the next one makes its own again
 on_terminal 'until Ctrl-C'
 check 'on a terminal the platform stays until Ctrl-C' grep -q 'is Completed' "$tmp/tty"
-check 'and then nothing is left running' nothing_left
+all_ended 'and then nothing is left running'
 check 'with colours' grep -q "$(printf '\033')\[1m" "$tmp/tty"
 
 # ---- Claude Code
@@ -192,7 +213,7 @@ says 0 "claude --version\" fails" 'a claude CLI that does not run' \
 	env PATH="$tmp/bin:$PATH" ANTHROPIC_API_KEY=sk-ant-canary ./quickstart
 rm "$tmp/bin/claude"
 cli=''
-for file in "${AMBIENT_CACHE:-${HOME:-/nonexistent}/.cache/ambient-tests}"/claude-code/node_modules/@anthropic-ai/claude-code-linux-*/claude; do
+for file in "${AMBIENT_CACHE:-${HOME:-/nonexistent}/.cache/ambient-tests}"/claude-code*/node_modules/@anthropic-ai/claude-code-linux-*/claude; do
 	[ ! -x "$file" ] || cli=$file
 done
 cli=${AMBIENT_TEST_CLAUDE:-$cli}
@@ -227,7 +248,7 @@ time.sleep(600)
 EOF
 	exec 8< <(exec python3 "$tmp/api.py" "$top/tests/lib")
 	helper=$!
-	read -r -t 20 url <&8
+	read -r -t 60 url <&8
 	says 0 'is Completed' 'Claude Code, against a Messages API on loopback' \
 		env PATH="$tmp/bin:$PATH" ANTHROPIC_API_KEY=sk-ant-canary ANTHROPIC_BASE_URL="$url" ./quickstart
 	check 'the runner type and why' grep -q "runner type claude-code: ANTHROPIC_API_KEY is set and .* is there" "$tmp/out"
