@@ -121,13 +121,14 @@ am_metric_observe(struct am_metric *m, double value)
 {
 	const struct family *f = m->family;
 
+	/* Who reads the buckets, and then how many there are, finds no more in them. */
+	atomic_fetch_add_explicit(&m->count, 1, memory_order_relaxed);
 	for (size_t i = 0; i < f->bucket_count; i++) {
 		if (value <= f->buckets[i]) {
-			atomic_fetch_add_explicit(&m->in_bucket[i], 1, memory_order_relaxed);
+			atomic_fetch_add_explicit(&m->in_bucket[i], 1, memory_order_release);
 			break;
 		}
 	}
-	atomic_fetch_add_explicit(&m->count, 1, memory_order_relaxed);
 	am_metric_add(m, value);
 }
 
