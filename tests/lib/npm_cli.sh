@@ -17,10 +17,22 @@ npm_cli() {
 	npm_find "$npm_cache" "$5" && return 0
 	command -v npm >/dev/null 2>&1 || { echo "npm is not installed"; return 1; }
 	mkdir -p "$npm_cache" || { echo "cannot write $npm_cache"; return 1; }
-	(cd "$npm_cache" && timeout 300 npm install --no-audit --no-fund --ignore-scripts --prefix . "$3@$4") \
-		>"$npm_cache/npm.log" 2>&1 || { echo "npm could not install $3@$4"; return 1; }
+	# Suites of one program run at the same time: the first one fetches it for all.
+	(
+		command -v flock >/dev/null 2>&1 && flock 9
+		npm_find "$npm_cache" "$5" || npm_fetch "$npm_cache" "$3@$4"
+	) 9>"$npm_cache/lock" >/dev/null || { echo "npm could not install $3@$4"; return 1; }
 	npm_find "$npm_cache" "$5" && return 0
 	echo "what npm installed as $3@$4 does not run here"
+	return 1
+}
+
+# A registry or the way to it may fail once.
+npm_fetch() {
+	for npm_try in 1 2 3; do
+		(cd "$1" && timeout 300 npm install --no-audit --no-fund --ignore-scripts --prefix . "$2") >"$1/npm.log" 2>&1 9>&- && return 0
+		sleep "$npm_try"
+	done
 	return 1
 }
 
