@@ -197,6 +197,9 @@ class Real(access.Projects, Apart):
     """The daemon alone; the API server is given."""
 
     real = True
+    # A write has no more time than the lease: with a short one the answer comes too late where this server is slow, the write is done
+    # all the same, and its event is never sent.  Who was killed has the same name again, and need not wait for its own lease.
+    lease = 'identity = "real";'
     settings, condition, wait_for = (vars(projectsettings.Lab)[n] for n in ("settings", "condition", "wait_for"))
     spec, project, bindings, may = (vars(projectsettings.Lab)[n] for n in ("spec", "project", "bindings", "may"))
 

@@ -15,6 +15,8 @@ PLUGINS = ("workloads", "node", "agenticsession", "rfeworkflow", "projectsetting
 class Apart(Platform):
     """there: which plugins work beside the API server and not in it."""
 
+    lease = 'duration = "2s"; renew = "1400ms"; retry = "400ms";'
+
     def __init__(self, name, there=("workloads", "node", "agenticsession", "runner-command"), without=("rfeworkflow", "projectsettings",
                                                                                                       "runner-claude-code"), **more):
         super().__init__(name, **more)
@@ -47,9 +49,9 @@ class Apart(Platform):
         with open(self.base + ".conf", "w") as f:
             f.write('mode = "cluster";\nstate = "%s.state";\nruntime = "%s.run";\nplugin_dir = "%s/lib/ambient/plugins";\n'
                     'log: { level = "debug"; format = "text"; };\ncluster: { kubeconfig = "%s"; };\nops: { listen = "127.0.0.1:0"; };\n'
-                    'lease: { duration = "2s"; renew = "1400ms"; retry = "400ms"; };\n'
+                    'lease: { %s };\n'
                     'runner: { image = "ambient-runner:test"; type = "command"; };\nplugins:\n{\n%s};\n' % (
-                        self.base, self.base, root, self.kubeconfig,
+                        self.base, self.base, root, self.kubeconfig, self.lease,
                         "".join("  %s: { %s };\n" % (k, plugins.get(k, "")) for k in self.there)))
         self.started = time.monotonic()
         with open(self.base + ".log", "ab") as log:
