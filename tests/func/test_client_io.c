@@ -493,14 +493,15 @@ START_TEST(events_are_tried_again)
 	rule("POST", NULL, 0, 201, NULL, "{}", 0);
 	am_recorder_emit(recorder, POD, "", "p", "Normal", "A", "first");
 	am_recorder_emit(recorder, POD, "", "p", "Normal", "B", "second");
-	for (int i = 1; i <= 3; i++) {
+	for (int i = 1; i <= 2; i++) {
 		ck_assert(fake_api_wait(api, i));
 		for (int k = 0; k < 1000 && fake_api_count(api) <= i; k++) {
 			am_clock_fake_advance(fake, S);
 			(void)usleep(1000);
 		}
 	}
-	/* Broken, refused for now, refused for good; then the next one. */
+	/* Broken, refused for now, refused for good; then the next one, at once.  The clock stands still meanwhile: an answer that a busy
+	 * machine delivers late would be one that did not come in its time, and what was refused for good would be tried again. */
 	ck_assert(fake_api_wait(api, 4));
 	ck_assert_ptr_nonnull(strstr(fake_api_request(api, 2)->body, "first"));
 	ck_assert_ptr_nonnull(strstr(fake_api_request(api, 3)->body, "second"));
