@@ -456,7 +456,8 @@ END_TEST
 START_TEST(probes_and_sidecars_are_told)
 {
 	begin("");
-	put_pod("p", RUN("sleep 60") ",\"readinessProbe\":{\"exec\":{\"command\":[\"sh\",\"-c\",\"echo not yet; exit 1\"]},\"periodSeconds\":1}",
+	put_pod("p", RUN("sleep 60") ",\"readinessProbe\":{\"exec\":{\"command\":[\"sh\",\"-c\",\"echo not yet; exit 1\"]},"
+		"\"periodSeconds\":1,\"timeoutSeconds\":60}",
 		",\"initContainers\":[{\"name\":\"s\",\"image\":\"test:1\",\"restartPolicy\":\"Always\"," RUN("exec sleep 60") "}]");
 	ck_assert(until("p", "/status/phase", "Running"));
 	ck_assert(until("p", "/status/initContainerStatuses/0/ready", "true"));
