@@ -126,7 +126,7 @@ def test_what_is_said_while_a_turn_runs_is_heard_after_it(lab):
     assert t.say("message", text="and this")[0] == 200
     with open(t.pod.dir + "/workspace/go", "w"):
         pass
-    t.until(lambda: "And heard." in t.pod.texts() or any("and this" in json.dumps(r["messages"]) for r in api.requests[-2:]))
+    t.until(lambda: "And heard." in t.pod.texts() or any("and this" in json.dumps(r["messages"]) for r in api.turns[-2:]))
     t.until(lambda: t.status()["turn"] == "idle")
     t.end()
 
@@ -151,7 +151,7 @@ def test_the_workspace_changes_between_two_turns(lab):
     t.until(lambda: t.pod.report["reconciled"]["generation"] == 2)
     t.results(2)
     assert t.pod.texts()[:2] == ["Waited.", "Welcome."], (t.pod.texts(), t.pod.messages[-8:], t.pod.read("stderr"))
-    last = api.requests[-1]
+    last = api.turns[-1]
     assert "Mind the gap." in str(last["system"]) and "A new workflow." in json.dumps(last["messages"]), last["system"]
     assert "Waited." in json.dumps(last["messages"])
     assert t.say("message", text="look around")[0] == 200
@@ -230,7 +230,7 @@ def test_questions_are_answered(lab):
     status, body = t.say("answer", to=asked["id"], answer={"answers": {"Which color?": "Blue"}})
     assert status == 200 and t.kinds("question")[-1]["decision"] == "answered", body
     t.results(1)
-    assert "Blue" in json.dumps(api.requests[-1]["messages"])
+    assert "Blue" in json.dumps(api.turns[-1]["messages"])
     t.end()
 
 
@@ -272,9 +272,9 @@ def test_what_cannot_be_said(lab):
     status, answer = t.ask("GET", "/v1/large?seq=%d" % large["seq"])
     assert status == 200 and json.loads(answer)["text"] == "x" * 1000000 and large["text"] == "x" * len(large["text"]), status
     assert len(answer) == large["bytes"] and large["file"] == "large/%d.json" % large["seq"], large
-    t.until(lambda: "last" in json.dumps(api.requests[-1]["messages"]) and t.status()["turn"] == "idle")
+    t.until(lambda: "last" in json.dumps(api.turns[-1]["messages"]) and t.status()["turn"] == "idle")
     t.end()
-    sent = json.dumps(api.requests[-1]["messages"])
+    sent = json.dumps(api.turns[-1]["messages"])
     assert "x" * 1000000 in sent
 
 

@@ -98,7 +98,7 @@ def test_limits_of_cost_and_tokens_end_the_run(lab):
 def test_tools_and_system_prompt(lab):
     p = pod(lab, "edit", more={"runnerConfig": {"appendSystemPrompt": "Speak like a clerk.", "disallowedTools": ["Bash"]}}).go()
     assert p.code == 0, (p.code, p.report)
-    request = api.requests[-1]
+    request = api.turns[-1]
     assert "Speak like a clerk." in str(request["system"]), request["system"]
     assert "Bash" not in [t["name"] for t in request["tools"]] and next(
         m for m in p.messages if m["type"] == "tool_result")["isError"]
@@ -123,7 +123,7 @@ def test_a_workflow_is_followed(lab):
         "activeWorkflow": {"gitUrl": flow, "branch": "main", "path": "f", "name": "flow", "credentials": -1}}}
     p.go()
     assert p.code == 0, (p.code, p.report, p.read("stderr"))
-    system = str(api.requests[-1]["system"])
+    system = str(api.turns[-1]["system"])
     assert "Answer in rhymes." in system and "holds the workflow to follow" in system and "workspace/worked." in system, system[-2000:]
     results = [m["text"] for m in p.messages if m["type"] == "tool_result"]
     assert "hello" in results[0] and results[1] == p.dir + "/workspace/workflows/flow", results
@@ -187,7 +187,7 @@ def test_bedrock_by_environment(lab):
 def test_tokens_of_an_answer_are_limited(lab):
     """What the plan makes of llmSettings.maxTokens reaches the API."""
     p = pod(lab, "edit", env={"CLAUDE_CODE_MAX_OUTPUT_TOKENS": "4000"}).go()
-    assert p.code == 0 and api.requests[-1]["max_tokens"] == 4000, (p.report, api.requests[-1].get("max_tokens"))
+    assert p.code == 0 and api.turns[-1]["max_tokens"] == 4000, (p.report, api.turns[-1].get("max_tokens"))
 
 
 def test_max_turns(lab):

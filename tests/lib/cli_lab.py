@@ -53,12 +53,12 @@ class Cli:
 
     def takes_temperature_and_tokens(self, lab, temperature, tokens):
         """llmSettings, as the plan hands them on; temperature, tokens: where a request of the API's has them."""
-        before = len(self.api.requests)
+        before = len(self.api.turns)
         p = self.pod(lab, "again")
         p.agent_env.update(AMBIENT_TEMPERATURE="0.3000", AMBIENT_MAX_TOKENS="1234")
         p.go()
         assert p.code == 0 and p.report["result"] == "First answer.", (p.report, p.read("stderr"))
-        own = [r for r in self.api.requests[before:] if r.get("tools")]
+        own = self.api.turns[before:]
         assert own and {temperature(r) for r in own} == {0.3} and {tokens(r) for r in own} == {1234}, [
             {k: r.get(k) for k in ("temperature", "max_tokens", "generationConfig")} for r in own]
 
@@ -106,7 +106,7 @@ class Cli:
             at, result = c.turn(at)
             assert result["text"] == "Still here." and not result["isError"], (result, c.errors())
             # The model was told the whole conversation.
-            told = json.dumps(self.api.requests[-1])
+            told = json.dumps(self.api.turns[-1])
             assert self.api.count > before and "[[scenario:again]]" in told and "[[scenario:talk]]" in told, told[:2000]
             ready = [m["fields"]["conversation"] for m in c.heard if m["t"] == "message" and m["type"] == "session"]
             assert len(ready) == 1 and result["conversation"] == ready[0], (ready, result)

@@ -106,6 +106,11 @@ class ModelApi:
         return steps[at] if at < len(steps) else [text("There is nothing more to do.")]
 
     @property
+    def turns(self):
+        """The requests of conversations: a CLI may ask something beside them at any time, and offers no tools for that."""
+        return [r for r in self.requests if r.get("tools")]
+
+    @property
     def url(self):
         return "http://127.0.0.1:%d" % self.server.server_address[1]
 
