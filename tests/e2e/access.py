@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
 import websocket  # noqa: E402
 from endpoint import Client, ready  # noqa: E402
-from lib import GATED_BARE, GROUP, PATIENCE, Platform, until  # noqa: E402
+from lib import GATED_BARE, GROUP, PATIENCE, Platform, free_port, until  # noqa: E402
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/rolebindings"
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -37,7 +37,7 @@ class H(http.server.BaseHTTPRequestHandler):
     do_POST = do_OPTIONS = do_GET
     def log_message(self, *args):
         pass
-http.server.ThreadingHTTPServer((os.environ["IP"], 8000), H).serve_forever()
+http.server.ThreadingHTTPServer((os.environ["IP"], int(os.environ["PORT"])), H).serve_forever()
 """
 
 
@@ -69,7 +69,7 @@ class H(http.server.BaseHTTPRequestHandler):
     do_POST = do_GET
     def log_message(self, *args):
         pass
-http.server.ThreadingHTTPServer((os.environ["IP"], 8000), H).serve_forever()
+http.server.ThreadingHTTPServer((os.environ["IP"], int(os.environ["PORT"])), H).serve_forever()
 """
 
 
@@ -249,13 +249,14 @@ def test_weakness_12_3_b_a_runners_token_opens_its_own_session(p):
 
 
 def open_pod(p, name="open", script=OPEN_POD):
-    env = [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
+    port = free_port() # a popular one may be taken from all addresses of the machine
+    env = [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}, {"name": "PORT", "value": str(port)}]
     p.request("POST", p.core("pods", ns="ours"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {
         "restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "runAsUser": 1001, "seccompProfile": {"type": "RuntimeDefault"}}, "containers": [
             {"name": "c", "image": "ambient-runner:open", "command": ["python3", "-B", "-c", script], "env": env,
              "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}]}})
-    path = p.core("pods", name + ":8000", ns="ours") + "/proxy/"
+    path = p.core("pods", "%s:%d" % (name, port), ns="ours") + "/proxy/"
     until(lambda: p.request("GET", path, raw=True)[0] == 200, what="the pod to serve")
     return path
 
