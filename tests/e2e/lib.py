@@ -22,7 +22,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-from runner_lab import BUILD, GIT_ENV, Tap, free_port, git  # noqa: E402,F401
+from runner_lab import BUILD, GIT_ENV, Tap, free_port, git, whole_lines  # noqa: E402,F401
 
 GROUP = "/apis/vteam.ambient-code/v1alpha1/namespaces/%s/agenticsessions"
 TERMINAL = ("Completed", "Failed", "Timeout", "Stopped")
@@ -407,8 +407,14 @@ class Platform:
             self.stop()
         except subprocess.TimeoutExpired:
             self.kill9()
-        send(self.pod_processes(), signal.SIGKILL)
-        until(lambda: not running(dict(self.pod_processes())), what="the pods to end")
+
+        def ended():
+            """A shim that the daemon had only just started may show itself later than the others."""
+            pids = self.pod_processes()
+            send(pids, signal.SIGKILL)
+            return not running(pids)
+
+        until(ended, what="the pods to end")
         self.remove_groups()
         self.origins.close()
         if os.environ.get("AMBIENT_KEEP"):
@@ -605,7 +611,7 @@ class Session:
     def messages(self):
         try:
             with open(self.volume + "/.ambient/messages.jsonl", "rb") as f:
-                return [json.loads(line) for line in f.read().splitlines()]
+                return whole_lines(f.read())
         except OSError:
             return []
 

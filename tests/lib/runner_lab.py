@@ -29,14 +29,26 @@ GIT_ENV = {
 
 def git(*args, cwd=None, check=True):
     done = subprocess.run(["git", "-c", "init.defaultBranch=main", *args], cwd=cwd, env=GIT_ENV, check=check,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * PATIENCE)
     return done.stdout.strip()
 
 
+HELD = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that nobody listens at, and that is ours as long as this program runs: it stays bound, so that the kernel gives it to
+    nobody else while a server of ours is not up, or not up again.  A server with SO_REUSEADDR may listen there all the same."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    HELD.append(s)
+    return s.getsockname()[1]
+
+
+def whole_lines(data):
+    """The values of a file of JSON lines; the last line may just be written."""
+    return [json.loads(line) for line in data[:data.rfind(b"\n") + 1].splitlines()]
 
 
 class Api:
@@ -191,10 +203,12 @@ class Lab:
             ["git", "daemon", "--reuseaddr", "--export-all", "--enable=receive-pack", "--listen=127.0.0.1",
              "--port=%d" % self.port, "--base-path=" + self.origins, self.origins],
             env=GIT_ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        for _ in range(200):
+        end = time.monotonic() + 30 * PATIENCE
+        while True:
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", self.port)) == 0:
                     break
+            assert time.monotonic() < end and self.daemon.poll() is None, "git daemon does not serve"
             time.sleep(0.02)
         self.plugins = os.path.join(self.root, "plugins")
         os.mkdir(self.plugins)
@@ -209,7 +223,7 @@ class Lab:
             os.killpg(self.daemon.pid, signal.SIGTERM)
         except ProcessLookupError:
             pass
-        self.daemon.wait(10)
+        self.daemon.wait(30 * PATIENCE)
         self.api.server.shutdown()
         shutil.rmtree(self.root, ignore_errors=True)
 
@@ -305,19 +319,19 @@ class Pod:
     @property
     def messages(self):
         with open(os.path.join(self.dir, ".ambient/messages.jsonl"), "rb") as f:
-            return [json.loads(line) for line in f.read().splitlines()]
+            return whole_lines(f.read())
 
     def texts(self, kind="text"):
         return [m.get("text", "") for m in self.messages if m["type"] == kind]
 
     def until(self, condition, seconds=30):
-        end = time.time() + seconds * PATIENCE
-        while time.time() < end:
+        end = time.monotonic() + seconds * PATIENCE
+        while time.monotonic() < end:
             try:
                 if condition():
                     return True
-            except (OSError, ValueError):
-                pass
+            except (OSError, ValueError, LookupError, TypeError):
+                pass  # a file, or a part of the report, that is not there yet
             time.sleep(0.02)
         return False
 
