@@ -201,7 +201,11 @@ class Ssh:
                 verb[:3], verb[4:], os.path.join(origins, path), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent",
                                                      "GIT_CONFIG_NOSYSTEM": "1"})
-            await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+            # What it said last is on its way still when it has ended, and the end of one of its streams is not that of the other.
+            await process.redirect(stdin=child.stdin)
+            await process.redirect(stdout=child.stdout, stderr=child.stderr, send_eof=False)
+            await process.stdout.drain()
+            await process.stderr.drain()
             process.exit(await child.wait())
             return None
 
@@ -218,7 +222,7 @@ class Ssh:
             self.loop.run_forever()
 
         threading.Thread(target=run, daemon=True).start()
-        if not started.wait(30):
+        if not started.wait(30 * float(os.environ.get("AMBIENT_PATIENCE") or 1)):
             raise RuntimeError("the ssh server did not start")
 
     def url(self, name):
