@@ -44,8 +44,9 @@ def test_behaviour_start_from_each_terminal_phase_keeps_files(p):
 
 def test_behaviour_start_after_a_timeout_and_after_a_stop_keeps_files(p):
     p.origins.make("later")
-    s = p.session("later", GATED, repos=[p.repo("later", "work")], timeout=8)
+    s = p.session("later", GATED, repos=[p.repo("later", "work")], timeout=600)
     s.wait_file("up")
+    p.patch(s.path, {"spec": {"timeout": 1}}) # as soon as the agent is there, however long that took
     s.wait("Timeout")
     claim = p.get(p.core("persistentvolumeclaims", "ambient-workspace-later"))["metadata"]["uid"]
     p.patch(s.path, {"spec": {"timeout": 600}})

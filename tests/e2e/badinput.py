@@ -629,7 +629,7 @@ def test_agent_that_fills_the_disk(p):
     state = os.path.join(p.dir, "small")
 
     def body(q):
-        s = q.session("full", FILLS, repos=[q.repo("full", "work")], timeout=60)
+        s = q.session("full", FILLS, repos=[q.repo("full", "work")], timeout=600)
         s.wait("Failed")
         assert s.reason == "DiskFull" and "No space left" in s.message, s.status
         assert q.request("GET", "/readyz", raw=True)[0] == 200
@@ -660,7 +660,7 @@ def test_agent_that_fills_the_databases_disk_too(p):
 
     def body(q):
         until(lambda: reserve(q), what="the reserve")
-        s = q.session("full", FILLS, repos=[q.repo("full", "work")], timeout=60)
+        s = q.session("full", FILLS, repos=[q.repo("full", "work")], timeout=600)
         s.wait("Failed")
         assert s.reason == "DiskFull" and "No space left" in s.message, s.status
         with open(os.path.join(state, "more"), "wb", buffering=0) as f:

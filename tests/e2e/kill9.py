@@ -2,6 +2,7 @@
 """kill -9 of the daemon at each phase of a session's life, and a restart: the right end, nothing lost, the agent
 started once, the commit pushed once, and reconciling again within a second."""
 import os
+import re
 import sys
 import time
 
@@ -114,11 +115,19 @@ def test_while_cloning(p):
     assert p.origins.count("cloning", "upload-pack") == 2, p.origins.seen
 
 
+def lasting(p, s):
+    """pid -> start time of the processes of its pod, without those that are about to end: `touch` has made its file before, and
+    the runner may just look at the clone."""
+    table = lib.processes()
+    return {pid: born for pid, born in p.pod_processes(s).items() if pid in table and not re.match("(touch|git) ", table[pid][2])}
+
+
 def test_while_the_agent_runs(p):
     s = begin(p, "running")
     s.wait_file("up")
     s.wait("Running")
-    run, start, pods = s.status["runId"], s.status["startTime"], p.pod_processes(s)
+    run, start = s.status["runId"], s.status["startTime"]
+    pods = lasting(p, s)
     killed(p)
     reconciles(p)
     assert s.phase == "Running" and s.status["runId"] == run and s.status["startTime"] == start, s.status
@@ -155,6 +164,7 @@ def test_while_pushing(p):
     gate = p.origins.hold("pushing", "receive-pack")
     s = p.session("pushing", GATED, repos=[p.repo("pushing", "work")])
     s.wait_file("up")
+    s.wait("Running") # the agent may be there first
     s.touch("go")
     gate.reached()
     killed(p)
@@ -166,13 +176,15 @@ def test_while_pushing(p):
 
 
 def test_after_completed_before_the_cleanup(p):
-    """keepJob is 3 s here: the Job goes after the restart, the session and what it says stays."""
+    """The Job goes after the restart: before it nobody is there who could delete it.  The session and what it says stays."""
     s = begin(p, "kept")
     s.wait_file("up")
     s.touch("go")
     s.wait("Completed")
     before = {k: v for k, v in s.status.items() if k != "observedGeneration"}
     assert p.get(p.jobs("kept-job")) is not None
+    killed(p, without=("workloads",))
+    p.patch(p.jobs("kept-job"), {"spec": {"ttlSecondsAfterFinished": 1}})
     killed(p)
     reconciles(p)
     right_end_after(p, s, before)
@@ -245,11 +257,12 @@ def test_all_ended_well_and_soon(p):
     ms = sorted(int(f * 1000) for f in figures)
     print("# reconciling again after kill -9, ms from the start of the process: %s" % ms)
     # Others use this machine as well: the typical restart counts, and the worst has a bound.
-    assert ms[len(ms) // 2] < 1000 * float(os.environ.get("AMBIENT_PATIENCE", "1")) and ms[-1] < 10000, ms
+    patience = lib.PATIENCE / 60
+    assert ms[len(ms) // 2] < 1000 * patience and ms[-1] < 10000 * patience, ms
 
 
 def make():
-    p = Platform("k9", agenticsession='keepJob = "3s"; startTimeout = "60s";')
+    p = Platform("k9", agenticsession='keepJob = "10m"; startTimeout = "60s";')
     p.start()
     p.namespace()
     return p

@@ -98,11 +98,12 @@ def test_of_spec_and_annotation_the_later_wins(p):
 
 def test_timeout(p):
     # The time counts from the start on, and the clone must be in it; Running may be over before it is seen.
+    seconds = int(8 * lib.PATIENCE / 60)
     p.origins.make("slow")
-    s = p.session("slow", GATED, repos=[p.repo("slow", "work")], timeout=8)
+    s = p.session("slow", GATED, repos=[p.repo("slow", "work")], timeout=seconds)
     s.wait_file("up")
     s.wait("Timeout")
-    assert s.reason == "Timeout" and "8 s" in s.message, s.status
+    assert s.reason == "Timeout" and "timeout of %d s" % seconds in s.message, s.status
     until(lambda: not p.pod_processes(s), what="the processes to end")
     until(lambda: s.status.get("repos"), what="the late report")
     keeps_its_log(p, s, "Timeout")
