@@ -331,7 +331,8 @@ def users(sandbox):
                   [1 for _, _, line in lib.processes().values() if line == "sleep %s " % mark], what="the pod of " + ns)
             pid = [pid for pid, (_, _, line) in lib.processes().items() if line == "sleep %s " % mark][0]
             uid = os.stat("/proc/%d" % pid).st_uid
-            assert p.request("GET", path + "/log", raw=True)[1].decode().split() == [str(uid)], uid
+            said = until(lambda: p.request("GET", path + "/log", raw=True)[1].decode().split(), what="what it says of itself")
+            assert said == [str(uid)], (said, uid)
             volume = "%s/node/pods/%s/volumes/e" % (p.state, p.get(path)["metadata"]["uid"])
             with open(p.state + "/node/uids/" + ns) as f:
                 assert int(f.read()) == uid

@@ -99,7 +99,10 @@ class Scene:
                 found |= {path + "/" + i["metadata"]["name"] for i in (p.get(path) or {"items": []})["items"]
                           if i["metadata"]["name"] not in ("default", "kube-root-ca.crt")} # of the namespace
         for top in [p.node_dir + "/pods"] + ["%s/pvc/%s" % (p.node_dir, ns) for ns in (p.ns, self.late)]:
-            found |= {top + "/" + d for d in (os.listdir(top) if os.path.isdir(top) else ())}
+            try:
+                found |= {top + "/" + d for d in os.listdir(top)}
+            except FileNotFoundError:
+                pass # the namespace's goes with it
         with open("/proc/self/mountinfo") as f:
             found |= {"mount " + line.split()[4] for line in f if p.dir in line}
         return found
