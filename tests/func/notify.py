@@ -86,9 +86,10 @@ def watchdog_is_told(directory):
     try:
         s.hear("READY=1")
         began = time.monotonic()
-        for _ in range(4):
+        # They come each 0.2 s, and wait here while a busy machine lets this process wait: of so many that may take two seconds.
+        for _ in range(16):
             s.hear("WATCHDOG=1")
-        assert time.monotonic() - began > 0.3, "it is told more often than it asks for"
+        assert time.monotonic() - began > 1.2, "it is told more often than it asks for"
         s.end()
     finally:
         s.close()
