@@ -461,7 +461,7 @@ class FakeNode:
             def log_message(self, *_):
                 pass
 
-        self.pause = 0
+        self.more = None  # an Event: the second line waits for it
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(os.path.join(fixture.state, "pki", "server.crt"),
                                 os.path.join(fixture.state, "pki", "server.key"))
@@ -481,7 +481,8 @@ class FakeNode:
         for line in (b"one\n", b"two\n"):
             r.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
             r.wfile.flush()
-            time.sleep(self.pause)
+            if self.more is not None:
+                self.more.wait(60)
         r.wfile.write(b"0\r\n\r\n")
 
     def register(self, name):
