@@ -18,13 +18,10 @@ ctl_path(const struct ctl *ctl, struct am_buf *out, const char *kind, const char
 	am_kube_path(out, &gvr, ctl->ns, name, sub);
 }
 
-static int
-request(struct ctl *ctl, struct am_arena *arena, const struct am_kube_request *what, struct am_node **ret,
-	struct ambient_error *err)
+int
+ctl_do(struct ctl *ctl, const struct am_kube_request *what, struct am_buf *answer, struct ambient_error *err)
 {
-	am_auto(am_buf_fini) struct am_buf body = { 0 };
-	struct am_node *node;
-	int rc = am_kube_do(ctl->kube, what, &body, err);
+	int rc = am_kube_do(ctl->kube, what, answer, err);
 
 	/* Not of the object but of its kind: so the API server words it. */
 	if (rc == -AMBIENT_E_NOTFOUND && strstr(err->message, "the server could not find the requested resource") != NULL)
@@ -32,6 +29,17 @@ request(struct ctl *ctl, struct am_arena *arena, const struct am_kube_request *w
 				   "name another cluster");
 	if (rc == -AMBIENT_E_NOTFOUND && strstr(err->message, "agenticsessions.vteam.ambient-code \"") != NULL)
 		return ambient_err(err, AMBIENT_E_NOTFOUND, "not found in namespace \"%s\"; --namespace says where else to look", ctl->ns);
+	return rc;
+}
+
+static int
+request(struct ctl *ctl, struct am_arena *arena, const struct am_kube_request *what, struct am_node **ret,
+	struct ambient_error *err)
+{
+	am_auto(am_buf_fini) struct am_buf body = { 0 };
+	struct am_node *node;
+	int rc = ctl_do(ctl, what, &body, err);
+
 	if (rc < 0)
 		return rc;
 	node = am_node_parse(arena, am_buf_str(&body), body.len, err);

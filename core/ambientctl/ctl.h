@@ -97,6 +97,8 @@ int ctl_watch(struct ctl *ctl, const char *kind, const char *name, const char *v
  * the API server is away; -AMBIENT_E_TIMEOUT when the deadline (boot time) is over. */
 int ctl_await(struct ctl *ctl, const char *kind, const char *name, const int32_t *cancelled, int64_t deadline,
 	      bool (*look)(void *arg, const struct am_node *object), void *arg, struct ambient_error *err);
+/* am_kube_do; what is not found is said with where it was looked for, and what to do. */
+int ctl_do(struct ctl *ctl, const struct am_kube_request *what, struct am_buf *answer, struct ambient_error *err);
 /* Any path. */
 int ctl_read(struct ctl *ctl, struct am_arena *arena, const char *path, struct am_node **ret, struct ambient_error *err);
 int ctl_write(struct ctl *ctl, struct am_arena *arena, const char *method, const char *content_type, const char *name,

@@ -79,7 +79,7 @@ write_key(struct ctl_endpoint *ep, const char *value, const int32_t *cancelled, 
 		.deadline = am_clock_boot(am_clock_real()) + limit,
 	};
 
-	return am_kube_do(ep->ctl->kube, &what, &answer, err);
+	return ctl_do(ep->ctl, &what, &answer, err);
 }
 
 int

@@ -190,7 +190,8 @@ check("has ended is a sentence and 5", rc == 5 and err == (
     'ambientctl: session "s" has ended (Failed: out of ?memory); go on with it: ambientctl start s -n team-a\n'), (rc, err))
 check("and leaves no key behind", w.keys() == {}, w.annotations)
 rc, out, err = ctl("chat", "x", stdin="x\n")
-check("no such session is 3", rc == 3 and "not found" in err, (rc, err))
+check("no such session is 3, and where it was looked for", rc == 3 and err == (
+    'ambientctl: session "x": not found in namespace "team-a"; --namespace says where else to look\n'), (rc, err))
 rc, out, err = ctl("chat", "A_b")
 check("no name of a session is 5", rc == 5 and "is no name of a session" in err, (rc, err))
 w = server.fresh(viewer=True)
