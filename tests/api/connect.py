@@ -18,11 +18,10 @@ import threading
 import time
 
 import apilib
-from apilib import eventually, name_of, rand, row
+from apilib import PATIENCE, eventually, name_of, rand, row
 from rows_watch import grant, running_pod
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-PATIENCE = float(os.environ.get("AMBIENT_PATIENCE", "1"))
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
@@ -329,7 +328,7 @@ def dials_are_limited(f):
         for sock in socks:
             sock.sendall(("GET %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                           "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n" % (p, KEY)).encode())
-        eventually(lambda: len(node.asked) == 64, 60 * PATIENCE)
+        eventually(lambda: len(node.asked) == 64, 60)
         too_many(f, p, "too many connections to pods are opened at once; try again later")
         too_many(f, p, "too many connections to pods are opened at once", method="POST", Upgrade="SPDY/3.1")
         go.set()
@@ -364,7 +363,7 @@ def tunnels_are_limited(f):
             socks.append(sock)
             return status == 101
 
-        eventually(again, 60 * PATIENCE)
+        eventually(again, 60)
         for sock in socks:
             sock.close()
 
@@ -397,11 +396,11 @@ def exec_is_audited(f):
             with open(f.audit) as log:
                 return [e for e in map(json.loads, log) if e["auditID"] == h["audit-id"]]
 
-        e = eventually(events, 60 * PATIENCE)[0]
+        e = eventually(events, 60)[0]
         assert e["stage"] == "ResponseStarted" and e["responseStatus"]["code"] == 101 and e["verb"] == "get", e
         assert e["objectRef"]["subresource"] == "exec", e
         sock.close()
-        eventually(lambda: [e["stage"] for e in events()] == ["ResponseStarted", "ResponseComplete"], 60 * PATIENCE)
+        eventually(lambda: [e["stage"] for e in events()] == ["ResponseStarted", "ResponseComplete"], 60)
 
 
 @row
@@ -588,7 +587,7 @@ def proxies_are_limited(f):
         pod.go.set()
         for r in answers:
             assert r.read().endswith(b"data: two\n\n")
-        eventually(lambda: f.api.get(pod.path + "/").status == 200, 60 * PATIENCE)
+        eventually(lambda: f.api.get(pod.path + "/").status == 200, 60)
         for c in conns:
             c.close()
 

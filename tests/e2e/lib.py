@@ -437,6 +437,17 @@ class Platform:
         except OSError:
             return ""
 
+    def page(self, path):
+        """status, text; of the daemon's newest life, and without the proxy that this machine may have"""
+        port = re.findall(r"health and metrics on .*, port (\d+)", self.log())[-1]
+        conn = http.client.HTTPConnection("127.0.0.1", int(port), timeout=PATIENCE)
+        try:
+            conn.request("GET", path)
+            answer = conn.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            conn.close()
+
     # -- its API
 
     @property

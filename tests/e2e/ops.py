@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the daemon says of itself: metrics, readiness, the admin socket's pages."""
-import http.client
 import json
 import os
 import re
@@ -12,7 +11,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import lib  # noqa: E402
-from lib import PATIENCE, Platform, required, until  # noqa: E402
+from lib import Platform, required, until  # noqa: E402
 
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$')
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"(?:,|$)')
@@ -21,18 +20,6 @@ TIMES = [.005, .01, .025, .05, .1, .15, .2, .25, .3, .35, .4, .45, .5, .6, .7, .
 QUEUE = [1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, .01, .1, 1, 10, 100, 1000]
 REST = [.005, .025, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60]
 SIZES = [64, 256, 512, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20]
-
-
-def page(p, path):
-    """status, text; without the proxy that this machine may have"""
-    conn = http.client.HTTPConnection("127.0.0.1", int(re.search(r"health and metrics on .*, port (\d+)", p.log()).group(1)),
-                                      timeout=PATIENCE)
-    try:
-        conn.request("GET", path)
-        answer = conn.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        conn.close()
 
 
 def samples(text):
@@ -58,7 +45,7 @@ def samples(text):
 def test_metrics_are_well_formed(p):
     """What Prometheus' own checker asks for: help and type once per family, counters that end in _total, histograms whose
     buckets rise to +Inf, which is the count, no series twice."""
-    found, types = samples(page(p, "/metrics")[1])
+    found, types = samples(p.page("/metrics")[1])
     seen = set()
     for name, labels, value in found:
         key = (name, tuple(sorted(labels.items())))
@@ -83,7 +70,7 @@ def test_metrics_are_well_formed(p):
 
 
 def test_metrics_of_published_dashboards(p):
-    found, _ = samples(page(p, "/metrics")[1])
+    found, _ = samples(p.page("/metrics")[1])
     with open(os.path.join(HERE, "dashboards.txt")) as f:
         wanted = [line.split() for line in f if line.strip() and not line.startswith("#")]
     missing = [w for w in wanted if not any(name == w[0] and set(w[1:]) <= set(labels) for name, labels, _ in found)]
@@ -91,7 +78,7 @@ def test_metrics_of_published_dashboards(p):
 
 
 def test_metrics_have_the_buckets_of_controller_runtime(p):
-    found, _ = samples(page(p, "/metrics")[1])
+    found, _ = samples(p.page("/metrics")[1])
 
     def buckets(name):
         of = [(labels, float(labels["le"])) for n, labels, _ in found if n == name + "_bucket"]
@@ -110,7 +97,7 @@ def test_metrics_have_the_buckets_of_controller_runtime(p):
 def test_metrics_pass_promtool(p):
     if shutil.which("promtool") is None:
         return required("promtool", "promtool is not installed (Debian's prometheus)")
-    run = subprocess.run(["promtool", "check", "metrics"], input=page(p, "/metrics")[1], capture_output=True, text=True,
+    run = subprocess.run(["promtool", "check", "metrics"], input=p.page("/metrics")[1], capture_output=True, text=True,
                          check=False)
     assert run.returncode == 0, run.stdout
     return None
@@ -119,7 +106,7 @@ def test_metrics_pass_promtool(p):
 def test_each_plugin_is_charged(p):
     """A session costs its plugin processor time, requests and bytes; the cache says what it holds."""
     def charge():
-        found, _ = samples(page(p, "/metrics")[1])
+        found, _ = samples(p.page("/metrics")[1])
         return {n: v for n, labels, v in found if labels.get("plugin") == "agenticsession"}, found
 
     before, _ = charge()
@@ -137,9 +124,9 @@ def test_each_plugin_is_charged(p):
 
 
 def test_ready_names_each_part(p):
-    code, text = page(p, "/readyz")
+    code, text = p.page("/readyz")
     assert (code, text) == (200, "ok\n"), text
-    code, text = page(p, "/readyz?verbose")
+    code, text = p.page("/readyz?verbose")
     lines = text.splitlines()
     assert code == 200 and all(x.startswith("[+] ") for x in lines), text
     for name in ("daemon", "agenticsession/plugin", "apiserver/server", "node/watch/v1/pods", "agenticsession/controller/"):
@@ -177,7 +164,7 @@ def make():
     p = Platform("ops")
     p.start()
     p.namespace()
-    until(lambda: page(p, "/readyz")[0] == 200, what="every part to be ready")
+    until(lambda: p.page("/readyz")[0] == 200, what="every part to be ready")
     p.session("first", "true").wait("Completed")
     return p
 

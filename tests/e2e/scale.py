@@ -98,13 +98,7 @@ def run_pods(p):
 
 
 def metrics(p):
-    port = re.findall(r"health and metrics on .*, port (\d+)", p.log())[-1]
-    conn = http.client.HTTPConnection("127.0.0.1", int(port), timeout=lib.PATIENCE) # without the proxy that this machine may have
-    try:
-        conn.request("GET", "/metrics")
-        text = conn.getresponse().read().decode()
-    finally:
-        conn.close()
+    text = p.page("/metrics")[1]
 
     def total(name, **labels):
         return sum(float(line.rpartition(" ")[2]) for line in text.splitlines()
